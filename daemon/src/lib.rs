@@ -1,1 +1,6 @@
-//! placeholder
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! `virtiofs-daxd`: a virtiofs daemon for QEMU whose guests can map the shared files through a
+//! DAX window.
+
+pub mod config;

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Which files the guest is told to use through the window.
+
+/// What `--dax` says about regular files that could be mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DaxMode {
+    /// Every mappable file, whatever its size.
+    Always,
+    /// Mappable files of at least [`DaxPolicy::min_size`] bytes.
+    Inode,
+    /// No file; no window is offered either.
+    Never,
+}
+
+/// The operator's choice of files for the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DaxPolicy {
+    /// Which files are candidates.
+    pub mode: DaxMode,
+    /// Smallest file, in bytes, that [`DaxMode::Inode`] names.
+    pub min_size: u64,
+}
+
+impl DaxPolicy {
+    /// Default of `--dax-min-size`, in bytes: a smaller file costs one `SHMEM_MAP` for a handful
+    /// of pages that a single `FUSE_READ` would have brought.
+    pub const DEFAULT_MIN_SIZE: u64 = 128 * 1024;
+
+    /// Whether the policy names a regular file of `size` bytes.
+    ///
+    /// This is about the operator's wish alone; whether the file can be mapped is not decided
+    /// here.
+    #[must_use]
+    pub fn names(&self, size: u64) -> bool {
+        match self.mode {
+            DaxMode::Always => true,
+            DaxMode::Inode => size >= self.min_size,
+            DaxMode::Never => false,
+        }
+    }
+}
+
+impl Default for DaxPolicy {
+    fn default() -> Self {
+        Self {
+            mode: DaxMode::Inode,
+            min_size: Self::DEFAULT_MIN_SIZE,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DaxMode, DaxPolicy};
+
+    #[test]
+    fn each_mode_names_the_files_it_promises() {
+        let table = [
+            (DaxMode::Always, 0, true),
+            (DaxMode::Always, 4096, true),
+            (DaxMode::Inode, 4095, false),
+            (DaxMode::Inode, 4096, true),
+            (DaxMode::Inode, u64::MAX, true),
+            (DaxMode::Never, u64::MAX, false),
+        ];
+        for (mode, size, named) in table {
+            let policy = DaxPolicy {
+                mode,
+                min_size: 4096,
+            };
+            assert_eq!(policy.names(size), named, "{mode:?}, {size} bytes");
+        }
+    }
+}
