@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! One file per command: its arguments, and a `run` that gives the verdict.
+
+pub mod dax;
+pub mod fill;
+pub mod hash;
+pub mod hold;
+pub mod modify;
+pub mod sweep;
+pub mod upgrade;
+pub mod verify;
