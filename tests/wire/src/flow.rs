@@ -40,7 +40,11 @@ impl SendCredit {
     ///
     /// When there are more of them than [`available`](Self::available) allowed.
     pub fn spend(&mut self, bytes: usize) {
-        assert!(bytes <= self.0 as usize, "sent {bytes} bytes with credit for {}", self.0);
+        assert!(
+            bytes <= self.0 as usize,
+            "sent {bytes} bytes with credit for {}",
+            self.0
+        );
         self.0 -= bytes as u32;
     }
 
@@ -75,7 +79,9 @@ pub struct ReturnCredit(u32);
 impl ReturnCredit {
     /// Counts consumed bytes; gives the credit to return once that is worth a message.
     pub fn consume(&mut self, bytes: usize) -> Option<u32> {
-        self.0 = self.0.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
+        self.0 = self
+            .0
+            .saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
         (self.0 >= RETURN_PORTION).then(|| std::mem::take(&mut self.0))
     }
 }

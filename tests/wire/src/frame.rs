@@ -72,8 +72,8 @@ pub enum FrameError {
 ///
 /// [`FrameError::TooLong`] when it exceeds [`MAX_FRAME`].
 pub fn encode<M: Serialize>(message: &M) -> Result<Vec<u8>, FrameError> {
-    let mut frame = postcard::to_extend(message, vec![0; LENGTH_BYTES])
-        .map_err(FrameError::Unencodable)?;
+    let mut frame =
+        postcard::to_extend(message, vec![0; LENGTH_BYTES]).map_err(FrameError::Unencodable)?;
     let len = frame.len() - LENGTH_BYTES;
     let prefix = u32::try_from(len)
         .ok()

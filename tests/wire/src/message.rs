@@ -4,9 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Command, Errno, ExecId, ExitStatus, Output, Pid, RequestId, Signal, TtySize,
-};
+use crate::{Command, Errno, ExecId, ExitStatus, Output, Pid, RequestId, Signal, TtySize};
 
 /// From the host to the agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -270,4 +268,3 @@ pub struct Boot {
     /// What did not work, one line each: a module that the kernel refused, for example.
     pub problems: Vec<String>,
 }
-
