@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Shares a directory with a guest through a DAX window, and tests what happens there.
+
+pub mod agent;
+pub mod terminal;
