@@ -5,5 +5,8 @@
 //! Owner of: the cache folder, the private apt set-up, the QEMU command line and its processes.
 //! Non-goals: the protocol spoken with the guest's agent, and the daemon that serves a share.
 
+pub mod accel;
 pub mod fetch;
 pub mod initramfs;
+pub mod machine;
+pub mod process;

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! Choosing between KVM and TCG.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::probe::{PROBE_DEADLINE, ProbeError, Verdict, probe};
+use super::verdict::Memo;
+use crate::machine::CommandLine;
+
+/// What runs the guest's CPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accel {
+    /// The host's CPUs.
+    Kvm,
+    /// QEMU's translator.
+    Tcg,
+}
+
+/// What the user asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccelChoice {
+    /// KVM where it really runs guests, else TCG.
+    Auto,
+    /// KVM or nothing.
+    Kvm,
+    /// TCG, without looking at KVM.
+    Tcg,
+}
+
+/// Why a guest can't be run as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AccelError {
+    /// KVM was asked for and runs no guest.
+    #[error("KVM runs no guest here: {why}; leave out --accel kvm to run guests under TCG")]
+    NoKvm {
+        /// What was found.
+        why: String,
+    },
+    /// The probe guest could not even be started.
+    #[error("KVM could not be probed")]
+    Probe(#[from] ProbeError),
+}
+
+/// An accelerator with the reason for it.
+#[derive(Debug, Clone)]
+pub struct Chosen {
+    /// The accelerator.
+    pub accel: Accel,
+    /// Why this one: a fragment for messages.
+    pub why: String,
+}
+
+/// Finds out whether KVM runs guests.
+#[derive(Debug, Clone)]
+pub struct Prober {
+    qemu: CommandLine,
+    memo: Option<Memo>,
+    device: PathBuf,
+    deadline: Duration,
+}
+
+impl Accel {
+    /// QEMU's arguments for it, with the CPU model that has all it can do.
+    pub(crate) fn args(self) -> impl Iterator<Item = OsString> {
+        let words = match self {
+            Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
+            Self::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max"],
+        };
+        words.into_iter().map(OsString::from)
+    }
+}
+
+impl std::fmt::Display for Accel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Kvm => "KVM",
+            Self::Tcg => "TCG",
+        })
+    }
+}
+
+impl Prober {
+    /// A prober that starts probe guests with this QEMU and remembers nothing.
+    pub fn new(qemu: CommandLine) -> Self {
+        Self {
+            qemu,
+            memo: None,
+            device: "/dev/kvm".into(),
+            deadline: PROBE_DEADLINE,
+        }
+    }
+
+    /// Remembers the verdict in the file `path` until the host boots or uses another QEMU.
+    pub fn remember_in(mut self, path: PathBuf) -> Self {
+        self.memo = Some(Memo::new(path, self.qemu.to_string()));
+        self
+    }
+
+    /// The accelerator for `choice`.
+    ///
+    /// # Errors
+    /// If KVM was asked for and runs no guest, or if QEMU could not be started at all.
+    pub async fn choose(&self, choice: AccelChoice) -> Result<Chosen, AccelError> {
+        if choice == AccelChoice::Tcg {
+            return Ok(Chosen::tcg("asked for"));
+        }
+        // An explicit wish is worth a new look: the user may just have mended KVM.
+        let trust_memo = choice == AccelChoice::Auto;
+        match (self.verdict(trust_memo).await?.obstacle(), choice) {
+            (None, _) => Ok(Chosen {
+                accel: Accel::Kvm,
+                why: "a probe guest ran under it".into(),
+            }),
+            (Some(why), AccelChoice::Kvm) => Err(AccelError::NoKvm { why }),
+            (Some(why), _) => Ok(Chosen::tcg(format!("KVM runs no guest here: {why}"))),
+        }
+    }
+
+    /// What becomes of a guest under KVM.
+    ///
+    /// # Errors
+    /// If QEMU could not be started.
+    async fn verdict(&self, trust_memo: bool) -> Result<Verdict, ProbeError> {
+        if let Err(error) = File::options().read(true).write(true).open(&self.device) {
+            let device = self.device.display();
+            return Ok(Verdict::NoDevice(format!("can't open {device}: {error}")));
+        }
+        let remembered = self.memo.as_ref().filter(|_| trust_memo);
+        if let Some(verdict) = remembered.and_then(Memo::recall) {
+            return Ok(verdict);
+        }
+        let verdict = probe(&self.qemu, self.deadline).await?;
+        if let Some(memo) = &self.memo {
+            memo.store(&verdict);
+        }
+        Ok(verdict)
+    }
+}
+
+impl Chosen {
+    fn tcg(why: impl Into<String>) -> Self {
+        Self {
+            accel: Accel::Tcg,
+            why: why.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// A prober whose QEMU is a shell script, with a device that opens.
+    fn fake(dir: &tempfile::TempDir, script: &str) -> Prober {
+        let path = dir.path().join("fake-qemu");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        Prober {
+            device: "/dev/null".into(),
+            ..Prober::new(CommandLine::new(path))
+        }
+    }
+
+    #[tokio::test]
+    async fn kvm_is_taken_when_the_probe_guest_says_done() {
+        let dir = tempfile::tempdir().unwrap();
+        let chosen = fake(&dir, "exit 43")
+            .choose(AccelChoice::Auto)
+            .await
+            .unwrap();
+        assert_eq!(chosen.accel, Accel::Kvm);
+    }
+
+    #[tokio::test]
+    async fn a_probe_guest_that_never_ends_is_killed() {
+        let dir = tempfile::tempdir().unwrap();
+        let pid_file = dir.path().join("pid");
+        let script = format!("echo $$ >'{}'; exec sleep infinity", pid_file.display());
+        let prober = Prober {
+            deadline: Duration::from_millis(300),
+            ..fake(&dir, &script)
+        };
+        let chosen = prober.choose(AccelChoice::Auto).await.unwrap();
+        assert_eq!(chosen.accel, Accel::Tcg);
+        assert!(chosen.why.contains("did not end"), "{}", chosen.why);
+        let pid = std::fs::read_to_string(pid_file).unwrap();
+        assert!(!PathBuf::from(format!("/proc/{}", pid.trim())).exists());
+    }
+
+    #[tokio::test]
+    async fn the_reason_names_what_qemu_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let prober = fake(&dir, "echo 'failed to initialize kvm: no way' >&2; exit 1");
+        let chosen = prober.choose(AccelChoice::Auto).await.unwrap();
+        assert_eq!(chosen.accel, Accel::Tcg);
+        assert!(chosen.why.contains("no way"), "{}", chosen.why);
+        let error = prober.choose(AccelChoice::Kvm).await.unwrap_err();
+        assert!(error.to_string().contains("no way"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn without_a_device_nothing_is_started() {
+        let dir = tempfile::tempdir().unwrap();
+        let started = dir.path().join("started");
+        let prober = Prober {
+            device: dir.path().join("none"),
+            ..fake(&dir, &format!("touch '{}'; exit 43", started.display()))
+        };
+        let chosen = prober.choose(AccelChoice::Auto).await.unwrap();
+        assert_eq!(chosen.accel, Accel::Tcg);
+        assert!(!started.exists());
+    }
+
+    #[tokio::test]
+    async fn auto_remembers_and_an_explicit_wish_looks_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs = dir.path().join("runs");
+        let prober = fake(&dir, &format!("echo >>'{}'; exit 43", runs.display()))
+            .remember_in(dir.path().join("memo"));
+        let count = || std::fs::read(&runs).unwrap().len();
+        for (choice, expected) in [
+            (AccelChoice::Auto, 1),
+            (AccelChoice::Auto, 1),
+            (AccelChoice::Kvm, 2),
+            (AccelChoice::Auto, 2),
+        ] {
+            prober.choose(choice).await.unwrap();
+            assert_eq!(count(), expected, "after {choice:?}");
+        }
+        let other = Prober {
+            qemu: prober.qemu.clone().arg("other"),
+            ..prober.clone()
+        };
+        let other = other.remember_in(dir.path().join("memo"));
+        other.choose(AccelChoice::Auto).await.unwrap();
+        assert_eq!(count(), 3, "another QEMU must be probed anew");
+    }
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! Running the probe guest.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use super::program;
+pub use super::verdict::Verdict;
+use crate::machine::CommandLine;
+use crate::process::{SpawnError, Supervised};
+
+/// How long the probe guest may take. Where KVM works it needs a few milliseconds after QEMU's own
+/// start, so this is generous even on a busy host, and short enough to wait for once per boot.
+pub const PROBE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Why the probe guest could not be tried.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// A temporary file could not be made.
+    #[error("can't write a temporary file for the probe guest")]
+    Scratch(#[source] std::io::Error),
+    /// QEMU could not be started.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// QEMU could not be waited for.
+    #[error("can't wait for the probe guest")]
+    Wait(#[source] std::io::Error),
+}
+
+/// Boots the probe guest under KVM. However it ends, no process is left.
+pub(super) async fn probe(qemu: &CommandLine, deadline: Duration) -> Result<Verdict, ProbeError> {
+    probe_with(qemu, "kvm", deadline).await
+}
+
+async fn probe_with(
+    qemu: &CommandLine,
+    accel: &str,
+    deadline: Duration,
+) -> Result<Verdict, ProbeError> {
+    // Files without a name: nothing is left even if this process is killed.
+    let rom = rom_file().map_err(ProbeError::Scratch)?;
+    let mut stderr = tempfile::tempfile().map_err(ProbeError::Scratch)?;
+    let mut command = guest(qemu, accel, &rom).command();
+    command.stderr(Stdio::from(
+        stderr.try_clone().map_err(ProbeError::Scratch)?,
+    ));
+    let mut child = Supervised::spawn("probe guest", command)?;
+    match tokio::time::timeout(deadline, child.wait()).await {
+        Ok(status) => {
+            let status = status.map_err(ProbeError::Wait)?;
+            Ok(ended(status, &last_line(&mut stderr)))
+        }
+        Err(_elapsed) => Ok(Verdict::Hangs {
+            after_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
+        }),
+    }
+}
+
+fn ended(status: ExitStatus, said: &str) -> Verdict {
+    if status.code() == Some(program::DONE_STATUS) {
+        return Verdict::Runs;
+    }
+    Verdict::Ended {
+        status: status.to_string(),
+        said: said.to_owned(),
+    }
+}
+
+/// The probe guest's command line.
+fn guest(qemu: &CommandLine, accel: &str, rom: &File) -> CommandLine {
+    let port = program::EXIT_PORT;
+    qemu.clone()
+        .args("-nodefaults -no-user-config -display none -no-reboot".split(' '))
+        .args(["-machine", "q35", "-m", "16M", "-accel", accel])
+        .args(["-cpu", if accel == "kvm" { "host" } else { "max" }])
+        .arg("-device")
+        .arg(format!("isa-debug-exit,iobase={port:#x},iosize=1"))
+        .arg("-bios")
+        .arg(path_of(rom))
+}
+
+fn rom_file() -> std::io::Result<File> {
+    let mut file = tempfile::tempfile()?;
+    file.write_all(&program::rom())?;
+    Ok(file)
+}
+
+/// A path by which a child of ours can open an unnamed file.
+fn path_of(file: &File) -> PathBuf {
+    PathBuf::from(format!(
+        "/proc/{}/fd/{}",
+        std::process::id(),
+        file.as_raw_fd()
+    ))
+}
+
+fn last_line(file: &mut File) -> String {
+    let mut bytes = Vec::new();
+    let read = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
+    if read.is_err() {
+        return String::new();
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let last = text.lines().rfind(|line| !line.trim().is_empty());
+    last.unwrap_or("no message").trim().to_owned()
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! What a probe found, and where it is remembered.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Changes at each boot of the host.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// What became of the probe guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// It ran to its end.
+    Runs,
+    /// There is no usable device, so none was started.
+    NoDevice(String),
+    /// It was still running when its time was up.
+    Hangs {
+        /// The time it had, in milliseconds.
+        after_ms: u64,
+    },
+    /// QEMU ended without the guest's final word.
+    Ended {
+        /// QEMU's exit status.
+        status: String,
+        /// The last line of its standard error.
+        said: String,
+    },
+}
+
+impl Verdict {
+    /// Why KVM can't be used, or `None` if it can.
+    pub fn obstacle(&self) -> Option<String> {
+        match self {
+            Self::Runs => None,
+            Self::NoDevice(why) => Some(why.clone()),
+            Self::Hangs { after_ms } => Some(format!("a probe guest did not end in {after_ms} ms")),
+            Self::Ended { status, said } => Some(format!("QEMU gave up ({status}): {said}")),
+        }
+    }
+}
+
+/// A file with the last verdict. It only saves time, so every failure to read or write it means
+/// "not remembered".
+#[derive(Debug, Clone)]
+pub(super) struct Memo {
+    path: PathBuf,
+    qemu: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    boot_id: String,
+    qemu: String,
+    verdict: Verdict,
+}
+
+impl Memo {
+    pub(super) fn new(path: PathBuf, qemu: String) -> Self {
+        Self { path, qemu }
+    }
+
+    /// The verdict on this QEMU since the host's boot.
+    pub(super) fn recall(&self) -> Option<Verdict> {
+        let entry: Entry = serde_json::from_slice(&std::fs::read(&self.path).ok()?).ok()?;
+        let current = entry.boot_id == boot_id()? && entry.qemu == self.qemu;
+        current.then_some(entry.verdict)
+    }
+
+    pub(super) fn store(&self, verdict: &Verdict) {
+        let Some(boot_id) = boot_id() else { return };
+        let entry = Entry {
+            boot_id,
+            qemu: self.qemu.clone(),
+            verdict: verdict.clone(),
+        };
+        let written = serde_json::to_vec(&entry)
+            .map_err(std::io::Error::from)
+            .and_then(|bytes| std::fs::write(&self.path, bytes));
+        if let Err(error) = written {
+            log::debug!("{}: not remembered: {error}", self.path.display());
+        }
+    }
+}
+
+fn boot_id() -> Option<String> {
+    let text = std::fs::read_to_string(BOOT_ID).ok()?;
+    Some(text.trim().to_owned())
+}

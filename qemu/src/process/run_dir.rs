@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! The folder of one run: sockets and logs.
+//!
+//! It is removed with its owner. If the owner is killed, the folder stays, but the lock on it goes
+//! with the process, and the next run removes whatever folder of this kind is not locked.
+
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+
+/// Folders of live and of killed runs.
+const PREFIX: &str = "daxlab-run-";
+/// Folders that are not locked yet, which nobody else may touch.
+const NEW_PREFIX: &str = ".daxlab-new-";
+/// Longest path of a folder in which a socket of a name as long as ours still fits into
+/// `sockaddr_un` (108 bytes with the final NUL).
+const MAX_BASE: usize = 64;
+
+/// Why there is no folder.
+#[derive(Debug, thiserror::Error)]
+#[error("can't make a folder for sockets and logs in {base}", base = .base.display())]
+pub struct RunDirError {
+    base: PathBuf,
+    source: io::Error,
+}
+
+/// A private folder that is removed when this value is dropped.
+#[derive(Debug)]
+pub struct RunDir {
+    path: PathBuf,
+    /// Locked for as long as the folder is in use.
+    lock: Option<File>,
+}
+
+impl RunDir {
+    /// Makes a folder under `$XDG_RUNTIME_DIR`, or under `/tmp` if that is not set or too long for
+    /// sockets, and removes those that killed runs have left there.
+    pub fn create() -> Result<Self, RunDirError> {
+        let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+        let usable = |base: &PathBuf| base.is_dir() && base.as_os_str().len() <= MAX_BASE;
+        let base = runtime_dir.filter(usable).unwrap_or_else(|| "/tmp".into());
+        Self::create_in(&base)
+    }
+
+    /// Like [`RunDir::create`], in a folder of the caller's choice.
+    pub fn create_in(base: &Path) -> Result<Self, RunDirError> {
+        sweep(base);
+        make(base).map_err(|source| RunDirError {
+            base: base.to_owned(),
+            source,
+        })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of the file `name` in it.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Leaves the folder where it is, under a name that no later run removes.
+    ///
+    /// # Errors
+    /// If it can't be renamed; it is removed then.
+    pub fn keep(mut self) -> io::Result<PathBuf> {
+        let name = self.path.to_string_lossy().replace(PREFIX, "daxlab-kept-");
+        std::fs::rename(&self.path, &name)?;
+        self.lock = None;
+        Ok(name.into())
+    }
+}
+
+impl Drop for RunDir {
+    fn drop(&mut self) {
+        if self.lock.is_some()
+            && let Err(error) = std::fs::remove_dir_all(&self.path)
+        {
+            log::warn!("{}: not removed: {error}", self.path.display());
+        }
+    }
+}
+
+/// Makes and locks a folder under a name that [`sweep`] does not look at, then renames it.
+fn make(base: &Path) -> io::Result<RunDir> {
+    let fresh = tempfile::Builder::new()
+        .prefix(NEW_PREFIX)
+        .make_in(base, |path| DirBuilder::new().mode(0o700).create(path))?;
+    let fresh = fresh.into_temp_path().keep().map_err(|error| error.error)?;
+    let lock = File::open(&fresh)?;
+    rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+    let name = fresh.file_name().unwrap_or_default().to_string_lossy();
+    let path = base.join(name.replace(NEW_PREFIX, PREFIX));
+    std::fs::rename(&fresh, &path)?;
+    Ok(RunDir {
+        path,
+        lock: Some(lock),
+    })
+}
+
+/// Removes our user's folders whose owners are gone.
+fn sweep(base: &Path) {
+    let Ok(entries) = base.read_dir() else { return };
+    for entry in entries.flatten() {
+        let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        if ours && let Err(error) = remove_if_abandoned(&entry.path()) {
+            log::debug!("{}: left as it is: {error}", entry.path().display());
+        }
+    }
+}
+
+fn remove_if_abandoned(path: &Path) -> io::Result<()> {
+    let metadata = path.symlink_metadata()?;
+    if !metadata.is_dir() || metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Ok(());
+    }
+    let folder = File::open(path)?;
+    rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive)?;
+    std::fs::remove_dir_all(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_goes_with_its_owner() {
+        let base = tempfile::tempdir().unwrap();
+        let run = RunDir::create_in(base.path()).unwrap();
+        std::fs::write(run.join("log"), "text").unwrap();
+        assert_eq!(base.path().read_dir().unwrap().count(), 1);
+        drop(run);
+        assert_eq!(base.path().read_dir().unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_next_run_removes_what_a_killed_one_left() {
+        let base = tempfile::tempdir().unwrap();
+        let live = RunDir::create_in(base.path()).unwrap();
+        let abandoned = base.path().join(format!("{PREFIX}dead"));
+        std::fs::create_dir(&abandoned).unwrap();
+        let unrelated = base.path().join("other");
+        std::fs::create_dir(&unrelated).unwrap();
+        let next = RunDir::create_in(base.path()).unwrap();
+        assert!(!abandoned.exists());
+        assert!(unrelated.exists() && live.path().exists() && next.path().exists());
+    }
+
+    #[test]
+    fn a_kept_folder_stays() {
+        let base = tempfile::tempdir().unwrap();
+        let run = RunDir::create_in(base.path()).unwrap();
+        std::fs::write(run.join("log"), "text").unwrap();
+        let kept = run.keep().unwrap();
+        let _next = RunDir::create_in(base.path()).unwrap();
+        assert_eq!(std::fs::read(kept.join("log")).unwrap(), b"text");
+    }
+}
