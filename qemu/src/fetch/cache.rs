@@ -1,20 +1,279 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The cache folder.
+//! The cache folder: where it is, who may change it, and what an interrupted run left in it.
+//!
+//! ```text
+//! ROOT/lock                 held (flock) by whoever fills or repairs the cache
+//! ROOT/artifacts/NAME/      whole artifacts only: they are renamed into place
+//! ROOT/apt/SUITE/           apt's own state; apt resumes and verifies what is in there
+//! ROOT/tmp/                 work in progress; emptied by the next run that gets the lock
+//! ```
+//!
+//! Non-goals: sharing one cache between users, and deciding when a good artifact is too old
+//! (delete its folder, or the whole cache, to have it fetched anew).
+
+use std::env;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{FlockOperation, flock};
+use tempfile::TempDir;
+
 use super::Progress;
-/// The folder that keeps what was fetched.
-#[derive(Clone, Debug)]
-pub struct Cache {}
+
 /// Why the cache can't be used.
 #[derive(Debug, thiserror::Error)]
-#[error("todo")]
-pub struct CacheError;
-impl Cache {
-    /// The cache of this user: $DAXLAB_CACHE, else $XDG_CACHE_HOME/daxlab, else ~/.cache/daxlab.
-    pub fn open(_progress: Progress) -> Result<Self, CacheError> {
-        todo!()
+pub enum CacheError {
+    /// No variable says where the cache could be.
+    #[error(
+        "no place for the cache: set DAXLAB_CACHE to a folder (neither XDG_CACHE_HOME nor HOME is set)"
+    )]
+    NoHome,
+    /// A file or folder of the cache can't be made, read or changed.
+    #[error("{action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl CacheError {
+    /// For `map_err`: the error of doing `action` with `path`.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
     }
-    /// A cache in a folder of the caller's choice.
-    pub fn at(_root: &std::path::Path, _progress: Progress) -> Result<Self, CacheError> {
-        todo!()
+}
+
+/// The folder that keeps what was fetched; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    root: Arc<Path>,
+    progress: Progress,
+}
+
+/// The right to change the cache; it ends when this is dropped, or with the process.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Cache {
+    /// This user's cache: $DAXLAB_CACHE, else $XDG_CACHE_HOME/daxlab, else ~/.cache/daxlab.
+    pub fn open(progress: Progress) -> Result<Self, CacheError> {
+        let root = location(|name| env::var_os(name).filter(|value| !value.is_empty()))?;
+        Self::at(&root, progress)
+    }
+
+    /// A cache in a folder of the caller's choice, made if it isn't there.
+    pub fn at(root: &Path, progress: Progress) -> Result<Self, CacheError> {
+        let root = std::path::absolute(root).map_err(CacheError::io("finding", root))?;
+        // Programs are run from here, so nobody else may put any in.
+        let make = DirBuilder::new().recursive(true).mode(0o755).create(&root);
+        make.map_err(CacheError::io("making the cache folder", &root))?;
+        let cache = Self {
+            root: root.into(),
+            progress,
+        };
+        for folder in [cache.artifacts(), cache.apt(), cache.scratch_root()] {
+            fs::create_dir_all(&folder).map_err(CacheError::io("making", &folder))?;
+        }
+        cache.sweep()?;
+        Ok(cache)
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where progress is shown.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    pub(crate) fn artifacts(&self) -> PathBuf {
+        self.root.join("artifacts")
+    }
+
+    pub(crate) fn apt(&self) -> PathBuf {
+        self.root.join("apt")
+    }
+
+    fn scratch_root(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    /// A folder for work in progress, on the same file system as the artifacts. Asking for the
+    /// lock keeps [`Cache::sweep`] of another run from taking it for a leftover.
+    pub(crate) fn scratch(&self, _lock: &Lock) -> Result<TempDir, CacheError> {
+        let root = self.scratch_root();
+        TempDir::new_in(&root).map_err(CacheError::io("making a folder in", &root))
+    }
+
+    /// Waits for the right to change the cache, and says for whom it waits.
+    pub(crate) fn lock(&self) -> Result<Lock, CacheError> {
+        if let Some(lock) = self.try_lock()? {
+            return Ok(lock);
+        }
+        let (mut file, path) = self.lock_file()?;
+        let mut holder = String::new();
+        file.read_to_string(&mut holder)
+            .map_err(CacheError::io("reading", &path))?;
+        let holder = if holder.is_empty() {
+            "another process"
+        } else {
+            holder.trim()
+        };
+        self.progress.note(&format!(
+            "waiting for {holder}, which is filling the cache and holds {}",
+            path.display()
+        ));
+        retry(|| flock(&file, FlockOperation::LockExclusive))
+            .map_err(CacheError::io("locking", &path))?;
+        sign(&mut file).map_err(CacheError::io("writing", &path))?;
+        Ok(Lock { _file: file })
+    }
+
+    fn try_lock(&self) -> Result<Option<Lock>, CacheError> {
+        let (mut file, path) = self.lock_file()?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {
+                sign(&mut file).map_err(CacheError::io("writing", &path))?;
+                Ok(Some(Lock { _file: file }))
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(CacheError::io("locking", &path)(error.into())),
+        }
+    }
+
+    fn lock_file(&self) -> Result<(File, PathBuf), CacheError> {
+        let path = self.root.join("lock");
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path);
+        Ok((file.map_err(CacheError::io("opening", &path))?, path))
+    }
+
+    /// Removes what interrupted runs left, unless somebody is at work right now.
+    fn sweep(&self) -> Result<(), CacheError> {
+        let Some(_lock) = self.try_lock()? else {
+            return Ok(());
+        };
+        let root = self.scratch_root();
+        for entry in fs::read_dir(&root).map_err(CacheError::io("reading", &root))? {
+            let path = entry.map_err(CacheError::io("reading", &root))?.path();
+            log::info!("removing {}, left by an interrupted run", path.display());
+            let is_folder = path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
+            let removed = if is_folder {
+                fs::remove_dir_all(&path)
+            } else {
+                fs::remove_file(&path)
+            };
+            removed.map_err(CacheError::io("removing", &path))?;
+        }
+        Ok(())
+    }
+}
+
+fn location(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Result<PathBuf, CacheError> {
+    if let Some(cache) = variable("DAXLAB_CACHE") {
+        return Ok(cache.into());
+    }
+    let base = match variable("XDG_CACHE_HOME") {
+        Some(base) => PathBuf::from(base),
+        None => PathBuf::from(variable("HOME").ok_or(CacheError::NoHome)?).join(".cache"),
+    };
+    Ok(base.join("daxlab"))
+}
+
+/// Leaves the holder's name in the lock file, for the message of whoever waits.
+fn sign(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.write_all(format!("process {}\n", std::process::id()).as_bytes())
+}
+
+fn retry(mut call: impl FnMut() -> rustix::io::Result<()>) -> io::Result<()> {
+    loop {
+        match call() {
+            Err(rustix::io::Errno::INTR) => {}
+            done => return done.map_err(io::Error::from),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    fn place(set: &[(&str, &str)]) -> Option<String> {
+        let find = |name: &str| {
+            set.iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| OsString::from(value))
+        };
+        location(find).ok().map(|path| path.display().to_string())
+    }
+
+    #[test]
+    fn the_most_specific_variable_wins() {
+        let all = [
+            ("DAXLAB_CACHE", "/a"),
+            ("XDG_CACHE_HOME", "/b"),
+            ("HOME", "/c"),
+        ];
+        assert_eq!(place(&all).as_deref(), Some("/a"));
+        assert_eq!(place(&all[1..]).as_deref(), Some("/b/daxlab"));
+        assert_eq!(place(&all[2..]).as_deref(), Some("/c/.cache/daxlab"));
+        assert_eq!(place(&[]), None);
+    }
+
+    #[test]
+    fn leftovers_go_but_not_while_somebody_works() {
+        let folder = TempDir::new().unwrap();
+        let cache = Cache::at(folder.path(), Progress::silent()).unwrap();
+        let leftover = folder.path().join("tmp/half/file");
+        fs::create_dir_all(leftover.parent().unwrap()).unwrap();
+        fs::write(&leftover, "half").unwrap();
+
+        let lock = cache.lock().unwrap();
+        Cache::at(folder.path(), Progress::silent()).unwrap();
+        assert!(leftover.exists(), "swept under a lock");
+        drop(lock);
+        Cache::at(folder.path(), Progress::silent()).unwrap();
+        assert!(!leftover.parent().unwrap().exists());
+    }
+
+    #[test]
+    fn the_lock_excludes_and_is_handed_on() {
+        let folder = TempDir::new().unwrap();
+        let cache = Cache::at(folder.path(), Progress::silent()).unwrap();
+        let lock = cache.lock().unwrap();
+        assert!(cache.try_lock().unwrap().is_none());
+        let (got, when) = mpsc::channel();
+        let other = cache.clone();
+        let waiter = thread::spawn(move || got.send(other.lock().map(drop).is_ok()));
+        assert!(when.try_recv().is_err(), "the lock was had twice");
+        drop(lock);
+        assert!(when.recv().unwrap());
+        waiter.join().unwrap().unwrap();
     }
 }

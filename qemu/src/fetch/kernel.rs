@@ -1,30 +1,67 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Kernels for guests.
-use super::Cache;
+//! Kernels for guests: Debian's stock ones, each with its modules, or an image of the caller's.
+
+mod debian;
+mod header;
+mod own;
+mod spec;
+
+use std::io;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
+
+pub use spec::{DebianKernel, KernelSpec, SpecError};
+
+use super::cache::{Cache, CacheError};
+use super::packages::PackagesError;
+
 /// Why there is no kernel.
 #[derive(Debug, thiserror::Error)]
-#[error("todo")]
-pub struct KernelError;
-/// Which kernel a guest shall run: `debian:6.1`, `debian:6.12`, `debian:latest` or a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KernelSpec {
-    /// Debian's stock 6.1.
-    Debian6_1,
-    /// Debian's stock 6.12.
-    Debian6_12,
-    /// The newest kernel that Debian has.
-    DebianLatest,
-    /// A bzImage of the caller's own.
-    Image(PathBuf),
+pub enum KernelError {
+    /// The cache folder can't be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// Its packages could not be had.
+    #[error("getting the kernel {label}")]
+    Packages {
+        /// Which kernel.
+        label: &'static str,
+        /// What went wrong.
+        #[source]
+        source: PackagesError,
+    },
+    /// The packages have another shape than expected.
+    #[error("the packages of the kernel {label} hold no {missing}")]
+    Shape {
+        /// Which kernel.
+        label: &'static str,
+        /// What is not there.
+        missing: String,
+    },
+    /// The image can't be read.
+    #[error("reading the kernel {}", path.display())]
+    Read {
+        /// The image.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is something else.
+    #[error("{} is no bzImage: give the kernel's arch/x86/boot/bzImage or a vmlinuz", .0.display())]
+    NotBzImage(PathBuf),
+    /// Modules were given with a kernel that has its own.
+    #[error("--modules goes with a kernel image of your own; {0} comes with its modules")]
+    ModulesGiven(&'static str),
+    /// The folder has no modules for this kernel.
+    #[error("{} has no modules of kernel {release}: give the folder that modules_install made (INSTALL_MOD_PATH), or its lib/modules/{release}", folder.display())]
+    NoModules {
+        /// The folder that was given.
+        folder: PathBuf,
+        /// The kernel's name for itself.
+        release: String,
+    },
 }
-impl FromStr for KernelSpec {
-    type Err = KernelError;
-    fn from_str(_text: &str) -> Result<Self, KernelError> {
-        todo!()
-    }
-}
+
 /// A kernel image with what belongs to it.
 #[derive(Clone, Debug)]
 pub struct Kernel {
@@ -39,17 +76,29 @@ pub struct Kernel {
     /// The kernel's configuration, where it came with one.
     pub config: Option<PathBuf>,
 }
+
 impl Kernel {
     /// The kernel that `spec` names; `modules` goes with [`KernelSpec::Image`] only.
+    ///
+    /// A Debian kernel stays as fetched until its folder in the cache is deleted, so that runs can
+    /// be compared; `latest` too.
     pub fn obtain(
-        _spec: &KernelSpec,
-        _modules: Option<&Path>,
-        _cache: &Cache,
+        spec: &KernelSpec,
+        modules: Option<&Path>,
+        cache: &Cache,
     ) -> Result<Self, KernelError> {
-        todo!()
+        match (spec, modules) {
+            (KernelSpec::Image(image), modules) => own::kernel(image, modules),
+            (KernelSpec::Debian(kernel), None) => debian::obtain(*kernel, cache),
+            (KernelSpec::Debian(kernel), Some(_)) => Err(KernelError::ModulesGiven(kernel.label())),
+        }
     }
+
     /// Like [`Kernel::obtain`], but never fetches: `None` if the cache has no good copy.
-    pub fn cached(_spec: &KernelSpec, _cache: &Cache) -> Result<Option<Self>, KernelError> {
-        todo!()
+    pub fn cached(spec: &KernelSpec, cache: &Cache) -> Result<Option<Self>, KernelError> {
+        match spec {
+            KernelSpec::Image(image) => own::kernel(image, None).map(Some),
+            KernelSpec::Debian(kernel) => debian::cached(*kernel, cache),
+        }
     }
 }

@@ -1,12 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! What a guest is made of, fetched from Debian into a cache and checked at each use: QEMU,
 //! kernels with their modules, and a static busybox.
+//!
+//! Layers, from the bottom: [`tool`] runs host programs, [`cache`] owns the folder and its lock,
+//! [`artifact`] and [`manifest`] keep a tree of files whole, [`mirror`], [`apt`] and [`packages`]
+//! turn Debian packages into such trees, and [`qemu`], [`kernel`] and [`busybox`] know what is in
+//! them.
 
+pub mod apt;
+pub mod artifact;
 pub mod busybox;
 pub mod cache;
 pub mod kernel;
+pub mod manifest;
+pub mod mirror;
+pub mod packages;
 pub mod progress;
 pub mod qemu;
+pub mod tool;
 
 pub use cache::Cache;
 pub use kernel::{Kernel, KernelSpec};

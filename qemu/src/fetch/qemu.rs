@@ -1,27 +1,81 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! A QEMU with a window for virtio-fs.
-use super::Cache;
+//! A QEMU that can give virtio-fs a window: the one named, this machine's own, or one fetched from
+//! a newer Debian suite into a private prefix.
+//!
+//! A fetched QEMU runs with the libraries it was built for, by way of its own `ld.so`; nothing of
+//! the machine's is replaced. It is tried before it enters the cache.
+
+mod prefix;
+mod probe;
+
+use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+pub use probe::{DEVICE, OLDEST, QemuVersion};
+
+use super::cache::{Cache, CacheError};
+use super::packages::PackagesError;
+use super::tool::ToolError;
+
 /// Why there is no usable QEMU.
 #[derive(Debug, thiserror::Error)]
-#[error("todo")]
-pub struct QemuError;
-/// A QEMU version, ordered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct QemuVersion {
-    /// Major number.
-    pub major: u32,
-    /// Minor number.
-    pub minor: u32,
-    /// Patch level.
-    pub micro: u32,
+pub enum QemuError {
+    /// The cache folder can't be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// Its packages could not be had.
+    #[error("getting QEMU")]
+    Packages(#[from] PackagesError),
+    /// It does not start.
+    #[error("QEMU at {} does not run", path.display())]
+    DoesNotRun {
+        /// The program.
+        path: PathBuf,
+        /// What it said.
+        #[source]
+        source: ToolError,
+    },
+    /// It does not name a version.
+    #[error("{} is no QEMU: it prints {printed:?} for its version", path.display())]
+    NotQemu {
+        /// The program.
+        path: PathBuf,
+        /// What it printed.
+        printed: String,
+    },
+    /// It is too old to have shared memory windows.
+    #[error("QEMU {version} at {} has no windows (vhost-user SHMEM), which need {OLDEST} or newer: leave out --qemu to have one fetched", path.display())]
+    TooOld {
+        /// The program.
+        path: PathBuf,
+        /// Its version.
+        version: QemuVersion,
+    },
+    /// It was built without the device.
+    #[error("QEMU {version} at {} was built without the device {DEVICE}: leave out --qemu to have one fetched that has it", path.display())]
+    NoDevice {
+        /// The program.
+        path: PathBuf,
+        /// Its version.
+        version: QemuVersion,
+    },
+    /// No suite of Debian has one that is new enough.
+    #[error(
+        "Debian {suites} on this machine's mirror has no QEMU {OLDEST} or newer (it has {found})"
+    )]
+    NoneNewEnough {
+        /// The suites that were asked.
+        suites: String,
+        /// The versions found.
+        found: String,
+    },
+    /// The packages have another shape than expected.
+    #[error("the packages of QEMU hold no {0}")]
+    Shape(&'static str),
 }
-impl std::fmt::Display for QemuVersion {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}.{}", self.major, self.minor, self.micro)
-    }
-}
+
 /// Where a QEMU came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -32,33 +86,167 @@ pub enum Origin {
     /// A private prefix in the cache.
     Cache(PathBuf),
 }
+
 /// A QEMU that has the device which carries the window.
 #[derive(Clone, Debug)]
-pub struct Qemu {}
+pub struct Qemu {
+    argv: Vec<OsString>,
+    version: QemuVersion,
+    origin: Origin,
+}
+
+const PROGRAM: &str = "qemu-system-x86_64";
+
 impl Qemu {
-    /// The QEMU at `explicit`; else this machine's own if it is new enough; else the cache's,
-    /// fetched when it has none.
-    pub fn obtain(_explicit: Option<&Path>, _cache: &Cache) -> Result<Self, QemuError> {
-        todo!()
+    /// The QEMU at `explicit`; else this machine's own if it will do; else the cache's, fetched
+    /// when it has none.
+    pub fn obtain(explicit: Option<&Path>, cache: &Cache) -> Result<Self, QemuError> {
+        match Self::installed(explicit)? {
+            Some(qemu) => Ok(qemu),
+            None => Self::fetched(prefix::obtain(cache)?),
+        }
     }
+
     /// Like [`Qemu::obtain`], but never fetches: `None` if neither machine nor cache has one.
-    pub fn find(_explicit: Option<&Path>, _cache: &Cache) -> Result<Option<Self>, QemuError> {
-        todo!()
+    pub fn find(explicit: Option<&Path>, cache: &Cache) -> Result<Option<Self>, QemuError> {
+        match Self::installed(explicit)? {
+            Some(qemu) => Ok(Some(qemu)),
+            None => prefix::cached(cache)?.map(Self::fetched).transpose(),
+        }
     }
+
     /// A command that starts this QEMU; the caller adds arguments.
     pub fn command(&self) -> Command {
-        todo!()
+        let mut command = Command::new(&self.argv[0]);
+        command.args(&self.argv[1..]);
+        command
     }
-    /// The same as words, for printing: program and leading arguments.
-    pub fn argv(&self) -> &[std::ffi::OsString] {
-        todo!()
+
+    /// The same as words, for printing: the program and its leading arguments.
+    pub fn argv(&self) -> &[OsString] {
+        &self.argv
     }
+
     /// Its version.
     pub fn version(&self) -> QemuVersion {
-        todo!()
+        self.version
     }
+
     /// Where it came from.
     pub fn origin(&self) -> &Origin {
-        todo!()
+        &self.origin
+    }
+
+    fn installed(explicit: Option<&Path>) -> Result<Option<Self>, QemuError> {
+        if let Some(path) = explicit {
+            return Self::at(path, Origin::Given(path.to_owned())).map(Some);
+        }
+        let Some(path) = on_path(env::var_os("PATH").as_deref()) else {
+            return Ok(None);
+        };
+        match Self::at(&path, Origin::Machine(path.clone())) {
+            Ok(qemu) => Ok(Some(qemu)),
+            Err(reason) => {
+                log::info!("not using this machine's QEMU: {reason}");
+                Ok(None)
+            }
+        }
+    }
+
+    fn at(path: &Path, origin: Origin) -> Result<Self, QemuError> {
+        let argv = vec![path.as_os_str().to_owned()];
+        let version = probe::probe(path, &argv)?;
+        Ok(Self {
+            argv,
+            version,
+            origin,
+        })
+    }
+
+    /// A QEMU in the cache was probed when it was fetched.
+    fn fetched(prefix: prefix::Prefix) -> Result<Self, QemuError> {
+        let version = prefix.version()?;
+        Ok(Self {
+            argv: prefix.argv()?,
+            version,
+            origin: Origin::Cache(prefix.into_root()),
+        })
+    }
+}
+
+fn on_path(path: Option<&std::ffi::OsStr>) -> Option<PathBuf> {
+    env::split_paths(path?)
+        .map(|folder| folder.join(PROGRAM))
+        .find(|program| program.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn fake(script: &str) -> (TempDir, PathBuf) {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join(PROGRAM);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        (folder, path)
+    }
+
+    fn given(script: &str) -> Result<Qemu, QemuError> {
+        let (_folder, path) = fake(script);
+        Qemu::at(&path, Origin::Given(path.clone()))
+    }
+
+    const NEW: &str = "case $1 in --version) echo 'QEMU emulator version 11.1.0';; *)";
+
+    #[test]
+    fn a_new_qemu_with_the_device_is_taken() {
+        let qemu = given(&format!(
+            "{NEW} echo 'name \"vhost-user-test-device-pci\", bus PCI';; esac"
+        ))
+        .unwrap();
+        assert_eq!(qemu.version().to_string(), "11.1.0");
+        assert_eq!(qemu.command().get_program(), qemu.argv()[0]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_given_qemu_is_said() {
+        let old = given("echo 'QEMU emulator version 8.2.1 (Debian 1:8.2.1)'")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            old.contains("QEMU 8.2.1 at ") && old.contains("leave out --qemu"),
+            "{old}"
+        );
+        let bare = given(&format!("{NEW} echo 'name \"virtio-blk-pci\"';; esac"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            bare.contains("without the device vhost-user-test-device-pci"),
+            "{bare}"
+        );
+        assert!(matches!(
+            given("echo hello"),
+            Err(QemuError::NotQemu { .. })
+        ));
+        assert!(matches!(given("exit 1"), Err(QemuError::DoesNotRun { .. })));
+        let gone = Path::new("/nonexistent/qemu");
+        assert!(matches!(
+            Qemu::installed(Some(gone)),
+            Err(QemuError::DoesNotRun { .. })
+        ));
+    }
+
+    #[test]
+    fn the_machines_qemu_is_looked_for_on_its_path() {
+        let (folder, path) = fake("");
+        let list = env::join_paths([Path::new("/nonexistent"), folder.path()]).unwrap();
+        assert_eq!(on_path(Some(&list)), Some(path));
+        assert_eq!(on_path(None), None);
     }
 }

@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! A private apt for one Debian suite, which need not be this machine's own.
+//!
+//! Nothing of the machine's apt is changed: configuration, lists, package state and downloads are
+//! in the cache. From the machine's configuration it takes how to reach mirrors (`Acquire::…`, so
+//! proxies, retries and the like; credentials in /etc/apt/auth.conf.d work as usual). Every
+//! index must be signed by Debian's archive keys, and apt checks each package against it.
+
+use std::cell::Cell;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use super::cache::{Cache, CacheError, Lock};
+use super::mirror::{self, Mirror, MirrorError};
+use super::progress::Progress;
+use super::tool::{self, ToolError};
+
+/// Why a suite can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AptError {
+    /// The cache folder can't be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// This machine's mirror is not known.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
+    /// apt failed.
+    #[error("apt with Debian {suite}")]
+    Apt {
+        /// The suite.
+        suite: String,
+        /// What apt said.
+        #[source]
+        source: ToolError,
+    },
+    /// The index has no such package.
+    #[error("Debian {suite} has no package {package}")]
+    Missing {
+        /// The suite.
+        suite: String,
+        /// The package.
+        package: String,
+    },
+}
+
+/// For how long an index is not asked for again. When it is too old for the mirror, a download
+/// fails, and then it is updated at once.
+const INDEX_FRESH: Duration = Duration::from_secs(3600);
+
+/// Which packages to download.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Want<'a> {
+    /// These and all that they depend on, down to the C library; no recommendations.
+    Closure(&'a [String]),
+    /// Just these.
+    Exactly(&'a [String]),
+}
+
+/// One suite, ready to be asked. The cache's lock is held for as long as it is used.
+pub(crate) struct Suite<'a> {
+    name: &'a str,
+    home: PathBuf,
+    progress: Progress,
+    _lock: &'a Lock,
+    /// Whether the index was updated by this very run.
+    updated: Cell<bool>,
+}
+
+impl<'a> Suite<'a> {
+    /// Sets up apt for `name` and sees to it that there is an index.
+    pub(crate) fn open(cache: &Cache, lock: &'a Lock, name: &'a str) -> Result<Self, AptError> {
+        let home = cache.apt().join(name);
+        let progress = *cache.progress();
+        let suite = Self {
+            name,
+            home,
+            progress,
+            _lock: lock,
+            updated: Cell::new(false),
+        };
+        for folder in [
+            "parts",
+            "none/partial",
+            "lists/partial",
+            "archives/partial",
+            "state",
+        ] {
+            let path = suite.home.join(folder);
+            fs::create_dir_all(&path).map_err(CacheError::io("making", &path))?;
+        }
+        suite.write("state/status", "")?;
+        let dump =
+            tool::output(tool::command("apt-config").arg("dump")).map_err(suite.apt_failed())?;
+        suite.write("apt.conf", &configuration(&suite.home, &dump))?;
+        if !suite.is_fresh() {
+            suite.update()?;
+        }
+        Ok(suite)
+    }
+
+    /// The version of `package` that would be downloaded.
+    pub(crate) fn version(&self, package: &str) -> Result<String, AptError> {
+        let shown = self.apt_cache(&["show", "--no-all-versions", package])?;
+        let version = shown
+            .lines()
+            .find_map(|line| line.strip_prefix("Version: "));
+        version
+            .map(str::to_owned)
+            .ok_or_else(|| self.missing(package))
+    }
+
+    /// The names of the packages that `package` depends on, alternatives included.
+    pub(crate) fn depends(&self, package: &str) -> Result<Vec<String>, AptError> {
+        let shown = self.apt_cache(&["depends", package])?;
+        Ok(shown
+            .lines()
+            .filter_map(dependency)
+            .map(str::to_owned)
+            .collect())
+    }
+
+    /// Downloads packages, and yields their files.
+    pub(crate) fn download(&self, what: &str, want: Want<'_>) -> Result<Vec<PathBuf>, AptError> {
+        match self.try_download(what, want) {
+            Err(error) if !self.updated.get() => {
+                log::info!(
+                    "updating the index of Debian {}, for a download failed: {error:?}",
+                    self.name
+                );
+                self.update()?;
+                self.try_download(what, want)
+            }
+            done => done,
+        }
+    }
+
+    /// Removes the packages that were downloaded.
+    pub(crate) fn clean(&self) -> Result<(), AptError> {
+        tool::output(self.apt_get().arg("clean")).map_err(self.apt_failed())?;
+        Ok(())
+    }
+
+    fn try_download(&self, what: &str, want: Want<'_>) -> Result<Vec<PathBuf>, AptError> {
+        let ask = |extra: &str| {
+            let mut apt = self.apt_get();
+            apt.arg("-y").arg(extra);
+            match want {
+                Want::Closure(packages) => apt.arg("--download-only").arg("install").args(packages),
+                Want::Exactly(packages) => apt.arg("download").args(packages),
+            };
+            apt
+        };
+        let printed = tool::output(&mut ask("--print-uris")).map_err(self.apt_failed())?;
+        let archives: Vec<Archive> = printed.lines().filter_map(Archive::parse).collect();
+        let shown = self
+            .progress
+            .download(what, archives.iter().map(|archive| archive.size).sum());
+        let each = |line: &str| {
+            if let Some(percent) = percent(line) {
+                shown.percent(percent);
+            }
+        };
+        // `download` leaves its files in the working folder, `install` in the archives.
+        tool::lines(ask("-oAPT::Status-Fd=1").current_dir(self.archives()), each)
+            .map_err(self.apt_failed())?;
+        shown.done();
+        Ok(archives
+            .into_iter()
+            .map(|archive| self.archives().join(archive.name))
+            .collect())
+    }
+
+    fn update(&self) -> Result<(), AptError> {
+        self.progress
+            .note(&format!("updating the index of Debian {}", self.name));
+        let mut failure = None;
+        for mirror in mirror::candidates(&self.home.join("none"))? {
+            match self.update_from(&mirror) {
+                Ok(()) => {
+                    self.updated.set(true);
+                    return self.write("updated", "");
+                }
+                Err(error) => {
+                    log::info!("{} does not serve: {error:?}", mirror.0);
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        Err(failure.unwrap_or(MirrorError::None.into()))
+    }
+
+    fn update_from(&self, mirror: &Mirror) -> Result<(), AptError> {
+        self.write(
+            "sources.list",
+            &source(mirror, self.name, &mirror::keyring()?, ValidUntil::Checked),
+        )?;
+        match self.apt_get_update() {
+            Err(ToolError::Failed { stderr, .. }) if stderr.contains("is expired") => {
+                self.progress.note(&format!(
+                    "the mirror's index of Debian {} has expired; its signature is good, so it is used all the same",
+                    self.name
+                ));
+                self.write("sources.list", &source(mirror, self.name, &mirror::keyring()?, ValidUntil::Ignored))?;
+                self.apt_get_update()
+            }
+            done => done,
+        }
+        .map_err(self.apt_failed())
+    }
+
+    fn apt_get_update(&self) -> Result<(), ToolError> {
+        // Without --error-on, apt takes an index that it could not get for a mere warning.
+        tool::output(self.apt_get().args(["update", "--error-on=any"])).map(drop)
+    }
+
+    fn is_fresh(&self) -> bool {
+        let age = self
+            .home
+            .join("updated")
+            .metadata()
+            .and_then(|meta| meta.modified());
+        let age = age
+            .ok()
+            .and_then(|time| SystemTime::now().duration_since(time).ok());
+        age.is_some_and(|age| age < INDEX_FRESH)
+    }
+
+    fn archives(&self) -> PathBuf {
+        self.home.join("archives")
+    }
+
+    fn apt_get(&self) -> Command {
+        let mut command = tool::command("apt-get");
+        command
+            .env("APT_CONFIG", self.home.join("apt.conf"))
+            .arg("-qq");
+        command
+    }
+
+    fn apt_cache(&self, arguments: &[&str]) -> Result<String, AptError> {
+        let mut command = tool::command("apt-cache");
+        command
+            .env("APT_CONFIG", self.home.join("apt.conf"))
+            .args(arguments);
+        tool::output(&mut command).map_err(self.apt_failed())
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<(), AptError> {
+        let path = self.home.join(name);
+        Ok(fs::write(&path, text).map_err(CacheError::io("writing", &path))?)
+    }
+
+    fn apt_failed(&self) -> impl FnOnce(ToolError) -> AptError {
+        let suite = self.name.to_owned();
+        move |source| AptError::Apt { suite, source }
+    }
+
+    /// The error of not finding a package.
+    pub(crate) fn missing(&self, package: &str) -> AptError {
+        AptError::Missing {
+            suite: self.name.to_owned(),
+            package: package.to_owned(),
+        }
+    }
+}
+
+/// Whether an index may be older than its publisher wants it to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ValidUntil {
+    Checked,
+    Ignored,
+}
+
+fn source(mirror: &Mirror, suite: &str, keyring: &Path, valid_until: ValidUntil) -> String {
+    let check = if valid_until == ValidUntil::Ignored {
+        " check-valid-until=no"
+    } else {
+        ""
+    };
+    format!(
+        "deb [arch=amd64 signed-by={}{check}] {} {suite} main\n",
+        keyring.display(),
+        mirror.0
+    )
+}
+
+/// The private configuration; `dump` is the machine's.
+fn configuration(home: &Path, dump: &str) -> String {
+    let own_choice = [
+        "Acquire::IndexTargets",
+        "Acquire::Languages",
+        "Acquire::GzipIndexes",
+        "Acquire::Changelogs",
+    ];
+    let inherited = dump.lines().filter(|line| {
+        line.starts_with("Acquire::") && !own_choice.iter().any(|choice| line.starts_with(choice))
+    });
+    let mut text: String = inherited.flat_map(|line| [line, "\n"]).collect();
+    let home = home.display();
+    for (key, value) in [
+        ("Dir::Etc::Main", "none/apt.conf"),
+        ("Dir::Etc::Parts", "parts"),
+        ("Dir::Etc::SourceList", "sources.list"),
+        ("Dir::Etc::SourceParts", "parts"),
+        ("Dir::Etc::Preferences", "none/preferences"),
+        ("Dir::Etc::PreferencesParts", "parts"),
+        ("Dir::State", "state"),
+        ("Dir::State::Status", "state/status"),
+        ("Dir::State::Lists", "lists"),
+        ("Dir::Cache", "."),
+        ("Dir::Cache::Archives", "archives"),
+    ] {
+        text.push_str(&format!("{key} \"{home}/{value}\";\n"));
+    }
+    text.push_str(FIXED);
+    text
+}
+
+/// The user _apt, to whom apt drops its rights, can't reach a cache below /root.
+const FIXED: &str = "\
+APT::Architecture \"amd64\";
+APT::Architectures { \"amd64\"; };
+APT::Install-Recommends \"false\";
+APT::Sandbox::User \"root\";
+Acquire::Languages \"none\";
+Dpkg::Use-Pty \"false\";
+";
+
+/// One line of `--print-uris`: `'URL' FILE SIZE HASH`.
+#[derive(Debug, PartialEq, Eq)]
+struct Archive {
+    name: String,
+    size: u64,
+}
+
+impl Archive {
+    fn parse(line: &str) -> Option<Self> {
+        let (_, rest) = line.strip_prefix('\'')?.split_once('\'')?;
+        let mut words = rest.split_whitespace();
+        let name = words.next().filter(|name| !name.contains('/'))?;
+        Some(Self {
+            name: name.to_owned(),
+            size: words.next()?.parse().ok()?,
+        })
+    }
+}
+
+/// The share of a download that is done, from a line such as `dlstatus:3:42.5:Retrieving …`.
+fn percent(line: &str) -> Option<f64> {
+    line.strip_prefix("dlstatus:")?
+        .split(':')
+        .nth(1)?
+        .parse()
+        .ok()
+}
+
+/// The package in a line of `apt-cache depends`, such as `  Depends: libc6` or ` |Depends: dracut`.
+fn dependency(line: &str) -> Option<&str> {
+    let (kind, package) = line.split_once(": ")?;
+    let needed = matches!(
+        kind.trim_start_matches([' ', '|']),
+        "Depends" | "PreDepends"
+    );
+    (needed && !package.starts_with('<')).then_some(package)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machines_ways_to_reach_mirrors_are_kept_and_its_hooks_are_not() {
+        let dump = "Acquire::http::Proxy \"http://proxy:3128\";\nAcquire::Languages \"de\";\n\
+                    APT::Update::Post-Invoke:: \"rm -f /var/cache/apt/archives/*.deb\";\n";
+        let text = configuration(Path::new("/cache/apt/sid"), dump);
+        assert!(text.contains("Acquire::http::Proxy \"http://proxy:3128\";"));
+        assert!(!text.contains("\"de\""));
+        assert!(!text.contains("Post-Invoke"));
+        assert!(text.contains("Dir::State::Lists \"/cache/apt/sid/lists\";"));
+    }
+
+    #[test]
+    fn a_source_always_names_the_keys() {
+        let mirror = Mirror("http://mirror.example/debian".to_owned());
+        let line = |valid| source(&mirror, "sid", Path::new("/keys"), valid);
+        assert_eq!(
+            line(ValidUntil::Checked),
+            "deb [arch=amd64 signed-by=/keys] http://mirror.example/debian sid main\n"
+        );
+        assert!(line(ValidUntil::Ignored).contains("signed-by=/keys check-valid-until=no"));
+    }
+
+    #[test]
+    fn what_apt_prints_is_read() {
+        let line = "'http://m/pool/q_1%3a2_amd64.deb' q_1%3a2_amd64.deb 4711 MD5Sum:0123";
+        assert_eq!(
+            Archive::parse(line),
+            Some(Archive {
+                name: "q_1%3a2_amd64.deb".to_owned(),
+                size: 4711
+            })
+        );
+        assert_eq!(
+            Archive::parse("'http://m/x' ../../etc/passwd 1 MD5Sum:0"),
+            None
+        );
+        assert_eq!(Archive::parse("Reading package lists..."), None);
+        assert_eq!(
+            percent("dlstatus:3:42.5000:Retrieving file 3 of 7 (2s remaining)"),
+            Some(42.5)
+        );
+        assert_eq!(percent("pmstatus:dpkg-exec:0:Running dpkg"), None);
+        assert_eq!(
+            dependency("  Depends: linux-image-6.1.0-1-amd64"),
+            Some("linux-image-6.1.0-1-amd64")
+        );
+        assert_eq!(dependency(" |Depends: dracut"), Some("dracut"));
+        assert_eq!(dependency("  Depends: <virtual>"), None);
+        assert_eq!(dependency("  Recommends: firmware"), None);
+    }
+}
