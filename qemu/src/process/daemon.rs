@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The daemon that serves a share: its command line and its process.
+//! The process of a daemon that serves a share.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use super::child::{DeathSignal, SpawnError, Supervised};
+use super::share::Share;
 use super::tail::tail;
 use super::watch::appeared;
-use crate::machine::{ByteSize, CommandLine, ShareDevice, ShareKind, Tag};
+use crate::machine::CommandLine;
 
 /// How long the daemon may take until its socket is there.
 const SOCKET_DEADLINE: Duration = Duration::from_secs(30);
@@ -22,81 +21,6 @@ const DISCONNECT_DEADLINE: Duration = Duration::from_secs(20);
 const TERMINATE_DEADLINE: Duration = Duration::from_secs(10);
 /// Lines of the daemon's log in an error message.
 const LOG_LINES: usize = 15;
-
-/// The daemon's cache policy (`--cache`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cache {
-    /// The guest looks again after a while.
-    Auto,
-    /// The guest trusts what it has.
-    Always,
-    /// The guest keeps metadata only.
-    Metadata,
-    /// The guest keeps nothing.
-    Never,
-}
-
-/// Which files the guest maps through the window (`--dax`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dax {
-    /// Every file that can be mapped.
-    Always,
-    /// Those of a certain size and more.
-    Inode,
-    /// None.
-    Never,
-}
-
-/// How the daemon confines itself (`--sandbox`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sandbox {
-    /// In namespaces of its own.
-    Namespace,
-    /// In a chroot.
-    Chroot,
-    /// Not at all.
-    None,
-}
-
-macro_rules! words {
-    ($type:ident { $($variant:ident => $word:literal),+ }) => {
-        impl $type {
-            fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-        }
-    };
-}
-words!(Cache { Auto => "auto", Always => "always", Metadata => "metadata", Never => "never" });
-words!(Dax { Always => "always", Inode => "inode", Never => "never" });
-words!(Sandbox { Namespace => "namespace", Chroot => "chroot", None => "none" });
-
-/// A daemon's command line. [`DaemonCommand::new`] gives the usual values.
-#[derive(Debug, Clone)]
-pub struct DaemonCommand {
-    /// The executable.
-    pub program: PathBuf,
-    /// Where QEMU will connect. The folder must exist.
-    pub socket: PathBuf,
-    /// The folder to share.
-    pub shared_dir: PathBuf,
-    /// The name by which the guest mounts it.
-    pub tag: Tag,
-    /// Size of the window, or `None` for a share without one.
-    pub window: Option<ByteSize>,
-    /// Which files use the window.
-    pub dax: Dax,
-    /// The cache policy.
-    pub cache: Cache,
-    /// The confinement.
-    pub sandbox: Sandbox,
-    /// Whether the guest may change nothing.
-    pub read_only: bool,
-    /// Request queues.
-    pub queues: NonZeroU16,
-    /// Arguments passed as they are, after all others.
-    pub extra: Vec<OsString>,
-}
 
 /// Why a daemon does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -144,71 +68,19 @@ pub struct Daemon {
     command_line: CommandLine,
 }
 
-impl DaemonCommand {
-    /// A daemon that shares `shared_dir` read-write and without a window, in its sandbox.
-    pub fn new(program: PathBuf, socket: PathBuf, shared_dir: PathBuf, tag: Tag) -> Self {
-        Self {
-            program,
-            socket,
-            shared_dir,
-            tag,
-            window: None,
-            dax: Dax::Inode,
-            cache: Cache::Auto,
-            sandbox: Sandbox::Namespace,
-            read_only: false,
-            queues: NonZeroU16::MIN,
-            extra: Vec::new(),
-        }
-    }
-
-    /// The command line.
-    pub fn command_line(&self) -> CommandLine {
-        let mut line = CommandLine::new(&self.program)
-            .arg("--socket-path")
-            .arg(&self.socket)
-            .arg("--shared-dir")
-            .arg(&self.shared_dir)
-            .args(["--tag", self.tag.as_str()])
-            .args(["--cache", self.cache.word()])
-            .args(["--sandbox", self.sandbox.word()]);
-        line = match self.window {
-            Some(window) => line
-                .args(["--dax-window", &window.to_string()])
-                .args(["--dax", self.dax.word()]),
-            None => line.args(["--dax-window", "0"]),
-        };
-        if self.read_only {
-            line = line.arg("--readonly");
-        }
-        if self.queues > NonZeroU16::MIN {
-            line = line.args(["--request-queues", &self.queues.to_string()]);
-        }
-        line.args(&self.extra)
-    }
-
-    /// QEMU's device for this share. The device that can carry a window takes any share; the plain
-    /// one is for those without.
-    pub fn device(&self) -> ShareDevice {
-        ShareDevice {
-            tag: self.tag.clone(),
-            socket: self.socket.clone(),
-            queues: self.queues,
-            kind: match self.window {
-                Some(_) => ShareKind::Window,
-                None => ShareKind::Plain,
-            },
-        }
-    }
-}
-
 impl Daemon {
-    /// Starts the daemon, its output going to the file `log`, and waits until QEMU can connect.
+    /// Starts the daemon `program` on `share`, its output going to the file `log`, and waits until
+    /// QEMU can connect to `socket`, whose folder must exist.
     ///
     /// # Errors
     /// If it ends or its socket does not appear in time. Nothing is left running then.
-    pub async fn start(command: &DaemonCommand, log: &Path) -> Result<Self, DaemonError> {
-        let command_line = command.command_line();
+    pub async fn start(
+        program: &Path,
+        share: &Share,
+        socket: &Path,
+        log: &Path,
+    ) -> Result<Self, DaemonError> {
+        let command_line = share.daemon(program, socket);
         let mut process = command_line.command();
         let output = File::create(log).and_then(|file| Ok((file.try_clone()?, file)));
         let (stdout, stderr) = output.map_err(|source| DaemonError::Log {
@@ -221,7 +93,7 @@ impl Daemon {
             log: log.to_owned(),
             command_line,
         };
-        daemon.wait_for_socket(&command.socket).await?;
+        daemon.wait_for_socket(socket).await?;
         Ok(daemon)
     }
 
@@ -305,56 +177,21 @@ mod tests {
 
     use super::*;
 
-    fn command(dir: &Path, script: &str) -> DaemonCommand {
+    /// Starts a shell script as the daemon, with its socket and log in `dir`.
+    async fn start(dir: &Path, script: &str) -> Result<Daemon, DaemonError> {
         let program = dir.join("fake-daemon");
         std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
-        DaemonCommand::new(
-            program,
-            dir.join("sock"),
-            "/srv".into(),
-            "t".parse().unwrap(),
-        )
-    }
-
-    #[test]
-    fn the_command_line_says_all_that_differs_from_the_defaults() {
-        let plain = DaemonCommand::new(
-            "/bin/daemon".into(),
-            "/run/s".into(),
-            "/srv/a b".into(),
-            "tag".parse().unwrap(),
-        );
-        assert_eq!(
-            plain.command_line().to_string(),
-            "/bin/daemon --socket-path /run/s --shared-dir '/srv/a b' --tag tag --cache auto \
-             --sandbox namespace --dax-window 0"
-        );
-        let full = DaemonCommand {
-            window: Some(ByteSize::mib(16)),
-            dax: Dax::Always,
-            cache: Cache::Never,
-            sandbox: Sandbox::Chroot,
-            read_only: true,
-            queues: NonZeroU16::new(2).unwrap(),
-            extra: vec!["--xattr".into()],
-            ..plain
-        };
-        assert_eq!(
-            full.command_line().to_string(),
-            "/bin/daemon --socket-path /run/s --shared-dir '/srv/a b' --tag tag --cache never \
-             --sandbox chroot --dax-window 16M --dax always --readonly --request-queues 2 --xattr"
-        );
+        let share = Share::new("/srv", "t".parse().unwrap());
+        Daemon::start(&program, &share, &dir.join("sock"), &dir.join("log")).await
     }
 
     #[tokio::test]
     async fn it_serves_once_the_socket_is_there() {
         let dir = tempfile::tempdir().unwrap();
-        let command = command(dir.path(), "touch \"$2\"; exec sleep infinity");
-        let daemon = Daemon::start(&command, &dir.path().join("log"))
-            .await
-            .unwrap();
-        assert!(command.socket.exists());
+        let script = "touch \"$2\"; exec sleep infinity";
+        let daemon = start(dir.path(), script).await.unwrap();
+        assert!(dir.path().join("sock").exists());
         daemon.terminate();
         let error = daemon.stop().await.unwrap_err();
         assert!(matches!(error, DaemonError::Ended { .. }), "{error}");
@@ -363,23 +200,16 @@ mod tests {
     #[tokio::test]
     async fn a_daemon_that_ends_at_once_is_shown_with_its_log() {
         let dir = tempfile::tempdir().unwrap();
-        let command = command(dir.path(), "echo 'no such folder' >&2; exit 1");
-        let error = Daemon::start(&command, &dir.path().join("log"))
-            .await
-            .unwrap_err();
+        let script = "echo 'no such folder' >&2; exit 1";
+        let error = start(dir.path(), script).await.unwrap_err();
         assert!(error.to_string().contains("no such folder"), "{error}");
     }
 
     #[tokio::test]
     async fn a_daemon_that_ends_without_error_is_no_error() {
         let dir = tempfile::tempdir().unwrap();
-        let command = command(
-            dir.path(),
-            "trap 'exit 0' TERM; touch \"$2\"; sleep infinity & wait",
-        );
-        let daemon = Daemon::start(&command, &dir.path().join("log"))
-            .await
-            .unwrap();
+        let script = "trap 'kill $!; exit 0' TERM; sleep infinity & touch \"$2\"; wait";
+        let daemon = start(dir.path(), script).await.unwrap();
         daemon.terminate();
         daemon.stop().await.unwrap();
     }

@@ -18,12 +18,14 @@ mod guest;
 mod qmp;
 mod readiness;
 mod run_dir;
+mod share;
 mod tail;
 mod watch;
 
 pub use child::{DeathSignal, SpawnError, Supervised};
-pub use daemon::{Cache, Daemon, DaemonCommand, DaemonError, Dax, Sandbox};
+pub use daemon::{Daemon, DaemonError};
 pub use guest::{Ended, Guest, GuestError};
 pub use qmp::{Qmp, QmpError};
 pub use run_dir::{RunDir, RunDirError};
+pub use share::{Cache, Dax, Sandbox, Share};
 pub use tail::tail;
