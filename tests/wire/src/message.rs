@@ -105,7 +105,8 @@ pub enum ToHost {
         #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
-    /// The stream has ended: every process that held its other end has closed it.
+    /// The stream has ended before the command has: every process that held its other end has
+    /// closed it.
     OutputEof {
         /// Which command.
         exec: ExecId,
@@ -124,8 +125,9 @@ pub enum ToHost {
         /// Which command.
         exec: ExecId,
     },
-    /// The command's first process has ended. All that it wrote before has been sent before; a
-    /// process that it left behind may still write.
+    /// The command's first process has ended; the last message about the command. All that it
+    /// wrote has been sent before. Its streams are closed on both sides, so a process that it left
+    /// behind and that still writes to them gets SIGPIPE, or SIGHUP on a terminal.
     Exited {
         /// Which command.
         exec: ExecId,
