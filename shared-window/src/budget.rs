@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! How many memory regions a virtual machine may still take.
+//!
+//! QEMU 11.1 gives every live mapping of every window a slot in one table that all vhost-user
+//! devices of the machine share, and aborts the machine when the table would exceed 512 regions
+//! (`vhost_user_add_remove_regions` asserts it). A device sees the whole table by way of its
+//! ADD_MEM_REG and REM_MEM_REG messages, and has to refuse one mapping to its guest rather than
+//! let QEMU end.
+//!
+//! The count comes from the device's control path and is read while a worker sets up a mapping;
+//! neither may wait for the other, so it is one atomic number. It is exact when it matters: the
+//! messages for a mapping arrive before [`Vmm::map`](crate::Vmm::map) returns.
+//!
+//! Non-goal: a reservation across processes. Two devices of a machine that pass the check at the
+//! same moment may both map; [`RegionBudget::QEMU`] leaves a margin for them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The regions that a machine has in use, against the number from which mappings are refused.
+#[derive(Debug)]
+pub struct RegionBudget {
+    limit: usize,
+    in_use: AtomicUsize,
+}
+
+impl RegionBudget {
+    /// From this number of regions on, a mapping is refused under QEMU.
+    ///
+    /// QEMU aborts beyond 512 (`VHOST_USER_MAX_RAM_SLOTS`). The 12 that are left are for mappings
+    /// which other devices of the same machine set up at the same time, each unseen by the others
+    /// until QEMU has told everybody, and for memory that QEMU itself plugs in.
+    pub const QEMU: usize = 500;
+
+    /// A budget that is used up once `limit` regions are in use; none are at first.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            in_use: AtomicUsize::new(0),
+        }
+    }
+
+    /// Tells how many regions the machine has now. Never waits: made for the control path.
+    pub fn set_in_use(&self, regions: usize) {
+        self.in_use.store(regions, Ordering::Release);
+    }
+
+    /// The regions in use, as last told.
+    pub fn in_use(&self) -> usize {
+        self.in_use.load(Ordering::Acquire)
+    }
+
+    /// The number of regions from which mappings are refused.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Whether one more mapping is allowed.
+    pub fn has_room(&self) -> bool {
+        self.in_use() < self.limit
+    }
+}
+
+impl Default for RegionBudget {
+    /// The budget of a machine run by QEMU.
+    fn default() -> Self {
+        Self::new(Self::QEMU)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_ends_at_the_limit_and_comes_back() {
+        let budget = RegionBudget::new(3);
+        for (in_use, room) in [(0, true), (2, true), (3, false), (4, false), (2, true)] {
+            budget.set_in_use(in_use);
+            assert_eq!(budget.has_room(), room, "with {in_use} regions");
+        }
+    }
+
+    #[test]
+    fn the_default_stays_clear_of_the_abort() {
+        const QEMU_ABORTS_BEYOND: usize = 512;
+        let budget = RegionBudget::default();
+        assert!(budget.limit() < QEMU_ABORTS_BEYOND);
+    }
+}

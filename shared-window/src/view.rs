@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Views: what is handed to the VMM in place of a file.
+//!
+//! A guest maps whole 2 MiB ranges, whatever a file's size. QEMU refuses a range that ends behind
+//! the end of the file, and it *grows* a file that `lseek(fd, 0, SEEK_END)` says is empty. So it
+//! is given not the file but a view of it: a descriptor that tells a huge size and maps the pages
+//! of the real file.
+//!
+//! ```text
+//!   server of the share                        companion process (root's CAP_SYS_ADMIN)
+//!   Window ── ViewClient ── file descriptor ──▶ ViewServer ── private FUSE mount, passthrough
+//!                  ◀──────── a name ───────────     │
+//!                  └─ openat(mount, name) ─ FUSE ──▶┘  "back this open by that file"
+//!                  = the view; its mmap goes straight to the file's page cache
+//! ```
+//!
+//! [`ViewService`] makes the pair of [`ViewClient`] and [`ViewServer`]. [`DirectViews`] hands out
+//! the file itself, for memory of this process and for files that need no padding. Sources are
+//! behind the trait [`ViewSource`].
+//!
+//! Invariants: opening or mapping a view changes neither size nor content of the file; a view
+//! never allows more than the descriptor that it was made from; one [`View`] of a file is shared
+//! by all mappings of it.
+
+mod cache;
+mod client;
+mod direct;
+mod harden;
+mod instance;
+mod passthrough;
+mod server;
+mod slots;
+mod socket;
+mod wire;
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+use thiserror::Error;
+
+use crate::units::Access;
+
+pub(crate) use cache::ViewCache;
+pub use client::{StartingViews, ViewClient};
+pub use direct::DirectViews;
+pub use server::{ViewServer, ViewServerError};
+pub use wire::Unavailable;
+
+/// Where views of files come from.
+pub trait ViewSource: Send + Sync {
+    /// Opens a view of `file` that allows `access`.
+    ///
+    /// # Errors
+    /// [`ViewError`]; in particular [`ViewError::NotAllowed`] when the descriptor itself does not
+    /// allow `access`.
+    fn open(&self, file: BorrowedFd<'_>, access: Access) -> Result<OwnedFd, ViewError>;
+}
+
+impl<S: ViewSource + ?Sized> ViewSource for Arc<S> {
+    fn open(&self, file: BorrowedFd<'_>, access: Access) -> Result<OwnedFd, ViewError> {
+        (**self).open(file, access)
+    }
+}
+
+/// Why there is no view of a file.
+#[derive(Debug, Error)]
+pub enum ViewError {
+    /// This host can't make views.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// The descriptor is not one of a regular file.
+    #[error("only a regular file can be mapped")]
+    NotRegular,
+    /// The descriptor does not allow the access asked for.
+    #[error("the file is not open for {0:?} access")]
+    NotAllowed(Access),
+    /// The file lies on file systems stacked too deep, such as an overlayfs upon an overlayfs.
+    #[error("the file's file system is stacked too deep for FUSE passthrough")]
+    StackedTooDeep,
+    /// The kernel won't back a view by a file of this kind.
+    #[error("the file's file system can't back a view")]
+    Unsupported(#[source] io::Error),
+    /// The process that serves views has ended.
+    #[error("the process that serves views of files has ended")]
+    ServerGone,
+    /// The process that serves views said something unexpected.
+    #[error("the process that serves views of files broke the protocol: {0}")]
+    Protocol(&'static str),
+    /// A system call failed.
+    #[error("failed to {what}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl ViewError {
+    /// What kept the kernel from opening a view that the server had prepared.
+    fn from_open(errno: Errno) -> Self {
+        match errno {
+            Errno::LOOP => Self::StackedTooDeep,
+            Errno::OPNOTSUPP | Errno::INVAL => Self::Unsupported(errno.into()),
+            Errno::PERM => Self::Unavailable(Unavailable::NotPermitted),
+            Errno::ACCESS => Self::Protocol("it would not open what it had prepared"),
+            Errno::CONNABORTED | Errno::NOTCONN => Self::ServerGone,
+            other => Self::system("open the view", other),
+        }
+    }
+
+    fn system(what: &'static str, errno: Errno) -> Self {
+        Self::System {
+            what,
+            source: errno.into(),
+        }
+    }
+}
+
+/// What tells one file of this host from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId {
+    /// The device that the file is on.
+    pub device: u64,
+    /// Its inode on that device.
+    pub inode: u64,
+}
+
+impl FileId {
+    /// The identity of the file behind a descriptor. It stays unique only while some descriptor of
+    /// the file is open; a [`View`] holds one.
+    ///
+    /// # Errors
+    /// Whatever `fstat` reports.
+    pub fn of(file: BorrowedFd<'_>) -> io::Result<Self> {
+        let stat = rustix::fs::fstat(file)?;
+        Ok(Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+        })
+    }
+}
+
+/// An open view of one file, shared by all mappings of that file.
+#[derive(Debug)]
+pub struct View {
+    descriptor: File,
+    file: FileId,
+    access: Access,
+}
+
+impl View {
+    fn new(descriptor: OwnedFd, file: FileId, access: Access) -> Self {
+        Self {
+            descriptor: descriptor.into(),
+            file,
+            access,
+        }
+    }
+
+    /// The file that this is a view of.
+    pub fn file(&self) -> FileId {
+        self.file
+    }
+
+    /// What the view allows.
+    pub fn access(&self) -> Access {
+        self.access
+    }
+
+    /// The size that the view tells, in bytes: at least that of the file.
+    ///
+    /// # Errors
+    /// Whatever `fstat` reports.
+    pub fn told_size(&self) -> io::Result<u64> {
+        Ok(self.descriptor.metadata()?.size())
+    }
+}
+
+impl AsFd for View {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+/// The two ends of a service of views, made before a process splits in two.
+#[derive(Debug)]
+pub struct ViewService;
+
+impl ViewService {
+    /// Makes both ends. Nothing else happens yet: no mount, no thread.
+    ///
+    /// Fork, then in the child drop the first and call [`ViewServer::serve_until_closed`], and in
+    /// the parent drop the second and call [`StartingViews::wait_ready`]. The server ends when no
+    /// process holds the first end any more, so a process forked later has to close it.
+    ///
+    /// # Errors
+    /// [`ViewError::System`] when the kernel makes no socket pair.
+    pub fn prepare() -> Result<(StartingViews, ViewServer), ViewError> {
+        let (ours, theirs) =
+            socket::pair().map_err(|errno| ViewError::system("make a socket pair", errno))?;
+        Ok((StartingViews::new(ours), ViewServer::new(theirs)))
+    }
+}
+
+/// Fails unless `file` is a regular file that was opened for at least `access`.
+fn check_descriptor(file: BorrowedFd<'_>, access: Access) -> Result<(), ViewError> {
+    use rustix::fs::{FileType, OFlags};
+
+    let flags =
+        rustix::fs::fcntl_getfl(file).map_err(|e| ViewError::system("read a file's flags", e))?;
+    let stat = rustix::fs::fstat(file).map_err(|e| ViewError::system("stat a file", e))?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(ViewError::NotRegular);
+    }
+    let mode = flags & OFlags::RWMODE;
+    let allowed = match access {
+        Access::ReadOnly => mode == OFlags::RDONLY || mode == OFlags::RDWR,
+        Access::ReadWrite => mode == OFlags::RDWR,
+    };
+    // O_PATH reads as O_RDONLY here, and grants nothing.
+    if !allowed || flags.contains(OFlags::PATH) {
+        return Err(ViewError::NotAllowed(access));
+    }
+    Ok(())
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The file system whose files are views.
+//!
+//! It answers the few requests that opening, measuring and closing a view cause, and refuses all
+//! else. Data never passes through here: the kernel maps, reads and writes the file that backs an
+//! open view.
+
+use std::ffi::OsStr;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use fuser::{
+    AccessFlags, BackingId, BsdFileFlags, Errno, FileAttr, FileHandle, FileType, Filesystem,
+    FopenFlags, Generation, INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenAccMode,
+    OpenFlags, ReplyAttr, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyOpen, ReplyXattr, Request,
+    TimeOrNow,
+};
+
+use super::slots::{Slot, Slots};
+use crate::units::Access;
+
+/// The size that every view tells: the largest file offset, rounded down to the 2 MiB that a
+/// Linux guest maps at once.
+pub(super) const TOLD_SIZE: u64 = (i64::MAX as u64) & !((2 << 20) - 1);
+
+/// Names and attributes never change, so the kernel may keep them for good.
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// The inode of slot 0; those before it are none and the root directory.
+const FIRST_INODE: u64 = 2;
+
+/// With 2 a view may be backed by a file on an overlayfs; it is the kernel's own limit
+/// (`FILESYSTEM_MAX_STACK_DEPTH`). Nothing can be stacked on the views in turn.
+const STACK_DEPTH: u32 = 2;
+
+/// The slots, shared with the thread that prepares views.
+#[derive(Debug, Clone)]
+pub(super) struct SharedSlots(Arc<Mutex<Slots<BackingId>>>);
+
+impl SharedSlots {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Slots::new())))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Slots<BackingId>> {
+        // No step of Slots can panic half-way.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The file system. One thread serves it, so a release never overtakes the open before it.
+#[derive(Debug)]
+pub(super) struct Views {
+    slots: SharedSlots,
+    started: SystemTime,
+}
+
+impl Views {
+    pub(super) fn new(slots: SharedSlots) -> Self {
+        Self {
+            slots,
+            started: SystemTime::now(),
+        }
+    }
+
+    fn attributes(&self, inode: INodeNo) -> Option<FileAttr> {
+        let (kind, size, perm) = match slot_of(inode) {
+            None if inode == INodeNo::ROOT => (FileType::Directory, 0, 0o555),
+            Some(slot) if self.slots.lock().is_known(slot) => {
+                (FileType::RegularFile, TOLD_SIZE, 0o600)
+            }
+            _ => return None,
+        };
+        Some(FileAttr {
+            ino: inode,
+            size,
+            blocks: 0,
+            atime: self.started,
+            mtime: self.started,
+            ctime: self.started,
+            crtime: self.started,
+            kind,
+            perm,
+            nlink: 1,
+            uid: 0,
+            gid: 0,
+            rdev: 0,
+            blksize: 4096,
+            flags: 0,
+        })
+    }
+
+    fn open_slot(&self, slot: Slot, flags: OpenFlags, reply: ReplyOpen) {
+        let access = match flags.acc_mode() {
+            OpenAccMode::O_RDONLY => Access::ReadOnly,
+            OpenAccMode::O_RDWR => Access::ReadWrite,
+            OpenAccMode::O_WRONLY => return reply.error(Errno::EACCES),
+        };
+        let mut slots = self.slots.lock();
+        let Some(prepared) = slots.take_prepared(slot, access) else {
+            return reply.error(Errno::EACCES);
+        };
+        match reply.open_backing(&prepared.file) {
+            Ok(backing) => {
+                let backing = slots.opened(slot, backing);
+                // The last close need not wait for this server.
+                let flags = FopenFlags::FOPEN_NOFLUSH;
+                reply.opened_passthrough(FileHandle(slot.0), flags, backing);
+            }
+            Err(error) => {
+                slots.not_opened(slot);
+                reply.error(Errno::from(error));
+            }
+        }
+    }
+}
+
+fn slot_of(inode: INodeNo) -> Option<Slot> {
+    inode.0.checked_sub(FIRST_INODE).map(Slot)
+}
+
+fn inode_of(slot: Slot) -> INodeNo {
+    INodeNo(slot.0 + FIRST_INODE)
+}
+
+impl Filesystem for Views {
+    fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        config
+            .add_capabilities(InitFlags::FUSE_PASSTHROUGH)
+            .and_then(|()| {
+                config
+                    .set_max_stack_depth(STACK_DEPTH)
+                    .map_err(|_| InitFlags::FUSE_PASSTHROUGH)
+            })
+            .map(drop)
+            .map_err(|_| io::ErrorKind::Unsupported.into())
+    }
+
+    fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let entry = (parent == INodeNo::ROOT)
+            .then_some(name)
+            .and_then(OsStr::to_str)
+            .and_then(|name| name.parse().ok())
+            .and_then(|slot| slot_attributes(self, Slot(slot)));
+        match entry {
+            Some(attributes) => reply.entry(&FOREVER, &attributes, Generation(0)),
+            None => reply.error(Errno::ENOENT),
+        }
+    }
+
+    fn getattr(&self, _: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+        match self.attributes(inode) {
+            Some(attributes) => reply.attr(&FOREVER, &attributes),
+            None => reply.error(Errno::ENOENT),
+        }
+    }
+
+    fn open(&self, _: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        match slot_of(inode) {
+            Some(slot) => self.open_slot(slot, flags, reply),
+            None => reply.error(Errno::EACCES),
+        }
+    }
+
+    fn release(
+        &self,
+        _: &Request,
+        inode: INodeNo,
+        _: FileHandle,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        _: bool,
+        reply: ReplyEmpty,
+    ) {
+        let backing = slot_of(inode).and_then(|slot| self.slots.lock().released(slot));
+        drop(backing);
+        reply.ok();
+    }
+
+    // Below: what would change a file or its size, and what the library would log at length.
+
+    fn setattr(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: Option<u32>,
+        _: Option<u32>,
+        _: Option<u32>,
+        _: Option<u64>,
+        _: Option<TimeOrNow>,
+        _: Option<TimeOrNow>,
+        _: Option<SystemTime>,
+        _: Option<FileHandle>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        reply.error(Errno::EPERM);
+    }
+
+    fn fallocate(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: FileHandle,
+        _: u64,
+        _: u64,
+        _: i32,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(Errno::EPERM);
+    }
+
+    fn access(&self, _: &Request, _: INodeNo, _: AccessFlags, reply: ReplyEmpty) {
+        reply.error(Errno::EACCES);
+    }
+
+    fn getxattr(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, reply: ReplyXattr) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn ioctl(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: FileHandle,
+        _: IoctlFlags,
+        _: u32,
+        _: &[u8],
+        _: u32,
+        reply: ReplyIoctl,
+    ) {
+        reply.error(Errno::ENOTTY);
+    }
+}
+
+fn slot_attributes(views: &Views, slot: Slot) -> Option<FileAttr> {
+    views.attributes(inode_of(slot))
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The companion process's end of the service of views.
+//!
+//! FUSE passthrough wants CAP_SYS_ADMIN in the host's own user namespace. A server of a share
+//! gives that up before it reads the first byte of a guest; a process forked before keeps it, and
+//! runs this. It takes descriptors from the server of the share, which may have been taken over by
+//! a guest, so it gives a view only of what it was sent and with no more access than that
+//! descriptor has: the kernel opens the backing file anew, with this process's rights, and does
+//! not compare.
+//!
+//! It keeps no descriptor longer than until its view is open, and opens no view itself (see the
+//! client).
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::thread::CapabilitySet;
+use thiserror::Error;
+
+use super::instance::Instance;
+use super::passthrough::SharedSlots;
+use super::slots::Prepared;
+use super::socket::{Missing, Packet, Packets};
+use super::wire::{Answer, PACKET, Prepare, Refusal, Unavailable, ViewName};
+use super::{ViewError, check_descriptor, harden};
+
+/// The server's end, before it serves.
+///
+/// ```text
+///   ViewServer ── serve_until_closed ──▶ (mount, tell, prepare view after view) ──▶ client gone
+/// ```
+#[derive(Debug)]
+pub struct ViewServer {
+    socket: Packets,
+    keep: CapabilitySet,
+}
+
+/// The answer to a packet that is no request.
+const NO_REQUEST: Refusal = Refusal::Failed(libc::EPROTO);
+
+/// How serving ended.
+enum Ended {
+    /// Nobody holds the client's end any more.
+    ClientGone,
+    /// The socket failed.
+    Socket(Errno),
+}
+
+/// Why a server of views ended before its client did.
+#[derive(Debug, Error)]
+pub enum ViewServerError {
+    /// A privilege could not be given up.
+    #[error("the server of views could not give up its privileges")]
+    Privileges(#[source] io::Error),
+    /// The socket to the client failed.
+    #[error("the socket to the client of views failed")]
+    Socket(#[source] io::Error),
+}
+
+impl ViewServer {
+    pub(super) fn new(socket: Packets) -> Self {
+        Self {
+            socket,
+            keep: CapabilitySet::empty(),
+        }
+    }
+
+    /// Keeps the capabilities for removing files of other users (CAP_DAC_OVERRIDE, CAP_FOWNER),
+    /// for a process that has to clean up when its client is gone.
+    pub fn keep_right_to_remove_files(mut self) -> Self {
+        self.keep |= harden::TO_REMOVE_FILES;
+        self
+    }
+
+    /// Mounts, tells the client whether that went well, and serves until no process holds the
+    /// client's end any more; where it did not go well, waits for just that.
+    ///
+    /// Names the process, makes it undumpable, and drops its capabilities but CAP_SYS_ADMIN for
+    /// good: meant for a process that does nothing else, and has no other thread yet. Descriptors
+    /// that were inherited stay open; closing those is up to who knows them.
+    ///
+    /// # Errors
+    /// [`ViewServerError`] when it had to stop although the client is there still.
+    pub fn serve_until_closed(self) -> Result<(), ViewServerError> {
+        let privileges = |errno: Errno| ViewServerError::Privileges(errno.into());
+        harden::enclose().map_err(privileges)?;
+        harden::drop_capabilities(self.keep).map_err(privileges)?;
+        let ended = match Instance::start() {
+            Ok(instance) => self.serve(instance),
+            Err(reason) => self.decline(reason),
+        };
+        match ended {
+            Ended::ClientGone => Ok(()),
+            Ended::Socket(errno) => Err(ViewServerError::Socket(errno.into())),
+        }
+    }
+
+    fn serve(&self, instance: Instance) -> Ended {
+        let Instance { mount, slots } = instance;
+        if let Err(ended) = self.answer(Answer::Ready, Some(mount)) {
+            return ended;
+        }
+        self.answer_each(|packet| prepare(packet, &slots))
+    }
+
+    /// Tells why there are no views, and waits for the client to go.
+    fn decline(&self, reason: Unavailable) -> Ended {
+        let answer = Answer::Unavailable(reason);
+        match self.answer(answer, None) {
+            Ok(()) => self.answer_each(|_| answer),
+            Err(ended) => ended,
+        }
+    }
+
+    /// Answers each packet until the client is gone. What is no request is refused, not fatal: a
+    /// client that has been taken over shall not end the service early.
+    fn answer_each(&self, reply: impl Fn(Packet<PACKET>) -> Answer) -> Ended {
+        loop {
+            let answer = match self.socket.receive() {
+                Ok(packet) => reply(packet),
+                Err(Missing::Malformed) => Answer::Refused(NO_REQUEST),
+                Err(Missing::Closed) => return Ended::ClientGone,
+                Err(Missing::System(errno)) => return Ended::Socket(errno),
+            };
+            if let Err(ended) = self.answer(answer, None) {
+                return ended;
+            }
+        }
+    }
+
+    fn answer(&self, answer: Answer, mount: Option<OwnedFd>) -> Result<(), Ended> {
+        self.socket
+            .send(&answer.encode(), mount.as_ref().map(AsFd::as_fd))
+            .map_err(|errno| match errno {
+                Errno::PIPE | Errno::CONNRESET => Ended::ClientGone,
+                other => Ended::Socket(other),
+            })
+    }
+}
+
+/// Prepares the view that a packet asks for.
+fn prepare(packet: Packet<PACKET>, slots: &SharedSlots) -> Answer {
+    let (Some(Prepare(access)), Some(file)) = (Prepare::decode(packet.bytes), packet.descriptor)
+    else {
+        return Answer::Refused(NO_REQUEST);
+    };
+    match check_descriptor(file.as_fd(), access) {
+        Ok(()) => {
+            let slot = slots.lock().prepare(Prepared { file, access });
+            Answer::Prepared(ViewName(slot.0))
+        }
+        Err(error) => Answer::Refused(refusal(&error)),
+    }
+}
+
+fn refusal(error: &ViewError) -> Refusal {
+    match error {
+        ViewError::NotRegular => Refusal::NotRegular,
+        ViewError::NotAllowed(_) => Refusal::NotAllowed,
+        ViewError::System { source, .. } => {
+            Refusal::Failed(source.raw_os_error().unwrap_or(libc::EIO))
+        }
+        _ => Refusal::Failed(libc::EIO),
+    }
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The views of a mount: which one may be opened, which are open.
+//!
+//! ```text
+//!              prepare               open, backed
+//!     free ──────────────▶ prepared ──────────────▶ open
+//!      ▲                      │ prepare (another)     │ release
+//!      └──────────────────────┴───────────────────────┘
+//! ```
+//!
+//! A slot is a name in the mount and an inode of it. At most one is prepared. It can be opened
+//! once: whoever is sent a view (a VMM is) could open it again by way of `/proc/self/fd` with more
+//! access than it was given, and finds no prepared slot. Slots are used again, so that the kernel's
+//! cache of names stays as small as the largest number of views that were open at once.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+
+use crate::units::Access;
+
+/// The number of a slot; also its name in the mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Slot(pub(super) u64);
+
+/// A file that waits to be opened as a view.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) file: OwnedFd,
+    pub(super) access: Access,
+}
+
+/// The slots of one mount; `B` is what keeps an open view backed.
+#[derive(Debug)]
+pub(super) struct Slots<B> {
+    prepared: Option<(Slot, Prepared)>,
+    open: HashMap<Slot, B>,
+    free: Vec<Slot>,
+    next: u64,
+}
+
+impl<B> Slots<B> {
+    pub(super) fn new() -> Self {
+        Self {
+            prepared: None,
+            open: HashMap::new(),
+            free: Vec::new(),
+            next: 0,
+        }
+    }
+
+    /// Makes `prepared` the one view that can be opened. One that nobody opened is dropped.
+    pub(super) fn prepare(&mut self, prepared: Prepared) -> Slot {
+        if let Some((unopened, _)) = self.prepared.take() {
+            self.free.push(unopened);
+        }
+        let slot = self.free.pop().unwrap_or_else(|| {
+            let slot = Slot(self.next);
+            self.next += 1;
+            slot
+        });
+        self.prepared = Some((slot, prepared));
+        slot
+    }
+
+    /// Whether the slot has ever been used, so that its name means something.
+    pub(super) fn is_known(&self, slot: Slot) -> bool {
+        slot.0 < self.next
+    }
+
+    /// Takes out what is prepared in `slot` for `access`; `None` when that is not what is.
+    pub(super) fn take_prepared(&mut self, slot: Slot, access: Access) -> Option<Prepared> {
+        let (_, prepared) = self
+            .prepared
+            .take_if(|(it, prepared)| *it == slot && prepared.access == access)?;
+        Some(prepared)
+    }
+
+    /// Notes that the slot is open, backed by `backing`.
+    pub(super) fn opened(&mut self, slot: Slot, backing: B) -> &B {
+        self.open.entry(slot).insert_entry(backing).into_mut()
+    }
+
+    /// Frees a slot whose opening failed after [`Slots::take_prepared`].
+    pub(super) fn not_opened(&mut self, slot: Slot) {
+        self.free.push(slot);
+    }
+
+    /// Frees an open slot and hands back what backed it.
+    pub(super) fn released(&mut self, slot: Slot) -> Option<B> {
+        let backing = self.open.remove(&slot)?;
+        self.free.push(slot);
+        Some(backing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prepared(access: Access) -> Prepared {
+        Prepared {
+            file: tempfile::tempfile().unwrap().into(),
+            access,
+        }
+    }
+
+    #[test]
+    fn a_prepared_view_opens_once_and_as_prepared() {
+        let mut slots = Slots::<()>::new();
+        let slot = slots.prepare(prepared(Access::ReadOnly));
+        assert!(slots.take_prepared(Slot(9), Access::ReadOnly).is_none());
+        assert!(slots.take_prepared(slot, Access::ReadWrite).is_none());
+        assert!(slots.take_prepared(slot, Access::ReadOnly).is_some());
+        assert!(slots.take_prepared(slot, Access::ReadOnly).is_none());
+    }
+
+    #[test]
+    fn slots_are_used_again_but_never_twice_at_once() {
+        let mut slots = Slots::new();
+        let first = slots.prepare(prepared(Access::ReadWrite));
+        slots.take_prepared(first, Access::ReadWrite).unwrap();
+        slots.opened(first, "first");
+        let second = slots.prepare(prepared(Access::ReadWrite));
+        assert_ne!(first, second);
+        assert_eq!(
+            slots.prepare(prepared(Access::ReadWrite)),
+            second,
+            "nobody opened it"
+        );
+        slots.take_prepared(second, Access::ReadWrite).unwrap();
+        slots.not_opened(second);
+
+        assert_eq!(slots.released(first), Some("first"));
+        assert_eq!(slots.released(first), None);
+        let mut reused = [slots.prepare(prepared(Access::ReadWrite)), Slot(u64::MAX)];
+        slots.take_prepared(reused[0], Access::ReadWrite).unwrap();
+        reused[1] = slots.prepare(prepared(Access::ReadWrite));
+        reused.sort();
+        assert_eq!(reused, [first, second]);
+        assert!(slots.is_known(second) && !slots.is_known(Slot(2)));
+    }
+}

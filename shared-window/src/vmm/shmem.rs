@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The window of a VMM at the other end of a vhost-user socket: SHMEM_MAP and SHMEM_UNMAP.
+//!
+//! # When a mapping is in effect
+//! QEMU answers SHMEM_MAP before it has committed the new memory layout; until then the guest
+//! would read zeros and lose stores. It takes requests of a back-end channel one after another, so
+//! the answer to a *later* request proves the commit. That later request is SHARED_OBJECT_REMOVE of
+//! an object that does not exist, which changes nothing and is answered with a failure. "Failure"
+//! is thus the good answer here, and "success" proves that nobody answered at all: without the
+//! protocol feature REPLY_ACK the vhost crate reports success once a request is sent. That is
+//! checked before the first mapping, so a window without acknowledgements never comes to be.
+//!
+//! # Removals
+//! SHMEM_UNMAP is acknowledged as early. [`VhostUserShmem::settle`] makes the same detour, once
+//! for a batch. A mapping set up over the range later would be ordered behind anyway; what needs
+//! it is the count of memory regions: the guest that was told "removed" may ask for the next
+//! mapping at once, and must not be refused for a slot that is about to become free.
+//!
+//! # Locks
+//! The channel is installed by the thread that serves the VMM's requests, and the VMM may be
+//! waiting for that very thread. So [`VhostUserShmem::install`] takes a lock that is never held
+//! during a request.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use uuid::Uuid;
+use vhost::vhost_user::message::{VhostUserMMap, VhostUserMMapFlags, VhostUserSharedMsg};
+use vhost::vhost_user::{Backend, Error as VhostUserError, VhostUserFrontendReqHandler};
+
+use super::{Vmm, VmmError};
+use crate::units::{Access, FileOffset, WindowOffset};
+
+/// The shared memory region that is the window: virtio-fs has one, the cache, with id 0.
+const CACHE_REGION: u8 = 0;
+
+/// A shared object that nobody has: a version 8 UUID, which are private to an application.
+const NO_OBJECT: Uuid = Uuid::from_u128(0x64_61_78_2d_77_69_8e_64_af_77_2d_66_65_6e_63_65);
+
+/// A VMM that maps the window on request over vhost-user's back-end channel.
+#[derive(Debug, Default)]
+pub struct VhostUserShmem {
+    channel: Mutex<Option<Arc<Channel>>>,
+}
+
+struct Channel {
+    backend: Backend,
+    /// Whether the VMM has been seen to answer.
+    answers: AtomicBool,
+}
+
+impl std::fmt::Debug for Channel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Channel")
+            .field("answers", &self.answers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl VhostUserShmem {
+    /// A VMM that has not handed over its channel yet: every request fails with
+    /// [`VmmError::NoChannel`].
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Uses `backend` from now on. A request that is under way on an older channel stays there.
+    ///
+    /// Never waits for the VMM. The features that were negotiated have to be set in `backend`
+    /// already, as vhost-user-backend does.
+    pub fn install(&self, backend: Backend) {
+        *self.slot() = Some(Arc::new(Channel {
+            backend,
+            answers: AtomicBool::new(false),
+        }));
+    }
+
+    /// Forgets the channel.
+    pub fn uninstall(&self) {
+        *self.slot() = None;
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Arc<Channel>>> {
+        // Only ever replaced as a whole.
+        self.channel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn channel(&self) -> Result<Arc<Channel>, VmmError> {
+        self.slot().clone().ok_or(VmmError::NoChannel)
+    }
+}
+
+impl Vmm for VhostUserShmem {
+    fn map(
+        &self,
+        at: WindowOffset,
+        len: u64,
+        view: BorrowedFd<'_>,
+        from: FileOffset,
+        access: Access,
+    ) -> Result<(), VmmError> {
+        let channel = self.channel()?;
+        channel.prove_answers()?;
+        let flags = match access {
+            Access::ReadOnly => VhostUserMMapFlags::default(),
+            Access::ReadWrite => VhostUserMMapFlags::WRITABLE,
+        };
+        let request = request(at, len, from, flags);
+        channel.call("map", at, len, |backend| {
+            backend.shmem_map(&request, &view.as_raw_fd())
+        })?;
+        channel.fence()
+    }
+
+    fn unmap(&self, at: WindowOffset, len: u64) -> Result<(), VmmError> {
+        let channel = self.channel()?;
+        channel.prove_answers()?;
+        let request = request(at, len, FileOffset(0), VhostUserMMapFlags::default());
+        channel.call("unmap", at, len, |backend| backend.shmem_unmap(&request))
+    }
+
+    fn settle(&self) -> Result<(), VmmError> {
+        self.channel()?.fence()
+    }
+}
+
+impl Channel {
+    /// Fails unless the VMM acknowledges requests; costs a round trip the first time only.
+    fn prove_answers(&self) -> Result<(), VmmError> {
+        if self.answers.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.fence()?;
+        self.answers.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Returns once the VMM has finished all that it was asked before.
+    fn fence(&self) -> Result<(), VmmError> {
+        let object = VhostUserSharedMsg { uuid: NO_OBJECT };
+        match self.backend.shared_object_remove(&object) {
+            Ok(_) => Err(VmmError::NotNegotiated {
+                feature: "REPLY_ACK",
+            }),
+            Err(error) => match cause(&error) {
+                Some(VhostUserError::FrontendInternalError) => Ok(()),
+                None => Err(VmmError::NotNegotiated {
+                    feature: "SHARED_OBJECT",
+                }),
+                Some(_) => Err(self.broken("finish", error)),
+            },
+        }
+    }
+
+    fn call(
+        &self,
+        what: &'static str,
+        at: WindowOffset,
+        len: u64,
+        request: impl FnOnce(&Backend) -> io::Result<u64>,
+    ) -> Result<(), VmmError> {
+        let Err(error) = request(&self.backend) else {
+            return Ok(());
+        };
+        Err(match cause(&error) {
+            Some(VhostUserError::FrontendInternalError) => VmmError::Refused {
+                what,
+                at,
+                len,
+                reason: None,
+            },
+            None => VmmError::NotNegotiated { feature: "SHMEM" },
+            Some(_) => self.broken(what, error),
+        })
+    }
+
+    /// After an answer that was none, whatever arrives next could be the answer to another
+    /// question; so nothing more is asked.
+    fn broken(&self, what: &'static str, source: io::Error) -> VmmError {
+        self.backend.set_failed(libc::EPIPE);
+        VmmError::Channel { what, source }
+    }
+}
+
+/// The vhost crate's own error, if it got as far as talking to the VMM.
+fn cause(error: &io::Error) -> Option<&VhostUserError> {
+    error.get_ref()?.downcast_ref()
+}
+
+fn request(
+    at: WindowOffset,
+    len: u64,
+    from: FileOffset,
+    flags: VhostUserMMapFlags,
+) -> VhostUserMMap {
+    VhostUserMMap {
+        shmid: CACHE_REGION,
+        fd_offset: from.0,
+        shm_offset: at.0,
+        len,
+        flags: flags.bits(),
+        ..VhostUserMMap::default()
+    }
+}

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The window: takes the guest's requests, keeps the table, drives the VMM.
+//!
+//! # Rules
+//! - A mapping is always writable. No VMM keeps a guest from storing through a read-only one, and
+//!   a later upgrade would need UNMAP + MAP, a hole under readers on other processors. So a file
+//!   that may not be written is refused, and an upgrade has nothing to do.
+//! - Asking again for a live mapping changes nothing.
+//! - Asking for another file or offset in exactly the range of a live mapping replaces it. Linux
+//!   does so only after a removal that failed, and then what is there has no use any more. What
+//!   overlaps a live mapping in any other way is refused.
+//! - A removal takes away the mappings that lie wholly within it. It changes nothing when it would
+//!   cut one, or when there is none. The ranges of a batch are independent of each other.
+//! - A range whose state at the VMM became unknown is refused until an unmap of it has succeeded,
+//!   which each later request for it tries first.
+//!
+//! # Locks
+//! One mutex, held during calls to the VMM. Therefore nothing here may be called from a thread
+//! that the VMM may be waiting for, with the exception of [`Window::stats`].
+
+mod error;
+mod handler;
+mod operations;
+mod stats;
+
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::budget::RegionBudget;
+use crate::table::{RangeState, Table};
+use crate::units::{Access, FileOffset, WindowOffset, WindowRange, WindowSize};
+use crate::view::{FileId, View, ViewCache, ViewError, ViewSource};
+use crate::vmm::Vmm;
+
+pub use error::WindowError;
+use stats::Stats;
+pub use stats::WindowStats;
+
+/// A mapping that a guest asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SetupRange {
+    /// Where in the window; a multiple of the page size.
+    pub window: WindowOffset,
+    /// From where in the file; a multiple of the page size. May lie behind the file's end.
+    pub file: FileOffset,
+    /// How many bytes; a multiple of the page size.
+    pub len: u64,
+    /// What the guest says it will do.
+    pub access: Access,
+}
+
+/// A part of the window that a guest gives back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemoveRange {
+    /// Where it begins.
+    pub window: WindowOffset,
+    /// How many bytes. `u64::MAX` from offset 0 means all of the window, as in the unmap request
+    /// of the first virtio-fs servers.
+    pub len: u64,
+}
+
+/// How a window behaves where there is a choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WindowOptions {
+    /// What to do when a guest wants to write where it only read so far.
+    pub upgrade: Upgrade,
+    /// What to do with a descriptor that is open for reading only.
+    pub reopen: Reopen,
+}
+
+/// What to do when a guest wants to write where it only read so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Upgrade {
+    /// Map writable from the start, so that there is nothing to do.
+    #[default]
+    InPlace,
+    /// Map as asked, and unmap and map again to upgrade. **A fault, for tests only**: other
+    /// processors of the guest read zeros in between.
+    Remap,
+}
+
+/// What [`Window::setup`] does with a descriptor that is open for reading only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reopen {
+    /// Refuse it.
+    #[default]
+    Never,
+    /// Open the file again for writing, by way of `/proc/self/fd`, with the rights of the calling
+    /// thread. Only for servers of which the guest may write *every* file that it may map: a guest
+    /// can store through the mapping whatever it asked for. Servers that open a file as the guest
+    /// asked, as the passthrough file system of fuse-backend-rs does, need this.
+    Writable,
+}
+
+/// A range of the window that is not free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mapping {
+    /// The range.
+    pub window: WindowRange,
+    /// The file that is mapped there.
+    pub file: FileId,
+    /// The place in the file.
+    pub from: FileOffset,
+    /// Whether the mapping is in effect.
+    pub state: RangeState,
+}
+
+/// A window. Clones are handles of the same window.
+pub struct Window<M: Vmm, S: ViewSource> {
+    inner: Arc<Inner<M, S>>,
+}
+
+struct Inner<M, S> {
+    size: WindowSize,
+    vmm: M,
+    views: S,
+    budget: Arc<RegionBudget>,
+    options: WindowOptions,
+    cache: ViewCache,
+    stats: Stats,
+    table: Mutex<Table<Arc<View>>>,
+}
+
+impl<M: Vmm, S: ViewSource> Window<M, S> {
+    /// A window with nothing in it.
+    pub fn new(size: WindowSize, vmm: M, views: S, budget: Arc<RegionBudget>) -> Self {
+        Self::with_options(size, vmm, views, budget, WindowOptions::default())
+    }
+
+    /// A window with nothing in it, that behaves as `options` say.
+    pub fn with_options(
+        size: WindowSize,
+        vmm: M,
+        views: S,
+        budget: Arc<RegionBudget>,
+        options: WindowOptions,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                size,
+                vmm,
+                views,
+                budget,
+                options,
+                cache: ViewCache::new(),
+                stats: Stats::default(),
+                table: Mutex::new(Table::new()),
+            }),
+        }
+    }
+
+    /// The size of the window.
+    pub fn size(&self) -> WindowSize {
+        self.inner.size
+    }
+
+    /// The VMM behind the window.
+    pub fn vmm(&self) -> &M {
+        &self.inner.vmm
+    }
+
+    /// The view of `file` for `access`: the open one if somebody holds it, else a new one.
+    ///
+    /// A server that keeps it beside the inode spares [`Window::setup`]'s search.
+    ///
+    /// # Errors
+    /// [`WindowError::View`].
+    pub fn view(&self, file: BorrowedFd<'_>, access: Access) -> Result<Arc<View>, WindowError> {
+        let inner = &self.inner;
+        match inner.cache.get(file, access, &inner.views) {
+            Ok(found) => {
+                if found.opened {
+                    inner.stats.views_opened.count();
+                }
+                Ok(found.view)
+            }
+            Err(error) => {
+                inner.stats.failed_views.count();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Maps a range of `file`. Returns once the guest can use it.
+    ///
+    /// `file` need not stay open.
+    ///
+    /// # Errors
+    /// [`WindowError`]; the range is as before then, or free, or refused until an unmap of it
+    /// succeeds.
+    pub fn setup(&self, file: BorrowedFd<'_>, ask: SetupRange) -> Result<(), WindowError> {
+        let reopened = match self.inner.options.reopen {
+            Reopen::Never => None,
+            Reopen::Writable => Some(reopen(file)?),
+        };
+        let file = reopened.as_ref().map_or(file, AsFd::as_fd);
+        let view = self.view(file, Access::ReadWrite)?;
+        self.setup_view(&view, ask)
+    }
+
+    /// As [`Window::setup`], with a view that is open already.
+    ///
+    /// # Errors
+    /// As [`Window::setup`].
+    pub fn setup_view(&self, view: &Arc<View>, ask: SetupRange) -> Result<(), WindowError> {
+        let done = self.inner.setup(view, ask);
+        self.inner.count_outcome(&done);
+        done
+    }
+
+    /// Removes mappings, all ranges in one pass. A range that can't be removed does not keep the
+    /// others from being removed.
+    ///
+    /// # Errors
+    /// The first [`WindowError`] that occurred.
+    pub fn remove(&self, ranges: &[RemoveRange]) -> Result<(), WindowError> {
+        let done = self.inner.remove(ranges);
+        self.inner.count_outcome(&done);
+        done
+    }
+
+    /// Removes everything: for FUSE_DESTROY and device reset.
+    ///
+    /// # Errors
+    /// The first [`WindowError`] that occurred; what could be removed is.
+    pub fn clear(&self) -> Result<(), WindowError> {
+        self.inner.clear()
+    }
+
+    /// What the window has done so far. Never waits.
+    pub fn stats(&self) -> WindowStats {
+        self.inner.stats.snapshot()
+    }
+
+    /// All ranges that are not free, in order. Waits for the request that is under way.
+    pub fn mappings(&self) -> Vec<Mapping> {
+        self.inner
+            .lock()
+            .iter()
+            .map(|entry| Mapping {
+                window: entry.range,
+                file: entry.target.file,
+                from: entry.target.from,
+                state: entry.state,
+            })
+            .collect()
+    }
+}
+
+impl<M, S> Inner<M, S> {
+    fn lock(&self) -> MutexGuard<'_, Table<Arc<View>>> {
+        self.table.lock().unwrap_or_else(|poisoned| {
+            // A VMM panicked in a call: nobody knows what came of that call.
+            let mut table = poisoned.into_inner();
+            table.abandon_calls();
+            self.table.clear_poison();
+            table
+        })
+    }
+
+    fn count_outcome(&self, outcome: &Result<(), WindowError>) {
+        match outcome {
+            Err(WindowError::NoRegionLeft { .. }) => self.stats.refused_for_regions.count(),
+            // These are counted where they happen.
+            Ok(()) | Err(WindowError::Vmm(_) | WindowError::View(_)) => {}
+            Err(_) => self.stats.refused_requests.count(),
+        }
+    }
+}
+
+/// Opens the file behind a descriptor for writing, unless it is open for that already.
+fn reopen(file: BorrowedFd<'_>) -> Result<OwnedFd, ViewError> {
+    use std::os::fd::AsRawFd;
+
+    let failed = |errno: rustix::io::Errno| match errno {
+        rustix::io::Errno::ACCESS | rustix::io::Errno::ROFS | rustix::io::Errno::PERM => {
+            ViewError::NotAllowed(Access::ReadWrite)
+        }
+        errno => ViewError::System {
+            what: "open a file again for writing",
+            source: errno.into(),
+        },
+    };
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).map_err(failed)
+}
+
+impl<M: Vmm, S: ViewSource> Clone for Window<M, S> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl<M: Vmm, S: ViewSource> fmt::Debug for Window<M, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Window")
+            .field("size", &self.inner.size)
+            .field("options", &self.inner.options)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What can be wrong with a request to the window, and what the guest is told.
+
+use std::io;
+
+use thiserror::Error;
+
+use crate::units::{Access, FileOffset, WindowOffset, WindowRange, WindowSize};
+use crate::view::ViewError;
+use crate::vmm::VmmError;
+
+/// Why a mapping was not set up or not removed.
+#[derive(Debug, Error)]
+pub enum WindowError {
+    /// The guest named a range that is empty or does not lie within the window.
+    #[error("{len:#x} bytes at {window} are not within the window of {:#x} bytes", size.bytes())]
+    OutOfBounds {
+        /// The beginning of the range.
+        window: WindowOffset,
+        /// Its length in bytes.
+        len: u64,
+        /// The size of the window.
+        size: WindowSize,
+    },
+    /// The guest named a place in a file that no file can have.
+    #[error("{len:#x} bytes at {file} end behind any file's end")]
+    FileOffsetTooLarge {
+        /// The offset into the file.
+        file: FileOffset,
+        /// The length in bytes.
+        len: u64,
+    },
+    /// The guest's offsets or length are no multiples of the page size.
+    #[error("{window}, {file} and length {len:#x} are not all multiples of the page size")]
+    Misaligned {
+        /// The offset into the window.
+        window: WindowOffset,
+        /// The offset into the file.
+        file: FileOffset,
+        /// The length in bytes.
+        len: u64,
+    },
+    /// The range shares bytes with a live mapping of another range.
+    #[error("{asked} overlaps the mapping of {live}")]
+    Overlap {
+        /// The range that was asked for.
+        asked: WindowRange,
+        /// The live mapping that is in its way.
+        live: WindowRange,
+    },
+    /// Nothing is mapped in a range that the guest wants removed.
+    #[error("nothing is mapped in {0}")]
+    Unknown(WindowRange),
+    /// A range that the guest wants removed cuts a mapping in two.
+    #[error("{asked} is only a part of the mapping of {live}")]
+    Partial {
+        /// The range to be removed.
+        asked: WindowRange,
+        /// The mapping that it would cut.
+        live: WindowRange,
+    },
+    /// The view allows no stores, and no VMM can be trusted to keep a guest from storing.
+    #[error("a mapping is always writable, and the view of the file allows {0:?} access")]
+    NotWritable(Access),
+    /// The virtual machine has no region left for one more mapping.
+    #[error("the virtual machine has {in_use} memory regions in use, of {limit}")]
+    NoRegionLeft {
+        /// The regions in use.
+        in_use: usize,
+        /// The number from which mappings are refused.
+        limit: usize,
+    },
+    /// An earlier request of this range failed in a way that left its state unknown, and the VMM
+    /// still does not unmap it.
+    #[error("it is not known whether the VMM has a mapping of {range}, and it won't unmap it")]
+    Indeterminate {
+        /// The range whose state is unknown.
+        range: WindowRange,
+        /// What the VMM answered to the last attempt to unmap it.
+        #[source]
+        source: VmmError,
+    },
+    /// There is no view of the file.
+    #[error("the file can't be viewed")]
+    View(#[from] ViewError),
+    /// The VMM failed to map or unmap.
+    #[error("the VMM failed")]
+    Vmm(#[from] VmmError),
+}
+
+impl WindowError {
+    /// The error number for the guest, positive, as FUSE wants it (negated) in a reply.
+    ///
+    /// | number | meaning |
+    /// |---|---|
+    /// | EINVAL | the request makes no sense: bounds, alignment, an unknown or partial removal |
+    /// | EBUSY | a live mapping of another range is in the way |
+    /// | EACCES | the file may not be written, so it can't be mapped |
+    /// | ENOBUFS | the machine has no region left; it works again after a removal |
+    /// | EOPNOTSUPP | this file can't be mapped, now or later |
+    /// | EIO | the VMM or the server of views failed |
+    ///
+    /// For want of a region ENOSPC would tell an application that the disk is full, EAGAIN makes a
+    /// Linux guest wait for a free range of which it has plenty (`fuse_dax_fault`), and ENOMEM
+    /// makes it retry a page fault for ever (`vmf_error`).
+    pub fn errno(&self) -> i32 {
+        match self {
+            Self::OutOfBounds { .. }
+            | Self::FileOffsetTooLarge { .. }
+            | Self::Misaligned { .. }
+            | Self::Unknown(_)
+            | Self::Partial { .. } => libc::EINVAL,
+            Self::Overlap { .. } => libc::EBUSY,
+            Self::NotWritable(_) | Self::View(ViewError::NotAllowed(_)) => libc::EACCES,
+            Self::NoRegionLeft { .. } => libc::ENOBUFS,
+            Self::View(
+                ViewError::Unavailable(_)
+                | ViewError::NotRegular
+                | ViewError::StackedTooDeep
+                | ViewError::Unsupported(_),
+            ) => libc::EOPNOTSUPP,
+            Self::Indeterminate { .. } | Self::View(_) | Self::Vmm(_) => libc::EIO,
+        }
+    }
+}
+
+impl From<WindowError> for io::Error {
+    /// Keeps the error number and drops the rest, which is not for the guest.
+    fn from(error: WindowError) -> Self {
+        Self::from_raw_os_error(error.errno())
+    }
+}
