@@ -318,14 +318,16 @@ fn configuration(home: &Path, dump: &str) -> String {
     text
 }
 
-/// The user _apt, to whom apt drops its rights, can't reach a cache below /root.
+/// What no machine's configuration may change. The user _apt, to whom apt would drop its rights,
+/// can't reach a cache below /root.
 const FIXED: &str = "\
 APT::Architecture \"amd64\";
 APT::Architectures { \"amd64\"; };
 APT::Install-Recommends \"false\";
 APT::Sandbox::User \"root\";
 Acquire::Languages \"none\";
-Dpkg::Use-Pty \"false\";
+Acquire::GzipIndexes \"true\";
+Dir::Cache::srcpkgcache \"\";
 ";
 
 /// One line of `--print-uris`: `'URL' FILE SIZE HASH`.

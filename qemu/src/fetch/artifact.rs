@@ -6,9 +6,11 @@
 //! place in one step. Opening it checks the manifest; a damaged one counts as absent and is made
 //! again.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::cache::{Cache, CacheError, Lock};
 use super::manifest::{Manifest, Verdict};
@@ -40,7 +42,47 @@ pub(crate) fn open(cache: &Cache, name: &str) -> Result<Option<PathBuf>, CacheEr
             return Ok(None);
         }
     }
+    if let Err(error) = mark_used(&path) {
+        log::debug!("{} keeps its time of use: {error}", path.display());
+    }
     Ok(Some(tree))
+}
+
+fn mark_used(manifest: &Path) -> io::Result<()> {
+    File::options()
+        .append(true)
+        .open(manifest)?
+        .set_modified(SystemTime::now())
+}
+
+/// Removes all but the `keep` last used of the artifacts whose names begin with `prefix`.
+pub(crate) fn prune(
+    cache: &Cache,
+    lock: &Lock,
+    prefix: &str,
+    keep: usize,
+) -> Result<(), CacheError> {
+    let root = cache.artifacts();
+    let mut found = Vec::new();
+    for entry in fs::read_dir(&root).map_err(CacheError::io("reading", &root))? {
+        let entry = entry.map_err(CacheError::io("reading", &root))?;
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            let used = entry
+                .path()
+                .join(MANIFEST)
+                .metadata()
+                .and_then(|meta| meta.modified());
+            found.push((used.unwrap_or(SystemTime::UNIX_EPOCH), entry.path()));
+        }
+    }
+    found.sort();
+    found.truncate(found.len().saturating_sub(keep));
+    let scratch = cache.scratch(lock)?;
+    for (number, (_, path)) in found.iter().enumerate() {
+        let away = scratch.path().join(number.to_string());
+        fs::rename(path, away).map_err(CacheError::io("removing", path))?;
+    }
+    Ok(())
 }
 
 /// Yields the tree of the artifact `name`; calls `make` with an empty folder to fill if there is
@@ -163,6 +205,20 @@ mod tests {
         fs::write(manifest, "{").unwrap();
         fixture.obtain();
         assert_eq!(fixture.made.get(), 2);
+    }
+
+    #[test]
+    fn the_least_recently_used_go_first() {
+        let folder = TempDir::new().unwrap();
+        let cache = Cache::at(folder.path(), Progress::silent()).unwrap();
+        let make = |_: &Lock, _: &Path| Ok::<(), CacheError>(());
+        for name in ["x-1", "x-2", "x-3", "y-1"] {
+            obtain(&cache, name, make).unwrap();
+        }
+        open(&cache, "x-1").unwrap().unwrap();
+        prune(&cache, &cache.lock().unwrap(), "x-", 2).unwrap();
+        let there = ["x-1", "x-2", "x-3", "y-1"].map(|name| open(&cache, name).unwrap().is_some());
+        assert_eq!(there, [true, false, true, true]);
     }
 
     #[test]

@@ -1,39 +1,320 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Collects an initramfs and writes it.
-use crate::fetch::{Cache, Kernel};
+//! Collects what goes into an initramfs, and builds it unless the cache has it.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::archive::{Node, Tree};
+use super::modules::{Module, ModuleFolder, ModulesError};
+use super::path::{GuestPath, GuestPathError};
+use crate::fetch::cache::{CacheError, Lock};
+use crate::fetch::tool::{self, ToolError};
+use crate::fetch::{Cache, Kernel, artifact};
+
 /// Why there is no initramfs.
 #[derive(Debug, thiserror::Error)]
-#[error("todo")]
-pub struct InitramfsError;
+pub enum InitramfsError {
+    /// The cache folder can't be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// A kernel's modules can't be used.
+    #[error("modules of kernel {release}")]
+    Modules {
+        /// The kernel.
+        release: String,
+        /// What is wrong.
+        #[source]
+        source: ModulesError,
+    },
+    /// A name that no file in the guest can have.
+    #[error(transparent)]
+    Path(#[from] GuestPathError),
+    /// busybox can't be asked for its applets.
+    #[error("asking busybox for its applets")]
+    Busybox(#[from] ToolError),
+    /// A file that shall go in can't be read.
+    #[error("reading {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The archive can't be written.
+    #[error("writing the initramfs {}", path.display())]
+    Write {
+        /// The archive.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
 /// What goes into an initramfs.
 #[derive(Clone, Debug)]
-pub struct Initramfs {}
+pub struct Initramfs {
+    files: Vec<(String, Node)>,
+    busybox: Option<PathBuf>,
+    modules: Option<Wanted>,
+}
+
+/// Modules that were asked for.
+#[derive(Clone, Debug)]
+struct Wanted {
+    release: String,
+    folder: PathBuf,
+    names: Vec<String>,
+    /// Those to leave out where the kernel does not have them.
+    optional: Vec<String>,
+}
+
+/// Changes with the layout of what is built, so that no older archive is taken for a new one.
+const LAYOUT: u32 = 1;
+const ARCHIVE: &str = "initrd.cpio";
+const PREFIX: &str = "initramfs-";
+/// How many archives the cache keeps: those of a few kernels and of a day's rebuilds of the agent.
+const KEPT: usize = 16;
+
+const FOLDERS: [(&str, u32); 9] = [
+    ("/dev", 0o755),
+    ("/mnt", 0o755),
+    ("/proc", 0o555),
+    ("/root", 0o700),
+    ("/run", 0o755),
+    ("/share", 0o755),
+    ("/sys", 0o555),
+    ("/tmp", 0o1777),
+    ("/var/tmp", 0o1777),
+];
+
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n";
+const GROUP: &str = "root:x:0:\nnogroup:x:65534:\n";
+
 impl Initramfs {
-    /// An initramfs whose /init is the file `init`.
-    pub fn builder(_init: &Path) -> Self {
-        todo!()
+    /// An initramfs whose /init is the file `init` of the host.
+    pub fn builder(init: &Path) -> Self {
+        let mut files = Vec::new();
+        for (path, mode) in FOLDERS {
+            files.push((path.to_owned(), Node::Folder { mode }));
+        }
+        for (path, text) in [("/etc/passwd", PASSWD), ("/etc/group", GROUP)] {
+            files.push((
+                path.to_owned(),
+                Node::Bytes {
+                    mode: 0o644,
+                    bytes: text.into(),
+                },
+            ));
+        }
+        // The kernel opens the console before anything could mount /dev.
+        files.push((
+            "/dev/console".to_owned(),
+            Node::Device {
+                mode: 0o600,
+                major: 5,
+                minor: 1,
+            },
+        ));
+        files.push((
+            "/dev/null".to_owned(),
+            Node::Device {
+                mode: 0o666,
+                major: 1,
+                minor: 3,
+            },
+        ));
+        Self {
+            files,
+            busybox: None,
+            modules: None,
+        }
+        .file("/init", init, 0o755)
     }
-    /// Adds busybox as /bin/busybox, and a link for each of its applets.
-    pub fn busybox(self, _busybox: &Path) -> Self {
-        todo!()
+
+    /// Adds busybox as /bin/busybox, and a link for each of its applets where nothing else is.
+    /// It runs on the host once, to be asked for them.
+    pub fn busybox(mut self, busybox: &Path) -> Self {
+        self.busybox = Some(busybox.to_owned());
+        self.file("/bin/busybox", busybox, 0o755)
     }
-    /// Adds the modules `names` of `kernel` and what they depend on, as
-    /// `/lib/modules/load/NNN-name.ko`, listed in order in `/lib/modules/load.list`
-    /// (one file name per line). What is built into the kernel is skipped.
-    pub fn modules(self, _kernel: &Kernel, _names: &[&str]) -> Self {
-        todo!()
+
+    /// Adds the modules `names` of `kernel` and what they need, as
+    /// `/lib/modules/load/NNN-name.ko`, and their file names in load order, one a line, as
+    /// `/lib/modules/load.list`.
+    ///
+    /// What is built into the kernel is left out; of a kernel without a folder of modules,
+    /// everything is taken to be built in. A second call replaces the first.
+    pub fn modules(mut self, kernel: &Kernel, names: &[&str]) -> Self {
+        let names = names.iter().map(ToString::to_string).collect();
+        self.modules = kernel.modules_dir.clone().map(|folder| {
+            let release = kernel.release.clone();
+            Wanted {
+                release,
+                folder,
+                names,
+                optional: Vec::new(),
+            }
+        });
+        self
     }
-    /// Adds the host's file `host` as `guest` (absolute) with these permission bits.
-    pub fn file(self, _guest: &str, _host: &Path, _mode: u32) -> Self {
-        todo!()
+
+    /// Adds modules that only some kernels have, after those of [`Initramfs::modules`].
+    pub fn optional_modules(mut self, names: &[&str]) -> Self {
+        if let Some(wanted) = &mut self.modules {
+            wanted
+                .optional
+                .extend(names.iter().map(ToString::to_string));
+        }
+        self
     }
+
+    /// Adds the host's file `host` as `guest` with these permission bits.
+    pub fn file(mut self, guest: &str, host: &Path, mode: u32) -> Self {
+        self.files.push((
+            guest.to_owned(),
+            Node::Host {
+                mode,
+                path: host.to_owned(),
+            },
+        ));
+        self
+    }
+
     /// Adds a file with these contents.
-    pub fn contents(self, _guest: &str, _bytes: impl Into<Vec<u8>>, _mode: u32) -> Self {
-        todo!()
+    pub fn contents(mut self, guest: &str, bytes: impl Into<Vec<u8>>, mode: u32) -> Self {
+        self.files.push((
+            guest.to_owned(),
+            Node::Bytes {
+                mode,
+                bytes: bytes.into(),
+            },
+        ));
+        self
     }
-    /// Path of the archive (uncompressed newc), built unless the cache has one of the same inputs.
-    pub fn build(&self, _cache: &Cache) -> Result<PathBuf, InitramfsError> {
-        todo!()
+
+    /// Adds a folder.
+    pub fn folder(mut self, guest: &str, mode: u32) -> Self {
+        self.files.push((guest.to_owned(), Node::Folder { mode }));
+        self
     }
+
+    /// Adds a symbolic link.
+    pub fn link(mut self, guest: &str, target: &str) -> Self {
+        self.files.push((
+            guest.to_owned(),
+            Node::Link {
+                target: target.to_owned(),
+            },
+        ));
+        self
+    }
+
+    /// Path of the archive (newc, uncompressed), built unless the cache has one of the same inputs.
+    pub fn build(&self, cache: &Cache) -> Result<PathBuf, InitramfsError> {
+        let modules = self.modules.as_ref().map(Wanted::scan).transpose()?;
+        let mut tree = Tree::default();
+        for (path, node) in &self.files {
+            tree.insert(GuestPath::new(path)?, node.clone());
+        }
+        let key = self.key(&tree, modules.as_ref())?;
+        let built = artifact::obtain(cache, &format!("{PREFIX}{key}"), |lock, place| {
+            self.add_applets(&mut tree)?;
+            if let (Some(wanted), Some(folder)) = (&self.modules, &modules) {
+                add_modules(&mut tree, wanted.load_order(folder)?)?;
+            }
+            write(&tree, &place.join(ARCHIVE))?;
+            make_room(cache, lock)
+        })?;
+        Ok(built.join(ARCHIVE))
+    }
+
+    /// Names the inputs: what the archive is made of is digested, but not yet made.
+    fn key(&self, tree: &Tree, modules: Option<&ModuleFolder>) -> Result<String, InitramfsError> {
+        let mut hash = Sha256::new();
+        hash.update(format!("{LAYOUT}\0{}\0", self.busybox.is_some()));
+        tree.digest(&mut hash)
+            .map_err(|(path, source)| InitramfsError::Read { path, source })?;
+        if let (Some(wanted), Some(folder)) = (&self.modules, modules) {
+            hash.update(format!("{:?}{:?}", wanted.names, wanted.optional));
+            folder.digest(&mut hash).map_err(wanted.failed())?;
+        }
+        Ok(format!("{:x}", hash.finalize())[..32].to_owned())
+    }
+
+    fn add_applets(&self, tree: &mut Tree) -> Result<(), InitramfsError> {
+        let Some(busybox) = &self.busybox else {
+            return Ok(());
+        };
+        let listed = tool::output(tool::command(busybox).arg("--list-full"))?;
+        for applet in listed.lines() {
+            let target = "/bin/busybox".to_owned();
+            tree.insert_new(
+                GuestPath::new(&format!("/{applet}"))?,
+                Node::Link { target },
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Wanted {
+    fn scan(&self) -> Result<ModuleFolder, InitramfsError> {
+        ModuleFolder::scan(&self.folder).map_err(self.failed())
+    }
+
+    fn load_order(&self, folder: &ModuleFolder) -> Result<Vec<Module>, InitramfsError> {
+        let optional = self.optional.iter().filter(|name| folder.has(name));
+        let names: Vec<String> = self.names.iter().chain(optional).cloned().collect();
+        folder.load_order(&names).map_err(self.failed())
+    }
+
+    fn failed(&self) -> impl FnOnce(ModulesError) -> InitramfsError {
+        let release = self.release.clone();
+        move |source| InitramfsError::Modules { release, source }
+    }
+}
+
+fn add_modules(tree: &mut Tree, modules: Vec<Module>) -> Result<(), InitramfsError> {
+    let mut list = String::new();
+    for (number, module) in (0..).zip(modules) {
+        let file = format!("{number:03}-{}.ko", module.name);
+        list.push_str(&file);
+        list.push('\n');
+        let path = GuestPath::new(&format!("/lib/modules/load/{file}"))?;
+        tree.insert(
+            path,
+            Node::Bytes {
+                mode: 0o644,
+                bytes: module.bytes,
+            },
+        );
+    }
+    tree.insert(
+        GuestPath::new("/lib/modules/load.list")?,
+        Node::Bytes {
+            mode: 0o644,
+            bytes: list.into(),
+        },
+    );
+    Ok(())
+}
+
+fn write(tree: &Tree, path: &Path) -> Result<(), InitramfsError> {
+    let failed = |source| InitramfsError::Write {
+        path: path.to_owned(),
+        source,
+    };
+    let mut out = BufWriter::new(File::create(path).map_err(failed)?);
+    tree.write(&mut out).map_err(failed)?;
+    out.flush().map_err(failed)
+}
+
+/// Makes room for one more archive.
+fn make_room(cache: &Cache, lock: &Lock) -> Result<(), InitramfsError> {
+    Ok(artifact::prune(cache, lock, PREFIX, KEPT - 1)?)
 }

@@ -42,30 +42,35 @@ fn fetch(which: DebianKernel, cache: &Cache, lock: &Lock, tree: &Path) -> Result
     let label = which.label();
     let failed = |source| KernelError::Packages { label, source };
     let suite = Suite::open(cache, lock, which.suite()).map_err(|error| failed(error.into()))?;
-    let packages = packages_of_kernel(&suite).map_err(|error| failed(error.into()))?;
-    let what = format!("kernel {label} ({})", packages[0]);
+    let (release, packages) = current(&suite).map_err(|error| failed(error.into()))?;
+    let what = format!("kernel {label} ({release})");
     packages::unpack(&suite, &what, Want::Exactly(&packages), tree).map_err(failed)
 }
 
-fn packages_of_kernel(suite: &Suite<'_>) -> Result<Vec<String>, AptError> {
-    let image = suite
-        .depends(META)?
-        .into_iter()
-        .find(|name| name.starts_with(IMAGE_PREFIX));
-    let image = image.ok_or_else(|| suite.missing("linux-image-RELEASE-amd64"))?;
+/// The suite's current kernel: its release, and the packages that hold its files.
+fn current(suite: &Suite<'_>) -> Result<(String, Vec<String>), AptError> {
+    let depends = suite.depends(META)?;
+    let release = depends
+        .iter()
+        .find_map(|name| name.strip_prefix(IMAGE_PREFIX));
+    let release = release.ok_or_else(|| suite.missing("linux-image-RELEASE-amd64"))?;
+    let image = format!("{IMAGE_PREFIX}{release}");
     let depends = suite.depends(&image)?;
-    Ok(parts(image, depends))
+    Ok((release.to_owned(), parts(release, depends)))
 }
 
-/// The packages that hold the files of `image`: itself, or those of the same release.
-fn parts(image: String, depends: Vec<String>) -> Vec<String> {
-    let release = image.strip_prefix(IMAGE_PREFIX).unwrap_or(&image);
+/// The image's own package, or those of its dependencies that bear its release.
+fn parts(release: &str, depends: Vec<String>) -> Vec<String> {
     let suffix = format!("-{release}");
     let split: Vec<String> = depends
         .into_iter()
         .filter(|name| name.ends_with(&suffix))
         .collect();
-    if split.is_empty() { vec![image] } else { split }
+    if split.is_empty() {
+        vec![format!("{IMAGE_PREFIX}{release}")]
+    } else {
+        split
+    }
 }
 
 /// Finds image, modules and configuration in an unpacked tree.
@@ -124,9 +129,11 @@ mod tests {
 
     #[test]
     fn a_kernel_in_one_package_is_that_package() {
-        let image = "linux-image-6.12.1+deb13-amd64".to_owned();
         let depends = names(&["kmod", "linux-base", "initramfs-tools"]);
-        assert_eq!(parts(image.clone(), depends), [image]);
+        assert_eq!(
+            parts("6.12.1+deb13-amd64", depends),
+            ["linux-image-6.12.1+deb13-amd64"]
+        );
     }
 
     #[test]
@@ -136,9 +143,6 @@ mod tests {
             "linux-base-7.2.1+deb14-amd64",
             "linux-binary-7.2.1+deb14-amd64",
         ]);
-        assert_eq!(
-            parts("linux-image-7.2.1+deb14-amd64".to_owned(), depends.clone()),
-            depends[1..]
-        );
+        assert_eq!(parts("7.2.1+deb14-amd64", depends.clone()), depends[1..]);
     }
 }
