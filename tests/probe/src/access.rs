@@ -116,6 +116,18 @@ impl Mapping {
         unsafe { at.cast::<u64>().read_volatile() }
     }
 
+    /// Makes the kernel enter the pages of a part into the page table, for reading, without any
+    /// access to their bytes (`MADV_POPULATE_READ`).
+    pub fn populate(&self, offset: usize, len: usize) -> io::Result<()> {
+        let at = self.pointer(offset as u64, len)?;
+        // SAFETY: pointer() has checked that the range is inside of the live mapping; this advice
+        // changes no byte of it.
+        match unsafe { libc::madvise(at.cast(), len, libc::MADV_POPULATE_READ) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
     fn load(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         if buffer.is_empty() {
             return Ok(());

@@ -9,4 +9,5 @@
 pub mod access;
 pub mod cli;
 pub mod commands;
+pub mod file;
 pub mod pattern;

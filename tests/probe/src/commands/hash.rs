@@ -2,13 +2,13 @@
 
 //! Hashes whole files, so that both sides can compare what neither knows beforehand.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
-use xxhash_rust::xxh3::Xxh3;
+use anyhow::Result;
 
-use crate::access::{Access, CHUNK, How, Intent, open};
+use crate::access::How;
 use crate::cli::Verdict;
+use crate::file;
 
 /// Prints `HASH SIZE PATH` for each file; XXH3-64, in hexadecimal.
 #[derive(Debug, clap::Args)]
@@ -23,26 +23,8 @@ pub struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<Verdict> {
     for path in &args.paths {
-        let (hash, size) = hash(path, args.how)?;
-        println!("{hash:016x} {size} {}", path.display());
+        let hash = file::hash(path, args.how)?;
+        println!("{:016x} {} {}", hash.value, hash.size, path.display());
     }
     Ok(Verdict::Pass)
-}
-
-/// The hash and the size in bytes of `path`.
-pub fn hash(path: &Path, how: How) -> Result<(u64, u64)> {
-    let size = open(path, Intent::Read)?.metadata()?.len();
-    let access = Access::open(path, how, Intent::Read)?;
-    let mut hasher = Xxh3::new();
-    let mut buffer = vec![0; CHUNK];
-    let mut at = 0;
-    while at < size {
-        let count = (size - at).min(CHUNK as u64) as usize;
-        access
-            .read(at, &mut buffer[..count])
-            .with_context(|| format!("can't read {} at {at:#x}", path.display()))?;
-        hasher.update(&buffer[..count]);
-        at += count as u64;
-    }
-    Ok((hasher.digest(), size))
 }

@@ -12,7 +12,8 @@ use crate::access::{Access, How, Intent};
 use crate::cli::Verdict;
 
 /// Opens a file, says `ready`, and answers `load OFFSET LEN` (bytes in hexadecimal), `store OFFSET
-/// HEX` (`stored`) and `quit`.
+/// HEX` (`stored`), `populate OFFSET LEN` (`populated`: page table entries without an access) and
+/// `quit`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The file.
@@ -46,11 +47,22 @@ pub(crate) fn run(args: &Args) -> Result<Verdict> {
                 access.write(offset.parse()?, &from_hex(hex)?)?;
                 answer("stored")?;
             }
+            ["populate", offset, len] => {
+                populate(&access, offset.parse()?, len.parse()?)?;
+                answer("populated")?;
+            }
             ["quit"] => break,
             _ => bail!("not a command: {line:?}"),
         }
     }
     Ok(Verdict::Pass)
+}
+
+fn populate(access: &Access, offset: usize, len: usize) -> Result<()> {
+    match access {
+        Access::Mmap(mapping) => Ok(mapping.populate(offset, len)?),
+        Access::Syscall(_) => bail!("only a mapping can be populated"),
+    }
 }
 
 fn answer(text: &str) -> Result<()> {

@@ -7,6 +7,7 @@ pub mod fill;
 pub mod hash;
 pub mod hold;
 pub mod modify;
+mod part;
 pub mod sweep;
 pub mod upgrade;
 pub mod verify;

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Writing, checking and hashing files; the same code on both sides.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::access::{Access, CHUNK, How, Intent, open};
+use crate::pattern::{self, Mismatch, Seed};
+
+/// A part of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Where it begins, in bytes.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub len: u64,
+}
+
+impl Part {
+    /// The first `len` bytes.
+    pub fn first(len: u64) -> Self {
+        Self { offset: 0, len }
+    }
+
+    /// Calls `each` with the offset and the length of every piece of at most [`CHUNK`] bytes.
+    fn pieces(self, mut each: impl FnMut(u64, usize) -> Result<bool>) -> Result<()> {
+        let end = self.offset.checked_add(self.len);
+        let end = end.context("the range ends past 2^64")?;
+        let mut at = self.offset;
+        while at < end {
+            let count = (end - at).min(CHUNK as u64) as usize;
+            if !each(at, count)? {
+                break;
+            }
+            at += count as u64;
+        }
+        Ok(())
+    }
+}
+
+/// What [`hash`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hash {
+    /// XXH3-64 of all bytes.
+    pub value: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// Writes the pattern of `seed` to `part` of a file, which is created as needed. For a mapping it
+/// is made as long as it has to be first; write(2) extends it by itself.
+pub fn fill(path: &Path, part: Part, seed: Seed, how: How) -> Result<()> {
+    let mut options = OpenOptions::new();
+    let file = options.create(true).truncate(false).write(true).open(path);
+    let file = file.with_context(|| format!("can't create {}", path.display()))?;
+    let end = part.offset.saturating_add(part.len);
+    if how == How::Mmap && file.metadata()?.len() < end {
+        file.set_len(end).context("can't set the file's size")?;
+    }
+    drop(file);
+    let access = Access::open(path, how, Intent::Write)?;
+    let mut buffer = vec![0; CHUNK];
+    part.pieces(|at, count| {
+        pattern::fill(seed, at, &mut buffer[..count]);
+        let written = access.write(at, &buffer[..count]);
+        written.with_context(|| format!("can't write {count} bytes at {at:#x}"))?;
+        Ok(true)
+    })
+}
+
+/// Compares `part` of a file with the pattern of `seed`.
+pub fn verify(path: &Path, part: Part, seed: Seed, how: How) -> Result<Result<(), Mismatch>> {
+    let access = Access::open(path, how, Intent::Read)?;
+    let mut buffer = vec![0; CHUNK];
+    let mut verdict = Ok(());
+    part.pieces(|at, count| {
+        let read = access.read(at, &mut buffer[..count]);
+        read.with_context(|| format!("can't read {count} bytes at {at:#x}"))?;
+        verdict = pattern::check(seed, at, &buffer[..count]);
+        Ok(verdict.is_ok())
+    })?;
+    Ok(verdict)
+}
+
+/// Hashes all of a file.
+pub fn hash(path: &Path, how: How) -> Result<Hash> {
+    let size = open(path, Intent::Read)?.metadata()?.len();
+    let access = Access::open(path, how, Intent::Read)?;
+    let mut hasher = Xxh3::new();
+    let mut buffer = vec![0; CHUNK];
+    Part::first(size).pieces(|at, count| {
+        let read = access.read(at, &mut buffer[..count]);
+        read.with_context(|| format!("can't read {} at {at:#x}", path.display()))?;
+        hasher.update(&buffer[..count]);
+        Ok(true)
+    })?;
+    let value = hasher.digest();
+    Ok(Hash { value, size })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_write_and_see_the_same_and_a_change_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let part = Part {
+            offset: 4097,
+            len: 3 * CHUNK as u64 + 5,
+        };
+        for (how, other) in [(How::Mmap, How::Syscall), (How::Syscall, How::Mmap)] {
+            fill(&path, part, Seed(9), how).unwrap();
+            assert_eq!(verify(&path, part, Seed(9), other).unwrap(), Ok(()));
+            assert_eq!(hash(&path, how).unwrap(), hash(&path, other).unwrap());
+        }
+        let wrong = Part {
+            offset: part.offset + CHUNK as u64,
+            len: 1,
+        };
+        fill(&path, wrong, Seed(10), How::Syscall).unwrap();
+        let mismatch = verify(&path, part, Seed(9), How::Mmap)
+            .unwrap()
+            .unwrap_err();
+        assert_eq!(mismatch.offset, wrong.offset);
+    }
+
+    #[test]
+    fn an_empty_file_has_a_hash_and_no_mapping() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        fill(&path, Part::first(0), Seed(1), How::Mmap).unwrap();
+        assert_eq!(hash(&path, How::Mmap).unwrap().size, 0);
+    }
+}
