@@ -34,7 +34,7 @@ pub use client::Agent;
 pub use error::{AgentError, LinkError};
 pub use output::CommandOutput;
 pub use request::ExecRequest;
-pub use running::Running;
+pub use running::{Control, Running};
 pub use streams::{OutputStream, Stdin};
 
 pub use agent_wire::{Boot, ExitStatus, FileStat, PORT_NAME, Signal, TtySize};

@@ -90,20 +90,22 @@ impl Running {
         self.pid.expect("a started command has a process")
     }
 
+    /// A handle to signal and resize it with, while something else waits for it.
+    pub fn control(&self) -> Control {
+        Control {
+            exec: self.exec,
+            link: self.link.clone(),
+        }
+    }
+
     /// Signals the command's process group. Without effect once it has ended.
     pub fn signal(&self, signal: Signal) {
-        self.link.send(ToGuest::Signal {
-            exec: self.exec,
-            signal,
-        });
+        self.control().signal(signal);
     }
 
     /// Tells the command's terminal its new size.
     pub fn resize(&self, size: TtySize) {
-        self.link.send(ToGuest::Resize {
-            exec: self.exec,
-            size,
-        });
+        self.control().resize(size);
     }
 
     /// Waits for the command to end. Ends its standard input, unless it has been taken. May be
@@ -155,6 +157,31 @@ impl Running {
             command: self.command.clone(),
             status,
         })
+    }
+}
+
+/// Signals and resizes a command; see [`Running::control`].
+#[derive(Clone)]
+pub struct Control {
+    exec: ExecId,
+    link: Link,
+}
+
+impl Control {
+    /// Signals the command's process group. Without effect once it has ended.
+    pub fn signal(&self, signal: Signal) {
+        self.link.send(ToGuest::Signal {
+            exec: self.exec,
+            signal,
+        });
+    }
+
+    /// Tells the command's terminal its new size.
+    pub fn resize(&self, size: TtySize) {
+        self.link.send(ToGuest::Resize {
+            exec: self.exec,
+            size,
+        });
     }
 }
 

@@ -1,3 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A guest command on this process's own terminal or pipes.
+//! A guest command on this process's own standard input, output and error.
+//!
+//! [`shell`] gives the guest command this terminal: bytes pass unchanged both ways, so that Ctrl-C
+//! and Ctrl-Z mean what they mean in the guest, and the guest's terminal follows the size of this
+//! one. [`command`] runs a guest command in the place of a local one: see there for when it takes
+//! the terminal and when it doesn't.
+//!
+//! Both may be cancelled by dropping them: the guest command is killed, and the terminal is as it
+//! was before. The same holds after a panic, SIGTERM and SIGHUP.
+
+mod error;
+mod input;
+mod output;
+mod raw;
+mod session;
+
+pub use error::TerminalError;
+pub use session::{command, shell};
