@@ -109,7 +109,7 @@ impl Prober {
         }
         // An explicit wish is worth a new look: the user may just have mended KVM.
         let trust_memo = choice == AccelChoice::Auto;
-        match (self.verdict(trust_memo).await?.obstacle(), choice) {
+        match (self.kvm(trust_memo).await?.obstacle(), choice) {
             (None, _) => Ok(Chosen {
                 accel: Accel::Kvm,
                 why: "a probe guest ran under it".into(),
@@ -119,11 +119,18 @@ impl Prober {
         }
     }
 
-    /// What becomes of a guest under KVM.
+    /// What becomes of a guest under `accel`, by trying it now.
     ///
     /// # Errors
     /// If QEMU could not be started.
-    async fn verdict(&self, trust_memo: bool) -> Result<Verdict, ProbeError> {
+    pub async fn verdict(&self, accel: Accel) -> Result<Verdict, ProbeError> {
+        match accel {
+            Accel::Kvm => self.kvm(false).await,
+            Accel::Tcg => probe(&self.qemu, accel, self.deadline).await,
+        }
+    }
+
+    async fn kvm(&self, trust_memo: bool) -> Result<Verdict, ProbeError> {
         if let Err(error) = File::options().read(true).write(true).open(&self.device) {
             let device = self.device.display();
             return Ok(Verdict::NoDevice(format!("can't open {device}: {error}")));
@@ -132,7 +139,7 @@ impl Prober {
         if let Some(verdict) = remembered.and_then(Memo::recall) {
             return Ok(verdict);
         }
-        let verdict = probe(&self.qemu, self.deadline).await?;
+        let verdict = probe(&self.qemu, Accel::Kvm, self.deadline).await?;
         if let Some(memo) = &self.memo {
             memo.store(&verdict);
         }

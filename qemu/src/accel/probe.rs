@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use super::program;
 pub use super::verdict::Verdict;
+use super::{Accel, program};
 use crate::machine::CommandLine;
 use crate::process::{SpawnError, Supervised};
 
@@ -31,14 +31,10 @@ pub enum ProbeError {
     Wait(#[source] std::io::Error),
 }
 
-/// Boots the probe guest under KVM. However it ends, no process is left.
-pub(super) async fn probe(qemu: &CommandLine, deadline: Duration) -> Result<Verdict, ProbeError> {
-    probe_with(qemu, "kvm", deadline).await
-}
-
-async fn probe_with(
+/// Boots the probe guest under `accel`. However it ends, no process is left.
+pub(super) async fn probe(
     qemu: &CommandLine,
-    accel: &str,
+    accel: Accel,
     deadline: Duration,
 ) -> Result<Verdict, ProbeError> {
     // Files without a name: nothing is left even if this process is killed.
@@ -71,12 +67,12 @@ fn ended(status: ExitStatus, said: &str) -> Verdict {
 }
 
 /// The probe guest's command line.
-fn guest(qemu: &CommandLine, accel: &str, rom: &File) -> CommandLine {
+fn guest(qemu: &CommandLine, accel: Accel, rom: &File) -> CommandLine {
     let port = program::EXIT_PORT;
     qemu.clone()
         .args("-nodefaults -no-user-config -display none -no-reboot".split(' '))
-        .args(["-machine", "q35", "-m", "16M", "-accel", accel])
-        .args(["-cpu", if accel == "kvm" { "host" } else { "max" }])
+        .args(["-machine", "q35", "-m", "16M"])
+        .args(accel.args())
         .arg("-device")
         .arg(format!("isa-debug-exit,iobase={port:#x},iosize=1"))
         .arg("-bios")

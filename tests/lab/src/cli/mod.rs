@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The command line of `daxlab`: one subcommand per module of this crate.
+
+mod entry;
+mod status;
+
+pub use entry::main;
+pub use status::Status;

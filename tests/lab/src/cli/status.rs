@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! How `daxlab` exits.
+
+use std::process::ExitCode;
+
+use crate::agent::ExitStatus;
+
+/// What a subcommand's exit status says. A mistake on the command line is clap's 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// 0: all is well.
+    Success,
+    /// 1: `doctor` found something that keeps `share` from running.
+    Unfit,
+    /// 125: `share` itself failed, so the command in the guest did not run or not to its end.
+    Failed,
+    /// The guest command's own status: its exit code, or 128 + the number of the signal.
+    Command(ExitStatus),
+    /// 128 + the number of the signal that ended `daxlab`.
+    Signalled(u8),
+}
+
+impl Status {
+    /// The number.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Unfit => 1,
+            Self::Failed => 125,
+            Self::Command(status) => status.shell_code(),
+            Self::Signalled(signal) => signal.saturating_add(128),
+        }
+    }
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        Self::from(status.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::Signal;
+
+    #[test]
+    fn a_command_keeps_its_status() {
+        assert_eq!(Status::Command(ExitStatus::Exited(7)).code(), 7);
+        assert_eq!(Status::Command(ExitStatus::Signaled(Signal(9))).code(), 137);
+        assert_eq!(Status::Signalled(15).code(), 143);
+    }
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! One line of the report.
+
+use std::{error::Error, fmt};
+
+/// What a finding means for `daxlab share`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// As it should be.
+    Ok,
+    /// It runs, but with less or more slowly.
+    Warn,
+    /// It can't run.
+    Fail,
+}
+
+/// What one check found.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    subject: &'static str,
+    mark: Mark,
+    found: String,
+    mend: Option<String>,
+}
+
+impl Finding {
+    /// As it should be.
+    pub fn ok(subject: &'static str, found: impl Into<String>) -> Self {
+        Self::new(subject, Mark::Ok, found.into())
+    }
+
+    /// Less than it could be.
+    pub fn warn(subject: &'static str, found: impl Into<String>) -> Self {
+        Self::new(subject, Mark::Warn, found.into())
+    }
+
+    /// Too little.
+    pub fn fail(subject: &'static str, found: impl Into<String>) -> Self {
+        Self::new(subject, Mark::Fail, found.into())
+    }
+
+    /// A failure that says itself what to do.
+    pub fn error(subject: &'static str, error: &(dyn Error + 'static)) -> Self {
+        Self::fail(subject, chain(error))
+    }
+
+    /// Adds what would mend it.
+    #[must_use]
+    pub fn mend(mut self, mend: impl Into<String>) -> Self {
+        self.mend = Some(mend.into());
+        self
+    }
+
+    fn new(subject: &'static str, mark: Mark, found: String) -> Self {
+        Self {
+            subject,
+            mark,
+            found,
+            mend: None,
+        }
+    }
+
+    /// What it means.
+    pub fn mark(&self) -> Mark {
+        self.mark
+    }
+}
+
+/// An error with its causes.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// `mark  subject  found`, and what would mend it on a line of its own.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = match self.mark {
+            Mark::Ok => "ok",
+            Mark::Warn => "warn",
+            Mark::Fail => "FAIL",
+        };
+        write!(f, "{mark:<5} {:<17} {}", self.subject, self.found)?;
+        if let Some(mend) = &self.mend {
+            write!(f, "\n{:23} to mend it: {mend}", "")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_can_be_read_without_colour() {
+        assert_eq!(
+            Finding::ok("QEMU", "11.1").to_string(),
+            "ok    QEMU              11.1"
+        );
+        let fail = Finding::fail("FUSE", "none").mend("load it").to_string();
+        assert_eq!(fail.lines().count(), 2);
+        assert!(fail.starts_with("FAIL  FUSE") && fail.ends_with("to mend it: load it"));
+    }
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What guests are started from: cache, QEMU, accelerators, kernels.
+
+use std::path::Path;
+
+use qemu_guest::{
+    accel::{Accel, Prober},
+    fetch::{Cache, Kernel, KernelSpec, Progress, Qemu, busybox, kernel::DebianKernel},
+    machine::CommandLine,
+};
+
+use super::{
+    finding::{Finding, chain},
+    host::is_installed,
+};
+
+/// What fetching needs; both are part of every Debian.
+const FETCH_TOOLS: [&str; 2] = ["apt-get", "dpkg-deb"];
+
+/// What is said of an artifact that is fetched at its first use.
+const NOT_CACHED: &str = "not in the cache; fetched when it is asked for";
+/// What is said of one that is damaged.
+const REFETCHED: &str = "nothing to do: it is fetched anew when asked for";
+
+/// The cache, and whether anything can be fetched into it.
+pub fn cache() -> (Option<Cache>, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let missing: Vec<&str> = FETCH_TOOLS
+        .into_iter()
+        .filter(|tool| !is_installed(tool))
+        .collect();
+    findings.push(if missing.is_empty() {
+        Finding::ok(
+            "fetching",
+            format!("{} are there", FETCH_TOOLS.join(" and ")),
+        )
+    } else {
+        let found = format!("{} not found", missing.join(" and "));
+        Finding::warn("fetching", found).mend("use Debian, or --qemu PATH and --kernel PATH")
+    });
+    let cache = match Cache::open(Progress::silent()) {
+        Ok(cache) => {
+            findings.push(Finding::ok("cache", cache.root().display().to_string()));
+            Some(cache)
+        }
+        Err(error) => {
+            findings.push(Finding::error("cache", &error));
+            None
+        }
+    };
+    (cache, findings)
+}
+
+/// The QEMU that `share` would take.
+pub fn qemu(explicit: Option<&Path>, cache: &Cache) -> (Option<Qemu>, Vec<Finding>) {
+    match Qemu::find(explicit, cache) {
+        Ok(Some(qemu)) => {
+            let found = format!(
+                "{} ({})",
+                qemu.version(),
+                CommandLine::of(&qemu.command()).program().display()
+            );
+            let findings = vec![
+                Finding::ok("QEMU", found),
+                Finding::ok("window device", "vhost-user-test-device-pci, with SHMEM"),
+            ];
+            (Some(qemu), findings)
+        }
+        Ok(None) => {
+            let found = "none of 11.1 or newer here yet";
+            let mend = "nothing to do: share fetches one, or name yours by --qemu PATH";
+            (None, vec![Finding::warn("QEMU", found).mend(mend)])
+        }
+        Err(error) => (None, vec![Finding::error("QEMU", &error)]),
+    }
+}
+
+/// Whether a probe guest boots under TCG and under KVM.
+pub async fn accelerators(qemu: &Qemu) -> Vec<Finding> {
+    let prober = Prober::new(CommandLine::of(&qemu.command()));
+    let mut findings = Vec::new();
+    for (subject, accel) in [("TCG", Accel::Tcg), ("KVM", Accel::Kvm)] {
+        let ran = "a probe guest booted and ran to its end";
+        findings.push(match prober.verdict(accel).await.map(|verdict| verdict.obstacle()) {
+            Ok(None) => Finding::ok(subject, ran),
+            Ok(Some(why)) if accel == Accel::Kvm => {
+                let mend = "guests run under TCG meanwhile, some 10 times slower; enable \
+                            virtualisation in the firmware (or nested, for a VM) and load kvm_intel \
+                            or kvm_amd";
+                Finding::warn(subject, why).mend(mend)
+            }
+            Ok(Some(why)) => Finding::fail(subject, why).mend("use another QEMU: --qemu PATH"),
+            Err(error) => Finding::error(subject, &error),
+        });
+    }
+    findings
+}
+
+/// Which kernels, and which shell for the guest, are there.
+pub fn contents(cache: &Cache) -> Vec<Finding> {
+    let kernels = DebianKernel::ALL.into_iter();
+    kernels
+        .map(|which| kernel(which, cache))
+        .chain([shell(cache)])
+        .collect()
+}
+
+fn kernel(which: DebianKernel, cache: &Cache) -> Finding {
+    let subject = which.label();
+    match Kernel::cached(&KernelSpec::Debian(which), cache) {
+        Ok(Some(kernel)) => Finding::ok(subject, format!("{} is in the cache", kernel.release)),
+        Ok(None) => Finding::ok(subject, NOT_CACHED),
+        Err(error) => Finding::warn(subject, chain(&error)).mend(REFETCHED),
+    }
+}
+
+fn shell(cache: &Cache) -> Finding {
+    const SUBJECT: &str = "guest's busybox";
+    match busybox::cached(cache) {
+        Ok(Some(_)) => Finding::ok(SUBJECT, "in the cache"),
+        Ok(None) => Finding::ok(SUBJECT, NOT_CACHED),
+        Err(error) => Finding::warn(SUBJECT, chain(&error)).mend(REFETCHED),
+    }
+}

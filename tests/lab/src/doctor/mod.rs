@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! `daxlab doctor`: what this host can do, line by line, and how to mend what it can't.
+//!
+//! Each check really tries what it speaks of where that is possible: it boots a guest under KVM,
+//! it makes a view through FUSE passthrough, it starts the daemon. Nothing is fetched or installed.
+
+mod args;
+mod finding;
+mod guests;
+mod host;
+mod run;
+mod views;
+
+pub use args::DoctorArgs;
+pub use run::run;

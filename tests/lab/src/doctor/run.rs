@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The order of the checks, and what they come to.
+
+use anyhow::{Context, Result};
+
+use super::{
+    DoctorArgs,
+    finding::{Finding, Mark},
+    guests, host,
+};
+use crate::cli::Status;
+
+/// Checks everything and prints each finding as it is made.
+///
+/// # Errors
+///
+/// If the checks themselves can't be run.
+pub fn run(args: &DoctorArgs) -> Result<Status> {
+    let passthrough = host::passthrough();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start the runtime")?;
+    let mut report = Report::default();
+    report.add([
+        host::processor(),
+        host::memory(),
+        host::privileges(),
+        passthrough,
+        host::run_folder(),
+    ]);
+    report.add(host::programs());
+    runtime.block_on(async {
+        let (cache, findings) = guests::cache();
+        report.add(findings);
+        let Some(cache) = cache else { return };
+        let (qemu, findings) = guests::qemu(args.qemu.as_deref(), &cache);
+        report.add(findings);
+        if let Some(qemu) = qemu {
+            report.add(guests::accelerators(&qemu).await);
+        }
+        report.add(guests::contents(&cache));
+    });
+    Ok(report.close())
+}
+
+/// What has been found so far.
+#[derive(Default)]
+struct Report {
+    warnings: usize,
+    failures: usize,
+}
+
+impl Report {
+    fn add(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        for finding in findings {
+            println!("{finding}");
+            match finding.mark() {
+                Mark::Ok => {}
+                Mark::Warn => self.warnings += 1,
+                Mark::Fail => self.failures += 1,
+            }
+        }
+    }
+
+    fn close(self) -> Status {
+        let Self { warnings, failures } = self;
+        if failures > 0 {
+            println!("\ndaxlab share can't run here: {failures} failures, {warnings} warnings");
+            return Status::Unfit;
+        }
+        println!("\ndaxlab share can run here ({warnings} warnings)");
+        Status::Success
+    }
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The options of `daxlab share`.
+
+use std::{num::NonZeroU16, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+use qemu_guest::{
+    accel::AccelChoice,
+    fetch::KernelSpec,
+    machine::{ByteSize, Tag},
+};
+
+/// Linux maps this much at a time, so a smaller window holds nothing.
+const MIN_WINDOW: ByteSize = ByteSize::mib(2);
+/// Below this a stock kernel with its initramfs does not boot.
+const MIN_MEMORY: ByteSize = ByteSize::mib(128);
+
+/// Starts a guest with DIR at /share and gives a shell in it, or runs one command there
+///
+/// The command's standard input, output, error and exit status are passed through. Everything
+/// that is fetched is kept in $DAXLAB_CACHE, $XDG_CACHE_HOME/daxlab or ~/.cache/daxlab.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit status: the command's own (128 + N when signal N killed it); 125 when the guest could not be \
+started or was lost; 2 for a mistake on this command line; 128 + N when signal N ended daxlab.")]
+pub struct ShareArgs {
+    /// The directory to share
+    pub dir: PathBuf,
+
+    /// Size of the DAX window: a power of two, at least 2M [default: 256M]
+    #[arg(long, value_name = "SIZE", value_parser = window, conflicts_with_all = ["no_dax", "read_only"])]
+    pub window: Option<ByteSize>,
+
+    /// The guest's memory
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = memory)]
+    pub memory: ByteSize,
+
+    /// The guest's CPUs
+    #[arg(long, value_name = "N", default_value = "2")]
+    pub cpus: NonZeroU16,
+
+    /// debian:6.1, debian:6.12, debian:latest, or the path of a bzImage
+    #[arg(long, value_name = "KERNEL", default_value = "debian:6.12")]
+    pub kernel: KernelSpec,
+
+    /// The modules of a kernel given by its path (its lib/modules/RELEASE folder)
+    #[arg(long, value_name = "DIR")]
+    pub modules: Option<PathBuf>,
+
+    /// The name by which the guest mounts the share
+    #[arg(long, default_value = "share")]
+    pub tag: Tag,
+
+    /// Let the guest change nothing; such a share has no window
+    #[arg(long)]
+    pub read_only: bool,
+
+    /// Share without a window
+    #[arg(long)]
+    pub no_dax: bool,
+
+    /// Print the daemon's and QEMU's command lines, ready to paste, and start nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Use this qemu-system-x86_64 (11.1 or newer)
+    #[arg(long, value_name = "PATH")]
+    pub qemu: Option<PathBuf>,
+
+    /// What runs the guest's CPUs; auto takes KVM only if a probe guest boots under it
+    #[arg(long, value_enum, default_value = "auto")]
+    pub accel: AccelArg,
+
+    /// Say what is being done, also when standard error is no terminal
+    #[arg(long, short)]
+    pub verbose: bool,
+
+    /// The command to run in the guest, in /share; without one: a shell
+    #[arg(last = true, value_name = "CMD")]
+    pub command: Vec<String>,
+}
+
+/// The words for [`AccelChoice`].
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum AccelArg {
+    /// KVM where it really runs guests, else TCG
+    Auto,
+    /// KVM or nothing
+    Kvm,
+    /// QEMU's translator
+    Tcg,
+}
+
+impl From<AccelArg> for AccelChoice {
+    fn from(arg: AccelArg) -> Self {
+        match arg {
+            AccelArg::Auto => Self::Auto,
+            AccelArg::Kvm => Self::Kvm,
+            AccelArg::Tcg => Self::Tcg,
+        }
+    }
+}
+
+fn window(text: &str) -> Result<ByteSize, String> {
+    let size: ByteSize = text.parse().map_err(one_line)?;
+    // QEMU aborts on other sizes (pci_register_bar).
+    if size < MIN_WINDOW || !size.bytes().is_power_of_two() {
+        return Err(format!(
+            "a window is a power of two of at least {MIN_WINDOW}"
+        ));
+    }
+    Ok(size)
+}
+
+fn memory(text: &str) -> Result<ByteSize, String> {
+    let size: ByteSize = text.parse().map_err(one_line)?;
+    if size < MIN_MEMORY || size.bytes() % ByteSize::mib(1).bytes() != 0 {
+        return Err(format!(
+            "a guest's memory is a multiple of 1M and at least {MIN_MEMORY}"
+        ));
+    }
+    Ok(size)
+}
+
+fn one_line(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}

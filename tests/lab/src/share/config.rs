@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What `daxlab share` shall do, checked.
+
+use std::{fs, io, path::PathBuf};
+
+use qemu_guest::{accel::AccelChoice, fetch::KernelSpec, machine::ByteSize, process::Share};
+
+use super::args::ShareArgs;
+use crate::vm::{VmSpec, Wanted};
+
+/// The default window: 128 mappings of Linux's 2 MiB, so that three such shares stay below QEMU's
+/// limit of 512 memory regions in a guest.
+const DEFAULT_WINDOW: ByteSize = ByteSize::mib(256);
+
+/// Arguments that don't fit the host or each other.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The directory can't be used.
+    #[error("can't share {path}", path = .path.display())]
+    Dir {
+        /// As given.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It is something else.
+    #[error("can't share {path}: it is no directory", path = .path.display())]
+    NoDir {
+        /// As given.
+        path: PathBuf,
+    },
+    /// Modules without a kernel that they could belong to.
+    #[error("--modules goes with --kernel PATH only: Debian's kernels bring their own modules")]
+    Modules,
+}
+
+/// What to do once the guest is up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Give a shell on this terminal.
+    Shell,
+    /// Run a command.
+    Command(Vec<String>),
+}
+
+/// What happens if the guest finds no window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowWish {
+    /// The share has none on purpose.
+    None,
+    /// It is said, and the share is used without one.
+    Default(ByteSize),
+    /// It is an error, because the user asked for it.
+    Asked(ByteSize),
+}
+
+/// A checked request.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The share.
+    pub share: Share,
+    /// The window.
+    pub window: WindowWish,
+    /// The guest, without the share.
+    pub spec: VmSpec,
+    /// What it is started from.
+    pub wanted: Wanted,
+    /// What to do there.
+    pub task: Task,
+    /// Whether only to print.
+    pub dry_run: bool,
+    /// Whether to say what is done.
+    pub verbose: bool,
+}
+
+impl WindowWish {
+    /// The window's size.
+    pub fn size(self) -> Option<ByteSize> {
+        match self {
+            Self::None => None,
+            Self::Default(size) | Self::Asked(size) => Some(size),
+        }
+    }
+}
+
+impl TryFrom<ShareArgs> for Config {
+    type Error = ConfigError;
+
+    fn try_from(args: ShareArgs) -> Result<Self, ConfigError> {
+        let dir = directory(&args.dir)?;
+        if args.modules.is_some() && !matches!(args.kernel, KernelSpec::Image(_)) {
+            return Err(ConfigError::Modules);
+        }
+        let window = match args.window {
+            _ if args.no_dax || args.read_only => WindowWish::None,
+            Some(size) => WindowWish::Asked(size),
+            None => WindowWish::Default(DEFAULT_WINDOW),
+        };
+        let plain = Share {
+            read_only: args.read_only,
+            ..Share::new(dir, args.tag)
+        };
+        let share = match window.size() {
+            Some(size) => plain.with_window(size),
+            None => plain,
+        };
+        Ok(Self {
+            share,
+            window,
+            spec: VmSpec {
+                accel: AccelChoice::from(args.accel),
+                memory: args.memory,
+                cpus: args.cpus,
+                ..VmSpec::default()
+            },
+            wanted: Wanted {
+                qemu: args.qemu,
+                kernel: args.kernel,
+                modules_dir: args.modules,
+                ..Wanted::default()
+            },
+            task: match args.command {
+                command if command.is_empty() => Task::Shell,
+                command => Task::Command(command),
+            },
+            dry_run: args.dry_run,
+            verbose: args.verbose,
+        })
+    }
+}
+
+fn directory(path: &std::path::Path) -> Result<PathBuf, ConfigError> {
+    let dir = fs::canonicalize(path).map_err(|source| ConfigError::Dir {
+        path: path.to_owned(),
+        source,
+    })?;
+    if dir.is_dir() {
+        Ok(dir)
+    } else {
+        Err(ConfigError::NoDir {
+            path: path.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use qemu_guest::process::Dax;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: ShareArgs,
+    }
+
+    fn config(line: &[&str]) -> Result<Config, ConfigError> {
+        let words = ["share"].iter().chain(line);
+        Cli::parse_from(words).args.try_into()
+    }
+
+    #[test]
+    fn defaults() {
+        let config = config(&["/tmp"]).unwrap();
+        assert_eq!(config.window, WindowWish::Default(DEFAULT_WINDOW));
+        assert_eq!(config.share.window, Some(DEFAULT_WINDOW));
+        assert_eq!(config.share.dax, Dax::Always);
+        assert_eq!(config.task, Task::Shell);
+        assert!(!config.share.read_only && !config.dry_run);
+    }
+
+    #[test]
+    fn windows_by_option() {
+        for (line, expected) in [
+            (
+                &["/tmp", "--window", "16M"][..],
+                WindowWish::Asked(ByteSize::mib(16)),
+            ),
+            (&["/tmp", "--no-dax"], WindowWish::None),
+            (&["/tmp", "--read-only"], WindowWish::None),
+        ] {
+            let config = config(line).unwrap();
+            assert_eq!(config.window, expected, "{line:?}");
+            assert_eq!(config.share.window, expected.size(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_one_clear_sentence() {
+        for (line, told) in [
+            (&["/no/such/dir"][..], "can't share /no/such/dir"),
+            (&["/etc/passwd"], "it is no directory"),
+            (&["/tmp", "--modules", "/lib/modules/x"], "--kernel PATH"),
+        ] {
+            let error = config(line).unwrap_err().to_string();
+            assert!(error.contains(told), "{line:?}: {error}");
+        }
+    }
+}

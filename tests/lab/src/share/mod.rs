@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! `daxlab share`: a directory in a guest, for a shell or for one command.
+//!
+//! ```text
+//! args ─▶ config ─▶ parts (fetched, built) ─▶ vm ─▶ mounted and verified ─▶ shell or command
+//!            └────▶ dry run: the command lines only                             │
+//!                              power-off ◀── its end, a signal, or a process's end
+//! ```
+//!
+//! Standard output and input belong to the guest's command; all that this module says goes to
+//! standard error.
+
+mod args;
+mod config;
+mod dry_run;
+mod mount;
+mod run;
+mod session;
+mod signals;
+mod steps;
+
+pub use args::ShareArgs;
+pub use run::run;

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Mounting the share, and making sure of what was mounted.
+
+use anyhow::{Context, Result, bail};
+use qemu_guest::machine::{ByteSize, Tag};
+
+use crate::vm::Vm;
+
+/// Where the share is in the guest.
+pub const TARGET: &str = "/share";
+
+/// Mounts the share and checks in the guest's own tables that it is there.
+///
+/// # Errors
+///
+/// If the guest can't mount it, or mounted something else.
+pub async fn mount(vm: &Vm, tag: &Tag, dax: bool) -> Result<()> {
+    // The daemon says which files use the window; `dax=always` would ask it for all of them, and
+    // reading a file that can't be mapped would fail.
+    let options = if dax { "dax=inode" } else { "dax=never" };
+    vm.mount(tag.as_str(), TARGET, options).await?;
+    let table = vm.agent().read_file("/proc/mounts").await?;
+    if !is_mounted(&String::from_utf8_lossy(&table)) {
+        bail!("the guest says that {tag} is mounted, but its /proc/mounts does not");
+    }
+    Ok(())
+}
+
+/// The size of the window that the guest's kernel found, by its own log.
+///
+/// # Errors
+///
+/// If the log can't be read.
+pub async fn window(vm: &Vm) -> Result<Option<ByteSize>> {
+    let log = vm.agent().check(["dmesg"]).await;
+    let log = log.context("the guest's kernel log can't be read")?;
+    Ok(window_in(&log.stdout_text()))
+}
+
+/// The line is `virtiofs virtio0: Cache len: 0x10000000 @ 0x7c00000000` (fs/fuse/virtio_fs.c).
+fn window_in(log: &str) -> Option<ByteSize> {
+    let (_, rest) = log.split_once("Cache len: 0x")?;
+    let digits = rest.split(|c: char| !c.is_ascii_hexdigit()).next()?;
+    u64::from_str_radix(digits, 16).ok().map(ByteSize::new)
+}
+
+fn is_mounted(table: &str) -> bool {
+    table.lines().any(|line| {
+        let mut fields = line.split(' ').skip(1);
+        fields.next() == Some(TARGET) && fields.next() == Some("virtiofs")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_is_read_from_the_kernels_log() {
+        let log = "[ 0.8] virtiofs virtio0: Cache len: 0x10000000 @ 0x7c00000000\n[ 0.9] next";
+        assert_eq!(window_in(log), Some(ByteSize::mib(256)));
+        assert_eq!(window_in("[ 0.8] virtiofs: no cache"), None);
+    }
+
+    #[test]
+    fn only_virtiofs_at_the_target_counts() {
+        assert!(is_mounted(
+            "proc /proc proc rw 0 0\nshare /share virtiofs rw,relatime 0 0\n"
+        ));
+        assert!(!is_mounted(
+            "share /share tmpfs rw 0 0\nshare /mnt virtiofs rw 0 0\n"
+        ));
+    }
+}

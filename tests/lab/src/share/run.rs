@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The way from arguments to an exit status.
+
+use anyhow::{Context, Result, bail};
+use qemu_guest::{fetch::Progress, process::tail};
+
+use super::{
+    ShareArgs,
+    config::{Config, WindowWish},
+    dry_run, mount, session,
+    signals::Signals,
+    steps::Steps,
+};
+use crate::{
+    cli::Status,
+    vm::{Parts, Vm},
+};
+
+/// Lines of the daemon's log in a message.
+const LOG_LINES: usize = 5;
+
+/// Shares a directory with a guest.
+///
+/// # Errors
+///
+/// If the guest can't be started or is lost. Nothing is left running then.
+pub fn run(args: ShareArgs) -> Result<Status> {
+    let config = Config::try_from(args)?;
+    // Fetching needs no runtime. A signal simply ends us meanwhile: the cache holds nothing half
+    // done, and no guest is there yet.
+    let parts = Parts::obtain(&config.wanted, Progress::auto())?;
+    // One thread: the kernel ties the children's lives to the thread that starts them.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start the runtime")?;
+    let status = runtime.block_on(share(&config, &parts));
+    // A blocked read of the terminal must not hold up our end.
+    runtime.shutdown_background();
+    status
+}
+
+async fn share(config: &Config, parts: &Parts) -> Result<Status> {
+    let mut signals = Signals::catch().context("can't catch signals")?;
+    let steps = Steps::new(config.verbose);
+    if config.dry_run {
+        let accel = parts.accel(config.spec.accel).await?;
+        print!("{}", dry_run::script(config, parts, accel.accel));
+        return Ok(Status::Success);
+    }
+    // Dropping the unfinished future kills and removes whatever it had started.
+    let mut vm = tokio::select! {
+        vm = bring_up(config, parts, &steps) => vm?,
+        signal = signals.any() => return Ok(Status::Signalled(signal)),
+    };
+    steps.clear();
+    let outcome = tokio::select! {
+        outcome = session::run(&mut vm, config) => outcome,
+        signal = signals.ending() => Ok(Status::Signalled(signal)),
+    };
+    tear_down(vm, &outcome, &steps, &mut signals).await;
+    outcome
+}
+
+/// Boots the guest, mounts the share, and makes sure of the window.
+async fn bring_up(config: &Config, parts: &Parts, steps: &Steps) -> Result<Vm> {
+    steps.begin("choosing how to run the guest's CPUs");
+    let chosen = parts.accel(config.spec.accel).await?;
+    log::info!("{}: {}", chosen.accel, chosen.why);
+    let kernel = &parts.kernel.label;
+    let version = parts.qemu.version();
+    steps.begin(&format!(
+        "booting {kernel} on QEMU {version} under {}",
+        chosen.accel
+    ));
+    let spec = config.spec.clone().share(config.share.clone());
+    let vm = Vm::boot(parts, spec).await?;
+    for problem in &vm.agent().boot().problems {
+        steps.warn(&format!("in the guest: {problem}"));
+    }
+    steps.begin("mounting the share");
+    mount::mount(&vm, &config.share.tag, config.window != WindowWish::None).await?;
+    check_window(&vm, config.window, steps).await?;
+    steps.begin("ready");
+    Ok(vm)
+}
+
+/// Compares the window that the guest has with the one it should have.
+async fn check_window(vm: &Vm, wish: WindowWish, steps: &Steps) -> Result<()> {
+    let Some(wanted) = wish.size() else {
+        return Ok(());
+    };
+    let missing = match mount::window(vm).await? {
+        Some(found) if found == wanted => return Ok(()),
+        Some(found) => format!("the guest's DAX window has {found}, not {wanted}"),
+        None => "the guest has no DAX window".to_owned(),
+    };
+    let daemon = vm
+        .daemons()
+        .first()
+        .map(|daemon| tail(daemon.log(), LOG_LINES));
+    let told = format!(
+        "{missing}; the daemon's log ends with:\n{}\n'daxlab doctor' says what this host lacks",
+        daemon.unwrap_or_default()
+    );
+    match wish {
+        WindowWish::Asked(_) => bail!("{told}; leave out --window to go on without one"),
+        _ => steps.warn(&format!("{told}; going on without it")),
+    }
+    Ok(())
+}
+
+/// Ends the guest: in good order after a good end, at once after a loss or a second signal. What
+/// goes wrong here is only told, because the command's status is known already.
+async fn tear_down(vm: Vm, outcome: &Result<Status>, steps: &Steps, signals: &mut Signals) {
+    let orderly = async {
+        match outcome {
+            Ok(_) => vm.power_off().await,
+            Err(_) => vm.quit().await,
+        }
+    };
+    tokio::select! {
+        ended = orderly => if let (Err(error), Ok(_)) = (ended, outcome) {
+            steps.warn(&format!("the guest did not end in good order: {error:#}"));
+        },
+        signal = signals.any() => log::info!("signal {signal}: killing the guest"),
+    }
+}

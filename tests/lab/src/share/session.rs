@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The shell or the command in the guest, for as long as guest and daemon live.
+
+use std::{
+    io::{self, IsTerminal as _},
+    time::Duration,
+};
+
+use anyhow::{Error, Result};
+use qemu_guest::process::GuestError;
+
+use super::{
+    config::{Config, Task},
+    mount::TARGET,
+};
+use crate::{
+    agent::{Agent, AgentError, ExecRequest, ExitStatus},
+    cli::Status,
+    terminal::{self, TerminalError},
+    vm::Vm,
+};
+
+/// How long the end of QEMU may come after the end of its connections.
+const LAST_WORDS_DEADLINE: Duration = Duration::from_secs(5);
+/// The shell's prompt says that this is not the host.
+const PROMPT: &str = r"guest:\w\$ ";
+
+/// Runs the task to its end.
+///
+/// # Errors
+///
+/// If guest or daemon end before it.
+pub async fn run(vm: &mut Vm, config: &Config) -> Result<Status> {
+    let agent = vm.agent().clone();
+    let ended = tokio::select! {
+        ended = task(&agent, config) => ended,
+        error = vm.failed() => return lost(error, &config.task),
+    };
+    match ended {
+        Ok(status) => Ok(Status::Command(status)),
+        Err(TerminalError::Interrupted(signal)) => Ok(Status::Signalled(signal_number(signal.0))),
+        Err(TerminalError::Agent(error @ AgentError::Gone { .. })) => {
+            // The end of QEMU or of the daemon, noticed a moment later, explains it better.
+            match tokio::time::timeout(LAST_WORDS_DEADLINE, vm.failed()).await {
+                Ok(reason) => lost(reason, &config.task),
+                Err(_elapsed) => Err(error.into()),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn task(agent: &Agent, config: &Config) -> Result<ExitStatus, TerminalError> {
+    match &config.task {
+        Task::Command(command) => {
+            let request = ExecRequest::new(command.clone()).cwd(TARGET);
+            terminal::command(agent, request).await
+        }
+        Task::Shell => {
+            let request = ExecRequest::new(["sh"]).cwd(TARGET);
+            if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+                // A shell that reads its commands from standard input, as a local one would.
+                return terminal::command(agent, request).await;
+            }
+            eprintln!("{}", greeting(agent, config));
+            terminal::shell(agent, request.env("PS1", PROMPT)).await
+        }
+    }
+}
+
+fn greeting(agent: &Agent, config: &Config) -> String {
+    let window = match config.window.size() {
+        Some(size) => format!("through a DAX window of {size}"),
+        None => "without a DAX window".to_owned(),
+    };
+    format!(
+        "{} is at {TARGET} in this guest (Linux {}), {window}; 'exit' ends the guest",
+        config.share.dir.display(),
+        agent.boot().kernel,
+    )
+}
+
+/// What the end of QEMU or of a daemon means: for a shell, the guest's power-off is a good end.
+fn lost(error: Error, task: &Task) -> Result<Status> {
+    let powered_off = matches!(
+        error.downcast_ref(),
+        Some(GuestError::Ended(ended)) if ended.status.success()
+    );
+    if powered_off && *task == Task::Shell {
+        eprintln!("daxlab: the guest has powered off");
+        return Ok(Status::Success);
+    }
+    Err(error.context("the guest was lost"))
+}
+
+fn signal_number(signal: i32) -> u8 {
+    u8::try_from(signal).unwrap_or(u8::MAX)
+}

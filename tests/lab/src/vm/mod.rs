@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A guest with its shares and its agent, from parts to power-off.
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! use daxlab::vm::{Parts, Vm, VmSpec, Wanted};
+//! use qemu_guest::{machine::ByteSize, process::Share};
+//!
+//! let parts = Parts::obtain(&Wanted::default(), qemu_guest::fetch::Progress::silent())?;
+//! let share = Share::new("/srv", "srv".parse()?).with_window(ByteSize::mib(256));
+//! let vm = Vm::boot(&parts, VmSpec::default().share(share)).await?;
+//! vm.mount("srv", "/share", "dax=inode").await?;
+//! println!("{}", vm.agent().check(["ls", "/share"]).await?.stdout_text());
+//! vm.power_off().await
+//! # }
+//! ```
+//!
+//! Every way out of these lines, a panic included, ends QEMU and the daemons and removes their
+//! folder.
+
+mod parts;
+mod programs;
+mod running;
+mod spec;
+
+pub use parts::{CONSOLE_INIT, Parts, Wanted};
+pub use programs::{MissingProgram, Programs};
+pub use running::Vm;
+pub use spec::VmSpec;

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Where this project's other executables are.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+/// The agent must be static, so it is always built for an explicit target.
+const AGENT: &str = "x86_64-unknown-linux-gnu/release/guest-agent";
+
+/// An executable that has not been built.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} is not built; build it with: {build} (or set {variable} to its path)")]
+pub struct MissingProgram {
+    name: &'static str,
+    build: &'static str,
+    variable: &'static str,
+}
+
+/// This project's executables.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// `virtiofs-daxd`.
+    pub daemon: PathBuf,
+    /// `guest-agent`.
+    pub agent: PathBuf,
+}
+
+impl Programs {
+    /// Finds both in the build folder that the running executable comes from, unless
+    /// `VIRTIOFS_DAXD` or `GUEST_AGENT` names another.
+    ///
+    /// # Errors
+    ///
+    /// [`MissingProgram`], which says how to build it.
+    pub fn find() -> Result<Self, MissingProgram> {
+        Ok(Self {
+            daemon: Self::daemon()?,
+            agent: Self::agent()?,
+        })
+    }
+
+    /// `virtiofs-daxd`, built with the same profile as the running executable.
+    ///
+    /// # Errors
+    ///
+    /// [`MissingProgram`].
+    pub fn daemon() -> Result<PathBuf, MissingProgram> {
+        // A test's executable is in a folder below that of the programs.
+        named_by("VIRTIOFS_DAXD")
+            .or_else(|| above(&env::current_exe().ok()?, 2, "virtiofs-daxd"))
+            .ok_or(MissingProgram {
+                name: "virtiofs-daxd",
+                build: "cargo build --release -p virtiofs-daxd",
+                variable: "VIRTIOFS_DAXD",
+            })
+    }
+
+    /// The static `guest-agent`.
+    ///
+    /// # Errors
+    ///
+    /// [`MissingProgram`].
+    pub fn agent() -> Result<PathBuf, MissingProgram> {
+        named_by("GUEST_AGENT")
+            .or_else(|| above(&env::current_exe().ok()?, 4, AGENT))
+            .ok_or(MissingProgram {
+                name: "the static guest-agent",
+                build: "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS='-C target-feature=+crt-static' \
+                        cargo build --release -p guest-agent --target x86_64-unknown-linux-gnu",
+                variable: "GUEST_AGENT",
+            })
+    }
+}
+
+fn named_by(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable).map(PathBuf::from)
+}
+
+/// The file `name` in one of the `levels` folders above `path`.
+fn above(path: &Path, levels: usize, name: &str) -> Option<PathBuf> {
+    let folders = path.ancestors().skip(1).take(levels);
+    folders
+        .map(|folder| folder.join(name))
+        .find(|candidate| candidate.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_folder_counts_and_the_levels_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let deps = dir.path().join("debug/deps");
+        std::fs::create_dir_all(&deps).unwrap();
+        let exe = deps.join("test");
+        assert_eq!(above(&exe, 2, "prog"), None);
+        std::fs::write(dir.path().join("prog"), "").unwrap();
+        assert_eq!(above(&exe, 2, "prog"), None);
+        assert_eq!(above(&exe, 3, "prog"), Some(dir.path().join("prog")));
+        std::fs::write(dir.path().join("debug/prog"), "").unwrap();
+        assert_eq!(above(&exe, 3, "prog"), Some(dir.path().join("debug/prog")));
+    }
+
+    #[test]
+    fn what_is_missing_says_how_to_build_it() {
+        let error = MissingProgram {
+            name: "x",
+            build: "cargo build -p x",
+            variable: "X",
+        };
+        assert!(error.to_string().contains("cargo build -p x"));
+    }
+}

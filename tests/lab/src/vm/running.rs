@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A running guest with its daemons.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Error, Result, anyhow};
+use futures::future::{BoxFuture, FutureExt as _, select_all};
+use qemu_guest::process::{Daemon, Guest, RunDir};
+
+use super::{Parts, VmSpec};
+use crate::agent::Agent;
+
+/// How long QEMU may take to end once the guest's agent is past its last message.
+const POWER_OFF_DEADLINE: Duration = Duration::from_secs(60);
+
+/// A guest whose agent answers. Dropping it kills QEMU and the daemons and removes their folder.
+pub struct Vm {
+    // The order of the fields is that of their ends.
+    agent: Agent,
+    processes: Processes,
+    dir: RunDir,
+}
+
+/// A guest and its daemons.
+struct Processes {
+    guest: Guest,
+    daemons: Vec<Daemon>,
+}
+
+impl Vm {
+    /// Starts the daemons and QEMU and waits for the guest's agent.
+    ///
+    /// # Errors
+    ///
+    /// If any of them fails, with the end of its log. Nothing is left then.
+    pub async fn boot(parts: &Parts, spec: VmSpec) -> Result<Self> {
+        let accel = parts.accel(spec.accel).await?;
+        let dir = RunDir::create()?;
+        let mut machine = spec.machine(parts, accel.accel);
+        let mut daemons = Vec::new();
+        for (index, share) in spec.shares.iter().enumerate() {
+            let socket = dir.join(&format!("fs{index}.sock"));
+            let log = dir.join(&format!("daemon{index}.log"));
+            daemons.push(Daemon::start(&parts.daemon, share, &socket, &log).await?);
+            machine.shares.push(share.device(&socket));
+        }
+        let guest = Guest::start(&parts.qemu_line(), machine, dir.path()).await?;
+        let mut processes = Processes { guest, daemons };
+        let agent = processes.meet_agent().await?;
+        Ok(Self {
+            agent,
+            processes,
+            dir,
+        })
+    }
+
+    /// The guest's agent.
+    pub fn agent(&self) -> &Agent {
+        &self.agent
+    }
+
+    /// QEMU.
+    pub fn guest(&self) -> &Guest {
+        &self.processes.guest
+    }
+
+    /// The daemons, in the order of the shares.
+    pub fn daemons(&self) -> &[Daemon] {
+        &self.processes.daemons
+    }
+
+    /// The folder with sockets and logs.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Mounts the share `tag` in the guest.
+    ///
+    /// # Errors
+    ///
+    /// If the guest can't, with the end of its console.
+    pub async fn mount(&self, tag: &str, target: &str, options: &str) -> Result<()> {
+        let mounted = self.agent.mount(tag, target, "virtiofs", options).await;
+        mounted.with_context(|| format!("console:\n{}", self.guest().console_tail()))
+    }
+
+    /// Waits for the end of QEMU or of a daemon, which is an error while the guest is needed.
+    pub async fn failed(&mut self) -> Error {
+        self.processes.failed().await
+    }
+
+    /// Has the guest power itself off and waits for the end of QEMU and of the daemons.
+    ///
+    /// # Errors
+    ///
+    /// If something did not end by itself or ended with an error. Nothing is left running then
+    /// either.
+    pub async fn power_off(self) -> Result<()> {
+        let Self {
+            agent,
+            processes,
+            dir,
+        } = self;
+        let asked = agent.power_off().await;
+        let ended = processes.end(asked.is_ok()).await;
+        drop(dir);
+        asked?;
+        ended
+    }
+
+    /// Ends the guest without asking it.
+    ///
+    /// # Errors
+    ///
+    /// If a process ended with an error of its own.
+    pub async fn quit(self) -> Result<()> {
+        self.processes.end(false).await
+    }
+
+    /// Ends the guest at once, and leaves logs and console in a folder.
+    ///
+    /// # Errors
+    ///
+    /// If the folder can't be kept.
+    pub fn keep_logs(self) -> Result<std::path::PathBuf> {
+        drop(self.processes);
+        self.dir.keep().context("the logs can't be kept")
+    }
+}
+
+impl Processes {
+    async fn meet_agent(&mut self) -> Result<Agent> {
+        let stream = self
+            .guest
+            .take_agent()
+            .context("the agent's port is taken")?;
+        let met = tokio::select! {
+            met = Agent::connect(stream) => met,
+            error = self.failed() => return Err(error),
+        };
+        met.with_context(|| {
+            let console = self.guest.console_tail();
+            format!("the guest did not come up; its console:\n{console}")
+        })
+    }
+
+    async fn failed(&mut self) -> Error {
+        let guest: BoxFuture<'_, Error> = self.guest.ended().map(Error::new).boxed();
+        let daemons = self.daemons.iter_mut();
+        let all = daemons
+            .map(|daemon| daemon.ended().map(Error::new).boxed())
+            .chain([guest]);
+        let (error, _, _) = select_all(all).await;
+        error
+    }
+
+    /// Waits for the end of a guest that is `powering_off`, or ends it, and then the daemons.
+    async fn end(mut self, powering_off: bool) -> Result<()> {
+        let off = if powering_off {
+            self.guest.wait_off(POWER_OFF_DEADLINE).await?
+        } else {
+            None
+        };
+        match off {
+            Some(()) => drop(self.guest),
+            None => self.guest.stop().await?,
+        }
+        for daemon in self.daemons {
+            daemon.stop().await?;
+        }
+        if powering_off && off.is_none() {
+            return Err(anyhow!(
+                "QEMU did not end in {POWER_OFF_DEADLINE:?} after the power-off"
+            ));
+        }
+        Ok(())
+    }
+}
