@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The one place where two families of virtio crates meet.
+//!
+//! The transport (vhost 0.18, vhost-user-backend 0.24) speaks vm-memory 0.18 and virtio-queue
+//! 0.18; virtiofsd 1.14's FUSE server reads and writes requests through vm-memory 0.17.1 and
+//! virtio-queue 0.17. A request crosses over in three steps:
+//!
+//! ```text
+//!  guest's ring ──pop──▶ Request ─────────────▶ relay ─────────────▶ virtiofsd's
+//!  (0.18 queue)          private copy of the    a private 0.17 ring   Reader / Writer
+//!                        descriptors            holding that copy
+//!                             │                                            ▲
+//!  guest memory ──────────────┴─▶ MemoryMirror: 0.17 regions over the ─────┘
+//!  (0.18 regions)                 same host pointers
+//! ```
+//!
+//! Invariants:
+//! * guest memory is mapped once, by the transport; a mirror region never outlives the transport
+//!   region it points into, because a [`Snapshot`] owns both;
+//! * payload bytes are never copied here, only descriptors are;
+//! * a descriptor is read from the guest once. What was checked is what is used, whatever the
+//!   guest writes to its ring meanwhile;
+//! * avail and used indices belong to the transport's queue alone.
+//!
+//! Not done here: anything about FUSE, the used ring, or notifications.
+
+mod memory;
+mod relay;
+mod request;
+
+pub use memory::{
+    AtomicMemory, MemoryMirror, MirrorError, Snapshot, TransportBitmap, TransportMemory,
+};
+pub use relay::{RelayError, with_reader_and_writer};
+pub use request::{ChainError, HeadIndex, MAX_BUFFERS, PayloadError, Request};

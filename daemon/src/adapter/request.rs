@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A descriptor chain, read once and checked.
+
+use std::sync::Arc;
+
+use virtio_queue::DescriptorChain;
+use vm_memory::bitmap::Bitmap;
+use vm_memory::{
+    Address, Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryError, GuestMemoryRegion,
+};
+
+use vm_memory_017::ByteValued;
+
+use super::memory::{Snapshot, TransportMemory};
+
+/// Longest chain that is accepted, in buffers. The largest FUSE request has some 260.
+pub const MAX_BUFFERS: usize = 32768;
+
+/// Place of a chain's first descriptor in its table; names the chain in the used ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadIndex(pub u16);
+
+/// A piece of guest memory inside one region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Buffer {
+    pub(super) addr: GuestAddress,
+    pub(super) len: u32,
+}
+
+/// Why a chain is not a request.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ChainError {
+    /// No descriptor could be read, or none of them has a byte.
+    #[error("the descriptor chain is empty")]
+    Empty,
+    /// The chain promises another descriptor that cannot be had: a loop, an index outside the
+    /// table, a table outside guest memory, an indirect table within another, or more than 4 GiB.
+    #[error("the descriptor chain breaks off after {read} descriptors")]
+    BreaksOff {
+        /// Descriptors read before.
+        read: usize,
+    },
+    /// VIRTIO 1.2, 2.7.4.2: device-writable descriptors come last.
+    #[error("descriptor {index} is readable but follows a writable one")]
+    ReadableAfterWritable {
+        /// Position in the chain.
+        index: usize,
+    },
+    /// More pieces than [`MAX_BUFFERS`].
+    #[error("the descriptor chain has more than {MAX_BUFFERS} buffers")]
+    TooLong,
+    /// A buffer that is not entirely in guest memory.
+    #[error("{len} bytes at {addr:#x} are not guest memory")]
+    OutsideMemory {
+        /// Guest address where memory ends.
+        addr: u64,
+        /// Bytes that are missing.
+        len: u64,
+    },
+}
+
+/// The request's payload cannot be read or written at this place.
+#[derive(Debug, thiserror::Error)]
+pub enum PayloadError {
+    /// The chain's buffers end before.
+    #[error("bytes {offset}..{end} are outside the chain's {available} bytes")]
+    OutOfRange {
+        /// First byte asked for.
+        offset: usize,
+        /// Byte after the last one asked for.
+        end: usize,
+        /// Bytes in the chain for this direction.
+        available: usize,
+    },
+    /// Guest memory refused the access.
+    #[error("guest memory cannot be accessed")]
+    Memory(#[source] GuestMemoryError),
+}
+
+/// One request of the guest: where its bytes are, and where the reply goes.
+pub struct Request {
+    head: HeadIndex,
+    memory: Arc<Snapshot>,
+    readable: Vec<Buffer>,
+    writable: Vec<Buffer>,
+}
+
+impl Request {
+    /// Copies the descriptors of `chain`.
+    ///
+    /// A descriptor that spans adjacent regions (two DAX ranges side by side, say) becomes
+    /// several buffers.
+    ///
+    /// # Errors
+    /// When the chain is not well formed or names bytes outside guest memory.
+    pub fn read(
+        chain: DescriptorChain<Arc<TransportMemory>>,
+        memory: Arc<Snapshot>,
+    ) -> Result<Self, ChainError> {
+        let head = HeadIndex(chain.head_index());
+        let mut request = Self {
+            head,
+            memory,
+            readable: Vec::new(),
+            writable: Vec::new(),
+        };
+        let mut read = 0;
+        let mut promises_another = false;
+        for descriptor in chain {
+            if descriptor.is_write_only() {
+                split(
+                    request.memory.transport(),
+                    descriptor.addr(),
+                    descriptor.len(),
+                    &mut request.writable,
+                )?;
+            } else if request.writable.is_empty() {
+                split(
+                    request.memory.transport(),
+                    descriptor.addr(),
+                    descriptor.len(),
+                    &mut request.readable,
+                )?;
+            } else {
+                return Err(ChainError::ReadableAfterWritable { index: read });
+            }
+            if request.readable.len() + request.writable.len() > MAX_BUFFERS {
+                return Err(ChainError::TooLong);
+            }
+            read += 1;
+            promises_another = descriptor.has_next();
+        }
+        if promises_another {
+            return Err(ChainError::BreaksOff { read });
+        }
+        if request.readable.is_empty() && request.writable.is_empty() {
+            return Err(ChainError::Empty);
+        }
+        Ok(request)
+    }
+
+    /// The chain's name in the used ring.
+    #[must_use]
+    pub fn head(&self) -> HeadIndex {
+        self.head
+    }
+
+    /// Bytes that the guest sent.
+    #[must_use]
+    pub fn readable_len(&self) -> usize {
+        total(&self.readable)
+    }
+
+    /// Bytes that the guest left room for.
+    #[must_use]
+    pub fn writable_len(&self) -> usize {
+        total(&self.writable)
+    }
+
+    /// Fills `bytes` from the guest's bytes at `offset`.
+    ///
+    /// # Errors
+    /// When the chain is too short.
+    pub fn read_at(&self, offset: usize, bytes: &mut [u8]) -> Result<(), PayloadError> {
+        let memory = self.memory.transport();
+        for_each_piece(&self.readable, offset, bytes.len(), |addr, range| {
+            memory.read_slice(&mut bytes[range], addr)
+        })
+    }
+
+    /// The object that the guest put at `offset`.
+    ///
+    /// # Errors
+    /// When the chain is too short.
+    pub fn read_object<T: ByteValued + Default>(&self, offset: usize) -> Result<T, PayloadError> {
+        let mut object = T::default();
+        self.read_at(offset, object.as_mut_slice())?;
+        Ok(object)
+    }
+
+    /// Writes `object` to the reply at `offset`.
+    ///
+    /// # Errors
+    /// When the room for the reply is too short; nothing was written then.
+    pub fn write_object<T: ByteValued>(
+        &self,
+        offset: usize,
+        object: T,
+    ) -> Result<(), PayloadError> {
+        self.write_at(offset, object.as_slice())
+    }
+
+    /// Reads back reply bytes that were written before.
+    ///
+    /// # Errors
+    /// When the room for the reply is too short.
+    pub fn read_back_at(&self, offset: usize, bytes: &mut [u8]) -> Result<(), PayloadError> {
+        let memory = self.memory.transport();
+        for_each_piece(&self.writable, offset, bytes.len(), |addr, range| {
+            memory.read_slice(&mut bytes[range], addr)
+        })
+    }
+
+    /// Writes `bytes` to the reply at `offset`.
+    ///
+    /// # Errors
+    /// When the room for the reply is too short; nothing was written then.
+    pub fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<(), PayloadError> {
+        let memory = self.memory.transport();
+        for_each_piece(&self.writable, offset, bytes.len(), |addr, range| {
+            memory.write_slice(&bytes[range], addr)
+        })
+    }
+
+    /// Marks all room for the reply dirty, for a migration that is under way.
+    ///
+    /// The FUSE server writes through the mirror, whose bitmaps nobody reads, and may have
+    /// written more than its reply (a read that failed half way), so the whole room is marked.
+    pub fn mark_written(&self) {
+        for buffer in &self.writable {
+            let found = self.memory.transport().to_region_addr(buffer.addr);
+            if let Some((region, offset)) = found {
+                GuestMemoryRegion::bitmap(region)
+                    .mark_dirty(offset.raw_value() as usize, buffer.len as usize);
+            }
+        }
+    }
+
+    pub(super) fn memory(&self) -> &Snapshot {
+        &self.memory
+    }
+
+    pub(super) fn buffers(&self) -> (&[Buffer], &[Buffer]) {
+        (&self.readable, &self.writable)
+    }
+}
+
+/// Appends the `len` bytes at `addr` to `buffers`, cut at region boundaries.
+fn split(
+    memory: &TransportMemory,
+    mut addr: GuestAddress,
+    len: u32,
+    buffers: &mut Vec<Buffer>,
+) -> Result<(), ChainError> {
+    let mut left = u64::from(len);
+    while left > 0 {
+        let outside = ChainError::OutsideMemory {
+            addr: addr.raw_value(),
+            len: left,
+        };
+        let Some((region, offset)) = memory.to_region_addr(addr) else {
+            return Err(outside);
+        };
+        let here = left.min(region.len() - offset.raw_value());
+        buffers.push(Buffer {
+            addr,
+            // No more than `len`, which is a u32.
+            len: here as u32,
+        });
+        left -= here;
+        match addr.checked_add(here) {
+            Some(next) => addr = next,
+            None if left == 0 => {}
+            None => return Err(outside),
+        }
+        if buffers.len() > MAX_BUFFERS {
+            return Err(ChainError::TooLong);
+        }
+    }
+    Ok(())
+}
+
+fn total(buffers: &[Buffer]) -> usize {
+    buffers.iter().map(|buffer| buffer.len as usize).sum()
+}
+
+/// Calls `access` with the guest address and the part of the caller's slice for each piece of
+/// `len` bytes at `offset`.
+fn for_each_piece(
+    buffers: &[Buffer],
+    offset: usize,
+    len: usize,
+    mut access: impl FnMut(GuestAddress, std::ops::Range<usize>) -> Result<(), GuestMemoryError>,
+) -> Result<(), PayloadError> {
+    let end = offset.saturating_add(len);
+    let available = total(buffers);
+    if end > available {
+        return Err(PayloadError::OutOfRange {
+            offset,
+            end,
+            available,
+        });
+    }
+    let mut start_of_buffer = 0;
+    for buffer in buffers {
+        let end_of_buffer = start_of_buffer + buffer.len as usize;
+        let from = offset.max(start_of_buffer);
+        let to = end.min(end_of_buffer);
+        if from < to {
+            let addr = buffer.addr.unchecked_add((from - start_of_buffer) as u64);
+            access(addr, from - offset..to - offset).map_err(PayloadError::Memory)?;
+        }
+        start_of_buffer = end_of_buffer;
+    }
+    Ok(())
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Log lines that a guest can cause, at a rate that it cannot choose.
+
+use std::error::Error;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// A guest's fault of one kind is logged at most once in this time; the rest is counted.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Shows an error with everything that caused it, on one line.
+pub(crate) struct WithSources<'a>(pub(crate) &'a (dyn Error + 'static));
+
+impl fmt::Display for WithSources<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct State {
+    last: Option<Instant>,
+    suppressed: u64,
+}
+
+/// One kind of complaint.
+#[derive(Default)]
+pub(crate) struct Complaint {
+    state: Mutex<State>,
+}
+
+impl Complaint {
+    /// Logs `what` as a warning, unless one of its kind was logged a short while ago.
+    pub(crate) fn warn(&self, what: impl fmt::Display) {
+        match self.admit(Instant::now()) {
+            Some(0) => log::warn!("{what}"),
+            Some(suppressed) => {
+                log::warn!("{what} ({suppressed} more of this kind since the last such line)");
+            }
+            None => {}
+        }
+    }
+
+    /// How many were suppressed before this one, or `None` to suppress this one too.
+    fn admit(&self, now: Instant) -> Option<u64> {
+        let mut state = self.state.lock();
+        if state
+            .last
+            .is_some_and(|last| now.duration_since(last) < INTERVAL)
+        {
+            state.suppressed += 1;
+            return None;
+        }
+        state.last = Some(now);
+        Some(std::mem::take(&mut state.suppressed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Complaint, INTERVAL};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_flood_becomes_one_line_and_a_number() {
+        let complaint = Complaint::default();
+        let start = Instant::now();
+        assert_eq!(complaint.admit(start), Some(0));
+        for _ in 0..1000 {
+            assert_eq!(complaint.admit(start + Duration::from_millis(1)), None);
+        }
+        assert_eq!(complaint.admit(start + INTERVAL), Some(1000));
+        assert_eq!(complaint.admit(start + 2 * INTERVAL), Some(0));
+    }
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The vhost-user face of the daemon.
+//!
+//! Most methods run on the control thread, for which QEMU waits: none of them waits for a window
+//! operation. `handle_event` runs on the queue's own thread.
+
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use futures::executor::ThreadPool;
+use shared_window::{RegionBudget, VhostUserShmem, ViewSource, Vmm};
+use vhost::vhost_user::Backend;
+use vhost::vhost_user::message::{
+    VhostTransferStateDirection, VhostTransferStatePhase, VhostUserProtocolFeatures,
+    VhostUserShMemConfig, VhostUserVirtioFeatures,
+};
+use vhost_user_backend::VhostUserBackend;
+use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
+use virtiofsd::server::Server;
+use vm_memory::{GuestAddressSpace, GuestMemoryBackend};
+use vmm_sys_util::epoll::EventSet;
+use vmm_sys_util::event::{
+    EventConsumer, EventFlag, EventNotifier, new_event_consumer_and_notifier,
+};
+
+use super::complaint::WithSources;
+use super::engine::Engine;
+use super::migration::{AsState, Migration, MigrationError};
+use super::offer::Offer;
+use super::ring::Ring;
+use super::threads;
+use crate::adapter::{AtomicMemory, TransportBitmap};
+use crate::fs::DaxFs;
+
+/// Largest queue that VIRTIO allows.
+const MAX_QUEUE_SIZE: usize = 32768;
+
+/// How the device reaches its front end about the window.
+pub(super) struct FrontEnd {
+    /// Where mappings are asked for.
+    pub(super) shmem: Arc<VhostUserShmem>,
+    /// How many regions the VM has.
+    pub(super) budget: Arc<RegionBudget>,
+}
+
+/// One vhost-user device.
+pub(super) struct Device<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
+    pub(super) engine: Arc<Engine<F, M, S>>,
+    pub(super) offer: Offer,
+    pub(super) front_end: Option<FrontEnd>,
+    pub(super) pool: Option<ThreadPool>,
+    pub(super) migration: Migration,
+    /// The rings that have been served; no other one can have a request in flight.
+    pub(super) rings: Vec<OnceLock<Ring>>,
+}
+
+impl<F, M, S> Device<F, M, S>
+where
+    F: FileSystem + SerializableFileSystem + Send + Sync + 'static,
+    M: Vmm + 'static,
+    S: ViewSource + 'static,
+{
+    /// Ends all requests, for a front end that is gone; those inside the window are abandoned.
+    pub(super) fn close(&self) {
+        if let Some(front_end) = &self.front_end {
+            front_end.shmem.uninstall();
+        }
+        self.served_rings().for_each(Ring::close);
+        if let Some(window) = self.engine.window() {
+            window.end();
+        }
+    }
+
+    fn served_rings(&self) -> impl Iterator<Item = &Ring> {
+        self.rings.iter().filter_map(OnceLock::get)
+    }
+
+    fn serve_ring(&self, queue: usize, ring: &Ring) {
+        self.engine.drain(queue, ring, |taken| match &self.pool {
+            None => self.engine.serve(ring, taken),
+            Some(pool) => {
+                let (engine, ring) = (Arc::clone(&self.engine), ring.clone());
+                pool.spawn_ok(async move { engine.serve(&ring, taken) });
+            }
+        });
+    }
+}
+
+impl<F, M, S> VhostUserBackend for Device<F, M, S>
+where
+    F: FileSystem + SerializableFileSystem + Send + Sync + 'static,
+    M: Vmm + 'static,
+    S: ViewSource + 'static,
+{
+    type Bitmap = TransportBitmap;
+    type Vring = Ring;
+
+    fn num_queues(&self) -> usize {
+        self.offer.queues()
+    }
+
+    fn max_queue_size(&self) -> usize {
+        MAX_QUEUE_SIZE
+    }
+
+    fn features(&self) -> u64 {
+        self.offer.features()
+    }
+
+    fn acked_features(&self, features: u64) {
+        let logging = features & VhostUserVirtioFeatures::LOG_ALL.bits() != 0;
+        self.engine.set_logging(logging);
+        self.migration.set_announced(logging, &self.engine);
+    }
+
+    fn protocol_features(&self) -> VhostUserProtocolFeatures {
+        self.offer.protocol_features()
+    }
+
+    /// The rings are disabled already, but keep requests in flight and stay set up.
+    fn reset_device(&self) {
+        self.served_rings().for_each(Ring::reset);
+        self.engine.server().destroy();
+        if let Some(window) = self.engine.window() {
+            window.mark_stale();
+        }
+    }
+
+    /// The library tells the rings themselves.
+    fn set_event_idx(&self, _enabled: bool) {}
+
+    fn get_config(&self, offset: u32, size: u32) -> Vec<u8> {
+        self.offer.config(offset, size)
+    }
+
+    /// Requests find the new table on their own; what is needed at once is its size, since this
+    /// very call may be what makes a mapping complete.
+    fn update_memory(&self, memory: AtomicMemory) -> io::Result<()> {
+        if let Some(front_end) = &self.front_end {
+            front_end.budget.set_in_use(memory.memory().num_regions());
+        }
+        Ok(())
+    }
+
+    fn set_backend_req_fd(&self, backend: Backend) {
+        if let Some(front_end) = &self.front_end {
+            front_end.shmem.install(backend);
+        }
+    }
+
+    fn queues_per_thread(&self) -> Vec<u64> {
+        (0..self.offer.queues()).map(|queue| 1 << queue).collect()
+    }
+
+    fn exit_event(&self, _thread: usize) -> Option<(EventConsumer, EventNotifier)> {
+        // Without it the thread could never be ended, so there is nothing to fall back to; it
+        // happens before the front end is there, and only when the process is out of descriptors.
+        let event = new_event_consumer_and_notifier(EventFlag::NONBLOCK | EventFlag::CLOEXEC)
+            .expect("an event to end a queue's thread");
+        Some(event)
+    }
+
+    /// An error would end the queue's thread, so there is none.
+    fn handle_event(
+        &self,
+        _event: u16,
+        _events: EventSet,
+        rings: &[Ring],
+        thread: usize,
+    ) -> io::Result<()> {
+        // Each thread has one queue, which bears its number.
+        if let (Some(ring), Some(served)) = (rings.first(), self.rings.get(thread)) {
+            threads::prepare_worker();
+            self.serve_ring(thread, served.get_or_init(|| ring.clone()));
+        }
+        Ok(())
+    }
+
+    fn set_device_state_fd(
+        &self,
+        direction: VhostTransferStateDirection,
+        phase: VhostTransferStatePhase,
+        file: File,
+    ) -> io::Result<Option<File>> {
+        let started = match self.offer.window {
+            Some(_) => Err(MigrationError::HasWindow),
+            None => self
+                .migration
+                .start(direction, phase, file, Arc::clone(&self.engine)),
+        };
+        started.inspect_err(log_migration)?;
+        Ok(None)
+    }
+
+    fn check_device_state(&self) -> io::Result<()> {
+        Ok(self.migration.check().inspect_err(log_migration)?)
+    }
+
+    fn get_shmem_config(&self) -> io::Result<VhostUserShMemConfig> {
+        Ok(self.offer.shared_memory())
+    }
+}
+
+/// The library keeps only whether it failed.
+fn log_migration(error: &MigrationError) {
+    log::error!("{}", WithSources(error));
+}
+
+impl<F, M, S> AsState for Engine<F, M, S>
+where
+    F: FileSystem + SerializableFileSystem + Send + Sync,
+    M: Vmm,
+    S: ViewSource,
+{
+    type State = Server<DaxFs<F, S>>;
+
+    fn state(&self) -> &Self::State {
+        self.server()
+    }
+}

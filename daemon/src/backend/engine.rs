@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! From a request on a ring to its reply.
+//!
+//! ```text
+//!  pop ─▶ Request ─▶ Header ─▶ SETUPMAPPING, REMOVEMAPPING ─▶ window
+//!                         ├──▶ INIT, DESTROY ─▶ clear the window ─┐
+//!                         └──▶ everything else ───────────────────┴─▶ virtiofsd's server
+//! ```
+//!
+//! Nothing that a guest sends ends the process or a thread: what cannot be parsed is answered
+//! with an error where there is room for one, and returned with length 0 where there is not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use shared_window::{ViewSource, Vmm};
+use virtio_queue::DescriptorChain;
+use virtiofsd::filesystem::FileSystem;
+use virtiofsd::fuse::{Opcode, OutHeader};
+use virtiofsd::server::Server;
+
+use super::complaint::{Complaint, WithSources};
+use super::contain::contain;
+use super::gate::{Abandoned, Ticket};
+use super::message::{self, Header, MessageError};
+use super::metrics::Metrics;
+use super::ring::{Popped, Ring};
+use super::window_side::WindowSide;
+use crate::adapter::{
+    AtomicMemory, HeadIndex, MemoryMirror, Request, Snapshot, TransportMemory,
+    with_reader_and_writer,
+};
+use crate::fs::{DaxFs, NodeId};
+
+/// One kind of complaint for each way in which a guest can be wrong.
+#[derive(Default)]
+struct Complaints {
+    ring: Complaint,
+    chain: Complaint,
+    request: Complaint,
+    reply: Complaint,
+}
+
+/// Serves requests, on whatever thread calls it. Shared by all of them.
+pub(super) struct Engine<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
+    server: Server<DaxFs<F, S>>,
+    window: Option<WindowSide<F, M, S>>,
+    memory: AtomicMemory,
+    mirror: MemoryMirror,
+    metrics: Arc<Metrics>,
+    /// A migration watches guest memory.
+    logging: AtomicBool,
+    complaints: Complaints,
+}
+
+/// A request that was taken off its ring.
+pub(super) struct Taken {
+    chain: DescriptorChain<Arc<TransportMemory>>,
+    ticket: Ticket,
+    memory: Arc<Snapshot>,
+}
+
+impl<F, M, S> Engine<F, M, S>
+where
+    F: FileSystem + Send + Sync,
+    M: Vmm,
+    S: ViewSource,
+{
+    pub(super) fn new(
+        fs: DaxFs<F, S>,
+        window: Option<WindowSide<F, M, S>>,
+        memory: AtomicMemory,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            server: Server::new(fs),
+            window,
+            memory,
+            mirror: MemoryMirror::default(),
+            metrics,
+            logging: AtomicBool::new(false),
+            complaints: Complaints::default(),
+        }
+    }
+
+    pub(super) fn server(&self) -> &Server<DaxFs<F, S>> {
+        &self.server
+    }
+
+    pub(super) fn window(&self) -> Option<&WindowSide<F, M, S>> {
+        self.window.as_ref()
+    }
+
+    /// Whether every reply is to be marked dirty.
+    pub(super) fn set_logging(&self, logging: bool) {
+        self.logging.store(logging, Ordering::Release);
+    }
+
+    /// Gives every request that `ring` has to `serve`, until there are no more and the guest
+    /// knows that it has to kick.
+    pub(super) fn drain(&self, queue: usize, ring: &Ring, mut serve: impl FnMut(Taken)) {
+        let mut empty_passes = 0;
+        loop {
+            if let Err(error) = ring.quiet() {
+                return self.blame_ring(queue, &error);
+            }
+            let served = self.take_all(queue, ring, &mut serve);
+            match ring.listen() {
+                Ok(false) => return,
+                Ok(true) if served => empty_passes = 0,
+                Ok(true) => empty_passes += 1,
+                Err(error) => return self.blame_ring(queue, &error),
+            }
+            // Once is the race that `listen` looks for: a request came after the last look.
+            // Twice is a ring whose available index runs ahead of anything it has to offer.
+            if empty_passes == 2 {
+                return;
+            }
+        }
+    }
+
+    /// Returns whether there was any.
+    fn take_all(&self, queue: usize, ring: &Ring, serve: &mut impl FnMut(Taken)) -> bool {
+        let mut any = false;
+        loop {
+            let memory = match self.mirror.of(&self.memory) {
+                Ok(memory) => memory,
+                Err(error) => {
+                    self.blame_ring(queue, &error);
+                    return any;
+                }
+            };
+            match ring.pop(memory.transport()) {
+                Ok(Popped::Nothing) => return any,
+                Ok(Popped::Chain(chain, ticket)) => {
+                    any = true;
+                    if let Some(requests) = self.metrics.requests.get(queue) {
+                        requests.count();
+                    }
+                    serve(Taken {
+                        chain,
+                        ticket,
+                        memory,
+                    });
+                }
+                Ok(Popped::BadHead(HeadIndex(head))) => {
+                    any = true;
+                    self.metrics.bad_heads.count();
+                    self.complaints.ring.warn(format_args!(
+                        "queue {queue}: head {head} is outside the descriptor table"
+                    ));
+                }
+                Err(error) => {
+                    self.blame_ring(queue, &error);
+                    return any;
+                }
+            }
+        }
+    }
+
+    /// Serves one request and returns it to the guest.
+    pub(super) fn serve(&self, ring: &Ring, taken: Taken) {
+        let Taken {
+            chain,
+            mut ticket,
+            memory,
+        } = taken;
+        let head = HeadIndex(chain.head_index());
+        let len = match Request::read(chain, memory) {
+            Ok(request) => {
+                let answered = self.answer(&request, &mut ticket);
+                if self.logging.load(Ordering::Acquire) {
+                    request.mark_written();
+                }
+                answered
+            }
+            Err(error) => {
+                self.metrics.bad_chains.count();
+                self.complaints.chain.warn(&error);
+                Ok(0)
+            }
+        };
+        let Ok(len) = len else {
+            self.metrics.abandoned.count();
+            return;
+        };
+        if let Err(error) = ring.complete(ticket, head, len) {
+            self.metrics.lost_replies.count();
+            self.complaints.reply.warn(format_args!(
+                "a reply cannot be put on the used ring: {error}"
+            ));
+        }
+    }
+
+    /// Returns the length of the reply.
+    fn answer(&self, request: &Request, ticket: &mut Ticket) -> Result<u32, Abandoned> {
+        let header = match Header::of(request) {
+            Ok(header) => header,
+            Err(error) => {
+                self.blame_request(&error);
+                return Ok(0);
+            }
+        };
+        let Some(window) = &self.window else {
+            return Ok(self.forward(&header, request));
+        };
+        if window.is_stale() {
+            window.operate(ticket, WindowSide::sweep)?;
+        }
+        match header.opcode() {
+            Some(Opcode::SetupMapping) => {
+                let errno = self.set_up_mapping(window, &header, request, ticket)?;
+                Ok(self.reply(&header, request, errno))
+            }
+            Some(Opcode::RemoveMapping) => {
+                let errno = self.remove_mapping(window, &header, request, ticket)?;
+                Ok(self.reply(&header, request, errno))
+            }
+            Some(Opcode::Init) => {
+                window.operate(ticket, WindowSide::clear)?;
+                let len = self.forward(&header, request);
+                if let Err(error) = message::add_map_alignment(request, len) {
+                    log::debug!("no MAP_ALIGNMENT in this INIT: {error}");
+                }
+                Ok(len)
+            }
+            Some(Opcode::Destroy) => {
+                window.operate(ticket, WindowSide::clear)?;
+                Ok(self.forward(&header, request))
+            }
+            _ => Ok(self.forward(&header, request)),
+        }
+    }
+
+    fn set_up_mapping(
+        &self,
+        window: &WindowSide<F, M, S>,
+        header: &Header,
+        request: &Request,
+        ticket: &mut Ticket,
+    ) -> Result<i32, Abandoned> {
+        let wanted = match message::setup_mapping(header, request) {
+            Ok(wanted) => wanted,
+            Err(error) => {
+                self.blame_request(&error);
+                return Ok(libc::EINVAL);
+            }
+        };
+        let node = NodeId(header.nodeid());
+        let result = window.operate(ticket, |window| {
+            window.set_up(header.context(), node, &wanted)
+        })?;
+        Ok(result.map_or_else(|error| error.errno(), |()| 0))
+    }
+
+    fn remove_mapping(
+        &self,
+        window: &WindowSide<F, M, S>,
+        header: &Header,
+        request: &Request,
+        ticket: &mut Ticket,
+    ) -> Result<i32, Abandoned> {
+        let ranges = match message::remove_mapping(header, request) {
+            Ok(ranges) => ranges,
+            Err(error) => {
+                self.blame_request(&error);
+                return Ok(libc::EINVAL);
+            }
+        };
+        let result = window.operate(ticket, |window| window.remove(&ranges))?;
+        Ok(result.map_or_else(|error| error.errno(), |()| 0))
+    }
+
+    /// Lets virtiofsd's server answer.
+    fn forward(&self, header: &Header, request: &Request) -> u32 {
+        let served = contain(|| {
+            with_reader_and_writer(request, |reader, writer| {
+                self.server.handle_message(reader, writer, None::<&mut ()>)
+            })
+        });
+        let errno = match served {
+            // A reply is never longer than the chain, whose length is a u32.
+            Ok(Ok(Ok(len))) => return u32::try_from(len).unwrap_or(u32::MAX),
+            Ok(Ok(Err(error))) => {
+                self.blame_request(&error);
+                libc::EINVAL
+            }
+            Ok(Err(error)) => {
+                self.blame_request(&error);
+                libc::EIO
+            }
+            Err(panicked) => {
+                self.metrics.panics.count();
+                self.complaints.request.warn(&panicked);
+                libc::EIO
+            }
+        };
+        if header.wants_reply() {
+            self.reply(header, request, errno)
+        } else {
+            0
+        }
+    }
+
+    /// Answers without a body; returns the reply's length, 0 if there is no room for it.
+    fn reply(&self, header: &Header, request: &Request, errno: i32) -> u32 {
+        match request.write_object(0, header.reply(errno)) {
+            Ok(()) => size_of::<OutHeader>() as u32,
+            Err(error) => {
+                self.blame_request(&MessageError::Short(error));
+                0
+            }
+        }
+    }
+
+    fn blame_request(&self, error: &(dyn std::error::Error + 'static)) {
+        self.metrics.bad_requests.count();
+        self.complaints.request.warn(format_args!(
+            "a request cannot be served: {}",
+            WithSources(error)
+        ));
+    }
+
+    fn blame_ring(&self, queue: usize, error: &(dyn std::error::Error + 'static)) {
+        self.metrics.bad_rings.count();
+        self.complaints.ring.warn(format_args!(
+            "queue {queue} cannot be served: {}",
+            WithSources(error)
+        ));
+    }
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Which requests may touch a ring, and when a ring may be stopped.
+//!
+//! QEMU stops a ring with `GET_VRING_BASE` and serves nothing else until it has the answer. From
+//! then on the ring belongs to QEMU, so the answer must wait for the requests in flight. It must
+//! *not* wait for a request that is inside a window operation: such a request waits for QEMU to
+//! serve its `SHMEM_MAP`, and both would wait for ever. Hence two places where a request can be:
+//!
+//! ```text
+//!                    enter_window                      leave_window
+//!   admit ──▶ Ring ───────────────▶ Window ──────────────────────────▶ Ring ──▶ drop
+//!             stop() waits          stop() does not wait      waits while the ring is stopped;
+//!             for these             for these                 fails if it was started elsewhere
+//! ```
+//!
+//! and a life for each ring:
+//!
+//! ```text
+//!              start(position)                    start(same position): the life goes on
+//!   Stopped ────────────────────▶ Running         start(other position), reset: a new life
+//!      ▲                             │
+//!      └──────── stop, reset ────────┘            close: from any phase to Closed, for good
+//! ```
+//!
+//! A VM that is paused and continued resumes the same life, and requests that were in the window
+//! meanwhile complete. After a device reset the ring starts elsewhere; what belongs to the old
+//! life is [`Abandoned`] and touches neither ring nor guest memory again.
+//!
+//! Owner: [`super::ring::Ring`] drives the phases; the request's thread owns its [`Ticket`].
+
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+
+/// Where a ring stands; the same position after a stop means that the VM was only paused.
+///
+/// The used index tells a paused ring from a new one whose available index happens to be equal:
+/// a new ring starts with both equal, and with requests in flight the old one's differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) desc_table: u64,
+    pub(super) avail_ring: u64,
+    pub(super) used_ring: u64,
+    pub(super) size: u16,
+    pub(super) next_avail: u16,
+    pub(super) next_used: u16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Stopped,
+    Running,
+    Closed,
+}
+
+struct State {
+    phase: Phase,
+    life: u64,
+    /// Requests in the `Ring` place.
+    busy: usize,
+    /// Where the ring stood when it was stopped.
+    stopped_at: Option<Position>,
+}
+
+/// The ring that this request came from is gone: nothing of it may be touched any more.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the ring was reset while the request was in flight")]
+pub(super) struct Abandoned;
+
+/// What a request inside the window may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Go on.
+    Current,
+    /// Wait: the ring is stopped and may be resumed or reset.
+    Paused,
+    /// Give up.
+    Abandoned,
+}
+
+/// See the module's documentation.
+pub(super) struct RingGate {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl RingGate {
+    pub(super) fn new() -> Self {
+        Self {
+            state: Mutex::new(State {
+                phase: Phase::Stopped,
+                life: 0,
+                busy: 0,
+                stopped_at: None,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Lets one request in. The caller holds the vring's lock, so that no request can be popped
+    /// between the ring's stop and the wait for those in flight.
+    pub(super) fn admit(self: &Arc<Self>) -> Option<Ticket> {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Running {
+            return None;
+        }
+        state.busy += 1;
+        Some(Ticket {
+            gate: Arc::clone(self),
+            life: state.life,
+            place: Place::Ring,
+        })
+    }
+
+    /// Starts the ring, or lets it go on if it stands where it was stopped.
+    pub(super) fn start(&self, position: Position) {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Stopped {
+            return;
+        }
+        if state.stopped_at.take().is_some_and(|old| old != position) {
+            state.life += 1;
+        }
+        state.phase = Phase::Running;
+        self.changed.notify_all();
+    }
+
+    /// Stops the ring and returns when no request is in the `Ring` place.
+    ///
+    /// `position` is asked for after that wait, since requests that complete still move the used
+    /// index.
+    pub(super) fn stop(&self, position: impl FnOnce() -> Position) {
+        if self.drain() {
+            let position = position();
+            self.state.lock().stopped_at = Some(position);
+        }
+    }
+
+    /// Stops the ring like [`Self::stop`] and ends its life.
+    pub(super) fn reset(&self) {
+        self.drain();
+        let mut state = self.state.lock();
+        state.life += 1;
+        state.stopped_at = None;
+        self.changed.notify_all();
+    }
+
+    /// Ends everything: no request is let in again, and those in the window are abandoned.
+    pub(super) fn close(&self) {
+        let mut state = self.state.lock();
+        state.phase = Phase::Closed;
+        self.changed.notify_all();
+        self.changed.wait_while(&mut state, |state| state.busy > 0);
+    }
+
+    /// Returns whether the ring was running before.
+    fn drain(&self) -> bool {
+        let mut state = self.state.lock();
+        let was_running = state.phase == Phase::Running;
+        if was_running {
+            state.phase = Phase::Stopped;
+        }
+        self.changed.wait_while(&mut state, |state| state.busy > 0);
+        was_running
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Ring,
+    Window,
+}
+
+/// One request's right to its ring. Dropping it lets the ring be stopped.
+pub(super) struct Ticket {
+    gate: Arc<RingGate>,
+    life: u64,
+    place: Place,
+}
+
+impl Ticket {
+    /// Steps aside for a window operation: from here on the ring may be stopped.
+    ///
+    /// Call it before taking any lock that a window operation holds.
+    pub(super) fn enter_window(&mut self) {
+        let mut state = self.gate.state.lock();
+        if self.place == Place::Ring {
+            self.place = Place::Window;
+            state.busy -= 1;
+            self.gate.changed.notify_all();
+        }
+    }
+
+    /// Whether the window operation may (still) be done.
+    pub(super) fn standing(&self) -> Standing {
+        self.standing_in(&self.gate.state.lock())
+    }
+
+    /// Waits while the ring is stopped.
+    ///
+    /// # Errors
+    /// When the ring's life ended; the request is to be forgotten.
+    pub(super) fn wait_while_paused(&self) -> Result<(), Abandoned> {
+        let mut state = self.gate.state.lock();
+        self.gate.changed.wait_while(&mut state, |state| {
+            self.standing_in(state) == Standing::Paused
+        });
+        match self.standing_in(&state) {
+            Standing::Abandoned => Err(Abandoned),
+            Standing::Current | Standing::Paused => Ok(()),
+        }
+    }
+
+    /// Takes the ring back after a window operation, when it is running.
+    ///
+    /// # Errors
+    /// When the ring's life ended; the request is to be forgotten.
+    pub(super) fn leave_window(&mut self) -> Result<(), Abandoned> {
+        let mut state = self.gate.state.lock();
+        self.gate.changed.wait_while(&mut state, |state| {
+            self.standing_in(state) == Standing::Paused
+        });
+        if self.standing_in(&state) == Standing::Abandoned {
+            return Err(Abandoned);
+        }
+        if self.place == Place::Window {
+            self.place = Place::Ring;
+            state.busy += 1;
+        }
+        Ok(())
+    }
+
+    fn standing_in(&self, state: &State) -> Standing {
+        match state.phase {
+            Phase::Closed => Standing::Abandoned,
+            _ if state.life != self.life => Standing::Abandoned,
+            Phase::Stopped => Standing::Paused,
+            Phase::Running => Standing::Current,
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.place == Place::Ring {
+            self.gate.state.lock().busy -= 1;
+            self.gate.changed.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "gate_tests.rs"]
+mod tests;

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Legal and illegal steps of a ring's life, without a ring.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use super::{Abandoned, Position, RingGate, Standing};
+
+/// How long a step that must happen may take before the test fails.
+const MUST_HAPPEN: Duration = Duration::from_secs(30);
+
+fn at(next_avail: u16, next_used: u16) -> Position {
+    Position {
+        desc_table: 0x1000,
+        avail_ring: 0x2000,
+        used_ring: 0x3000,
+        size: 16,
+        next_avail,
+        next_used,
+    }
+}
+
+fn running() -> Arc<RingGate> {
+    let gate = Arc::new(RingGate::new());
+    gate.start(at(0, 0));
+    gate
+}
+
+/// Runs `step` on a thread of its own and reports its end.
+fn in_background<T: Send + 'static>(step: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
+    let (done, receiver) = mpsc::channel();
+    thread::spawn(move || done.send(step()));
+    receiver
+}
+
+fn expect<T>(receiver: &Receiver<T>, what: &str) -> T {
+    receiver
+        .recv_timeout(MUST_HAPPEN)
+        .unwrap_or_else(|_| panic!("waited {MUST_HAPPEN:?} for {what}"))
+}
+
+/// Waits until the gate's phase is no longer running, which a stop in the background causes.
+fn wait_until_stopping(gate: &Arc<RingGate>) {
+    let mut state = gate.state.lock();
+    while state.phase == super::Phase::Running {
+        drop(state);
+        thread::yield_now();
+        state = gate.state.lock();
+    }
+}
+
+#[test]
+fn no_request_enters_a_ring_that_does_not_run() {
+    let gate = Arc::new(RingGate::new());
+    assert!(gate.admit().is_none(), "never started");
+    gate.start(at(0, 0));
+    assert!(gate.admit().is_some(), "started");
+    gate.stop(|| at(0, 0));
+    assert!(gate.admit().is_none(), "stopped");
+    gate.start(at(0, 0));
+    gate.reset();
+    assert!(gate.admit().is_none(), "reset");
+    gate.start(at(0, 0));
+    gate.close();
+    assert!(gate.admit().is_none(), "closed");
+    gate.start(at(0, 0));
+    assert!(gate.admit().is_none(), "closed for good");
+}
+
+#[test]
+fn a_stop_waits_for_a_request_on_the_ring() {
+    let gate = running();
+    let ticket = gate.admit().expect("running");
+    let stopping = Arc::clone(&gate);
+    let stopped = in_background(move || stopping.stop(|| at(1, 1)));
+    wait_until_stopping(&gate);
+    assert!(
+        stopped.try_recv().is_err(),
+        "stopped under a request in flight"
+    );
+    drop(ticket);
+    expect(&stopped, "the stop after the last request");
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_request_in_the_window() {
+    let gate = running();
+    let mut ticket = gate.admit().expect("running");
+    ticket.enter_window();
+    let stopping = Arc::clone(&gate);
+    expect(
+        &in_background(move || stopping.stop(|| at(1, 0))),
+        "the stop",
+    );
+    assert_eq!(ticket.standing(), Standing::Paused);
+}
+
+#[test]
+fn a_request_in_the_window_goes_on_when_the_vm_is_continued() {
+    let gate = running();
+    let mut ticket = gate.admit().expect("running");
+    ticket.enter_window();
+    gate.stop(|| at(1, 0));
+    let left = in_background(move || (ticket.leave_window(), ticket));
+    assert!(
+        left.try_recv().is_err(),
+        "left the window of a stopped ring"
+    );
+    gate.start(at(1, 0));
+    let (result, ticket) = expect(&left, "the request to leave the window");
+    assert_eq!(result, Ok(()));
+
+    // It holds the ring again.
+    let stopping = Arc::clone(&gate);
+    let stopped = in_background(move || stopping.stop(|| at(1, 1)));
+    wait_until_stopping(&gate);
+    assert!(
+        stopped.try_recv().is_err(),
+        "stopped under a request in flight"
+    );
+    drop(ticket);
+    expect(&stopped, "the stop after the last request");
+}
+
+#[test]
+fn a_request_in_the_window_is_abandoned_when_the_ring_starts_elsewhere() {
+    let elsewhere = [
+        at(0, 0),
+        at(1, 1),
+        Position {
+            desc_table: 0x8000,
+            ..at(1, 0)
+        },
+        Position {
+            used_ring: 0x8000,
+            ..at(1, 0)
+        },
+        Position {
+            size: 32,
+            ..at(1, 0)
+        },
+    ];
+    for position in elsewhere {
+        let gate = running();
+        let mut ticket = gate.admit().expect("running");
+        ticket.enter_window();
+        gate.stop(|| at(1, 0));
+        gate.start(position);
+        assert_eq!(ticket.standing(), Standing::Abandoned, "{position:?}");
+        assert_eq!(ticket.wait_while_paused(), Err(Abandoned));
+        assert_eq!(ticket.leave_window(), Err(Abandoned));
+    }
+}
+
+#[test]
+fn reset_and_close_release_requests_that_wait_in_the_window() {
+    type End = fn(&RingGate);
+    let ends: [(&str, End); 2] = [("reset", RingGate::reset), ("close", RingGate::close)];
+    for (name, end) in ends {
+        let gate = running();
+        let mut ticket = gate.admit().expect("running");
+        ticket.enter_window();
+        gate.stop(|| at(1, 0));
+        let left = in_background(move || ticket.leave_window());
+        end(&gate);
+        assert_eq!(expect(&left, name), Err(Abandoned), "{name}");
+    }
+}
+
+#[test]
+fn an_abandoned_request_does_not_count_in_the_new_life() {
+    let gate = running();
+    let mut ticket = gate.admit().expect("running");
+    ticket.enter_window();
+    gate.stop(|| at(1, 0));
+    gate.start(at(0, 0));
+    assert_eq!(ticket.leave_window(), Err(Abandoned));
+    drop(ticket);
+    expect(
+        &in_background(move || gate.stop(|| at(0, 0))),
+        "the stop of an idle ring",
+    );
+}

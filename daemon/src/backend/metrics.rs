@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What the daemon counts.
+//!
+//! One [`Metrics`] a daemon, filled by the threads that serve requests, read by anyone. Every
+//! counter only grows and is independent of the others, so relaxed atomics are enough; a reader
+//! sees numbers of about the same moment, not a consistent set.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Counts one event.
+    pub fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Events so far.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The daemon's counters, all in events since its start.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Requests taken off each queue; queue 0 is the high priority queue.
+    pub requests: Vec<Counter>,
+    /// Descriptor chains that are no request; returned with length 0.
+    pub bad_chains: Counter,
+    /// Available ring entries that name no descriptor; they cannot be returned.
+    pub bad_heads: Counter,
+    /// Rings found in a state from which no request can be taken.
+    pub bad_rings: Counter,
+    /// FUSE requests that the server could not parse; answered with an error where possible.
+    pub bad_requests: Counter,
+    /// Panics of the FUSE server, answered with EIO where possible.
+    pub panics: Counter,
+    /// Replies that could not be put on the used ring.
+    pub lost_replies: Counter,
+    /// Requests given up because their ring was reset under them.
+    pub abandoned: Counter,
+    /// SETUPMAPPING requests answered with success.
+    pub mappings_set_up: Counter,
+    /// SETUPMAPPING requests answered with an error.
+    pub mappings_refused: Counter,
+    /// REMOVEMAPPING requests.
+    pub removals: Counter,
+    /// Times that the whole window was cleared (INIT, DESTROY, device reset).
+    pub clears: Counter,
+    /// Files opened for the window.
+    pub files_opened: Counter,
+}
+
+impl Metrics {
+    /// Counters for a device with `queues` queues, the high priority queue included.
+    #[must_use]
+    pub fn new(queues: usize) -> Self {
+        Self {
+            requests: (0..queues).map(|_| Counter::default()).collect(),
+            bad_chains: Counter::default(),
+            bad_heads: Counter::default(),
+            bad_rings: Counter::default(),
+            bad_requests: Counter::default(),
+            panics: Counter::default(),
+            lost_replies: Counter::default(),
+            abandoned: Counter::default(),
+            mappings_set_up: Counter::default(),
+            mappings_refused: Counter::default(),
+            removals: Counter::default(),
+            clears: Counter::default(),
+            files_opened: Counter::default(),
+        }
+    }
+}
+
+impl fmt::Display for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (queue, requests) in self.requests.iter().enumerate() {
+            write!(f, "requests.{queue}={} ", requests.get())?;
+        }
+        let rest = [
+            ("bad_chains", &self.bad_chains),
+            ("bad_heads", &self.bad_heads),
+            ("bad_rings", &self.bad_rings),
+            ("bad_requests", &self.bad_requests),
+            ("panics", &self.panics),
+            ("lost_replies", &self.lost_replies),
+            ("abandoned", &self.abandoned),
+            ("mappings_set_up", &self.mappings_set_up),
+            ("mappings_refused", &self.mappings_refused),
+            ("removals", &self.removals),
+            ("clears", &self.clears),
+            ("files_opened", &self.files_opened),
+        ];
+        let shown: Vec<_> = rest
+            .iter()
+            .map(|(name, counter)| format!("{name}={}", counter.get()))
+            .collect();
+        f.write_str(&shown.join(" "))
+    }
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The vhost-user device: rings, requests, and the window's two FUSE messages.
+//!
+//! ```text
+//!   control thread            a thread for each queue (or the pool)      sweeper
+//!   Device ──stop, reset──▶ Ring ──▶ Engine ──▶ virtiofsd's server          │
+//!      │                      │         └─────▶ WindowSide ──▶ Window ◀─────┘
+//!      └──── never waits for ─┴───────────────────── ▲ which waits for QEMU
+//! ```
+//!
+//! Rules that keep this free of deadlocks, because QEMU serves the window's messages only while it
+//! waits for nothing else:
+//! * a vring's lock is held to pop or to complete a request, never while one is processed;
+//! * the control thread takes no lock that is held across a call to the VMM;
+//! * it waits for requests in flight, but not for those inside the window (`gate`).
+
+mod complaint;
+mod contain;
+mod device;
+mod engine;
+mod gate;
+mod message;
+mod metrics;
+mod migration;
+mod offer;
+mod ring;
+mod session;
+mod threads;
+mod window_side;
+
+pub(crate) use complaint::WithSources;
+pub use metrics::{Counter, Metrics};
+pub use session::{Session, SessionError, SessionOptions, SessionWindow};
+pub use threads::ThreadsError;

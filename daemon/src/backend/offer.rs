@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What the device offers to the front end.
+
+use shared_window::WindowSize;
+use vhost::vhost_user::message::{
+    VhostUserProtocolFeatures, VhostUserShMemConfig, VhostUserVirtioFeatures,
+};
+use virtio_bindings::bindings::virtio_config::VIRTIO_F_VERSION_1;
+use virtio_bindings::bindings::virtio_ring::{
+    VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC,
+};
+
+/// Size of the tag in the configuration space, in bytes (VIRTIO 1.3, 5.11.4).
+const TAG_SIZE: usize = 36;
+
+/// The device as it was configured. Nothing of it changes while it runs.
+#[derive(Debug, Clone)]
+pub(super) struct Offer {
+    pub(super) tag: Option<String>,
+    pub(super) request_queues: u32,
+    pub(super) window: Option<WindowSize>,
+}
+
+impl Offer {
+    /// All queues: the high priority queue and the request queues.
+    pub(super) fn queues(&self) -> usize {
+        1 + self.request_queues as usize
+    }
+
+    /// A migration would have to carry the mappings, and QEMU's device cannot. Without these bits
+    /// QEMU refuses it.
+    fn can_migrate(&self) -> bool {
+        self.window.is_none()
+    }
+
+    pub(super) fn features(&self) -> u64 {
+        let mut features = 1 << VIRTIO_F_VERSION_1
+            | 1 << VIRTIO_RING_F_INDIRECT_DESC
+            | 1 << VIRTIO_RING_F_EVENT_IDX
+            | VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits();
+        if self.can_migrate() {
+            features |= VhostUserVirtioFeatures::LOG_ALL.bits();
+        }
+        features
+    }
+
+    pub(super) fn protocol_features(&self) -> VhostUserProtocolFeatures {
+        let mut features = VhostUserProtocolFeatures::MQ
+            | VhostUserProtocolFeatures::BACKEND_REQ
+            | VhostUserProtocolFeatures::BACKEND_SEND_FD
+            | VhostUserProtocolFeatures::REPLY_ACK
+            | VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS
+            | VhostUserProtocolFeatures::RESET_DEVICE;
+        if self.tag.is_some() {
+            features |= VhostUserProtocolFeatures::CONFIG;
+        }
+        if self.can_migrate() {
+            features |=
+                VhostUserProtocolFeatures::LOG_SHMFD | VhostUserProtocolFeatures::DEVICE_STATE;
+        }
+        if self.window.is_some() {
+            // SHARED_OBJECT carries the request that proves a mapping to be in effect.
+            features |= VhostUserProtocolFeatures::SHMEM | VhostUserProtocolFeatures::SHARED_OBJECT;
+        }
+        features
+    }
+
+    /// `size` bytes of the configuration space at `offset`; zeros beyond its end.
+    pub(super) fn config(&self, offset: u32, size: u32) -> Vec<u8> {
+        let mut config = self.tag.clone().unwrap_or_default().into_bytes();
+        config.resize(TAG_SIZE, 0);
+        config.extend(self.request_queues.to_le_bytes());
+        let mut asked: Vec<_> = config
+            .into_iter()
+            .skip(offset as usize)
+            .take(size as usize)
+            .collect();
+        asked.resize(size as usize, 0);
+        asked
+    }
+
+    /// The shared memory regions: the window, which virtio-fs calls the cache, with id 0.
+    pub(super) fn shared_memory(&self) -> VhostUserShMemConfig {
+        match self.window {
+            Some(size) => VhostUserShMemConfig::new(1, &[size.bytes()]),
+            None => VhostUserShMemConfig::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Offer;
+    use shared_window::WindowSize;
+    use vhost::vhost_user::message::{VhostUserProtocolFeatures as P, VhostUserVirtioFeatures};
+
+    fn offer(window: bool) -> Offer {
+        Offer {
+            tag: Some("share".to_owned()),
+            request_queues: 3,
+            window: window.then(|| WindowSize::new(2 << 20).expect("2 MiB")),
+        }
+    }
+
+    #[test]
+    fn a_window_excludes_migration_and_needs_a_fence() {
+        let migration = P::LOG_SHMFD | P::DEVICE_STATE;
+        let window = P::SHMEM | P::SHARED_OBJECT;
+        let with = offer(true);
+        assert!(with.protocol_features().contains(window));
+        assert!(!with.protocol_features().intersects(migration));
+        assert_eq!(with.features() & VhostUserVirtioFeatures::LOG_ALL.bits(), 0);
+        let without = offer(false);
+        assert!(without.protocol_features().contains(migration));
+        assert!(!without.protocol_features().intersects(window));
+        assert_ne!(
+            without.features() & VhostUserVirtioFeatures::LOG_ALL.bits(),
+            0
+        );
+    }
+
+    #[test]
+    fn config_space_can_be_read_in_any_pieces() {
+        let offer = offer(false);
+        let whole = offer.config(0, 44);
+        assert_eq!(&whole[..5], b"share");
+        assert_eq!(whole[5..36], [0; 31]);
+        assert_eq!(whole[36..], [3, 0, 0, 0, 0, 0, 0, 0]);
+        for (offset, size) in [(0, 1), (4, 40), (36, 4), (40, 4), (1000, 7), (0, 0)] {
+            let mut expected: Vec<_> = whole
+                .iter()
+                .copied()
+                .skip(offset as usize)
+                .take(size as usize)
+                .collect();
+            expected.resize(size as usize, 0);
+            assert_eq!(
+                offer.config(offset, size),
+                expected,
+                "{size} bytes at {offset}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_a_tag_there_is_no_config_space_to_read() {
+        let offer = Offer {
+            tag: None,
+            ..offer(false)
+        };
+        assert!(!offer.protocol_features().contains(P::CONFIG));
+        assert_eq!(offer.config(0, 36), [0; 36]);
+    }
+
+    #[test]
+    fn the_window_is_shared_memory_region_0() {
+        let config = offer(true).shared_memory();
+        assert_eq!((config.nregions, config.memory_sizes[0]), (1, 2 << 20));
+        assert_eq!(offer(false).shared_memory().nregions, 0);
+    }
+}

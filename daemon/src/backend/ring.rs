@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A vring whose lock is never held while a request is processed.
+//!
+//! Wraps vhost-user-backend's `VringMutex` and watches what the control thread does to it, so
+//! that [`RingGate`] knows when the ring starts, stops and starts elsewhere. Lock order: the
+//! vring's lock before the gate's; nothing that waits is called with the vring's lock held.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use vhost_user_backend::{VringMutex, VringState, VringStateGuard, VringStateMutGuard, VringT};
+use virtio_queue::{DescriptorChain, Error as QueueError, QueueOwnedT, QueueT};
+
+use super::gate::{Position, RingGate, Ticket};
+use crate::adapter::{AtomicMemory, HeadIndex, TransportMemory};
+
+/// What a ring had to offer.
+pub(super) enum Popped {
+    /// One request and its right to the ring.
+    Chain(DescriptorChain<Arc<TransportMemory>>, Ticket),
+    /// A head that is no index of the descriptor table. It was taken off the available ring, but
+    /// there is no way to return it.
+    BadHead(HeadIndex),
+    /// Nothing is available, or the ring is stopped or disabled.
+    Nothing,
+}
+
+/// One virtqueue, shared by the control thread and the threads that serve it.
+#[derive(Clone)]
+pub struct Ring {
+    vring: VringMutex<AtomicMemory>,
+    gate: Arc<RingGate>,
+    /// Something was used while there was no call fd to say so.
+    owes_signal: Arc<AtomicBool>,
+}
+
+impl Ring {
+    /// Takes the next request off the available ring.
+    ///
+    /// # Errors
+    /// When the guest's indices make no sense or the ring is outside guest memory.
+    pub(super) fn pop(&self, memory: &Arc<TransportMemory>) -> Result<Popped, QueueError> {
+        let mut state = self.vring.get_mut();
+        if !is_live(&state) {
+            return Ok(Popped::Nothing);
+        }
+        let size = state.get_queue().size();
+        let Some(chain) = state.get_queue_mut().iter(Arc::clone(memory))?.next() else {
+            return Ok(Popped::Nothing);
+        };
+        if chain.head_index() >= size {
+            return Ok(Popped::BadHead(HeadIndex(chain.head_index())));
+        }
+        Ok(match self.gate.admit() {
+            Some(ticket) => Popped::Chain(chain, ticket),
+            None => {
+                // Stopped between the two: the request is the next owner's.
+                state.get_queue_mut().go_to_previous_position();
+                Popped::Nothing
+            }
+        })
+    }
+
+    /// Puts a request on the used ring, tells the guest if it wants to know, and gives up the
+    /// request's right to the ring.
+    ///
+    /// # Errors
+    /// When the used ring is outside guest memory.
+    pub(super) fn complete(
+        &self,
+        ticket: Ticket,
+        head: HeadIndex,
+        len: u32,
+    ) -> Result<(), QueueError> {
+        let mut state = self.vring.get_mut();
+        let result = state.add_used(head.0, len);
+        // Better once too often: an index that cannot be read says nothing about the guest's wish.
+        if state.needs_notification().unwrap_or(true) {
+            self.signal(&state);
+        }
+        drop(state);
+        drop(ticket);
+        result
+    }
+
+    /// Asks the guest not to kick while the ring is being served anyway.
+    pub(super) fn quiet(&self) -> Result<(), QueueError> {
+        let mut state = self.vring.get_mut();
+        if is_live(&state) {
+            state.disable_notification()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Asks for kicks again; true when requests arrived meanwhile.
+    pub(super) fn listen(&self) -> Result<bool, QueueError> {
+        let mut state = self.vring.get_mut();
+        if is_live(&state) {
+            state.enable_notification()
+        } else {
+            Ok(false)
+        }
+    }
+
+    /// Ends the ring's life for `RESET_DEVICE`; returns when no request is on it.
+    pub(super) fn reset(&self) {
+        self.gate.reset();
+    }
+
+    /// Ends everything, at the daemon's end; returns when no request is on the ring.
+    pub(super) fn close(&self) {
+        self.gate.close();
+    }
+
+    fn signal(&self, state: &VringState<AtomicMemory>) {
+        if state.get_call().is_none() {
+            self.owes_signal.store(true, Ordering::Relaxed);
+        } else if let Err(error) = state.signal_used_queue() {
+            log::warn!("cannot signal the guest: {error}");
+        }
+    }
+
+    fn start_if_live(&self) {
+        let state = self.vring.get_ref();
+        if is_live(&state) {
+            self.gate.start(position(&state));
+        }
+    }
+}
+
+/// The ring is set up and enabled: the spec's "started and enabled".
+fn is_live(state: &VringState<AtomicMemory>) -> bool {
+    state.get_queue().ready() && state.is_enabled()
+}
+
+fn position(state: &VringState<AtomicMemory>) -> Position {
+    let queue = state.get_queue();
+    Position {
+        desc_table: queue.desc_table(),
+        avail_ring: queue.avail_ring(),
+        used_ring: queue.used_ring(),
+        size: queue.size(),
+        next_avail: queue.next_avail(),
+        next_used: queue.next_used(),
+    }
+}
+
+impl<'a> VringStateGuard<'a, AtomicMemory> for Ring {
+    type G = <VringMutex<AtomicMemory> as VringStateGuard<'a, AtomicMemory>>::G;
+}
+
+impl<'a> VringStateMutGuard<'a, AtomicMemory> for Ring {
+    type G = <VringMutex<AtomicMemory> as VringStateMutGuard<'a, AtomicMemory>>::G;
+}
+
+/// Called by vhost-user-backend on the control thread, but for `read_kick`.
+impl VringT<AtomicMemory> for Ring {
+    fn new(mem: AtomicMemory, max_queue_size: u16) -> Result<Self, QueueError> {
+        Ok(Self {
+            vring: VringMutex::new(mem, max_queue_size)?,
+            gate: Arc::new(RingGate::new()),
+            owes_signal: Arc::new(AtomicBool::new(false)),
+        })
+    }
+
+    fn get_ref(&self) -> <Self as VringStateGuard<'_, AtomicMemory>>::G {
+        self.vring.get_ref()
+    }
+
+    fn get_mut(&self) -> <Self as VringStateMutGuard<'_, AtomicMemory>>::G {
+        self.vring.get_mut()
+    }
+
+    fn add_used(&self, desc_index: u16, len: u32) -> Result<(), QueueError> {
+        self.vring.add_used(desc_index, len)
+    }
+
+    fn signal_used_queue(&self) -> io::Result<()> {
+        self.vring.signal_used_queue()
+    }
+
+    fn enable_notification(&self) -> Result<bool, QueueError> {
+        self.listen()
+    }
+
+    fn disable_notification(&self) -> Result<(), QueueError> {
+        self.quiet()
+    }
+
+    fn needs_notification(&self) -> Result<bool, QueueError> {
+        self.vring.needs_notification()
+    }
+
+    fn set_enabled(&self, enabled: bool) {
+        self.vring.set_enabled(enabled);
+        self.start_if_live();
+    }
+
+    fn set_queue_info(
+        &self,
+        desc_table: u64,
+        avail_ring: u64,
+        used_ring: u64,
+    ) -> Result<(), QueueError> {
+        self.vring.set_queue_info(desc_table, avail_ring, used_ring)
+    }
+
+    fn queue_next_avail(&self) -> u16 {
+        self.vring.queue_next_avail()
+    }
+
+    fn set_queue_next_avail(&self, base: u16) {
+        self.vring.set_queue_next_avail(base);
+    }
+
+    fn set_queue_next_used(&self, idx: u16) {
+        self.vring.set_queue_next_used(idx);
+    }
+
+    fn queue_used_idx(&self) -> Result<u16, QueueError> {
+        self.vring.queue_used_idx()
+    }
+
+    fn set_queue_size(&self, num: u16) {
+        self.vring.set_queue_size(num);
+    }
+
+    fn set_queue_event_idx(&self, enabled: bool) {
+        self.vring.set_queue_event_idx(enabled);
+    }
+
+    /// `GET_VRING_BASE` comes here with `false` before it reads the base that it answers with.
+    fn set_queue_ready(&self, ready: bool) {
+        self.vring.set_queue_ready(ready);
+        if ready {
+            self.start_if_live();
+        } else {
+            self.gate.stop(|| position(&self.vring.get_ref()));
+        }
+    }
+
+    fn set_kick(&self, file: Option<File>) {
+        self.vring.set_kick(file);
+    }
+
+    /// A kick that was already consumed is no error: the event loop would end its thread for it,
+    /// and it happens when the front end replaces the kick fd while an event is on its way.
+    fn read_kick(&self) -> io::Result<bool> {
+        match self.vring.read_kick() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Ok(self.vring.get_ref().is_enabled())
+            }
+            other => other,
+        }
+    }
+
+    fn set_call(&self, file: Option<File>) {
+        self.vring.set_call(file);
+        let state = self.vring.get_ref();
+        if state.get_call().is_some() && self.owes_signal.swap(false, Ordering::Relaxed) {
+            self.signal(&state);
+        }
+    }
+
+    fn set_err(&self, file: Option<File>) {
+        self.vring.set_err(file);
+    }
+}

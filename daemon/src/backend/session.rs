@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! One front end, from its connection to its end.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+
+use shared_window::{RegionBudget, VhostUserShmem, ViewSource, Window, WindowOptions, WindowSize};
+use vhost::vhost_user::{Error as VhostUserError, Listener};
+use vhost_user_backend::{Error as BackendError, VhostUserDaemon};
+use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
+
+use super::contain;
+use super::device::{Device, FrontEnd};
+use super::engine::Engine;
+use super::metrics::Metrics;
+use super::migration::Migration;
+use super::offer::Offer;
+use super::threads::{self, ThreadsError};
+use super::window_side::WindowSide;
+use crate::adapter::{AtomicMemory, TransportMemory};
+use crate::config::DaxPolicy;
+use crate::fs::{Dax, DaxFs, NodeCache, Promises};
+
+/// Views kept for files without a live mapping, to be mapped again. A view is two descriptors;
+/// the VM cannot have more mappings than this at a time.
+const KEPT_VIEWS: NonZeroUsize = NonZeroUsize::new(RegionBudget::QEMU).unwrap();
+
+/// Serving cannot begin, or ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// Requests cannot be served by as many threads as were asked for.
+    #[error(transparent)]
+    Threads(#[from] ThreadsError),
+    /// The thread that clears the window after a device reset cannot be started.
+    #[error("cannot start the window's sweeper thread")]
+    Sweeper(#[source] io::Error),
+    /// The vhost-user connection failed; the library's error is no `Error` that could be a source.
+    #[error("the vhost-user connection failed: {0}")]
+    Connection(BackendError),
+}
+
+/// How requests are taken and served.
+#[derive(Debug, Clone)]
+pub struct SessionOptions {
+    /// Mount tag that the device shows, if it shows one; at most 36 bytes.
+    pub tag: Option<String>,
+    /// Request queues, beside the high priority queue.
+    pub request_queues: u32,
+    /// Threads that process requests; 0 for one thread a queue.
+    pub thread_pool_size: usize,
+}
+
+/// What a share with a window needs.
+pub struct SessionWindow<S> {
+    /// Its size.
+    pub size: WindowSize,
+    /// Where views of files come from. A clone must be cheap.
+    pub views: S,
+    /// How the window behaves.
+    pub options: WindowOptions,
+    /// Which files are named to the guest.
+    pub policy: DaxPolicy,
+}
+
+type SessionDevice<F, S> = Device<F, Arc<VhostUserShmem>, S>;
+
+/// A device that waits for its front end.
+pub struct Session<F: FileSystem + Send + Sync, S: ViewSource> {
+    device: Arc<SessionDevice<F, S>>,
+    memory: AtomicMemory,
+    metrics: Arc<Metrics>,
+}
+
+impl<F, S> Session<F, S>
+where
+    F: FileSystem + SerializableFileSystem + Send + Sync + 'static,
+    S: ViewSource + Clone + 'static,
+{
+    /// Puts a device together; starts the pool's threads, nothing else.
+    ///
+    /// # Errors
+    /// When several threads are asked for and cannot be had.
+    pub fn new(
+        fs: F,
+        options: SessionOptions,
+        window: Option<SessionWindow<S>>,
+    ) -> Result<Self, SessionError> {
+        contain::install_hook();
+        if options.request_queues > 1 || options.thread_pool_size > 0 {
+            // To know now what each thread would otherwise find out with a request in its hands.
+            threads::prepare()?;
+        }
+        let pool = threads::pool(options.thread_pool_size)?;
+        let offer = Offer {
+            tag: options.tag,
+            request_queues: options.request_queues,
+            window: window.as_ref().map(|window| window.size),
+        };
+        let metrics = Arc::new(Metrics::new(offer.queues()));
+        let memory = AtomicMemory::new(TransportMemory::new());
+        let parts = Parts::new(Arc::new(fs), window, &metrics);
+        let engine = Engine::new(parts.fs, parts.window, memory.clone(), Arc::clone(&metrics));
+        let device = Device {
+            engine: Arc::new(engine),
+            rings: (0..offer.queues()).map(|_| OnceLock::new()).collect(),
+            offer,
+            front_end: parts.front_end,
+            pool,
+            migration: Migration::default(),
+        };
+        Ok(Self {
+            device: Arc::new(device),
+            memory,
+            metrics,
+        })
+    }
+
+    /// The session's counters, for as long as anyone holds them.
+    #[must_use]
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    /// Accepts one front end, serves it, and returns when it is gone.
+    ///
+    /// # Errors
+    /// When the connection failed in a way other than its end.
+    pub fn run(self, mut listener: Listener) -> Result<(), SessionError> {
+        let sweeper = self.start_sweeper()?;
+        let result = self.serve(&mut listener);
+        self.device.close();
+        if let Some(sweeper) = sweeper
+            && sweeper.join().is_err()
+        {
+            log::error!("the window's sweeper thread panicked");
+        }
+        log::debug!("counters: {}", self.metrics);
+        result
+    }
+
+    fn serve(&self, listener: &mut Listener) -> Result<(), SessionError> {
+        let mut daemon = VhostUserDaemon::new(
+            "vhost-user".to_owned(),
+            Arc::clone(&self.device),
+            self.memory.clone(),
+        )
+        .map_err(SessionError::Connection)?;
+        daemon.start(listener).map_err(SessionError::Connection)?;
+        let ended = daemon.wait();
+        // The queues' threads are joined when the daemon is dropped; one that waits in the window
+        // of a stopped ring has to be released first.
+        self.device.close();
+        match ended {
+            Ok(())
+            | Err(BackendError::HandleRequest(
+                VhostUserError::Disconnected | VhostUserError::PartialMessage,
+            )) => Ok(()),
+            Err(error) => Err(SessionError::Connection(error)),
+        }
+    }
+
+    fn start_sweeper(&self) -> Result<Option<JoinHandle<()>>, SessionError> {
+        if self.device.engine.window().is_none() {
+            return Ok(None);
+        }
+        let engine = Arc::clone(&self.device.engine);
+        let sweep = move || {
+            if let Some(window) = engine.window() {
+                window.sweep_until_end();
+            }
+        };
+        thread::Builder::new()
+            .name("sweeper".to_owned())
+            .spawn(sweep)
+            .map(Some)
+            .map_err(SessionError::Sweeper)
+    }
+}
+
+/// The file system and the window, which know of each other.
+struct Parts<F, S: ViewSource> {
+    fs: DaxFs<F, S>,
+    window: Option<WindowSide<F, Arc<VhostUserShmem>, S>>,
+    front_end: Option<FrontEnd>,
+}
+
+impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
+    fn new(fs: Arc<F>, window: Option<SessionWindow<S>>, metrics: &Arc<Metrics>) -> Self {
+        let Some(SessionWindow {
+            size,
+            views,
+            options,
+            policy,
+        }) = window
+        else {
+            return Self {
+                fs: DaxFs::new(fs, None),
+                window: None,
+                front_end: None,
+            };
+        };
+        let shmem = Arc::new(VhostUserShmem::new());
+        let budget = Arc::new(RegionBudget::default());
+        let dax = Arc::new(Dax {
+            promises: Promises::new(policy, views.clone()),
+            views: NodeCache::new(KEPT_VIEWS),
+        });
+        let window = Window::with_options(
+            size,
+            Arc::clone(&shmem),
+            views,
+            Arc::clone(&budget),
+            options,
+        );
+        Self {
+            fs: DaxFs::new(Arc::clone(&fs), Some(Arc::clone(&dax))),
+            window: Some(WindowSide::new(fs, dax, window, Arc::clone(metrics))),
+            front_end: Some(FrontEnd { shmem, budget }),
+        }
+    }
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! SETUPMAPPING, REMOVEMAPPING, and when the window is cleared.
+//!
+//! Everything here may wait for QEMU, and QEMU may be waiting for the control thread. So a request
+//! enters by [`WindowSide::operate`], which takes it off its ring first (see [`super::gate`]), and
+//! the control thread only ever calls [`WindowSide::mark_stale`], which waits for nothing.
+//!
+//! One operation at a time holds the *turn*, and looks again at its ring when it has it. So once
+//! INIT has cleared the window for a new driver, no request of an old one can map into it: that
+//! request either finished before INIT got the turn, or finds its ring stopped or started anew.
+//!
+//! The window is cleared
+//! * by INIT, before it reaches the file system: the sure sign of a new driver;
+//! * by DESTROY: Linux removes no mapping at umount;
+//! * after `RESET_DEVICE`, by the sweeper thread or by the first request that comes, whichever is
+//!   first.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fuse_backend_rs::abi::virtio_fs::{RemovemappingOne, SetupmappingFlags, SetupmappingIn};
+use parking_lot::{Condvar, Mutex};
+use shared_window::{
+    Access, FileOffset, RemoveRange, SetupRange, View, ViewSource, Vmm, Window, WindowError,
+    WindowOffset,
+};
+use virtiofsd::filesystem::{Context, FileSystem};
+
+use super::complaint::{Complaint, WithSources};
+use super::gate::{Abandoned, Standing, Ticket};
+use super::metrics::Metrics;
+use crate::fs::{Dax, NodeId, with_file};
+
+/// Why a mapping was not set up.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SetupError {
+    /// The file cannot be opened for reading and writing. QEMU would not enforce less.
+    #[error("node {} cannot be opened for the window", .node.0)]
+    Open {
+        /// The file.
+        node: NodeId,
+        /// What the file system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The window refused, or the VMM.
+    #[error("node {} cannot be mapped", .node.0)]
+    Window {
+        /// The file.
+        node: NodeId,
+        /// What the window said.
+        #[source]
+        source: WindowError,
+    },
+}
+
+impl SetupError {
+    /// What the guest is told.
+    pub(super) fn errno(&self) -> i32 {
+        match self {
+            // EROFS, ETXTBSY and the like would puzzle the reader of a mapping.
+            Self::Open { .. } => libc::EACCES,
+            Self::Window { source, .. } => source.errno(),
+        }
+    }
+}
+
+/// The window and what it needs of the file system.
+pub(super) struct WindowSide<F, M: Vmm, S: ViewSource> {
+    fs: Arc<F>,
+    dax: Arc<Dax<S>>,
+    window: Window<M, S>,
+    metrics: Arc<Metrics>,
+    /// Held during every window operation.
+    turn: Mutex<()>,
+    stale: AtomicBool,
+    sweeper: Sweeper,
+    complaint: Complaint,
+}
+
+#[derive(Default)]
+struct Sweeper {
+    orders: Mutex<SweeperOrders>,
+    given: Condvar,
+}
+
+#[derive(Default)]
+struct SweeperOrders {
+    sweep: bool,
+    end: bool,
+}
+
+impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
+    pub(super) fn new(
+        fs: Arc<F>,
+        dax: Arc<Dax<S>>,
+        window: Window<M, S>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            fs,
+            dax,
+            window,
+            metrics,
+            turn: Mutex::new(()),
+            stale: AtomicBool::new(false),
+            sweeper: Sweeper::default(),
+            complaint: Complaint::default(),
+        }
+    }
+
+    /// Runs `operation` off the ring, when it is this request's turn.
+    ///
+    /// # Errors
+    /// When the request's ring was reset; the operation may or may not have run.
+    pub(super) fn operate<T>(
+        &self,
+        ticket: &mut Ticket,
+        operation: impl FnOnce(&Self) -> T,
+    ) -> Result<T, Abandoned> {
+        ticket.enter_window();
+        let result = loop {
+            let turn = self.turn.lock();
+            match ticket.standing() {
+                Standing::Current => break operation(self),
+                Standing::Abandoned => return Err(Abandoned),
+                Standing::Paused => {
+                    drop(turn);
+                    ticket.wait_while_paused()?;
+                }
+            }
+        };
+        ticket.leave_window()?;
+        Ok(result)
+    }
+
+    /// Maps a range of `node`; an operation.
+    pub(super) fn set_up(
+        &self,
+        context: Context,
+        node: NodeId,
+        wanted: &SetupmappingIn,
+    ) -> Result<(), SetupError> {
+        let result = self.try_set_up(context, node, wanted);
+        match &result {
+            Ok(()) => self.metrics.mappings_set_up.count(),
+            Err(error) => {
+                self.metrics.mappings_refused.count();
+                self.complaint.warn(WithSources(error));
+            }
+        }
+        result
+    }
+
+    fn try_set_up(
+        &self,
+        context: Context,
+        node: NodeId,
+        wanted: &SetupmappingIn,
+    ) -> Result<(), SetupError> {
+        let view = self.view(context, node)?;
+        let access = if wanted.flags & SetupmappingFlags::WRITE.bits() != 0 {
+            Access::ReadWrite
+        } else {
+            Access::ReadOnly
+        };
+        let range = SetupRange {
+            window: WindowOffset(wanted.moffset),
+            file: FileOffset(wanted.foffset),
+            len: wanted.len,
+            access,
+        };
+        self.window
+            .setup_view(&view, range)
+            .map_err(|source| SetupError::Window { node, source })
+    }
+
+    fn view(&self, context: Context, node: NodeId) -> Result<Arc<View>, SetupError> {
+        if let Some(view) = self.dax.views.get(node) {
+            return Ok(view);
+        }
+        let file = with_file(&*self.fs, context, node, libc::O_RDWR, duplicate)
+            .inspect_err(|_| self.dax.promises.revoke(node))
+            .map_err(|source| SetupError::Open { node, source })?;
+        self.metrics.files_opened.count();
+        let view = self
+            .window
+            .view(file.as_fd(), Access::ReadWrite)
+            .inspect_err(|_| self.dax.promises.revoke(node))
+            .map_err(|source| SetupError::Window { node, source })?;
+        self.dax.views.put(node, Arc::clone(&view));
+        Ok(view)
+    }
+
+    /// Removes ranges; an operation. All of them are tried.
+    pub(super) fn remove(&self, ranges: &[RemovemappingOne]) -> Result<(), WindowError> {
+        self.metrics.removals.count();
+        let ranges: Vec<_> = ranges
+            .iter()
+            .map(|range| RemoveRange {
+                window: WindowOffset(range.moffset),
+                len: range.len,
+            })
+            .collect();
+        self.window.remove(&ranges).inspect_err(|error| {
+            self.complaint.warn(format_args!(
+                "cannot remove mappings: {}",
+                WithSources(error)
+            ));
+        })
+    }
+
+    /// Unmaps everything and lets go of every file; an operation.
+    pub(super) fn clear(&self) {
+        self.metrics.clears.count();
+        self.stale.store(false, Ordering::Release);
+        if let Err(error) = self.window.clear() {
+            // What could not be unmapped stays refused for new mappings until it can.
+            log::warn!("cannot clear the window: {}", WithSources(&error));
+        }
+        self.dax.forget_all();
+    }
+
+    /// Says that the window belongs to a driver that is gone. For the control thread.
+    pub(super) fn mark_stale(&self) {
+        self.stale.store(true, Ordering::Release);
+        self.sweeper.orders.lock().sweep = true;
+        self.sweeper.given.notify_one();
+    }
+
+    /// Whether [`Self::sweep`] is due before anything else.
+    pub(super) fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Acquire)
+    }
+
+    /// Clears the window if it is stale; an operation.
+    pub(super) fn sweep(&self) {
+        if self.is_stale() {
+            self.clear();
+        }
+    }
+
+    /// Sweeps whenever it is ordered to; the body of the sweeper thread.
+    pub(super) fn sweep_until_end(&self) {
+        let mut orders = self.sweeper.orders.lock();
+        loop {
+            self.sweeper
+                .given
+                .wait_while(&mut orders, |orders| !orders.sweep && !orders.end);
+            if orders.end {
+                return;
+            }
+            orders.sweep = false;
+            parking_lot::MutexGuard::unlocked(&mut orders, || {
+                let _turn = self.turn.lock();
+                self.sweep();
+            });
+        }
+    }
+
+    /// Lets [`Self::sweep_until_end`] return.
+    pub(super) fn end(&self) {
+        self.sweeper.orders.lock().end = true;
+        self.sweeper.given.notify_one();
+    }
+}
+
+/// Keeps the file open beyond [`with_file`]; the view source looks at its type itself.
+fn duplicate(file: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    file.try_clone_to_owned()
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The shared directory, as the guest sees it through the window.
+//!
+//! [`DaxFs`] wraps virtiofsd's file system and changes two things only: INIT offers per-file DAX,
+//! and attributes carry `FUSE_ATTR_DAX` where [`Promises`] holds that the file can be mapped.
+//! The SETUPMAPPING that follows gets its file through [`with_file`] and keeps the view in a
+//! [`NodeCache`].
+//!
+//! Invariant: a promise is made only for a file that the daemon could open for reading and writing
+//! and on a device where a view has been mapped once. A promise that later turns out wrong costs
+//! the guest an error, never a wrong byte.
+
+mod dax_fs;
+mod node;
+mod open;
+mod promise;
+
+pub use dax_fs::{Dax, DaxFs};
+pub use node::{NodeCache, NodeId};
+pub use open::with_file;
+pub use promise::Promises;

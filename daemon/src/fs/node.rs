@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What is remembered about the files that the guest holds.
+
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+use parking_lot::Mutex;
+
+/// A file as FUSE names it. virtiofsd's server never gives a number twice, so something remembered
+/// too long is useless but never about another file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NodeId(pub u64);
+
+/// Remembers one value for each file, and forgets the least recently used beyond a limit.
+pub struct NodeCache<T> {
+    entries: Mutex<LruCache<NodeId, T>>,
+}
+
+impl<T: Clone> NodeCache<T> {
+    /// An empty cache for `limit` files.
+    #[must_use]
+    pub fn new(limit: NonZeroUsize) -> Self {
+        Self {
+            entries: Mutex::new(LruCache::new(limit)),
+        }
+    }
+
+    /// The value of `node`.
+    pub fn get(&self, node: NodeId) -> Option<T> {
+        self.entries.lock().get(&node).cloned()
+    }
+
+    /// Remembers `value` for `node`.
+    pub fn put(&self, node: NodeId, value: T) {
+        // Values may be descriptors; they are closed after the lock is released.
+        let evicted = self.entries.lock().push(node, value);
+        drop(evicted);
+    }
+
+    /// Forgets `node`.
+    pub fn forget(&self, node: NodeId) {
+        let forgotten = self.entries.lock().pop(&node);
+        drop(forgotten);
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        let mut entries = self.entries.lock();
+        let limit = entries.cap();
+        let forgotten = std::mem::replace(&mut *entries, LruCache::new(limit));
+        drop(entries);
+        drop(forgotten);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NodeCache, NodeId};
+    use std::num::NonZeroUsize;
+    use std::sync::Arc;
+
+    #[test]
+    fn it_is_bounded_and_lets_go_of_what_it_forgets() {
+        let cache = NodeCache::new(NonZeroUsize::new(2).expect("2"));
+        let values: Vec<_> = (0..4).map(|_| Arc::new(())).collect();
+        for (node, value) in values.iter().take(3).enumerate() {
+            cache.put(NodeId(node as u64), Arc::clone(value));
+        }
+        let held = |at: usize| Arc::strong_count(&values[at]) == 2;
+        assert!(!held(0) && held(1) && held(2), "the oldest went");
+        assert!(cache.get(NodeId(0)).is_none());
+
+        cache.put(NodeId(2), Arc::clone(&values[3]));
+        assert!(!held(2) && held(3), "a new value replaces the old one");
+        cache.forget(NodeId(1));
+        assert!(!held(1));
+        cache.clear();
+        assert!(!held(3));
+    }
+}

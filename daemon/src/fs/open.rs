@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Reaches the host file behind a FUSE node.
+//!
+//! virtiofsd's file system keeps its descriptors private, but `read` shows the `File` behind a
+//! handle to the writer that it is given. So: open, read into a writer that only looks, release.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use virtiofsd::filesystem::{Context, FileSystem, ZeroCopyWriter};
+use virtiofsd::oslib::ReadvFlags;
+
+use super::NodeId;
+
+/// A writer that reads nothing and hands the file to `look`, once.
+struct Spy<L, T> {
+    look: Option<L>,
+    seen: Option<io::Result<T>>,
+}
+
+impl<L, T> ZeroCopyWriter for &mut Spy<L, T>
+where
+    L: FnOnce(BorrowedFd<'_>) -> io::Result<T>,
+{
+    fn read_from_file_at(
+        &mut self,
+        file: &File,
+        _count: usize,
+        _offset: u64,
+        _flags: Option<ReadvFlags>,
+    ) -> io::Result<usize> {
+        if let Some(look) = self.look.take() {
+            self.seen = Some(look(file.as_fd()));
+        }
+        Ok(0)
+    }
+}
+
+/// Opens `node` with `flags` (`open(2)`), shows it to `look`, and closes it again.
+///
+/// # Errors
+/// Whatever the file system says about the open, or `look` about the file.
+pub fn with_file<F: FileSystem, T>(
+    fs: &F,
+    context: Context,
+    node: NodeId,
+    flags: i32,
+    look: impl FnOnce(BorrowedFd<'_>) -> io::Result<T>,
+) -> io::Result<T> {
+    let inode = || F::Inode::from(node.0);
+    let (handle, _) = fs.open(context, inode(), false, flags as u32)?;
+    let bad_handle = || io::Error::from_raw_os_error(libc::EBADF);
+    let handle: u64 = handle.ok_or_else(bad_handle)?.into();
+    let mut spy = Spy {
+        look: Some(look),
+        seen: None,
+    };
+    let read = fs.read(context, inode(), handle.into(), &mut spy, 0, 0, None, 0);
+    let released = fs.release(context, inode(), 0, handle.into(), false, false, None);
+    if let Err(error) = released {
+        log::warn!("cannot release the handle of node {}: {error}", node.0);
+    }
+    read?;
+    spy.seen.unwrap_or_else(|| Err(bad_handle()))
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Which files are promised to be mappable.
+//!
+//! Linux asks for the attributes first and takes `FUSE_ATTR_DAX` as a promise: once an inode uses
+//! DAX, a SETUPMAPPING that fails is an I/O error for the application. So the question "could the
+//! daemon map this file?" is answered before, once for each node, as cheaply as it can be:
+//!
+//! * the file type and the size come with the attributes;
+//! * an `O_PATH` open tells the device, the mount and the immutable flag, and disturbs nobody on
+//!   the host (no event, no permission asked);
+//! * on the first file of each mounted device a view is opened and mapped. What that says holds
+//!   for all of its files;
+//! * a file with an execute permission is opened for writing: while the host runs it that fails
+//!   (ETXTBSY), and it cannot be mapped writable then.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::fd::BorrowedFd;
+
+use parking_lot::Mutex;
+use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
+use shared_window::{Access, ViewError, ViewSource};
+use virtiofsd::filesystem::{Context, FileSystem};
+use virtiofsd::fuse::Attr;
+use vm_memory::mmap::MmapRegionError;
+use vm_memory::{FileOffset, MmapRegion};
+
+use super::{NodeCache, NodeId, with_file};
+use crate::backend::WithSources;
+use crate::config::DaxPolicy;
+
+/// Nodes whose answer is remembered. A forgotten one is asked for again.
+const REMEMBERED_NODES: NonZeroUsize = NonZeroUsize::new(65536).unwrap();
+
+/// A device as it is mounted somewhere. Both matter: the file system type decides whether views
+/// work, the mount whether files can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct MountedDevice {
+    major: u32,
+    minor: u32,
+    mount: u64,
+}
+
+/// Why no view of a file can be mapped here.
+#[derive(Debug, thiserror::Error)]
+enum ProofError {
+    #[error("no view of a file can be opened")]
+    Open(#[source] ViewError),
+    #[error("a view of a file cannot be mapped")]
+    Map(#[source] MmapRegionError),
+}
+
+/// The answers so far.
+pub struct Promises<S> {
+    policy: DaxPolicy,
+    views: S,
+    nodes: NodeCache<bool>,
+    devices: Mutex<HashMap<MountedDevice, bool>>,
+}
+
+impl<S: ViewSource> Promises<S> {
+    /// Answers by `policy`, with views from `views`.
+    #[must_use]
+    pub fn new(policy: DaxPolicy, views: S) -> Self {
+        Self {
+            policy,
+            views,
+            nodes: NodeCache::new(REMEMBERED_NODES),
+            devices: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Whether the guest may use the window for `node`, whose attributes are `attr`.
+    pub fn cover<F: FileSystem>(
+        &self,
+        fs: &F,
+        context: Context,
+        node: NodeId,
+        attr: &Attr,
+    ) -> bool {
+        let regular = attr.mode & libc::S_IFMT == libc::S_IFREG;
+        if !regular || !self.policy.names(attr.size) {
+            return false;
+        }
+        if let Some(answer) = self.nodes.get(node) {
+            return answer;
+        }
+        let executable = attr.mode & 0o111 != 0;
+        let answer = self
+            .examine(fs, context, node, executable)
+            .unwrap_or_else(|error| {
+                log::debug!("node {} is not offered for DAX: {error}", node.0);
+                false
+            });
+        self.nodes.put(node, answer);
+        answer
+    }
+
+    /// Takes the promise for `node` back: it turned out that the file cannot be mapped.
+    pub fn revoke(&self, node: NodeId) {
+        self.nodes.put(node, false);
+    }
+
+    /// The guest no longer holds `node`.
+    pub fn forget(&self, node: NodeId) {
+        self.nodes.forget(node);
+    }
+
+    /// The guest no longer holds any node.
+    pub fn forget_all(&self) {
+        self.nodes.clear();
+    }
+
+    fn examine<F: FileSystem>(
+        &self,
+        fs: &F,
+        context: Context,
+        node: NodeId,
+        executable: bool,
+    ) -> io::Result<bool> {
+        let (device, frozen) = with_file(fs, context, node, libc::O_PATH, place)?;
+        if frozen {
+            return Ok(false);
+        }
+        let known = self.devices.lock().get(&device).copied();
+        match known {
+            Some(false) => Ok(false),
+            Some(true) if !executable => Ok(true),
+            Some(true) => with_file(fs, context, node, libc::O_RDWR, |_| Ok(true)),
+            None => self.try_device(fs, context, node, device),
+        }
+    }
+
+    /// Opens and maps a view of the first file of `device`.
+    fn try_device<F: FileSystem>(
+        &self,
+        fs: &F,
+        context: Context,
+        node: NodeId,
+        device: MountedDevice,
+    ) -> io::Result<bool> {
+        let tried = with_file(fs, context, node, libc::O_RDWR, |file| Ok(self.prove(file)));
+        let answer = match tried {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                log::warn!(
+                    "files on device {}:{} are shared without DAX: {}",
+                    device.major,
+                    device.minor,
+                    WithSources(&error)
+                );
+                false
+            }
+            Err(error) if error.raw_os_error() == Some(libc::EROFS) => false,
+            // That says something about this file only.
+            Err(error) => return Err(error),
+        };
+        self.devices.lock().insert(device, answer);
+        Ok(answer)
+    }
+
+    fn prove(&self, file: BorrowedFd<'_>) -> Result<(), ProofError> {
+        let view = self
+            .views
+            .open(file, Access::ReadWrite)
+            .map_err(ProofError::Open)?;
+        let page = shared_window::page_size() as usize;
+        let view = FileOffset::new(File::from(view), 0);
+        MmapRegion::<()>::from_file(view, page)
+            .map(drop)
+            .map_err(ProofError::Map)
+    }
+}
+
+/// Where a file lies, and whether it can never be written.
+fn place(file: BorrowedFd<'_>) -> io::Result<(MountedDevice, bool)> {
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
+    let stat = rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, wanted)?;
+    let device = MountedDevice {
+        major: stat.stx_dev_major,
+        minor: stat.stx_dev_minor,
+        mount: stat.stx_mnt_id,
+    };
+    let frozen = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
+    Ok((device, stat.stx_attributes.intersects(frozen)))
+}
