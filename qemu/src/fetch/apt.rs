@@ -6,11 +6,17 @@
 //! proxies, retries and the like; credentials in /etc/apt/auth.conf.d work as usual). Every
 //! index must be signed by Debian's archive keys, and apt checks each package against it.
 
+mod archive;
+mod config;
+
 use std::cell::Cell;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
+
+use archive::Archive;
+use config::{ValidUntil, configuration, source};
 
 use super::cache::{Cache, CacheError, Lock};
 use super::mirror::{self, Mirror, MirrorError};
@@ -35,6 +41,14 @@ pub enum AptError {
         #[source]
         source: ToolError,
     },
+    /// A package file is missing or damaged after it was downloaded.
+    #[error("{} is not the file with SHA-256 {sha256} that the index names", file.display())]
+    Digest {
+        /// The file.
+        file: PathBuf,
+        /// Its digest by the index.
+        sha256: String,
+    },
     /// The index has no such package.
     #[error("Debian {suite} has no package {package}")]
     Missing {
@@ -56,6 +70,18 @@ pub(crate) enum Want<'a> {
     Closure(&'a [String]),
     /// Just these.
     Exactly(&'a [String]),
+}
+
+impl Want<'_> {
+    /// Completes an apt-get command.
+    fn ask(self, apt: &mut Command) -> &mut Command {
+        match self {
+            Self::Closure(packages) => apt
+                .args(["-y", "--download-only", "install"])
+                .args(packages),
+            Self::Exactly(packages) => apt.arg("download").args(packages),
+        }
+    }
 }
 
 /// One suite, ready to be asked. The cache's lock is held for as long as it is used.
@@ -143,33 +169,40 @@ impl<'a> Suite<'a> {
     }
 
     fn try_download(&self, what: &str, want: Want<'_>) -> Result<Vec<PathBuf>, AptError> {
-        let ask = |extra: &str| {
-            let mut apt = self.apt_get();
-            apt.arg("-y").arg(extra);
-            match want {
-                Want::Closure(packages) => apt.arg("--download-only").arg("install").args(packages),
-                Want::Exactly(packages) => apt.arg("download").args(packages),
-            };
-            apt
-        };
-        let printed = tool::output(&mut ask("--print-uris")).map_err(self.apt_failed())?;
-        let archives: Vec<Archive> = printed.lines().filter_map(Archive::parse).collect();
-        let shown = self
-            .progress
-            .download(what, archives.iter().map(|archive| archive.size).sum());
+        let folder = self.home.join("archives");
+        let archives = self.announced(want)?;
+        for archive in &archives {
+            archive.remove_if_damaged(&folder)?;
+        }
+        let bytes = archives.iter().map(|archive| archive.size).sum();
+        let shown = self.progress.download(what, bytes);
         let each = |line: &str| {
             if let Some(percent) = percent(line) {
                 shown.percent(percent);
             }
         };
         // `download` leaves its files in the working folder, `install` in the archives.
-        tool::lines(ask("-oAPT::Status-Fd=1").current_dir(self.archives()), each)
-            .map_err(self.apt_failed())?;
+        let mut apt = self.apt_get();
+        apt.arg("-oAPT::Status-Fd=1").current_dir(&folder);
+        tool::lines(want.ask(&mut apt), each).map_err(self.apt_failed())?;
+        let files = archives
+            .iter()
+            .map(|archive| archive.verify(&folder))
+            .collect::<Result<_, _>>()?;
         shown.done();
-        Ok(archives
-            .into_iter()
-            .map(|archive| self.archives().join(archive.name))
-            .collect())
+        Ok(files)
+    }
+
+    /// The files of the packages. Of those that are there, apt would announce nothing, so it is
+    /// asked with a folder in which there is none.
+    fn announced(&self, want: Want<'_>) -> Result<Vec<Archive>, AptError> {
+        let nothing = self.home.join("none");
+        let mut apt = self.apt_get();
+        apt.args(["--print-uris", "-oAcquire::ForceHash=sha256"])
+            .current_dir(&nothing);
+        apt.arg(format!("-oDir::Cache::Archives={}", nothing.display()));
+        let printed = tool::output(want.ask(&mut apt)).map_err(self.apt_failed())?;
+        Ok(printed.lines().filter_map(Archive::parse).collect())
     }
 
     fn update(&self) -> Result<(), AptError> {
@@ -192,22 +225,27 @@ impl<'a> Suite<'a> {
     }
 
     fn update_from(&self, mirror: &Mirror) -> Result<(), AptError> {
-        self.write(
-            "sources.list",
-            &source(mirror, self.name, &mirror::keyring()?, ValidUntil::Checked),
-        )?;
+        self.write_source(mirror, ValidUntil::Checked)?;
         match self.apt_get_update() {
             Err(ToolError::Failed { stderr, .. }) if stderr.contains("is expired") => {
                 self.progress.note(&format!(
-                    "the mirror's index of Debian {} has expired; its signature is good, so it is used all the same",
+                    "the mirror's index of Debian {} has expired; it is used all the same, its signature checked",
                     self.name
                 ));
-                self.write("sources.list", &source(mirror, self.name, &mirror::keyring()?, ValidUntil::Ignored))?;
+                self.write_source(mirror, ValidUntil::Ignored)?;
                 self.apt_get_update()
             }
             done => done,
         }
         .map_err(self.apt_failed())
+    }
+
+    fn write_source(&self, mirror: &Mirror, valid_until: ValidUntil) -> Result<(), AptError> {
+        let keyring = mirror::keyring()?;
+        self.write(
+            "sources.list",
+            &source(mirror, self.name, &keyring, valid_until),
+        )
     }
 
     fn apt_get_update(&self) -> Result<(), ToolError> {
@@ -225,10 +263,6 @@ impl<'a> Suite<'a> {
             .ok()
             .and_then(|time| SystemTime::now().duration_since(time).ok());
         age.is_some_and(|age| age < INDEX_FRESH)
-    }
-
-    fn archives(&self) -> PathBuf {
-        self.home.join("archives")
     }
 
     fn apt_get(&self) -> Command {
@@ -266,89 +300,6 @@ impl<'a> Suite<'a> {
     }
 }
 
-/// Whether an index may be older than its publisher wants it to be.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ValidUntil {
-    Checked,
-    Ignored,
-}
-
-fn source(mirror: &Mirror, suite: &str, keyring: &Path, valid_until: ValidUntil) -> String {
-    let check = if valid_until == ValidUntil::Ignored {
-        " check-valid-until=no"
-    } else {
-        ""
-    };
-    format!(
-        "deb [arch=amd64 signed-by={}{check}] {} {suite} main\n",
-        keyring.display(),
-        mirror.0
-    )
-}
-
-/// The private configuration; `dump` is the machine's.
-fn configuration(home: &Path, dump: &str) -> String {
-    let own_choice = [
-        "Acquire::IndexTargets",
-        "Acquire::Languages",
-        "Acquire::GzipIndexes",
-        "Acquire::Changelogs",
-    ];
-    let inherited = dump.lines().filter(|line| {
-        line.starts_with("Acquire::") && !own_choice.iter().any(|choice| line.starts_with(choice))
-    });
-    let mut text: String = inherited.flat_map(|line| [line, "\n"]).collect();
-    let home = home.display();
-    for (key, value) in [
-        ("Dir::Etc::Main", "none/apt.conf"),
-        ("Dir::Etc::Parts", "parts"),
-        ("Dir::Etc::SourceList", "sources.list"),
-        ("Dir::Etc::SourceParts", "parts"),
-        ("Dir::Etc::Preferences", "none/preferences"),
-        ("Dir::Etc::PreferencesParts", "parts"),
-        ("Dir::State", "state"),
-        ("Dir::State::Status", "state/status"),
-        ("Dir::State::Lists", "lists"),
-        ("Dir::Cache", "."),
-        ("Dir::Cache::Archives", "archives"),
-    ] {
-        text.push_str(&format!("{key} \"{home}/{value}\";\n"));
-    }
-    text.push_str(FIXED);
-    text
-}
-
-/// What no machine's configuration may change. The user _apt, to whom apt would drop its rights,
-/// can't reach a cache below /root.
-const FIXED: &str = "\
-APT::Architecture \"amd64\";
-APT::Architectures { \"amd64\"; };
-APT::Install-Recommends \"false\";
-APT::Sandbox::User \"root\";
-Acquire::Languages \"none\";
-Acquire::GzipIndexes \"true\";
-Dir::Cache::srcpkgcache \"\";
-";
-
-/// One line of `--print-uris`: `'URL' FILE SIZE HASH`.
-#[derive(Debug, PartialEq, Eq)]
-struct Archive {
-    name: String,
-    size: u64,
-}
-
-impl Archive {
-    fn parse(line: &str) -> Option<Self> {
-        let (_, rest) = line.strip_prefix('\'')?.split_once('\'')?;
-        let mut words = rest.split_whitespace();
-        let name = words.next().filter(|name| !name.contains('/'))?;
-        Some(Self {
-            name: name.to_owned(),
-            size: words.next()?.parse().ok()?,
-        })
-    }
-}
-
 /// The share of a download that is done, from a line such as `dlstatus:3:42.5:Retrieving …`.
 fn percent(line: &str) -> Option<f64> {
     line.strip_prefix("dlstatus:")?
@@ -373,50 +324,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_machines_ways_to_reach_mirrors_are_kept_and_its_hooks_are_not() {
-        let dump = "Acquire::http::Proxy \"http://proxy:3128\";\nAcquire::Languages \"de\";\n\
-                    APT::Update::Post-Invoke:: \"rm -f /var/cache/apt/archives/*.deb\";\n";
-        let text = configuration(Path::new("/cache/apt/sid"), dump);
-        assert!(text.contains("Acquire::http::Proxy \"http://proxy:3128\";"));
-        assert!(!text.contains("\"de\""));
-        assert!(!text.contains("Post-Invoke"));
-        assert!(text.contains("Dir::State::Lists \"/cache/apt/sid/lists\";"));
-    }
-
-    #[test]
-    fn a_source_always_names_the_keys() {
-        let mirror = Mirror("http://mirror.example/debian".to_owned());
-        let line = |valid| source(&mirror, "sid", Path::new("/keys"), valid);
-        assert_eq!(
-            line(ValidUntil::Checked),
-            "deb [arch=amd64 signed-by=/keys] http://mirror.example/debian sid main\n"
-        );
-        assert!(line(ValidUntil::Ignored).contains("signed-by=/keys check-valid-until=no"));
-    }
-
-    #[test]
     fn what_apt_prints_is_read() {
-        let line = "'http://m/pool/q_1%3a2_amd64.deb' q_1%3a2_amd64.deb 4711 MD5Sum:0123";
-        assert_eq!(
-            Archive::parse(line),
-            Some(Archive {
-                name: "q_1%3a2_amd64.deb".to_owned(),
-                size: 4711
-            })
-        );
-        assert_eq!(
-            Archive::parse("'http://m/x' ../../etc/passwd 1 MD5Sum:0"),
-            None
-        );
-        assert_eq!(Archive::parse("Reading package lists..."), None);
         assert_eq!(
             percent("dlstatus:3:42.5000:Retrieving file 3 of 7 (2s remaining)"),
             Some(42.5)
         );
         assert_eq!(percent("pmstatus:dpkg-exec:0:Running dpkg"), None);
+        let image = "linux-image-6.1.0-1-amd64";
         assert_eq!(
             dependency("  Depends: linux-image-6.1.0-1-amd64"),
-            Some("linux-image-6.1.0-1-amd64")
+            Some(image)
         );
         assert_eq!(dependency(" |Depends: dracut"), Some("dracut"));
         assert_eq!(dependency("  Depends: <virtual>"), None);

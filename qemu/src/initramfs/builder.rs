@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::archive::{Node, Tree};
-use super::modules::{Module, ModuleFolder, ModulesError};
+use super::modules::{ModuleFolder, ModulesError};
 use super::path::{GuestPath, GuestPathError};
+use super::wanted::{self, Wanted};
 use crate::fetch::cache::{CacheError, Lock};
 use crate::fetch::tool::{self, ToolError};
 use crate::fetch::{Cache, Kernel, artifact};
@@ -61,16 +62,6 @@ pub struct Initramfs {
     files: Vec<(String, Node)>,
     busybox: Option<PathBuf>,
     modules: Option<Wanted>,
-}
-
-/// Modules that were asked for.
-#[derive(Clone, Debug)]
-struct Wanted {
-    release: String,
-    folder: PathBuf,
-    names: Vec<String>,
-    /// Those to leave out where the kernel does not have them.
-    optional: Vec<String>,
 }
 
 /// Changes with the layout of what is built, so that no older archive is taken for a new one.
@@ -225,7 +216,7 @@ impl Initramfs {
         let built = artifact::obtain(cache, &format!("{PREFIX}{key}"), |lock, place| {
             self.add_applets(&mut tree)?;
             if let (Some(wanted), Some(folder)) = (&self.modules, &modules) {
-                add_modules(&mut tree, wanted.load_order(folder)?)?;
+                wanted::add_modules(&mut tree, wanted.load_order(folder)?)?;
             }
             write(&tree, &place.join(ARCHIVE))?;
             make_room(cache, lock)
@@ -260,48 +251,6 @@ impl Initramfs {
         }
         Ok(())
     }
-}
-
-impl Wanted {
-    fn scan(&self) -> Result<ModuleFolder, InitramfsError> {
-        ModuleFolder::scan(&self.folder).map_err(self.failed())
-    }
-
-    fn load_order(&self, folder: &ModuleFolder) -> Result<Vec<Module>, InitramfsError> {
-        let optional = self.optional.iter().filter(|name| folder.has(name));
-        let names: Vec<String> = self.names.iter().chain(optional).cloned().collect();
-        folder.load_order(&names).map_err(self.failed())
-    }
-
-    fn failed(&self) -> impl FnOnce(ModulesError) -> InitramfsError {
-        let release = self.release.clone();
-        move |source| InitramfsError::Modules { release, source }
-    }
-}
-
-fn add_modules(tree: &mut Tree, modules: Vec<Module>) -> Result<(), InitramfsError> {
-    let mut list = String::new();
-    for (number, module) in (0..).zip(modules) {
-        let file = format!("{number:03}-{}.ko", module.name);
-        list.push_str(&file);
-        list.push('\n');
-        let path = GuestPath::new(&format!("/lib/modules/load/{file}"))?;
-        tree.insert(
-            path,
-            Node::Bytes {
-                mode: 0o644,
-                bytes: module.bytes,
-            },
-        );
-    }
-    tree.insert(
-        GuestPath::new("/lib/modules/load.list")?,
-        Node::Bytes {
-            mode: 0o644,
-            bytes: list.into(),
-        },
-    );
-    Ok(())
 }
 
 fn write(tree: &Tree, path: &Path) -> Result<(), InitramfsError> {

@@ -5,11 +5,12 @@
 //! It is built on the host without root rights and without cpio or kmod, byte for byte the same
 //! from the same inputs, and left uncompressed: an emulated guest unpacks slowly.
 
-pub mod archive;
+mod archive;
 pub mod builder;
 pub mod modinfo;
 pub mod modules;
 pub mod path;
+mod wanted;
 
 pub use builder::{Initramfs, InitramfsError};
 pub use path::{GuestPath, GuestPathError};
