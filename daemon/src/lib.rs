@@ -3,4 +3,10 @@
 //! `virtiofs-daxd`: a virtiofs daemon for QEMU whose guests can map the shared files through a
 //! DAX window.
 
+pub mod adapter;
+pub mod backend;
+pub mod cli;
 pub mod config;
+pub mod fs;
+pub mod serve;
+pub mod startup;

@@ -3,11 +3,11 @@
 //! Which files the guest is told to use through the window.
 
 /// What `--dax` says about regular files that could be mapped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum DaxMode {
-    /// Every mappable file, whatever its size.
+    /// Every file that can be mapped, whatever its size.
     Always,
-    /// Mappable files of at least [`DaxPolicy::min_size`] bytes.
+    /// Files of at least --dax-min-size bytes.
     Inode,
     /// No file; no window is offered either.
     Never,
@@ -18,7 +18,7 @@ pub enum DaxMode {
 pub struct DaxPolicy {
     /// Which files are candidates.
     pub mode: DaxMode,
-    /// Smallest file, in bytes, that [`DaxMode::Inode`] names.
+    /// Smallest file, in bytes, that [`DaxMode::Inode`] names (`--dax-min-size`).
     pub min_size: u64,
 }
 

@@ -3,8 +3,21 @@
 //! The validated, immutable settings of one daemon.
 //!
 //! [`crate::cli`] is the only producer; everything behind it reads these types and never an
-//! option string.
+//! option string. Settings of the file system itself are virtiofsd's own
+//! [`virtiofsd::passthrough::Config`], filled in as far as the command line decides it.
 
+mod capabilities;
+mod confinement;
+mod daemon;
 mod dax;
+mod endpoint;
+mod share;
+mod window;
 
+pub use capabilities::{CapabilityChanges, CapabilityError, KeptCapabilities, ModcapsError};
+pub use confinement::{Confinement, SeccompMode};
+pub use daemon::{Config, ConfigError, Logging};
 pub use dax::{DaxMode, DaxPolicy};
+pub use endpoint::{Endpoint, SocketFile};
+pub use share::Share;
+pub use window::{Fault, RequestedSize, WindowRequest, WindowSizeError};

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The DAX window: the options that virtiofsd doesn't have.
+
+use clap::Args;
+
+use crate::cli::values;
+use crate::config::{DaxMode, DaxPolicy, Fault, RequestedSize, WindowRequest};
+
+/// Options of the DAX window.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "DAX window")]
+pub struct WindowArgs {
+    /// Size of the window: a power of two from 2M to 16G, or 0 for none [default: 256M]
+    ///
+    /// Linux maps ranges of 2 MiB, and one VM survives about 500 of them over all of its shares,
+    /// so more than 512M is useful to few. Where the host can't make a window safe (it takes
+    /// Linux 6.9 and CAP_SYS_ADMIN), the daemon warns and serves without one.
+    #[arg(long, value_name = "SIZE", value_parser = values::window_size)]
+    pub dax_window: Option<RequestedSize>,
+
+    /// Files that the guest is told to use the window for
+    ///
+    /// `always`: all that can be mapped. `inode`: those of at least --dax-min-size. `never`: none,
+    /// and no window. A file that the daemon may not write is never mapped.
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = DaxMode::Inode)]
+    pub dax: DaxMode,
+
+    /// Smallest file that --dax=inode names
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "128K",
+        value_parser = values::size
+    )]
+    pub dax_min_size: u64,
+
+    /// Break something on purpose, so that a test can show that it notices. Never in earnest.
+    #[arg(long, value_name = "FAULT", hide = true, value_enum)]
+    pub fault: Vec<Fault>,
+}
+
+impl WindowArgs {
+    /// The policy that the options describe.
+    #[must_use]
+    pub fn policy(&self) -> DaxPolicy {
+        DaxPolicy {
+            mode: self.dax,
+            min_size: self.dax_min_size,
+        }
+    }
+
+    /// The window that the options ask for, before the share and the host have their say.
+    #[must_use]
+    pub fn request(&self) -> WindowRequest {
+        WindowRequest::new(self.dax_window, self.dax)
+    }
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! How large a window the operator wants, and whether they said so.
+
+use super::DaxMode;
+
+/// Fault that a test may ask for with the hidden option `--fault`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Fault {
+    /// Upgrade a live mapping by unmapping and mapping it again, which leaves a hole under
+    /// readers on other CPUs for a moment.
+    #[value(name = "upgrade=remap")]
+    RemapOnUpgrade,
+}
+
+/// A valid value of `--dax-window`, in bytes: 0, or a power of two in the range that is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestedSize(u64);
+
+impl RequestedSize {
+    /// Smallest window: one of the ranges that Linux maps.
+    pub const MIN: u64 = 2 << 20;
+    /// Largest window: the largest that QEMU is known to give a guest.
+    pub const MAX: u64 = 16 << 30;
+    /// The size without `--dax-window`: 128 ranges, so that three shares of one VM stay below
+    /// QEMU's limit of 512 memory regions with everything mapped.
+    pub const DEFAULT: Self = Self(256 << 20);
+    /// Above this the window's ranges alone come close to QEMU's limit.
+    pub const UNWISE_ABOVE: u64 = 512 << 20;
+
+    /// The size in bytes; 0 means no window.
+    #[must_use]
+    pub fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+impl TryFrom<u64> for RequestedSize {
+    type Error = WindowSizeError;
+
+    fn try_from(bytes: u64) -> Result<Self, WindowSizeError> {
+        match bytes {
+            0 => Ok(Self(0)),
+            Self::MIN..=Self::MAX if bytes.is_power_of_two() => Ok(Self(bytes)),
+            Self::MIN..=Self::MAX => Err(WindowSizeError::NotPowerOfTwo {
+                below: 1 << bytes.ilog2(),
+                above: bytes.next_power_of_two(),
+            }),
+            _ => Err(WindowSizeError::OutOfRange),
+        }
+    }
+}
+
+/// Why a number of bytes is no window size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WindowSizeError {
+    /// QEMU aborts on such a PCI region.
+    #[error("the window's size must be a power of two; the nearest are {below} and {above}")]
+    NotPowerOfTwo {
+        /// The next smaller size, in bytes.
+        below: u64,
+        /// The next larger size, in bytes.
+        above: u64,
+    },
+    /// Too small for one range, or larger than QEMU is known to take.
+    #[error("the window's size must be 0 (no window) or from 2M to 16G")]
+    OutOfRange,
+}
+
+/// The window that the command line asks for, before share and host have their say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowRequest {
+    /// None: `--dax-window 0` or `--dax never`.
+    Off,
+    /// One of the default size, if that is possible.
+    Default(RequestedSize),
+    /// One of the size that the operator gave, who must be told if they don't get it.
+    Explicit(RequestedSize),
+}
+
+impl WindowRequest {
+    /// Combines `--dax-window`, if it was given, and `--dax`.
+    #[must_use]
+    pub fn new(size: Option<RequestedSize>, mode: DaxMode) -> Self {
+        match (size, mode) {
+            (_, DaxMode::Never) => Self::Off,
+            (Some(size), _) if size.bytes() == 0 => Self::Off,
+            (Some(size), _) => Self::Explicit(size),
+            (None, _) => Self::Default(RequestedSize::DEFAULT),
+        }
+    }
+
+    /// The size, if any window is wanted.
+    #[must_use]
+    pub fn size(self) -> Option<RequestedSize> {
+        match self {
+            Self::Off => None,
+            Self::Default(size) | Self::Explicit(size) => Some(size),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RequestedSize, WindowRequest, WindowSizeError};
+    use crate::config::DaxMode;
+
+    #[test]
+    fn only_powers_of_two_in_range_are_sizes() {
+        let ok = [0, 2 << 20, 16 << 20, 256 << 20, 1 << 30, 16 << 30];
+        for bytes in ok {
+            assert_eq!(RequestedSize::try_from(bytes).unwrap().bytes(), bytes);
+        }
+        for bytes in [1, 4096, 1 << 20, (2 << 20) - 1, 32 << 30, u64::MAX] {
+            assert_eq!(
+                RequestedSize::try_from(bytes),
+                Err(WindowSizeError::OutOfRange),
+                "{bytes}"
+            );
+        }
+        assert_eq!(
+            RequestedSize::try_from(300 << 20),
+            Err(WindowSizeError::NotPowerOfTwo {
+                below: 256 << 20,
+                above: 512 << 20
+            })
+        );
+    }
+
+    #[test]
+    fn no_window_without_dax() {
+        let size = RequestedSize::try_from(16 << 20).unwrap();
+        let none = RequestedSize::try_from(0).unwrap();
+        let table = [
+            (None, DaxMode::Inode, Some(RequestedSize::DEFAULT)),
+            (Some(size), DaxMode::Always, Some(size)),
+            (Some(none), DaxMode::Always, None),
+            (Some(size), DaxMode::Never, None),
+            (None, DaxMode::Never, None),
+        ];
+        for (given, mode, expected) in table {
+            assert_eq!(WindowRequest::new(given, mode).size(), expected);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! First stage: everything that can be found wrong before anything is created.
+
+use std::path::Path;
+
+use log::warn;
+use virtiofsd::limits::setup_rlimit_nofile;
+use virtiofsd::sandbox::SandboxMode;
+
+use super::error::StartError;
+use super::listen;
+use super::split::Listening;
+use super::stop::StopRequests;
+use crate::config::{Config, KeptCapabilities, RequestedSize, WindowRequest};
+
+/// Memory regions that vhost-user-backend keeps, each with a descriptor.
+const MEMORY_REGION_FILES: u64 = 509;
+/// Descriptors for all the rest: sockets, eventfds, /proc, the log.
+const OTHER_FILES: u64 = 100;
+/// Linux maps ranges of this many bytes, each of which may keep one view of a file open.
+const WINDOW_RANGE: u64 = 2 << 20;
+/// Fewer than this for the guest is worth a warning.
+const FEW_GUEST_FILES: u64 = 128;
+
+/// Settings that could work on this host.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) config: Config,
+    pub(super) stop: StopRequests,
+    /// The capabilities to keep, where the daemon runs as root.
+    pub(super) capabilities: KeptCapabilities,
+    /// The window to try for.
+    pub(super) window: Option<RequestedSize>,
+    /// How many descriptors the guest may make the daemon open.
+    pub(super) guest_fd_limit: u64,
+}
+
+impl Checked {
+    /// Checks the settings against this host, and starts to listen for signals.
+    pub(super) fn new(config: Config) -> Result<Self, StartError> {
+        let stop = StopRequests::listen().map_err(StartError::system("install signal handlers"))?;
+        for sentence in &config.deprecations {
+            warn!("{sentence}");
+        }
+        let dir = Path::new(&config.share.dir);
+        if !dir.is_dir() && !dir.is_file() {
+            return Err(StartError::NoShare {
+                dir: config.share.dir,
+            });
+        }
+        check_privileges(&config)?;
+        let capabilities = config
+            .confinement
+            .kept_capabilities(config.share.passthrough.inode_file_handles)?;
+        let window = window(&config);
+        Ok(Self {
+            stop,
+            capabilities,
+            window,
+            guest_fd_limit: guest_fd_limit(&config, window)?,
+            config,
+        })
+    }
+
+    /// Creates socket and pid file, or takes over the socket that is given.
+    pub(super) fn listen(self) -> Result<Listening, StartError> {
+        let (listener, files) = listen::listen(&self.config.endpoint)?;
+        Ok(Listening {
+            checked: self,
+            listener,
+            files,
+        })
+    }
+}
+
+/// What virtiofsd's sandbox would refuse later on.
+fn check_privileges(config: &Config) -> Result<(), StartError> {
+    let root = rustix::process::geteuid().is_root();
+    let confinement = &config.confinement;
+    let refuse = |option, needs| Err(StartError::Privileges { option, needs });
+    if confinement.sandbox == SandboxMode::Chroot && !root {
+        return refuse("--sandbox=chroot", "as root; use --sandbox=namespace");
+    }
+    let maps_work = !root && confinement.sandbox == SandboxMode::Namespace;
+    for (option, given) in [
+        ("--uid-map", !confinement.uid_map.is_empty()),
+        ("--gid-map", !confinement.gid_map.is_empty()),
+    ] {
+        if given && !maps_work {
+            return refuse(option, "without root and with --sandbox=namespace");
+        }
+    }
+    Ok(())
+}
+
+/// The window that the share allows. Whether the host does is found out later, by trying.
+fn window(config: &Config) -> Option<RequestedSize> {
+    let size = config.window.size()?;
+    if config.share.read_only {
+        // QEMU maps everything writable, so a guest could write to the files.
+        if let WindowRequest::Explicit(_) = config.window {
+            warn!(
+                "no DAX window: the share is read-only, and a window can't be; drop --dax-window"
+            );
+        }
+        return None;
+    }
+    if size.bytes() > RequestedSize::UNWISE_ABOVE {
+        warn!(
+            "a window of {} MiB can hold {} ranges, but QEMU keeps about 500 for all shares of a \
+             VM; further mappings will fail",
+            size.bytes() >> 20,
+            size.bytes() / WINDOW_RANGE
+        );
+    }
+    Some(size)
+}
+
+/// Raises the limit of open files and divides it between the daemon and its guest.
+fn guest_fd_limit(config: &Config, window: Option<RequestedSize>) -> Result<u64, StartError> {
+    let limit = setup_rlimit_nofile(config.rlimit_nofile)
+        .map_err(|reason| StartError::FileLimit { reason })?;
+    // Each thread that serves requests opens a file before it is counted.
+    let serving = u64::from(config.request_queues.get()) + config.thread_pool_size as u64;
+    let views = window.map_or(0, |size| size.bytes() / WINDOW_RANGE);
+    let own = MEMORY_REGION_FILES + OTHER_FILES + serving + views;
+    match limit.checked_sub(own) {
+        None | Some(0) => Err(StartError::FileLimitTooSmall {
+            limit,
+            least: own + 1,
+        }),
+        Some(guest) => {
+            if guest < FEW_GUEST_FILES {
+                warn!("only {guest} open files are left for the guest; raise --rlimit-nofile");
+            }
+            Ok(guest)
+        }
+    }
+}

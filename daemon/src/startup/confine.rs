@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Third stage: the daemon gives up what it doesn't need.
+//!
+//! The order is virtiofsd's: sandbox, system call filter, capabilities. Before it the views are
+//! made sure of, since nothing can be opened or mounted after it.
+
+use std::io::PipeWriter;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::net::UnixListener;
+
+use log::{info, warn};
+use shared_window::{StartingViews, Upgrade, WindowSize};
+use vhost::vhost_user::Listener;
+use virtiofsd::sandbox::Sandbox;
+
+use super::checks::Checked;
+use super::error::StartError;
+use super::run::sentence;
+use super::serve::Confined;
+use super::stop::Leash;
+use super::{privileges, seccomp};
+use crate::config::{Confinement, Fault, RequestedSize, Share};
+use crate::serve::{Serving, WindowSetup};
+
+/// The daemon's process, split off and not yet confined.
+#[derive(Debug)]
+pub(super) struct Accompanied {
+    pub(super) checked: Checked,
+    pub(super) listener: UnixListener,
+    /// Where views will come from, if a window is wanted.
+    pub(super) views: Option<StartingViews>,
+    /// Ends with the supervisor.
+    pub(super) leash: Leash,
+    /// Held as long as the daemon lives.
+    pub(super) lifeline: PipeWriter,
+}
+
+impl Accompanied {
+    /// Enters the sandbox, and drops all privileges that serving doesn't need.
+    ///
+    /// With `--sandbox=namespace` this returns in the inner process only; the outer one waits for
+    /// it in virtiofsd's code, and exits there.
+    pub(super) fn confine(self) -> Result<Confined, StartError> {
+        let Checked {
+            config,
+            stop,
+            capabilities,
+            window,
+            guest_fd_limit,
+        } = self.checked;
+        let window = make_window(window, self.views, &config.faults);
+        let (listener, mut share) =
+            enter_sandbox(config.share, &config.confinement, self.listener)?;
+        share.passthrough.guest_fd_limit = guest_fd_limit;
+        seccomp::load(config.confinement.seccomp, config.logging.syslog)?;
+        privileges::keep(&capabilities)?;
+        Ok(Confined {
+            share,
+            listener,
+            serving: Serving {
+                tag: config.tag,
+                request_queues: config.request_queues,
+                thread_pool_size: config.thread_pool_size,
+                dax: config.dax,
+                window,
+            },
+            stop,
+            leash: self.leash,
+            lifeline: self.lifeline,
+        })
+    }
+}
+
+/// The window, if this host can make its views. Else the share is served without one, and the
+/// log says why.
+fn make_window(
+    size: Option<RequestedSize>,
+    views: Option<StartingViews>,
+    faults: &[Fault],
+) -> Option<WindowSetup> {
+    let views = views?
+        .wait_ready()
+        .inspect_err(|error| warn!("no DAX window: {}", sentence(error)))
+        .ok()?;
+    let size = WindowSize::new(size?.bytes())
+        .inspect_err(|error| warn!("no DAX window: {}", sentence(error)))
+        .ok()?;
+    let upgrade = if faults.contains(&Fault::RemapOnUpgrade) {
+        warn!("--fault upgrade=remap: upgraded mappings leave a hole; for tests only");
+        Upgrade::Remap
+    } else {
+        Upgrade::InPlace
+    };
+    info!("DAX window of {} MiB", size.bytes() >> 20);
+    Some(WindowSetup {
+        size,
+        views,
+        upgrade,
+    })
+}
+
+/// Enters virtiofsd's sandbox, and fills in what the file system has to know of it.
+fn enter_sandbox(
+    mut share: Share,
+    confinement: &Confinement,
+    listener: UnixListener,
+) -> Result<(Listener, Share), StartError> {
+    let mut sandbox = Sandbox::new(
+        share.dir.clone(),
+        confinement.sandbox,
+        confinement.uid_map.clone(),
+        confinement.gid_map.clone(),
+    );
+    share.passthrough.mountinfo_prefix = sandbox
+        .get_mountinfo_prefix()
+        .map_err(StartError::file("resolve", &share.dir))?;
+    // The outer process of the namespace sandbox closes this listener itself.
+    let listener = sandbox
+        .enter(vhost_016::vhost_user::Listener::from(listener))
+        .map_err(StartError::Sandbox)?;
+    share.passthrough.root_dir = sandbox.get_root_dir();
+    share.passthrough.proc_sfd_rawfd = sandbox.get_proc_self_fd();
+    share.passthrough.proc_mountinfo_rawfd = sandbox.get_mountinfo_fd();
+    Ok((modern(&listener)?, share))
+}
+
+/// The listener as the transport's version of vhost knows it.
+fn modern(listener: &vhost_016::vhost_user::Listener) -> Result<Listener, StartError> {
+    // SAFETY: the descriptor is open for as long as `listener` is, which outlives the borrow.
+    let fd = unsafe { BorrowedFd::borrow_raw(listener.as_raw_fd()) };
+    let listener = fd
+        .try_clone_to_owned()
+        .map_err(StartError::system("duplicate the socket"))?;
+    Ok(UnixListener::from(listener).into())
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The log: stderr through env_logger, or syslog.
+
+use std::panic;
+
+use env_logger::Env;
+use log::{LevelFilter, error, warn};
+
+use crate::config::Logging;
+
+/// Starts the log; what can't be had is said there, and is no reason not to serve.
+pub(super) fn start(logging: Logging) {
+    if !logging.syslog {
+        to_stderr(logging.level);
+    } else if let Err(error) = syslog::init(syslog::Facility::LOG_USER, logging.level, None) {
+        to_stderr(logging.level);
+        warn!("syslog can't be reached, logging to stderr: {error}");
+    }
+    log_panics();
+}
+
+/// RUST_LOG counts more than the option, as in virtiofsd.
+fn to_stderr(level: LevelFilter) {
+    env_logger::Builder::from_env(Env::default().default_filter_or(level.to_string())).init();
+}
+
+/// Sends panics to the log.
+///
+/// The standard hook would look for the working directory and the program's own path when
+/// RUST_BACKTRACE is set, which the system call filter answers by killing the process; a bug in
+/// the answer to one request would then take the whole daemon down.
+fn log_panics() {
+    panic::set_hook(Box::new(|bug| error!("bug: {bug}")));
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The pid file, whose lock says that the socket beside it is in use.
+//!
+//! Name and lock are virtiofsd's, so that the two daemons keep out of each other's way too. The
+//! lock belongs to the open file, which forked processes share: it is held until the last of them
+//! has gone.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
+
+use super::created::Created;
+use super::error::StartError;
+
+/// A locked pid file.
+#[derive(Debug)]
+pub(super) struct PidFile {
+    /// Removes it.
+    created: Created,
+    /// Holds the lock.
+    file: File,
+}
+
+impl PidFile {
+    /// Creates and locks the file at `path`, and writes this process's id to it.
+    pub(super) fn create(path: PathBuf) -> Result<Self, StartError> {
+        let (mut file, created) = loop {
+            let mut file = open(&path).map_err(StartError::file("create", &path))?;
+            lock(&mut file, &path)?;
+            // The holder before us may have removed the very file that we waited for.
+            let ours = file.metadata().map_err(StartError::file("stat", &path))?;
+            match fs::symlink_metadata(&path) {
+                Ok(now) if (now.dev(), now.ino()) == (ours.dev(), ours.ino()) => {
+                    let created = Created::at(&path).map_err(StartError::file("stat", &path))?;
+                    break (file, created);
+                }
+                _ => continue,
+            }
+        };
+        file.set_len(0)
+            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .map_err(StartError::file("write", &path))?;
+        Ok(Self { created, file })
+    }
+
+    /// Leaves file and lock to the other processes that share them.
+    pub(super) fn disown(self) {
+        self.created.disown();
+        drop(self.file);
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+}
+
+/// Takes the lock, or says who has it.
+///
+/// Where the process in the file is dead, what holds the lock is a companion that removes the
+/// files of a killed daemon; it does nothing else, and is worth waiting for.
+fn lock(file: &mut File, path: &Path) -> Result<(), StartError> {
+    let locked = match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => {
+            let mut text = String::new();
+            file.read_to_string(&mut text)
+                .map_err(StartError::file("read", path))?;
+            match Holder::from_text(&text) {
+                Holder::Dead => flock(&file, FlockOperation::LockExclusive),
+                holder => {
+                    return Err(StartError::InUse {
+                        pid_file: path.to_owned(),
+                        holder: holder.to_string(),
+                    });
+                }
+            }
+        }
+        result => result,
+    };
+    locked.map_err(|errno| StartError::file("lock", path)(errno.into()))
+}
+
+/// The process that a locked pid file names.
+#[derive(Debug, PartialEq, Eq)]
+enum Holder {
+    Alive(Pid),
+    Dead,
+    Unknown,
+}
+
+impl Holder {
+    fn from_text(text: &str) -> Self {
+        match text.trim().parse().ok().and_then(Pid::from_raw) {
+            None => Self::Unknown,
+            Some(pid) => match test_kill_process(pid) {
+                Err(Errno::SRCH) => Self::Dead,
+                _ => Self::Alive(pid),
+            },
+        }
+    }
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Alive(pid) => write!(f, "process {pid}"),
+            Self::Dead | Self::Unknown => f.write_str("an unknown process"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{PidFile, StartError};
+
+    #[test]
+    fn it_holds_this_process_until_it_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.pid");
+        fs::write(&path, "12345678901234\nleft over\n").unwrap();
+        let held = PidFile::create(path.clone()).unwrap();
+        let written = fs::read_to_string(&path).unwrap();
+        assert_eq!(written, format!("{}\n", std::process::id()));
+
+        match PidFile::create(path.clone()) {
+            Err(StartError::InUse { holder, .. }) => {
+                assert_eq!(holder, format!("process {}", std::process::id()));
+            }
+            other => panic!("{other:?}"),
+        }
+        drop(held);
+        assert!(!path.exists());
+        drop(PidFile::create(path).unwrap());
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("target");
+        fs::write(&target, "precious").unwrap();
+        let path = dir.path().join("s.pid");
+        std::os::unix::fs::symlink(&target, &path).unwrap();
+        assert!(matches!(
+            PidFile::create(path),
+            Err(StartError::File { what: "create", .. })
+        ));
+        assert_eq!(fs::read(&target).unwrap(), b"precious");
+    }
+}

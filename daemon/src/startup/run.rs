@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! All stages in a row.
+
+use std::error::Error;
+
+use log::error;
+
+use super::checks::Checked;
+use super::error::StartError;
+use super::logging;
+use super::split::Role;
+use super::status::ExitStatus;
+use crate::config::Config;
+
+/// Runs a daemon to its end. Returns in every process that is forked on the way, with the status
+/// that the process is to exit with.
+#[must_use]
+pub fn run(config: Config) -> ExitStatus {
+    logging::start(config.logging);
+    start(config).unwrap_or_else(|error| {
+        error!("{}", sentence(&error));
+        ExitStatus::Failed
+    })
+}
+
+fn start(config: Config) -> Result<ExitStatus, StartError> {
+    match Checked::new(config)?.listen()?.split()? {
+        Role::Supervisor(supervisor) => Ok(supervisor.wait()),
+        Role::Companion(companion) => Ok(companion.attend()),
+        Role::Daemon(daemon) => daemon.confine()?.serve(),
+    }
+}
+
+/// An error and its causes in one line.
+pub(super) fn sentence(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line = format!("{line}: {error}");
+        cause = error.source();
+    }
+    line
+}

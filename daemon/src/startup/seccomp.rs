@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The system call filter: virtiofsd's allow list, and one call more.
+//!
+//! virtiofsd builds and loads its filter in one function, so its list is repeated here; a test
+//! compares the two. What is more: vhost-user-backend 0.24 calls shutdown(2) on the VMM's socket
+//! when the VMM has gone, which virtiofsd's filter would answer by killing the process.
+//!
+//! Whoever adds a system call to the serving threads finds out here first, in the way of a daemon
+//! killed by SIGSYS. Extending the list is the last resort.
+
+use libseccomp::error::SeccompError;
+use libseccomp::{ScmpAction, ScmpFilterContext, ScmpSyscall};
+
+use super::error::StartError;
+use crate::config::SeccompMode;
+
+/// The calls of virtiofsd 1.14 on x86_64; libseccomp leaves out what another architecture lacks.
+const VIRTIOFSD: [&str; 101] = [
+    "accept4",
+    "brk",
+    "capget",
+    "capset",
+    "clock_gettime",
+    "clone",
+    "clone3",
+    "close",
+    "copy_file_range",
+    "dup",
+    "epoll_create",
+    "epoll_create1",
+    "epoll_ctl",
+    "epoll_pwait",
+    "epoll_wait",
+    "eventfd2",
+    "exit",
+    "exit_group",
+    "fallocate",
+    "fchdir",
+    "fchmod",
+    "fchmodat",
+    "fchownat",
+    "fcntl",
+    "fdatasync",
+    "fgetxattr",
+    "flistxattr",
+    "flock",
+    "fremovexattr",
+    "fsetxattr",
+    "fstat",
+    "fstatfs",
+    "fsync",
+    "ftruncate",
+    "futex",
+    "getdents",
+    "getdents64",
+    "getegid",
+    "geteuid",
+    "getpid",
+    "getrandom",
+    "gettid",
+    "gettimeofday",
+    "getxattr",
+    "linkat",
+    "listxattr",
+    "lseek",
+    "madvise",
+    "membarrier",
+    "mkdirat",
+    "mknodat",
+    "mmap",
+    "mprotect",
+    "mremap",
+    "munmap",
+    "name_to_handle_at",
+    "newfstatat",
+    "open",
+    "open_by_handle_at",
+    "openat",
+    "openat2",
+    "prctl",
+    "pread64",
+    "preadv",
+    "preadv2",
+    "pwrite64",
+    "pwritev",
+    "pwritev2",
+    "read",
+    "readlinkat",
+    "readv",
+    "recvmsg",
+    "removexattr",
+    "renameat",
+    "renameat2",
+    "rseq",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "rt_sigreturn",
+    "sched_getaffinity",
+    "sched_yield",
+    "sendmsg",
+    "set_robust_list",
+    "setgroups",
+    "setresgid",
+    "setresuid",
+    "setxattr",
+    "sigaltstack",
+    "statx",
+    "symlinkat",
+    "syncfs",
+    "tgkill",
+    "time",
+    "tkill",
+    "umask",
+    "unlink",
+    "unlinkat",
+    "unshare",
+    "utimensat",
+    "write",
+    "writev",
+];
+
+/// The call that our transport needs.
+const SHUTDOWN: &str = "shutdown";
+
+/// The call that syslog needs.
+const SYSLOG: &str = "sendto";
+
+/// Loads the filter for this thread and those that it starts. Sets no_new_privs.
+pub(super) fn load(mode: SeccompMode, syslog: bool) -> Result<(), StartError> {
+    let action = match mode {
+        SeccompMode::None => return Ok(()),
+        SeccompMode::Kill => ScmpAction::KillProcess,
+        SeccompMode::Log => ScmpAction::Log,
+        SeccompMode::Trap => ScmpAction::Trap,
+    };
+    build(action, syslog)
+        .and_then(|filter| filter.load())
+        .map_err(StartError::Seccomp)
+}
+
+fn build(action: ScmpAction, syslog: bool) -> Result<ScmpFilterContext, SeccompError> {
+    let mut filter = ScmpFilterContext::new_filter(action)?;
+    let calls = VIRTIOFSD.iter().chain([&SHUTDOWN]);
+    for name in calls.chain(syslog.then_some(&SYSLOG)) {
+        filter.add_rule(ScmpAction::Allow, ScmpSyscall::from_name(name)?)?;
+    }
+    Ok(filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::PathBuf;
+    use std::process::Command;
+
+    use super::{SYSLOG, VIRTIOFSD};
+
+    /// In virtiofsd's source, but for other architectures.
+    const FOREIGN: [&str; 6] = [
+        "_llseek",
+        "fstatfs64",
+        "setresgid32",
+        "setresuid32",
+        "sigreturn",
+        SYSLOG,
+    ];
+
+    /// Where cargo keeps the source of the virtiofsd that we link.
+    fn virtiofsd_source() -> PathBuf {
+        let metadata = Command::new(env!("CARGO"))
+            .args(["metadata", "--format-version=1", "--offline"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .unwrap();
+        let metadata = String::from_utf8(metadata.stdout).unwrap();
+        metadata
+            .split('"')
+            .find(|text| text.ends_with("/virtiofsd-1.14.0/Cargo.toml"))
+            .map(|manifest| PathBuf::from(manifest).with_file_name("src"))
+            .expect("virtiofsd 1.14.0 is a dependency")
+    }
+
+    #[test]
+    fn the_list_is_that_of_virtiofsd() {
+        let source = fs::read_to_string(virtiofsd_source().join("seccomp.rs")).unwrap();
+        let theirs: BTreeSet<&str> = source
+            .split("libc::SYS_")
+            .skip(1)
+            .filter_map(|rest| {
+                rest.split(|c: char| !c.is_alphanumeric() && c != '_')
+                    .next()
+            })
+            .filter(|name| !FOREIGN.contains(name))
+            .collect();
+        let ours: BTreeSet<&str> = VIRTIOFSD.into_iter().collect();
+        assert_eq!(ours.len(), VIRTIOFSD.len(), "a name is there twice");
+        assert_eq!(ours, theirs);
+    }
+}

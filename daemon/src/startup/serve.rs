@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Last stage: the daemon serves until its VMM goes or it is asked to stop.
+//!
+//! The main thread does not serve but waits, so that a request to stop is a return from here and
+//! then from `main`, wherever the serving threads are. To end them like that is as safe as being
+//! killed, which the guest's files must survive anyway: a request that was answered has been
+//! handed to the kernel.
+
+use std::io::PipeWriter;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+
+use log::info;
+use vhost::vhost_user::Listener;
+use virtiofsd::passthrough::PassthroughFs;
+use virtiofsd::passthrough::read_only::PassthroughFsRo;
+
+use super::error::StartError;
+use super::status::ExitStatus;
+use super::stop::{Leash, StopRequests};
+use crate::config::Share;
+use crate::serve::{ServeError, Serving, serve};
+
+/// A daemon that has given up all it can.
+pub(super) struct Confined {
+    pub(super) share: Share,
+    pub(super) listener: Listener,
+    pub(super) serving: Serving,
+    pub(super) stop: StopRequests,
+    pub(super) leash: Leash,
+    /// Held until this process ends.
+    pub(super) lifeline: PipeWriter,
+}
+
+/// Why serving is over.
+enum End {
+    /// The back end returned.
+    Served(Result<(), ServeError>),
+    /// The back end panicked.
+    Panicked,
+    /// A signal asked for it.
+    Asked,
+    /// The supervisor is gone.
+    Abandoned,
+}
+
+impl Confined {
+    /// Serves.
+    pub(super) fn serve(self) -> Result<ExitStatus, StartError> {
+        let Self {
+            share,
+            listener,
+            serving,
+            stop,
+            leash,
+            lifeline,
+        } = self;
+        let (ends, end) = mpsc::channel();
+        report("stop", ends.clone(), move || {
+            stop.wait();
+            End::Asked
+        })?;
+        report("leash", ends.clone(), move || {
+            leash.wait();
+            End::Abandoned
+        })?;
+        let back_end = open(share, listener, serving)?;
+        report("serve", ends, move || {
+            match catch_unwind(AssertUnwindSafe(back_end)) {
+                Ok(result) => End::Served(result),
+                Err(_) => End::Panicked,
+            }
+        })?;
+        let end = end.recv();
+        drop(lifeline);
+        match end {
+            Ok(End::Served(Ok(()))) => info!("the VMM has disconnected"),
+            Ok(End::Served(Err(error))) => return Err(StartError::Serve(error)),
+            Ok(End::Asked) => info!("asked to stop"),
+            Ok(End::Abandoned) => info!("the supervisor is gone, stopping"),
+            Ok(End::Panicked) | Err(_) => return Err(StartError::Panicked),
+        }
+        Ok(ExitStatus::Orderly)
+    }
+}
+
+/// Waits in a thread of its own and reports what it waited for.
+fn report(
+    name: &str,
+    ends: Sender<End>,
+    wait: impl FnOnce() -> End + Send + 'static,
+) -> Result<(), StartError> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            // Nobody listens any more once serving is over, and nobody has to.
+            let _ = ends.send(wait());
+        })
+        .map(drop)
+        .map_err(StartError::system("start a thread"))
+}
+
+/// A back end, ready to serve.
+type BackEnd = Box<dyn FnOnce() -> Result<(), ServeError> + Send>;
+
+/// Opens the share and puts a back end on it.
+fn open(share: Share, listener: Listener, serving: Serving) -> Result<BackEnd, StartError> {
+    let dir = share.dir;
+    let failed = |source| StartError::FileSystem { dir, source };
+    if share.read_only {
+        let fs = PassthroughFsRo::new(share.passthrough).map_err(failed)?;
+        Ok(Box::new(move || serve(fs, listener, serving)))
+    } else {
+        let fs = PassthroughFs::new(share.passthrough).map_err(failed)?;
+        Ok(Box::new(move || serve(fs, listener, serving)))
+    }
+}

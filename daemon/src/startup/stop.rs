@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Being asked to stop.
+//!
+//! One pipe, made before any fork: the handler of SIGTERM, SIGINT and SIGHUP writes a byte to it
+//! in whichever process the signal reached, and the daemon reads it. Nobody has to know anybody's
+//! process id, which in a process namespace would not help anyway; a signal that comes during
+//! start-up waits in the pipe; and a process that waits in virtiofsd's code isn't torn out of it,
+//! because the handlers restart system calls.
+
+use std::io::{self, PipeReader, PipeWriter, Read};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::low_level::pipe;
+
+/// The signals that ask the daemon to stop.
+const SIGNALS: [i32; 3] = [SIGTERM, SIGINT, SIGHUP];
+
+/// The reading end: says when the daemon has been asked to stop.
+#[derive(Debug)]
+pub(super) struct StopRequests(PipeReader);
+
+impl StopRequests {
+    /// Installs the handlers, which every process forked from now on inherits.
+    pub(super) fn listen() -> io::Result<Self> {
+        let (reader, writer) = io::pipe()?;
+        for signal in SIGNALS {
+            pipe::register(signal, writer.try_clone()?)?;
+        }
+        Ok(Self(reader))
+    }
+
+    /// Blocks until a process of this daemon was asked to stop.
+    pub(super) fn wait(self) {
+        wait_for_byte_or_end(self.0);
+    }
+}
+
+/// Makes a [`Leash`] and the end that is to be held.
+pub(super) fn leash() -> io::Result<(Leash, PipeWriter)> {
+    let (reader, writer) = io::pipe()?;
+    Ok((Leash(reader), writer))
+}
+
+/// Tells when a process is gone: the one that alone holds the other end.
+#[derive(Debug)]
+pub(super) struct Leash(PipeReader);
+
+impl Leash {
+    /// Blocks until no process holds the other end.
+    pub(super) fn wait(self) {
+        wait_for_byte_or_end(self.0);
+    }
+}
+
+/// An error counts as an end: whoever waits must not wait for ever.
+fn wait_for_byte_or_end(mut pipe: PipeReader) {
+    let mut byte = [0];
+    while let Err(error) = pipe.read(&mut byte) {
+        if error.kind() != io::ErrorKind::Interrupted {
+            break;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{StopRequests, leash};
+
+    #[test]
+    fn each_signal_is_a_request() {
+        for signal in super::SIGNALS {
+            let stop = StopRequests::listen().unwrap();
+            signal_hook::low_level::raise(signal).unwrap();
+            stop.wait();
+        }
+    }
+
+    #[test]
+    fn a_leash_ends_with_its_last_holder() {
+        let (leash, held) = leash().unwrap();
+        let also_held = held.try_clone().unwrap();
+        let waiting = std::thread::spawn(|| leash.wait());
+        drop(held);
+        assert!(!waiting.is_finished());
+        drop(also_held);
+        waiting.join().unwrap();
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What the serving process may do: what virtiofsd 1.14 may, and no more.
+
+use crate::fixture::{Daemon, MODES, can_run, wait_for};
+use crate::proc::Process;
+
+/// virtiofsd 1.14's capabilities as seen in /proc/PID/status: chown, dac_override,
+/// dac_read_search, fowner, fsetid, setgid, setuid, mknod, setfcap.
+const VIRTIOFSD: &str = "00000000880000df";
+const NONE: &str = "0000000000000000";
+/// A filter is loaded.
+const FILTERED: &str = "2";
+
+fn capabilities(process: &Process) -> [&str; 5] {
+    ["CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb"].map(|set| process.status(set))
+}
+
+#[test]
+fn the_serving_process_is_as_confined_as_virtiofsd() {
+    if !can_run() {
+        return;
+    }
+    for mode in MODES {
+        let daemon = Daemon::start(&["--sandbox", mode]);
+        let serving = &daemon.roles.serving;
+        assert_eq!(
+            capabilities(serving),
+            [VIRTIOFSD, VIRTIOFSD, NONE, NONE, NONE],
+            "{mode}"
+        );
+        assert_eq!(serving.status("Seccomp"), FILTERED, "{mode}");
+        assert_eq!(serving.status("NoNewPrivs"), "1", "{mode}");
+        assert_eq!(serving.status("Groups"), "", "{mode}");
+    }
+}
+
+#[test]
+fn the_namespace_sandbox_is_one() {
+    if !can_run() {
+        return;
+    }
+    let daemon = Daemon::start(&["--sandbox=namespace"]);
+    let namespace = |pid, kind| std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap();
+    for kind in ["pid", "mnt", "net"] {
+        assert_ne!(
+            namespace(daemon.roles.serving.pid, kind),
+            namespace(std::process::id().cast_signed(), kind),
+            "{kind}"
+        );
+    }
+    let outer = capabilities(&daemon.roles.daemon);
+    assert_eq!(outer, [NONE; 5], "the outer process only waits");
+}
+
+#[test]
+fn options_change_the_confinement() {
+    if !can_run() {
+        return;
+    }
+    let options = [
+        "--sandbox=none",
+        "--modcaps=-mknod:+sys_admin",
+        "--inode-file-handles=never",
+        "--seccomp=none",
+    ];
+    let daemon = Daemon::start(&options);
+    let serving = &daemon.roles.serving;
+    assert_eq!(serving.status("CapEff"), "00000000802000db");
+    assert_eq!(serving.status("Seccomp"), "0");
+}
+
+#[test]
+fn nobody_but_the_serving_process_listens() {
+    if !can_run() {
+        return;
+    }
+    for mode in MODES {
+        let daemon = Daemon::start(&["--sandbox", mode]);
+        let listening = std::fs::read_to_string("/proc/net/unix").unwrap();
+        let socket = daemon.place.socket();
+        let inode = listening
+            .lines()
+            .find(|line| line.ends_with(socket.to_str().unwrap()))
+            .and_then(|line| line.split_whitespace().nth(6))
+            .expect("a listening socket");
+        let holds = |process: &Process| process.open_files().contains(&format!("socket:[{inode}]"));
+        let roles = &daemon.roles;
+        assert!(holds(&roles.serving), "{mode}");
+        assert!(!holds(&roles.supervisor), "{mode}");
+        assert!(!holds(&roles.companion), "{mode}");
+        assert_eq!(holds(&roles.daemon), mode != "namespace", "{mode}");
+    }
+}
+
+#[test]
+fn the_helpers_keep_only_what_they_need() {
+    if !can_run() {
+        return;
+    }
+    const REMOVE_FILES: u64 = 1 << 1 | 1 << 3;
+    const SYS_ADMIN: u64 = 1 << 21;
+    let keeps = |process: &Process, kept: u64| {
+        wait_for("a helper to drop its capabilities", || {
+            let now = Process::find(process.pid)?;
+            (u64::from_str_radix(now.status("CapEff"), 16) == Ok(kept)).then_some(())
+        });
+    };
+    let daemon = Daemon::start(&[]);
+    keeps(&daemon.roles.supervisor, REMOVE_FILES);
+    let views = daemon.roles.companion.name == "dax-views";
+    assert!(views, "without views there is nothing to look at");
+    keeps(&daemon.roles.companion, REMOVE_FILES | SYS_ADMIN);
+    let daemon = Daemon::start(&["--dax=never"]);
+    keeps(&daemon.roles.companion, REMOVE_FILES);
+}

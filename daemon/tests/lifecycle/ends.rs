@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Every way a daemon can end, in every sandbox.
+
+use std::fs;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::ExitStatusExt;
+
+use rustix::process::Signal;
+
+use crate::fixture::{Daemon, MODES, Place, can_run, signal, wait_for};
+
+fn mounts() -> String {
+    fs::read_to_string("/proc/self/mountinfo").unwrap()
+}
+
+/// Runs `end` on a daemon in each sandbox, and checks the exit code and that nothing is left.
+/// No code: the process that was started is itself killed.
+fn ends_clean(code: Option<i32>, options: &[&str], end: impl Fn(&Daemon)) {
+    if !can_run() {
+        return;
+    }
+    for mode in MODES {
+        let before = mounts();
+        let mut daemon = Daemon::start(&[&["--sandbox", mode], options].concat());
+        assert_eq!(daemon.place.left_over().len(), 2, "socket and pid file");
+        end(&daemon);
+        let status = daemon.wait();
+        assert_eq!(status.code(), code, "{mode}: {}", daemon.place.logged());
+        if code.is_none() {
+            assert_eq!(status.signal(), Some(9), "{mode}");
+        } else {
+            let left_over = daemon.place.left_over();
+            assert!(
+                left_over.is_empty(),
+                "{mode}: at exit there was {left_over:?}"
+            );
+        }
+        daemon.wait_until_gone();
+        assert_eq!(mounts(), before, "{mode}");
+    }
+}
+
+#[test]
+fn the_vmm_disconnects() {
+    ends_clean(Some(0), &[], |daemon| {
+        drop(UnixStream::connect(daemon.place.socket()).unwrap());
+    });
+}
+
+#[test]
+fn the_vmm_disconnects_from_a_daemon_without_a_window() {
+    ends_clean(Some(0), &["--dax-window=0"], |daemon| {
+        drop(UnixStream::connect(daemon.place.socket()).unwrap());
+    });
+}
+
+#[test]
+fn asked_to_stop_while_it_waits() {
+    for ask in [Signal::TERM, Signal::INT, Signal::HUP] {
+        ends_clean(Some(0), &[], |daemon| signal(&daemon.roles.supervisor, ask));
+    }
+}
+
+#[test]
+fn asked_to_stop_while_a_vmm_is_connected() {
+    ends_clean(Some(0), &[], |daemon| {
+        let vmm = UnixStream::connect(daemon.place.socket()).unwrap();
+        signal(&daemon.roles.supervisor, Signal::TERM);
+        wait_for("the daemon to hang up", || {
+            std::io::Read::read(&mut &vmm, &mut [0]).map_or(Some(()), |n| (n == 0).then_some(()))
+        });
+    });
+}
+
+#[test]
+fn the_pid_file_names_a_process_that_stops_all() {
+    ends_clean(Some(0), &[], |daemon| {
+        let text = fs::read_to_string(daemon.place.pid_file()).unwrap();
+        assert_eq!(text, format!("{}\n", daemon.roles.supervisor.pid));
+        // Then it is asked like any other.
+        signal(&daemon.roles.supervisor, Signal::TERM);
+    });
+}
+
+#[test]
+fn any_of_its_processes_may_be_asked() {
+    ends_clean(Some(0), &[], |daemon| {
+        signal(&daemon.roles.companion, Signal::TERM)
+    });
+    ends_clean(Some(0), &[], |daemon| {
+        signal(&daemon.roles.daemon, Signal::TERM)
+    });
+    ends_clean(Some(0), &[], |daemon| {
+        signal(&daemon.roles.serving, Signal::TERM)
+    });
+}
+
+#[test]
+fn the_supervisor_is_killed() {
+    ends_clean(None, &[], |daemon| {
+        signal(&daemon.roles.supervisor, Signal::KILL)
+    });
+    ends_clean(None, &["--dax-window=0"], |daemon| {
+        signal(&daemon.roles.supervisor, Signal::KILL);
+    });
+}
+
+#[test]
+fn the_daemon_is_killed() {
+    ends_clean(Some(1), &[], |daemon| {
+        signal(&daemon.roles.daemon, Signal::KILL)
+    });
+}
+
+#[test]
+fn the_serving_process_is_killed() {
+    ends_clean(Some(1), &[], |daemon| {
+        signal(&daemon.roles.serving, Signal::KILL)
+    });
+}
+
+#[test]
+fn the_companion_is_killed_and_the_daemon_serves_on() {
+    ends_clean(Some(0), &[], |daemon| {
+        signal(&daemon.roles.companion, Signal::KILL);
+        wait_for("the supervisor to notice", || {
+            daemon
+                .place
+                .logged()
+                .contains("companion process ended")
+                .then_some(())
+        });
+        drop(UnixStream::connect(daemon.place.socket()).unwrap());
+    });
+}
+
+#[test]
+fn a_killed_daemon_can_be_started_again_at_once() {
+    if !can_run() {
+        return;
+    }
+    let mut daemon = Daemon::start(&[]);
+    signal(&daemon.roles.supervisor, Signal::KILL);
+    daemon.wait();
+    let options: [&str; 0] = [];
+    let mut next = daemon.place.command(&options).spawn().unwrap();
+    let pid = format!("{}\n", next.id());
+    wait_for("the new daemon's files", || {
+        let named = fs::read_to_string(daemon.place.pid_file()).ok()? == pid;
+        (named && daemon.place.socket().exists()).then_some(())
+    });
+    drop(UnixStream::connect(daemon.place.socket()).unwrap());
+    let status = wait_for("the new daemon to exit", || next.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0), "{}", daemon.place.logged());
+    daemon.wait_until_gone();
+}
+
+#[test]
+fn an_inherited_socket_is_served_and_left_alone() {
+    if !can_run() {
+        return;
+    }
+    let place = Place::new();
+    let listener = UnixListener::bind(place.socket()).unwrap();
+    rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
+    let log = place.share().with_file_name("log");
+    let mut child = crate::fixture::bare_command(&log)
+        .arg("--shared-dir")
+        .arg(place.share())
+        .arg(format!(
+            "--fd={}",
+            std::os::fd::AsRawFd::as_raw_fd(&listener)
+        ))
+        .spawn()
+        .unwrap();
+    drop(listener);
+    drop(UnixStream::connect(place.socket()).unwrap());
+    let status = wait_for("the daemon to exit", || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0), "{}", place.logged());
+    assert_eq!(
+        place.left_over(),
+        [place.socket()],
+        "it isn't the daemon's to remove"
+    );
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Starts and ends of the real daemon: what is there while it runs, and that nothing is left
+//! whichever way it ends.
+
+mod fixture;
+mod proc;
+
+mod confinement;
+mod ends;
+mod mistakes;
