@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The system call filter: virtiofsd's allow list, and one call more.
+//! The system call filter: virtiofsd's allow list, and two calls more.
 //!
 //! virtiofsd builds and loads its filter in one function, so its list is repeated here; a test
 //! compares the two. What is more: vhost-user-backend 0.24 calls shutdown(2) on the VMM's socket
-//! when the VMM has gone, which virtiofsd's filter would answer by killing the process.
+//! when the VMM has gone, and vhost 0.18 asks with getsockopt(2) whether the back-end channel is
+//! a Unix stream socket. virtiofsd's filter would answer both by killing the process.
 //!
 //! Whoever adds a system call to the serving threads finds out here first, in the way of a daemon
 //! killed by SIGSYS. Extending the list is the last resort.
 
 use libseccomp::error::SeccompError;
-use libseccomp::{ScmpAction, ScmpFilterContext, ScmpSyscall};
+use libseccomp::{ScmpAction, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
 
 use super::error::StartError;
 use crate::config::SeccompMode;
@@ -120,8 +121,11 @@ const VIRTIOFSD: [&str; 101] = [
     "writev",
 ];
 
-/// The call that our transport needs.
+/// A call that our transport needs.
 const SHUTDOWN: &str = "shutdown";
+
+/// The questions that our transport asks of a socket with getsockopt(2), all of `SOL_SOCKET`.
+const SOCKET_OPTIONS: [libc::c_int; 2] = [libc::SO_DOMAIN, libc::SO_TYPE];
 
 /// The call that syslog needs.
 const SYSLOG: &str = "sendto";
@@ -144,6 +148,18 @@ fn build(action: ScmpAction, syslog: bool) -> Result<ScmpFilterContext, SeccompE
     let calls = VIRTIOFSD.iter().chain([&SHUTDOWN]);
     for name in calls.chain(syslog.then_some(&SYSLOG)) {
         filter.add_rule(ScmpAction::Allow, ScmpSyscall::from_name(name)?)?;
+    }
+    for option in SOCKET_OPTIONS {
+        let argument = |index, value: libc::c_int| {
+            // Arguments of a system call are registers, an int is their lower half.
+            let lower_half = ScmpCompareOp::MaskedEqual(u64::from(u32::MAX));
+            ScmpArgCompare::new(index, lower_half, u64::from(value.cast_unsigned()))
+        };
+        filter.add_rule_conditional(
+            ScmpAction::Allow,
+            ScmpSyscall::from_name("getsockopt")?,
+            &[argument(1, libc::SOL_SOCKET), argument(2, option)],
+        )?;
     }
     Ok(filter)
 }
