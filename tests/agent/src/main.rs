@@ -13,6 +13,7 @@ mod boot;
 mod children;
 mod exec;
 mod outbox;
+mod port;
 mod requests;
 mod serve;
 mod shutdown;

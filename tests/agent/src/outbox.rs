@@ -2,28 +2,29 @@
 
 //! The way to the host, shared by all threads.
 //!
-//! A send blocks while the port is full. That can't deadlock: the host's reader waits for nobody.
+//! A send waits while the port is full. That can't deadlock: the host's reader waits for nobody.
 
 use std::{
-    fs::File,
-    io::Write,
-    sync::{Mutex, PoisonError},
+    io,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use agent_wire::{Boot, LogLevel, Preamble, ToHost, frame};
 
+use crate::port::Port;
+
 /// The writing half of the port. It falls silent when the host is gone; the reading half is the
 /// one that tells.
 pub(crate) struct Outbox {
-    port: Mutex<Option<File>>,
+    port: Mutex<Option<Arc<Port>>>,
 }
 
 impl Outbox {
     /// Greets the host. In a guest this waits until a host is connected.
-    pub(crate) fn open(mut port: File, boot: Boot) -> std::io::Result<Self> {
+    pub(crate) fn open(port: Arc<Port>, boot: Boot) -> io::Result<Self> {
         let mut greeting = Preamble::bytes().to_vec();
         greeting.extend(encode(&ToHost::Hello(boot)));
-        port.write_all(&greeting)?;
+        port.greet(&greeting)?;
         Ok(Self {
             port: Mutex::new(Some(port)),
         })
@@ -50,7 +51,7 @@ impl Outbox {
     fn write(&self, message: &ToHost, last: bool) {
         let bytes = encode(message);
         let mut port = self.port.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = port.as_mut().is_some_and(|p| p.write_all(&bytes).is_ok());
+        let written = port.as_ref().is_some_and(|p| p.write_all(&bytes).is_ok());
         if last || !written {
             *port = None;
         }

@@ -5,7 +5,7 @@
 //! The reading thread itself never waits for a command or a file system, so the host's word always
 //! gets through: stream bytes go into queues that the credit bounds, requests to threads.
 
-use std::{fs::File, io::Read, sync::Arc, thread, time::Duration};
+use std::{fs::File, sync::Arc, thread, time::Duration};
 
 use agent_wire::{Boot, Decoder, Failure, Request, RequestId, ToGuest, ToHost};
 use anyhow::Context;
@@ -15,8 +15,9 @@ use crate::{
     children::Children,
     exec::Execs,
     outbox::Outbox,
+    port::Port,
     requests,
-    shutdown::{self, Asked, Ending},
+    shutdown::{self, Cause, Ending},
 };
 
 const READ_BYTES: usize = 64 * 1024;
@@ -40,8 +41,9 @@ pub(crate) fn serve(
     role: Role,
     children: &Arc<Children>,
 ) -> anyhow::Result<()> {
-    let writer = port.try_clone().context("can't share the port")?;
-    let outbox = Arc::new(Outbox::open(writer, boot).context("can't greet the host")?);
+    let port = Arc::new(Port::new(port));
+    let outbox = Outbox::open(Arc::clone(&port), boot).context("can't greet the host")?;
+    let outbox = Arc::new(outbox);
     let heart = Arc::clone(&outbox);
     thread::spawn(move || beat(&heart));
     let server = Server {
@@ -50,7 +52,7 @@ pub(crate) fn serve(
         outbox,
         role,
     };
-    let ended = server.read(port);
+    let ended = server.read(&port);
     children.kill_all();
     ended
 }
@@ -63,7 +65,7 @@ struct Server {
 }
 
 impl Server {
-    fn read(&self, mut port: File) -> anyhow::Result<()> {
+    fn read(&self, port: &Port) -> anyhow::Result<()> {
         let mut decoder = Decoder::new();
         let mut buffer = vec![0; READ_BYTES];
         loop {
@@ -110,8 +112,11 @@ impl Server {
                 }
             };
             if role == Role::Init {
-                let outbox = &outbox;
-                shutdown::shut_down(ending, &children, Some(Asked { id, outbox }));
+                let asked = Cause::Asked {
+                    id,
+                    outbox: &outbox,
+                };
+                shutdown::shut_down(ending, &children, asked);
             }
             outbox.send(&ToHost::Reply {
                 id,

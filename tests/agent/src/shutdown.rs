@@ -35,10 +35,14 @@ pub(crate) enum Ending {
     Reboot,
 }
 
-/// The host's request for the end, when there was one.
-pub(crate) struct Asked<'a> {
-    pub(crate) id: RequestId,
-    pub(crate) outbox: &'a Outbox,
+/// Why the guest ends.
+pub(crate) enum Cause<'a> {
+    /// The host has asked for it, and gets an answer.
+    Asked { id: RequestId, outbox: &'a Outbox },
+    /// The host is no longer there.
+    HostGone,
+    /// The agent can't go on.
+    Fatal(anyhow::Error),
 }
 
 /// Held for ever by the one thread that ends the guest.
@@ -46,8 +50,29 @@ static ENDING: Mutex<()> = Mutex::new(());
 
 /// Ends all processes, unmounts all that holds data, answers the host, and ends the guest. A
 /// second caller waits here for the first one's end.
-pub(crate) fn shut_down(ending: Ending, children: &Children, asked: Option<Asked<'_>>) -> ! {
+pub(crate) fn shut_down(ending: Ending, children: &Children, cause: Cause<'_>) -> ! {
     let _ending = ENDING.lock().unwrap_or_else(PoisonError::into_inner);
+    match &cause {
+        Cause::Asked { .. } => {}
+        Cause::HostGone => console::say("the host has closed the port"),
+        Cause::Fatal(error) => console::say(format_args!("fatal: {error:#}")),
+    }
+    let problems = quiesce(children);
+    problems.iter().for_each(console::say);
+    if let Cause::Asked { id, outbox } = cause {
+        for problem in problems {
+            outbox.warn(problem);
+        }
+        outbox.send_last(&ToHost::Reply {
+            id,
+            outcome: Ok(Reply::Done),
+        });
+    }
+    end_machine(ending)
+}
+
+/// Leaves no process and no mount that holds data; gives a line for each that could not be helped.
+fn quiesce(children: &Children) -> Vec<String> {
     let mut problems = Vec::new();
     if !end_processes(children) {
         let waited = KILL_TIME_OUT.as_secs();
@@ -62,17 +87,7 @@ pub(crate) fn shut_down(ending: Ending, children: &Children, asked: Option<Asked
         }
     }
     sync();
-    problems.iter().for_each(console::say);
-    if let Some(Asked { id, outbox }) = asked {
-        for problem in problems {
-            outbox.warn(problem);
-        }
-        outbox.send_last(&ToHost::Reply {
-            id,
-            outcome: Ok(Reply::Done),
-        });
-    }
-    end_machine(ending)
+    problems
 }
 
 /// Ends the guest without a look at what runs in it, and without waiting for any file system.

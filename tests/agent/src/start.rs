@@ -11,7 +11,7 @@ use crate::{
     boot::{self, console},
     children::Children,
     serve::{self, Role},
-    shutdown::{self, Ending},
+    shutdown::{self, Cause, Ending},
 };
 
 const USAGE: &str = "guest-agent is the first process of a test guest. To try it elsewhere, give \
@@ -42,13 +42,13 @@ pub(crate) fn start() -> ExitCode {
 fn run_guest() -> ! {
     console::power_off_on_panic();
     let children = Children::start();
-    let ended =
+    let served =
         boot::boot().and_then(|(port, facts)| serve::serve(port, facts, Role::Init, &children));
-    match ended {
-        Ok(()) => console::say("the host has closed the port: powering off"),
-        Err(error) => console::say(format_args!("fatal: {error:#}: powering off")),
-    }
-    shutdown::shut_down(Ending::PowerOff, &children, None)
+    let cause = match served {
+        Ok(()) => Cause::HostGone,
+        Err(error) => Cause::Fatal(error),
+    };
+    shutdown::shut_down(Ending::PowerOff, &children, cause)
 }
 
 fn serve_stdin() -> anyhow::Result<()> {
