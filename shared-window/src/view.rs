@@ -108,8 +108,9 @@ impl ViewError {
         match errno {
             Errno::LOOP => Self::StackedTooDeep,
             Errno::OPNOTSUPP | Errno::INVAL => Self::Unsupported(errno.into()),
-            Errno::PERM => Self::Unavailable(Unavailable::NotPermitted),
-            Errno::ACCESS => Self::Protocol("it would not open what it had prepared"),
+            // EPERM: the server may not back an open. EACCES: the mount belongs to a user namespace
+            // that this process is not in (fuse_allow_current_process).
+            Errno::PERM | Errno::ACCESS => Self::Unavailable(Unavailable::NotPermitted),
             Errno::CONNABORTED | Errno::NOTCONN => Self::ServerGone,
             other => Self::system("open the view", other),
         }
