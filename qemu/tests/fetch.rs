@@ -91,6 +91,12 @@ fn everything_is_fetched_once_and_works() {
         );
     }
 
+    let first = &kernels[0];
+    let spec = KernelSpec::Image(first.image.clone());
+    let own = Kernel::obtain(&spec, first.modules_dir.as_deref(), &open()).unwrap();
+    assert_eq!(own.release, first.release);
+    assert_eq!(own.modules_dir, first.modules_dir);
+
     let begun = Instant::now();
     everything(&open());
     let took = begun.elapsed();

@@ -41,6 +41,18 @@ pub enum AptError {
         #[source]
         source: ToolError,
     },
+    /// This machine's archive keys are older than the suite.
+    #[error(
+        "the index of Debian {suite} is signed with a key that this machine does not know: \
+         upgrade the package debian-archive-keyring"
+    )]
+    UnknownKey {
+        /// The suite.
+        suite: String,
+        /// What apt said.
+        #[source]
+        source: ToolError,
+    },
     /// A package file is missing or damaged after it was downloaded.
     #[error("{} is not the file with SHA-256 {sha256} that the index names", file.display())]
     Digest {
@@ -233,11 +245,23 @@ impl<'a> Suite<'a> {
                     self.name
                 ));
                 self.write_source(mirror, ValidUntil::Ignored)?;
-                self.apt_get_update()
+                self.apt_get_update().map_err(self.update_failed())
             }
-            done => done,
+            done => done.map_err(self.update_failed()),
         }
-        .map_err(self.apt_failed())
+    }
+
+    /// gpgv and sqv, one of which apt uses, have words of their own for a key they do not know.
+    fn update_failed(&self) -> impl FnOnce(ToolError) -> AptError {
+        let suite = self.name.to_owned();
+        move |source| match &source {
+            ToolError::Failed { stderr, .. }
+                if stderr.contains("NO_PUBKEY") || stderr.contains("Missing key") =>
+            {
+                AptError::UnknownKey { suite, source }
+            }
+            _ => AptError::Apt { suite, source },
+        }
     }
 
     fn write_source(&self, mirror: &Mirror, valid_until: ValidUntil) -> Result<(), AptError> {

@@ -206,10 +206,9 @@ mod tests {
 
     #[test]
     fn a_new_qemu_with_the_device_is_taken() {
-        let qemu = given(&format!(
-            "{NEW} echo 'name \"vhost-user-test-device-pci\", bus PCI';; esac"
-        ))
-        .unwrap();
+        let properties = "echo '  chardev=x'; echo '  virtio-id=x'; echo '  num_vqs=x'; \
+                          echo '  vq_size=x'; echo '  config_size=x'";
+        let qemu = given(&format!("{NEW} {properties};; esac")).unwrap();
         assert_eq!(qemu.version().to_string(), "11.1.0");
         assert_eq!(qemu.command().get_program(), qemu.argv()[0]);
     }
@@ -223,7 +222,7 @@ mod tests {
             old.contains("QEMU 8.2.1 at ") && old.contains("leave out --qemu"),
             "{old}"
         );
-        let bare = given(&format!("{NEW} echo 'name \"virtio-blk-pci\"';; esac"))
+        let bare = given(&format!("{NEW} echo '  vq_size=x';; esac"))
             .unwrap_err()
             .to_string();
         assert!(

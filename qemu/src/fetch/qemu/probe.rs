@@ -29,6 +29,9 @@ pub const OLDEST: QemuVersion = QemuVersion {
 /// The device that offers a back end's shared memory to the guest; vhost-user-fs-pci does not.
 pub const DEVICE: &str = "vhost-user-test-device-pci";
 
+/// Its properties that make it a virtio-fs device; a QEMU without the device prints none.
+const PROPERTIES: [&str; 5] = ["chardev", "virtio-id", "num_vqs", "vq_size", "config_size"];
+
 impl fmt::Display for QemuVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.major, self.minor, self.micro)
@@ -78,7 +81,11 @@ pub(super) fn probe(path: &Path, argv: &[OsString]) -> Result<QemuVersion, QemuE
             version,
         });
     }
-    if !ask(&["-device", "help"])?.contains(&format!("\"{DEVICE}\"")) {
+    let properties = ask(&["-device", &format!("{DEVICE},help")])?;
+    if !PROPERTIES
+        .iter()
+        .all(|name| properties.contains(&format!(" {name}=")))
+    {
         return Err(QemuError::NoDevice {
             path: path.to_owned(),
             version,
