@@ -111,6 +111,11 @@ impl Daemon {
         }
     }
 
+    /// Waits for the daemon's end and leaves its status to whoever asks later; any number may wait.
+    pub async fn gone(&self) -> io::Result<()> {
+        self.child.ended().await
+    }
+
     /// Waits for the daemon's end, which is an error while a guest needs it.
     pub async fn ended(&mut self) -> DaemonError {
         match self.child.wait().await {

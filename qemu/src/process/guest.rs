@@ -20,6 +20,8 @@ use crate::machine::{Channel, CommandLine, Console, Machine};
 const CONNECT_DEADLINE: Duration = Duration::from_secs(60);
 /// How long QEMU may take to end after it was told to quit.
 const QUIT_DEADLINE: Duration = Duration::from_secs(20);
+/// How long the end of QEMU may come after that of its connections.
+const LAST_WORDS_DEADLINE: Duration = Duration::from_secs(5);
 /// Lines of QEMU's output and of the guest's console in an error message.
 const LOG_LINES: usize = 15;
 
@@ -114,7 +116,10 @@ impl Guest {
             Ok::<_, GuestError>((qmp, agent.accept().await?))
         };
         let (qmp, agent) = tokio::select! {
-            connected = connected => connected?,
+            connected = connected => match connected {
+                Ok(connected) => connected,
+                Err(error) => return Err(explained(error, &mut child, &files).await),
+            },
             ended = ended(&mut child, &files) => return Err(ended),
         };
         Ok(Self {
@@ -159,6 +164,11 @@ impl Guest {
     /// The end of the guest's console, for messages.
     pub fn console_tail(&self) -> String {
         tail(&self.files.console, LOG_LINES)
+    }
+
+    /// Waits for QEMU's end and leaves its status to whoever asks later; any number may wait.
+    pub async fn gone(&self) -> io::Result<()> {
+        self.child.ended().await
     }
 
     /// Waits for QEMU's end, which is noticed at once and is an error while the guest is needed.
@@ -237,6 +247,12 @@ fn spawn(command_line: &CommandLine, log: &Path) -> Result<Supervised, GuestErro
     let mut command = command_line.command();
     command.stdout(stdout).stderr(stderr);
     Ok(Supervised::spawn("QEMU", command)?)
+}
+
+/// A lost connection is mostly a sign of QEMU's end, which explains more.
+async fn explained(error: GuestError, child: &mut Supervised, files: &Files) -> GuestError {
+    let ended = tokio::time::timeout(LAST_WORDS_DEADLINE, ended(child, files)).await;
+    ended.unwrap_or(error)
 }
 
 async fn ended(child: &mut Supervised, files: &Files) -> GuestError {

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What is to be booted.
+
+use std::path::Path;
+
+use anyhow::Result;
+use daxlab::vm::VmSpec;
+use qemu_guest::machine::ByteSize;
+use qemu_guest::process::Share;
+use tempfile::TempDir;
+
+/// A share that is to be: its folder, made and filled, and the daemon's settings.
+pub struct Plan {
+    pub(super) dir: TempDir,
+    pub(super) share: Share,
+    pub(super) mount_options: String,
+}
+
+impl Plan {
+    /// A new empty folder, shared as `tag` with a window of the default size for every file,
+    /// mounted without any option.
+    pub fn new(tag: &str) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("guest-tests-").tempdir()?;
+        let share = Share::new(dir.path(), tag.parse()?).with_window(ByteSize::mib(256));
+        Ok(Self {
+            dir,
+            share,
+            mount_options: String::new(),
+        })
+    }
+
+    /// Changes the daemon's settings.
+    pub fn set(mut self, change: impl FnOnce(Share) -> Share) -> Self {
+        self.share = change(self.share);
+        self
+    }
+
+    /// Adds arguments for the daemon.
+    pub fn daemon_args(mut self, args: &[&str]) -> Self {
+        self.share.extra.extend(args.iter().map(Into::into));
+        self
+    }
+
+    /// Mounts with these options.
+    pub fn mount_options(mut self, options: &str) -> Self {
+        self.mount_options = options.to_owned();
+        self
+    }
+
+    /// Fills the folder before anything is started.
+    pub fn content(self, fill: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
+        fill(self.dir.path())?;
+        Ok(self)
+    }
+}
+
+/// A guest that is to be, with its shares.
+#[derive(Default)]
+pub struct Boot {
+    pub(super) plans: Vec<Plan>,
+    pub(super) spec: VmSpec,
+}
+
+impl Boot {
+    /// A guest with one share.
+    pub fn with(plan: Plan) -> Self {
+        Self::default().and(plan)
+    }
+
+    /// One more share.
+    pub fn and(mut self, plan: Plan) -> Self {
+        self.plans.push(plan);
+        self
+    }
+
+    /// Changes the guest.
+    pub fn spec(mut self, change: impl FnOnce(VmSpec) -> VmSpec) -> Self {
+        self.spec = change(self.spec);
+        self
+    }
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A booted guest with its shares mounted.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use agent_wire::ExitStatus;
+use anyhow::{Context as _, Error, Result, anyhow, bail};
+use daxlab::agent::{Agent, CommandOutput, ExecRequest};
+use daxlab::vm::{Parts, Vm};
+use futures::future::{FutureExt as _, LocalBoxFuture, select_all};
+use qemu_guest::process::Share;
+
+use super::host::PROBE;
+use super::{Boot, Host, Leftovers, Shared};
+
+/// How long a command in an emulated guest may take.
+pub const COMMAND_TIME_OUT: Duration = Duration::from_secs(600);
+
+/// A guest whose shares are mounted at `/mnt/TAG`.
+///
+/// A guest that is dropped and not ended was part of a failure, and leaves its logs.
+pub struct Lab<'h> {
+    host: &'h Host,
+    vm: Option<Vm>,
+    shares: Vec<Shared>,
+}
+
+impl<'h> Lab<'h> {
+    /// Boots with the default kernel and mounts all shares.
+    pub async fn start(host: &'h Host, boot: Boot) -> Result<Self> {
+        Self::start_with(host, &host.parts, boot).await
+    }
+
+    /// Boots with other parts and mounts all shares.
+    pub async fn start_with(host: &'h Host, parts: &Parts, boot: Boot) -> Result<Self> {
+        let mut spec = boot.spec;
+        spec.shares = boot.plans.iter().map(|plan| plan.share.clone()).collect();
+        let vm = Vm::boot(parts, spec)
+            .await
+            .context("the guest did not boot")?;
+        let shares = boot.plans.into_iter().map(|plan| Shared {
+            tag: plan.share.tag.to_string(),
+            dir: plan.dir,
+            settings: plan.share,
+            mount_options: plan.mount_options,
+        });
+        let lab = Self {
+            host,
+            shares: shares.collect(),
+            vm: Some(vm),
+        };
+        for share in &lab.shares {
+            lab.mount(share).await?;
+        }
+        Ok(lab)
+    }
+
+    /// Mounts a share as its plan says.
+    pub async fn mount(&self, share: &Shared) -> Result<()> {
+        let options = &share.mount_options;
+        self.vm()
+            .mount(&share.tag, &share.mount_point(), options)
+            .await
+    }
+
+    /// The share of this tag.
+    pub fn share(&self, tag: &str) -> &Shared {
+        let found = self.shares.iter().find(|share| share.tag == tag);
+        found.expect("the group's boot has this share")
+    }
+
+    /// The only or the first share.
+    pub fn first(&self) -> &Shared {
+        self.shares.first().expect("the group's boot has a share")
+    }
+
+    /// QEMU and the daemons.
+    pub fn vm(&self) -> &Vm {
+        self.vm.as_ref().expect("a lab has its guest until it ends")
+    }
+
+    /// The guest's agent.
+    pub fn agent(&self) -> &Agent {
+        self.vm().agent()
+    }
+
+    /// Runs a shell command line in the guest, which has to succeed; its output.
+    pub async fn sh(&self, line: &str) -> Result<String> {
+        Ok(self.agent().check(["sh", "-c", line]).await?.stdout_text())
+    }
+
+    /// Runs the probe in the guest, which has to pass; its output.
+    pub async fn probe(&self, args: &[&str]) -> Result<String> {
+        let output = self.try_probe(args).await?;
+        if !output.status.success() {
+            bail!(
+                "{} ended with {}: {}",
+                output.command,
+                output.status,
+                words(&output)
+            );
+        }
+        Ok(output.stdout_text())
+    }
+
+    /// Runs the probe in the guest, which has to come to the verdict "fail"; its output.
+    pub async fn probe_fails(&self, args: &[&str]) -> Result<String> {
+        let output = self.try_probe(args).await?;
+        if output.status != ExitStatus::Exited(1) {
+            let (command, status) = (&output.command, &output.status);
+            bail!(
+                "{command} ended with {status} instead of 1: {}",
+                words(&output)
+            );
+        }
+        Ok(output.stdout_text())
+    }
+
+    async fn try_probe(&self, args: &[&str]) -> Result<CommandOutput> {
+        let request = ExecRequest::new([PROBE].iter().chain(args).copied());
+        Ok(self
+            .agent()
+            .run_within(COMMAND_TIME_OUT, request, &[])
+            .await?)
+    }
+
+    /// Waits for the end of QEMU or of a daemon, which no shared test wants.
+    pub async fn gone(&self) -> Error {
+        let daemons = self.vm().daemons().iter().enumerate();
+        let daemons =
+            daemons.map(|(index, daemon)| named(format!("daemon {index}"), daemon.gone()));
+        let qemu = named("QEMU".to_owned(), self.vm().guest().gone());
+        let (name, _, _) = select_all(daemons.chain([qemu])).await;
+        anyhow!("{name} ended in the middle of the test")
+    }
+
+    /// What the guest and the daemons said last, for a failure.
+    pub fn last_words(&self) -> String {
+        let console = self.vm().guest().console_tail();
+        format!("the guest's console ends with:\n{console}")
+    }
+
+    /// Keeps the logs as they are now.
+    pub fn save_logs(&self) {
+        self.host.save_logs(self.vm().dir());
+    }
+
+    /// Has the guest power itself off; QEMU and the daemons have to end without an error and to
+    /// leave nothing behind.
+    pub async fn end(mut self) -> Result<()> {
+        self.save_logs();
+        let leftovers = Leftovers::of(self.vm().dir())?;
+        let vm = self.vm.take().expect("a lab has its guest until it ends");
+        vm.power_off().await?;
+        leftovers.expect_none().await
+    }
+
+    /// The guest, for a test that ends it in its own way.
+    pub fn into_vm(mut self) -> (Vm, Vec<Shared>) {
+        (self.take_vm(), std::mem::take(&mut self.shares))
+    }
+
+    /// The guest, while the shares stay.
+    pub fn take_vm(&mut self) -> Vm {
+        self.vm.take().expect("a lab has its guest until it ends")
+    }
+
+    /// The first share's settings, for another daemon on the same folder.
+    pub fn vm_share(&self) -> Share {
+        self.first().settings.clone()
+    }
+
+    /// The run's folder.
+    pub fn dir(&self) -> &Path {
+        self.vm().dir()
+    }
+}
+
+impl Drop for Lab<'_> {
+    fn drop(&mut self) {
+        if let Some(vm) = &self.vm {
+            self.host.save_logs(vm.dir());
+        }
+    }
+}
+
+/// Gives the name once the wait is over; an error would mean that the process can't be watched,
+/// which is no better than its end.
+fn named<'a>(
+    name: String,
+    wait: impl Future<Output = io::Result<()>> + 'a,
+) -> LocalBoxFuture<'a, String> {
+    wait.map(|_| name).boxed_local()
+}
+
+fn words(output: &CommandOutput) -> String {
+    format!("{} {}", output.stdout_text(), output.stderr_text())
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What all guests of a run are started from.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use daxlab::vm::{Parts, Wanted};
+use qemu_guest::accel::AccelChoice;
+use qemu_guest::fetch::{KernelSpec, Progress};
+
+use super::{Boot, Lab, programs};
+
+/// Where the guest has the probe.
+pub const PROBE: &str = "/bin/guest-probe";
+/// Where the guest has fsx.
+pub const FSX: &str = "/bin/fsx";
+
+/// The host's side of all tests.
+pub struct Host {
+    /// QEMU, the default kernel, the initramfs and the daemon.
+    pub parts: Parts,
+    /// How long the soak with fsx lasts.
+    pub soak: Duration,
+    accel: String,
+    /// Where a guest that ends in failure leaves its logs.
+    logs: RefCell<PathBuf>,
+}
+
+impl Host {
+    /// Fetches and builds what is not there yet.
+    pub async fn prepare(soak: u64) -> Result<Self> {
+        let parts = parts(Wanted::default().kernel)?;
+        let accel = parts.accel(AccelChoice::Auto).await?;
+        Ok(Self {
+            parts,
+            soak: Duration::from_secs(soak),
+            accel: format!("{:?}", accel.accel),
+            logs: RefCell::default(),
+        })
+    }
+
+    /// The same with another kernel.
+    pub fn parts_with(&self, kernel: KernelSpec) -> Result<Parts> {
+        parts(kernel)
+    }
+
+    /// Boots a guest with the default kernel.
+    pub async fn boot(&self, boot: Boot) -> Result<Lab<'_>> {
+        Lab::start(self, boot).await
+    }
+
+    /// Logs of failures go to `dir` from now on; what an earlier run left there is removed.
+    pub fn log_to(&self, dir: PathBuf) {
+        // It may not be there, and if it can't be removed its files are overwritten.
+        fs::remove_dir_all(&dir).ok();
+        *self.logs.borrow_mut() = dir;
+    }
+
+    /// Keeps what is in a run's folder, except for sockets.
+    pub fn save_logs(&self, run_dir: &Path) {
+        let to = self.logs.borrow();
+        if let Err(error) = copy_files(run_dir, &to) {
+            eprintln!("the logs can't be kept in {}: {error:#}", to.display());
+        }
+    }
+
+    /// Removes what was kept: the tests it belongs to have passed.
+    pub fn drop_logs(&self) {
+        // It is there only if a guest ended with `save_logs`.
+        fs::remove_dir_all(&*self.logs.borrow()).ok();
+    }
+
+    /// Where logs were kept, if any were.
+    pub fn saved_logs(&self) -> Option<PathBuf> {
+        let dir = self.logs.borrow();
+        dir.is_dir().then(|| dir.clone())
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Parts { qemu, kernel, .. } = &self.parts;
+        write!(
+            f,
+            "QEMU {}, Linux {}, {}",
+            qemu.version(),
+            kernel.release,
+            self.accel
+        )
+    }
+}
+
+fn parts(kernel: KernelSpec) -> Result<Parts> {
+    let wanted = Wanted {
+        kernel,
+        programs: vec![
+            (PROBE.into(), programs::PROBE.find()?),
+            (FSX.into(), programs::FSX.find()?),
+        ],
+        ..Wanted::default()
+    };
+    Parts::obtain(&wanted, Progress::auto())
+}
+
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).context("the run's folder is gone")? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}

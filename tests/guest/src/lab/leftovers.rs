@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What a guest and its daemons could leave behind.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use tokio::time::{Instant, sleep};
+
+/// How long the last of several processes may take to be gone after the first one.
+const GONE_DEADLINE: Duration = Duration::from_secs(30);
+/// Other users' processes announce their end to nobody but their parent, so they are looked for.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// The state of the host that has to come back.
+pub struct Leftovers {
+    run_dir: PathBuf,
+    mounts: String,
+}
+
+impl Leftovers {
+    /// Of a guest whose sockets and logs are in `run_dir`. Taken while it runs, so that mounts which
+    /// the daemons hold would be seen; a daemon may hold none in the first place.
+    pub fn of(run_dir: &Path) -> Result<Self> {
+        Ok(Self {
+            run_dir: run_dir.to_owned(),
+            mounts: mounts()?,
+        })
+    }
+
+    /// Waits until no process names the run's folder, no socket and no pid file is in it, and no
+    /// mount has come.
+    pub async fn expect_none(&self) -> Result<()> {
+        let deadline = Instant::now() + GONE_DEADLINE;
+        loop {
+            let left = self.left()?;
+            if left.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                bail!("left behind for {GONE_DEADLINE:?}:\n{}", left.join("\n"));
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    fn left(&self) -> Result<Vec<String>> {
+        let mut left = self.processes()?;
+        for name in names(&self.run_dir)? {
+            if name.contains("fs") && (name.ends_with(".sock") || name.ends_with(".pid")) {
+                left.push(format!("file {name} in {}", self.run_dir.display()));
+            }
+        }
+        let mounts = mounts()?;
+        if mounts != self.mounts {
+            left.push(format!("mounts were\n{}\nand are\n{mounts}", self.mounts));
+        }
+        Ok(left)
+    }
+
+    fn processes(&self) -> Result<Vec<String>> {
+        let mark = self.run_dir.display().to_string();
+        let mut found = Vec::new();
+        for name in names(Path::new("/proc"))? {
+            let Ok(pid) = name.parse::<u32>() else {
+                continue;
+            };
+            // A process that has just ended can't be read any more.
+            let Ok(line) = fs::read(format!("/proc/{pid}/cmdline")) else {
+                continue;
+            };
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            if line.contains(&mark) && pid != std::process::id() {
+                found.push(format!("process {pid}: {line}"));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The names in a folder; none where the folder is gone.
+fn names(dir: &Path) -> Result<Vec<String>> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Ok(Vec::new());
+    };
+    let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    names.collect()
+}
+
+fn mounts() -> Result<String> {
+    fs::read_to_string("/proc/self/mountinfo").context("can't read the mount table")
+}

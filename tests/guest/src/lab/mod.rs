@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What a test works with: the host's parts, a booted guest, and the shares that both sides see.
+
+mod boot;
+mod guest;
+mod host;
+mod leftovers;
+mod programs;
+mod share;
+mod snapshot;
+
+pub use boot::{Boot, Plan};
+pub use guest::Lab;
+pub use host::{FSX, Host, PROBE};
+pub use leftovers::Leftovers;
+pub use share::Shared;
+pub use snapshot::Snapshot;

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Where the static programs are that guests get for tests.
+
+use std::env;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+/// A program that `tests/run.sh` builds.
+#[derive(Clone, Copy, Debug)]
+pub struct ForGuests {
+    name: &'static str,
+    /// Below the build folder.
+    path: &'static str,
+    /// Names another file.
+    variable: &'static str,
+}
+
+/// This project's own.
+pub const PROBE: ForGuests = ForGuests {
+    name: "the static guest-probe",
+    path: "x86_64-unknown-linux-gnu/release/guest-probe",
+    variable: "GUEST_PROBE",
+};
+
+/// The file system exerciser, a crate of that name.
+pub const FSX: ForGuests = ForGuests {
+    name: "the static fsx",
+    path: "fsx/bin/fsx",
+    variable: "FSX",
+};
+
+impl ForGuests {
+    /// The program, in the build folder that this executable comes from.
+    pub fn find(self) -> Result<PathBuf> {
+        if let Some(path) = env::var_os(self.variable) {
+            return Ok(path.into());
+        }
+        let exe = env::current_exe()?;
+        let folders = exe.ancestors().skip(2).take(2);
+        let mut files = folders.map(|folder| folder.join(self.path));
+        let found = files.find(|path| path.is_file());
+        let Self { name, variable, .. } = self;
+        found.with_context(|| {
+            format!("{name} is not built: run tests/run.sh, or set {variable} to its path")
+        })
+    }
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A folder that both sides see.
+
+use std::path::PathBuf;
+
+use qemu_guest::process::Share;
+use tempfile::TempDir;
+
+/// A mounted share.
+pub struct Shared {
+    /// The name it is mounted by.
+    pub tag: String,
+    pub(super) dir: TempDir,
+    pub(super) settings: Share,
+    pub(super) mount_options: String,
+}
+
+impl Shared {
+    /// The host's path of a file in it.
+    pub fn on_host(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The guest's path of a file in it.
+    pub fn in_guest(&self, name: &str) -> String {
+        format!("{}/{name}", self.mount_point())
+    }
+
+    /// Where the guest has it.
+    pub fn mount_point(&self) -> String {
+        format!("/mnt/{}", self.tag)
+    }
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Runs groups one after the other: two cores are just enough for one emulated guest.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+
+use crate::cli::Cli;
+use crate::lab::{Boot, Host, Lab};
+use crate::report::Report;
+use crate::scenario::{Alone, Group, Scenario, Tests};
+use crate::scenarios;
+
+/// Runs what `cli` asks for; true if all of it passed.
+pub async fn run(cli: &Cli) -> Result<bool> {
+    let groups = scenarios::all();
+    if cli.list {
+        groups
+            .iter()
+            .flat_map(names)
+            .for_each(|name| println!("{name}"));
+        return Ok(true);
+    }
+    let start = Instant::now();
+    let host = Host::prepare(cli.soak).await?;
+    println!("guests: {host}");
+    let mut report = Report::default();
+    for group in &groups {
+        let wanted: Vec<String> = names(group).filter(|name| cli.wants(name)).collect();
+        if wanted.is_empty() {
+            continue;
+        }
+        match &group.tests {
+            Tests::Together { boot, scenarios } => {
+                let run = Together {
+                    host: &host,
+                    group: group.name,
+                    logs: &cli.logs,
+                };
+                run.all(*boot, scenarios, &wanted, &mut report).await;
+            }
+            Tests::Alone(tests) => {
+                for test in tests.iter() {
+                    let name = full_name(group.name, test.name);
+                    if wanted.contains(&name) {
+                        alone(&host, test, &name, &cli.logs, &mut report).await;
+                    }
+                }
+            }
+        }
+    }
+    Ok(report.close(start))
+}
+
+fn names(group: &Group) -> impl Iterator<Item = String> {
+    let tests: Vec<&str> = match &group.tests {
+        Tests::Together { scenarios, .. } => scenarios.iter().map(|test| test.name).collect(),
+        Tests::Alone(tests) => tests.iter().map(|test| test.name).collect(),
+    };
+    let group = group.name;
+    tests.into_iter().map(move |test| full_name(group, test))
+}
+
+fn full_name(group: &str, test: &str) -> String {
+    format!("{group}::{test}")
+}
+
+async fn alone(host: &Host, test: &Alone, name: &str, logs: &Path, report: &mut Report) {
+    host.log_to(log_dir(logs, name));
+    let start = Instant::now();
+    let outcome = (test.run)(host).await;
+    report.add(name, start, &outcome, host.saved_logs().as_deref());
+    if outcome.is_ok() {
+        host.drop_logs();
+    }
+}
+
+/// A group that shares one guest.
+struct Together<'a> {
+    host: &'a Host,
+    group: &'static str,
+    logs: &'a Path,
+}
+
+impl Together<'_> {
+    async fn all(
+        &self,
+        boot: fn() -> Result<Boot>,
+        scenarios: &[Scenario],
+        wanted: &[String],
+        report: &mut Report,
+    ) {
+        self.host.log_to(log_dir(self.logs, self.group));
+        let start = Instant::now();
+        let started = async { Lab::start(self.host, boot()?).await }.await;
+        let mut failed = started.is_err();
+        let end = match started {
+            Ok(lab) => {
+                report.add(&full_name(self.group, "boots"), start, &Ok(()), None);
+                for scenario in scenarios {
+                    let name = full_name(self.group, scenario.name);
+                    if wanted.contains(&name) {
+                        failed |= self.one(&lab, scenario, &name, report).await;
+                    }
+                }
+                let start = Instant::now();
+                (start, "ends in order", lab.end().await)
+            }
+            Err(error) => (start, "boots", Err(error)),
+        };
+        let (start, name, outcome) = end;
+        failed |= outcome.is_err();
+        let name = full_name(self.group, name);
+        report.add(&name, start, &outcome, self.host.saved_logs().as_deref());
+        if !failed {
+            self.host.drop_logs();
+        }
+    }
+
+    /// True if the scenario failed.
+    async fn one(
+        &self,
+        lab: &Lab<'_>,
+        scenario: &Scenario,
+        name: &str,
+        report: &mut Report,
+    ) -> bool {
+        let start = Instant::now();
+        let outcome = tokio::select! {
+            outcome = (scenario.run)(lab) => outcome,
+            gone = lab.gone() => Err(gone),
+        };
+        let outcome = outcome.with_context(|| lab.last_words());
+        if outcome.is_err() {
+            lab.save_logs();
+        }
+        report.add(name, start, &outcome, Some(&log_dir(self.logs, self.group)));
+        outcome.is_err()
+    }
+}
+
+fn log_dir(logs: &Path, name: &str) -> PathBuf {
+    logs.join(name.replace("::", "-"))
+}

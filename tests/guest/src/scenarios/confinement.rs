@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The window works in every sandbox, and with a QEMU of another user.
+
+use anyhow::Result;
+use guest_probe::access::How;
+use guest_probe::file::{self, Part};
+use guest_probe::pattern::Seed;
+use qemu_guest::process::{Sandbox, Share};
+
+use crate::lab::{Boot, Host, Plan};
+use crate::scenario::{Group, Tests};
+use crate::tests;
+
+const SIZE: u64 = (5 << 20) + 1;
+
+pub const GROUP: Group = Group {
+    name: "confinement",
+    tests: Tests::Alone(tests![Alone: chroot, no_sandbox, another_user_s_qemu]),
+};
+
+async fn chroot(host: &Host) -> Result<()> {
+    window_works(host, Boot::with(plan(Sandbox::Chroot)?)).await
+}
+
+async fn no_sandbox(host: &Host) -> Result<()> {
+    window_works(host, Boot::with(plan(Sandbox::None)?)).await
+}
+
+/// As libvirt does it: QEMU gives up being root before the guest runs.
+async fn another_user_s_qemu(host: &Host) -> Result<()> {
+    let boot = Boot::with(plan(Sandbox::Namespace)?).spec(|mut spec| {
+        spec.extra
+            .extend(["-run-with".into(), "user=nobody".into()]);
+        spec
+    });
+    window_works(host, boot).await
+}
+
+fn plan(sandbox: Sandbox) -> Result<Plan> {
+    let plan = Plan::new("confined")?.set(|share| Share { sandbox, ..share });
+    plan.content(|dir| file::fill(&dir.join("file"), Part::first(SIZE), Seed(5), How::Syscall))
+}
+
+async fn window_works(host: &Host, boot: Boot) -> Result<()> {
+    let lab = host.boot(boot).await?;
+    let (path, len) = (lab.first().in_guest("file"), SIZE.to_string());
+    lab.probe(&["dax", &path]).await?;
+    for (command, seed) in [("verify", "5"), ("fill", "6")] {
+        lab.probe(&[
+            command, &path, "--len", &len, "--seed", seed, "--how", "mmap",
+        ])
+        .await?;
+    }
+    let seen = file::verify(
+        &lab.first().on_host("file"),
+        Part::first(SIZE),
+        Seed(6),
+        How::Mmap,
+    )?;
+    seen.map_err(|mismatch| anyhow::anyhow!("on the host: {mismatch}"))?;
+    lab.end().await
+}

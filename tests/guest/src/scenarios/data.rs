@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Both sides see the same bytes, whatever way they take, and nothing changes by being mapped.
+
+use std::fs::{self, File};
+use std::num::NonZeroU16;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+use daxlab::agent::{ExecRequest, Running};
+use guest_probe::access::How;
+use guest_probe::file::{self, Part};
+use guest_probe::pattern::Seed;
+use qemu_guest::process::Share;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+
+use crate::lab::{Boot, Lab, PROBE, Plan, Snapshot};
+use crate::scenario::{Group, Tests};
+use crate::tests;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+/// Around every edge that a page, a range of the window and several ranges have.
+const SIZES: [u64; 9] = [
+    0,
+    1,
+    4 * KIB - 1,
+    4 * KIB,
+    4 * KIB + 1,
+    2 * MIB - 1,
+    2 * MIB,
+    2 * MIB + 1,
+    64 * MIB + 7,
+];
+const WAYS: [How; 2] = [How::Syscall, How::Mmap];
+
+pub const GROUP: Group = Group {
+    name: "data",
+    tests: Tests::Together {
+        boot,
+        scenarios: tests![Scenario:
+            files_are_in_dax_mode,
+            host_files_read_the_same,
+            guest_files_read_the_same,
+            a_sparse_file_beyond_4_gib,
+            a_store_of_the_guest_is_seen_by_the_host,
+            a_store_of_the_host_is_seen_by_the_guest,
+            mapping_changes_nothing,
+            mapping_does_not_grow_a_file_that_was_emptied,
+            many_readers_at_once,
+            a_file_grows_and_shrinks_under_its_mapping,
+            unmount_empties_the_window,
+            stop_and_cont_in_the_middle,
+        ],
+    },
+};
+
+fn boot() -> Result<Boot> {
+    let plan = Plan::new("data")?.set(|share| Share {
+        queues: NonZeroU16::new(2).expect("not zero"),
+        ..share
+    });
+    Ok(Boot::with(plan))
+}
+
+fn ways() -> impl Iterator<Item = (How, &'static str)> {
+    WAYS.into_iter().zip(["syscall", "mmap"])
+}
+
+/// Every other test of this group would pass without a window, if this one did not fail then.
+async fn files_are_in_dax_mode(lab: &Lab<'_>) -> Result<()> {
+    let share = lab.first();
+    fs::write(share.on_host("some"), "content")?;
+    lab.probe(&["dax", &share.in_guest("some")]).await?;
+    let mounted = lab.sh("grep virtiofs /proc/mounts").await?;
+    ensure!(mounted.contains(&share.mount_point()), "mounts: {mounted}");
+    let log = lab.sh("dmesg | grep -i virtiofs").await?;
+    ensure!(
+        log.contains("Cache len: 0x10000000"),
+        "the kernel's log: {log}"
+    );
+    Ok(())
+}
+
+async fn host_files_read_the_same(lab: &Lab<'_>) -> Result<()> {
+    for size in SIZES {
+        let (name, seed) = (format!("host-{size}"), Seed(size));
+        let on_host = lab.first().on_host(&name);
+        file::fill(&on_host, Part::first(size), seed, How::Syscall)?;
+        for (_, how) in ways() {
+            let in_guest = lab.first().in_guest(&name);
+            let (len, seed) = (size.to_string(), seed.0.to_string());
+            let args = [
+                "verify", &in_guest, "--len", &len, "--seed", &seed, "--how", how,
+            ];
+            lab.probe(&args).await?;
+            let seen = lab.probe(&["hash", &in_guest, "--how", how]).await?;
+            let hash = file::hash(&on_host, How::Syscall)?;
+            let expected = format!("{:016x} {} ", hash.value, hash.size);
+            ensure!(
+                seen.starts_with(&expected),
+                "{name} by {how}: {seen}, not {expected}"
+            );
+        }
+    }
+    Ok(())
+}
+
+async fn guest_files_read_the_same(lab: &Lab<'_>) -> Result<()> {
+    for size in SIZES {
+        for (_, how) in ways() {
+            let (name, seed) = (format!("guest-{size}-{how}"), Seed(size + 1));
+            let in_guest = lab.first().in_guest(&name);
+            let (len, number) = (size.to_string(), seed.0.to_string());
+            let args = [
+                "fill", &in_guest, "--len", &len, "--seed", &number, "--how", how,
+            ];
+            lab.probe(&args).await?;
+            expect_on_host(lab, &name, Part::first(size), seed)
+                .with_context(|| format!("{size} bytes written by {how}"))?;
+            // Once more over what is there, which takes the window and not FUSE_WRITE.
+            let (seed, number) = (Seed(seed.0 + 1), (seed.0 + 1).to_string());
+            let args = [
+                "fill", &in_guest, "--len", &len, "--seed", &number, "--how", how,
+            ];
+            lab.probe(&args).await?;
+            expect_on_host(lab, &name, Part::first(size), seed)
+                .with_context(|| format!("{size} bytes overwritten by {how}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// The file has exactly the bytes of `part`, as seen by both ways on the host.
+fn expect_on_host(lab: &Lab<'_>, name: &str, part: Part, seed: Seed) -> Result<()> {
+    let path = lab.first().on_host(name);
+    let size = fs::metadata(&path)?.len();
+    ensure!(size == part.offset + part.len, "{name} has {size} bytes");
+    for how in WAYS {
+        file::verify(&path, part, seed, how)?
+            .map_err(|mismatch| anyhow::anyhow!("{name} by {how:?}: {mismatch}"))?;
+    }
+    Ok(())
+}
+
+async fn a_sparse_file_beyond_4_gib(lab: &Lab<'_>) -> Result<()> {
+    let (name, part) = (
+        "sparse",
+        Part {
+            offset: 5 * GIB + 12_345,
+            len: 3 * MIB,
+        },
+    );
+    file::fill(&lab.first().on_host(name), part, Seed(55), How::Syscall)?;
+    let in_guest = lab.first().in_guest(name);
+    let (offset, len) = (part.offset.to_string(), part.len.to_string());
+    for (_, how) in ways() {
+        for (command, seed) in [
+            ("verify", "55"),
+            ("fill", "56"),
+            ("verify", "56"),
+            ("fill", "55"),
+        ] {
+            let args = [
+                command, &in_guest, "--offset", &offset, "--len", &len, "--seed", seed,
+            ];
+            lab.probe(&[&args[..], &["--how", how]].concat()).await?;
+        }
+        expect_on_host(lab, name, part, Seed(55))?;
+    }
+    // The hole before the data is one on both sides.
+    let hole = lab
+        .sh(&format!("head -c 8192 {in_guest} | tr -d '\\0' | wc -c"))
+        .await?;
+    ensure!(hole == "0", "{hole} bytes of the hole are not zero");
+    fs::remove_file(lab.first().on_host(name)).context("can't remove the sparse file")
+}
+
+/// A mapping that the probe holds in the guest, and that does what it is told.
+struct Held {
+    running: Running,
+    answers: BufReader<daxlab::agent::OutputStream>,
+}
+
+impl Held {
+    async fn new(lab: &Lab<'_>, name: &str, write: bool) -> Result<Self> {
+        let path = lab.first().in_guest(name);
+        let mut argv = vec![PROBE, "hold", &path, "--how", "mmap"];
+        if write {
+            argv.push("--write");
+        }
+        let request = ExecRequest::new(argv).piped_stdin();
+        let mut running = lab.agent().exec(request).await?;
+        let stdout = running.stdout.take().context("no output")?;
+        let mut held = Self {
+            running,
+            answers: BufReader::new(stdout),
+        };
+        held.expect("ready").await?;
+        Ok(held)
+    }
+
+    async fn ask(&mut self, command: &str) -> Result<String> {
+        let stdin = self.running.stdin.as_mut().context("no input")?;
+        stdin.write_all(format!("{command}\n").as_bytes()).await?;
+        stdin.flush().await?;
+        self.answer().await
+    }
+
+    async fn answer(&mut self) -> Result<String> {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).await?;
+        Ok(line.trim_end().to_owned())
+    }
+
+    async fn expect(&mut self, answer: &str) -> Result<()> {
+        let found = self.answer().await?;
+        ensure!(
+            found == answer,
+            "the probe said {found:?} and not {answer:?}"
+        );
+        Ok(())
+    }
+
+    async fn load(&mut self, offset: u64, expected: &str) -> Result<()> {
+        let found = self
+            .ask(&format!("load {offset} {}", expected.len() / 2))
+            .await?;
+        ensure!(
+            found == expected,
+            "offset {offset} is {found} and not {expected}"
+        );
+        Ok(())
+    }
+
+    async fn quit(mut self) -> Result<()> {
+        let stdin = self.running.stdin.as_mut().context("no input")?;
+        stdin.write_all(b"quit\n").await?;
+        let status = self.running.wait().await?;
+        ensure!(status.success(), "the probe ended with {status}");
+        Ok(())
+    }
+}
+
+async fn a_store_of_the_guest_is_seen_by_the_host(lab: &Lab<'_>) -> Result<()> {
+    let path = lab.first().on_host("stored-by-guest");
+    file::fill(&path, Part::first(4 * MIB + 100), Seed(1), How::Syscall)?;
+    let mut held = Held::new(lab, "stored-by-guest", true).await?;
+    let host = File::open(&path)?;
+    for offset in [0, 4095, 2 * MIB - 2, 4 * MIB + 96] {
+        let answer = held.ask(&format!("store {offset} 00112233")).await?;
+        ensure!(answer == "stored", "{answer}");
+        let mut bytes = [0xff; 4];
+        host.read_exact_at(&mut bytes, offset)?;
+        ensure!(
+            bytes == [0x00, 0x11, 0x22, 0x33],
+            "the host read {bytes:x?} at {offset}"
+        );
+    }
+    held.quit().await
+}
+
+async fn a_store_of_the_host_is_seen_by_the_guest(lab: &Lab<'_>) -> Result<()> {
+    let path = lab.first().on_host("stored-by-host");
+    file::fill(&path, Part::first(4 * MIB), Seed(1), How::Syscall)?;
+    let mut held = Held::new(lab, "stored-by-host", false).await?;
+    let host = File::options().write(true).open(&path)?;
+    for (round, offset) in [0, 4095, 2 * MIB - 2, 4 * MIB - 4].into_iter().enumerate() {
+        // Loaded before, so that nothing but the shared page can bring the new bytes.
+        held.ask(&format!("load {offset} 4")).await?;
+        let bytes = [round as u8, 0xaa, 0xbb, 0xcc];
+        host.write_all_at(&bytes, offset)?;
+        held.load(offset, &format!("{round:02x}aabbcc")).await?;
+    }
+    held.quit().await
+}
+
+async fn mapping_changes_nothing(lab: &Lab<'_>) -> Result<()> {
+    let dir = lab.first().on_host("unchanged");
+    fs::create_dir_all(&dir)?;
+    for size in SIZES {
+        let path = dir.join(size.to_string());
+        file::fill(&path, Part::first(size), Seed(size), How::Syscall)?;
+    }
+    let before = Snapshot::of(&dir)?;
+    let in_guest = lab.first().in_guest("unchanged");
+    lab.sh(&format!("{PROBE} hash --how mmap {in_guest}/* && sync"))
+        .await?;
+    // An empty file can't be mapped by a program, but a read(2) at its end asks for a mapping.
+    lab.sh(&format!("cat {in_guest}/* > /dev/null")).await?;
+    before.expect_same(&Snapshot::of(&dir)?)
+}
+
+/// QEMU grows a file of size 0 that it is told to map. The guest may still think that there is
+/// something to map after the host has emptied the file.
+async fn mapping_does_not_grow_a_file_that_was_emptied(lab: &Lab<'_>) -> Result<()> {
+    let path = lab.first().on_host("emptied");
+    file::fill(&path, Part::first(6 * MIB), Seed(1), How::Syscall)?;
+    let mut held = Held::new(lab, "emptied", false).await?;
+    held.ask("load 0 1").await?;
+    File::options().write(true).open(&path)?.set_len(0)?;
+    // Enters pages into the guest's page table and touches none: that would end QEMU (SIGBUS).
+    let answer = held.ask(&format!("populate {} 4096", 2 * MIB)).await?;
+    ensure!(
+        answer == "populated",
+        "no range of the emptied file was mapped: {answer:?}"
+    );
+    held.quit().await?;
+    let size = fs::metadata(&path)?.len();
+    ensure!(size == 0, "the emptied file has {size} bytes");
+    fs::remove_file(&path).context("can't remove the emptied file")
+}
+
+/// Every fault of every reader needs its mapping to be in effect when it is answered.
+async fn many_readers_at_once(lab: &Lab<'_>) -> Result<()> {
+    let size = 48 * MIB + 5;
+    for reader in 0..4 {
+        let path = lab.first().on_host(&format!("reader-{reader}"));
+        file::fill(&path, Part::first(size), Seed(reader), How::Syscall)?;
+    }
+    let read = |reader: u64| async move {
+        let path = lab.first().in_guest(&format!("reader-{reader}"));
+        let (len, seed) = (size.to_string(), reader.to_string());
+        let args = [
+            "verify", &path, "--len", &len, "--seed", &seed, "--how", "mmap",
+        ];
+        lab.probe(&args).await
+    };
+    tokio::try_join!(read(0), read(1), read(2), read(3))?;
+    Ok(())
+}
+
+async fn a_file_grows_and_shrinks_under_its_mapping(lab: &Lab<'_>) -> Result<()> {
+    let (name, path) = ("changing", lab.first().in_guest("changing"));
+    let mut end = 0;
+    for (round, size) in [MIB + 1, 5 * MIB + 3, 3 * MIB + 9, 9 * MIB]
+        .into_iter()
+        .enumerate()
+    {
+        if size < end {
+            lab.sh(&format!("truncate -s {size} {path}")).await?;
+        }
+        let (len, seed) = (size.to_string(), round.to_string());
+        let args = ["fill", &path, "--len", &len, "--seed", &seed];
+        lab.probe(
+            &[
+                &args[..],
+                &["--how", if round % 2 == 0 { "mmap" } else { "syscall" }],
+            ]
+            .concat(),
+        )
+        .await?;
+        expect_on_host(lab, name, Part::first(size), Seed(round as u64))?;
+        end = size;
+    }
+    Ok(())
+}
+
+async fn unmount_empties_the_window(lab: &Lab<'_>) -> Result<()> {
+    let share = lab.first();
+    let path = share.on_host("remounted");
+    file::fill(&path, Part::first(8 * MIB), Seed(8), How::Syscall)?;
+    let verify = ["--len", "8388608", "--seed", "8", "--how", "mmap"];
+    let in_guest = share.in_guest("remounted");
+    for _ in 0..3 {
+        lab.probe(&[&["verify", &in_guest], &verify[..]].concat())
+            .await?;
+        ensure!(
+            mapped_views(lab)? > 0,
+            "QEMU has nothing mapped after a read"
+        );
+        lab.agent().umount(&share.mount_point()).await?;
+        let left = mapped_views(lab)?;
+        ensure!(left == 0, "QEMU has {left} views mapped after the unmount");
+        lab.mount(share).await?;
+    }
+    lab.probe(&[&["verify", &in_guest], &verify[..]].concat())
+        .await?;
+    Ok(())
+}
+
+/// How many views QEMU has mapped, as the host's kernel tells.
+fn mapped_views(lab: &Lab<'_>) -> Result<usize> {
+    let pid = lab.vm().guest().pid();
+    let maps = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("maps"))?;
+    Ok(maps.lines().filter(|line| is_view(line)).count())
+}
+
+/// Views are the only files of QEMU that are on a file system mounted nowhere: their paths begin
+/// at its root, `/` and a number.
+fn is_view(line: &str) -> bool {
+    let path = line.split_whitespace().nth(5).unwrap_or_default();
+    path.strip_prefix('/')
+        .is_some_and(|name| name.bytes().all(|b| b.is_ascii_digit()) && !name.is_empty())
+}
+
+/// QEMU asks for the state of the rings while mappings are under way.
+async fn stop_and_cont_in_the_middle(lab: &Lab<'_>) -> Result<()> {
+    let size = 96 * MIB;
+    file::fill(
+        &lab.first().on_host("stopped"),
+        Part::first(size),
+        Seed(4),
+        How::Syscall,
+    )?;
+    let path = lab.first().in_guest("stopped");
+    let len = size.to_string();
+    let args = [
+        "verify", &path, "--len", &len, "--seed", "4", "--how", "mmap",
+    ];
+    let mut read = Box::pin(lab.probe(&args));
+    let mut stops = 0;
+    loop {
+        let stop_and_cont = async {
+            let mut qmp = lab.vm().guest().qmp().await;
+            qmp.stop().await?;
+            qmp.cont().await?;
+            anyhow::Ok(())
+        };
+        tokio::select! {
+            biased;
+            outcome = &mut read => {
+                outcome?;
+                break;
+            }
+            stopped = stop_and_cont => stopped?,
+        }
+        stops += 1;
+    }
+    ensure!(
+        stops > 0,
+        "the read was over before the guest could be stopped"
+    );
+    Ok(())
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Other stock kernels get their window too.
+
+use anyhow::Result;
+use guest_probe::access::How;
+use guest_probe::file::{self, Part};
+use guest_probe::pattern::Seed;
+use qemu_guest::fetch::KernelSpec;
+
+use crate::lab::{Boot, Host, Lab, Plan};
+use crate::scenario::{Group, Tests};
+use crate::tests;
+
+const SIZE: u64 = (7 << 20) + 11;
+
+pub const GROUP: Group = Group {
+    name: "kernels",
+    tests: Tests::Alone(tests![Alone: debian_6_1, debian_latest]),
+};
+
+async fn debian_6_1(host: &Host) -> Result<()> {
+    window_works(host, "debian:6.1".parse()?).await
+}
+
+async fn debian_latest(host: &Host) -> Result<()> {
+    window_works(host, "debian:latest".parse()?).await
+}
+
+async fn window_works(host: &Host, kernel: KernelSpec) -> Result<()> {
+    let plan = Plan::new("kernel")?
+        .content(|dir| file::fill(&dir.join("file"), Part::first(SIZE), Seed(5), How::Syscall))?;
+    let parts = host.parts_with(kernel)?;
+    let lab = Lab::start_with(host, &parts, Boot::with(plan)).await?;
+    let (path, len) = (lab.first().in_guest("file"), SIZE.to_string());
+    lab.probe(&["dax", &path]).await?;
+    for how in ["syscall", "mmap"] {
+        lab.probe(&["verify", &path, "--len", &len, "--seed", "5", "--how", how])
+            .await?;
+    }
+    lab.end().await
+}

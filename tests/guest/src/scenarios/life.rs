@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! However a guest, its QEMU or its daemon ends, nothing stays behind.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use daxlab::agent::ExecRequest;
+use guest_probe::access::How;
+use guest_probe::file::{self, Part};
+use guest_probe::pattern::Seed;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::lab::{Boot, Host, Lab, Leftovers, PROBE, Plan};
+use crate::scenario::{Group, Tests};
+use crate::tests;
+
+const MIB: u64 = 1 << 20;
+/// How long QEMU may take to die of a signal that its guest has caused.
+const DEATH_DEADLINE: Duration = Duration::from_secs(60);
+
+pub const GROUP: Group = Group {
+    name: "life",
+    tests: Tests::Alone(tests![Alone:
+        qemu_is_killed,
+        the_daemon_is_asked_to_end,
+        the_daemon_is_killed,
+        a_reset_with_live_mappings,
+        a_page_of_a_truncated_file_ends_qemu,
+    ]),
+};
+
+/// A guest with live mappings.
+async fn mapped(host: &Host) -> Result<Lab<'_>> {
+    let part = Part::first(8 * MIB);
+    let plan = Plan::new("life")?
+        .content(|dir| file::fill(&dir.join("file"), part, Seed(1), How::Syscall))?;
+    let lab = host.boot(Boot::with(plan)).await?;
+    let path = lab.first().in_guest("file");
+    lab.probe(&["dax", &path]).await?;
+    lab.probe(&[
+        "verify", &path, "--len", "8388608", "--seed", "1", "--how", "mmap",
+    ])
+    .await?;
+    Ok(lab)
+}
+
+async fn qemu_is_killed(host: &Host) -> Result<()> {
+    let lab = mapped(host).await?;
+    let leftovers = Leftovers::of(lab.dir())?;
+    signal(lab.vm().guest().pid(), Signal::KILL)?;
+    leftovers.expect_none().await
+}
+
+async fn the_daemon_is_asked_to_end(host: &Host) -> Result<()> {
+    daemon_gets(host, Signal::TERM).await
+}
+
+async fn the_daemon_is_killed(host: &Host) -> Result<()> {
+    daemon_gets(host, Signal::KILL).await
+}
+
+/// QEMU lives on: a guest whose file system is gone can still be shut down.
+async fn daemon_gets(host: &Host, what: Signal) -> Result<()> {
+    let lab = mapped(host).await?;
+    let leftovers = Leftovers::of(lab.dir())?;
+    signal(lab.vm().daemons()[0].pid(), what)?;
+    lab.gone().await;
+    let status = lab.vm().guest().qmp().await.status().await?;
+    ensure!(
+        status == "running",
+        "QEMU says {status:?} after the daemon's end"
+    );
+    let text = lab.sh("echo alive").await?;
+    ensure!(text == "alive", "the guest said {text:?}");
+    let (vm, shares) = lab.into_vm();
+    // Whether QEMU is content with a lost device is not the question here.
+    vm.quit().await.ok();
+    drop(shares);
+    leftovers.expect_none().await
+}
+
+/// QEMU 11.1 may crash of this. Whatever it does, the daemon leaves nothing behind.
+async fn a_reset_with_live_mappings(host: &Host) -> Result<()> {
+    let lab = mapped(host).await?;
+    let leftovers = Leftovers::of(lab.dir())?;
+    lab.vm().guest().qmp().await.system_reset().await?;
+    let (vm, shares) = lab.into_vm();
+    // With -no-reboot a reset ends QEMU, one way or the other.
+    if let Err(error) = vm.quit().await {
+        log::info!("after a reset with live mappings: {error:#}");
+    }
+    drop(shares);
+    leftovers.expect_none().await
+}
+
+/// A known limit: QEMU gets SIGBUS where its guest touches what the host has cut off.
+async fn a_page_of_a_truncated_file_ends_qemu(host: &Host) -> Result<()> {
+    let mut lab = mapped(host).await?;
+    let leftovers = Leftovers::of(lab.dir())?;
+    let file = lab.first().on_host("file");
+    let path = lab.first().in_guest("file");
+    let touch = format!("{PROBE} hold {path} --how mmap");
+    let mut held = lab
+        .agent()
+        .exec(ExecRequest::new(["sh", "-c", &touch]).piped_stdin())
+        .await?;
+    let mut stdin = held.stdin.take().context("no input")?;
+    std::fs::File::options()
+        .write(true)
+        .open(&file)?
+        .set_len(0)?;
+    let command = format!("load {} 8\n", 4 * MIB);
+    tokio::io::AsyncWriteExt::write_all(&mut stdin, command.as_bytes()).await?;
+    let gone = tokio::time::timeout(DEATH_DEADLINE, lab.gone()).await;
+    ensure!(
+        gone.is_ok(),
+        "QEMU lives: if it now survives this, the README's limits are out of date"
+    );
+    let Err(error) = lab.take_vm().quit().await else {
+        bail!("QEMU ended without an error");
+    };
+    let said = format!("{error:#}");
+    ensure!(
+        said.contains("signal: 7"),
+        "QEMU died of something else: {said}"
+    );
+    leftovers.expect_none().await
+}
+
+fn signal(pid: u32, signal: Signal) -> Result<()> {
+    let pid = Pid::from_raw(pid.try_into()?).context("no process")?;
+    Ok(kill_process(pid, signal)?)
+}

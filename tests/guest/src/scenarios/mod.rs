@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The tests, a file for each group.
+
+mod budget;
+mod confinement;
+mod data;
+mod fsx;
+mod kernels;
+mod life;
+mod migration;
+mod policy;
+mod pressure;
+mod read_only;
+mod upgrade;
+
+use crate::scenario::Group;
+
+/// All groups, in the order in which they run.
+pub fn all() -> [Group; 11] {
+    [
+        data::GROUP,
+        policy::GROUP,
+        pressure::GROUP,
+        budget::GROUP,
+        read_only::GROUP,
+        upgrade::GROUP,
+        confinement::GROUP,
+        life::GROUP,
+        migration::GROUP,
+        kernels::GROUP,
+        fsx::GROUP,
+    ]
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Which files are in DAX mode on a plain mount.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use anyhow::{Result, ensure};
+use qemu_guest::process::{Dax, Share};
+
+use crate::lab::{Boot, Lab, Plan};
+use crate::scenario::{Group, Tests};
+use crate::tests;
+
+pub const GROUP: Group = Group {
+    name: "policy",
+    tests: Tests::Together {
+        boot,
+        scenarios: tests![Scenario:
+            by_size,
+            never,
+            a_program_that_runs_on_the_host_can_be_read,
+            the_mount_option_overrules_the_policy,
+        ],
+    },
+};
+
+fn boot() -> Result<Boot> {
+    let inode = Plan::new("inode")?
+        .set(|share| Share {
+            dax: Dax::Inode,
+            ..share
+        })
+        .daemon_args(&["--dax-min-size", "64K"]);
+    let never = Plan::new("never")?.set(|share| Share {
+        dax: Dax::Never,
+        ..share
+    });
+    let always = Plan::new("always")?;
+    let option = Plan::new("option")?
+        .set(|share| Share {
+            dax: Dax::Inode,
+            ..share
+        })
+        .mount_options("dax=always");
+    Ok(Boot::with(inode).and(never).and(always).and(option))
+}
+
+async fn by_size(lab: &Lab<'_>) -> Result<()> {
+    let share = lab.share("inode");
+    fs::write(share.on_host("small"), vec![1; 65_535])?;
+    fs::write(share.on_host("large"), vec![1; 65_536])?;
+    lab.probe_fails(&["dax", &share.in_guest("small")]).await?;
+    lab.probe(&["dax", &share.in_guest("large")]).await?;
+    Ok(())
+}
+
+async fn never(lab: &Lab<'_>) -> Result<()> {
+    let share = lab.share("never");
+    fs::write(share.on_host("large"), vec![7; 1 << 20])?;
+    let path = share.in_guest("large");
+    lab.probe_fails(&["dax", &path]).await?;
+    let count = lab.sh(&format!("tr -d '\\007' < {path} | wc -c")).await?;
+    ensure!(count == "0", "{count} bytes of {path} are wrong");
+    Ok(())
+}
+
+/// Linux refuses to open a running program for writing, so it can't be mapped, but it can be read.
+async fn a_program_that_runs_on_the_host_can_be_read(lab: &Lab<'_>) -> Result<()> {
+    let share = lab.share("always");
+    let program = share.on_host("program");
+    fs::copy("/bin/sleep", &program)?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    let mut running = tokio::process::Command::new(&program)
+        .arg("infinity")
+        .kill_on_drop(true)
+        .spawn()?;
+    let path = share.in_guest("program");
+    lab.probe_fails(&["dax", &path]).await?;
+    let seen = lab.probe(&["hash", &path, "--how", "mmap"]).await?;
+    let hash = guest_probe::file::hash(&program, guest_probe::access::How::Syscall)?;
+    ensure!(
+        seen.starts_with(&format!("{:016x}", hash.value)),
+        "the guest read {seen}"
+    );
+    running.kill().await?;
+    Ok(())
+}
+
+async fn the_mount_option_overrules_the_policy(lab: &Lab<'_>) -> Result<()> {
+    let share = lab.share("option");
+    fs::write(share.on_host("small"), "small")?;
+    let path = share.in_guest("small");
+    lab.probe(&["dax", &path]).await?;
+    let text = lab.sh(&format!("cat {path}")).await?;
+    ensure!(text == "small", "the guest read {text:?}");
+    Ok(())
+}

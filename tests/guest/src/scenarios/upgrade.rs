@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A mapping becomes writable under its readers.
+
+use anyhow::{Result, ensure};
+use guest_probe::access::How;
+use guest_probe::file::{self, Part};
+use guest_probe::pattern::Seed;
+
+use crate::lab::{Boot, Host, Plan};
+use crate::scenario::{Group, Tests};
+use crate::tests;
+
+/// Each range is one try.
+const SIZE: u64 = 64 << 20;
+
+pub const GROUP: Group = Group {
+    name: "upgrade",
+    tests: Tests::Alone(tests![Alone: readers_see_no_hole, a_remap_is_caught]),
+};
+
+async fn readers_see_no_hole(host: &Host) -> Result<()> {
+    let lab = host.boot(Boot::with(plan()?)).await?;
+    let said = lab
+        .probe(&["upgrade", &lab.first().in_guest("file")])
+        .await?;
+    ensure!(said.contains(" holes=0"), "{said}");
+    lab.end().await
+}
+
+/// The test above can fail: a daemon that unmaps before it maps again is found out.
+async fn a_remap_is_caught(host: &Host) -> Result<()> {
+    let plan = plan()?.daemon_args(&["--fault", "upgrade=remap"]);
+    let lab = host.boot(Boot::with(plan)).await?;
+    let said = lab
+        .probe_fails(&["upgrade", &lab.first().in_guest("file")])
+        .await?;
+    ensure!(!said.contains(" holes=0"), "{said}");
+    lab.end().await
+}
+
+fn plan() -> Result<Plan> {
+    Plan::new("upgrade")?
+        .content(|dir| file::fill(&dir.join("file"), Part::first(SIZE), Seed(1), How::Syscall))
+}
