@@ -24,13 +24,21 @@ pub(crate) struct Target {
     pub(crate) from: FileOffset,
 }
 
+/// What a mapping is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Allowed {
+    /// The most that the guest has said it will do.
+    pub(crate) asked: Access,
+    /// What the VMM was told to allow.
+    pub(crate) allow: Access,
+}
+
 /// A range that is not free; `H` holds what has to live as long as the mapping.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry<H> {
     pub(crate) range: WindowRange,
     pub(crate) target: Target,
-    /// What the VMM was told to allow.
-    pub(crate) access: Access,
+    pub(crate) access: Allowed,
     pub(crate) state: RangeState,
     #[expect(
         dead_code,
@@ -84,7 +92,7 @@ impl<H> Table<H> {
         &mut self,
         range: WindowRange,
         target: Target,
-        access: Access,
+        access: Allowed,
         hold: H,
     ) {
         debug_assert!(
@@ -103,6 +111,18 @@ impl<H> Table<H> {
                 hold,
             },
         );
+    }
+
+    /// Notes what the guest now says it will do with the range that starts at `at`; whether that is
+    /// more than before.
+    pub(crate) fn upgrade(&mut self, at: WindowOffset, asked: Access) -> bool {
+        match self.entries.get_mut(&at) {
+            Some(entry) if asked > entry.access.asked => {
+                entry.access.asked = asked;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Moves the range that starts at `at` on, and out of the table once it is free.
@@ -159,11 +179,16 @@ mod tests {
         }
     }
 
+    const WRITABLE: Allowed = Allowed {
+        asked: Access::ReadWrite,
+        allow: Access::ReadWrite,
+    };
+
     fn table(ranges: &[(u64, u64)]) -> Table<()> {
         let mut table = Table::new();
         for (inode, (start, len)) in ranges.iter().enumerate() {
             let target = target(inode as u64);
-            table.start_mapping(range(*start, *len), target, Access::ReadWrite, ());
+            table.start_mapping(range(*start, *len), target, WRITABLE, ());
             table
                 .apply(WindowOffset(*start), RangeEvent::Mapped)
                 .unwrap();
@@ -213,7 +238,7 @@ mod tests {
     #[test]
     fn abandoned_calls_leave_the_rest_alone() {
         let mut table = table(&[(0, 10), (10, 10)]);
-        table.start_mapping(range(20, 10), target(9), Access::ReadWrite, ());
+        table.start_mapping(range(20, 10), target(9), WRITABLE, ());
         table
             .apply(WindowOffset(10), RangeEvent::UnmapStarted)
             .unwrap();

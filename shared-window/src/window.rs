@@ -257,9 +257,18 @@ impl<M, S> Inner<M, S> {
             // A VMM panicked in a call: nobody knows what came of that call.
             let mut table = poisoned.into_inner();
             table.abandon_calls();
+            self.count_ranges(&table);
             self.table.clear_poison();
             table
         })
+    }
+
+    fn count_ranges(&self, table: &Table<Arc<View>>) {
+        let count = |state| table.count(state);
+        self.stats.live.set(count(RangeState::Live));
+        self.stats
+            .indeterminate
+            .set(count(RangeState::Indeterminate));
     }
 
     fn count_outcome(&self, outcome: &Result<(), WindowError>) {

@@ -24,13 +24,13 @@ use crate::files::Place;
 use crate::processes::{Companion, Stranger};
 
 /// What the tests share.
-pub struct Bench {
+pub(crate) struct Bench {
     /// The companion that most tests use; gone after the last.
-    pub companion: Companion,
+    pub(crate) companion: Companion,
     /// One that a test may kill.
-    pub victim: Mutex<Option<Companion>>,
+    pub(crate) victim: Mutex<Option<Companion>>,
     /// A process of another user.
-    pub stranger: Stranger,
+    pub(crate) stranger: Stranger,
 }
 
 fn main() -> ExitCode {

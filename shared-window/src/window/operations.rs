@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use super::{Inner, RemoveRange, SetupRange, Upgrade, WindowError};
-use crate::table::{RangeEvent, RangeState, Table, Target};
+use crate::table::{Allowed, RangeEvent, RangeState, Table, Target};
 use crate::units::{Access, WindowOffset, WindowRange, page_size};
 use crate::view::{View, ViewSource};
 use crate::vmm::{Effect, Vmm, VmmError};
@@ -24,7 +24,10 @@ type Views = Table<Arc<View>>;
 struct Ask {
     range: WindowRange,
     target: Target,
-    access: Access,
+    /// What the guest says it will do.
+    asked: Access,
+    /// What the VMM is to allow.
+    allow: Access,
 }
 
 /// What stands in the way of a new mapping.
@@ -90,15 +93,15 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
             file: view.file(),
             from: file,
         };
-        // What the VMM is told to allow.
-        let access = match self.options.upgrade {
+        let allow = match self.options.upgrade {
             Upgrade::InPlace => Access::ReadWrite,
             Upgrade::Remap => access,
         };
         Ok(Ask {
             range,
             target,
-            access,
+            asked: access,
+            allow,
         })
     }
 
@@ -119,11 +122,16 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
         ask: Ask,
     ) -> Result<(), WindowError> {
         let in_the_way = match in_the_way(table, ask)? {
-            InTheWay::Itself(allowed) if allowed >= ask.access => {
+            InTheWay::Itself(allowed) => {
                 self.stats.repeated.count();
-                return Ok(());
+                if table.upgrade(ask.range.start(), ask.asked) {
+                    self.stats.upgraded.count();
+                }
+                if allowed >= ask.asked {
+                    return Ok(());
+                }
+                vec![ask.range]
             }
-            InTheWay::Itself(_) => vec![ask.range],
             InTheWay::ToUnmap(ranges) => ranges,
         };
         self.make_room(table, &in_the_way)?;
@@ -156,13 +164,14 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
         let Ask {
             range,
             target,
-            access,
+            asked,
+            allow,
         } = ask;
         let at = range.start();
-        table.start_mapping(range, target, access, Arc::clone(view));
+        table.start_mapping(range, target, Allowed { asked, allow }, Arc::clone(view));
         match self
             .vmm
-            .map(at, range.len(), view.as_fd(), target.from, access)
+            .map(at, range.len(), view.as_fd(), target.from, allow)
         {
             Ok(()) => {
                 step(table, at, RangeEvent::Mapped);
@@ -235,13 +244,6 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
         }
         outcome.first_error.map_or(Ok(()), Err)
     }
-
-    fn count_ranges(&self, table: &Views) {
-        self.stats.live.set(table.count(RangeState::Live));
-        self.stats
-            .indeterminate
-            .set(table.count(RangeState::Indeterminate));
-    }
 }
 
 /// How a batch of removals went so far.
@@ -269,7 +271,7 @@ fn in_the_way(table: &Views, ask: Ask) -> Result<InTheWay, WindowError> {
             });
         }
         if live && entry.target == ask.target {
-            return Ok(InTheWay::Itself(entry.access));
+            return Ok(InTheWay::Itself(entry.access.allow));
         }
         to_unmap.push(entry.range);
     }

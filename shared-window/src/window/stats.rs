@@ -57,9 +57,9 @@ stats! {
     mapped,
     /// Requests for a mapping that was there already.
     repeated,
-    /// Those of them that asked to write where an earlier one had asked to read.
+    /// Those of them that asked to write where all earlier ones had asked to read.
     upgraded,
-    /// Mappings that took the place of another file's or offset's in the same range.
+    /// Ranges that were unmapped to make room for a new mapping.
     replaced,
     /// Mappings that were removed.
     unmapped,

@@ -12,7 +12,7 @@ use shared_window::{Access, ViewSource};
 use crate::processes::{Companion, drop_all_capabilities, fork, open_rw};
 
 /// Runs such a client in a child, and tells how it went.
-pub fn outcome() -> Result<(), Failed> {
+pub(crate) fn outcome() -> Result<(), Failed> {
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("file");
     std::fs::write(&path, [7; 4096])?;

@@ -43,9 +43,9 @@ const SIZES: [u64; 10] = [
     8 << 20,
 ];
 
-pub type PlacedTest = fn(&Bench, Place) -> Result<(), Failed>;
+pub(crate) type PlacedTest = fn(&Bench, Place) -> Result<(), Failed>;
 
-pub const TESTS: &[(&str, PlacedTest)] = &[
+pub(crate) const TESTS: &[(&str, PlacedTest)] = &[
     ("a_view_shows_the_file_and_leaves_it_alone", shows_the_file),
     (
         "stores_through_a_view_reach_the_file",
@@ -58,14 +58,14 @@ pub const TESTS: &[(&str, PlacedTest)] = &[
 
 /// A file system of this host.
 #[derive(Debug, Clone, Copy)]
-pub enum Place {
+pub(crate) enum Place {
     Disk,
     Memory,
     Overlay,
 }
 
 impl Place {
-    pub const ALL: [Self; 3] = [Self::Disk, Self::Memory, Self::Overlay];
+    pub(crate) const ALL: [Self; 3] = [Self::Disk, Self::Memory, Self::Overlay];
 
     /// An empty folder there.
     fn folder(self) -> io::Result<Folder> {
@@ -88,7 +88,7 @@ impl fmt::Display for Place {
 }
 
 /// A folder that is gone with the value.
-pub struct Folder {
+pub(crate) struct Folder {
     root: OwnedFd,
     _dirs: TempDir,
 }
@@ -102,7 +102,7 @@ impl Folder {
         })
     }
 
-    pub fn overlay() -> io::Result<Self> {
+    pub(crate) fn overlay() -> io::Result<Self> {
         let dirs = tempfile::tempdir_in("/var/tmp")?;
         Ok(Self {
             root: overlay_in(dirs.path(), "")?,
@@ -111,7 +111,7 @@ impl Folder {
     }
 
     /// An overlayfs whose lower layer is an overlayfs, as deep as the kernel stacks.
-    pub fn overlay_on_overlay() -> io::Result<Self> {
+    pub(crate) fn overlay_on_overlay() -> io::Result<Self> {
         let dirs = tempfile::tempdir_in("/var/tmp")?;
         let lower = overlay_in(dirs.path(), "lower-")?;
         let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&lower));
@@ -123,7 +123,7 @@ impl Folder {
     }
 
     /// A new file of `size` bytes, no two pages of it alike.
-    pub fn file(&self, size: u64) -> io::Result<File> {
+    pub(crate) fn file(&self, size: u64) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
         let name = format!("file-{size}");
         let file: File = rustix::fs::openat(&self.root, name, flags, Mode::from(0o600))?.into();
@@ -294,7 +294,7 @@ fn another_user(bench: &Bench, place: Place) -> Result<(), Failed> {
 const STRANGERS_MARK: &[u8; 4] = b"mine";
 
 /// Does with a view what a VMM does: stat, seek to the end, map, load and store.
-pub fn look(view: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn look(view: BorrowedFd<'_>) -> io::Result<()> {
     let told = rustix::fs::fstat(view)?.st_size;
     let end = rustix::fs::seek(view, rustix::fs::SeekFrom::End(0))?;
     if i64::try_from(end) != Ok(told) {
@@ -321,7 +321,7 @@ pub fn look(view: BorrowedFd<'_>) -> io::Result<()> {
     }
 }
 
-pub fn send_descriptor(socket: &UnixStream, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn send_descriptor(socket: &UnixStream, descriptor: BorrowedFd<'_>) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let descriptors = [descriptor];
@@ -332,7 +332,7 @@ pub fn send_descriptor(socket: &UnixStream, descriptor: BorrowedFd<'_>) -> io::R
 }
 
 /// The next descriptor, or `None` when the other end is closed.
-pub fn receive_descriptor(socket: &UnixStream) -> io::Result<Option<OwnedFd>> {
+pub(crate) fn receive_descriptor(socket: &UnixStream) -> io::Result<Option<OwnedFd>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];

@@ -19,22 +19,22 @@ use crate::files;
 const STRANGER: u32 = 65534;
 
 /// A forked child.
-pub struct Child(Pid);
+pub(crate) struct Child(Pid);
 
 /// A companion that serves views, and its client.
-pub struct Companion {
-    pub client: ViewClient,
-    pub child: Child,
+pub(crate) struct Companion {
+    pub(crate) client: ViewClient,
+    pub(crate) child: Child,
 }
 
 /// A process of another user that looks at the views that it is sent.
-pub struct Stranger {
+pub(crate) struct Stranger {
     socket: Mutex<UnixStream>,
     child: Child,
 }
 
 /// Why this host can't run these tests, if so.
-pub fn unfit() -> Option<String> {
+pub(crate) fn unfit() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return Some("they need root".into());
     }
@@ -48,7 +48,7 @@ pub fn unfit() -> Option<String> {
 
 /// Runs `body` in a child, which ends with 0 when that went well. To be called before the first
 /// thread.
-pub fn fork(body: impl FnOnce() -> io::Result<()>) -> Child {
+pub(crate) fn fork(body: impl FnOnce() -> io::Result<()>) -> Child {
     // SAFETY: no other thread exists yet that could hold a lock that the child needs.
     match unsafe { libc::fork() } {
         0 => {
@@ -83,7 +83,7 @@ fn fork_companion(
 }
 
 /// What companions say that lack what they need, by what they lack.
-pub fn refused_companions() -> Vec<(&'static str, Result<(), ViewError>)> {
+pub(crate) fn refused_companions() -> Vec<(&'static str, Result<(), ViewError>)> {
     let refused = |name, lose: fn() -> io::Result<()>| {
         let (child, client) = fork_companion(lose);
         let outcome = client.map(drop);
@@ -98,7 +98,7 @@ pub fn refused_companions() -> Vec<(&'static str, Result<(), ViewError>)> {
     ]
 }
 
-pub fn drop_all_capabilities() -> io::Result<()> {
+pub(crate) fn drop_all_capabilities() -> io::Result<()> {
     let none = CapabilitySet::empty();
     let sets = CapabilitySets {
         effective: none,
@@ -119,16 +119,16 @@ fn enter_user_namespace() -> io::Result<()> {
 }
 
 impl Child {
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.0.as_raw_nonzero().get().unsigned_abs()
     }
 
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         kill_process(self.0, Signal::KILL).expect("a child can be killed");
     }
 
     /// Waits for the end; an error unless that was exit code 0.
-    pub fn wait(self) -> io::Result<()> {
+    pub(crate) fn wait(self) -> io::Result<()> {
         let ended = rustix::io::retry_on_intr(|| waitpid(Some(self.0), WaitOptions::empty()))?;
         match ended {
             Some((_, status)) if status.exit_status() == Some(0) => Ok(()),
@@ -138,14 +138,14 @@ impl Child {
 }
 
 impl Companion {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let (child, client) = fork_companion(|| Ok(()));
         let client = client.expect("the host was found to be fit");
         Self { client, child }
     }
 
     /// Drops the client; the child has to end by that.
-    pub fn end(self) -> io::Result<()> {
+    pub(crate) fn end(self) -> io::Result<()> {
         drop(self.client);
         self.child.wait()
     }
@@ -153,7 +153,7 @@ impl Companion {
 
 impl Stranger {
     /// Forks a process that becomes another user and answers each view with how it looked.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let mut ends = (Some(ours), Some(theirs));
         let child = fork(|| {
@@ -177,13 +177,13 @@ impl Stranger {
     }
 
     /// Closes the socket; the child has to end by that.
-    pub fn end(self) -> io::Result<()> {
+    pub(crate) fn end(self) -> io::Result<()> {
         drop(self.socket);
         self.child.wait()
     }
 
     /// Whether the other user can measure, map, read and write the view.
-    pub fn can_use(&self, view: BorrowedFd<'_>) -> io::Result<bool> {
+    pub(crate) fn can_use(&self, view: BorrowedFd<'_>) -> io::Result<bool> {
         let mut socket = self.socket.lock().unwrap();
         files::send_descriptor(&socket, view)?;
         let mut answer = [0];
@@ -207,6 +207,6 @@ fn become_stranger() -> Result<(), Errno> {
 
 /// A descriptor that must not be inherited by any of these processes is opened with CLOEXEC and
 /// after all forks; this one is for a child, so before.
-pub fn open_rw(path: &std::path::Path) -> io::Result<OwnedFd> {
+pub(crate) fn open_rw(path: &std::path::Path) -> io::Result<OwnedFd> {
     Ok(File::options().read(true).write(true).open(path)?.into())
 }

@@ -18,9 +18,9 @@ use shared_window::{
 use crate::Bench;
 use crate::files::Folder;
 
-pub type ServiceTest = fn(&Bench) -> Result<(), Failed>;
+pub(crate) type ServiceTest = fn(&Bench) -> Result<(), Failed>;
 
-pub const TESTS: &[(&str, ServiceTest)] = &[
+pub(crate) const TESTS: &[(&str, ServiceTest)] = &[
     ("a_view_opens_once_and_with_no_more_access", opens_once),
     ("a_descriptor_without_the_right_gets_no_view", no_right),
     (
@@ -39,7 +39,7 @@ pub const TESTS: &[(&str, ServiceTest)] = &[
     ),
 ];
 
-pub fn hosts_that_cannot(refused: Vec<(&str, Result<(), ViewError>)>) -> Result<(), Failed> {
+pub(crate) fn hosts_that_cannot(refused: Vec<(&str, Result<(), ViewError>)>) -> Result<(), Failed> {
     for (lacks, outcome) in refused {
         let error = outcome.expect_err(lacks);
         if !matches!(error, ViewError::Unavailable(Unavailable::NotPermitted)) {
