@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The VMM at the other end of a vhost-user socket, played by a thread that acknowledges as QEMU
+//! does: first the answer, then the effect, one request after another.
+
+#[path = "shmem/qemu.rs"]
+mod qemu;
+
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use shared_window::{
+    Access, DirectViews, Effect, FileOffset, RangeState, RegionBudget, RemoveRange, SetupRange,
+    VhostUserShmem, Vmm, VmmError, Window, WindowOffset, WindowSize,
+};
+use vhost::vhost_user::message::{VhostUserMMap, VhostUserMMapFlags};
+use vhost::vhost_user::{Backend, VhostUserFrontendReqHandler};
+
+use crate::qemu::{Features, Qemu, Seen};
+
+const PAGE: u64 = 4096;
+const PAGES: u64 = 64;
+
+fn file() -> std::fs::File {
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(PAGES * PAGE).unwrap();
+    file
+}
+
+fn size() -> WindowSize {
+    WindowSize::new(PAGES * PAGE).unwrap()
+}
+
+fn connected(features: Features) -> (Qemu, VhostUserShmem) {
+    let (qemu, backend) = Qemu::start(size(), features);
+    let shmem = VhostUserShmem::new();
+    shmem.install(backend);
+    (qemu, shmem)
+}
+
+fn map(shmem: &VhostUserShmem, page: u64) -> Result<(), VmmError> {
+    let (at, from) = (WindowOffset(page * PAGE), FileOffset(page * PAGE));
+    shmem.map(at, PAGE, file().as_fd(), from, Access::ReadWrite)
+}
+
+fn readable(qemu: &Qemu, page: u64) -> bool {
+    qemu.memory()
+        .read(WindowOffset(page * PAGE), &mut [0])
+        .is_ok()
+}
+
+#[test]
+fn an_acknowledgement_alone_is_no_effect() {
+    // The oracle of the next test: without the fence the effect is missing when the answer comes.
+    let (qemu, backend) = Qemu::start(size(), Features::ALL);
+    let commits = qemu.hold_commits();
+    let request = VhostUserMMap {
+        len: PAGE,
+        flags: VhostUserMMapFlags::WRITABLE.bits(),
+        ..VhostUserMMap::default()
+    };
+    backend.shmem_map(&request, &file()).unwrap();
+    assert!(!readable(&qemu, 0), "acknowledged, not in effect");
+    commits.let_go();
+}
+
+#[test]
+fn a_mapping_is_in_effect_when_map_returns() {
+    let (qemu, shmem) = connected(Features::ALL);
+    for page in 0..PAGES {
+        map(&shmem, page).unwrap();
+        assert!(readable(&qemu, page), "page {page}");
+    }
+    for page in 0..PAGES {
+        shmem.unmap(WindowOffset(page * PAGE), PAGE).unwrap();
+    }
+    shmem.settle().unwrap();
+    assert!(qemu.memory().mapped().is_empty());
+}
+
+#[test]
+fn what_was_not_negotiated_fails_before_anything_is_mapped() {
+    for (features, missing) in [
+        (
+            Features {
+                reply_ack: false,
+                ..Features::ALL
+            },
+            "REPLY_ACK",
+        ),
+        (
+            Features {
+                shared_object: false,
+                ..Features::ALL
+            },
+            "SHARED_OBJECT",
+        ),
+        (
+            Features {
+                shmem: false,
+                ..Features::ALL
+            },
+            "SHMEM",
+        ),
+    ] {
+        let (qemu, shmem) = connected(features);
+        let error = map(&shmem, 0).unwrap_err();
+        assert!(
+            matches!(error, VmmError::NotNegotiated { feature } if feature == missing),
+            "{missing}: {error}"
+        );
+        assert_eq!(error.effect(), Effect::Nothing);
+        let seen = qemu.seen();
+        assert!(!seen.contains(&Seen::Map(0)), "{missing}: {seen:?}");
+    }
+}
+
+#[test]
+fn a_refusal_is_no_broken_channel() {
+    let (_qemu, shmem) = connected(Features::ALL);
+    map(&shmem, 3).unwrap();
+    let error = map(&shmem, 3).unwrap_err();
+    assert!(
+        matches!(error, VmmError::Refused { what: "map", .. }),
+        "{error}"
+    );
+    assert_eq!(error.effect(), Effect::Nothing);
+    let error = shmem.unmap(WindowOffset(3 * PAGE), 2 * PAGE).unwrap_err();
+    assert!(
+        matches!(error, VmmError::Refused { what: "unmap", .. }),
+        "{error}"
+    );
+    map(&shmem, 4).unwrap();
+}
+
+#[test]
+fn a_vmm_that_goes_away_is_an_error_not_a_hang() {
+    let (qemu, shmem) = connected(Features::ALL);
+    qemu.leave_at_next_map();
+    let error = map(&shmem, 0).unwrap_err();
+    assert!(
+        matches!(error, VmmError::Channel { what: "map", .. }),
+        "{error}"
+    );
+    assert_eq!(error.effect(), Effect::Unknown);
+    shmem.unmap(WindowOffset(0), PAGE).unwrap_err();
+    shmem.uninstall();
+    assert!(matches!(map(&shmem, 0).unwrap_err(), VmmError::NoChannel));
+}
+
+#[test]
+fn after_a_wrong_answer_nothing_more_is_asked() {
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let backend = Backend::from_stream(ours);
+    backend.set_reply_ack_flag(true);
+    backend.set_shared_object_flag(true);
+    backend.set_shmem_flag(true);
+    let shmem = VhostUserShmem::new();
+    shmem.install(backend);
+    let vmm = std::thread::spawn(move || {
+        // A header of 12 bytes and a UUID; then as many bytes as an answer has, but none.
+        theirs.read_exact(&mut [0; 28]).unwrap();
+        theirs.write_all(&[0xff; 20]).unwrap();
+        let mut rest = Vec::new();
+        theirs.read_to_end(&mut rest).unwrap();
+        rest
+    });
+    for _ in 0..2 {
+        let error = map(&shmem, 0).unwrap_err();
+        assert!(matches!(error, VmmError::Channel { .. }), "{error}");
+    }
+    drop(shmem);
+    assert!(
+        vmm.join().unwrap().is_empty(),
+        "nothing was sent after the wrong answer"
+    );
+}
+
+#[test]
+fn a_channel_is_installed_while_a_request_waits() {
+    let (qemu, shmem) = connected(Features::ALL);
+    let commits = qemu.hold_commits();
+    let (other, backend) = Qemu::start(size(), Features::ALL);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| map(&shmem, 0));
+        qemu.wait_for(Seen::Map(0));
+        // Would never return if it waited for the request, which waits for the commit.
+        shmem.install(backend);
+        commits.let_go();
+        waiting.join().unwrap().unwrap();
+    });
+    map(&shmem, 1).unwrap();
+    assert!(readable(&qemu, 0) && readable(&other, 1));
+}
+
+#[test]
+fn a_batch_of_removals_is_fenced_once() {
+    let (qemu, shmem) = connected(Features::ALL);
+    let shmem = Arc::new(shmem);
+    let budget = Arc::new(RegionBudget::default());
+    let window = Window::new(size(), Arc::clone(&shmem), DirectViews, budget);
+    let file = file();
+    let ask = |page| SetupRange {
+        window: WindowOffset(page * PAGE),
+        file: FileOffset(0),
+        len: PAGE,
+        access: Access::ReadOnly,
+    };
+    for page in 0..8 {
+        window.setup(file.as_fd(), ask(page)).unwrap();
+    }
+    let before = qemu
+        .seen()
+        .iter()
+        .filter(|seen| **seen == Seen::Fence)
+        .count();
+    let remove = |page| RemoveRange {
+        window: WindowOffset(page * PAGE),
+        len: PAGE,
+    };
+    window
+        .remove(&(0..8).map(remove).collect::<Vec<_>>())
+        .unwrap();
+    let after = qemu
+        .seen()
+        .iter()
+        .filter(|seen| **seen == Seen::Fence)
+        .count();
+    assert_eq!(after - before, 1);
+    assert!(
+        qemu.memory().mapped().is_empty(),
+        "removed when the request returns"
+    );
+}
+
+#[test]
+fn a_window_refuses_what_a_lost_vmm_may_still_have() {
+    let (qemu, shmem) = connected(Features::ALL);
+    let shmem = Arc::new(shmem);
+    let budget = Arc::new(RegionBudget::default());
+    let window = Window::new(size(), Arc::clone(&shmem), DirectViews, budget);
+    let file = file();
+    let ask = SetupRange {
+        window: WindowOffset(0),
+        file: FileOffset(0),
+        len: PAGE,
+        access: Access::ReadWrite,
+    };
+    qemu.leave_at_next_map();
+    for _ in 0..2 {
+        let error = window.setup(file.as_fd(), ask).unwrap_err();
+        assert_eq!(error.errno(), libc::EIO, "{error}");
+        assert_eq!(window.mappings()[0].state, RangeState::Indeterminate);
+    }
+}

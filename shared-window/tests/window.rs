@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The rules of the window that a random sequence would not spell out.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use shared_window::{
+    Access, DirectViews, FileOffset, ProcessWindow, RegionBudget, RemoveRange, SetupRange, Upgrade,
+    Window, WindowOffset, WindowOptions, WindowSize, page_size,
+};
+
+const RANGE: u64 = 2 << 20;
+const RANGES: u64 = 8;
+
+type TestWindow = Window<Arc<ProcessWindow>, DirectViews>;
+
+struct Rig {
+    window: TestWindow,
+    memory: Arc<ProcessWindow>,
+    budget: Arc<RegionBudget>,
+}
+
+fn rig(options: WindowOptions) -> Rig {
+    let size = WindowSize::new(RANGES * RANGE).unwrap();
+    let memory = Arc::new(ProcessWindow::new(size).unwrap());
+    let budget = Arc::new(RegionBudget::new(3));
+    let (vmm, regions) = (Arc::clone(&memory), Arc::clone(&budget));
+    Rig {
+        window: Window::with_options(size, vmm, DirectViews, regions, options),
+        memory,
+        budget,
+    }
+}
+
+fn file(first: u8) -> File {
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(RANGES * RANGE).unwrap();
+    file.write_all_at(&[first], 0).unwrap();
+    file
+}
+
+fn ask(slot: u64, access: Access) -> SetupRange {
+    SetupRange {
+        window: WindowOffset(slot * RANGE),
+        file: FileOffset(0),
+        len: RANGE,
+        access,
+    }
+}
+
+fn remove(slot: u64, slots: u64) -> RemoveRange {
+    RemoveRange {
+        window: WindowOffset(slot * RANGE),
+        len: slots * RANGE,
+    }
+}
+
+#[test]
+fn an_upgrade_asks_the_vmm_for_nothing() {
+    let Rig { window, memory, .. } = rig(WindowOptions::default());
+    let file = file(1);
+    window
+        .setup(file.as_fd(), ask(0, Access::ReadOnly))
+        .unwrap();
+    window
+        .setup(file.as_fd(), ask(0, Access::ReadWrite))
+        .unwrap();
+    window
+        .setup(file.as_fd(), ask(0, Access::ReadOnly))
+        .unwrap();
+    let stats = window.stats();
+    assert_eq!((stats.mapped, stats.unmapped), (1, 0));
+    assert_eq!((stats.repeated, stats.upgraded), (2, 1));
+    assert_eq!(memory.mapped()[0].1, Access::ReadWrite);
+}
+
+#[test]
+fn the_faulty_upgrade_unmaps_and_maps() {
+    let fault = WindowOptions {
+        upgrade: Upgrade::Remap,
+        ..WindowOptions::default()
+    };
+    let Rig { window, memory, .. } = rig(fault);
+    let file = file(1);
+    window
+        .setup(file.as_fd(), ask(0, Access::ReadOnly))
+        .unwrap();
+    assert_eq!(memory.mapped()[0].1, Access::ReadOnly);
+    window
+        .setup(file.as_fd(), ask(0, Access::ReadWrite))
+        .unwrap();
+    assert_eq!(memory.mapped()[0].1, Access::ReadWrite);
+    let stats = window.stats();
+    assert_eq!((stats.mapped, stats.unmapped), (2, 1));
+}
+
+#[test]
+fn another_file_takes_over_a_range_but_not_a_part_of_one() {
+    let Rig { window, memory, .. } = rig(WindowOptions::default());
+    let (one, two) = (file(1), file(2));
+    window.setup(one.as_fd(), ask(0, Access::ReadOnly)).unwrap();
+    window.setup(two.as_fd(), ask(0, Access::ReadOnly)).unwrap();
+    let mut seen = [0];
+    memory.read(WindowOffset(0), &mut seen).unwrap();
+    assert_eq!(seen, [2]);
+    for (window_offset, len) in [
+        (0, page_size()),
+        (RANGE - page_size(), RANGE),
+        (0, 2 * RANGE),
+    ] {
+        let part = SetupRange {
+            window: WindowOffset(window_offset),
+            len,
+            ..ask(0, Access::ReadOnly)
+        };
+        let error = window.setup(one.as_fd(), part).unwrap_err();
+        assert_eq!(error.errno(), libc::EBUSY, "{error}");
+    }
+    assert_eq!(window.mappings().len(), 1);
+}
+
+#[test]
+fn hostile_numbers_are_refused_and_change_nothing() {
+    let Rig { window, memory, .. } = rig(WindowOptions::default());
+    let file = file(1);
+    let good = ask(1, Access::ReadOnly);
+    window.setup(file.as_fd(), good).unwrap();
+    let (end, page) = (RANGES * RANGE, page_size());
+    let huge = u64::MAX & !(page - 1);
+    for (window_offset, file_offset, len) in [
+        (0, 0, 0),
+        (1, 0, RANGE),
+        (0, 1, RANGE),
+        (0, 0, RANGE - 1),
+        (end, 0, page),
+        (end - page, 0, 2 * page),
+        (huge, 0, page),
+        (page, 0, huge),
+        (0, huge, page),
+        (0, i64::MAX as u64 + 1, page),
+        (0, i64::MAX as u64 + 1 - page, RANGE),
+        (u64::MAX, u64::MAX, u64::MAX),
+    ] {
+        let ask = SetupRange {
+            window: WindowOffset(window_offset),
+            file: FileOffset(file_offset),
+            len,
+            access: Access::ReadWrite,
+        };
+        let error = window.setup(file.as_fd(), ask).unwrap_err();
+        assert_eq!(error.errno(), libc::EINVAL, "{ask:?}: {error}");
+    }
+    for (at, len) in [
+        (0, 0),
+        (end, page),
+        (u64::MAX, 1),
+        (page, u64::MAX),
+        (RANGE, page),
+    ] {
+        let part = RemoveRange {
+            window: WindowOffset(at),
+            len,
+        };
+        let error = window.remove(&[part]).unwrap_err();
+        assert_eq!(error.errno(), libc::EINVAL, "{part:?}: {error}");
+    }
+    assert_eq!(memory.mapped().len(), 1);
+}
+
+#[test]
+fn a_batch_goes_on_behind_a_range_that_is_wrong() {
+    let Rig { window, memory, .. } = rig(WindowOptions::default());
+    let file = file(1);
+    for slot in 0..4 {
+        window
+            .setup(file.as_fd(), ask(slot, Access::ReadOnly))
+            .unwrap();
+    }
+    let batch = [remove(0, 1), remove(6, 1), remove(2, 2)];
+    let error = window.remove(&batch).unwrap_err();
+    assert_eq!(error.errno(), libc::EINVAL, "{error}");
+    assert_eq!(
+        memory.mapped().len(),
+        1,
+        "all but the unknown range are removed"
+    );
+    let all = RemoveRange {
+        window: WindowOffset(0),
+        len: u64::MAX,
+    };
+    window.remove(&[all]).unwrap();
+    assert!(memory.mapped().is_empty());
+}
+
+#[test]
+fn a_full_machine_refuses_one_mapping_and_recovers() {
+    let Rig { window, budget, .. } = rig(WindowOptions::default());
+    let file = file(1);
+    window
+        .setup(file.as_fd(), ask(0, Access::ReadOnly))
+        .unwrap();
+    budget.set_in_use(3);
+    let error = window
+        .setup(file.as_fd(), ask(1, Access::ReadOnly))
+        .unwrap_err();
+    assert_eq!(error.errno(), libc::ENOBUFS, "{error}");
+    assert_eq!(
+        error.to_string(),
+        "the virtual machine has 3 memory regions in use, of 3"
+    );
+    window
+        .setup(file.as_fd(), ask(0, Access::ReadWrite))
+        .expect("what is there needs no region");
+    window.remove(&[remove(0, 1)]).unwrap();
+    budget.set_in_use(2);
+    window
+        .setup(file.as_fd(), ask(1, Access::ReadOnly))
+        .unwrap();
+    assert_eq!(window.stats().refused_for_regions, 1);
+}
+
+#[test]
+fn a_file_that_may_not_be_written_is_not_mapped() {
+    let Rig { window, memory, .. } = rig(WindowOptions::default());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
+    std::fs::write(&path, vec![0; RANGE as usize]).unwrap();
+    let read_only = File::open(&path).unwrap();
+    for access in [Access::ReadOnly, Access::ReadWrite] {
+        let error = window.setup(read_only.as_fd(), ask(0, access)).unwrap_err();
+        assert_eq!(error.errno(), libc::EACCES, "{error}");
+    }
+    let view = window.view(read_only.as_fd(), Access::ReadOnly).unwrap();
+    let error = window
+        .setup_view(&view, ask(0, Access::ReadOnly))
+        .unwrap_err();
+    assert_eq!(error.errno(), libc::EACCES, "{error}");
+    assert!(memory.mapped().is_empty());
+}
+
+#[test]
+fn one_view_serves_all_ranges_of_a_file_and_goes_with_the_last() {
+    let Rig { window, .. } = rig(WindowOptions::default());
+    let file = file(1);
+    for slot in 0..3 {
+        window
+            .setup(file.as_fd(), ask(slot, Access::ReadOnly))
+            .unwrap();
+    }
+    assert_eq!(window.stats().views_opened, 1);
+    window.clear().unwrap();
+    window
+        .setup(file.as_fd(), ask(0, Access::ReadOnly))
+        .unwrap();
+    assert_eq!(window.stats().views_opened, 2);
+}
