@@ -165,3 +165,84 @@ fn refusal(error: &ViewError) -> Refusal {
         _ => Refusal::Failed(libc::EIO),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::AsFd;
+
+    use rustix::fs::{Mode, OFlags};
+
+    use super::super::wire::Prepare;
+    use super::*;
+    use crate::units::Access;
+
+    fn ask(access: Access, file: Option<OwnedFd>) -> Answer {
+        let packet = Packet {
+            bytes: Prepare(access).encode(),
+            descriptor: file,
+        };
+        prepare(packet, &SharedSlots::new())
+    }
+
+    #[test]
+    fn a_client_gets_no_more_than_its_descriptor_has() {
+        // The client checks as well. This is for one that does not.
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, "content").unwrap();
+        let open = |flags| rustix::fs::open(&path, flags, Mode::empty()).unwrap();
+        let refused = Answer::Refused(Refusal::NotAllowed);
+        for (flags, access) in [
+            (OFlags::RDONLY, Access::ReadWrite),
+            (OFlags::WRONLY, Access::ReadWrite),
+            (OFlags::WRONLY, Access::ReadOnly),
+            (OFlags::PATH, Access::ReadOnly),
+        ] {
+            assert_eq!(
+                ask(access, Some(open(flags))),
+                refused,
+                "{flags:?} as {access:?}"
+            );
+        }
+        for access in [Access::ReadOnly, Access::ReadWrite] {
+            let answer = ask(access, Some(open(OFlags::RDWR)));
+            assert!(matches!(answer, Answer::Prepared(_)), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_and_what_is_no_request_is_refused() {
+        let folder = File::open("/").unwrap().into();
+        let answer = ask(Access::ReadOnly, Some(folder));
+        assert_eq!(answer, Answer::Refused(Refusal::NotRegular));
+        assert_eq!(ask(Access::ReadOnly, None), Answer::Refused(NO_REQUEST));
+        let packet = Packet {
+            bytes: [0xff; PACKET],
+            descriptor: Some(tempfile::tempfile().unwrap().into()),
+        };
+        assert_eq!(
+            prepare(packet, &SharedSlots::new()),
+            Answer::Refused(NO_REQUEST)
+        );
+    }
+
+    #[test]
+    fn a_server_outlives_packets_that_are_none() {
+        let (ours, theirs) = super::super::socket::pair().unwrap();
+        let server = std::thread::spawn(move || {
+            ViewServer::new(theirs).answer_each(|packet| prepare(packet, &SharedSlots::new()))
+        });
+        let answer = || Answer::decode(ours.receive().unwrap().bytes);
+        ours.send(b"short", None).unwrap();
+        assert_eq!(answer(), Some(Answer::Refused(NO_REQUEST)));
+        ours.send(&[1; PACKET + 1], None).unwrap();
+        assert_eq!(answer(), Some(Answer::Refused(NO_REQUEST)));
+        let file = tempfile::tempfile().unwrap();
+        ours.send(&Prepare(Access::ReadWrite).encode(), Some(file.as_fd()))
+            .unwrap();
+        assert!(matches!(answer(), Some(Answer::Prepared(_))));
+        drop(ours);
+        assert!(matches!(server.join().unwrap(), Ended::ClientGone));
+    }
+}

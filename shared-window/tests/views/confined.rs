@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A client as confined as a sandboxed daemon: no capability, its own namespaces, an empty root.
+//! A client as confined as a sandboxed daemon: no capability, its own namespaces, an empty root, and
+//! the system call filter of virtiofsd, which kills.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -8,6 +9,7 @@ use std::os::fd::AsFd;
 use libtest_mimic::Failed;
 use rustix::thread::UnshareFlags;
 use shared_window::{Access, ViewSource};
+use virtiofsd::seccomp::{SeccompAction, enable_seccomp};
 
 use crate::processes::{Companion, drop_all_capabilities, fork, open_rw};
 
@@ -28,6 +30,7 @@ pub(crate) fn outcome() -> Result<(), Failed> {
         rustix::process::chroot(&empty)?;
         rustix::process::chdir("/")?;
         drop_all_capabilities()?;
+        enable_seccomp(SeccompAction::Kill, false).map_err(io::Error::other)?;
         let view = companion
             .client
             .open(file.as_fd(), Access::ReadWrite)
