@@ -5,7 +5,10 @@
 use std::{
     future::Future,
     net::Shutdown,
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    os::{
+        fd::OwnedFd,
+        unix::{net::UnixStream, process::CommandExt},
+    },
     process::{Child, Command, ExitStatus},
     time::Duration,
 };
@@ -29,6 +32,8 @@ impl Process {
         let child = Command::new(env!("CARGO_BIN_EXE_guest-agent"))
             .arg("--serve")
             .stdin(OwnedFd::from(theirs))
+            // What a terminal sends to this process's group is not for the agent.
+            .process_group(0)
             .spawn()
             .expect("the agent starts");
         let connection = ours.try_clone().expect("another handle on the socket");
