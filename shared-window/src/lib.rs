@@ -75,3 +75,8 @@ pub use window::{
     Mapping, RemoveRange, Reopen, SetupRange, Upgrade, Window, WindowError, WindowOptions,
     WindowStats,
 };
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

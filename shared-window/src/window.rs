@@ -22,6 +22,8 @@
 mod error;
 mod handler;
 mod operations;
+mod options;
+mod request;
 mod stats;
 
 use std::fmt;
@@ -32,82 +34,15 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::budget::RegionBudget;
 use crate::table::{RangeState, Table};
-use crate::units::{Access, FileOffset, WindowOffset, WindowRange, WindowSize};
-use crate::view::{FileId, View, ViewCache, ViewError, ViewSource};
+use crate::units::{Access, WindowSize};
+use crate::view::{View, ViewCache, ViewError, ViewSource};
 use crate::vmm::Vmm;
 
 pub use error::WindowError;
+pub use options::{Reopen, Upgrade, WindowOptions};
+pub use request::{Mapping, RemoveRange, SetupRange};
 use stats::Stats;
 pub use stats::WindowStats;
-
-/// A mapping that a guest asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SetupRange {
-    /// Where in the window; a multiple of the page size.
-    pub window: WindowOffset,
-    /// From where in the file; a multiple of the page size. May lie behind the file's end.
-    pub file: FileOffset,
-    /// How many bytes; a multiple of the page size.
-    pub len: u64,
-    /// What the guest says it will do.
-    pub access: Access,
-}
-
-/// A part of the window that a guest gives back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RemoveRange {
-    /// Where it begins.
-    pub window: WindowOffset,
-    /// How many bytes. `u64::MAX` from offset 0 means all of the window, as in the unmap request
-    /// of the first virtio-fs servers.
-    pub len: u64,
-}
-
-/// How a window behaves where there is a choice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct WindowOptions {
-    /// What to do when a guest wants to write where it only read so far.
-    pub upgrade: Upgrade,
-    /// What to do with a descriptor that is open for reading only.
-    pub reopen: Reopen,
-}
-
-/// What to do when a guest wants to write where it only read so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Upgrade {
-    /// Map writable from the start, so that there is nothing to do.
-    #[default]
-    InPlace,
-    /// Map as asked, and unmap and map again to upgrade. **A fault, for tests only**: other
-    /// processors of the guest read zeros in between.
-    Remap,
-}
-
-/// What [`Window::setup`] does with a descriptor that is open for reading only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Reopen {
-    /// Refuse it.
-    #[default]
-    Never,
-    /// Open the file again for writing, by way of `/proc/self/fd`, with the rights of the calling
-    /// thread. Only for servers of which the guest may write *every* file that it may map: a guest
-    /// can store through the mapping whatever it asked for. Servers that open a file as the guest
-    /// asked, as the passthrough file system of fuse-backend-rs does, need this.
-    Writable,
-}
-
-/// A range of the window that is not free.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mapping {
-    /// The range.
-    pub window: WindowRange,
-    /// The file that is mapped there.
-    pub file: FileId,
-    /// The place in the file.
-    pub from: FileOffset,
-    /// Whether the mapping is in effect.
-    pub state: RangeState,
-}
 
 /// A window. Clones are handles of the same window.
 pub struct Window<M: Vmm, S: ViewSource> {

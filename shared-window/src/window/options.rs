@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Where the window leaves a choice to its server.
+
+/// How a window behaves where there is a choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WindowOptions {
+    /// What to do when a guest wants to write where it only read so far.
+    pub upgrade: Upgrade,
+    /// What to do with a descriptor that is open for reading only.
+    pub reopen: Reopen,
+}
+
+/// What to do when a guest wants to write where it only read so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Upgrade {
+    /// Map writable from the start, so that there is nothing to do.
+    #[default]
+    InPlace,
+    /// Map as asked, and unmap and map again to upgrade. **A fault, for tests only**: other
+    /// processors of the guest read zeros in between.
+    Remap,
+}
+
+/// What [`Window::setup`](crate::Window::setup) does with a descriptor that is open for reading only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reopen {
+    /// Refuse it.
+    #[default]
+    Never,
+    /// Open the file again for writing, by way of `/proc/self/fd`, with the rights of the calling
+    /// thread. Only for servers of which the guest may write *every* file that it may map: a guest
+    /// can store through the mapping whatever it asked for. Servers that open a file as the guest
+    /// asked, as the passthrough file system of fuse-backend-rs does, need this.
+    Writable,
+}
