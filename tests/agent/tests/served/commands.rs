@@ -160,19 +160,19 @@ async fn a_closed_output_is_a_broken_pipe_there() {
 #[tokio::test]
 async fn a_signal_reaches_the_whole_group() {
     let (agent, _process) = agent().await;
-    let mut running = agent
-        .exec(sh("echo ready; sleep 1000; echo not killed"))
-        .await
-        .unwrap();
+    let request = sh("sleep 1000 & echo $!; wait");
+    let mut running = agent.exec(request).await.unwrap();
     let mut stdout = running.stdout.take().unwrap();
-    let ready = within("the command's start", stdout.chunk()).await.unwrap();
-    assert_eq!(ready.as_deref(), Some(&b"ready\n"[..]));
-    running.signal(Signal::INT);
-    let status = within("the interrupted command", running.wait())
-        .await
-        .unwrap();
-    assert_eq!(status, ExitStatus::Signaled(Signal::INT));
+    let pid = within("the child's number", stdout.chunk()).await.unwrap();
+    let pid = String::from_utf8(pid.unwrap()).unwrap();
+    let child = format!("/proc/{}/cmdline", pid.trim());
+    running.signal(Signal::TERM);
+    let status = within("the signalled command", running.wait()).await;
+    assert_eq!(status.unwrap(), ExitStatus::Signaled(Signal::TERM));
     assert_eq!(stdout.chunk().await.unwrap(), None);
+    // Its parent has gone without reaping it: it is a zombie, without a command line, or gone.
+    let gone = async { while !agent.read_file(&child).await.unwrap_or_default().is_empty() {} };
+    within("the child to be killed, too", gone).await;
 }
 
 #[tokio::test]

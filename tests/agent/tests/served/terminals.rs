@@ -63,7 +63,7 @@ impl Session {
 #[tokio::test]
 async fn a_terminal_has_the_size_and_follows_it() {
     let (agent, _process) = agent().await;
-    let script = "stty size; trap 'stty size; exit 4' WINCH; echo set; while :; do sleep 0.1; done";
+    let script = "stty size; trap 'stty size; exit 4' WINCH; echo set; read word";
     let mut session = Session::start(&agent, &["sh", "-c", script]).await;
     session.see("33 99\r\n").await;
     session.see("set").await;

@@ -139,8 +139,12 @@ async fn status_is_that_of_a_local_command() {
 #[tokio::main(flavor = "current_thread")]
 async fn interrupt_is_passed_on() {
     let (agent, _process) = agent().await;
-    let script = "trap 'echo caught; exit 3' INT; echo set; while :; do sleep 0.1; done";
-    let mut running = agent.exec(session("command", script)).await.unwrap();
+    let script = "trap 'echo caught; exit 3' INT; echo set; read word";
+    let request = session("command", script).piped_stdin();
+    let mut running = agent.exec(request).await.unwrap();
+    // Kept, so that the script waits in its `read`. It must not start processes: dash forgets a
+    // signal that comes while it does.
+    let _stdin = running.stdin.take();
     let mut stdout = running.stdout.take().unwrap();
     let set = within("the trap", stdout.chunk()).await.unwrap().unwrap();
     assert_eq!(set, b"set\n");
@@ -174,7 +178,7 @@ async fn no_terminal_no_shell() {
 async fn terminal_stands_for_this_one() {
     let (agent, _process) = agent().await;
     let script = "\"$0\" session command sh -c \
-        'stty size; trap \"stty size; exit 4\" WINCH; echo =$TERM=; while :; do sleep 0.1; done'; \
+        'stty size; trap \"stty size; exit 4\" WINCH; echo =$TERM=; read word'; \
         echo status $?";
     let mut screen = Screen::start(&agent, script).await;
     screen.see("33 99\r\n").await;
