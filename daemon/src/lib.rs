@@ -10,3 +10,6 @@ pub mod config;
 pub mod fs;
 pub mod serve;
 pub mod startup;
+
+#[cfg(test)]
+mod testing;

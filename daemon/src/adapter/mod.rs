@@ -34,3 +34,6 @@ pub use memory::{
 };
 pub use relay::{RelayError, with_reader_and_writer};
 pub use request::{ChainError, HeadIndex, MAX_BUFFERS, PayloadError, Request};
+
+#[cfg(test)]
+mod tests;

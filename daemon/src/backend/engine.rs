@@ -105,7 +105,9 @@ where
             if let Err(error) = ring.quiet() {
                 return self.blame_ring(queue, &error);
             }
-            let served = self.take_all(queue, ring, &mut serve);
+            let Some(served) = self.take_all(queue, ring, &mut serve) else {
+                return;
+            };
             match ring.listen() {
                 Ok(false) => return,
                 Ok(true) if served => empty_passes = 0,
@@ -120,19 +122,19 @@ where
         }
     }
 
-    /// Returns whether there was any.
-    fn take_all(&self, queue: usize, ring: &Ring, serve: &mut impl FnMut(Taken)) -> bool {
+    /// Returns whether there was any, or nothing when the ring cannot be served.
+    fn take_all(&self, queue: usize, ring: &Ring, serve: &mut impl FnMut(Taken)) -> Option<bool> {
         let mut any = false;
         loop {
             let memory = match self.mirror.of(&self.memory) {
                 Ok(memory) => memory,
                 Err(error) => {
                     self.blame_ring(queue, &error);
-                    return any;
+                    return None;
                 }
             };
             match ring.pop(memory.transport()) {
-                Ok(Popped::Nothing) => return any,
+                Ok(Popped::Nothing) => return Some(any),
                 Ok(Popped::Chain(chain, ticket)) => {
                     any = true;
                     if let Some(requests) = self.metrics.requests.get(queue) {
@@ -153,7 +155,7 @@ where
                 }
                 Err(error) => {
                     self.blame_ring(queue, &error);
-                    return any;
+                    return None;
                 }
             }
         }
@@ -330,3 +332,7 @@ where
         ));
     }
 }
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;

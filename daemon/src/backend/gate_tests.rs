@@ -3,14 +3,10 @@
 //! Legal and illegal steps of a ring's life, without a ring.
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Duration;
 
 use super::{Abandoned, Position, RingGate, Standing};
-
-/// How long a step that must happen may take before the test fails.
-const MUST_HAPPEN: Duration = Duration::from_secs(30);
+use crate::testing::{expect, in_background};
 
 fn at(next_avail: u16, next_used: u16) -> Position {
     Position {
@@ -27,19 +23,6 @@ fn running() -> Arc<RingGate> {
     let gate = Arc::new(RingGate::new());
     gate.start(at(0, 0));
     gate
-}
-
-/// Runs `step` on a thread of its own and reports its end.
-fn in_background<T: Send + 'static>(step: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
-    let (done, receiver) = mpsc::channel();
-    thread::spawn(move || done.send(step()));
-    receiver
-}
-
-fn expect<T>(receiver: &Receiver<T>, what: &str) -> T {
-    receiver
-        .recv_timeout(MUST_HAPPEN)
-        .unwrap_or_else(|_| panic!("waited {MUST_HAPPEN:?} for {what}"))
 }
 
 /// Waits until the gate's phase is no longer running, which a stop in the background causes.

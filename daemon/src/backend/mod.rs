@@ -31,5 +31,7 @@ mod window_side;
 
 pub(crate) use complaint::WithSources;
 pub use metrics::{Counter, Metrics};
+#[cfg(test)]
+pub(crate) use ring::Ring;
 pub use session::{Session, SessionError, SessionOptions, SessionWindow};
 pub use threads::ThreadsError;

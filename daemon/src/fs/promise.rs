@@ -187,3 +187,7 @@ fn place(file: BorrowedFd<'_>) -> io::Result<(MountedDevice, bool)> {
     let frozen = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
     Ok((device, stat.stx_attributes.intersects(frozen)))
 }
+
+#[cfg(test)]
+#[path = "promise_tests.rs"]
+mod tests;

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Which files of a real directory are promised, and what is asked for each answer.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use shared_window::{Access, DirectViews, ViewError, ViewSource};
+
+use super::Promises;
+use crate::config::{DaxMode, DaxPolicy};
+use crate::fs::NodeId;
+use crate::testing::Share;
+
+/// Views of the files themselves, counted, and refused on request.
+#[derive(Default)]
+struct Views {
+    opened: AtomicUsize,
+    refuse: AtomicBool,
+}
+
+impl ViewSource for Views {
+    fn open(&self, file: BorrowedFd<'_>, access: Access) -> Result<OwnedFd, ViewError> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        if self.refuse.load(Ordering::Relaxed) {
+            return Err(ViewError::Unsupported(io::Error::from_raw_os_error(
+                libc::EOPNOTSUPP,
+            )));
+        }
+        DirectViews.open(file, access)
+    }
+}
+
+struct Case {
+    share: Share,
+    views: Arc<Views>,
+    promises: Promises<Arc<Views>>,
+}
+
+impl Case {
+    fn new(mode: DaxMode) -> Self {
+        let views = Arc::new(Views::default());
+        let policy = DaxPolicy {
+            mode,
+            min_size: 4096,
+        };
+        let case = Self {
+            share: Share::new(),
+            promises: Promises::new(policy, Arc::clone(&views)),
+            views,
+        };
+        case.share.init();
+        case
+    }
+
+    fn covers(&self, name: &str) -> bool {
+        let entry = self.share.look_up(name);
+        self.promises.cover(
+            &*self.share.fs,
+            Share::context(),
+            NodeId(entry.inode),
+            &entry.attr,
+        )
+    }
+
+    fn views_opened(&self) -> usize {
+        self.views.opened.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn the_policy_decides_by_size_and_type() {
+    let table = [
+        (DaxMode::Always, [true, true]),
+        (DaxMode::Inode, [false, true]),
+        (DaxMode::Never, [false, false]),
+    ];
+    for (mode, expected) in table {
+        let case = Case::new(mode);
+        case.share.put("small", &[1; 4095], 0o644);
+        case.share.put("large", &[1; 4096], 0o644);
+        fs::create_dir(case.share.path("dir")).expect("a directory");
+        assert_eq!(
+            ["small", "large"].map(|name| case.covers(name)),
+            expected,
+            "{mode:?}"
+        );
+        assert!(!case.covers("dir"), "{mode:?}");
+    }
+}
+
+#[test]
+fn one_view_proves_a_device_and_an_answer_is_remembered() {
+    let case = Case::new(DaxMode::Inode);
+    for name in ["a", "b", "c"] {
+        case.share.put(name, &[1; 4096], 0o644);
+        assert!(case.covers(name) && case.covers(name));
+    }
+    assert_eq!(case.views_opened(), 1);
+}
+
+#[test]
+fn a_device_without_views_is_shared_without_dax() {
+    let case = Case::new(DaxMode::Always);
+    case.views.refuse.store(true, Ordering::Relaxed);
+    case.share.put("a", &[1; 4096], 0o644);
+    case.share.put("b", &[1; 4096], 0o644);
+    assert!(!case.covers("a"));
+    case.views.refuse.store(false, Ordering::Relaxed);
+    assert!(!case.covers("b"), "half of a device would be a surprise");
+    assert_eq!(case.views_opened(), 1);
+}
+
+#[test]
+fn a_program_that_runs_on_the_host_is_not_promised() {
+    let case = Case::new(DaxMode::Inode);
+    case.share.put("file", &[1; 4096], 0o644);
+    assert!(case.covers("file"), "the device is proven");
+    let cat = fs::read("/bin/cat").expect("a program");
+    for name in ["running", "idle"] {
+        case.share.put(name, &cat, 0o755);
+    }
+    let mut running = Command::new(case.share.path("running"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the program runs");
+    let answers = ["running", "idle"].map(|name| case.covers(name));
+    drop(running.stdin.take());
+    running.wait().expect("the program ends");
+    assert_eq!(answers, [false, true]);
+}
+
+#[test]
+fn asking_does_not_open_plain_files_for_writing() {
+    let case = Case::new(DaxMode::Inode);
+    case.share.put("first", &[1; 4096], 0o644);
+    case.share.put("second", &[1; 4096], 0o644);
+    assert!(case.covers("first"));
+    // A lease of this kind can only be had, and is only kept, while nobody opens the file.
+    let second = OpenOptions::new()
+        .read(true)
+        .open(case.share.path("second"))
+        .expect("the file");
+    let lease = |command, kind: i32| {
+        use std::os::fd::AsRawFd;
+        // SAFETY: fcntl with these commands takes an int and touches no memory of ours.
+        unsafe { libc::fcntl(second.as_raw_fd(), command, kind) }
+    };
+    assert_eq!(
+        lease(libc::F_SETLEASE, libc::F_RDLCK),
+        0,
+        "no lease to be had"
+    );
+    assert!(case.covers("second"));
+    assert_eq!(
+        lease(libc::F_GETLEASE, 0),
+        libc::F_RDLCK,
+        "the lease was broken"
+    );
+}
+
+#[test]
+fn a_promise_can_be_taken_back_until_the_node_is_forgotten() {
+    let case = Case::new(DaxMode::Inode);
+    case.share.put("file", &[1; 4096], 0o644);
+    assert!(case.covers("file"));
+    let node = NodeId(case.share.look_up("file").inode);
+    case.promises.revoke(node);
+    assert!(!case.covers("file"));
+    case.promises.forget(node);
+    assert!(case.covers("file"));
+    case.promises.revoke(node);
+    case.promises.forget_all();
+    assert!(case.covers("file"));
+}

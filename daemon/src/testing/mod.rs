@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What the crate's tests share: a driver's half of a virtqueue, FUSE messages, a shared directory,
+//! and a VMM whose answers the test withholds.
+
+mod driver;
+pub(crate) mod fuse;
+mod held_vmm;
+mod share;
+
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+pub(crate) use driver::{Descriptor, Driver, MEMORY_SIZE, QUEUE_SIZE};
+pub(crate) use held_vmm::HeldVmm;
+pub(crate) use share::Share;
+
+/// How long a step that must happen may take before the test fails.
+pub(crate) const MUST_HAPPEN: Duration = Duration::from_secs(60);
+
+/// Runs `step` on a thread of its own; the receiver gets its result.
+pub(crate) fn in_background<T: Send + 'static>(
+    step: impl FnOnce() -> T + Send + 'static,
+) -> Receiver<T> {
+    let (done, receiver) = mpsc::channel();
+    // A test that gave up does not listen any more.
+    thread::spawn(move || drop(done.send(step())));
+    receiver
+}
+
+/// Waits for a step of [`in_background`].
+pub(crate) fn expect<T>(receiver: &Receiver<T>, what: &str) -> T {
+    receiver
+        .recv_timeout(MUST_HAPPEN)
+        .unwrap_or_else(|error| panic!("waited {MUST_HAPPEN:?} for {what}: {error}"))
+}
