@@ -95,7 +95,8 @@ impl Prober {
 
     /// Remembers the verdict in the file `path` until the host boots or uses another QEMU.
     pub fn remember_in(mut self, path: PathBuf) -> Self {
-        self.memo = Some(Memo::new(path, self.qemu.to_string()));
+        let probe = format!("{} {}", self.qemu, super::program::digest());
+        self.memo = Some(Memo::new(path, probe));
         self
     }
 

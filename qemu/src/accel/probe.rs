@@ -48,22 +48,31 @@ pub(super) async fn probe(
     match tokio::time::timeout(deadline, child.wait()).await {
         Ok(status) => {
             let status = status.map_err(ProbeError::Wait)?;
-            Ok(ended(status, &last_line(&mut stderr)))
+            Ok(ended(status, &output(&mut stderr)))
         }
         Err(_elapsed) => Ok(Verdict::Hangs {
             after_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
+            said: output(&mut stderr)
+                .lines()
+                .find(|line| line.contains("error"))
+                .map(str::to_owned),
         }),
     }
 }
 
-fn ended(status: ExitStatus, said: &str) -> Verdict {
+fn ended(status: ExitStatus, output: &str) -> Verdict {
     if status.code() == Some(program::DONE_STATUS) {
         return Verdict::Runs;
     }
     Verdict::Ended {
         status: status.to_string(),
-        said: said.to_owned(),
+        said: last_line(output).to_owned(),
     }
+}
+
+fn last_line(text: &str) -> &str {
+    let last = text.lines().rfind(|line| !line.trim().is_empty());
+    last.unwrap_or("no message").trim()
 }
 
 /// The probe guest's command line.
@@ -94,13 +103,11 @@ fn path_of(file: &File) -> PathBuf {
     ))
 }
 
-fn last_line(file: &mut File) -> String {
+/// What QEMU has written so far.
+fn output(file: &mut File) -> String {
     let mut bytes = Vec::new();
-    let read = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
-    if read.is_err() {
-        return String::new();
+    match file.rewind().and_then(|()| file.read_to_end(&mut bytes)) {
+        Ok(_) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => format!("its output can't be read: {error}"),
     }
-    let text = String::from_utf8_lossy(&bytes);
-    let last = text.lines().rfind(|line| !line.trim().is_empty());
-    last.unwrap_or("no message").trim().to_owned()
 }

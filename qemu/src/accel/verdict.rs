@@ -19,6 +19,8 @@ pub enum Verdict {
     Hangs {
         /// The time it had, in milliseconds.
         after_ms: u64,
+        /// The first line of QEMU's standard error that speaks of an error.
+        said: Option<String>,
     },
     /// QEMU ended without the guest's final word.
     Ended {
@@ -35,7 +37,11 @@ impl Verdict {
         match self {
             Self::Runs => None,
             Self::NoDevice(why) => Some(why.clone()),
-            Self::Hangs { after_ms } => Some(format!("a probe guest did not end in {after_ms} ms")),
+            Self::Hangs { after_ms, said } => {
+                let said = said.as_ref().map(|said| format!(" (QEMU: {said})"));
+                let said = said.unwrap_or_default();
+                Some(format!("a probe guest did not end in {after_ms} ms{said}"))
+            }
             Self::Ended { status, said } => Some(format!("QEMU gave up ({status}): {said}")),
         }
     }
@@ -46,25 +52,26 @@ impl Verdict {
 #[derive(Debug, Clone)]
 pub(super) struct Memo {
     path: PathBuf,
-    qemu: String,
+    probe: String,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Entry {
     boot_id: String,
-    qemu: String,
+    probe: String,
     verdict: Verdict,
 }
 
 impl Memo {
-    pub(super) fn new(path: PathBuf, qemu: String) -> Self {
-        Self { path, qemu }
+    /// A memo of what `probe`, a text that names QEMU and the probe guest, found.
+    pub(super) fn new(path: PathBuf, probe: String) -> Self {
+        Self { path, probe }
     }
 
-    /// The verdict on this QEMU since the host's boot.
+    /// The verdict of this probe since the host's boot.
     pub(super) fn recall(&self) -> Option<Verdict> {
         let entry: Entry = serde_json::from_slice(&std::fs::read(&self.path).ok()?).ok()?;
-        let current = entry.boot_id == boot_id()? && entry.qemu == self.qemu;
+        let current = entry.boot_id == boot_id()? && entry.probe == self.probe;
         current.then_some(entry.verdict)
     }
 
@@ -72,7 +79,7 @@ impl Memo {
         let Some(boot_id) = boot_id() else { return };
         let entry = Entry {
             boot_id,
-            qemu: self.qemu.clone(),
+            probe: self.probe.clone(),
             verdict: verdict.clone(),
         };
         let written = serde_json::to_vec(&entry)
