@@ -3,7 +3,7 @@
 //! Commands that run for the host.
 //!
 //! Each has a thread that waits for its end and one for each of its streams. They share an
-//! [`ExitEvent`]: once the command's first process is gone they finish what is under way and end,
+//! [`ExitEvent`](io::ExitEvent): once the command's first process is gone they finish what is under way and end,
 //! whoever else still holds the other ends of the pipes.
 
 mod io;
