@@ -30,7 +30,7 @@ mod request;
 mod running;
 mod streams;
 
-pub use client::Agent;
+pub use client::{Agent, HELLO_TIME_OUT, REQUEST_TIME_OUT, RUN_TIME_OUT, SHUTDOWN_TIME_OUT};
 pub use error::{AgentError, LinkError};
 pub use output::CommandOutput;
 pub use request::ExecRequest;
