@@ -211,7 +211,7 @@ impl ViewService {
 }
 
 /// Fails unless `file` is a regular file that was opened for at least `access`.
-fn check_descriptor(file: BorrowedFd<'_>, access: Access) -> Result<(), ViewError> {
+pub(crate) fn check_descriptor(file: BorrowedFd<'_>, access: Access) -> Result<(), ViewError> {
     use rustix::fs::{FileType, OFlags};
 
     let flags =

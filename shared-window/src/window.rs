@@ -23,19 +23,18 @@ mod error;
 mod handler;
 mod operations;
 mod options;
+mod reopen;
 mod request;
 mod stats;
 
 use std::fmt;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard};
-
-use rustix::fs::{Mode, OFlags};
 
 use crate::budget::RegionBudget;
 use crate::table::{RangeState, Table};
 use crate::units::{Access, WindowSize};
-use crate::view::{View, ViewCache, ViewError, ViewSource};
+use crate::view::{View, ViewCache, ViewSource};
 use crate::vmm::Vmm;
 
 pub use error::WindowError;
@@ -130,7 +129,7 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
     pub fn setup(&self, file: BorrowedFd<'_>, ask: SetupRange) -> Result<(), WindowError> {
         let reopened = match self.inner.options.reopen {
             Reopen::Never => None,
-            Reopen::Writable => Some(reopen(file)?),
+            Reopen::Writable => reopen::for_writing(file)?,
         };
         let file = reopened.as_ref().map_or(file, AsFd::as_fd);
         let view = self.view(file, Access::ReadWrite)?;
@@ -214,23 +213,6 @@ impl<M, S> Inner<M, S> {
             Err(_) => self.stats.refused_requests.count(),
         }
     }
-}
-
-/// Opens the file behind a descriptor for writing, unless it is open for that already.
-fn reopen(file: BorrowedFd<'_>) -> Result<OwnedFd, ViewError> {
-    use std::os::fd::AsRawFd;
-
-    let failed = |errno: rustix::io::Errno| match errno {
-        rustix::io::Errno::ACCESS | rustix::io::Errno::ROFS | rustix::io::Errno::PERM => {
-            ViewError::NotAllowed(Access::ReadWrite)
-        }
-        errno => ViewError::System {
-            what: "open a file again for writing",
-            source: errno.into(),
-        },
-    };
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).map_err(failed)
 }
 
 impl<M: Vmm, S: ViewSource> Clone for Window<M, S> {

@@ -17,6 +17,10 @@
 //! it is the count of memory regions: the guest that was told "removed" may ask for the next
 //! mapping at once, and must not be refused for a slot that is about to become free.
 //!
+//! A refused SHMEM_UNMAP counts as "nothing is mapped there": QEMU refuses for no other reason, for
+//! one when it has dropped its mappings by itself. Should another VMM have the mapping after all, it
+//! still does not let a new one take its place.
+//!
 //! # Locks
 //! The channel is installed by the thread that serves the VMM's requests, and the VMM may be
 //! waiting for that very thread. So [`VhostUserShmem::install`] takes a lock that is never held
@@ -119,7 +123,11 @@ impl Vmm for VhostUserShmem {
         let channel = self.channel()?;
         channel.prove_answers()?;
         let request = request(at, len, FileOffset(0), VhostUserMMapFlags::default());
-        channel.call("unmap", at, len, |backend| backend.shmem_unmap(&request))
+        let done = channel.call("unmap", at, len, |backend| backend.shmem_unmap(&request));
+        done.map_err(|error| match error {
+            VmmError::Refused { .. } => VmmError::NotMapped { at, len },
+            other => other,
+        })
     }
 
     fn settle(&self) -> Result<(), VmmError> {

@@ -198,7 +198,10 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
         let at = range.start();
         step(table, at, RangeEvent::UnmapStarted);
         match self.vmm.unmap(at, range.len()) {
-            Ok(()) | Err(VmmError::NotMapped { .. }) => {
+            gone @ (Ok(()) | Err(VmmError::NotMapped { .. })) => {
+                if gone.is_err() {
+                    log::warn!("the VMM had no mapping of {range} to remove");
+                }
                 step(table, at, RangeEvent::Unmapped);
                 self.stats.unmapped.count();
                 Ok(())
