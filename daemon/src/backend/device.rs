@@ -29,6 +29,7 @@ use super::complaint::WithSources;
 use super::engine::Engine;
 use super::migration::{AsState, Migration, MigrationError};
 use super::offer::Offer;
+use super::pause::Pause;
 use super::ring::Ring;
 use super::threads;
 use crate::adapter::{AtomicMemory, TransportBitmap};
@@ -43,6 +44,8 @@ pub(super) struct FrontEnd {
     pub(super) shmem: Arc<VhostUserShmem>,
     /// How many regions the VM has.
     pub(super) budget: Arc<RegionBudget>,
+    /// Whether it can be asked.
+    pub(super) pause: Arc<Pause>,
 }
 
 /// One vhost-user device.
@@ -66,11 +69,9 @@ where
     pub(super) fn close(&self) {
         if let Some(front_end) = &self.front_end {
             front_end.shmem.uninstall();
+            front_end.pause.close();
         }
         self.served_rings().for_each(Ring::close);
-        if let Some(window) = self.engine.window() {
-            window.end();
-        }
     }
 
     fn served_rings(&self) -> impl Iterator<Item = &Ring> {
@@ -173,7 +174,13 @@ where
         // Each thread has one queue, which bears its number.
         if let (Some(ring), Some(served)) = (rings.first(), self.rings.get(thread)) {
             threads::prepare_worker();
-            self.serve_ring(thread, served.get_or_init(|| ring.clone()));
+            let ring = served.get_or_init(|| {
+                if let Some(front_end) = &self.front_end {
+                    ring.pauses(&front_end.pause);
+                }
+                ring.clone()
+            });
+            self.serve_ring(thread, ring);
         }
         Ok(())
     }

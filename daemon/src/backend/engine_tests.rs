@@ -207,21 +207,6 @@ fn init_destroy_and_reset_clear_the_window() {
 }
 
 #[test]
-fn the_sweeper_clears_the_window_without_any_request() {
-    let mut case = Case::new();
-    case.map_file();
-    let engine = Arc::clone(&case.engine);
-    let swept = in_background(move || engine.window().expect("a window").sweep_until_end());
-    case.vmm.hold();
-    case.engine.window().expect("a window").mark_stale();
-    case.vmm.wait_for_a_call();
-    case.vmm.release();
-    case.engine.window().expect("a window").end();
-    expect(&swept, "the sweeper to end");
-    assert_eq!(case.live_mappings(), 0);
-}
-
-#[test]
 fn messages_about_the_window_are_checked() {
     let mut case = Case::new();
     let node = case.node();

@@ -3,10 +3,11 @@
 //! The vhost-user device: rings, requests, and the window's two FUSE messages.
 //!
 //! ```text
-//!   control thread            a thread for each queue (or the pool)      sweeper
-//!   Device ──stop, reset──▶ Ring ──▶ Engine ──▶ virtiofsd's server          │
-//!      │                      │         └─────▶ WindowSide ──▶ Window ◀─────┘
-//!      └──── never waits for ─┴───────────────────── ▲ which waits for QEMU
+//!   control thread            a thread for each queue (or the pool)
+//!   Device ──stop, reset──▶ Ring ──▶ Engine ──▶ virtiofsd's server
+//!      │                      │         └─────▶ WindowSide ──▶ Window ──▶ PausedVmm ──▶ QEMU
+//!      └── waits for requests ┘                      ▲
+//!          and never for ────────────────────────────┘
 //! ```
 //!
 //! Rules that keep this free of deadlocks, because QEMU serves the window's messages only while it
@@ -24,6 +25,7 @@ mod message;
 mod metrics;
 mod migration;
 mod offer;
+mod pause;
 mod ring;
 mod session;
 mod threads;

@@ -8,13 +8,14 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use vhost_user_backend::{VringMutex, VringState, VringStateGuard, VringStateMutGuard, VringT};
 use virtio_queue::{DescriptorChain, Error as QueueError, QueueOwnedT, QueueT};
 
 use super::gate::{Position, RingGate, Ticket};
+use super::pause::Pause;
 use crate::adapter::{AtomicMemory, HeadIndex, TransportMemory};
 
 /// What a ring had to offer.
@@ -35,9 +36,16 @@ pub struct Ring {
     gate: Arc<RingGate>,
     /// Something was used while there was no call fd to say so.
     owes_signal: Arc<AtomicBool>,
+    /// What else stops and starts with this ring.
+    pause: Arc<OnceLock<Arc<Pause>>>,
 }
 
 impl Ring {
+    /// Lets `pause` stop and start with this ring, the first time it is called.
+    pub(super) fn pauses(&self, pause: &Arc<Pause>) {
+        self.pause.get_or_init(|| Arc::clone(pause));
+    }
+
     /// Takes the next request off the available ring.
     ///
     /// # Errors
@@ -124,10 +132,17 @@ impl Ring {
         }
     }
 
-    fn start_if_live(&self) {
+    /// The front end started, stopped, enabled or disabled the ring.
+    fn follow(&self) {
         let state = self.vring.get_ref();
-        if is_live(&state) {
+        let live = is_live(&state);
+        if live {
             self.gate.start(position(&state));
+        }
+        match self.pause.get() {
+            Some(pause) if live => pause.start(),
+            Some(pause) => pause.stop(),
+            None => {}
         }
     }
 }
@@ -164,6 +179,7 @@ impl VringT<AtomicMemory> for Ring {
             vring: VringMutex::new(mem, max_queue_size)?,
             gate: Arc::new(RingGate::new()),
             owes_signal: Arc::new(AtomicBool::new(false)),
+            pause: Arc::new(OnceLock::new()),
         })
     }
 
@@ -197,7 +213,7 @@ impl VringT<AtomicMemory> for Ring {
 
     fn set_enabled(&self, enabled: bool) {
         self.vring.set_enabled(enabled);
-        self.start_if_live();
+        self.follow();
     }
 
     fn set_queue_info(
@@ -236,9 +252,8 @@ impl VringT<AtomicMemory> for Ring {
     /// `GET_VRING_BASE` comes here with `false` before it reads the base that it answers with.
     fn set_queue_ready(&self, ready: bool) {
         self.vring.set_queue_ready(ready);
-        if ready {
-            self.start_if_live();
-        } else {
+        self.follow();
+        if !ready {
             self.gate.stop(|| position(&self.vring.get_ref()));
         }
     }

@@ -2,10 +2,8 @@
 
 //! One front end, from its connection to its end.
 
-use std::io;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
-use std::thread::{self, JoinHandle};
 
 use shared_window::{RegionBudget, VhostUserShmem, ViewSource, Window, WindowOptions, WindowSize};
 use vhost::vhost_user::{Error as VhostUserError, Listener};
@@ -18,6 +16,7 @@ use super::engine::Engine;
 use super::metrics::Metrics;
 use super::migration::Migration;
 use super::offer::Offer;
+use super::pause::{Pause, PausedVmm};
 use super::threads::{self, ThreadsError};
 use super::window_side::WindowSide;
 use crate::adapter::{AtomicMemory, TransportMemory};
@@ -34,9 +33,6 @@ pub enum SessionError {
     /// Requests cannot be served by as many threads as were asked for.
     #[error(transparent)]
     Threads(#[from] ThreadsError),
-    /// The thread that clears the window after a device reset cannot be started.
-    #[error("cannot start the window's sweeper thread")]
-    Sweeper(#[source] io::Error),
     /// The vhost-user connection failed; the library's error is no `Error` that could be a source.
     #[error("the vhost-user connection failed: {0}")]
     Connection(BackendError),
@@ -65,7 +61,8 @@ pub struct SessionWindow<S> {
     pub policy: DaxPolicy,
 }
 
-type SessionDevice<F, S> = Device<F, Arc<VhostUserShmem>, S>;
+type SessionVmm = PausedVmm<Arc<VhostUserShmem>>;
+type SessionDevice<F, S> = Device<F, SessionVmm, S>;
 
 /// A device that waits for its front end.
 pub struct Session<F: FileSystem + Send + Sync, S: ViewSource> {
@@ -129,14 +126,7 @@ where
     /// # Errors
     /// When the connection failed in a way other than its end.
     pub fn run(self, mut listener: Listener) -> Result<(), SessionError> {
-        let sweeper = self.start_sweeper()?;
         let result = self.serve(&mut listener);
-        self.device.close();
-        if let Some(sweeper) = sweeper
-            && sweeper.join().is_err()
-        {
-            log::error!("the window's sweeper thread panicked");
-        }
         log::debug!("counters: {}", self.metrics);
         result
     }
@@ -161,29 +151,12 @@ where
             Err(error) => Err(SessionError::Connection(error)),
         }
     }
-
-    fn start_sweeper(&self) -> Result<Option<JoinHandle<()>>, SessionError> {
-        if self.device.engine.window().is_none() {
-            return Ok(None);
-        }
-        let engine = Arc::clone(&self.device.engine);
-        let sweep = move || {
-            if let Some(window) = engine.window() {
-                window.sweep_until_end();
-            }
-        };
-        thread::Builder::new()
-            .name("sweeper".to_owned())
-            .spawn(sweep)
-            .map(Some)
-            .map_err(SessionError::Sweeper)
-    }
 }
 
 /// The file system and the window, which know of each other.
 struct Parts<F, S: ViewSource> {
     fs: DaxFs<F, S>,
-    window: Option<WindowSide<F, Arc<VhostUserShmem>, S>>,
+    window: Option<WindowSide<F, SessionVmm, S>>,
     front_end: Option<FrontEnd>,
 }
 
@@ -204,13 +177,14 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
         };
         let shmem = Arc::new(VhostUserShmem::new());
         let budget = Arc::new(RegionBudget::default());
+        let pause = Arc::new(Pause::new());
         let dax = Arc::new(Dax {
             promises: Promises::new(policy, views.clone()),
             views: NodeCache::new(KEPT_VIEWS),
         });
         let window = Window::with_options(
             size,
-            Arc::clone(&shmem),
+            PausedVmm::new(Arc::clone(&shmem), Arc::clone(&pause)),
             views,
             Arc::clone(&budget),
             options,
@@ -218,7 +192,11 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
         Self {
             fs: DaxFs::new(Arc::clone(&fs), Some(Arc::clone(&dax))),
             window: Some(WindowSide::new(fs, dax, window, Arc::clone(metrics))),
-            front_end: Some(FrontEnd { shmem, budget }),
+            front_end: Some(FrontEnd {
+                shmem,
+                budget,
+                pause,
+            }),
         }
     }
 }

@@ -13,8 +13,8 @@
 //! The window is cleared
 //! * by INIT, before it reaches the file system: the sure sign of a new driver;
 //! * by DESTROY: Linux removes no mapping at umount;
-//! * after `RESET_DEVICE`, by the sweeper thread or by the first request that comes, whichever is
-//!   first.
+//! * after `RESET_DEVICE`, by the first request that comes. Not before: the device is being
+//!   stopped then, and QEMU would not survive the messages (see [`super::pause`]).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fuse_backend_rs::abi::virtio_fs::{RemovemappingOne, SetupmappingFlags, SetupmappingIn};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use shared_window::{
     Access, FileOffset, RemoveRange, SetupRange, View, ViewSource, Vmm, Window, WindowError,
     WindowOffset,
@@ -77,20 +77,7 @@ pub(super) struct WindowSide<F, M: Vmm, S: ViewSource> {
     /// Held during every window operation.
     turn: Mutex<()>,
     stale: AtomicBool,
-    sweeper: Sweeper,
     complaint: Complaint,
-}
-
-#[derive(Default)]
-struct Sweeper {
-    orders: Mutex<SweeperOrders>,
-    given: Condvar,
-}
-
-#[derive(Default)]
-struct SweeperOrders {
-    sweep: bool,
-    end: bool,
 }
 
 impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
@@ -107,7 +94,6 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
             metrics,
             turn: Mutex::new(()),
             stale: AtomicBool::new(false),
-            sweeper: Sweeper::default(),
             complaint: Complaint::default(),
         }
     }
@@ -227,8 +213,6 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
     /// Says that the window belongs to a driver that is gone. For the control thread.
     pub(super) fn mark_stale(&self) {
         self.stale.store(true, Ordering::Release);
-        self.sweeper.orders.lock().sweep = true;
-        self.sweeper.given.notify_one();
     }
 
     /// Whether [`Self::sweep`] is due before anything else.
@@ -241,30 +225,6 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
         if self.is_stale() {
             self.clear();
         }
-    }
-
-    /// Sweeps whenever it is ordered to; the body of the sweeper thread.
-    pub(super) fn sweep_until_end(&self) {
-        let mut orders = self.sweeper.orders.lock();
-        loop {
-            self.sweeper
-                .given
-                .wait_while(&mut orders, |orders| !orders.sweep && !orders.end);
-            if orders.end {
-                return;
-            }
-            orders.sweep = false;
-            parking_lot::MutexGuard::unlocked(&mut orders, || {
-                let _turn = self.turn.lock();
-                self.sweep();
-            });
-        }
-    }
-
-    /// Lets [`Self::sweep_until_end`] return.
-    pub(super) fn end(&self) {
-        self.sweeper.orders.lock().end = true;
-        self.sweeper.given.notify_one();
     }
 }
 
