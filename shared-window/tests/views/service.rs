@@ -5,6 +5,7 @@
 use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::FileExt;
+use std::sync::mpsc;
 use std::time::Instant;
 
 use libtest_mimic::Failed;
@@ -17,6 +18,7 @@ use shared_window::{
 
 use crate::Bench;
 use crate::files::Folder;
+use crate::processes::Companion;
 
 pub(crate) type ServiceTest = fn(&Bench) -> Result<(), Failed>;
 
@@ -176,13 +178,29 @@ fn killed_companion(bench: &Bench) -> Result<(), Failed> {
         Access::ReadWrite,
     )?;
 
-    victim.child.kill();
+    // In the middle of opening: whoever waits for it has to hear of its end.
+    let (Companion { client, child }, file_ref) = (&victim, &file);
+    let (opening, opened) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            let opening = opening.clone();
+            scope.spawn(move || {
+                let open = || client.open(file_ref.as_fd(), Access::ReadWrite);
+                let error = loop {
+                    match open() {
+                        Ok(_) => opening.send(()).expect("the test waits"),
+                        Err(error) => break error,
+                    }
+                };
+                assert!(matches!(error, ViewError::ServerGone), "{error:?}");
+            });
+        }
+        for _ in 0..100 {
+            opened.recv().expect("views are being opened");
+        }
+        child.kill();
+    });
     victim.child.wait().expect_err("it was killed");
-    let error = victim
-        .client
-        .open(file.as_fd(), Access::ReadWrite)
-        .unwrap_err();
-    assert!(matches!(error, ViewError::ServerGone), "{error:?}");
     window.write(WindowOffset(0), b"still here")?;
     let mut read = [0; 10];
     file.read_exact_at(&mut read, 0)?;
