@@ -13,7 +13,7 @@ const PLAIN: &str = "\
     -machine q35,memory-backend=mem -object memory-backend-memfd,id=mem,size=1G,share=on \
     -m 1G -smp 2 -accel tcg,thread=multi -cpu max -no-reboot \
     -kernel /boot/vmlinuz -initrd /boot/initrd -append CONSOLE \
-    -chardev stdio,id=console,mux=on,signal=off -serial chardev:console -mon chardev=console";
+    -chardev stdio,id=console,mux=on,signal=off -serial chardev:console -object monitor-hmp,id=hmp-monitor,chardev=console";
 
 fn plain() -> Machine {
     let boot = Boot {
@@ -95,7 +95,7 @@ fn each_part_changes_its_own_arguments_only() {
                 console: Console::File("/run/c.log".into()),
                 ..plain()
             },
-            replaced: "stdio,id=console,mux=on,signal=off -serial chardev:console -mon chardev=console",
+            replaced: "stdio,id=console,mux=on,signal=off -serial chardev:console -object monitor-hmp,id=hmp-monitor,chardev=console",
             by: "file,id=console,path=/run/c.log -serial chardev:console",
         },
         Case {
@@ -124,7 +124,7 @@ fn devices_are_appended() {
                 monitor: Some(Channel::Dial("/run/q".into())),
                 ..plain()
             },
-            "-chardev socket,id=qmp,path=/run/q -mon chardev=qmp,mode=control",
+            "-chardev socket,id=qmp,path=/run/q -object monitor-qmp,id=qmp-monitor,chardev=qmp",
         ),
         (
             Machine {

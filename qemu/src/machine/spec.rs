@@ -182,11 +182,11 @@ impl Machine {
         push(&mut args, "-chardev", console);
         args.extend(words("-serial chardev:console"));
         if matches!(self.console, Console::Stdio) {
-            args.extend(words("-mon chardev=console"));
+            args.extend(words("-object monitor-hmp,id=hmp-monitor,chardev=console"));
         }
         if let Some(channel) = &self.monitor {
             push(&mut args, "-chardev", channel.chardev("qmp"));
-            args.extend(words("-mon chardev=qmp,mode=control"));
+            args.extend(words("-object monitor-qmp,id=qmp-monitor,chardev=qmp"));
         }
         if let Some(channel) = &self.agent {
             push(&mut args, "-chardev", channel.chardev("agent"));

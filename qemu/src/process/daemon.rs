@@ -8,6 +8,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use super::child::{DeathSignal, SpawnError, Supervised};
+use super::family::Family;
 use super::share::Share;
 use super::tail::tail;
 use super::watch::appeared;
@@ -60,10 +61,11 @@ pub enum DaemonError {
     Wait(#[source] io::Error),
 }
 
-/// A serving daemon. Dropping it kills it.
+/// A serving daemon. Dropping it kills it and waits for the end of the processes that it forked.
 #[derive(Debug)]
 pub struct Daemon {
     child: Supervised,
+    family: Family,
     log: PathBuf,
     command_line: CommandLine,
 }
@@ -82,14 +84,15 @@ impl Daemon {
     ) -> Result<Self, DaemonError> {
         let command_line = share.daemon(program, socket);
         let mut process = command_line.command();
-        let output = File::create(log).and_then(|file| Ok((file.try_clone()?, file)));
-        let (stdout, stderr) = output.map_err(|source| DaemonError::Log {
+        let log_file = File::create(log).map_err(|source| DaemonError::Log {
             path: log.to_owned(),
             source,
         })?;
-        process.stdout(stdout).stderr(stderr);
+        let (family, member) = Family::new().map_err(DaemonError::Wait)?;
+        process.stdout(member).stderr(log_file);
         let mut daemon = Self {
             child: Supervised::spawn_with("daemon", process, DeathSignal::Terminate)?,
+            family,
             log: log.to_owned(),
             command_line,
         };
@@ -176,6 +179,15 @@ impl Daemon {
     }
 }
 
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Err(error) = self.child.kill() {
+            log::warn!("the daemon could not be killed: {error}");
+        }
+        self.family.wait();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -200,6 +212,19 @@ mod tests {
         daemon.terminate();
         let error = daemon.stop().await.unwrap_err();
         assert!(matches!(error, DaemonError::Ended { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_forked_helper_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let done = dir.path().join("done");
+        let helper = format!(
+            "(sleep 0.3; touch '{}') & touch \"$2\"; wait",
+            done.display()
+        );
+        let daemon = start(dir.path(), &helper).await.unwrap();
+        drop(daemon);
+        assert!(done.exists());
     }
 
     #[tokio::test]

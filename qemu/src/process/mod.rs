@@ -14,6 +14,7 @@
 
 mod child;
 mod daemon;
+mod family;
 mod guest;
 mod qmp;
 mod readiness;

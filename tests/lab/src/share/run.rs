@@ -59,7 +59,7 @@ async fn share(config: &Config, parts: &Parts) -> Result<Status> {
         outcome = session::run(&mut vm, config) => outcome,
         signal = signals.ending() => Ok(Status::Signalled(signal)),
     };
-    tear_down(vm, &outcome, &steps, &mut signals).await;
+    tear_down(vm, &outcome, &steps).await?;
     outcome
 }
 
@@ -113,7 +113,9 @@ async fn check_window(vm: &Vm, wish: WindowWish, steps: &Steps) -> Result<()> {
 
 /// Ends the guest: in good order after a good end, at once after a loss or a second signal. What
 /// goes wrong here is only told, because the command's status is known already.
-async fn tear_down(vm: Vm, outcome: &Result<Status>, steps: &Steps, signals: &mut Signals) {
+async fn tear_down(vm: Vm, outcome: &Result<Status>, steps: &Steps) -> Result<()> {
+    // Caught anew, so that the signal that brought us here does not count again.
+    let mut signals = Signals::catch().context("can't catch signals")?;
     let orderly = async {
         match outcome {
             Ok(_) => vm.power_off().await,
@@ -126,4 +128,5 @@ async fn tear_down(vm: Vm, outcome: &Result<Status>, steps: &Steps, signals: &mu
         },
         signal = signals.any() => log::info!("signal {signal}: killing the guest"),
     }
+    Ok(())
 }
