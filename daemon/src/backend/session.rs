@@ -200,3 +200,7 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

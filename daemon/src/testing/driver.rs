@@ -2,10 +2,11 @@
 
 //! The driver's half of a virtqueue, in memory that a test owns.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use vhost_user_backend::VringT;
-use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestRegionMmap};
+use vm_memory::{Bytes, FileOffset, GuestAddress, GuestAddressSpace, GuestRegionMmap};
 
 use crate::adapter::{AtomicMemory, TransportMemory};
 use crate::backend::Ring;
@@ -15,9 +16,9 @@ pub(crate) const MEMORY_SIZE: u64 = 1 << 20;
 /// Descriptors of the queue.
 pub(crate) const QUEUE_SIZE: u16 = 16;
 
-const TABLE: u64 = 0x1000;
-const AVAIL: u64 = 0x2000;
-const USED: u64 = 0x3000;
+pub(crate) const TABLE: u64 = 0x1000;
+pub(crate) const AVAIL: u64 = 0x2000;
+pub(crate) const USED: u64 = 0x3000;
 const BUFFERS: u64 = 0x10000;
 
 const NEXT: u16 = 1;
@@ -35,6 +36,8 @@ pub(crate) struct Descriptor {
 /// A guest's driver with one queue.
 pub(crate) struct Driver {
     pub(crate) memory: AtomicMemory,
+    /// What the memory is a mapping of.
+    pub(crate) file: Arc<File>,
     avail: u16,
     next_descriptor: u16,
     next_buffer: u64,
@@ -44,12 +47,18 @@ pub(crate) struct Driver {
 impl Driver {
     pub(crate) fn new() -> Self {
         let half = (MEMORY_SIZE / 2) as usize;
-        let regions = [0, MEMORY_SIZE / 2]
-            .map(|start| GuestRegionMmap::from_range(GuestAddress(start), half, None))
-            .map(|region| Arc::new(region.expect("a region")));
+        let file = tempfile::tempfile().expect("a file");
+        file.set_len(MEMORY_SIZE).expect("room in the file");
+        let file = Arc::new(file);
+        let regions = [0, MEMORY_SIZE / 2].map(|start| {
+            let place = FileOffset::from_arc(Arc::clone(&file), start);
+            let region = GuestRegionMmap::from_range(GuestAddress(start), half, Some(place));
+            Arc::new(region.expect("a region"))
+        });
         let memory = TransportMemory::from_arc_regions(regions.to_vec()).expect("memory");
         Self {
             memory: AtomicMemory::new(memory),
+            file,
             avail: 0,
             next_descriptor: 0,
             next_buffer: BUFFERS,
@@ -142,6 +151,11 @@ impl Driver {
     pub(crate) fn set_avail(&mut self, index: u16) {
         self.avail = index;
         self.write(AVAIL + 2, index);
+    }
+
+    /// How many requests were offered: where a queue would go on.
+    pub(crate) fn offered(&self) -> u16 {
+        self.avail
     }
 
     /// What was returned since the last call: head and length.

@@ -4,6 +4,7 @@
 //! and a VMM whose answers the test withholds.
 
 mod driver;
+mod front_end;
 pub(crate) mod fuse;
 mod held_vmm;
 mod share;
@@ -12,7 +13,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-pub(crate) use driver::{Descriptor, Driver, MEMORY_SIZE, QUEUE_SIZE};
+pub(crate) use driver::{AVAIL, Descriptor, Driver, MEMORY_SIZE, QUEUE_SIZE, TABLE, USED};
+pub(crate) use front_end::FrontEnd;
 pub(crate) use held_vmm::HeldVmm;
 pub(crate) use share::Share;
 

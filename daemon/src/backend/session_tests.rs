@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A whole session over a socket, with a front end that behaves as QEMU does.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use shared_window::{DirectViews, WindowOptions, WindowSize};
+use tempfile::TempDir;
+use vhost::vhost_user::message::{VhostUserConfigFlags, VhostUserProtocolFeatures};
+use vhost::vhost_user::{Listener, VhostUserFrontend};
+use virtiofsd::passthrough::PassthroughFs;
+
+use super::{Session, SessionError, SessionOptions, SessionWindow};
+use crate::backend::Metrics;
+use crate::config::{DaxMode, DaxPolicy};
+use crate::testing::fuse::{self, Operation};
+use crate::testing::{FrontEnd, Share, expect, in_background};
+
+const WINDOW: u64 = 2 << 20;
+const PAGE: u64 = 4096;
+
+/// A session that serves a share with one file, and its front end.
+struct Case {
+    share: Share,
+    front_end: FrontEnd,
+    metrics: Arc<Metrics>,
+    ended: Receiver<Result<(), SessionError>>,
+    _socket: TempDir,
+}
+
+impl Case {
+    fn new(thread_pool_size: usize) -> Self {
+        let share = Share::new();
+        share.put("file", &[1; PAGE as usize], 0o644);
+        let config = virtiofsd::passthrough::Config {
+            root_dir: share.path("").to_str().expect("UTF-8").to_owned(),
+            ..virtiofsd::passthrough::Config::default()
+        };
+        let fs = PassthroughFs::new(config).expect("a file system");
+        let options = SessionOptions {
+            tag: Some("share".to_owned()),
+            request_queues: 1,
+            thread_pool_size,
+        };
+        let window = SessionWindow {
+            size: WindowSize::new(WINDOW).expect("a power of two"),
+            views: DirectViews,
+            options: WindowOptions::default(),
+            policy: DaxPolicy {
+                mode: DaxMode::Always,
+                min_size: 0,
+            },
+        };
+        let session = Session::new(fs, options, Some(window)).expect("a session");
+        let metrics = session.metrics();
+        let dir = tempfile::tempdir().expect("a directory");
+        let socket = dir.path().join("socket");
+        let listener = Listener::new(&socket, true).expect("a socket");
+        let ended = in_background(move || session.run(listener));
+        Self {
+            share,
+            front_end: FrontEnd::start(&socket),
+            metrics,
+            ended,
+            _socket: dir,
+        }
+    }
+
+    fn mount(&mut self) -> u64 {
+        let reply = self.front_end.ask(&fuse::init(0), 256);
+        assert_eq!(fuse::errno(&reply), 0);
+        fuse::entry(&self.front_end.ask(&fuse::lookup("file"), 256)).0
+    }
+
+    fn map(&mut self, node: u64) {
+        let setup = fuse::setup_mapping(node, 0, PAGE, 0);
+        assert_eq!(fuse::errno(&self.front_end.ask(&setup, 16)), 0);
+    }
+
+    /// The front end goes; the session must end well.
+    fn end(self) {
+        let Self {
+            front_end, ended, ..
+        } = self;
+        drop(front_end);
+        expect(&ended, "the session to end").expect("an orderly end");
+    }
+}
+
+#[test]
+fn the_device_describes_itself() {
+    let mut case = Case::new(0);
+    let frontend = &mut case.front_end.frontend;
+    let (_, config) = frontend
+        .get_config(0, 40, VhostUserConfigFlags::empty(), &[0; 40])
+        .expect("GET_CONFIG");
+    assert_eq!(&config[..6], b"share\0");
+    assert_eq!(config[36..], [1, 0, 0, 0]);
+    let memory = frontend.get_shmem_config().expect("GET_SHMEM_CONFIG");
+    assert_eq!((memory.nregions, memory.memory_sizes[0]), (1, WINDOW));
+    assert_eq!(frontend.get_queue_num().expect("GET_QUEUE_NUM"), 2);
+    let features = frontend.get_protocol_features().expect("features");
+    assert!(features.contains(VhostUserProtocolFeatures::SHMEM));
+    case.end();
+}
+
+#[test]
+fn requests_are_served_with_and_without_a_pool() {
+    for threads in [0, 3] {
+        let mut case = Case::new(threads);
+        let node = case.mount();
+        case.map(node);
+        assert_eq!(case.front_end.mapped(), [0]);
+        let remove = fuse::remove_mapping(1, &[(0, PAGE)]);
+        assert_eq!(fuse::errno(&case.front_end.ask(&remove, 16)), 0);
+        assert!(case.front_end.mapped().is_empty());
+        assert!(case.share.path("file").exists());
+        case.end();
+    }
+}
+
+#[test]
+fn the_queue_can_be_stopped_while_the_front_end_withholds_an_answer() {
+    for threads in [0, 2] {
+        let mut case = Case::new(threads);
+        let node = case.mount();
+        case.front_end.hold();
+        let (_, reply_at) = case
+            .front_end
+            .offer(&fuse::setup_mapping(node, 0, PAGE, 0), 16);
+        case.front_end.wait_for_a_call();
+
+        let base = case.front_end.stop_queue();
+        case.front_end.release();
+        assert!(
+            case.front_end.driver.used().is_empty(),
+            "replied on a stopped queue"
+        );
+
+        case.front_end.start_queue(base);
+        case.front_end.wait_for_reply();
+        assert_eq!(fuse::errno(&case.front_end.driver.read(reply_at, 16)), 0);
+        assert_eq!(case.front_end.mapped(), [0]);
+        case.end();
+    }
+}
+
+#[test]
+fn a_reset_is_answered_at_once_and_the_next_request_finds_the_window_empty() {
+    let mut case = Case::new(0);
+    let node = case.mount();
+    case.map(node);
+    case.front_end.reset();
+    assert_eq!(
+        case.front_end.mapped(),
+        [0],
+        "asked a front end that was resetting"
+    );
+    case.front_end.start_queue(case.front_end.driver.offered());
+    let getattr = fuse::request(Operation::Getattr, fuse::ROOT, &[0; 16]);
+    case.front_end.ask(&getattr, 256);
+    assert!(case.front_end.mapped().is_empty());
+    assert_eq!(case.metrics.clears.get(), 2, "INIT and the reset");
+    case.end();
+}
+
+#[test]
+fn a_session_ends_with_its_front_end_whatever_is_in_flight() {
+    let mut case = Case::new(0);
+    let node = case.mount();
+    case.front_end.hold();
+    case.front_end
+        .offer(&fuse::setup_mapping(node, 0, PAGE, 0), 16);
+    case.front_end.wait_for_a_call();
+    case.front_end.stop_queue();
+    case.front_end.release();
+    case.end();
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A front end that speaks vhost-user to a session, as QEMU does, over a real socket.
+//!
+//! Like QEMU it serves the back-end channel in order, answers `SHMEM_MAP` and `SHMEM_UNMAP` with
+//! success, and the removal of an unknown shared object with a failure. Unlike QEMU it can be told
+//! to withhold these answers.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use parking_lot::{Condvar, Mutex};
+use vhost::vhost_user::message::{
+    VhostUserHeaderFlag, VhostUserMMap, VhostUserProtocolFeatures, VhostUserSharedMsg,
+    VhostUserVirtioFeatures,
+};
+use vhost::vhost_user::{
+    Error, Frontend, FrontendReqHandler, VhostUserFrontend, VhostUserFrontendReqHandler,
+};
+use vhost::{VhostBackend, VhostUserMemoryRegionInfo, VringConfigData};
+use virtio_bindings::bindings::virtio_config::VIRTIO_F_VERSION_1;
+use vmm_sys_util::eventfd::EventFd;
+
+use super::{AVAIL, Driver, MEMORY_SIZE, MUST_HAPPEN, QUEUE_SIZE, TABLE, USED};
+use super::{expect, in_background};
+
+/// Where the front end says that guest memory lies in its own address space.
+const USER_ADDRESS: u64 = 0x7000_0000_0000;
+/// The first request queue.
+const QUEUE: usize = 1;
+
+/// What arrived on the back-end channel.
+#[derive(Default)]
+struct Channel {
+    held: bool,
+    waiting: usize,
+    mapped: Vec<u64>,
+}
+
+#[derive(Default)]
+struct Answers {
+    channel: Mutex<Channel>,
+    changed: Condvar,
+}
+
+impl Answers {
+    fn when_allowed(&self, act: impl FnOnce(&mut Channel)) {
+        let mut channel = self.channel.lock();
+        channel.waiting += 1;
+        self.changed.notify_all();
+        self.changed
+            .wait_while(&mut channel, |channel| channel.held);
+        channel.waiting -= 1;
+        act(&mut channel);
+    }
+}
+
+impl VhostUserFrontendReqHandler for Answers {
+    fn shmem_map(&self, request: &VhostUserMMap, _fd: &dyn AsRawFd) -> io::Result<u64> {
+        self.when_allowed(|channel| channel.mapped.push(request.shm_offset));
+        Ok(0)
+    }
+
+    fn shmem_unmap(&self, request: &VhostUserMMap) -> io::Result<u64> {
+        self.when_allowed(|channel| channel.mapped.retain(|at| *at != request.shm_offset));
+        Ok(0)
+    }
+
+    fn shared_object_remove(&self, _object: &VhostUserSharedMsg) -> io::Result<u64> {
+        Err(io::Error::from_raw_os_error(libc::EINVAL))
+    }
+}
+
+/// A VM with one request queue in use.
+pub(crate) struct FrontEnd {
+    pub(crate) frontend: Frontend,
+    pub(crate) driver: Driver,
+    answers: Arc<Answers>,
+    kick: EventFd,
+    call: EventFd,
+}
+
+impl FrontEnd {
+    /// Connects to the session's socket, negotiates everything offered, and starts the queue.
+    pub(crate) fn start(socket: &Path) -> Self {
+        let mut frontend = Frontend::connect(socket, 2).expect("the session listens");
+        frontend.set_owner().expect("SET_OWNER");
+        frontend.get_features().expect("GET_FEATURES");
+        let features = VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits() | 1 << VIRTIO_F_VERSION_1;
+        frontend.set_features(features).expect("SET_FEATURES");
+        let offered = frontend.get_protocol_features().expect("protocol features");
+        let wanted = offered & !VhostUserProtocolFeatures::BACKEND_SEND_FD;
+        frontend
+            .set_protocol_features(wanted)
+            .expect("protocol features");
+        frontend.set_hdr_flags(VhostUserHeaderFlag::NEED_REPLY);
+        let answers = Arc::new(Answers::default());
+        serve_channel(&mut frontend, Arc::clone(&answers));
+        let mut front_end = Self {
+            frontend,
+            driver: Driver::new(),
+            answers,
+            kick: EventFd::new(libc::EFD_NONBLOCK).expect("an event"),
+            call: EventFd::new(0).expect("an event"),
+        };
+        front_end.share_memory();
+        front_end.start_queue(0);
+        front_end
+    }
+
+    /// Makes a request and waits for its reply.
+    pub(crate) fn ask(&mut self, request: &[u8], room: u32) -> Vec<u8> {
+        let (_, reply_at) = self.offer(request, room);
+        self.wait_for_reply();
+        self.driver.read(reply_at, room)
+    }
+
+    /// Makes a request and kicks.
+    pub(crate) fn offer(&mut self, request: &[u8], room: u32) -> (u16, vm_memory::GuestAddress) {
+        let offered = self.driver.offer(request, room);
+        self.kick.write(1).expect("a kick");
+        offered
+    }
+
+    /// Waits for interrupts until something was returned.
+    pub(crate) fn wait_for_reply(&mut self) {
+        while self.driver.used().is_empty() {
+            let call = self.call.try_clone().expect("an event");
+            expect(&in_background(move || call.read()), "an interrupt").expect("an event");
+        }
+    }
+
+    /// Withholds answers on the back-end channel.
+    pub(crate) fn hold(&self) {
+        self.answers.channel.lock().held = true;
+    }
+
+    /// Gives the answers that were withheld.
+    pub(crate) fn release(&self) {
+        self.answers.channel.lock().held = false;
+        self.answers.changed.notify_all();
+    }
+
+    /// Returns when the session waits for an answer.
+    pub(crate) fn wait_for_a_call(&self) {
+        let mut channel = self.answers.channel.lock();
+        let waited = self.answers.changed.wait_while_for(
+            &mut channel,
+            |channel| channel.waiting == 0,
+            MUST_HAPPEN,
+        );
+        assert!(
+            !waited.timed_out(),
+            "waited {MUST_HAPPEN:?} for a window message"
+        );
+    }
+
+    /// Offsets in the window that are mapped.
+    pub(crate) fn mapped(&self) -> Vec<u64> {
+        self.answers.channel.lock().mapped.clone()
+    }
+
+    /// Stops the queue as `vhost_dev_stop` does; returns its base.
+    pub(crate) fn stop_queue(&mut self) -> u16 {
+        self.frontend
+            .set_vring_enable(QUEUE, false)
+            .expect("SET_VRING_ENABLE");
+        let frontend = self.frontend.clone();
+        let base = in_background(move || frontend.get_vring_base(QUEUE));
+        expect(&base, "GET_VRING_BASE").expect("a base") as u16
+    }
+
+    /// Resets the device and negotiates again, as far as the next start needs it.
+    pub(crate) fn reset(&mut self) {
+        self.frontend.reset_device().expect("RESET_DEVICE");
+        set_features(&self.frontend);
+    }
+
+    /// Starts the queue as `vhost_dev_start` does.
+    pub(crate) fn start_queue(&mut self, base: u16) {
+        let frontend = &mut self.frontend;
+        let config = VringConfigData {
+            queue_max_size: QUEUE_SIZE,
+            queue_size: QUEUE_SIZE,
+            flags: 0,
+            desc_table_addr: USER_ADDRESS + TABLE,
+            used_ring_addr: USER_ADDRESS + USED,
+            avail_ring_addr: USER_ADDRESS + AVAIL,
+            log_addr: None,
+        };
+        frontend
+            .set_vring_num(QUEUE, QUEUE_SIZE)
+            .expect("SET_VRING_NUM");
+        frontend
+            .set_vring_base(QUEUE, base)
+            .expect("SET_VRING_BASE");
+        frontend
+            .set_vring_addr(QUEUE, &config)
+            .expect("SET_VRING_ADDR");
+        frontend
+            .set_vring_kick(QUEUE, &self.kick)
+            .expect("SET_VRING_KICK");
+        frontend
+            .set_vring_call(QUEUE, &self.call)
+            .expect("SET_VRING_CALL");
+        frontend
+            .set_vring_enable(QUEUE, true)
+            .expect("SET_VRING_ENABLE");
+    }
+
+    fn share_memory(&mut self) {
+        let region = VhostUserMemoryRegionInfo {
+            guest_phys_addr: 0,
+            memory_size: MEMORY_SIZE,
+            userspace_addr: USER_ADDRESS,
+            mmap_offset: 0,
+            mmap_handle: self.driver.file.as_raw_fd(),
+        };
+        self.frontend
+            .set_mem_table(&[region])
+            .expect("SET_MEM_TABLE");
+    }
+}
+
+fn set_features(frontend: &Frontend) {
+    let features = VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits() | 1 << VIRTIO_F_VERSION_1;
+    frontend.set_features(features).expect("SET_FEATURES");
+}
+
+/// Answers on the back-end channel, in order, until it breaks.
+fn serve_channel(frontend: &mut Frontend, answers: Arc<Answers>) {
+    let mut handler = FrontendReqHandler::new(answers).expect("a channel");
+    handler.set_reply_ack_flag(true);
+    frontend
+        .set_backend_request_fd(&handler.get_tx_raw_fd())
+        .expect("SET_BACKEND_REQ_FD");
+    thread::spawn(move || {
+        while matches!(
+            handler.handle_request(),
+            Ok(_) | Err(Error::ReqHandlerError(_))
+        ) {}
+    });
+}
