@@ -326,3 +326,19 @@ fn capabilities_are_printed_as_json() {
         r#"{"type":"fs","features":["migrate-precopy","posix-acl-negotiation-mode","security-label-negotiation-mode","separate-options"]}"#
     );
 }
+
+/// The discovery file is installed as /usr/share/qemu/vhost-user/50-virtiofs-daxd.json; libvirt
+/// reads it there and starts its `binary`.
+#[test]
+fn the_discovery_file_says_what_the_daemon_says() {
+    let file = include_str!("../50-virtiofs-daxd.json");
+    let words: String = file.split_whitespace().collect();
+    let output = daemon().arg("--print-capabilities").output().unwrap();
+    let printed: String = String::from_utf8(output.stdout)
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    let features = |text: &str| text.split_once("\"features\":").unwrap().1.to_owned();
+    assert_eq!(features(&words), features(&printed));
+    assert!(words.contains("\"type\":\"fs\""));
+}

@@ -9,8 +9,6 @@ use virtiofsd::limits::setup_rlimit_nofile;
 use virtiofsd::sandbox::SandboxMode;
 
 use super::error::StartError;
-use super::listen;
-use super::split::Listening;
 use super::stop::StopRequests;
 use crate::config::{Config, KeptCapabilities, RequestedSize, WindowRequest};
 
@@ -60,16 +58,6 @@ impl Checked {
             window,
             guest_fd_limit: guest_fd_limit(&config, window)?,
             config,
-        })
-    }
-
-    /// Creates socket and pid file, or takes over the socket that is given.
-    pub(super) fn listen(self) -> Result<Listening, StartError> {
-        let (listener, files) = listen::listen(&self.config.endpoint)?;
-        Ok(Listening {
-            checked: self,
-            listener,
-            files,
         })
     }
 }

@@ -2,19 +2,21 @@
 
 //! The companion: a process outside the sandbox that no byte from the guest reaches.
 //!
-//! It serves views of files, and it is the one that removes socket and pid file when the
-//! supervisor has been killed. It outlives the daemon by the moment that this takes.
+//! It serves views of files, and it removes socket and pid file when the supervisor has been
+//! killed. It is there before those files are, so that there is no moment at which nobody would,
+//! and it outlives the daemon by the moment that this takes.
 
 use std::ffi::CStr;
 use std::io::{PipeReader, Read};
 
 use log::{error, warn};
+use nix::unistd::Pid;
 use shared_window::ViewServer;
 
-use super::listen::CreatedFiles;
-use super::privileges;
 use super::run::sentence;
 use super::status::ExitStatus;
+use super::{left_over, privileges};
+use crate::config::SocketFile;
 
 /// Name in a list of processes; the server of views has its own.
 const NAME: &CStr = c"daxd-companion";
@@ -25,9 +27,11 @@ pub(super) struct Companion {
     /// Serves views, where a window is wanted.
     pub(super) views: Option<ViewServer>,
     /// Ends with the last of supervisor and daemon.
-    pub(super) lifeline: PipeReader,
-    /// Removed at the end.
-    pub(super) files: CreatedFiles,
+    pub(super) end_of_life: PipeReader,
+    /// The process that creates the files, and removes them if it can.
+    pub(super) supervisor: Pid,
+    /// The socket, unless it is the operator's.
+    pub(super) socket: Option<SocketFile>,
 }
 
 impl Companion {
@@ -45,8 +49,10 @@ impl Companion {
         }
         // Nobody writes, so this is the end of the lifeline; an error can't be told from it, and
         // to remove the files is right in both cases.
-        let _ = self.lifeline.read(&mut [0]);
-        drop(self.files);
+        let _ = self.end_of_life.read(&mut [0]);
+        if let Some(socket) = &self.socket {
+            left_over::remove(socket, self.supervisor);
+        }
         match served {
             Err(_) => ExitStatus::Failed,
             Ok(()) => ExitStatus::Orderly,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Third stage: the daemon gives up what it doesn't need.
+//! Fifth stage: the daemon gives up what it doesn't need.
 //!
 //! The order is virtiofsd's: sandbox, system call filter, capabilities. Before it the views are
 //! made sure of, since nothing can be opened or mounted after it.
@@ -25,7 +25,7 @@ use crate::serve::{Serving, WindowSetup};
 
 /// The daemon's process, split off and not yet confined.
 #[derive(Debug)]
-pub(super) struct Accompanied {
+pub(super) struct Unconfined {
     pub(super) checked: Checked,
     pub(super) listener: UnixListener,
     /// Where views will come from, if a window is wanted.
@@ -33,10 +33,10 @@ pub(super) struct Accompanied {
     /// Ends with the supervisor.
     pub(super) leash: Leash,
     /// Held as long as the daemon lives.
-    pub(super) lifeline: PipeWriter,
+    pub(super) lifeline: Option<PipeWriter>,
 }
 
-impl Accompanied {
+impl Unconfined {
     /// Enters the sandbox, and drops all privileges that serving doesn't need.
     ///
     /// With `--sandbox=namespace` this returns in the inner process only; the outer one waits for

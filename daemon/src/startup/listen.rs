@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The socket that the VMM connects to.
+//! Third stage: the socket that the VMM connects to.
 
 use std::fs;
 use std::io;
@@ -32,7 +32,7 @@ pub(super) struct CreatedFiles {
 }
 
 impl CreatedFiles {
-    /// Leaves the files to the other processes.
+    /// In a fork of the owner: leaves the files to it.
     pub(super) fn disown(self) {
         if let Some(socket) = self.socket {
             socket.disown();

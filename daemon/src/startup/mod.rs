@@ -5,11 +5,15 @@
 //! Each stage consumes the one before, so that nothing can be done out of order:
 //!
 //! ```text
-//!  Config ─check─▶ Checked ─listen─▶ Listening ─split─▶ three processes
+//!  Config ─check─▶ Checked ─accompany─▶ Accompanied ─listen─▶ Listening ─split─▶ Supervisor
+//!                              │ fork                             │ fork
+//!                              ▼                                  ▼
+//!                          Companion                          Unconfined ─confine─▶ Confined
 //!
-//!    supervisor   waits for both others, removes the files, gives the exit code
-//!    ├─ companion   serves views of files; removes the files if the supervisor is killed
-//!    └─ daemon      Accompanied ─confine─▶ Confined ─serve─▶ ended
+//!    supervisor   the process that was started; waits for the others, removes the files,
+//!    │            gives the exit code
+//!    ├─ companion serves views of files; removes the files if the supervisor is killed
+//!    └─ daemon    serves the share
 //! ```
 //!
 //! With `--sandbox=namespace` the daemon is two processes: virtiofsd's sandbox forks, the outer
@@ -28,18 +32,20 @@
 //!
 //! # Invariants
 //!
-//! * What was created (socket, pid file) is owned by a [`created::Created`], which removes it when
-//!   dropped if it is still the same file. At any time a process holds it that isn't sandboxed.
-//! * The lock on the pid file is held until both supervisor and companion are gone, so no second
-//!   daemon can have made files of the same names meanwhile.
+//! * Socket and pid file are removed by the supervisor, which owns them as [`created::Created`], or
+//!   if it is killed by the companion ([`left_over`]), which is there before they are. Both do so
+//!   only while they hold the lock on the pid file, so never under another daemon.
 //! * No process has a second thread before the last fork.
 //! * No byte that a guest sent is seen by supervisor or companion.
 
+mod accompany;
 mod checks;
 mod companion;
 mod confine;
 mod created;
 mod error;
+mod fork;
+mod left_over;
 mod listen;
 mod logging;
 mod pid_file;

@@ -3,8 +3,8 @@
 //! The pid file, whose lock says that the socket beside it is in use.
 //!
 //! Name and lock are virtiofsd's, so that the two daemons keep out of each other's way too. The
-//! lock belongs to the open file, which forked processes share: it is held until the last of them
-//! has gone.
+//! supervisor holds the lock as long as it lives; after that the companion does, while it removes
+//! the files, or the next daemon.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -49,7 +49,8 @@ impl PidFile {
         Ok(Self { created, file })
     }
 
-    /// Leaves file and lock to the other processes that share them.
+    /// In a fork of the owner: leaves file and lock to it. The lock is the open file's, which both
+    /// share, so it stays when this copy is closed.
     pub(super) fn disown(self) {
         self.created.disown();
         drop(self.file);

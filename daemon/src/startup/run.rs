@@ -6,6 +6,7 @@ use std::error::Error;
 
 use log::error;
 
+use super::accompany::Pair;
 use super::checks::Checked;
 use super::error::StartError;
 use super::logging;
@@ -25,10 +26,12 @@ pub fn run(config: Config) -> ExitStatus {
 }
 
 fn start(config: Config) -> Result<ExitStatus, StartError> {
-    match Checked::new(config)?.listen()?.split()? {
-        Role::Supervisor(supervisor) => Ok(supervisor.wait()),
-        Role::Companion(companion) => Ok(companion.attend()),
-        Role::Daemon(daemon) => daemon.confine()?.serve(),
+    match Checked::new(config)?.accompany()? {
+        Pair::Companion(companion) => Ok(companion.attend()),
+        Pair::Accompanied(accompanied) => match accompanied.listen()?.split()? {
+            Role::Supervisor(supervisor) => Ok(supervisor.wait()),
+            Role::Daemon(daemon) => daemon.confine()?.serve(),
+        },
     }
 }
 

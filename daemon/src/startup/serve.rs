@@ -31,7 +31,7 @@ pub(super) struct Confined {
     pub(super) stop: StopRequests,
     pub(super) leash: Leash,
     /// Held until this process ends.
-    pub(super) lifeline: PipeWriter,
+    pub(super) lifeline: Option<PipeWriter>,
 }
 
 /// Why serving is over.

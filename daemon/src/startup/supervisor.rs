@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use nix::sys::wait::{WaitStatus, wait};
 use nix::unistd::Pid;
 
+use super::accompany::CompanionProcess;
 use super::listen::CreatedFiles;
 use super::privileges;
 use super::status::ExitStatus;
@@ -20,11 +21,9 @@ use super::status::ExitStatus;
 #[derive(Debug)]
 pub(super) struct Supervisor {
     pub(super) daemon: Pid,
-    pub(super) companion: Pid,
-    /// Removed at the end, if the companion didn't do it.
+    pub(super) companion: CompanionProcess,
+    /// Removed at the end.
     pub(super) files: CreatedFiles,
-    /// Tells the companion, when the last holder drops it, that all is over.
-    pub(super) lifeline: PipeWriter,
     /// Tells the daemon, when this process is gone, that nobody waits for it any more.
     pub(super) leash: PipeWriter,
 }
@@ -35,31 +34,29 @@ impl Supervisor {
         if let Err(error) = privileges::keep_right_to_remove_files() {
             warn!("the supervisor keeps its capabilities: {error}");
         }
-        let mut companion_alive = true;
-        let status = loop {
+        let status = self.wait_for_daemon();
+        // An inner process of a daemon that was killed may still be there. The companion stays
+        // until it has gone too.
+        drop((self.leash, self.companion));
+        drop(self.files);
+        status
+    }
+
+    fn wait_for_daemon(&self) -> ExitStatus {
+        loop {
             match wait() {
-                Ok(ended) if ended.pid() == Some(self.daemon) => break daemon_status(ended),
-                Ok(ended) if ended.pid() == Some(self.companion) => {
-                    companion_alive = false;
+                Ok(ended) if ended.pid() == Some(self.daemon) => return daemon_status(ended),
+                Ok(ended) if ended.pid() == Some(self.companion.pid()) => {
                     error!("the companion process ended early, no more files can be mapped");
                 }
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(errno) => {
                     error!("can't wait for the daemon: {errno}");
-                    break ExitStatus::Failed;
+                    return ExitStatus::Failed;
                 }
             }
-        };
-        drop((self.lifeline, self.leash));
-        while companion_alive && !ended(self.companion) {}
-        drop(self.files);
-        status
+        }
     }
-}
-
-/// Waits for one child to end; false if the wait was interrupted.
-fn ended(child: Pid) -> bool {
-    nix::sys::wait::waitpid(child, None) != Err(Errno::EINTR)
 }
 
 /// The exit status that the end of the daemon means. virtiofsd's outer process exits with the

@@ -8,7 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 
 use rustix::process::Signal;
 
-use crate::fixture::{Daemon, MODES, Place, can_run, signal, wait_for};
+use crate::fixture::{Daemon, Guarded, MODES, Place, bare_command, can_run, signal, wait_for};
 
 fn mounts() -> String {
     fs::read_to_string("/proc/self/mountinfo").unwrap()
@@ -144,14 +144,14 @@ fn a_killed_daemon_can_be_started_again_at_once() {
     signal(&daemon.roles.supervisor, Signal::KILL);
     daemon.wait();
     let options: [&str; 0] = [];
-    let mut next = daemon.place.command(&options).spawn().unwrap();
-    let pid = format!("{}\n", next.id());
+    let mut next = Guarded::spawn(&mut daemon.place.command(&options));
+    let pid = format!("{}\n", next.group());
     wait_for("the new daemon's files", || {
         let named = fs::read_to_string(daemon.place.pid_file()).ok()? == pid;
         (named && daemon.place.socket().exists()).then_some(())
     });
     drop(UnixStream::connect(daemon.place.socket()).unwrap());
-    let status = wait_for("the new daemon to exit", || next.try_wait().unwrap());
+    let status = next.wait();
     assert_eq!(status.code(), Some(0), "{}", daemon.place.logged());
     daemon.wait_until_gone();
 }
@@ -165,18 +165,13 @@ fn an_inherited_socket_is_served_and_left_alone() {
     let listener = UnixListener::bind(place.socket()).unwrap();
     rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
     let log = place.share().with_file_name("log");
-    let mut child = crate::fixture::bare_command(&log)
-        .arg("--shared-dir")
-        .arg(place.share())
-        .arg(format!(
-            "--fd={}",
-            std::os::fd::AsRawFd::as_raw_fd(&listener)
-        ))
-        .spawn()
-        .unwrap();
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&listener);
+    let mut command = bare_command(&log);
+    command.arg("--shared-dir").arg(place.share());
+    let mut child = Guarded::spawn(command.arg(format!("--fd={fd}")));
     drop(listener);
     drop(UnixStream::connect(place.socket()).unwrap());
-    let status = wait_for("the daemon to exit", || child.try_wait().unwrap());
+    let status = child.wait();
     assert_eq!(status.code(), Some(0), "{}", place.logged());
     assert_eq!(
         place.left_over(),

@@ -120,41 +120,69 @@ pub struct Roles {
     pub serving: Process,
 }
 
-/// A daemon that serves. Killed, with all its processes, when dropped.
+/// A process and all of its group, killed when dropped.
+pub struct Guarded(Child);
+
+impl Guarded {
+    pub fn spawn(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
+    /// Its process group, which is its process id too.
+    pub fn group(&self) -> i32 {
+        self.0.id().cast_signed()
+    }
+
+    /// Waits for the process that was started.
+    pub fn wait(&mut self) -> ExitStatus {
+        wait_for("the daemon to exit", || self.0.try_wait().unwrap())
+    }
+
+    /// Waits until no process of the group is left.
+    pub fn wait_for_group(&self) {
+        wait_for("all processes to end", || {
+            proc::in_group(self.group()).is_empty().then_some(())
+        });
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        if let Some(group) = Pid::from_raw(self.group()) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let _ = self.0.wait();
+    }
+}
+
+/// A daemon that serves.
 pub struct Daemon {
     pub place: Place,
-    child: Child,
+    process: Guarded,
     pub roles: Roles,
 }
 
 impl Daemon {
     /// Starts a daemon in a new place and waits until it serves.
     pub fn start(options: &[&str]) -> Self {
-        Self::start_at(Place::new(), options)
-    }
-
-    pub fn start_at(place: Place, options: &[&str]) -> Self {
-        let child = place.command(options).spawn().unwrap();
-        let group = child.id().cast_signed();
-        let roles = wait_for("the daemon to serve", || roles(group));
+        let place = Place::new();
+        let process = Guarded::spawn(&mut place.command(options));
+        let roles = wait_for("the daemon to serve", || roles(process.group()));
         Self {
             place,
-            child,
+            process,
             roles,
         }
     }
 
     /// Waits for the process that was started.
     pub fn wait(&mut self) -> ExitStatus {
-        wait_for("the daemon to exit", || self.child.try_wait().unwrap())
+        self.process.wait()
     }
 
     /// Waits until nothing of the daemon is left, and checks that it took its files along.
     pub fn wait_until_gone(&self) {
-        let group = self.child.id().cast_signed();
-        wait_for("all processes to end", || {
-            proc::in_group(group).is_empty().then_some(())
-        });
+        self.process.wait_for_group();
         let left_over = self.place.left_over();
         assert!(left_over.is_empty(), "left over: {left_over:?}");
     }
@@ -162,10 +190,6 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        if let Some(group) = Pid::from_raw(self.child.id().cast_signed()) {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-        let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("the daemon's log:\n{}", self.place.logged());
         }

@@ -6,19 +6,15 @@ use std::fs;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 
-use crate::fixture::{Daemon, Place, can_run, wait_for};
-use crate::proc;
+use crate::fixture::{Daemon, Guarded, Place, can_run, wait_for};
 
 /// Starts a daemon that must fail, and returns its log.
 fn fails(place: &Place, options: &[&str]) -> String {
-    let mut child = place.command(options).spawn().unwrap();
-    let status = wait_for("the daemon to give up", || child.try_wait().unwrap());
+    let mut child = Guarded::spawn(&mut place.command(options));
+    let status = child.wait();
     let log = place.logged();
     assert_eq!(status.code(), Some(1), "{options:?}: {log}");
-    wait_for("all processes to end", || {
-        let group = child.id().cast_signed();
-        proc::in_group(group).is_empty().then_some(())
-    });
+    child.wait_for_group();
     log
 }
 
@@ -121,9 +117,9 @@ fn without_privileges_there_is_no_window_but_a_share() {
         std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
     }
     let mut command = place.command(&["--sandbox=none", "--inode-file-handles=never"]);
-    let mut child = command.uid(NOBODY).gid(NOBODY).spawn().unwrap();
+    let mut child = Guarded::spawn(command.uid(NOBODY).gid(NOBODY));
     wait_for("the socket", || UnixStream::connect(place.socket()).ok());
-    let status = wait_for("the daemon to exit", || child.try_wait().unwrap());
+    let status = child.wait();
     assert_eq!(status.code(), Some(0), "{}", place.logged());
     assert!(
         place.logged().contains("no DAX window"),

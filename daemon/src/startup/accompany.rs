@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Second stage: the companion is split off, before there is anything to clean up.
+
+use std::io::{self, PipeWriter};
+
+use log::warn;
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+use shared_window::{StartingViews, ViewServer, ViewService};
+
+use super::checks::Checked;
+use super::companion::Companion;
+use super::error::StartError;
+use super::fork::{Side, fork};
+use super::listen;
+use super::run::sentence;
+use super::split::Listening;
+use crate::config::Endpoint;
+
+/// What the process that returns from [`Checked::accompany`] is now.
+pub(super) enum Pair {
+    /// The new process.
+    Companion(Companion),
+    /// The first process.
+    Accompanied(Box<Accompanied>),
+}
+
+/// Settings, and a companion that waits for the end.
+#[derive(Debug)]
+pub(super) struct Accompanied {
+    checked: Checked,
+    /// Where views will come from, if a window is wanted. Dropped before the companion, which
+    /// serves them as long as anybody could ask.
+    views: Option<StartingViews>,
+    companion: CompanionProcess,
+}
+
+impl Checked {
+    /// Forks the companion. Returns in both processes.
+    pub(super) fn accompany(self) -> Result<Pair, StartError> {
+        let (end_of_life, lifeline) = io::pipe().map_err(StartError::system("create a pipe"))?;
+        let (views, view_server) = self.prepare_views().unzip();
+        let supervisor = Pid::this();
+        match fork()? {
+            Side::Child => {
+                drop((lifeline, views));
+                Ok(Pair::Companion(Companion {
+                    views: view_server,
+                    end_of_life,
+                    supervisor,
+                    socket: match self.config.endpoint {
+                        Endpoint::Create(socket) => Some(socket),
+                        Endpoint::Inherited(_) => None,
+                    },
+                }))
+            }
+            Side::Parent(pid) => Ok(Pair::Accompanied(Box::new(Accompanied {
+                checked: self,
+                companion: CompanionProcess {
+                    pid,
+                    lifeline: Some(lifeline),
+                },
+                views,
+            }))),
+        }
+    }
+
+    /// Both ends of the service of views, if a window is wanted.
+    fn prepare_views(&self) -> Option<(StartingViews, ViewServer)> {
+        self.window?;
+        ViewService::prepare()
+            .inspect_err(|error| warn!("no DAX window: {}", sentence(error)))
+            .ok()
+    }
+}
+
+impl Accompanied {
+    /// Creates socket and pid file, or takes over the socket that is given.
+    pub(super) fn listen(self) -> Result<Listening, StartError> {
+        let (listener, files) = listen::listen(&self.checked.config.endpoint)?;
+        Ok(Listening {
+            files,
+            checked: self.checked,
+            listener,
+            views: self.views,
+            companion: self.companion,
+        })
+    }
+}
+
+/// The companion as its parent knows it. Dropping this ends the companion, as soon as no other
+/// process holds the lifeline, and waits for that.
+#[derive(Debug)]
+pub(super) struct CompanionProcess {
+    pid: Pid,
+    lifeline: Option<PipeWriter>,
+}
+
+impl CompanionProcess {
+    /// The process.
+    pub(super) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// In a fork of the parent: keeps the companion alive, and leaves waiting to the parent.
+    pub(super) fn into_lifeline(mut self) -> Option<PipeWriter> {
+        let lifeline = self.lifeline.take();
+        std::mem::forget(self);
+        lifeline
+    }
+}
+
+impl Drop for CompanionProcess {
+    fn drop(&mut self) {
+        self.lifeline = None;
+        // Handlers restart system calls, so this ends when the companion has, or at once if the
+        // supervisor has seen its end already.
+        let _ = waitpid(self.pid, None);
+    }
+}

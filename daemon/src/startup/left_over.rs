@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Removing the files of a supervisor that was killed.
+//!
+//! Whoever may remove them is decided by the lock on the pid file, as everything about these
+//! files: a supervisor that lives holds it, and so does the next daemon that took the files over.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+
+use log::warn;
+use nix::unistd::Pid;
+use rustix::fs::{FlockOperation, OFlags, flock};
+
+use crate::config::SocketFile;
+
+/// Removes socket and pid file if they are those of the dead process `supervisor`.
+pub(super) fn remove(socket: &SocketFile, supervisor: Pid) {
+    match try_remove(socket, supervisor) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            warn!("can't clean up after process {supervisor}: {error}");
+        }
+        _ => {}
+    }
+}
+
+fn try_remove(socket: &SocketFile, supervisor: Pid) -> io::Result<()> {
+    let path = socket.pid_file();
+    let mut pid_file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(&path)?;
+    if flock(&pid_file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return Ok(());
+    }
+    match Owner::read(&mut pid_file)? {
+        Owner::Process(owner) if owner == supervisor.as_raw() => {
+            if fs::symlink_metadata(&socket.path).is_ok_and(|found| found.file_type().is_socket()) {
+                fs::remove_file(&socket.path)?;
+            }
+            fs::remove_file(&path)
+        }
+        // Killed between creating the file and writing to it; the socket comes after that.
+        Owner::Nobody => fs::remove_file(&path),
+        Owner::Process(_) | Owner::Unknown => Ok(()),
+    }
+}
+
+/// Whom a pid file belongs to.
+enum Owner {
+    Process(i32),
+    Nobody,
+    Unknown,
+}
+
+impl Owner {
+    fn read(pid_file: &mut File) -> io::Result<Self> {
+        let mut text = String::new();
+        pid_file.read_to_string(&mut text)?;
+        Ok(match text.trim() {
+            "" => Self::Nobody,
+            text => text.parse().map_or(Self::Unknown, Self::Process),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::net::UnixListener;
+    use std::path::{Path, PathBuf};
+
+    use nix::unistd::Pid;
+    use rustix::fs::{FlockOperation, flock};
+
+    use super::remove;
+    use crate::config::SocketFile;
+
+    const DEAD: Pid = Pid::from_raw(4_000_000);
+
+    /// A socket in `dir`, and its path and its pid file's.
+    fn socket_in(dir: &Path) -> (SocketFile, PathBuf, PathBuf) {
+        let path = dir.join("s");
+        drop(UnixListener::bind(&path).unwrap());
+        let socket = SocketFile {
+            path: path.clone(),
+            group: None,
+        };
+        let pid_file = socket.pid_file();
+        (socket, path, pid_file)
+    }
+
+    #[test]
+    fn what_the_pid_file_says_decides() {
+        // Text of the pid file; are the socket and the pid file there afterwards?
+        let table = [
+            (Some("4000000\n"), false, false),
+            (Some(""), true, false),
+            (Some("4000001\n"), true, true),
+            (Some("nonsense"), true, true),
+            (None, true, false),
+        ];
+        for (text, socket_stays, pid_file_stays) in table {
+            let dir = tempfile::tempdir().unwrap();
+            let (socket, path, pid_file) = socket_in(dir.path());
+            if let Some(text) = text {
+                fs::write(&pid_file, text).unwrap();
+            }
+            remove(&socket, DEAD);
+            assert_eq!(path.exists(), socket_stays, "{text:?}");
+            assert_eq!(pid_file.exists(), pid_file_stays, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn files_in_use_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let (socket, path, pid_file) = socket_in(dir.path());
+        fs::write(&pid_file, "4000000\n").unwrap();
+        let holder = fs::File::open(&pid_file).unwrap();
+        flock(&holder, FlockOperation::NonBlockingLockExclusive).unwrap();
+        remove(&socket, DEAD);
+        assert!(path.exists() && pid_file.exists());
+        drop(holder);
+        remove(&socket, DEAD);
+        assert!(!path.exists() && !pid_file.exists());
+    }
+
+    #[test]
+    fn only_a_socket_is_taken_for_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (socket, path, pid_file) = socket_in(dir.path());
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "precious").unwrap();
+        fs::write(&pid_file, "4000000\n").unwrap();
+        remove(&socket, DEAD);
+        assert_eq!(fs::read(&path).unwrap(), b"precious");
+    }
+}
