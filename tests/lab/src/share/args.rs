@@ -22,8 +22,9 @@ const MIN_MEMORY: ByteSize = ByteSize::mib(128);
 /// that is fetched is kept in $DAXLAB_CACHE, $XDG_CACHE_HOME/daxlab or ~/.cache/daxlab.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit status: the command's own (128 + N when signal N killed it); 125 when the guest could not be \
-started or was lost; 2 for a mistake on this command line; 128 + N when signal N ended daxlab.")]
+Exit status: the command's own (128 + N when signal N killed it); 127 when the guest has no such \
+command and 126 when it can't start it; 125 when the guest could not be started or was lost; 2 for \
+a mistake on this command line; 128 + N when signal N ended daxlab.")]
 pub struct ShareArgs {
     /// The directory to share
     pub dir: PathBuf,
@@ -115,7 +116,7 @@ fn window(text: &str) -> Result<ByteSize, String> {
 
 fn memory(text: &str) -> Result<ByteSize, String> {
     let size: ByteSize = text.parse().map_err(one_line)?;
-    if size < MIN_MEMORY || size.bytes() % ByteSize::mib(1).bytes() != 0 {
+    if size < MIN_MEMORY || !size.bytes().is_multiple_of(ByteSize::mib(1).bytes()) {
         return Err(format!(
             "a guest's memory is a multiple of 1M and at least {MIN_MEMORY}"
         ));

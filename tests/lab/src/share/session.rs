@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use agent_wire::{Errno, Failure};
 use anyhow::{Error, Result};
 use qemu_guest::process::GuestError;
 
@@ -40,6 +41,10 @@ pub async fn run(vm: &mut Vm, config: &Config) -> Result<Status> {
     match ended {
         Ok(status) => Ok(Status::Command(status)),
         Err(TerminalError::Interrupted(signal)) => Ok(Status::Signalled(signal_number(signal.0))),
+        Err(TerminalError::Agent(AgentError::Refused { doing, source })) => {
+            eprintln!("daxlab: {doing}: {source}");
+            Ok(Status::Command(ExitStatus::Exited(shell_code(&source))))
+        }
         Err(TerminalError::Agent(error @ AgentError::Gone { .. })) => {
             // The end of QEMU or of the daemon, noticed a moment later, explains it better.
             match tokio::time::timeout(LAST_WORDS_DEADLINE, vm.failed()).await {
@@ -92,6 +97,14 @@ fn lost(error: Error, task: &Task) -> Result<Status> {
         return Ok(Status::Success);
     }
     Err(error.context("the guest was lost"))
+}
+
+/// What a shell exits with when it can't start a command.
+fn shell_code(failure: &Failure) -> u8 {
+    match failure.errno {
+        Some(Errno(libc::ENOENT)) => 127,
+        _ => 126,
+    }
 }
 
 fn signal_number(signal: i32) -> u8 {

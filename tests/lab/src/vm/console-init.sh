@@ -12,9 +12,10 @@ if [ -e /lib/modules/load.list ]; then
 fi
 mkdir -p /share
 # shellcheck disable=SC2154 # see above
-mount -t virtiofs "$share_tag" /share && echo "$share_tag is mounted on /share; 'poweroff -f' ends the guest"
+mount -t virtiofs -o dax=inode "$share_tag" /share && echo "$share_tag is mounted on /share; 'poweroff -f' ends the guest"
 cd /share || cd /
 setsid cttyhack sh
+cd /
 sync
 umount /share
 poweroff -f
