@@ -27,6 +27,7 @@ use vmm_sys_util::event::{
 
 use super::complaint::WithSources;
 use super::engine::Engine;
+use super::intake::Intake;
 use super::migration::{AsState, Migration, MigrationError};
 use super::offer::Offer;
 use super::pause::Pause;
@@ -51,6 +52,7 @@ pub(super) struct FrontEnd {
 /// One vhost-user device.
 pub(super) struct Device<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     pub(super) engine: Arc<Engine<F, M, S>>,
+    pub(super) intake: Intake,
     pub(super) offer: Offer,
     pub(super) front_end: Option<FrontEnd>,
     pub(super) pool: Option<ThreadPool>,
@@ -79,7 +81,7 @@ where
     }
 
     fn serve_ring(&self, queue: usize, ring: &Ring) {
-        self.engine.drain(queue, ring, |taken| match &self.pool {
+        self.intake.drain(queue, ring, |taken| match &self.pool {
             None => self.engine.serve(ring, taken),
             Some(pool) => {
                 let (engine, ring) = (Arc::clone(&self.engine), ring.clone());

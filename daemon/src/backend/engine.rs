@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use shared_window::{ViewSource, Vmm};
-use virtio_queue::DescriptorChain;
 use virtiofsd::filesystem::FileSystem;
 use virtiofsd::fuse::{Opcode, OutHeader};
 use virtiofsd::server::Server;
@@ -23,20 +22,17 @@ use virtiofsd::server::Server;
 use super::complaint::{Complaint, WithSources};
 use super::contain::contain;
 use super::gate::{Abandoned, Ticket};
+use super::intake::Taken;
 use super::message::{self, Header, MessageError};
 use super::metrics::Metrics;
-use super::ring::{Popped, Ring};
+use super::ring::Ring;
 use super::window_side::WindowSide;
-use crate::adapter::{
-    AtomicMemory, HeadIndex, MemoryMirror, Request, Snapshot, TransportMemory,
-    with_reader_and_writer,
-};
+use crate::adapter::{HeadIndex, Request, with_reader_and_writer};
 use crate::fs::{DaxFs, NodeId};
 
 /// One kind of complaint for each way in which a guest can be wrong.
 #[derive(Default)]
 struct Complaints {
-    ring: Complaint,
     chain: Complaint,
     request: Complaint,
     reply: Complaint,
@@ -46,19 +42,10 @@ struct Complaints {
 pub(super) struct Engine<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     server: Server<DaxFs<F, S>>,
     window: Option<WindowSide<F, M, S>>,
-    memory: AtomicMemory,
-    mirror: MemoryMirror,
     metrics: Arc<Metrics>,
     /// A migration watches guest memory.
     logging: AtomicBool,
     complaints: Complaints,
-}
-
-/// A request that was taken off its ring.
-pub(super) struct Taken {
-    chain: DescriptorChain<Arc<TransportMemory>>,
-    ticket: Ticket,
-    memory: Arc<Snapshot>,
 }
 
 impl<F, M, S> Engine<F, M, S>
@@ -70,14 +57,11 @@ where
     pub(super) fn new(
         fs: DaxFs<F, S>,
         window: Option<WindowSide<F, M, S>>,
-        memory: AtomicMemory,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             server: Server::new(fs),
             window,
-            memory,
-            mirror: MemoryMirror::default(),
             metrics,
             logging: AtomicBool::new(false),
             complaints: Complaints::default(),
@@ -95,70 +79,6 @@ where
     /// Whether every reply is to be marked dirty.
     pub(super) fn set_logging(&self, logging: bool) {
         self.logging.store(logging, Ordering::Release);
-    }
-
-    /// Gives every request that `ring` has to `serve`, until there are no more and the guest
-    /// knows that it has to kick.
-    pub(super) fn drain(&self, queue: usize, ring: &Ring, mut serve: impl FnMut(Taken)) {
-        let mut empty_passes = 0;
-        loop {
-            if let Err(error) = ring.quiet() {
-                return self.blame_ring(queue, &error);
-            }
-            let Some(served) = self.take_all(queue, ring, &mut serve) else {
-                return;
-            };
-            match ring.listen() {
-                Ok(false) => return,
-                Ok(true) if served => empty_passes = 0,
-                Ok(true) => empty_passes += 1,
-                Err(error) => return self.blame_ring(queue, &error),
-            }
-            // Once is the race that `listen` looks for: a request came after the last look.
-            // Twice is a ring whose available index runs ahead of anything it has to offer.
-            if empty_passes == 2 {
-                return;
-            }
-        }
-    }
-
-    /// Returns whether there was any, or nothing when the ring cannot be served.
-    fn take_all(&self, queue: usize, ring: &Ring, serve: &mut impl FnMut(Taken)) -> Option<bool> {
-        let mut any = false;
-        loop {
-            let memory = match self.mirror.of(&self.memory) {
-                Ok(memory) => memory,
-                Err(error) => {
-                    self.blame_ring(queue, &error);
-                    return None;
-                }
-            };
-            match ring.pop(memory.transport()) {
-                Ok(Popped::Nothing) => return Some(any),
-                Ok(Popped::Chain(chain, ticket)) => {
-                    any = true;
-                    if let Some(requests) = self.metrics.requests.get(queue) {
-                        requests.count();
-                    }
-                    serve(Taken {
-                        chain,
-                        ticket,
-                        memory,
-                    });
-                }
-                Ok(Popped::BadHead(HeadIndex(head))) => {
-                    any = true;
-                    self.metrics.bad_heads.count();
-                    self.complaints.ring.warn(format_args!(
-                        "queue {queue}: head {head} is outside the descriptor table"
-                    ));
-                }
-                Err(error) => {
-                    self.blame_ring(queue, &error);
-                    return None;
-                }
-            }
-        }
     }
 
     /// Serves one request and returns it to the guest.
@@ -320,14 +240,6 @@ where
         self.metrics.bad_requests.count();
         self.complaints.request.warn(format_args!(
             "a request cannot be served: {}",
-            WithSources(error)
-        ));
-    }
-
-    fn blame_ring(&self, queue: usize, error: &(dyn std::error::Error + 'static)) {
-        self.metrics.bad_rings.count();
-        self.complaints.ring.warn(format_args!(
-            "queue {queue} cannot be served: {}",
             WithSources(error)
         ));
     }

@@ -4,6 +4,7 @@
 
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 use proptest::prelude::*;
 use shared_window::{DirectViews, RegionBudget, Window, WindowOffset, WindowSize};
@@ -12,6 +13,7 @@ use virtiofsd::passthrough::PassthroughFs;
 use super::Engine;
 use crate::backend::Ring;
 use crate::backend::contain;
+use crate::backend::intake::Intake;
 use crate::backend::metrics::Metrics;
 use crate::backend::window_side::WindowSide;
 use crate::config::{DaxMode, DaxPolicy};
@@ -32,6 +34,7 @@ struct Case {
     share: Share,
     vmm: Arc<HeldVmm>,
     engine: Arc<TestEngine>,
+    intake: Arc<Intake>,
     metrics: Arc<Metrics>,
     driver: Driver,
     ring: Ring,
@@ -76,13 +79,14 @@ impl Case {
         let engine = Engine::new(
             DaxFs::new(Arc::clone(&share.fs), Some(dax)),
             Some(side),
-            driver.memory.clone(),
             Arc::clone(&metrics),
         );
+        let intake = Intake::new(driver.memory.clone(), Arc::clone(&metrics));
         Self {
             share,
             vmm,
             engine: Arc::new(engine),
+            intake: Arc::new(intake),
             metrics,
             driver,
             ring,
@@ -90,7 +94,13 @@ impl Case {
     }
 
     fn serve(&self) {
-        serve(&self.engine, &self.ring);
+        serve(&self.engine, &self.intake, &self.ring);
+    }
+
+    fn serve_in_background(&self) -> Receiver<()> {
+        let (engine, intake) = (Arc::clone(&self.engine), Arc::clone(&self.intake));
+        let ring = self.ring.clone();
+        in_background(move || serve(&engine, &intake, &ring))
     }
 
     /// Sends one request and returns its reply.
@@ -131,8 +141,8 @@ impl Case {
     }
 }
 
-fn serve(engine: &TestEngine, ring: &Ring) {
-    engine.drain(0, ring, |taken| engine.serve(ring, taken));
+fn serve(engine: &TestEngine, intake: &Intake, ring: &Ring) {
+    intake.drain(0, ring, |taken| engine.serve(ring, taken));
 }
 
 #[test]
@@ -285,8 +295,7 @@ fn a_ring_can_be_stopped_while_a_mapping_waits_for_the_vmm() {
     let (_, reply_at) = case
         .driver
         .offer(&fuse::setup_mapping(node, 0, PAGE, 0), 16);
-    let (engine, ring) = (Arc::clone(&case.engine), case.ring.clone());
-    let served = in_background(move || serve(&engine, &ring));
+    let served = case.serve_in_background();
     case.vmm.wait_for_a_call();
 
     // What the control thread does for GET_VRING_BASE. It must not wait for the VMM.
@@ -319,8 +328,7 @@ fn a_request_of_a_driver_that_is_gone_is_forgotten() {
     let (_, reply_at) = case
         .driver
         .offer(&fuse::setup_mapping(node, 0, PAGE, 0), 16);
-    let (engine, ring) = (Arc::clone(&case.engine), case.ring.clone());
-    let served = in_background(move || serve(&engine, &ring));
+    let served = case.serve_in_background();
     case.vmm.wait_for_a_call();
     let ring = case.ring.clone();
     expect(
@@ -347,8 +355,7 @@ fn other_requests_are_served_while_a_mapping_waits() {
     case.vmm.hold();
     case.driver
         .offer(&fuse::setup_mapping(node, 0, PAGE, 0), 16);
-    let (engine, ring) = (Arc::clone(&case.engine), case.ring.clone());
-    let served = in_background(move || serve(&engine, &ring));
+    let served = case.serve_in_background();
     case.vmm.wait_for_a_call();
     // On the same ring, as a pool's other thread would.
     case.node();

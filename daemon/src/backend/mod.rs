@@ -21,6 +21,7 @@ mod contain;
 mod device;
 mod engine;
 mod gate;
+mod intake;
 mod message;
 mod metrics;
 mod migration;

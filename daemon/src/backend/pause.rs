@@ -134,7 +134,10 @@ mod tests {
         );
         pause.start();
         let answer = expect(&called, "the call after the start");
-        assert!(matches!(answer, Err(VmmError::NotMapped { .. })), "{answer:?}");
+        assert!(
+            matches!(answer, Err(VmmError::NotMapped { .. })),
+            "{answer:?}"
+        );
     }
 
     #[test]

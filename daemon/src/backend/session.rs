@@ -13,6 +13,7 @@ use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
 use super::contain;
 use super::device::{Device, FrontEnd};
 use super::engine::Engine;
+use super::intake::Intake;
 use super::metrics::Metrics;
 use super::migration::Migration;
 use super::offer::Offer;
@@ -99,9 +100,10 @@ where
         let metrics = Arc::new(Metrics::new(offer.queues()));
         let memory = AtomicMemory::new(TransportMemory::new());
         let parts = Parts::new(Arc::new(fs), window, &metrics);
-        let engine = Engine::new(parts.fs, parts.window, memory.clone(), Arc::clone(&metrics));
+        let engine = Engine::new(parts.fs, parts.window, Arc::clone(&metrics));
         let device = Device {
             engine: Arc::new(engine),
+            intake: Intake::new(memory.clone(), Arc::clone(&metrics)),
             rings: (0..offer.queues()).map(|_| OnceLock::new()).collect(),
             offer,
             front_end: parts.front_end,

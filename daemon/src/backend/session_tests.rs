@@ -2,12 +2,20 @@
 
 //! A whole session over a socket, with a front end that behaves as QEMU does.
 
+use std::io::{PipeReader, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use shared_window::{DirectViews, WindowOptions, WindowSize};
 use tempfile::TempDir;
-use vhost::vhost_user::message::{VhostUserConfigFlags, VhostUserProtocolFeatures};
+use vhost::VhostBackend;
+use vhost::vhost_user::message::{
+    VhostTransferStateDirection, VhostTransferStatePhase, VhostUserConfigFlags,
+    VhostUserProtocolFeatures, VhostUserVirtioFeatures,
+};
 use vhost::vhost_user::{Listener, VhostUserFrontend};
 use virtiofsd::passthrough::PassthroughFs;
 
@@ -15,14 +23,14 @@ use super::{Session, SessionError, SessionOptions, SessionWindow};
 use crate::backend::Metrics;
 use crate::config::{DaxMode, DaxPolicy};
 use crate::testing::fuse::{self, Operation};
-use crate::testing::{FrontEnd, Share, expect, in_background};
+use crate::testing::{FrontEnd, Share, USED, expect, in_background};
 
 const WINDOW: u64 = 2 << 20;
 const PAGE: u64 = 4096;
 
 /// A session that serves a share with one file, and its front end.
 struct Case {
-    share: Share,
+    share: Rc<Share>,
     front_end: FrontEnd,
     metrics: Arc<Metrics>,
     ended: Receiver<Result<(), SessionError>>,
@@ -31,8 +39,25 @@ struct Case {
 
 impl Case {
     fn new(thread_pool_size: usize) -> Self {
-        let share = Share::new();
+        let window = SessionWindow {
+            size: WindowSize::new(WINDOW).expect("a power of two"),
+            views: DirectViews,
+            options: WindowOptions::default(),
+            policy: DaxPolicy {
+                mode: DaxMode::Always,
+                min_size: 0,
+            },
+        };
+        let share = Rc::new(Share::new());
         share.put("file", &[1; PAGE as usize], 0o644);
+        Self::on(share, thread_pool_size, Some(window))
+    }
+
+    fn on(
+        share: Rc<Share>,
+        thread_pool_size: usize,
+        window: Option<SessionWindow<DirectViews>>,
+    ) -> Self {
         let config = virtiofsd::passthrough::Config {
             root_dir: share.path("").to_str().expect("UTF-8").to_owned(),
             ..virtiofsd::passthrough::Config::default()
@@ -43,16 +68,7 @@ impl Case {
             request_queues: 1,
             thread_pool_size,
         };
-        let window = SessionWindow {
-            size: WindowSize::new(WINDOW).expect("a power of two"),
-            views: DirectViews,
-            options: WindowOptions::default(),
-            policy: DaxPolicy {
-                mode: DaxMode::Always,
-                min_size: 0,
-            },
-        };
-        let session = Session::new(fs, options, Some(window)).expect("a session");
+        let session = Session::new(fs, options, window).expect("a session");
         let metrics = session.metrics();
         let dir = tempfile::tempdir().expect("a directory");
         let socket = dir.path().join("socket");
@@ -176,4 +192,91 @@ fn a_session_ends_with_its_front_end_whatever_is_in_flight() {
     case.front_end.stop_queue();
     case.front_end.release();
     case.end();
+}
+
+/// A share without a window, which can be migrated.
+fn migratable(share: &Rc<Share>) -> Case {
+    Case::on(Rc::clone(share), 0, None)
+}
+
+#[test]
+fn a_migration_is_told_which_pages_were_written() {
+    let mut case = migratable(&Rc::new(Share::new()));
+    assert_eq!(fuse::errno(&case.front_end.ask(&fuse::init(0), 256)), 0);
+    let log = case.front_end.start_log();
+    let getattr = fuse::request(Operation::Getattr, fuse::ROOT, &[0; 16]);
+    let dirty = |page: u64| {
+        let mut byte = [0];
+        log.read_exact_at(&mut byte, page / 8).expect("the log");
+        byte[0] & 1 << (page % 8) != 0
+    };
+    // Two pages of room, far from anything else.
+    let (_, reply_at) = case.front_end.offer(&getattr, 2 * PAGE as u32);
+    let first = reply_at.0 / PAGE;
+    assert!(!dirty(first + 3), "a page that nobody wrote");
+    case.front_end.wait_for_reply();
+    assert!(dirty(first) && dirty(first + 1), "the reply's room");
+    assert!(dirty(USED / PAGE), "the used ring");
+    assert!(!dirty(first + 3), "a page that nobody wrote");
+    case.end();
+}
+
+#[test]
+fn the_state_of_a_share_moves_to_another_session() {
+    let share = Rc::new(Share::new());
+    share.put("file", &[1; PAGE as usize], 0o644);
+    let mut source = migratable(&share);
+    let node = source.mount();
+    let state = source.save();
+    source.end();
+
+    let mut destination = migratable(&share);
+    destination.load(&state);
+    let getattr = fuse::request(Operation::Getattr, node, &[0; 16]);
+    let reply = destination.front_end.ask(&getattr, 256);
+    assert_eq!(fuse::errno(&reply), 0, "the node is known without a lookup");
+    destination.end();
+}
+
+#[test]
+fn a_share_with_a_window_refuses_to_be_moved() {
+    let case = Case::new(0);
+    let frontend = &case.front_end.frontend;
+    let offered = frontend.get_features().expect("GET_FEATURES");
+    assert_eq!(offered & VhostUserVirtioFeatures::LOG_ALL.bits(), 0);
+    let features = frontend.clone().get_protocol_features().expect("features");
+    assert!(!features.contains(VhostUserProtocolFeatures::DEVICE_STATE));
+    case.end();
+}
+
+impl Case {
+    fn transfer(&mut self, direction: VhostTransferStateDirection, file: OwnedFd) {
+        let refused = self
+            .front_end
+            .frontend
+            .set_device_state_fd(direction, VhostTransferStatePhase::STOPPED, file)
+            .expect("SET_DEVICE_STATE_FD");
+        assert!(refused.is_none(), "another channel than ours");
+    }
+
+    fn save(&mut self) -> Vec<u8> {
+        let (mut reader, writer): (PipeReader, _) = std::io::pipe().expect("a pipe");
+        self.transfer(VhostTransferStateDirection::SAVE, writer.into());
+        let mut state = Vec::new();
+        reader.read_to_end(&mut state).expect("the state");
+        self.front_end.frontend.check_device_state().expect("saved");
+        assert!(!state.is_empty());
+        state
+    }
+
+    fn load(&mut self, state: &[u8]) {
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        self.transfer(VhostTransferStateDirection::LOAD, reader.into());
+        std::io::Write::write_all(&mut writer, state).expect("room in the pipe");
+        drop(writer);
+        self.front_end
+            .frontend
+            .check_device_state()
+            .expect("loaded");
+    }
 }

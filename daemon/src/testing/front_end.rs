@@ -6,6 +6,7 @@
 //! success, and the removal of an unknown shared object with a failure. Unlike QEMU it can be told
 //! to withhold these answers.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
@@ -20,7 +21,7 @@ use vhost::vhost_user::message::{
 use vhost::vhost_user::{
     Error, Frontend, FrontendReqHandler, VhostUserFrontend, VhostUserFrontendReqHandler,
 };
-use vhost::{VhostBackend, VhostUserMemoryRegionInfo, VringConfigData};
+use vhost::{VhostBackend, VhostUserDirtyLogRegion, VhostUserMemoryRegionInfo, VringConfigData};
 use virtio_bindings::bindings::virtio_config::VIRTIO_F_VERSION_1;
 use vmm_sys_util::eventfd::EventFd;
 
@@ -29,6 +30,10 @@ use super::{expect, in_background};
 
 /// Where the front end says that guest memory lies in its own address space.
 const USER_ADDRESS: u64 = 0x7000_0000_0000;
+/// The features that every front end here acknowledges.
+const FEATURES: u64 = VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits() | 1 << VIRTIO_F_VERSION_1;
+/// Bytes of the log: a bit for each page, rounded up to what can be mapped.
+const LOG_SIZE: u64 = 4096;
 /// The first request queue.
 const QUEUE: usize = 1;
 
@@ -176,7 +181,24 @@ impl FrontEnd {
     /// Resets the device and negotiates again, as far as the next start needs it.
     pub(crate) fn reset(&mut self) {
         self.frontend.reset_device().expect("RESET_DEVICE");
-        set_features(&self.frontend);
+        self.frontend.set_features(FEATURES).expect("SET_FEATURES");
+    }
+
+    /// Begins to log which pages the session writes; the file is the log.
+    pub(crate) fn start_log(&self) -> File {
+        let log = tempfile::tempfile().expect("a file");
+        log.set_len(LOG_SIZE).expect("room in the file");
+        let region = VhostUserDirtyLogRegion {
+            mmap_size: LOG_SIZE,
+            mmap_offset: 0,
+            mmap_handle: log.as_raw_fd(),
+        };
+        self.frontend
+            .set_log_base(0, Some(region))
+            .expect("SET_LOG_BASE");
+        let logging = FEATURES | VhostUserVirtioFeatures::LOG_ALL.bits();
+        self.frontend.set_features(logging).expect("SET_FEATURES");
+        log
     }
 
     /// Starts the queue as `vhost_dev_start` does.
@@ -223,11 +245,6 @@ impl FrontEnd {
             .set_mem_table(&[region])
             .expect("SET_MEM_TABLE");
     }
-}
-
-fn set_features(frontend: &Frontend) {
-    let features = VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits() | 1 << VIRTIO_F_VERSION_1;
-    frontend.set_features(features).expect("SET_FEATURES");
 }
 
 /// Answers on the back-end channel, in order, until it breaks.

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Takes requests off rings.
+//!
+//! Whatever a guest does to a ring, taking ends: a ring that makes no sense is left alone until
+//! the next kick, with a counter and a log line.
+
+use std::sync::Arc;
+
+use virtio_queue::DescriptorChain;
+
+use super::complaint::{Complaint, WithSources};
+use super::gate::Ticket;
+use super::metrics::Metrics;
+use super::ring::{Popped, Ring};
+use crate::adapter::{AtomicMemory, HeadIndex, MemoryMirror, Snapshot, TransportMemory};
+
+/// A request that was taken off its ring.
+pub(super) struct Taken {
+    pub(super) chain: DescriptorChain<Arc<TransportMemory>>,
+    pub(super) ticket: Ticket,
+    pub(super) memory: Arc<Snapshot>,
+}
+
+/// Takes requests off any ring of one device.
+pub(super) struct Intake {
+    memory: AtomicMemory,
+    mirror: MemoryMirror,
+    metrics: Arc<Metrics>,
+    complaint: Complaint,
+}
+
+impl Intake {
+    pub(super) fn new(memory: AtomicMemory, metrics: Arc<Metrics>) -> Self {
+        Self {
+            memory,
+            mirror: MemoryMirror::default(),
+            metrics,
+            complaint: Complaint::default(),
+        }
+    }
+
+    /// Gives every request that `ring` has to `serve`, until there are no more and the guest
+    /// knows that it has to kick.
+    pub(super) fn drain(&self, queue: usize, ring: &Ring, mut serve: impl FnMut(Taken)) {
+        let mut empty_passes = 0;
+        loop {
+            if let Err(error) = ring.quiet() {
+                return self.blame_ring(queue, &error);
+            }
+            let Some(served) = self.take_all(queue, ring, &mut serve) else {
+                return;
+            };
+            match ring.listen() {
+                Ok(false) => return,
+                Ok(true) if served => empty_passes = 0,
+                Ok(true) => empty_passes += 1,
+                Err(error) => return self.blame_ring(queue, &error),
+            }
+            // Once is the race that `listen` looks for: a request came after the last look.
+            // Twice is a ring whose available index runs ahead of anything it has to offer.
+            if empty_passes == 2 {
+                return;
+            }
+        }
+    }
+
+    /// Returns whether there was any, or nothing when the ring cannot be served.
+    fn take_all(&self, queue: usize, ring: &Ring, serve: &mut impl FnMut(Taken)) -> Option<bool> {
+        let mut any = false;
+        loop {
+            let memory = match self.mirror.of(&self.memory) {
+                Ok(memory) => memory,
+                Err(error) => {
+                    self.blame_ring(queue, &error);
+                    return None;
+                }
+            };
+            match ring.pop(memory.transport()) {
+                Ok(Popped::Nothing) => return Some(any),
+                Ok(Popped::Chain(chain, ticket)) => {
+                    any = true;
+                    if let Some(requests) = self.metrics.requests.get(queue) {
+                        requests.count();
+                    }
+                    serve(Taken {
+                        chain,
+                        ticket,
+                        memory,
+                    });
+                }
+                Ok(Popped::BadHead(HeadIndex(head))) => {
+                    any = true;
+                    self.metrics.bad_heads.count();
+                    self.complaint.warn(format_args!(
+                        "queue {queue}: head {head} is outside the descriptor table"
+                    ));
+                }
+                Err(error) => {
+                    self.blame_ring(queue, &error);
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn blame_ring(&self, queue: usize, error: &(dyn std::error::Error + 'static)) {
+        self.metrics.bad_rings.count();
+        self.complaint.warn(format_args!(
+            "queue {queue} cannot be served: {}",
+            WithSources(error)
+        ));
+    }
+}
