@@ -163,6 +163,36 @@ fn the_queue_can_be_stopped_while_the_front_end_withholds_an_answer() {
 }
 
 #[test]
+fn no_window_message_is_sent_while_the_queue_is_stopped() {
+    /// Exchanges that give a message which must not come the time to come.
+    const ROUND_TRIPS: usize = 1000;
+    let mut case = Case::new(0);
+    let node = case.mount();
+    for page in 0..3 {
+        let setup = fuse::setup_mapping(node, 0, PAGE, page * PAGE);
+        assert_eq!(fuse::errno(&case.front_end.ask(&setup, 16)), 0);
+    }
+    case.front_end.hold();
+    let destroy = fuse::request(Operation::Destroy, 0, &[]);
+    case.front_end.offer(&destroy, 16);
+    case.front_end.wait_for_a_call();
+    let base = case.front_end.stop_queue();
+    case.front_end.release();
+    for _ in 0..ROUND_TRIPS {
+        case.front_end
+            .frontend
+            .get_features()
+            .expect("GET_FEATURES");
+    }
+    assert_eq!(case.front_end.messages_while_stopped(), 0);
+
+    case.front_end.start_queue(base);
+    case.front_end.wait_for_reply();
+    assert!(case.front_end.mapped().is_empty());
+    case.end();
+}
+
+#[test]
 fn a_reset_is_answered_at_once_and_the_next_request_finds_the_window_empty() {
     let mut case = Case::new(0);
     let node = case.mount();

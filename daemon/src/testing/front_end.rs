@@ -42,6 +42,9 @@ const QUEUE: usize = 1;
 struct Channel {
     held: bool,
     waiting: usize,
+    stopped: bool,
+    /// Window messages that arrived while the queue was stopped. QEMU would have crashed.
+    while_stopped: usize,
     mapped: Vec<u64>,
 }
 
@@ -55,6 +58,7 @@ impl Answers {
     fn when_allowed(&self, act: impl FnOnce(&mut Channel)) {
         let mut channel = self.channel.lock();
         channel.waiting += 1;
+        channel.while_stopped += usize::from(channel.stopped);
         self.changed.notify_all();
         self.changed
             .wait_while(&mut channel, |channel| channel.held);
@@ -168,6 +172,11 @@ impl FrontEnd {
         self.answers.channel.lock().mapped.clone()
     }
 
+    /// Window messages that arrived while the queue was stopped.
+    pub(crate) fn messages_while_stopped(&self) -> usize {
+        self.answers.channel.lock().while_stopped
+    }
+
     /// Stops the queue as `vhost_dev_stop` does; returns its base.
     pub(crate) fn stop_queue(&mut self) -> u16 {
         self.frontend
@@ -175,7 +184,9 @@ impl FrontEnd {
             .expect("SET_VRING_ENABLE");
         let frontend = self.frontend.clone();
         let base = in_background(move || frontend.get_vring_base(QUEUE));
-        expect(&base, "GET_VRING_BASE").expect("a base") as u16
+        let base = expect(&base, "GET_VRING_BASE").expect("a base") as u16;
+        self.answers.channel.lock().stopped = true;
+        base
     }
 
     /// Resets the device and negotiates again, as far as the next start needs it.
@@ -203,6 +214,7 @@ impl FrontEnd {
 
     /// Starts the queue as `vhost_dev_start` does.
     pub(crate) fn start_queue(&mut self, base: u16) {
+        self.answers.channel.lock().stopped = false;
         let frontend = &mut self.frontend;
         let config = VringConfigData {
             queue_max_size: QUEUE_SIZE,
