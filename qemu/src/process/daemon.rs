@@ -84,7 +84,10 @@ impl Daemon {
     ) -> Result<Self, DaemonError> {
         let command_line = share.daemon(program, socket);
         let mut process = command_line.command();
-        let log_file = File::create(log).map_err(|source| DaemonError::Log {
+        // The command line is kept beside the log for whoever reads it.
+        let log_file = std::fs::write(log.with_extension("sh"), format!("{command_line}\n"))
+            .and_then(|()| File::create(log));
+        let log_file = log_file.map_err(|source| DaemonError::Log {
             path: log.to_owned(),
             source,
         })?;

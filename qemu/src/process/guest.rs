@@ -15,7 +15,7 @@ use super::qmp::{Qmp, QmpError};
 use super::tail::tail;
 use crate::machine::{Channel, CommandLine, Console, Machine};
 
-/// How long QEMU may take to connect to its control and agent sockets, which it does before the
+/// How long QEMU may take to connect to its control socket, which it does before the
 /// guest's first instruction.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(60);
 /// How long QEMU may take to end after it was told to quit.
@@ -28,8 +28,8 @@ const LOG_LINES: usize = 15;
 /// Why there is no running guest.
 #[derive(Debug, thiserror::Error)]
 pub enum GuestError {
-    /// A file or socket could not be made.
-    #[error("can't make {path}", path = .path.display())]
+    /// A file or socket could not be made or used.
+    #[error("can't make or use {path}", path = .path.display())]
     File {
         /// The file or socket.
         path: PathBuf,
@@ -73,7 +73,6 @@ pub struct Ended {
 pub struct Guest {
     child: Supervised,
     qmp: Mutex<Qmp>,
-    agent: Option<UnixStream>,
     files: Files,
     command_line: CommandLine,
 }
@@ -81,6 +80,7 @@ pub struct Guest {
 /// What a guest leaves in its folder.
 #[derive(Debug, Clone)]
 struct Files {
+    agent: PathBuf,
     console: PathBuf,
     log: PathBuf,
 }
@@ -98,24 +98,25 @@ impl Guest {
         dir: &Path,
     ) -> Result<Self, GuestError> {
         let files = Files {
+            agent: dir.join("agent.sock"),
             console: dir.join("console.log"),
             log: dir.join("qemu.log"),
         };
         let monitor = Port::listen(dir.join("qmp.sock"))?;
-        let agent = Port::listen(dir.join("agent.sock"))?;
         let machine = Machine {
             console: Console::File(files.console.clone()),
             monitor: Some(Channel::Dial(monitor.path.clone())),
-            agent: Some(Channel::Dial(agent.path.clone())),
+            agent: Some(Channel::Listen(files.agent.clone())),
             ..machine
         };
         let command_line = qemu.clone().args(machine.args());
         let mut child = spawn(&command_line, &files.log)?;
+        // QEMU makes all its sockets before it greets, so the agent's is there from then on.
         let connected = async {
             let qmp = Qmp::handshake(monitor.accept().await?).await?;
-            Ok::<_, GuestError>((qmp, agent.accept().await?))
+            Ok::<_, GuestError>(qmp)
         };
-        let (qmp, agent) = tokio::select! {
+        let qmp = tokio::select! {
             connected = connected => match connected {
                 Ok(connected) => connected,
                 Err(error) => return Err(explained(error, &mut child, &files).await),
@@ -125,15 +126,19 @@ impl Guest {
         Ok(Self {
             child,
             qmp: Mutex::new(qmp),
-            agent: Some(agent),
             files,
             command_line,
         })
     }
 
-    /// The host's end of the agent's port, the first time it is asked for.
-    pub fn take_agent(&mut self) -> Option<UnixStream> {
-        self.agent.take()
+    /// Connects to the agent's port. One connection is served at a time; a guest that has rebooted
+    /// is met on a new one.
+    pub async fn connect_agent(&self) -> Result<UnixStream, GuestError> {
+        let connected = UnixStream::connect(&self.files.agent).await;
+        connected.map_err(|source| GuestError::File {
+            path: self.files.agent.clone(),
+            source,
+        })
     }
 
     /// QEMU's control channel.
@@ -238,8 +243,11 @@ impl Port {
     }
 }
 
+/// Starts QEMU with its output in `log`, and keeps the command line beside it for whoever reads it.
 fn spawn(command_line: &CommandLine, log: &Path) -> Result<Supervised, GuestError> {
-    let output = File::create(log).and_then(|file| Ok((file.try_clone()?, file)));
+    let output = std::fs::write(log.with_extension("sh"), format!("{command_line}\n"))
+        .and_then(|()| File::create(log))
+        .and_then(|file| Ok((file.try_clone()?, file)));
     let (stdout, stderr) = output.map_err(|source| GuestError::File {
         path: log.to_owned(),
         source,

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use qemu_guest::{
     accel::{Accel, Prober},
-    fetch::{Cache, Kernel, KernelSpec, Progress, Qemu, busybox, kernel::DebianKernel},
+    fetch::{
+        Cache, Kernel, KernelSpec, Progress, Qemu, busybox, kernel::DebianKernel, qemu::Origin,
+    },
     machine::CommandLine,
 };
 
@@ -23,44 +25,36 @@ const NOT_CACHED: &str = "not in the cache; fetched when it is asked for";
 /// What is said of one that is damaged.
 const REFETCHED: &str = "nothing to do: it is fetched anew when asked for";
 
-/// The cache, and whether anything can be fetched into it.
-pub fn cache() -> (Option<Cache>, Vec<Finding>) {
-    let mut findings = Vec::new();
+/// Whether anything can be fetched.
+pub fn fetching() -> Finding {
+    const SUBJECT: &str = "fetching";
     let missing: Vec<&str> = FETCH_TOOLS
         .into_iter()
         .filter(|tool| !is_installed(tool))
         .collect();
-    findings.push(if missing.is_empty() {
-        Finding::ok(
-            "fetching",
-            format!("{} are there", FETCH_TOOLS.join(" and ")),
-        )
-    } else {
-        let found = format!("{} not found", missing.join(" and "));
-        Finding::warn("fetching", found).mend("use Debian, or --qemu PATH and --kernel PATH")
-    });
-    let cache = match Cache::open(Progress::silent()) {
+    if missing.is_empty() {
+        return Finding::ok(SUBJECT, format!("{} are there", FETCH_TOOLS.join(" and ")));
+    }
+    Finding::warn(SUBJECT, format!("{} not found", missing.join(" and ")))
+        .mend("use Debian, or give share --qemu PATH and --kernel PATH")
+}
+
+/// Where fetched things are kept.
+pub fn cache() -> (Option<Cache>, Finding) {
+    match Cache::open(Progress::silent()) {
         Ok(cache) => {
-            findings.push(Finding::ok("cache", cache.root().display().to_string()));
-            Some(cache)
+            let found = cache.root().display().to_string();
+            (Some(cache), Finding::ok("cache", found))
         }
-        Err(error) => {
-            findings.push(Finding::error("cache", &error));
-            None
-        }
-    };
-    (cache, findings)
+        Err(error) => (None, Finding::error("cache", &error)),
+    }
 }
 
 /// The QEMU that `share` would take.
 pub fn qemu(explicit: Option<&Path>, cache: &Cache) -> (Option<Qemu>, Vec<Finding>) {
     match Qemu::find(explicit, cache) {
         Ok(Some(qemu)) => {
-            let found = format!(
-                "{} ({})",
-                qemu.version(),
-                CommandLine::of(&qemu.command()).program().display()
-            );
+            let found = format!("{}, {}", qemu.version(), whence(qemu.origin()));
             let findings = vec![
                 Finding::ok("QEMU", found),
                 Finding::ok("window device", "vhost-user-test-device-pci, with SHMEM"),
@@ -68,11 +62,18 @@ pub fn qemu(explicit: Option<&Path>, cache: &Cache) -> (Option<Qemu>, Vec<Findin
             (Some(qemu), findings)
         }
         Ok(None) => {
-            let found = "none of 11.1 or newer here yet";
-            let mend = "nothing to do: share fetches one, or name yours by --qemu PATH";
-            (None, vec![Finding::warn("QEMU", found).mend(mend)])
+            let found = "none of 11.1 or newer yet; share fetches one";
+            (None, vec![Finding::ok("QEMU", found)])
         }
         Err(error) => (None, vec![Finding::error("QEMU", &error)]),
+    }
+}
+
+fn whence(origin: &Origin) -> String {
+    match origin {
+        Origin::Given(path) => format!("given: {}", path.display()),
+        Origin::Machine(path) => format!("this machine's {}", path.display()),
+        Origin::Cache(path) => format!("fetched: {}", path.display()),
     }
 }
 

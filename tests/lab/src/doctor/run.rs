@@ -32,8 +32,8 @@ pub fn run(args: &DoctorArgs) -> Result<Status> {
     ]);
     report.add(host::programs());
     runtime.block_on(async {
-        let (cache, findings) = guests::cache();
-        report.add(findings);
+        let (cache, finding) = guests::cache();
+        report.add([guests::fetching(), finding]);
         let Some(cache) = cache else { return };
         let (qemu, findings) = guests::qemu(args.qemu.as_deref(), &cache);
         report.add(findings);
@@ -67,10 +67,10 @@ impl Report {
     fn close(self) -> Status {
         let Self { warnings, failures } = self;
         if failures > 0 {
-            println!("\ndaxlab share can't run here: {failures} failures, {warnings} warnings");
+            println!("\ndaxlab share can't run here: {failures} failed, {warnings} with warnings");
             return Status::Unfit;
         }
-        println!("\ndaxlab share can run here ({warnings} warnings)");
+        println!("\ndaxlab share can run here ({warnings} with warnings)");
         Status::Success
     }
 }

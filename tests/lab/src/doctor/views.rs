@@ -22,6 +22,8 @@ pub fn try_view() -> Result<(), ViewError> {
         }),
         0 => {
             drop(starting);
+            // The parent tells what went wrong, and the end of the view says nothing new.
+            log::set_max_level(log::LevelFilter::Off);
             let served = server.serve_until_closed();
             // SAFETY: ends the child at once; none of the parent's destructors may run here.
             unsafe { libc::_exit(i32::from(served.is_err())) }

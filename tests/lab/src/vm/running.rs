@@ -14,6 +14,9 @@ use crate::agent::Agent;
 /// How long QEMU may take to end once the guest's agent is past its last message.
 const POWER_OFF_DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long the machine's reset may come after the agent's last message.
+const RESET_DEADLINE: Duration = Duration::from_secs(60);
+
 /// A guest whose agent answers. Dropping it kills QEMU and the daemons and removes their folder.
 pub struct Vm {
     // The order of the fields is that of their ends.
@@ -109,6 +112,38 @@ impl Vm {
         ended
     }
 
+    /// Has the guest reboot in good order, and waits for the agent of its next boot. The
+    /// description must have asked for [`OnReset::Restart`](qemu_guest::machine::OnReset), and no
+    /// clone of the agent may be left.
+    ///
+    /// # Errors
+    ///
+    /// If the guest does not go down or does not come up again. Nothing is left running then.
+    pub async fn reboot(self) -> Result<Self> {
+        let Self {
+            agent,
+            mut processes,
+            dir,
+        } = self;
+        agent.reboot().await?;
+        drop(agent);
+        let reset = async {
+            processes
+                .guest
+                .qmp()
+                .await
+                .event("RESET", RESET_DEADLINE)
+                .await
+        };
+        reset.await.context("the guest did not reboot")?;
+        let agent = processes.meet_agent().await?;
+        Ok(Self {
+            agent,
+            processes,
+            dir,
+        })
+    }
+
     /// Ends the guest without asking it.
     ///
     /// # Errors
@@ -131,10 +166,7 @@ impl Vm {
 
 impl Processes {
     async fn meet_agent(&mut self) -> Result<Agent> {
-        let stream = self
-            .guest
-            .take_agent()
-            .context("the agent's port is taken")?;
+        let stream = self.guest.connect_agent().await?;
         let met = tokio::select! {
             met = Agent::connect(stream) => met,
             error = self.failed() => return Err(error),
