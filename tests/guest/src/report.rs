@@ -25,7 +25,7 @@ impl Report {
             }
             Err(error) => {
                 println!("FAIL  {name} ({seconds})");
-                println!("{}", indent(&format!("{error:?}")));
+                println!("{}", indent(&format!("{error:#}")));
                 if let Some(logs) = logs {
                     println!("      logs: {}", logs.display());
                 }

@@ -16,7 +16,7 @@ use crate::tests;
 
 const MIB: u64 = 1 << 20;
 /// Ranges of the large file; QEMU aborts at 512 regions in all.
-const RANGES: u64 = 600;
+const RANGES: u64 = 510;
 
 pub const GROUP: Group = Group {
     name: "budget",
@@ -24,8 +24,7 @@ pub const GROUP: Group = Group {
         boot,
         scenarios: tests![Scenario:
             two_shares_side_by_side,
-            by_read,
-            by_mmap,
+            a_full_table_refuses_one_access_at_a_time,
         ],
     },
 };
@@ -46,49 +45,46 @@ async fn two_shares_side_by_side(lab: &Lab<'_>) -> Result<()> {
     Ok(())
 }
 
-async fn by_read(lab: &Lab<'_>) -> Result<()> {
-    exhaust(lab, "syscall").await
-}
-
-async fn by_mmap(lab: &Lab<'_>) -> Result<()> {
-    exhaust(lab, "mmap").await
-}
-
-async fn exhaust(lab: &Lab<'_>, how: &str) -> Result<()> {
+/// Filling the window takes QEMU longer with every mapping, so all that the full one is good for is
+/// tried at once.
+async fn a_full_table_refuses_one_access_at_a_time(lab: &Lab<'_>) -> Result<()> {
     let (large, other) = (lab.share("large"), lab.share("other"));
     let part = Part::first(4 * MIB);
     file::fill(&other.on_host("before"), part, Seed(3), How::Syscall)?;
-    file::fill(&other.on_host(how), part, Seed(4), How::Syscall)?;
+    file::fill(&other.on_host("after"), part, Seed(4), How::Syscall)?;
     verify(lab, "other", "before", part, 3).await?;
 
     File::create(large.on_host("sparse"))?.set_len(RANGES * 2 * MIB)?;
     let sparse = large.in_guest("sparse");
-    let said = lab.probe_fails(&["sweep", &sparse, "--how", how]).await?;
+    let said = lab
+        .probe_fails(&["sweep", &sparse, "--how", "syscall"])
+        .await?;
     let touched = number(&said, "touched=")?;
     ensure!(
         (400..512).contains(&touched),
         "an unlikely number of mappings: {said}"
     );
+
+    // What was mapped before goes on; what needs a mapping fails, in the other share too, and in
+    // each way as programs expect it.
+    verify(lab, "other", "before", part, 3).await?;
+    let after = other.in_guest("after");
+    let by_read = lab
+        .probe_fails(&["sweep", &after, "--how", "syscall"])
+        .await?;
     ensure!(
-        said.contains(why(how)),
-        "the guest's error was another one: {said}"
+        by_read.contains("touched=0 ") && by_read.contains("os error"),
+        "{by_read}"
+    );
+    let by_mmap = lab.probe_fails(&["sweep", &after, "--how", "mmap"]).await?;
+    ensure!(
+        by_mmap.contains("touched=0 ") && by_mmap.contains("why=signal-7"),
+        "{by_mmap}"
     );
 
-    // What was mapped before goes on; what needs a mapping fails, in the other share too.
-    verify(lab, "other", "before", part, 3).await?;
-    lab.probe_fails(&["sweep", &other.in_guest(how), "--how", how])
-        .await?;
     // Removing the file gives its ranges back.
     lab.sh(&format!("rm {sparse}")).await?;
-    verify(lab, "other", how, part, 4).await
-}
-
-/// What a program sees of a refused mapping.
-fn why(how: &str) -> &'static str {
-    match how {
-        "mmap" => "why=signal-7",
-        _ => "os error",
-    }
+    verify(lab, "other", "after", part, 4).await
 }
 
 async fn verify(lab: &Lab<'_>, tag: &str, name: &str, part: Part, seed: u64) -> Result<()> {

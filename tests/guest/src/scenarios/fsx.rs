@@ -47,12 +47,13 @@ async fn in_every_cache_mode(host: &Host) -> Result<()> {
 /// fsx ends by itself only when it has found something.
 async fn soak(lab: &Lab<'_>, tag: &str, time: Duration) -> Result<()> {
     let path = lab.share(tag).in_guest("fsx");
+    lab.sh(&format!("touch {path}")).await?;
+    lab.probe(&["dax", &path]).await?;
     let script = format!("cd /tmp && exec {FSX} -q -S {SEED} {path} 2>&1");
     let mut running = lab
         .agent()
         .exec(ExecRequest::new(["sh", "-c", &script]))
         .await?;
-    lab.probe(&["dax", &path]).await.ok();
     match timeout_at(Instant::now() + time, running.wait()).await {
         Err(_elapsed) => Ok(()),
         Ok(status) => {
