@@ -6,14 +6,19 @@
 //! files: a supervisor that lives holds it, and so does the next daemon that took the files over.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::Duration;
 
 use log::warn;
 use nix::unistd::Pid;
 use rustix::fs::{FlockOperation, OFlags, flock};
 
 use crate::config::SocketFile;
+
+/// Between two tries for a lock whose holder is about to give it up.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Removes socket and pid file if they are those of the dead process `supervisor`.
 pub(super) fn remove(socket: &SocketFile, supervisor: Pid) {
@@ -32,19 +37,29 @@ fn try_remove(socket: &SocketFile, supervisor: Pid) -> io::Result<()> {
         .write(true)
         .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
         .open(&path)?;
-    if flock(&pid_file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        return Ok(());
-    }
-    match Owner::read(&mut pid_file)? {
-        Owner::Process(owner) if owner == supervisor.as_raw() => {
-            if fs::symlink_metadata(&socket.path).is_ok_and(|found| found.file_type().is_socket()) {
-                fs::remove_file(&socket.path)?;
+    loop {
+        let locked = flock(&pid_file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        match (Owner::read(&mut pid_file)?, locked) {
+            (Owner::Process(owner), true) if owner == supervisor.as_raw() => {
+                remove_socket(&socket.path)?;
+                return fs::remove_file(&path);
             }
-            fs::remove_file(&path)
+            // Killed between creating the file and writing to it; the socket comes after that.
+            (Owner::Nobody, true) => return fs::remove_file(&path),
+            // The supervisor is on its way out, but the kernel has closed its lifeline before its
+            // pid file; or the next daemon is about to write its own number.
+            (Owner::Process(owner), false) if owner == supervisor.as_raw() => {}
+            (Owner::Nobody, false) => {}
+            (Owner::Process(_) | Owner::Unknown, _) => return Ok(()),
         }
-        // Killed between creating the file and writing to it; the socket comes after that.
-        Owner::Nobody => fs::remove_file(&path),
-        Owner::Process(_) | Owner::Unknown => Ok(()),
+        std::thread::sleep(PAUSE);
+    }
+}
+
+fn remove_socket(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => fs::remove_file(path),
+        _ => Ok(()),
     }
 }
 
@@ -58,6 +73,7 @@ enum Owner {
 impl Owner {
     fn read(pid_file: &mut File) -> io::Result<Self> {
         let mut text = String::new();
+        pid_file.rewind()?;
         pid_file.read_to_string(&mut text)?;
         Ok(match text.trim() {
             "" => Self::Nobody,
@@ -115,16 +131,27 @@ mod tests {
     }
 
     #[test]
-    fn files_in_use_stay() {
+    fn files_of_the_next_daemon_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let (socket, path, pid_file) = socket_in(dir.path());
+        fs::write(&pid_file, "4000001\n").unwrap();
+        let holder = fs::File::open(&pid_file).unwrap();
+        flock(&holder, FlockOperation::NonBlockingLockExclusive).unwrap();
+        remove(&socket, DEAD);
+        assert!(path.exists() && pid_file.exists());
+    }
+
+    #[test]
+    fn a_lock_that_is_about_to_go_is_waited_for() {
         let dir = tempfile::tempdir().unwrap();
         let (socket, path, pid_file) = socket_in(dir.path());
         fs::write(&pid_file, "4000000\n").unwrap();
         let holder = fs::File::open(&pid_file).unwrap();
         flock(&holder, FlockOperation::NonBlockingLockExclusive).unwrap();
-        remove(&socket, DEAD);
+        let removing = std::thread::spawn(move || remove(&socket, DEAD));
         assert!(path.exists() && pid_file.exists());
         drop(holder);
-        remove(&socket, DEAD);
+        removing.join().unwrap();
         assert!(!path.exists() && !pid_file.exists());
     }
 

@@ -35,10 +35,10 @@ impl Supervisor {
             warn!("the supervisor keeps its capabilities: {error}");
         }
         let status = self.wait_for_daemon();
-        // An inner process of a daemon that was killed may still be there. The companion stays
-        // until it has gone too.
-        drop((self.leash, self.companion));
         drop(self.files);
+        // An inner process of a daemon that was killed may still be there. The companion stays
+        // until it has gone too, and this process until the companion has.
+        drop((self.leash, self.companion));
         status
     }
 
