@@ -12,6 +12,7 @@ set -eu
 needed() {
     cat <<'LIST'
 gcc /usr/bin/cc
+libc6-dev /usr/include/stdio.h
 libcap-ng-dev /usr/include/cap-ng.h
 libseccomp-dev /usr/include/seccomp.h
 debian-archive-keyring /usr/share/keyrings/debian-archive-keyring.gpg
