@@ -13,6 +13,7 @@ needed() {
     cat <<'LIST'
 gcc /usr/bin/cc
 libc6-dev /usr/include/stdio.h
+pkg-config /usr/bin/pkg-config
 libcap-ng-dev /usr/include/cap-ng.h
 libseccomp-dev /usr/include/seccomp.h
 debian-archive-keyring /usr/share/keyrings/debian-archive-keyring.gpg
