@@ -27,7 +27,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 pub const GROUP: Group = Group {
     name: "migration",
-    tests: Tests::Alone(tests![Alone: without_a_window, refused_with_a_window]),
+    tests: Tests::Alone(tests![Alone:
+        without_a_window,
+        refused_with_a_window,
+        refused_with_a_window_configured,
+    ]),
 };
 
 async fn without_a_window(host: &Host) -> Result<()> {
@@ -87,18 +91,34 @@ async fn without_a_window(host: &Host) -> Result<()> {
     vm.quit().await
 }
 
+/// With the device that has the window.
 async fn refused_with_a_window(host: &Host) -> Result<()> {
-    let lab = host.boot(Boot::with(Plan::new("fixed")?)).await?;
+    refused(host, Plan::new("fixed")?, "vhost-user-test-device").await
+}
+
+/// With the device that could be migrated, by a daemon that would have had a window.
+async fn refused_with_a_window_configured(host: &Host) -> Result<()> {
+    let plan = Plan::new("fixed")?.set(|share| Share {
+        window: None,
+        ..share
+    });
+    refused(
+        host,
+        plan.daemon_args(&["--dax-window", "256M"]),
+        "vhost-user backend lacks",
+    )
+    .await
+}
+
+async fn refused(host: &Host, plan: Plan, reason: &str) -> Result<()> {
+    let lab = host.boot(Boot::with(plan)).await?;
     let state = lab.dir().join("state");
     let mut qmp = lab.vm().guest().qmp().await;
     let Err(error) = migrate(&mut qmp, &format!("file:{}", state.display())).await else {
-        bail!("the guest was migrated with a window");
+        bail!("the guest was migrated");
     };
     let said = format!("{error:#}");
-    ensure!(
-        said.contains("vhost") || said.contains("non-migratable"),
-        "refused with: {said}"
-    );
+    ensure!(said.contains(reason), "refused with: {said}");
     ensure!(
         qmp.status().await? == "running",
         "the guest does not run after the refusal"
