@@ -8,39 +8,11 @@
 # the options. Standard output is the guest command's alone.
 set -eu
 
-# Distribution packages that building and running need, each with a file that it brings.
-needed() {
-    cat <<'LIST'
-gcc /usr/bin/cc
-libc6-dev /usr/include/stdio.h
-pkg-config /usr/bin/pkg-config
-libcap-ng-dev /usr/include/cap-ng.h
-libseccomp-dev /usr/include/seccomp.h
-debian-archive-keyring /usr/share/keyrings/debian-archive-keyring.gpg
-ca-certificates /etc/ssl/certs/ca-certificates.crt
-LIST
-}
-
-fail() {
-    echo "share.sh: $*" >&2
-    exit 125
-}
-
-missing() {
-    needed | while read -r package file; do
-        [ -e "$file" ] || echo "$package"
-    done
-}
-
-install_packages() {
-    command -v apt-get >/dev/null || fail "these packages are missing, and there is no apt-get to install them: $*"
-    echo "share.sh: installing $*" >&2
-    export DEBIAN_FRONTEND=noninteractive
-    # The package lists may be missing or too old for what they name.
-    apt-get install -q -y --no-install-recommends "$@" >&2 2>/dev/null ||
-        { apt-get update -q >&2 && apt-get install -q -y --no-install-recommends "$@" >&2; } ||
-        fail "installing failed; see apt's words above"
-}
+here=$(cd "$(dirname "$0")/.." && pwd)
+# As of a program that could not be started, so that the command's own status stays apart.
+FAILURE=125
+# shellcheck source=qemu/packages.sh
+. "$here/qemu/packages.sh"
 
 # Shows cargo's progress on a terminal, and where there is nothing built yet; else only its errors.
 build() {
@@ -57,15 +29,9 @@ build() {
     cargo build $quiet --release -p daxlab >&2 || fail "building daxlab failed"
 }
 
-[ "$(id -u)" -eq 0 ] || fail "run this as root: the daemon needs it to serve files of all owners"
-[ "$(uname -m)" = x86_64 ] || fail "guests are x86-64, and so must this machine be"
-# A fresh installation of the tool chain is not in the PATH of a running shell.
-PATH=$PATH:${CARGO_HOME:-${HOME:-/root}/.cargo}/bin
-command -v cargo >/dev/null || fail "no cargo here: install a Rust tool chain from https://rustup.rs"
-packages=$(missing)
-# shellcheck disable=SC2086 # one word per package
-[ -z "$packages" ] || install_packages $packages
-here=$(cd "$(dirname "$0")/.." && pwd)
+need_root
+need_cargo
+need_packages
 # Only cargo changes the folder: a relative DIR counts from where the user is.
 (cd "$here" && build)
 exec cargo run --quiet --release --manifest-path "$here/Cargo.toml" -p daxlab -- share "$@"

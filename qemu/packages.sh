@@ -1,0 +1,60 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+#
+# What this project's scripts want of a machine, for them to source: need_root, need_packages and
+# need_cargo each return when it is there, or end the script in one sentence that says what to do.
+# Standard output is the script's own; all is said on standard error.
+
+# The status that a script fails with here; one that has a meaning for 1 sets its own first.
+FAILURE=${FAILURE:-1}
+
+fail() {
+    echo "${0##*/}: $*" >&2
+    exit "$FAILURE"
+}
+
+need_root() {
+    [ "$(id -u)" -eq 0 ] || fail "run this as root: the daemon needs it to serve files of all owners"
+    [ "$(uname -m)" = x86_64 ] || fail "guests are x86-64, and so must this machine be"
+}
+
+# Distribution packages that building and running need, each with a file that it brings.
+wanted_packages() {
+    cat <<'LIST'
+gcc /usr/bin/cc
+libc6-dev /usr/include/stdio.h
+pkg-config /usr/bin/pkg-config
+libcap-ng-dev /usr/include/cap-ng.h
+libseccomp-dev /usr/include/seccomp.h
+debian-archive-keyring /usr/share/keyrings/debian-archive-keyring.gpg
+ca-certificates /etc/ssl/certs/ca-certificates.crt
+LIST
+}
+
+missing_packages() {
+    wanted_packages | while read -r package file; do
+        [ -e "$file" ] || echo "$package"
+    done
+}
+
+need_packages() {
+    packages=$(missing_packages)
+    [ -n "$packages" ] || return 0
+    # One word per package from here on.
+    # shellcheck disable=SC2086
+    set -- $packages
+    command -v apt-get >/dev/null || fail "these packages are missing, and there is no apt-get to install them: $*"
+    echo "${0##*/}: installing $*" >&2
+    export DEBIAN_FRONTEND=noninteractive
+    # The package lists may be missing or too old for what they name.
+    apt-get install -q -y --no-install-recommends "$@" </dev/null >&2 2>/dev/null ||
+        { apt-get update -q </dev/null >&2 &&
+            apt-get install -q -y --no-install-recommends "$@" </dev/null >&2; } ||
+        fail "installing failed; see apt's words above"
+}
+
+need_cargo() {
+    # A fresh installation of the tool chain is not in the PATH of a running shell.
+    PATH=$PATH:${CARGO_HOME:-${HOME:-/root}/.cargo}/bin
+    command -v cargo >/dev/null || fail "no cargo here: install a Rust tool chain from https://rustup.rs"
+}
