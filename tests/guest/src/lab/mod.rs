@@ -4,6 +4,7 @@
 
 mod boot;
 mod guest;
+mod held;
 mod host;
 mod leftovers;
 mod programs;
@@ -12,6 +13,7 @@ mod snapshot;
 
 pub use boot::{Boot, Plan};
 pub use guest::Lab;
+pub use held::Held;
 pub use host::{FSX, Host, PROBE};
 pub use leftovers::Leftovers;
 pub use share::Shared;

@@ -8,14 +8,12 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use daxlab::agent::{ExecRequest, Running};
 use guest_probe::access::How;
 use guest_probe::file::{self, Part};
 use guest_probe::pattern::Seed;
 use qemu_guest::process::Share;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
-use crate::lab::{Boot, Lab, PROBE, Plan, Snapshot};
+use crate::lab::{Boot, Held, Lab, PROBE, Plan, Snapshot};
 use crate::scenario::{Group, Tests};
 use crate::tests;
 
@@ -176,72 +174,6 @@ async fn a_sparse_file_beyond_4_gib(lab: &Lab<'_>) -> Result<()> {
         .await?;
     ensure!(hole == "0", "{hole} bytes of the hole are not zero");
     fs::remove_file(lab.first().on_host(name)).context("can't remove the sparse file")
-}
-
-/// A mapping that the probe holds in the guest, and that does what it is told.
-struct Held {
-    running: Running,
-    answers: BufReader<daxlab::agent::OutputStream>,
-}
-
-impl Held {
-    async fn new(lab: &Lab<'_>, name: &str, write: bool) -> Result<Self> {
-        let path = lab.first().in_guest(name);
-        let mut argv = vec![PROBE, "hold", &path, "--how", "mmap"];
-        if write {
-            argv.push("--write");
-        }
-        let request = ExecRequest::new(argv).piped_stdin();
-        let mut running = lab.agent().exec(request).await?;
-        let stdout = running.stdout.take().context("no output")?;
-        let mut held = Self {
-            running,
-            answers: BufReader::new(stdout),
-        };
-        held.expect("ready").await?;
-        Ok(held)
-    }
-
-    async fn ask(&mut self, command: &str) -> Result<String> {
-        let stdin = self.running.stdin.as_mut().context("no input")?;
-        stdin.write_all(format!("{command}\n").as_bytes()).await?;
-        stdin.flush().await?;
-        self.answer().await
-    }
-
-    async fn answer(&mut self) -> Result<String> {
-        let mut line = String::new();
-        self.answers.read_line(&mut line).await?;
-        Ok(line.trim_end().to_owned())
-    }
-
-    async fn expect(&mut self, answer: &str) -> Result<()> {
-        let found = self.answer().await?;
-        ensure!(
-            found == answer,
-            "the probe said {found:?} and not {answer:?}"
-        );
-        Ok(())
-    }
-
-    async fn load(&mut self, offset: u64, expected: &str) -> Result<()> {
-        let found = self
-            .ask(&format!("load {offset} {}", expected.len() / 2))
-            .await?;
-        ensure!(
-            found == expected,
-            "offset {offset} is {found} and not {expected}"
-        );
-        Ok(())
-    }
-
-    async fn quit(mut self) -> Result<()> {
-        let stdin = self.running.stdin.as_mut().context("no input")?;
-        stdin.write_all(b"quit\n").await?;
-        let status = self.running.wait().await?;
-        ensure!(status.success(), "the probe ended with {status}");
-        Ok(())
-    }
 }
 
 async fn a_store_of_the_guest_is_seen_by_the_host(lab: &Lab<'_>) -> Result<()> {

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A mapping in the guest under the host's control.
+
+use anyhow::{Context as _, Result, ensure};
+use daxlab::agent::{ExecRequest, OutputStream, Running};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+
+use super::Lab;
+use super::host::PROBE;
+
+/// A mapping that the probe holds in the guest, and that does what it is told.
+pub struct Held {
+    running: Running,
+    answers: BufReader<OutputStream>,
+}
+
+impl Held {
+    /// Maps the file `name` of the first share and holds it.
+    pub async fn new(lab: &Lab<'_>, name: &str, write: bool) -> Result<Self> {
+        let path = lab.first().in_guest(name);
+        let mut argv = vec![PROBE, "hold", &path, "--how", "mmap"];
+        if write {
+            argv.push("--write");
+        }
+        let request = ExecRequest::new(argv).piped_stdin();
+        let mut running = lab.agent().exec(request).await?;
+        let stdout = running.stdout.take().context("no output")?;
+        let mut held = Self {
+            running,
+            answers: BufReader::new(stdout),
+        };
+        held.expect("ready").await?;
+        Ok(held)
+    }
+
+    /// The answer to one command.
+    pub async fn ask(&mut self, command: &str) -> Result<String> {
+        let stdin = self.running.stdin.as_mut().context("no input")?;
+        stdin.write_all(format!("{command}\n").as_bytes()).await?;
+        stdin.flush().await?;
+        self.answer().await
+    }
+
+    async fn answer(&mut self) -> Result<String> {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).await?;
+        Ok(line.trim_end().to_owned())
+    }
+
+    async fn expect(&mut self, answer: &str) -> Result<()> {
+        let found = self.answer().await?;
+        ensure!(
+            found == answer,
+            "the probe said {found:?} and not {answer:?}"
+        );
+        Ok(())
+    }
+
+    /// Loads the bytes at `offset`, which have to be `expected` (hexadecimal).
+    pub async fn load(&mut self, offset: u64, expected: &str) -> Result<()> {
+        let found = self
+            .ask(&format!("load {offset} {}", expected.len() / 2))
+            .await?;
+        ensure!(
+            found == expected,
+            "offset {offset} is {found} and not {expected}"
+        );
+        Ok(())
+    }
+
+    /// Lets go of the mapping.
+    pub async fn quit(mut self) -> Result<()> {
+        let stdin = self.running.stdin.as_mut().context("no input")?;
+        stdin.write_all(b"quit\n").await?;
+        let status = self.running.wait().await?;
+        ensure!(status.success(), "the probe ended with {status}");
+        Ok(())
+    }
+}
