@@ -5,18 +5,17 @@
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use shared_window::{Upgrade, ViewClient, WindowOptions, WindowSize};
+use shared_window::{DirectViews, RegionBudget, Upgrade, ViewSource, WindowOptions, WindowSize};
 use vhost::vhost_user::Listener;
 use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
 
 use crate::backend::{Session, SessionError, SessionOptions, SessionWindow};
-use crate::config::DaxPolicy;
+use crate::config::{DaxPolicy, Fault};
 
 /// Why serving did not begin or did not end well.
 pub type ServeError = SessionError;
 
 /// How to serve.
-#[derive(Debug)]
 pub struct Serving {
     /// Mount tag that the device shows, if it shows one; at most 36 bytes.
     pub tag: Option<String>,
@@ -31,14 +30,42 @@ pub struct Serving {
 }
 
 /// What a window is made of.
-#[derive(Debug)]
 pub struct WindowSetup {
-    /// Its size.
-    pub size: WindowSize,
-    /// The companion process that opens views of files.
-    pub views: ViewClient,
-    /// How a read-only mapping becomes writable.
-    pub upgrade: Upgrade,
+    size: WindowSize,
+    views: Arc<dyn ViewSource>,
+    upgrade: Upgrade,
+    budget: RegionBudget,
+}
+
+impl WindowSetup {
+    /// A window of this size under QEMU, which is given what `views` opens.
+    pub fn new(size: WindowSize, views: impl ViewSource + 'static) -> Self {
+        Self {
+            size,
+            views: Arc::new(views),
+            upgrade: Upgrade::InPlace,
+            budget: RegionBudget::default(),
+        }
+    }
+
+    /// The same without one of its safeguards.
+    #[must_use]
+    pub fn with_fault(self, fault: Fault) -> Self {
+        match fault {
+            Fault::RemapOnUpgrade => Self {
+                upgrade: Upgrade::Remap,
+                ..self
+            },
+            Fault::DirectViews => Self {
+                views: Arc::new(DirectViews),
+                ..self
+            },
+            Fault::NoBudget => Self {
+                budget: RegionBudget::new(usize::MAX),
+                ..self
+            },
+        }
+    }
 }
 
 /// Accepts one front end on `listener`, serves `fs` to it, and returns when it disconnects.
@@ -56,7 +83,8 @@ where
     };
     let window = serving.window.map(|window| SessionWindow {
         size: window.size,
-        views: Arc::new(window.views),
+        views: window.views,
+        budget: window.budget,
         options: WindowOptions {
             upgrade: window.upgrade,
             ..WindowOptions::default()
@@ -64,4 +92,48 @@ where
         policy: serving.dax,
     });
     Session::new(fs, options, window)?.run(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+    use shared_window::{Access, ViewError};
+
+    use super::*;
+
+    /// Has no view of anything, which tells it from [`DirectViews`].
+    struct NoViews;
+
+    impl ViewSource for NoViews {
+        fn open(&self, _file: BorrowedFd<'_>, _access: Access) -> Result<OwnedFd, ViewError> {
+            Err(ViewError::ServerGone)
+        }
+    }
+
+    #[test]
+    fn each_fault_takes_away_its_own_safeguard() {
+        let file = tempfile::tempfile().expect("a file");
+        // Whether each safeguard is there: upgrades in place, views of its source, a budget.
+        let safeguards = |faults: &[Fault]| {
+            let size = WindowSize::new(2 << 20).expect("a power of two");
+            let setup = faults
+                .iter()
+                .fold(WindowSetup::new(size, NoViews), |setup, fault| {
+                    setup.with_fault(*fault)
+                });
+            (
+                setup.upgrade == Upgrade::InPlace,
+                setup.views.open(file.as_fd(), Access::ReadWrite).is_err(),
+                setup.budget.limit() == RegionBudget::QEMU,
+            )
+        };
+        use Fault::{DirectViews, NoBudget, RemapOnUpgrade};
+        assert_eq!(safeguards(&[]), (true, true, true));
+        assert_eq!(safeguards(&[RemapOnUpgrade]), (false, true, true));
+        assert_eq!(safeguards(&[DirectViews]), (true, false, true));
+        assert_eq!(safeguards(&[NoBudget]), (true, true, false));
+        let all = [NoBudget, DirectViews, RemapOnUpgrade];
+        assert_eq!(safeguards(&all), (false, false, false));
+    }
 }

@@ -56,6 +56,8 @@ pub struct SessionWindow<S> {
     pub size: WindowSize,
     /// Where views of files come from. A clone must be cheap.
     pub views: S,
+    /// How many memory regions the VM may have.
+    pub budget: RegionBudget,
     /// How the window behaves.
     pub options: WindowOptions,
     /// Which files are named to the guest.
@@ -167,6 +169,7 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
         let Some(SessionWindow {
             size,
             views,
+            budget,
             options,
             policy,
         }) = window
@@ -178,7 +181,7 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
             };
         };
         let shmem = Arc::new(VhostUserShmem::new());
-        let budget = Arc::new(RegionBudget::default());
+        let budget = Arc::new(budget);
         let pause = Arc::new(Pause::new());
         let dax = Arc::new(Dax {
             promises: Promises::new(policy, views.clone()),

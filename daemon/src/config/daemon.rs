@@ -37,7 +37,7 @@ pub struct Config {
     pub dax: DaxPolicy,
     /// The window that is asked for.
     pub window: WindowRequest,
-    /// Faults that a test asked for.
+    /// Safeguards that a test took away.
     pub faults: Vec<Fault>,
     /// What the daemon takes away from itself.
     pub confinement: Confinement,

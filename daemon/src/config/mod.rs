@@ -11,6 +11,7 @@ mod confinement;
 mod daemon;
 mod dax;
 mod endpoint;
+mod fault;
 mod share;
 mod window;
 
@@ -19,5 +20,6 @@ pub use confinement::{Confinement, SeccompMode};
 pub use daemon::{Config, ConfigError, Logging};
 pub use dax::{DaxMode, DaxPolicy};
 pub use endpoint::{Endpoint, SocketFile};
+pub use fault::Fault;
 pub use share::Share;
-pub use window::{Fault, RequestedSize, WindowRequest, WindowSizeError};
+pub use window::{RequestedSize, WindowRequest, WindowSizeError};

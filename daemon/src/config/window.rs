@@ -4,15 +4,6 @@
 
 use super::DaxMode;
 
-/// Fault that a test may ask for with the hidden option `--fault`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Fault {
-    /// Upgrade a live mapping by unmapping and mapping it again, which leaves a hole under
-    /// readers on other CPUs for a moment.
-    #[value(name = "upgrade=remap")]
-    RemapOnUpgrade,
-}
-
 /// A valid value of `--dax-window`, in bytes: 0, or a power of two in the range that is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestedSize(u64);

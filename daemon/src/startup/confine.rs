@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 
 use log::{info, warn};
-use shared_window::{StartingViews, Upgrade, WindowSize};
+use shared_window::{StartingViews, WindowSize};
 use vhost::vhost_user::Listener;
 use virtiofsd::sandbox::Sandbox;
 
@@ -86,18 +86,12 @@ fn make_window(
     let size = WindowSize::new(size?.bytes())
         .inspect_err(|error| warn!("no DAX window: {}", sentence(error)))
         .ok()?;
-    let upgrade = if faults.contains(&Fault::RemapOnUpgrade) {
-        warn!("--fault upgrade=remap: upgraded mappings leave a hole; for tests only");
-        Upgrade::Remap
-    } else {
-        Upgrade::InPlace
-    };
     info!("DAX window of {} MiB", size.bytes() >> 20);
-    Some(WindowSetup {
-        size,
-        views,
-        upgrade,
-    })
+    let window = WindowSetup::new(size, views);
+    Some(faults.iter().fold(window, |window, &fault| {
+        warn!("--fault {fault}: {}; for tests only", fault.consequence());
+        window.with_fault(fault)
+    }))
 }
 
 /// Enters virtiofsd's sandbox, and fills in what the file system has to know of it.

@@ -35,7 +35,7 @@ pub struct WindowArgs {
     )]
     pub dax_min_size: u64,
 
-    /// Break something on purpose, so that a test can show that it notices. Never in earnest.
+    /// Take a safeguard away, so that a test can show that it would notice. Never in earnest.
     #[arg(long, value_name = "FAULT", hide = true, value_enum)]
     pub fault: Vec<Fault>,
 }
