@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use shared_window::{DirectViews, WindowOptions, WindowSize};
+use shared_window::{DirectViews, RegionBudget, WindowOptions, WindowSize};
 use tempfile::TempDir;
 use vhost::VhostBackend;
 use vhost::vhost_user::message::{
@@ -23,10 +23,12 @@ use super::{Session, SessionError, SessionOptions, SessionWindow};
 use crate::backend::Metrics;
 use crate::config::{DaxMode, DaxPolicy};
 use crate::testing::fuse::{self, Operation};
-use crate::testing::{FrontEnd, Share, USED, expect, in_background};
+use crate::testing::{FrontEnd, Held, Share, USED, expect, in_background};
 
 const WINDOW: u64 = 2 << 20;
 const PAGE: u64 = 4096;
+/// Exchanges on the control channel that give what must not come the time to come.
+const ROUND_TRIPS: usize = 1000;
 
 /// A session that serves a share with one file, and its front end.
 struct Case {
@@ -42,6 +44,7 @@ impl Case {
         let window = SessionWindow {
             size: WindowSize::new(WINDOW).expect("a power of two"),
             views: DirectViews,
+            budget: RegionBudget::default(),
             options: WindowOptions::default(),
             policy: DaxPolicy {
                 mode: DaxMode::Always,
@@ -94,6 +97,14 @@ impl Case {
         assert_eq!(fuse::errno(&self.front_end.ask(&setup, 16)), 0);
     }
 
+    /// Keeps the control thread busy for a while.
+    fn exchange_much(&self) {
+        for _ in 0..ROUND_TRIPS {
+            let answered = self.front_end.frontend.get_features();
+            answered.expect("GET_FEATURES");
+        }
+    }
+
     /// The front end goes; the session must end well.
     fn end(self) {
         let Self {
@@ -141,7 +152,7 @@ fn the_queue_can_be_stopped_while_the_front_end_withholds_an_answer() {
     for threads in [0, 2] {
         let mut case = Case::new(threads);
         let node = case.mount();
-        case.front_end.hold();
+        case.front_end.hold(Held::Mappings);
         let (_, reply_at) = case
             .front_end
             .offer(&fuse::setup_mapping(node, 0, PAGE, 0), 16);
@@ -162,28 +173,47 @@ fn the_queue_can_be_stopped_while_the_front_end_withholds_an_answer() {
     }
 }
 
+/// QEMU acknowledges a mapping before it makes it.
+#[test]
+fn a_mapping_is_answered_to_the_guest_only_when_it_is_in_effect() {
+    for threads in [0, 2] {
+        let mut case = Case::new(threads);
+        let node = case.mount();
+        // The first mapping is preceded by a fence of its own.
+        case.map(node);
+        case.front_end.hold(Held::Fences);
+        let setup = fuse::setup_mapping(node, 0, PAGE, PAGE);
+        let (_, reply_at) = case.front_end.offer(&setup, 16);
+        case.front_end.wait_for_a_call();
+        assert_eq!(case.front_end.mapped(), [0, PAGE], "not acknowledged");
+        case.exchange_much();
+        assert!(
+            case.front_end.driver.used().is_empty(),
+            "replied before the mapping was known to be in effect"
+        );
+
+        case.front_end.release();
+        case.front_end.wait_for_reply();
+        assert_eq!(fuse::errno(&case.front_end.driver.read(reply_at, 16)), 0);
+        case.end();
+    }
+}
+
 #[test]
 fn no_window_message_is_sent_while_the_queue_is_stopped() {
-    /// Exchanges that give a message which must not come the time to come.
-    const ROUND_TRIPS: usize = 1000;
     let mut case = Case::new(0);
     let node = case.mount();
     for page in 0..3 {
         let setup = fuse::setup_mapping(node, 0, PAGE, page * PAGE);
         assert_eq!(fuse::errno(&case.front_end.ask(&setup, 16)), 0);
     }
-    case.front_end.hold();
+    case.front_end.hold(Held::Mappings);
     let destroy = fuse::request(Operation::Destroy, 0, &[]);
     case.front_end.offer(&destroy, 16);
     case.front_end.wait_for_a_call();
     let base = case.front_end.stop_queue();
     case.front_end.release();
-    for _ in 0..ROUND_TRIPS {
-        case.front_end
-            .frontend
-            .get_features()
-            .expect("GET_FEATURES");
-    }
+    case.exchange_much();
     assert_eq!(case.front_end.messages_while_stopped(), 0);
 
     case.front_end.start_queue(base);
@@ -215,7 +245,7 @@ fn a_reset_is_answered_at_once_and_the_next_request_finds_the_window_empty() {
 fn a_session_ends_with_its_front_end_whatever_is_in_flight() {
     let mut case = Case::new(0);
     let node = case.mount();
-    case.front_end.hold();
+    case.front_end.hold(Held::Mappings);
     case.front_end
         .offer(&fuse::setup_mapping(node, 0, PAGE, 0), 16);
     case.front_end.wait_for_a_call();

@@ -3,8 +3,8 @@
 //! A front end that speaks vhost-user to a session, as QEMU does, over a real socket.
 //!
 //! Like QEMU it serves the back-end channel in order, answers `SHMEM_MAP` and `SHMEM_UNMAP` with
-//! success, and the removal of an unknown shared object with a failure. Unlike QEMU it can be told
-//! to withhold these answers.
+//! success, and the removal of an unknown shared object, the session's fence, with a failure. Unlike
+//! QEMU it can be told to withhold these answers.
 
 use std::fs::File;
 use std::io;
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use vhost::vhost_user::message::{
     VhostUserHeaderFlag, VhostUserMMap, VhostUserProtocolFeatures, VhostUserSharedMsg,
     VhostUserVirtioFeatures,
@@ -37,10 +37,19 @@ const LOG_SIZE: u64 = 4096;
 /// The first request queue.
 const QUEUE: usize = 1;
 
+/// Messages on the back-end channel whose answers are withheld.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// `SHMEM_MAP` and `SHMEM_UNMAP`.
+    Mappings,
+    /// What is asked only to learn that all before it is done.
+    Fences,
+}
+
 /// What arrived on the back-end channel.
 #[derive(Default)]
 struct Channel {
-    held: bool,
+    held: Option<Held>,
     waiting: usize,
     stopped: bool,
     /// Window messages that arrived while the queue was stopped. QEMU would have crashed.
@@ -55,30 +64,40 @@ struct Answers {
 }
 
 impl Answers {
-    fn when_allowed(&self, act: impl FnOnce(&mut Channel)) {
+    fn when_allowed(&self, kind: Held) -> MutexGuard<'_, Channel> {
         let mut channel = self.channel.lock();
-        channel.waiting += 1;
+        if channel.held == Some(kind) {
+            channel.waiting += 1;
+            self.changed.notify_all();
+            self.changed
+                .wait_while(&mut channel, |channel| channel.held == Some(kind));
+            channel.waiting -= 1;
+        }
+        channel
+    }
+
+    fn for_the_window(&self) -> MutexGuard<'_, Channel> {
+        let mut channel = self.channel.lock();
         channel.while_stopped += usize::from(channel.stopped);
-        self.changed.notify_all();
-        self.changed
-            .wait_while(&mut channel, |channel| channel.held);
-        channel.waiting -= 1;
-        act(&mut channel);
+        drop(channel);
+        self.when_allowed(Held::Mappings)
     }
 }
 
 impl VhostUserFrontendReqHandler for Answers {
     fn shmem_map(&self, request: &VhostUserMMap, _fd: &dyn AsRawFd) -> io::Result<u64> {
-        self.when_allowed(|channel| channel.mapped.push(request.shm_offset));
+        self.for_the_window().mapped.push(request.shm_offset);
         Ok(0)
     }
 
     fn shmem_unmap(&self, request: &VhostUserMMap) -> io::Result<u64> {
-        self.when_allowed(|channel| channel.mapped.retain(|at| *at != request.shm_offset));
+        let mut channel = self.for_the_window();
+        channel.mapped.retain(|at| *at != request.shm_offset);
         Ok(0)
     }
 
     fn shared_object_remove(&self, _object: &VhostUserSharedMsg) -> io::Result<u64> {
+        drop(self.when_allowed(Held::Fences));
         Err(io::Error::from_raw_os_error(libc::EINVAL))
     }
 }
@@ -142,14 +161,14 @@ impl FrontEnd {
         }
     }
 
-    /// Withholds answers on the back-end channel.
-    pub(crate) fn hold(&self) {
-        self.answers.channel.lock().held = true;
+    /// Withholds these answers on the back-end channel.
+    pub(crate) fn hold(&self, what: Held) {
+        self.answers.channel.lock().held = Some(what);
     }
 
     /// Gives the answers that were withheld.
     pub(crate) fn release(&self) {
-        self.answers.channel.lock().held = false;
+        self.answers.channel.lock().held = None;
         self.answers.changed.notify_all();
     }
 
@@ -163,7 +182,7 @@ impl FrontEnd {
         );
         assert!(
             !waited.timed_out(),
-            "waited {MUST_HAPPEN:?} for a window message"
+            "waited {MUST_HAPPEN:?} for a message whose answer is withheld"
         );
     }
 
