@@ -7,7 +7,7 @@
 pub enum DaxMode {
     /// Every file that can be mapped, whatever its size.
     Always,
-    /// Files of at least --dax-min-size bytes.
+    /// Files of at least --dax-min-size bytes that nobody may execute.
     Inode,
     /// No file; no window is offered either.
     Never,
@@ -27,15 +27,18 @@ impl DaxPolicy {
     /// of pages that a single `FUSE_READ` would have brought.
     pub const DEFAULT_MIN_SIZE: u64 = 128 * 1024;
 
-    /// Whether the policy names a regular file of `size` bytes.
+    /// Whether the policy names a regular file of `size` bytes that somebody, or nobody, may
+    /// execute.
     ///
     /// This is about the operator's wish alone; whether the file can be mapped is not decided
-    /// here.
+    /// here. [`DaxMode::Inode`] leaves programs alone because a mapped file is open for writing,
+    /// and Linux refuses to execute such a file: a guest's mere look at a directory of programs
+    /// must not keep the host from running them.
     #[must_use]
-    pub fn names(&self, size: u64) -> bool {
+    pub fn names(&self, size: u64, executable: bool) -> bool {
         match self.mode {
             DaxMode::Always => true,
-            DaxMode::Inode => size >= self.min_size,
+            DaxMode::Inode => size >= self.min_size && !executable,
             DaxMode::Never => false,
         }
     }
@@ -57,19 +60,24 @@ mod tests {
     #[test]
     fn each_mode_names_the_files_it_promises() {
         let table = [
-            (DaxMode::Always, 0, true),
-            (DaxMode::Always, 4096, true),
-            (DaxMode::Inode, 4095, false),
-            (DaxMode::Inode, 4096, true),
-            (DaxMode::Inode, u64::MAX, true),
-            (DaxMode::Never, u64::MAX, false),
+            (DaxMode::Always, 0, false, true),
+            (DaxMode::Always, 4096, true, true),
+            (DaxMode::Inode, 4095, false, false),
+            (DaxMode::Inode, 4096, false, true),
+            (DaxMode::Inode, 4096, true, false),
+            (DaxMode::Inode, u64::MAX, false, true),
+            (DaxMode::Never, u64::MAX, false, false),
         ];
-        for (mode, size, named) in table {
+        for (mode, size, executable, named) in table {
             let policy = DaxPolicy {
                 mode,
                 min_size: 4096,
             };
-            assert_eq!(policy.names(size), named, "{mode:?}, {size} bytes");
+            assert_eq!(
+                policy.names(size, executable),
+                named,
+                "{mode:?}, {size} bytes, executable: {executable}"
+            );
         }
     }
 }

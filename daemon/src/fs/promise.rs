@@ -11,8 +11,8 @@
 //!   the host (no event, no permission asked);
 //! * on the first file of each mounted device a view is opened and mapped. What that says holds
 //!   for all of its files;
-//! * a file with an execute permission is opened for writing: while the host runs it that fails
-//!   (ETXTBSY), and it cannot be mapped writable then.
+//! * a file with an execute permission, which only `--dax always` names, is opened for writing:
+//!   while the host runs it that fails (ETXTBSY), and it cannot be mapped writable then.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -34,6 +34,9 @@ use crate::config::DaxPolicy;
 
 /// Nodes whose answer is remembered. A forgotten one is asked for again.
 const REMEMBERED_NODES: NonZeroUsize = NonZeroUsize::new(65536).unwrap();
+
+/// The execute permissions in a file's mode.
+const ANY_MAY_EXECUTE: u32 = 0o111;
 
 /// A device as it is mounted somewhere. Both matter: the file system type decides whether views
 /// work, the mount whether files can be written.
@@ -82,13 +85,13 @@ impl<S: ViewSource> Promises<S> {
         attr: &Attr,
     ) -> bool {
         let regular = attr.mode & libc::S_IFMT == libc::S_IFREG;
-        if !regular || !self.policy.names(attr.size) {
+        let executable = attr.mode & ANY_MAY_EXECUTE != 0;
+        if !regular || !self.policy.names(attr.size, executable) {
             return false;
         }
         if let Some(answer) = self.nodes.get(node) {
             return answer;
         }
-        let executable = attr.mode & 0o111 != 0;
         let answer = self
             .examine(fs, context, node, executable)
             .unwrap_or_else(|error| {

@@ -2,9 +2,11 @@
 
 //! Which files of a real directory are promised, and what is asked for each answer.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -116,8 +118,27 @@ fn a_device_without_views_is_shared_without_dax() {
 }
 
 #[test]
-fn a_program_that_runs_on_the_host_is_not_promised() {
+fn a_look_at_a_program_does_not_open_it_for_writing() {
     let case = Case::new(DaxMode::Inode);
+    case.share.put("program", &[1; 4096], 0o755);
+    let lease = Lease::on(&case.share.path("program"));
+    assert!(!case.covers("program"), "a program is not for the window");
+    assert!(lease.is_kept(), "opened for writing: no execve would work");
+}
+
+#[test]
+fn a_file_that_becomes_a_program_is_no_longer_promised() {
+    let case = Case::new(DaxMode::Inode);
+    case.share.put("script", &[1; 4096], 0o644);
+    assert!(case.covers("script"));
+    let executable = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(case.share.path("script"), executable).expect("chmod");
+    assert!(!case.covers("script"));
+}
+
+#[test]
+fn a_program_that_runs_on_the_host_is_not_promised() {
+    let case = Case::new(DaxMode::Always);
     case.share.put("file", &[1; 4096], 0o644);
     assert!(case.covers("file"), "the device is proven");
     let cat = fs::read("/bin/cat").expect("a program");
@@ -141,27 +162,31 @@ fn asking_does_not_open_plain_files_for_writing() {
     case.share.put("first", &[1; 4096], 0o644);
     case.share.put("second", &[1; 4096], 0o644);
     assert!(case.covers("first"));
-    // A lease of this kind can only be had, and is only kept, while nobody opens the file.
-    let second = OpenOptions::new()
-        .read(true)
-        .open(case.share.path("second"))
-        .expect("the file");
-    let lease = |command, kind: i32| {
-        use std::os::fd::AsRawFd;
-        // SAFETY: fcntl with these commands takes an int and touches no memory of ours.
-        unsafe { libc::fcntl(second.as_raw_fd(), command, kind) }
-    };
-    assert_eq!(
-        lease(libc::F_SETLEASE, libc::F_RDLCK),
-        0,
-        "no lease to be had"
-    );
+    let lease = Lease::on(&case.share.path("second"));
     assert!(case.covers("second"));
-    assert_eq!(
-        lease(libc::F_GETLEASE, 0),
-        libc::F_RDLCK,
-        "the lease was broken"
-    );
+    assert!(lease.is_kept());
+}
+
+/// A lease that can only be had, and is only kept, while nobody opens the file for writing.
+struct Lease(fs::File);
+
+impl Lease {
+    fn on(path: &Path) -> Self {
+        let file = fs::File::open(path).expect("the file");
+        let lease = Self(file);
+        let taken = lease.fcntl(libc::F_SETLEASE, libc::F_RDLCK);
+        assert_eq!(taken, 0, "no lease to be had");
+        lease
+    }
+
+    fn is_kept(&self) -> bool {
+        self.fcntl(libc::F_GETLEASE, 0) == libc::F_RDLCK
+    }
+
+    fn fcntl(&self, command: i32, kind: i32) -> i32 {
+        // SAFETY: fcntl with these commands takes an int and touches no memory of ours.
+        unsafe { libc::fcntl(self.0.as_raw_fd(), command, kind) }
+    }
 }
 
 #[test]

@@ -21,8 +21,10 @@ pub struct WindowArgs {
 
     /// Files that the guest is told to use the window for
     ///
-    /// `always`: all that can be mapped. `inode`: those of at least --dax-min-size. `never`: none,
-    /// and no window. A file that the daemon may not write is never mapped.
+    /// `inode`: those of at least --dax-min-size, but no programs (nothing with an execute
+    /// permission), since a mapped file can't be executed on the host. `always`: all that can be
+    /// mapped, which a program can be while the host is not running it. `never`: none, and no
+    /// window. A file that the daemon may not write is never mapped.
     #[arg(long, value_name = "MODE", value_enum, default_value_t = DaxMode::Inode)]
     pub dax: DaxMode,
 
