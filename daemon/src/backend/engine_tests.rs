@@ -165,6 +165,19 @@ fn init_offers_what_dax_needs() {
 }
 
 #[test]
+fn files_are_named_only_to_a_guest_that_heeds_it() {
+    let mut case = Case::unmounted();
+    for (init, named) in [
+        (fuse::init(0), true),
+        (fuse::init_without_inode_dax(), false),
+    ] {
+        assert_eq!(fuse::errno(&case.ask(&init, 256)), 0);
+        let (_, dax) = fuse::entry(&case.ask(&fuse::lookup("file"), 256));
+        assert_eq!(dax, named);
+    }
+}
+
+#[test]
 fn a_mapping_shows_the_file_until_it_is_removed() {
     let mut case = Case::new();
     case.map_file();

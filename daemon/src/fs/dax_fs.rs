@@ -8,7 +8,7 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use shared_window::{View, ViewSource};
@@ -45,17 +45,24 @@ impl<S: ViewSource> Dax<S> {
 pub struct DaxFs<F, S> {
     inner: Arc<F>,
     dax: Option<Arc<Dax<S>>>,
+    /// The guest has said that it heeds `FUSE_ATTR_DAX`. For any other one no file is examined.
+    heeded: AtomicBool,
 }
 
 impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
     /// Wraps `inner`; without `dax` it behaves exactly as `inner` does.
     #[must_use]
     pub fn new(inner: Arc<F>, dax: Option<Arc<Dax<S>>>) -> Self {
-        Self { inner, dax }
+        Self {
+            inner,
+            dax,
+            heeded: AtomicBool::new(false),
+        }
     }
 
     fn mark(&self, context: Context, node: NodeId, mut attr: Attr) -> Attr {
         if let Some(dax) = &self.dax
+            && self.heeded.load(Ordering::Relaxed)
             && dax.promises.cover(&*self.inner, context, node, &attr)
         {
             attr.flags |= ATTR_DAX;
@@ -94,6 +101,8 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         if self.dax.is_some() {
             options |= FsOptions::HAS_INODE_DAX;
         }
+        let heeded = capable.contains(FsOptions::HAS_INODE_DAX);
+        self.heeded.store(heeded, Ordering::Relaxed);
         Ok(options)
     }
 

@@ -43,9 +43,18 @@ pub(crate) fn request(operation: Operation, node: u64, body: &[u8]) -> Vec<u8> {
 
 /// INIT from a kernel that offers all that matters for DAX, and `flags`.
 pub(crate) fn init(flags: u32) -> Vec<u8> {
+    init_with(flags, HAS_INODE_DAX)
+}
+
+/// INIT from a kernel that will not heed `FUSE_ATTR_DAX`, as for `mount -o dax=never`.
+pub(crate) fn init_without_inode_dax() -> Vec<u8> {
+    init_with(0, 0)
+}
+
+fn init_with(flags: u32, upper_flags: u32) -> Vec<u8> {
     let flags = flags | INIT_EXT | BIG_WRITES | MAX_PAGES;
     let mut body = Vec::new();
-    for field in [7, 38, 1 << 17, flags, HAS_INODE_DAX] {
+    for field in [7, 38, 1 << 17, flags, upper_flags] {
         body.extend(u32::to_ne_bytes(field));
     }
     body.extend([0; 44]);
