@@ -408,6 +408,26 @@ fn a_ring_whose_index_runs_away_is_left_alone() {
 }
 
 #[test]
+fn descriptors_offered_again_before_their_return_are_left_alone() {
+    let mut case = Case::new();
+    let room = fuse::OUT_HEADER;
+    let getattr = fuse::request(Operation::Getattr, fuse::ROOT, &[0; 16]);
+    let (head, _) = case.driver.offer(&getattr, room);
+    let mut held = Vec::new();
+    // As a pool does whose threads are all busy: requests are taken, and served later.
+    for _ in 0..4 * QUEUE_SIZE {
+        case.driver.make_available(head);
+        case.intake.drain(0, &case.ring, |taken| held.push(taken));
+    }
+    assert_eq!(held.len(), usize::from(QUEUE_SIZE));
+    assert_ne!(case.metrics.bad_rings.get(), 0);
+    for taken in held {
+        case.engine.serve(&case.ring, taken);
+    }
+    case.driver.used();
+}
+
+#[test]
 fn a_head_outside_the_table_costs_only_itself() {
     let mut case = Case::new();
     case.driver.make_available(QUEUE_SIZE);

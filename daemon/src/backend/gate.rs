@@ -59,14 +59,33 @@ struct State {
     life: u64,
     /// Requests in the `Ring` place.
     busy: usize,
+    /// Requests of this life in any place.
+    in_flight: usize,
     /// Where the ring stood when it was stopped.
     stopped_at: Option<Position>,
+}
+
+impl State {
+    /// Abandons the requests in the window.
+    fn begin_life(&mut self) {
+        self.life += 1;
+        self.in_flight = 0;
+    }
 }
 
 /// The ring that this request came from is gone: nothing of it may be touched any more.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the ring was reset while the request was in flight")]
 pub(super) struct Abandoned;
+
+/// Why a request is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotAdmitted {
+    /// The ring does not run.
+    Stopped,
+    /// As many requests are in flight as the ring has descriptors.
+    Full,
+}
 
 /// What a request inside the window may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,21 +111,31 @@ impl RingGate {
                 phase: Phase::Stopped,
                 life: 0,
                 busy: 0,
+                in_flight: 0,
                 stopped_at: None,
             }),
             changed: Condvar::new(),
         }
     }
 
-    /// Lets one request in. The caller holds the vring's lock, so that no request can be popped
-    /// between the ring's stop and the wait for those in flight.
-    pub(super) fn admit(self: &Arc<Self>) -> Option<Ticket> {
+    /// Lets one request in, while fewer than `size` are in flight. The caller holds the vring's
+    /// lock, so that no request can be popped between the ring's stop and the wait for those in
+    /// flight.
+    ///
+    /// The bound is the driver's own: each chain takes a descriptor of the ring's table until it is
+    /// returned. One that offers descriptors again before that would otherwise fill the daemon's
+    /// memory with requests that wait for a thread.
+    pub(super) fn admit(self: &Arc<Self>, size: u16) -> Result<Ticket, NotAdmitted> {
         let mut state = self.state.lock();
         if state.phase != Phase::Running {
-            return None;
+            return Err(NotAdmitted::Stopped);
+        }
+        if state.in_flight >= usize::from(size) {
+            return Err(NotAdmitted::Full);
         }
         state.busy += 1;
-        Some(Ticket {
+        state.in_flight += 1;
+        Ok(Ticket {
             gate: Arc::clone(self),
             life: state.life,
             place: Place::Ring,
@@ -120,7 +149,7 @@ impl RingGate {
             return;
         }
         if state.stopped_at.take().is_some_and(|old| old != position) {
-            state.life += 1;
+            state.begin_life();
         }
         state.phase = Phase::Running;
         self.changed.notify_all();
@@ -141,7 +170,7 @@ impl RingGate {
     pub(super) fn reset(&self) {
         self.drain();
         let mut state = self.state.lock();
-        state.life += 1;
+        state.begin_life();
         state.stopped_at = None;
         self.changed.notify_all();
     }
@@ -243,8 +272,12 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        let mut state = self.gate.state.lock();
+        if state.life == self.life {
+            state.in_flight -= 1;
+        }
         if self.place == Place::Ring {
-            self.gate.state.lock().busy -= 1;
+            state.busy -= 1;
             self.gate.changed.notify_all();
         }
     }

@@ -5,15 +5,17 @@
 use std::sync::Arc;
 use std::thread;
 
-use super::{Abandoned, Position, RingGate, Standing};
+use super::{Abandoned, NotAdmitted, Position, RingGate, Standing};
 use crate::testing::{expect, in_background};
+
+const SIZE: u16 = 16;
 
 fn at(next_avail: u16, next_used: u16) -> Position {
     Position {
         desc_table: 0x1000,
         avail_ring: 0x2000,
         used_ring: 0x3000,
-        size: 16,
+        size: SIZE,
         next_avail,
         next_used,
     }
@@ -38,25 +40,25 @@ fn wait_until_stopping(gate: &Arc<RingGate>) {
 #[test]
 fn no_request_enters_a_ring_that_does_not_run() {
     let gate = Arc::new(RingGate::new());
-    assert!(gate.admit().is_none(), "never started");
+    assert!(gate.admit(SIZE).is_err(), "never started");
     gate.start(at(0, 0));
-    assert!(gate.admit().is_some(), "started");
+    assert!(gate.admit(SIZE).is_ok(), "started");
     gate.stop(|| at(0, 0));
-    assert!(gate.admit().is_none(), "stopped");
+    assert!(gate.admit(SIZE).is_err(), "stopped");
     gate.start(at(0, 0));
     gate.reset();
-    assert!(gate.admit().is_none(), "reset");
+    assert!(gate.admit(SIZE).is_err(), "reset");
     gate.start(at(0, 0));
     gate.close();
-    assert!(gate.admit().is_none(), "closed");
+    assert!(gate.admit(SIZE).is_err(), "closed");
     gate.start(at(0, 0));
-    assert!(gate.admit().is_none(), "closed for good");
+    assert!(gate.admit(SIZE).is_err(), "closed for good");
 }
 
 #[test]
 fn a_stop_waits_for_a_request_on_the_ring() {
     let gate = running();
-    let ticket = gate.admit().expect("running");
+    let ticket = gate.admit(SIZE).expect("running");
     let stopping = Arc::clone(&gate);
     let stopped = in_background(move || stopping.stop(|| at(1, 1)));
     wait_until_stopping(&gate);
@@ -71,7 +73,7 @@ fn a_stop_waits_for_a_request_on_the_ring() {
 #[test]
 fn a_stop_does_not_wait_for_a_request_in_the_window() {
     let gate = running();
-    let mut ticket = gate.admit().expect("running");
+    let mut ticket = gate.admit(SIZE).expect("running");
     ticket.enter_window();
     let stopping = Arc::clone(&gate);
     expect(
@@ -84,7 +86,7 @@ fn a_stop_does_not_wait_for_a_request_in_the_window() {
 #[test]
 fn a_request_in_the_window_goes_on_when_the_vm_is_continued() {
     let gate = running();
-    let mut ticket = gate.admit().expect("running");
+    let mut ticket = gate.admit(SIZE).expect("running");
     ticket.enter_window();
     gate.stop(|| at(1, 0));
     let left = in_background(move || (ticket.leave_window(), ticket));
@@ -128,7 +130,7 @@ fn a_request_in_the_window_is_abandoned_when_the_ring_starts_elsewhere() {
     ];
     for position in elsewhere {
         let gate = running();
-        let mut ticket = gate.admit().expect("running");
+        let mut ticket = gate.admit(SIZE).expect("running");
         ticket.enter_window();
         gate.stop(|| at(1, 0));
         gate.start(position);
@@ -144,7 +146,7 @@ fn reset_and_close_release_requests_that_wait_in_the_window() {
     let ends: [(&str, End); 2] = [("reset", RingGate::reset), ("close", RingGate::close)];
     for (name, end) in ends {
         let gate = running();
-        let mut ticket = gate.admit().expect("running");
+        let mut ticket = gate.admit(SIZE).expect("running");
         ticket.enter_window();
         gate.stop(|| at(1, 0));
         let left = in_background(move || ticket.leave_window());
@@ -156,7 +158,7 @@ fn reset_and_close_release_requests_that_wait_in_the_window() {
 #[test]
 fn an_abandoned_request_does_not_count_in_the_new_life() {
     let gate = running();
-    let mut ticket = gate.admit().expect("running");
+    let mut ticket = gate.admit(SIZE).expect("running");
     ticket.enter_window();
     gate.stop(|| at(1, 0));
     gate.start(at(0, 0));
@@ -166,4 +168,26 @@ fn an_abandoned_request_does_not_count_in_the_new_life() {
         &in_background(move || gate.stop(|| at(0, 0))),
         "the stop of an idle ring",
     );
+}
+
+#[test]
+fn no_more_requests_are_in_flight_than_the_ring_has_descriptors() {
+    let gate = running();
+    let mut tickets: Vec<_> = (0..SIZE).map(|_| gate.admit(SIZE).expect("room")).collect();
+    let refused = |gate: &Arc<RingGate>| gate.admit(SIZE).err();
+    assert_eq!(refused(&gate), Some(NotAdmitted::Full));
+    tickets[0].enter_window();
+    assert_eq!(refused(&gate), Some(NotAdmitted::Full), "still in flight");
+    tickets.swap_remove(0);
+    tickets.push(gate.admit(SIZE).expect("one was returned"));
+
+    // In a new life those of the old one do not count, neither before nor after they end.
+    tickets.iter_mut().for_each(super::Ticket::enter_window);
+    gate.reset();
+    gate.start(at(0, 0));
+    let _first = gate.admit(SIZE).expect("nothing is in flight");
+    drop(tickets);
+    let rest: Vec<_> = (1..SIZE).map(|_| gate.admit(SIZE)).collect();
+    assert!(rest.iter().all(Result::is_ok));
+    assert_eq!(refused(&gate), Some(NotAdmitted::Full));
 }

@@ -15,6 +15,11 @@ use super::metrics::Metrics;
 use super::ring::{Popped, Ring};
 use crate::adapter::{AtomicMemory, HeadIndex, MemoryMirror, Snapshot, TransportMemory};
 
+/// The guest offers descriptors that it has not got back yet.
+#[derive(Debug, thiserror::Error)]
+#[error("more requests are in flight than the ring has descriptors")]
+struct Surplus;
+
 /// A request that was taken off its ring.
 pub(super) struct Taken {
     pub(super) chain: DescriptorChain<Arc<TransportMemory>>,
@@ -95,6 +100,10 @@ impl Intake {
                     self.complaint.warn(format_args!(
                         "queue {queue}: head {head} is outside the descriptor table"
                     ));
+                }
+                Ok(Popped::Surplus) => {
+                    self.blame_ring(queue, &Surplus);
+                    return None;
                 }
                 Err(error) => {
                     self.blame_ring(queue, &error);

@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use vhost_user_backend::{VringMutex, VringState, VringStateGuard, VringStateMutGuard, VringT};
 use virtio_queue::{DescriptorChain, Error as QueueError, QueueOwnedT, QueueT};
 
-use super::gate::{Position, RingGate, Ticket};
+use super::gate::{NotAdmitted, Position, RingGate, Ticket};
 use super::pause::Pause;
 use crate::adapter::{AtomicMemory, HeadIndex, TransportMemory};
 
@@ -25,6 +25,8 @@ pub(super) enum Popped {
     /// A head that is no index of the descriptor table. It was taken off the available ring, but
     /// there is no way to return it.
     BadHead(HeadIndex),
+    /// A request beyond those that the ring has descriptors for. It stays available.
+    Surplus,
     /// Nothing is available, or the ring is stopped or disabled.
     Nothing,
 }
@@ -62,12 +64,15 @@ impl Ring {
         if chain.head_index() >= size {
             return Ok(Popped::BadHead(HeadIndex(chain.head_index())));
         }
-        Ok(match self.gate.admit() {
-            Some(ticket) => Popped::Chain(chain, ticket),
-            None => {
-                // Stopped between the two: the request is the next owner's.
+        Ok(match self.gate.admit(size) {
+            Ok(ticket) => Popped::Chain(chain, ticket),
+            Err(refused) => {
                 state.get_queue_mut().go_to_previous_position();
-                Popped::Nothing
+                match refused {
+                    // Stopped between the two: the request is the next owner's.
+                    NotAdmitted::Stopped => Popped::Nothing,
+                    NotAdmitted::Full => Popped::Surplus,
+                }
             }
         })
     }
@@ -89,8 +94,10 @@ impl Ring {
         if state.needs_notification().unwrap_or(true) {
             self.signal(&state);
         }
-        drop(state);
+        // Before the lock is released: once the guest can use the descriptors again, they must not
+        // count any more.
         drop(ticket);
+        drop(state);
         result
     }
 
