@@ -32,7 +32,7 @@ use super::migration::{AsState, Migration, MigrationError};
 use super::offer::Offer;
 use super::pause::Pause;
 use super::ring::Ring;
-use super::threads;
+use super::threads::Crew;
 use crate::adapter::{AtomicMemory, TransportBitmap};
 use crate::fs::DaxFs;
 
@@ -55,6 +55,7 @@ pub(super) struct Device<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     pub(super) intake: Intake,
     pub(super) offer: Offer,
     pub(super) front_end: Option<FrontEnd>,
+    pub(super) crew: Crew,
     pub(super) pool: Option<ThreadPool>,
     pub(super) migration: Migration,
     /// The rings that have been served; no other one can have a request in flight.
@@ -154,7 +155,7 @@ where
     }
 
     fn queues_per_thread(&self) -> Vec<u64> {
-        (0..self.offer.queues()).map(|queue| 1 << queue).collect()
+        self.crew.queues_per_thread(self.offer.queues())
     }
 
     fn exit_event(&self, _thread: usize) -> Option<(EventConsumer, EventNotifier)> {
@@ -168,21 +169,22 @@ where
     /// An error would end the queue's thread, so there is none.
     fn handle_event(
         &self,
-        _event: u16,
+        event: u16,
         _events: EventSet,
         rings: &[Ring],
         thread: usize,
     ) -> io::Result<()> {
-        // Each thread has one queue, which bears its number.
-        if let (Some(ring), Some(served)) = (rings.first(), self.rings.get(thread)) {
-            threads::prepare_worker();
+        let index = usize::from(event);
+        let queue = self.crew.queue(thread, index);
+        if let (Some(ring), Some(served)) = (rings.get(index), self.rings.get(queue)) {
+            self.crew.prepare_worker();
             let ring = served.get_or_init(|| {
                 if let Some(front_end) = &self.front_end {
                     ring.pauses(&front_end.pause);
                 }
                 ring.clone()
             });
-            self.serve_ring(thread, ring);
+            self.serve_ring(queue, ring);
         }
         Ok(())
     }

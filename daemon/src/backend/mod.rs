@@ -3,7 +3,7 @@
 //! The vhost-user device: rings, requests, and the window's two FUSE messages.
 //!
 //! ```text
-//!   control thread            a thread for each queue (or the pool)
+//!   control thread            a thread for each queue, or one, or the pool
 //!   Device ──stop, reset──▶ Ring ──▶ Engine ──▶ virtiofsd's server
 //!      │                      │         └─────▶ WindowSide ──▶ Window ──▶ PausedVmm ──▶ QEMU
 //!      └── waits for requests ┘                      ▲

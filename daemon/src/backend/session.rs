@@ -18,7 +18,7 @@ use super::metrics::Metrics;
 use super::migration::Migration;
 use super::offer::Offer;
 use super::pause::{Pause, PausedVmm};
-use super::threads::{self, ThreadsError};
+use super::threads::{self, Crew, ThreadsError};
 use super::window_side::WindowSide;
 use crate::adapter::{AtomicMemory, TransportMemory};
 use crate::config::DaxPolicy;
@@ -89,10 +89,7 @@ where
         window: Option<SessionWindow<S>>,
     ) -> Result<Self, SessionError> {
         contain::install_hook();
-        if options.request_queues > 1 || options.thread_pool_size > 0 {
-            // To know now what each thread would otherwise find out with a request in its hands.
-            threads::prepare()?;
-        }
+        let crew = Crew::new(options.request_queues, options.thread_pool_size)?;
         let pool = threads::pool(options.thread_pool_size)?;
         let offer = Offer {
             tag: options.tag,
@@ -109,6 +106,7 @@ where
             rings: (0..offer.queues()).map(|_| OnceLock::new()).collect(),
             offer,
             front_end: parts.front_end,
+            crew,
             pool,
             migration: Migration::default(),
         };

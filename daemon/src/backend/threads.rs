@@ -4,7 +4,9 @@
 //!
 //! virtiofsd's file system sets the umask and the working directory for single requests. Both
 //! belong to the kernel's `fs_struct`, which the threads of a process share; so each thread that
-//! serves requests gets its own before its first one.
+//! serves requests gets its own before its first one. Some containers forbid that. A daemon with
+//! one request queue and no pool works there all the same, as virtiofsd does: one thread serves
+//! all of its requests.
 
 use std::cell::Cell;
 use std::io;
@@ -37,10 +39,7 @@ thread_local! {
 }
 
 /// Gives the calling thread an umask and a working directory of its own, once.
-///
-/// # Errors
-/// When the kernel, or a seccomp filter, forbids it.
-pub(super) fn prepare() -> Result<(), ThreadsError> {
+fn prepare() -> Result<(), ThreadsError> {
     if !PREPARED.replace(true) {
         unshare(CloneFlags::CLONE_FS).map_err(ThreadsError::Unshare)?;
     }
@@ -48,10 +47,59 @@ pub(super) fn prepare() -> Result<(), ThreadsError> {
 }
 
 /// Prepares a thread where [`prepare`] has succeeded on another one before.
-pub(super) fn prepare_worker() {
+fn prepare_worker() {
     if let Err(error) = prepare() {
         // Not the guest's doing, and going on would mix the umasks of requests.
         panic!("unshare(CLONE_FS) worked before, but not now: {error}");
+    }
+}
+
+/// Which thread takes requests off which queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Crew {
+    /// One thread for all queues, and no other serves requests.
+    Alone,
+    /// A thread for each queue, which bears its number.
+    OneEach,
+}
+
+impl Crew {
+    /// The threads for so many request queues, with a pool of so many threads behind them.
+    ///
+    /// # Errors
+    /// When there are to be several threads that serve requests, and the kernel does not let them.
+    pub(super) fn new(request_queues: u32, pool_size: usize) -> Result<Self, ThreadsError> {
+        if request_queues == 1 && pool_size == 0 {
+            return Ok(Self::Alone);
+        }
+        // To know now what each thread would otherwise find out with a request in its hands.
+        prepare()?;
+        Ok(Self::OneEach)
+    }
+
+    /// For each thread, its queues as bits, as vhost-user-backend wants it.
+    pub(super) fn queues_per_thread(self, queues: usize) -> Vec<u64> {
+        let each = (0..queues).map(|queue| 1 << queue);
+        match self {
+            Self::Alone => vec![each.sum()],
+            Self::OneEach => each.collect(),
+        }
+    }
+
+    /// The queue that is the `index`th of a thread.
+    pub(super) fn queue(self, thread: usize, index: usize) -> usize {
+        match self {
+            Self::Alone => index,
+            Self::OneEach => thread,
+        }
+    }
+
+    /// Prepares the calling thread to serve requests.
+    pub(super) fn prepare_worker(self) {
+        match self {
+            Self::Alone => {}
+            Self::OneEach => prepare_worker(),
+        }
     }
 }
 
@@ -70,4 +118,30 @@ pub(super) fn pool(size: usize) -> Result<Option<ThreadPool>, ThreadsError> {
         .create()
         .map(Some)
         .map_err(|source| ThreadsError::Pool { size, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Crew;
+
+    #[test]
+    fn one_request_queue_without_a_pool_needs_nothing_of_the_kernel() {
+        let crew = Crew::new(1, 0).expect("nothing to refuse");
+        assert_eq!(crew, Crew::Alone);
+        assert_eq!(crew.queues_per_thread(2), [0b11]);
+        assert_eq!([0, 1].map(|index| crew.queue(0, index)), [0, 1]);
+    }
+
+    #[test]
+    fn several_queues_have_a_thread_each() {
+        for (request_queues, pool_size) in [(3, 0), (3, 2), (1, 1)] {
+            let crew = Crew::new(request_queues, pool_size).expect("a host that allows it");
+            assert_eq!(crew, Crew::OneEach);
+        }
+        assert_eq!(Crew::OneEach.queues_per_thread(3), [0b001, 0b010, 0b100]);
+        assert_eq!(
+            [0, 1, 2].map(|thread| Crew::OneEach.queue(thread, 0)),
+            [0, 1, 2]
+        );
+    }
 }
