@@ -36,5 +36,6 @@ pub(crate) use complaint::WithSources;
 pub use metrics::{Counter, Metrics};
 #[cfg(test)]
 pub(crate) use ring::Ring;
+pub(crate) use session::KEPT_VIEWS;
 pub use session::{Session, SessionError, SessionOptions, SessionWindow};
 pub use threads::ThreadsError;

@@ -24,9 +24,10 @@ use crate::adapter::{AtomicMemory, TransportMemory};
 use crate::config::DaxPolicy;
 use crate::fs::{Dax, DaxFs, NodeCache, Promises};
 
-/// Views kept for files without a live mapping, to be mapped again. A view is two descriptors;
-/// the VM cannot have more mappings than this at a time.
-const KEPT_VIEWS: NonZeroUsize = NonZeroUsize::new(RegionBudget::QEMU).unwrap();
+/// Views kept for files without a live mapping, to be mapped again: as many as the default window
+/// has ranges. A view is a descriptor, keeps the host from executing the file, and keeps a deleted
+/// file's blocks, so there is a price for more.
+pub(crate) const KEPT_VIEWS: NonZeroUsize = NonZeroUsize::new(128).unwrap();
 
 /// Serving cannot begin, or ended badly.
 #[derive(Debug, thiserror::Error)]

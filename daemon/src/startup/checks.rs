@@ -5,18 +5,20 @@
 use std::path::Path;
 
 use log::warn;
+use shared_window::RegionBudget;
 use virtiofsd::limits::setup_rlimit_nofile;
 use virtiofsd::sandbox::SandboxMode;
 
 use super::error::StartError;
 use super::stop::StopRequests;
+use crate::backend::KEPT_VIEWS;
 use crate::config::{Config, KeptCapabilities, RequestedSize, WindowRequest};
 
 /// Memory regions that vhost-user-backend keeps, each with a descriptor.
 const MEMORY_REGION_FILES: u64 = 509;
 /// Descriptors for all the rest: sockets, eventfds, /proc, the log.
 const OTHER_FILES: u64 = 100;
-/// Linux maps ranges of this many bytes, each of which may keep one view of a file open.
+/// Linux maps ranges of this many bytes.
 const WINDOW_RANGE: u64 = 2 << 20;
 /// Fewer than this for the guest is worth a warning.
 const FEW_GUEST_FILES: u64 = 128;
@@ -105,14 +107,23 @@ fn window(config: &Config) -> Option<RequestedSize> {
     Some(size)
 }
 
+/// The descriptors that a daemon with so many threads that serve requests needs beside those that
+/// are counted as the guest's.
+fn own_files(serving: u64, window: Option<RequestedSize>) -> u64 {
+    // What a request opens is counted a moment later, and with a window it may open a view of it.
+    // Each mapping may be of another file: a guest need not map as much at a time as Linux does.
+    let views = window.map_or(0, |_| {
+        serving + RegionBudget::QEMU as u64 + KEPT_VIEWS.get() as u64
+    });
+    MEMORY_REGION_FILES + OTHER_FILES + serving + views
+}
+
 /// Raises the limit of open files and divides it between the daemon and its guest.
 fn guest_fd_limit(config: &Config, window: Option<RequestedSize>) -> Result<u64, StartError> {
     let limit = setup_rlimit_nofile(config.rlimit_nofile)
         .map_err(|reason| StartError::FileLimit { reason })?;
-    // Each thread that serves requests opens a file before it is counted.
     let serving = u64::from(config.request_queues.get()) + config.thread_pool_size as u64;
-    let views = window.map_or(0, |size| size.bytes() / WINDOW_RANGE);
-    let own = MEMORY_REGION_FILES + OTHER_FILES + serving + views;
+    let own = own_files(serving, window);
     match limit.checked_sub(own) {
         None | Some(0) => Err(StartError::FileLimitTooSmall {
             limit,
@@ -124,5 +135,21 @@ fn guest_fd_limit(config: &Config, window: Option<RequestedSize>) -> Result<u64,
             }
             Ok(guest)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KEPT_VIEWS, MEMORY_REGION_FILES, RequestedSize, own_files};
+
+    #[test]
+    fn a_guest_that_maps_as_many_files_as_it_can_leaves_room_for_memory_regions() {
+        const MAPPINGS: u64 = shared_window::RegionBudget::QEMU as u64;
+        let needed = MEMORY_REGION_FILES + MAPPINGS + KEPT_VIEWS.get() as u64;
+        let smallest = RequestedSize::try_from(RequestedSize::MIN).expect("a valid size");
+        for size in [smallest, RequestedSize::DEFAULT] {
+            assert!(own_files(1, Some(size)) > needed, "{size:?}");
+        }
+        assert!(own_files(1, None) < own_files(1, Some(smallest)));
     }
 }
