@@ -64,11 +64,16 @@ mod tests {
     fn mistakes_are_told_with_the_usage_status() {
         for (args, told) in [
             (&["share"][..], "<DIR>"),
-            (&["share", "/srv", "--cpus", "0"], "--cpus"),
+            (&["share", "/srv", "--cpus", "0"], "1 to 255 CPUs"),
+            (&["share", "/srv", "--cpus", "256"], "1 to 255 CPUs"),
+            (&["share", "/srv", "--cpus", "two"], "1 to 255 CPUs"),
+            (&["share", "/srv", "--memory", "1T"], "512G"),
             (&["share", "/srv", "--memory", "much"], "is no size"),
             (&["share", "/srv", "--memory", "1"], "128M"),
             (&["share", "/srv", "--window", "3M"], "power of two"),
             (&["share", "/srv", "--window", "1M"], "power of two"),
+            (&["share", "/srv", "--window", "32G"], "to 16G"),
+            (&["share", "/srv", "--window", "0"], "--no-dax"),
             (
                 &["share", "/srv", "--window", "16M", "--no-dax"],
                 "--no-dax",

@@ -13,8 +13,14 @@ use qemu_guest::{
 
 /// Linux maps this much at a time, so a smaller window holds nothing.
 const MIN_WINDOW: ByteSize = ByteSize::mib(2);
+/// The largest window that the daemon takes.
+const MAX_WINDOW: ByteSize = ByteSize::mib(16 << 10);
 /// Below this a stock kernel with its initramfs does not boot.
 const MIN_MEMORY: ByteSize = ByteSize::mib(128);
+/// With the window it has to fit into the 40 bits that QEMU's translator addresses.
+const MAX_MEMORY: ByteSize = ByteSize::mib(512 << 10);
+/// CPUs beyond these need an interrupt remapper that the guests have not.
+const MAX_CPUS: u16 = 255;
 
 /// Starts a guest with DIR at /share and gives a shell in it, or runs one command there
 ///
@@ -29,7 +35,7 @@ pub struct ShareArgs {
     /// The directory to share
     pub dir: PathBuf,
 
-    /// Size of the DAX window: a power of two, at least 2M [default: 256M]
+    /// Size of the DAX window: a power of two, 2M to 16G [default: 256M]
     #[arg(long, value_name = "SIZE", value_parser = window, conflicts_with_all = ["no_dax", "read_only"])]
     pub window: Option<ByteSize>,
 
@@ -38,7 +44,7 @@ pub struct ShareArgs {
     pub memory: ByteSize,
 
     /// The guest's CPUs
-    #[arg(long, value_name = "N", default_value = "2")]
+    #[arg(long, value_name = "N", default_value = "2", value_parser = cpus)]
     pub cpus: NonZeroU16,
 
     /// debian:6.1, debian:6.12, debian:latest, or the path of a bzImage
@@ -106,9 +112,9 @@ impl From<AccelArg> for AccelChoice {
 fn window(text: &str) -> Result<ByteSize, String> {
     let size: ByteSize = text.parse().map_err(one_line)?;
     // QEMU aborts on other sizes (pci_register_bar).
-    if size < MIN_WINDOW || !size.bytes().is_power_of_two() {
+    if !(MIN_WINDOW..=MAX_WINDOW).contains(&size) || !size.bytes().is_power_of_two() {
         return Err(format!(
-            "a window is a power of two of at least {MIN_WINDOW}"
+            "a window is a power of two from {MIN_WINDOW} to {MAX_WINDOW}; for none, use --no-dax"
         ));
     }
     Ok(size)
@@ -116,12 +122,19 @@ fn window(text: &str) -> Result<ByteSize, String> {
 
 fn memory(text: &str) -> Result<ByteSize, String> {
     let size: ByteSize = text.parse().map_err(one_line)?;
-    if size < MIN_MEMORY || !size.bytes().is_multiple_of(ByteSize::mib(1).bytes()) {
+    let whole = size.bytes().is_multiple_of(ByteSize::mib(1).bytes());
+    if !(MIN_MEMORY..=MAX_MEMORY).contains(&size) || !whole {
         return Err(format!(
-            "a guest's memory is a multiple of 1M and at least {MIN_MEMORY}"
+            "a guest's memory is a multiple of 1M from {MIN_MEMORY} to {MAX_MEMORY}"
         ));
     }
     Ok(size)
+}
+
+fn cpus(text: &str) -> Result<NonZeroU16, String> {
+    let cpus = text.parse::<NonZeroU16>().ok();
+    cpus.filter(|cpus| cpus.get() <= MAX_CPUS)
+        .ok_or_else(|| format!("a guest has 1 to {MAX_CPUS} CPUs"))
 }
 
 fn one_line(error: impl std::fmt::Display) -> String {
