@@ -30,6 +30,15 @@ pub enum ConfigError {
         /// As given.
         path: PathBuf,
     },
+    /// The daemon, as virtiofsd does, takes it as text.
+    #[error(
+        "can't share {path}: its name is not UTF-8; bind-mount it to a folder with another name and share that",
+        path = .path.display()
+    )]
+    NotText {
+        /// As given.
+        path: PathBuf,
+    },
     /// Modules without a kernel that they could belong to.
     #[error("--modules goes with --kernel PATH only: Debian's kernels bring their own modules")]
     Modules,
@@ -135,17 +144,20 @@ fn directory(path: &std::path::Path) -> Result<PathBuf, ConfigError> {
         path: path.to_owned(),
         source,
     })?;
-    if dir.is_dir() {
-        Ok(dir)
-    } else {
-        Err(ConfigError::NoDir {
-            path: path.to_owned(),
-        })
+    let path = || path.to_owned();
+    if !dir.is_dir() {
+        return Err(ConfigError::NoDir { path: path() });
     }
+    if dir.to_str().is_none() {
+        return Err(ConfigError::NotText { path: path() });
+    }
+    Ok(dir)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
     use clap::Parser;
     use qemu_guest::process::Dax;
 
@@ -186,6 +198,15 @@ mod tests {
             assert_eq!(config.window, expected, "{line:?}");
             assert_eq!(config.share.window, expected.size(), "{line:?}");
         }
+    }
+
+    #[test]
+    fn a_directory_whose_name_is_no_text_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = base.path().join(OsStr::from_bytes(b"n\xff"));
+        fs::create_dir(&dir).unwrap();
+        let error = directory(&dir).unwrap_err().to_string();
+        assert!(error.contains("not UTF-8"), "{error}");
     }
 
     #[test]

@@ -24,6 +24,8 @@ use crate::{
 
 /// How long the end of QEMU may come after the end of its connections.
 const LAST_WORDS_DEADLINE: Duration = Duration::from_secs(5);
+/// The guest's interactive shell.
+const SHELL: &str = "sh";
 /// The shell's prompt says that this is not the host.
 const PROMPT: &str = r"guest:\w\$ ";
 
@@ -41,8 +43,8 @@ pub async fn run(vm: &mut Vm, config: &Config) -> Result<Status> {
     match ended {
         Ok(status) => Ok(Status::Command(status)),
         Err(TerminalError::Interrupted(signal)) => Ok(Status::Signalled(signal_number(signal.0))),
-        Err(TerminalError::Agent(AgentError::Refused { doing, source })) => {
-            eprintln!("daxlab: {doing}: {source}");
+        Err(TerminalError::Agent(AgentError::Refused { source, .. })) => {
+            eprintln!("daxlab: {}", not_started(&config.task, &source));
             Ok(Status::Command(ExitStatus::Exited(shell_code(&source))))
         }
         Err(TerminalError::Agent(error @ AgentError::Gone { .. })) => {
@@ -63,7 +65,7 @@ async fn task(agent: &Agent, config: &Config) -> Result<ExitStatus, TerminalErro
             terminal::command(agent, request).await
         }
         Task::Shell => {
-            let request = ExecRequest::new(["sh"]).cwd(TARGET);
+            let request = ExecRequest::new([SHELL]).cwd(TARGET);
             if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
                 // A shell that reads its commands from standard input, as a local one would.
                 return terminal::command(agent, request).await;
@@ -97,6 +99,15 @@ fn lost(error: Error, task: &Task) -> Result<Status> {
         return Ok(Status::Success);
     }
     Err(error.context("the guest was lost"))
+}
+
+/// Tells that the guest could not start the task.
+fn not_started(task: &Task, failure: &Failure) -> String {
+    let program = match task {
+        Task::Command(command) => command.first().map_or("", String::as_str),
+        Task::Shell => SHELL,
+    };
+    format!("can't start {program} in the guest: {failure}")
 }
 
 /// What a shell exits with when it can't start a command.
