@@ -11,6 +11,8 @@ use std::thread;
 
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
+use crate::machine::CommandLine;
+
 /// Why a host program did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolError {
@@ -73,7 +75,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String, ToolError> {
 
 /// Runs to the end, and gives each line of standard output to `each` as it comes.
 pub(crate) fn lines(command: &mut Command, mut each: impl FnMut(&str)) -> Result<(), ToolError> {
-    let shown = format!("{command:?}").replace('"', "");
+    let shown = CommandLine::of(command).to_string();
     let failed = |source| ToolError::Run {
         command: shown.clone(),
         source,
@@ -138,7 +140,7 @@ mod tests {
     fn a_failure_names_command_status_and_stderr() {
         let error = output(command("sh").args(["-c", "echo no luck >&2; exit 3"])).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("sh -c"), "{text}");
+        assert!(text.starts_with("sh -c"), "{text}");
         assert!(text.contains("exit status: 3"), "{text}");
         assert!(text.ends_with("no luck"), "{text}");
     }
