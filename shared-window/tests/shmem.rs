@@ -133,6 +133,16 @@ fn a_refusal_is_no_broken_channel() {
 }
 
 #[test]
+fn what_was_acknowledged_and_not_confirmed_may_be_mapped() {
+    let (qemu, shmem) = connected(Features::ALL);
+    // The proof that the VMM answers at all; the next one is to confirm the mapping.
+    qemu.forget_fences_after(1);
+    let error = map(&shmem, 0).unwrap_err();
+    assert_eq!(error.effect(), Effect::Unknown, "{error}");
+    assert!(readable(&qemu, 0), "the VMM has it");
+}
+
+#[test]
 fn a_vmm_that_goes_away_is_an_error_not_a_hang() {
     let (qemu, shmem) = connected(Features::ALL);
     qemu.leave_at_next_map();

@@ -35,7 +35,7 @@ use uuid::Uuid;
 use vhost::vhost_user::message::{VhostUserMMap, VhostUserMMapFlags, VhostUserSharedMsg};
 use vhost::vhost_user::{Backend, Error as VhostUserError, VhostUserFrontendReqHandler};
 
-use super::{Vmm, VmmError};
+use super::{Effect, Vmm, VmmError};
 use crate::units::{Access, FileOffset, WindowOffset};
 
 /// The shared memory region that is the window: virtio-fs has one, the cache, with id 0.
@@ -116,7 +116,7 @@ impl Vmm for VhostUserShmem {
         channel.call("map", at, len, |backend| {
             backend.shmem_map(&request, &view.as_raw_fd())
         })?;
-        channel.fence()
+        channel.confirm("map")
     }
 
     fn unmap(&self, at: WindowOffset, len: u64) -> Result<(), VmmError> {
@@ -161,6 +161,15 @@ impl Channel {
                 Some(_) => Err(self.broken("finish", error)),
             },
         }
+    }
+
+    /// The fence behind a request that was acknowledged: whatever goes wrong with it, the request
+    /// may have had its effect.
+    fn confirm(&self, what: &'static str) -> Result<(), VmmError> {
+        self.fence().map_err(|error| match error.effect() {
+            Effect::Nothing => self.broken(what, io::Error::other(error)),
+            Effect::Unknown => error,
+        })
     }
 
     fn call(
