@@ -5,8 +5,8 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Error, Result, anyhow};
-use futures::future::{BoxFuture, FutureExt as _, select_all};
-use qemu_guest::process::{Daemon, Guest, RunDir};
+use futures::future::{BoxFuture, FutureExt as _, join_all, select_all};
+use qemu_guest::process::{Daemon, DaemonError, Guest, GuestError, RunDir};
 
 use super::{Parts, VmSpec};
 use crate::agent::Agent;
@@ -16,6 +16,9 @@ const POWER_OFF_DEADLINE: Duration = Duration::from_secs(60);
 
 /// How long the machine's reset may come after the agent's last message.
 const RESET_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long a daemon's end may come after the failure of QEMU that it caused.
+const LAST_WORDS_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A guest whose agent answers. Dropping it kills QEMU and the daemons and removes their folder.
 pub struct Vm {
@@ -48,7 +51,10 @@ impl Vm {
             daemons.push(Daemon::start(&parts.daemon, share, &socket, &log).await?);
             machine.shares.push(share.device(&socket));
         }
-        let guest = Guest::start(&parts.qemu_line(), machine, dir.path()).await?;
+        let guest = match Guest::start(&parts.qemu_line(), machine, dir.path()).await {
+            Ok(guest) => guest,
+            Err(error) => return Err(explained(error, &mut daemons).await),
+        };
         let mut processes = Processes { guest, daemons };
         let agent = processes.meet_agent().await?;
         Ok(Self {
@@ -207,5 +213,63 @@ impl Processes {
             ));
         }
         Ok(())
+    }
+}
+
+/// Why QEMU did not start: a daemon that has failed meanwhile says more than QEMU, which found its
+/// socket without a listener.
+async fn explained(error: GuestError, daemons: &mut [Daemon]) -> Error {
+    let failed = join_all(daemons.iter_mut().map(|daemon| async {
+        let ended = tokio::time::timeout(LAST_WORDS_DEADLINE, daemon.ended()).await;
+        ended
+            .ok()
+            .filter(|error| !matches!(error, DaemonError::Ended { status, .. } if status.success()))
+    }));
+    let mut failed = failed.await.into_iter().flatten();
+    failed.next().map_or_else(|| error.into(), Error::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use qemu_guest::process::Share;
+
+    use super::*;
+
+    fn refusal() -> GuestError {
+        GuestError::NoConnection {
+            path: "/run/qmp".into(),
+        }
+    }
+
+    /// A daemon that ends with `status` as soon as it has been started.
+    async fn ending(dir: &Path, status: u8) -> Daemon {
+        let program = dir.join("fake-daemon");
+        let go = dir.join("go");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &go, rustix::fs::Mode::RUSR).unwrap();
+        let text = format!(
+            "#!/bin/sh\n: >\"$2\"\nread x <'{}'\nexit {status}\n",
+            go.display()
+        );
+        fs::write(&program, text).unwrap();
+        fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        let share = Share::new("/srv", "t".parse().unwrap());
+        let socket = dir.join("sock");
+        let daemon = Daemon::start(&program, &share, &socket, &dir.join("log")).await;
+        fs::write(go, "x\n").unwrap();
+        daemon.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_failed_daemon_explains_why_qemu_did_not_start() {
+        for (status, told) in [(3, "exit status: 3"), (0, "QEMU did not connect")] {
+            let dir = tempfile::tempdir().unwrap();
+            let mut daemons = [ending(dir.path(), status).await];
+            let error = explained(refusal(), &mut daemons).await.to_string();
+            assert!(error.contains(told), "{error}");
+        }
+        let error = explained(refusal(), &mut []).await.to_string();
+        assert!(error.contains("QEMU did not connect"), "{error}");
     }
 }
