@@ -31,6 +31,15 @@ pub enum CacheError {
         "no place for the cache: set DAXLAB_CACHE to a folder (neither XDG_CACHE_HOME nor HOME is set)"
     )]
     NoHome,
+    /// The cache's folder can't be made or written to.
+    #[error("the cache folder {} can't be used; set DAXLAB_CACHE to another", root.display())]
+    Unusable {
+        /// The folder.
+        root: PathBuf,
+        /// What failed in it.
+        #[source]
+        source: Box<CacheError>,
+    },
     /// A file or folder of the cache can't be made, read or changed.
     #[error("{action} {}", path.display())]
     Io {
@@ -79,9 +88,16 @@ impl Cache {
     /// A cache in a folder of the caller's choice, made if it isn't there.
     pub fn at(root: &Path, progress: Progress) -> Result<Self, CacheError> {
         let root = std::path::absolute(root).map_err(CacheError::io("finding", root))?;
+        Self::prepared(&root, progress).map_err(|source| CacheError::Unusable {
+            root,
+            source: source.into(),
+        })
+    }
+
+    fn prepared(root: &Path, progress: Progress) -> Result<Self, CacheError> {
         // Programs are run from here, so nobody else may put any in.
-        let make = DirBuilder::new().recursive(true).mode(0o755).create(&root);
-        make.map_err(CacheError::io("making the cache folder", &root))?;
+        let make = DirBuilder::new().recursive(true).mode(0o755).create(root);
+        make.map_err(CacheError::io("making", root))?;
         let cache = Self {
             root: root.into(),
             progress,
@@ -244,6 +260,15 @@ mod tests {
         assert_eq!(place(&all[1..]).as_deref(), Some("/b/daxlab"));
         assert_eq!(place(&all[2..]).as_deref(), Some("/c/.cache/daxlab"));
         assert_eq!(place(&[]), None);
+    }
+
+    #[test]
+    fn a_place_that_can_not_be_used_is_answered_with_the_variable() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = Cache::at(&file.path().join("cache"), Progress::silent()).unwrap_err();
+        assert!(error.to_string().contains("DAXLAB_CACHE"), "{error}");
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.starts_with("making "), "{cause}");
     }
 
     #[test]
