@@ -23,6 +23,7 @@ use super::complaint::{Complaint, WithSources};
 use super::contain::contain;
 use super::gate::{Abandoned, Ticket};
 use super::intake::Taken;
+use super::lost_page;
 use super::message::{self, Header, MessageError};
 use super::metrics::Metrics;
 use super::ring::Ring;
@@ -36,6 +37,7 @@ struct Complaints {
     chain: Complaint,
     request: Complaint,
     reply: Complaint,
+    memory: Complaint,
 }
 
 /// Serves requests, on whatever thread calls it. Shared by all of them.
@@ -103,6 +105,7 @@ where
                 Ok(0)
             }
         };
+        self.note_lost_pages();
         let Ok(len) = len else {
             self.metrics.abandoned.count();
             return;
@@ -112,6 +115,16 @@ where
             self.complaints.reply.warn(format_args!(
                 "a reply cannot be put on the used ring: {error}"
             ));
+        }
+    }
+
+    fn note_lost_pages(&self) {
+        let lost = lost_page::take();
+        if lost > 0 {
+            self.metrics.lost_pages.add(lost);
+            self.complaints
+                .memory
+                .warn("a request uses guest memory whose file has been truncated");
         }
     }
 

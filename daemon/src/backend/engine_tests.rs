@@ -14,6 +14,7 @@ use super::Engine;
 use crate::backend::Ring;
 use crate::backend::contain;
 use crate::backend::intake::Intake;
+use crate::backend::lost_page;
 use crate::backend::metrics::Metrics;
 use crate::backend::window_side::WindowSide;
 use crate::config::{DaxMode, DaxPolicy};
@@ -49,6 +50,7 @@ impl Case {
 
     fn unmounted() -> Self {
         contain::install_hook();
+        lost_page::install_handler();
         let share = Share::new();
         // Padded, because the window in this process is as strict about sizes as QEMU is, and its
         // files are not hidden behind views.
@@ -425,6 +427,45 @@ fn descriptors_offered_again_before_their_return_are_left_alone() {
         case.engine.serve(&case.ring, taken);
     }
     case.driver.used();
+}
+
+/// A guest can take a page of its memory away from the daemon: it maps a file, truncates it, and
+/// names the mapping's address in a descriptor.
+#[test]
+fn memory_that_is_gone_costs_only_what_lay_there() {
+    let mut case = Case::new();
+    let kept = MEMORY_SIZE / 2;
+    case.driver.file.set_len(kept).expect("truncated");
+    for (what, request_at, reply_at) in [
+        ("a request", MEMORY_SIZE - PAGE, kept - PAGE),
+        ("a reply", kept - PAGE, MEMORY_SIZE - PAGE),
+        ("both, in a page not touched before", kept, kept + PAGE),
+    ] {
+        let getattr = fuse::request(Operation::Getattr, fuse::ROOT, &[0; 16]);
+        if request_at < kept {
+            for (offset, byte) in (0..).zip(&getattr) {
+                case.driver.write(request_at + offset, *byte);
+            }
+        }
+        let chain = [(request_at, getattr.len(), 1, 9), (reply_at, 256, 2, 0)];
+        for (index, (addr, len, flags, next)) in (8..).zip(chain) {
+            let len = len as u32;
+            case.driver.put(
+                index,
+                Descriptor {
+                    addr,
+                    len,
+                    flags,
+                    next,
+                },
+            );
+        }
+        case.driver.make_available(8);
+        case.serve();
+        assert_eq!(case.driver.used().len(), 1, "{what}");
+    }
+    assert_ne!(case.metrics.lost_pages.get(), 0);
+    case.node();
 }
 
 #[test]

@@ -16,7 +16,12 @@ pub struct Counter(AtomicU64);
 impl Counter {
     /// Counts one event.
     pub fn count(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add(1);
+    }
+
+    /// Counts several events.
+    pub fn add(&self, events: u64) {
+        self.0.fetch_add(events, Ordering::Relaxed);
     }
 
     /// Events so far.
@@ -43,6 +48,8 @@ pub struct Metrics {
     pub panics: Counter,
     /// Replies that could not be put on the used ring.
     pub lost_replies: Counter,
+    /// Pages of guest memory whose file had been truncated; read as zeros, writes lost.
+    pub lost_pages: Counter,
     /// Requests given up because their ring was reset under them.
     pub abandoned: Counter,
     /// SETUPMAPPING requests answered with success.
@@ -69,6 +76,7 @@ impl Metrics {
             bad_requests: Counter::default(),
             panics: Counter::default(),
             lost_replies: Counter::default(),
+            lost_pages: Counter::default(),
             abandoned: Counter::default(),
             mappings_set_up: Counter::default(),
             mappings_refused: Counter::default(),
@@ -91,6 +99,7 @@ impl fmt::Display for Metrics {
             ("bad_requests", &self.bad_requests),
             ("panics", &self.panics),
             ("lost_replies", &self.lost_replies),
+            ("lost_pages", &self.lost_pages),
             ("abandoned", &self.abandoned),
             ("mappings_set_up", &self.mappings_set_up),
             ("mappings_refused", &self.mappings_refused),

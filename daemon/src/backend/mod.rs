@@ -22,6 +22,7 @@ mod device;
 mod engine;
 mod gate;
 mod intake;
+mod lost_page;
 mod message;
 mod metrics;
 mod migration;

@@ -14,6 +14,7 @@ use super::contain;
 use super::device::{Device, FrontEnd};
 use super::engine::Engine;
 use super::intake::Intake;
+use super::lost_page;
 use super::metrics::Metrics;
 use super::migration::Migration;
 use super::offer::Offer;
@@ -90,6 +91,7 @@ where
         window: Option<SessionWindow<S>>,
     ) -> Result<Self, SessionError> {
         contain::install_hook();
+        lost_page::install_handler();
         let crew = Crew::new(options.request_queues, options.thread_pool_size)?;
         let pool = threads::pool(options.thread_pool_size)?;
         let offer = Offer {
