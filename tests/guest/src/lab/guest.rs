@@ -12,12 +12,16 @@ use daxlab::agent::{Agent, CommandOutput, ExecRequest};
 use daxlab::vm::{Parts, Vm};
 use futures::future::{FutureExt as _, LocalBoxFuture, select_all};
 use qemu_guest::process::Share;
+use tokio::time::timeout;
 
 use super::host::PROBE;
-use super::{Boot, Host, Leftovers, Shared};
+use super::{Boot, Host, Leftovers, Mounts, Shared};
 
 /// How long a command in an emulated guest may take.
 pub const COMMAND_TIME_OUT: Duration = Duration::from_secs(600);
+
+/// How long QEMU may take to die of what its guest or the host has done.
+const DEATH_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A guest whose shares are mounted at `/mnt/TAG`.
 ///
@@ -26,6 +30,8 @@ pub struct Lab<'h> {
     host: &'h Host,
     vm: Option<Vm>,
     shares: Vec<Shared>,
+    /// The host's before it was started.
+    mounts: Mounts,
 }
 
 impl<'h> Lab<'h> {
@@ -36,6 +42,7 @@ impl<'h> Lab<'h> {
 
     /// Boots with other parts and mounts all shares.
     pub async fn start_with(host: &'h Host, parts: &Parts, boot: Boot) -> Result<Self> {
+        let mounts = Mounts::now()?;
         let mut spec = boot.spec;
         spec.shares = boot.plans.iter().map(|plan| plan.share.clone()).collect();
         let vm = Vm::boot(parts, spec)
@@ -51,6 +58,7 @@ impl<'h> Lab<'h> {
             host,
             shares: shares.collect(),
             vm: Some(vm),
+            mounts,
         };
         for share in &lab.shares {
             lab.mount(share).await?;
@@ -152,10 +160,34 @@ impl<'h> Lab<'h> {
     /// leave nothing behind.
     pub async fn end(mut self) -> Result<()> {
         self.save_logs();
-        let leftovers = Leftovers::of(self.vm().dir())?;
-        let vm = self.vm.take().expect("a lab has its guest until it ends");
-        vm.power_off().await?;
+        let leftovers = self.leftovers();
+        self.take_vm().power_off().await?;
         leftovers.expect_none().await
+    }
+
+    /// Waits for QEMU's end of its own doing, which QEMU or its exit status has to explain with
+    /// `cause`; nothing may stay behind.
+    pub async fn dies_of(mut self, cause: &str) -> Result<()> {
+        let leftovers = self.leftovers();
+        let gone = timeout(DEATH_DEADLINE, self.vm().guest().gone()).await;
+        gone.with_context(|| format!("QEMU has lived on for {DEATH_DEADLINE:?}"))??;
+        self.save_logs();
+        let Err(error) = self.take_vm().quit().await else {
+            bail!("QEMU ended without an error");
+        };
+        let said = format!("{error:#}");
+        if !said.contains(cause) {
+            bail!("QEMU did not die of {cause:?}: {said}");
+        }
+        leftovers.expect_none().await
+    }
+
+    /// Has the guest reboot in good order; its next boot has nothing mounted.
+    pub async fn reboot(&mut self) -> Result<()> {
+        self.save_logs();
+        let vm = self.take_vm().reboot().await?;
+        self.vm = Some(vm);
+        Ok(())
     }
 
     /// The guest, for a test that ends it in its own way.
@@ -171,6 +203,11 @@ impl<'h> Lab<'h> {
     /// The first share's settings, for another daemon on the same folder.
     pub fn vm_share(&self) -> Share {
         self.first().settings.clone()
+    }
+
+    /// What may not be there once the guest has ended.
+    pub fn leftovers(&self) -> Leftovers {
+        Leftovers::of(self.dir(), self.mounts.clone())
     }
 
     /// The run's folder.

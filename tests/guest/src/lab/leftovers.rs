@@ -6,28 +6,30 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use tokio::time::{Instant, sleep};
+
+use super::Mounts;
 
 /// How long the last of several processes may take to be gone after the first one.
 const GONE_DEADLINE: Duration = Duration::from_secs(30);
 /// Other users' processes announce their end to nobody but their parent, so they are looked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// The state of the host that has to come back.
+/// What to look for once a guest has ended.
 pub struct Leftovers {
     run_dir: PathBuf,
-    mounts: String,
+    mounts: Mounts,
 }
 
 impl Leftovers {
-    /// Of a guest whose sockets and logs are in `run_dir`. Taken while it runs, so that mounts which
-    /// the daemons hold would be seen; a daemon may hold none in the first place.
-    pub fn of(run_dir: &Path) -> Result<Self> {
-        Ok(Self {
+    /// Of a guest whose sockets and logs are in `run_dir`; `mounts` are those before its daemons
+    /// were started.
+    pub fn of(run_dir: &Path, mounts: Mounts) -> Self {
+        Self {
             run_dir: run_dir.to_owned(),
-            mounts: mounts()?,
-        })
+            mounts,
+        }
     }
 
     /// Waits until no process names the run's folder, no socket and no pid file is in it, and no
@@ -53,10 +55,8 @@ impl Leftovers {
                 left.push(format!("file {name} in {}", self.run_dir.display()));
             }
         }
-        let mounts = mounts()?;
-        if mounts != self.mounts {
-            left.push(format!("mounts were\n{}\nand are\n{mounts}", self.mounts));
-        }
+        let mounts = Mounts::now()?.come_since(&self.mounts, &self.run_dir);
+        left.extend(mounts.into_iter().map(|line| format!("mount {line}")));
         Ok(left)
     }
 
@@ -87,8 +87,4 @@ fn names(dir: &Path) -> Result<Vec<String>> {
     };
     let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
     names.collect()
-}
-
-fn mounts() -> Result<String> {
-    fs::read_to_string("/proc/self/mountinfo").context("can't read the mount table")
 }

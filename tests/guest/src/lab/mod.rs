@@ -7,14 +7,17 @@ mod guest;
 mod held;
 mod host;
 mod leftovers;
+mod mounts;
 mod programs;
 mod share;
 mod snapshot;
+mod views;
 
 pub use boot::{Boot, Plan};
 pub use guest::Lab;
 pub use held::Held;
 pub use host::{FSX, Host, PROBE};
 pub use leftovers::Leftovers;
+pub use mounts::Mounts;
 pub use share::Shared;
 pub use snapshot::Snapshot;

@@ -5,7 +5,6 @@
 use std::fs::{self, File};
 use std::num::NonZeroU16;
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use guest_probe::access::How;
@@ -82,7 +81,7 @@ async fn files_are_in_dax_mode(lab: &Lab<'_>) -> Result<()> {
     Ok(())
 }
 
-async fn host_files_read_the_same(lab: &Lab<'_>) -> Result<()> {
+pub(super) async fn host_files_read_the_same(lab: &Lab<'_>) -> Result<()> {
     for size in SIZES {
         let (name, seed) = (format!("host-{size}"), Seed(size));
         let on_host = lab.first().on_host(&name);
@@ -227,7 +226,7 @@ async fn mapping_changes_nothing(lab: &Lab<'_>) -> Result<()> {
 
 /// QEMU grows a file of size 0 that it is told to map. The guest may still think that there is
 /// something to map after the host has emptied the file.
-async fn mapping_does_not_grow_a_file_that_was_emptied(lab: &Lab<'_>) -> Result<()> {
+pub(super) async fn mapping_does_not_grow_a_file_that_was_emptied(lab: &Lab<'_>) -> Result<()> {
     let path = lab.first().on_host("emptied");
     file::fill(&path, Part::first(6 * MIB), Seed(1), How::Syscall)?;
     let mut held = Held::new(lab, "emptied", false).await?;
@@ -300,32 +299,17 @@ async fn unmount_empties_the_window(lab: &Lab<'_>) -> Result<()> {
         lab.probe(&[&["verify", &in_guest], &verify[..]].concat())
             .await?;
         ensure!(
-            mapped_views(lab)? > 0,
+            lab.mapped_views()? > 0,
             "QEMU has nothing mapped after a read"
         );
         lab.agent().umount(&share.mount_point()).await?;
-        let left = mapped_views(lab)?;
-        ensure!(left == 0, "QEMU has {left} views mapped after the unmount");
+        let emptied = lab.expect_no_views().await;
         lab.mount(share).await?;
+        emptied.context("after the unmount")?;
     }
     lab.probe(&[&["verify", &in_guest], &verify[..]].concat())
         .await?;
     Ok(())
-}
-
-/// How many views QEMU has mapped, as the host's kernel tells.
-fn mapped_views(lab: &Lab<'_>) -> Result<usize> {
-    let pid = lab.vm().guest().pid();
-    let maps = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("maps"))?;
-    Ok(maps.lines().filter(|line| is_view(line)).count())
-}
-
-/// Views are the only files of QEMU that are on a file system mounted nowhere: their paths begin
-/// at its root, `/` and a number.
-fn is_view(line: &str) -> bool {
-    let path = line.split_whitespace().nth(5).unwrap_or_default();
-    path.strip_prefix('/')
-        .is_some_and(|name| name.bytes().all(|b| b.is_ascii_digit()) && !name.is_empty())
 }
 
 /// QEMU takes the rings back and gives them to the daemon again; the mappings stay as they were.
@@ -344,13 +328,13 @@ async fn stop_and_cont(lab: &Lab<'_>) -> Result<()> {
     ];
     for _ in 0..5 {
         lab.probe(&verify).await?;
-        let mapped = mapped_views(lab)?;
+        let mapped = lab.mapped_views()?;
         let mut qmp = lab.vm().guest().qmp().await;
         qmp.stop().await?;
         qmp.cont().await?;
         drop(qmp);
         ensure!(
-            mapped > 0 && mapped_views(lab)? == mapped,
+            mapped > 0 && lab.mapped_views()? == mapped,
             "the mappings did not stay"
         );
         lab.probe(&verify).await?;

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use daxlab::agent::{ExecRequest, Running};
+use futures::{FutureExt as _, StreamExt as _};
+use inotify::{Inotify, WatchMask};
 use qemu_guest::machine::ByteSize;
 use qemu_guest::process::{Cache, Share};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -18,6 +20,7 @@ use crate::tests;
 
 /// How long fsx may take to come across a byte that somebody else wrote.
 const FIND_DEADLINE: Duration = Duration::from_secs(120);
+const PAGE: usize = 4096;
 /// Any number will do; a failure can be seen again with it.
 const SEED: &str = "20261122";
 const MODES: [(&str, Cache); 4] = [
@@ -51,15 +54,20 @@ async fn in_every_cache_mode(host: &Host) -> Result<()> {
 /// The soak can fail: what the host writes behind its back is seen.
 async fn finds_a_byte_that_it_did_not_write(host: &Host) -> Result<()> {
     let lab = host.boot(Boot::with(Plan::new("auto")?)).await?;
-    let mut options = File::options();
-    let options = options.write(true).create(true).truncate(false);
-    let file = options.open(lab.first().on_host("fsx"))?;
     let mut running = start(&lab, "auto").await?;
+    let path = lab.first().on_host("fsx");
     let meddle = async {
+        let file = File::options().read(true).write(true).open(&path)?;
+        let inotify = Inotify::init()?;
+        inotify.watches().add(&path, WatchMask::MODIFY)?;
+        let mut changes = inotify.into_event_stream([0; 4096])?;
         loop {
-            // The file's first byte may be cut off or overwritten before fsx looks at it again.
-            file.write_all_at(&[0x5a], 0)?;
-            tokio::task::yield_now().await;
+            // What is spoilt may be cut off or overwritten before fsx looks at it, but then the
+            // file grows again by a write that is seen here: mappings don't grow files.
+            changes.next().await.context("inotify has ended")??;
+            spoil(&file)?;
+            // What was just spoilt is no change to wait for.
+            while changes.next().now_or_never().is_some() {}
         }
         #[expect(unreachable_code, reason = "it gives the loop's type")]
         anyhow::Ok(())
@@ -70,6 +78,19 @@ async fn finds_a_byte_that_it_did_not_write(host: &Host) -> Result<()> {
     };
     ensure!(!status.success(), "fsx ended with {status}");
     lab.end().await
+}
+
+/// Changes a byte in every page.
+fn spoil(file: &File) -> Result<()> {
+    let size = file.metadata()?.len();
+    for offset in (0..size).step_by(PAGE) {
+        let mut byte = [0];
+        // The file may be cut off meanwhile; it is not to grow by this.
+        if file.read_at(&mut byte, offset)? == 1 {
+            file.write_all_at(&[!byte[0]], offset)?;
+        }
+    }
+    Ok(())
 }
 
 /// fsx ends by itself only when it has found something.

@@ -2,22 +2,20 @@
 
 //! However a guest, its QEMU or its daemon ends, nothing stays behind.
 
-use std::time::Duration;
-
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use daxlab::agent::ExecRequest;
+use daxlab::vm::VmSpec;
 use guest_probe::access::How;
 use guest_probe::file::{self, Part};
 use guest_probe::pattern::Seed;
+use qemu_guest::machine::OnReset;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::lab::{Boot, Host, Lab, Leftovers, PROBE, Plan};
+use crate::lab::{Boot, Host, Lab, PROBE, Plan};
 use crate::scenario::{Group, Tests};
 use crate::tests;
 
 const MIB: u64 = 1 << 20;
-/// How long QEMU may take to die of a signal that its guest has caused.
-const DEATH_DEADLINE: Duration = Duration::from_secs(60);
 
 pub const GROUP: Group = Group {
     name: "life",
@@ -25,6 +23,7 @@ pub const GROUP: Group = Group {
         qemu_is_killed,
         the_daemon_is_asked_to_end,
         the_daemon_is_killed,
+        a_reboot_in_order,
         a_reset_with_live_mappings,
         a_stop_while_mappings_are_made,
         a_page_of_a_truncated_file_ends_qemu,
@@ -48,7 +47,7 @@ async fn mapped(host: &Host) -> Result<Lab<'_>> {
 
 async fn qemu_is_killed(host: &Host) -> Result<()> {
     let lab = mapped(host).await?;
-    let leftovers = Leftovers::of(lab.dir())?;
+    let leftovers = lab.leftovers();
     signal(lab.vm().guest().pid(), Signal::KILL)?;
     leftovers.expect_none().await
 }
@@ -64,7 +63,7 @@ async fn the_daemon_is_killed(host: &Host) -> Result<()> {
 /// QEMU lives on: a guest whose file system is gone can still be shut down.
 async fn daemon_gets(host: &Host, what: Signal) -> Result<()> {
     let lab = mapped(host).await?;
-    let leftovers = Leftovers::of(lab.dir())?;
+    let leftovers = lab.leftovers();
     signal(lab.vm().daemons()[0].pid(), what)?;
     lab.gone().await;
     let status = lab.vm().guest().qmp().await.status().await?;
@@ -81,10 +80,37 @@ async fn daemon_gets(host: &Host, what: Signal) -> Result<()> {
     leftovers.expect_none().await
 }
 
+/// The guest unmounts before it reboots, so its next boot finds the window empty and usable.
+async fn a_reboot_in_order(host: &Host) -> Result<()> {
+    let part = Part::first(8 * MIB);
+    let plan = Plan::new("life")?
+        .content(|dir| file::fill(&dir.join("file"), part, Seed(1), How::Syscall))?;
+    let boot = Boot::with(plan).spec(|spec| VmSpec {
+        on_reset: OnReset::Restart,
+        ..spec
+    });
+    let mut lab = host.boot(boot).await?;
+    let path = lab.first().in_guest("file");
+    for (life, seed) in [("first", "1"), ("second", "2")] {
+        let part = ["--len", "8388608", "--how", "mmap", "--seed"];
+        let probe = |command, seed| [&[command, path.as_str()], &part[..], &[seed]].concat();
+        lab.probe(&["dax", &path]).await.context(life)?;
+        lab.probe(&probe("verify", seed)).await.context(life)?;
+        lab.probe(&probe("fill", "2")).await.context(life)?;
+        ensure!(lab.mapped_views()? > 0, "nothing mapped in the {life} life");
+        if life == "first" {
+            lab.reboot().await?;
+            lab.expect_no_views().await.context("after the reboot")?;
+            lab.mount(lab.first()).await?;
+        }
+    }
+    lab.end().await
+}
+
 /// QEMU 11.1 may crash of this. Whatever it does, the daemon leaves nothing behind.
 async fn a_reset_with_live_mappings(host: &Host) -> Result<()> {
     let lab = mapped(host).await?;
-    let leftovers = Leftovers::of(lab.dir())?;
+    let leftovers = lab.leftovers();
     lab.vm().guest().qmp().await.system_reset().await?;
     let (vm, shares) = lab.into_vm();
     // With -no-reboot a reset ends QEMU, one way or the other.
@@ -102,7 +128,6 @@ async fn a_stop_while_mappings_are_made(host: &Host) -> Result<()> {
     let plan = Plan::new("life")?
         .content(|dir| file::fill(&dir.join("file"), Part::first(size), Seed(1), How::Syscall))?;
     let lab = host.boot(Boot::with(plan)).await?;
-    let leftovers = Leftovers::of(lab.dir())?;
     let (path, len) = (lab.first().in_guest("file"), size.to_string());
     let verify = [
         "verify", &path, "--len", &len, "--seed", "1", "--how", "mmap",
@@ -122,24 +147,13 @@ async fn a_stop_while_mappings_are_made(host: &Host) -> Result<()> {
         return lab.end().await;
     }
     // The guest's agent and QMP are lost an instant before QEMU's end is seen.
-    let gone = tokio::time::timeout(DEATH_DEADLINE, lab.gone()).await;
-    ensure!(gone.is_ok(), "QEMU lives and the guest failed: {outcome:?}");
-    let (vm, shares) = lab.into_vm();
-    let Err(error) = vm.quit().await else {
-        bail!("QEMU ended without an error, and the guest failed: {outcome:?}");
-    };
-    ensure!(
-        format!("{error:#}").contains("signal: 11"),
-        "QEMU died of something else: {error:#}"
-    );
-    drop(shares);
-    leftovers.expect_none().await
+    let died = lab.dies_of("signal: 11").await;
+    died.with_context(|| format!("the guest failed: {outcome:?}"))
 }
 
 /// A known limit: QEMU gets SIGBUS where its guest touches what the host has cut off.
 async fn a_page_of_a_truncated_file_ends_qemu(host: &Host) -> Result<()> {
-    let mut lab = mapped(host).await?;
-    let leftovers = Leftovers::of(lab.dir())?;
+    let lab = mapped(host).await?;
     let file = lab.first().on_host("file");
     let path = lab.first().in_guest("file");
     let touch = format!("{PROBE} hold {path} --how mmap");
@@ -154,20 +168,8 @@ async fn a_page_of_a_truncated_file_ends_qemu(host: &Host) -> Result<()> {
         .set_len(0)?;
     let command = format!("load {} 8\n", 4 * MIB);
     tokio::io::AsyncWriteExt::write_all(&mut stdin, command.as_bytes()).await?;
-    let gone = tokio::time::timeout(DEATH_DEADLINE, lab.gone()).await;
-    ensure!(
-        gone.is_ok(),
-        "QEMU lives: if it now survives this, the README's limits are out of date"
-    );
-    let Err(error) = lab.take_vm().quit().await else {
-        bail!("QEMU ended without an error");
-    };
-    let said = format!("{error:#}");
-    ensure!(
-        said.contains("signal: 7"),
-        "QEMU died of something else: {said}"
-    );
-    leftovers.expect_none().await
+    // If QEMU survives this one day, the README's limits are out of date.
+    lab.dies_of("signal: 7").await
 }
 
 fn signal(pid: u32, signal: Signal) -> Result<()> {

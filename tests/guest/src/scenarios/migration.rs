@@ -70,11 +70,12 @@ async fn without_a_window(host: &Host) -> Result<()> {
     let accel = host.parts.accel(AccelChoice::Auto).await?;
     let mut machine = Machine::new(accel.accel, host.parts.boot(vec!["quiet".into()]));
     machine.shares.push(share.device(&socket));
-    machine.extra = vec![
-        "-incoming".into(),
-        format!("file:{}", state.display()).into(),
-    ];
+    machine.extra = vec!["-incoming".into(), "defer".into()];
     let moved = Guest::start(&host.parts.qemu_line(), machine, dir.path()).await?;
+    // A guest whose agent finds nobody at its port powers itself off.
+    let _agent = moved.connect_agent().await?;
+    let from = json!({ "uri": format!("file:{}", state.display()) });
+    moved.qmp().await.execute("migrate-incoming", from).await?;
     for (file, length) in files.iter().zip(lengths) {
         let grown = grows(file, length).await;
         grown.with_context(|| {

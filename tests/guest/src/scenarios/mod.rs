@@ -5,6 +5,7 @@
 mod budget;
 mod confinement;
 mod data;
+mod faults;
 mod fsx;
 mod kernels;
 mod life;
@@ -12,14 +13,16 @@ mod migration;
 mod policy;
 mod pressure;
 mod read_only;
+mod share_command;
 mod upgrade;
 
 use crate::scenario::Group;
 
 /// All groups, in the order in which they run.
-pub fn all() -> [Group; 11] {
+pub fn all() -> [Group; 13] {
     [
         data::GROUP,
+        faults::GROUP,
         policy::GROUP,
         pressure::GROUP,
         budget::GROUP,
@@ -29,6 +32,7 @@ pub fn all() -> [Group; 11] {
         life::GROUP,
         migration::GROUP,
         kernels::GROUP,
+        share_command::GROUP,
         fsx::GROUP,
     ]
 }

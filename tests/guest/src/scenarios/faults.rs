@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A daemon without one of its safeguards is found out, by the same checks that pass with it.
+
+use std::fs::File;
+
+use anyhow::{Result, bail, ensure};
+use qemu_guest::machine::ByteSize;
+
+use super::data;
+use crate::lab::{Boot, Host, Plan};
+use crate::scenario::{Group, Tests};
+use crate::tests;
+
+const RANGE: u64 = 2 << 20;
+/// More than QEMU survives, RAM and all.
+const TOO_MANY: u64 = 512;
+
+pub const GROUP: Group = Group {
+    name: "faults",
+    tests: Tests::Alone(tests![Alone: direct_views_are_caught, a_lost_budget_is_caught]),
+};
+
+/// QEMU is given the files themselves: it grows empty ones, and refuses those whose size is no
+/// multiple of 2 MiB.
+async fn direct_views_are_caught(host: &Host) -> Result<()> {
+    let plan = Plan::new("data")?.daemon_args(&["--fault", "views=direct"]);
+    let lab = host.boot(Boot::with(plan)).await?;
+    let grown = data::mapping_does_not_grow_a_file_that_was_emptied(&lab).await;
+    failed(grown, "the emptied file has 4194304 bytes")?;
+    failed(
+        data::host_files_read_the_same(&lab).await,
+        "verify /mnt/data/host-1 --len 1",
+    )?;
+
+    for (name, size, mapped) in [("odd", 4097, false), ("even", RANGE, true)] {
+        File::create(lab.first().on_host(name))?.set_len(size)?;
+        for (how, told) in [("mmap", "why=signal-7"), ("syscall", "os error 5")] {
+            let path = lab.first().in_guest(name);
+            let sweep = ["sweep", &path, "--how", how];
+            if mapped {
+                lab.probe(&sweep).await?;
+            } else {
+                let said = lab.probe_fails(&sweep).await?;
+                ensure!(said.contains(told), "{name} by {how}: {said}");
+            }
+        }
+    }
+    lab.end().await
+}
+
+/// Without a budget QEMU aborts, and all that the daemon can do is to leave nothing behind.
+async fn a_lost_budget_is_caught(host: &Host) -> Result<()> {
+    let plan = Plan::new("large")?
+        .set(|share| share.with_window(ByteSize::mib(2048)))
+        .daemon_args(&["--fault", "budget=none"])
+        .content(|dir| Ok(File::create(dir.join("sparse"))?.set_len(TOO_MANY * RANGE)?))?;
+    let lab = host.boot(Boot::with(plan)).await?;
+    let sparse = lab.first().in_guest("sparse");
+    let swept = lab
+        .probe(&["sweep", &sparse, "--how", "syscall"])
+        .await
+        .map(drop);
+    failed(swept, "sweep")?;
+    lab.dies_of("nregions <= VHOST_USER_MAX_RAM_SLOTS").await
+}
+
+/// The check must have failed, and for this reason.
+fn failed(outcome: Result<()>, reason: &str) -> Result<()> {
+    let Err(error) = outcome else {
+        bail!("a check passed that should have failed with {reason:?}");
+    };
+    let said = format!("{error:#}");
+    ensure!(said.contains(reason), "the check failed otherwise: {said}");
+    Ok(())
+}
