@@ -128,6 +128,7 @@ impl<'a> Suite<'a> {
             let path = suite.home.join(folder);
             fs::create_dir_all(&path).map_err(CacheError::io("making", &path))?;
         }
+        suite.remove_leftovers()?;
         suite.write("state/status", "")?;
         let dump =
             tool::output(tool::command("apt-config").arg("dump")).map_err(suite.apt_failed())?;
@@ -136,6 +137,19 @@ impl<'a> Suite<'a> {
             suite.update()?;
         }
         Ok(suite)
+    }
+
+    /// Removes what an apt that was killed, or had no space, left of its index's binary form.
+    fn remove_leftovers(&self) -> Result<(), CacheError> {
+        let entries = fs::read_dir(&self.home).map_err(CacheError::io("reading", &self.home))?;
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            if name.to_string_lossy().starts_with("pkgcache.bin.") {
+                let path = entry.path();
+                fs::remove_file(&path).map_err(CacheError::io("removing", &path))?;
+            }
+        }
+        Ok(())
     }
 
     /// The version of `package` that would be downloaded.

@@ -6,6 +6,7 @@
 //! place in one step. Opening it checks the manifest; a damaged one counts as absent and is made
 //! again.
 
+use std::error::Error;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -89,11 +90,14 @@ pub(crate) fn prune(
 /// none that is whole.
 ///
 /// `make` runs under the cache's lock and must not ask for another artifact.
-pub(crate) fn obtain<E: From<CacheError>>(
+pub(crate) fn obtain<E>(
     cache: &Cache,
     name: &str,
     make: impl FnOnce(&Lock, &Path) -> Result<(), E>,
-) -> Result<PathBuf, E> {
+) -> Result<PathBuf, E>
+where
+    E: From<CacheError> + Error + Send + Sync + 'static,
+{
     if let Some(tree) = open(cache, name)? {
         return Ok(tree);
     }
@@ -106,7 +110,7 @@ pub(crate) fn obtain<E: From<CacheError>>(
     let home = scratch.path().join("new");
     let tree = home.join(TREE);
     fs::create_dir_all(&tree).map_err(CacheError::io("making", &tree))?;
-    make(&lock, &tree)?;
+    make(&lock, &tree).map_err(|error| cache.explained(error))?;
     let manifest = Manifest::record(&tree).map_err(CacheError::io("recording", &tree))?;
     write(&home, &manifest)?;
     Ok(install(cache, &home, &scratch.path().join("old"), name)?)

@@ -12,13 +12,14 @@
 //! (delete its folder, or the whole cache, to have it fetched anew).
 
 use std::env;
+use std::error::Error;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, flock, statvfs};
 use tempfile::TempDir;
 
 use super::Progress;
@@ -39,6 +40,18 @@ pub enum CacheError {
         /// What failed in it.
         #[source]
         source: Box<CacheError>,
+    },
+    /// Something failed, and the disk is full.
+    #[error(
+        "the disk of the cache folder {} is full; free 1 GiB there, or set DAXLAB_CACHE to another",
+        root.display()
+    )]
+    Full {
+        /// The folder.
+        root: PathBuf,
+        /// What failed.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
     },
     /// A file or folder of the cache can't be made, read or changed.
     #[error("{action} {}", path.display())]
@@ -64,6 +77,9 @@ impl CacheError {
         }
     }
 }
+
+/// With less space than this, most of what fails does so for want of space.
+const FULL: u64 = 4 << 20;
 
 /// The folder that keeps what was fetched; cheap to clone.
 #[derive(Clone, Debug)]
@@ -129,6 +145,28 @@ impl Cache {
 
     fn scratch_root(&self) -> PathBuf {
         self.root.join("tmp")
+    }
+
+    /// The error of filling the cache, or that of a full disk, which shows in as many ways as there
+    /// are tools. To be asked while what is half made still takes its space.
+    pub(crate) fn explained<E>(&self, error: E) -> E
+    where
+        E: From<CacheError> + Error + Send + Sync + 'static,
+    {
+        if !self.is_full() {
+            return error;
+        }
+        let full = CacheError::Full {
+            root: self.root().to_owned(),
+            source: error.into(),
+        };
+        full.into()
+    }
+
+    /// Whether next to nothing more fits. Who can't ask has other worries.
+    fn is_full(&self) -> bool {
+        let left = statvfs(self.root()).map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+        left.is_ok_and(|left| left < FULL)
     }
 
     /// A folder for work in progress, on the same file system as the artifacts. Asking for the
@@ -269,6 +307,20 @@ mod tests {
         assert!(error.to_string().contains("DAXLAB_CACHE"), "{error}");
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert!(cause.starts_with("making "), "{cause}");
+    }
+
+    #[test]
+    fn a_full_disk_is_told_with_what_failed_and_only_then() {
+        let folder = TempDir::new().unwrap();
+        // Nothing fits into procfs.
+        for (root, told) in [(folder.path(), "no place"), (Path::new("/proc"), "is full")] {
+            let cache = Cache {
+                root: root.into(),
+                progress: Progress::silent(),
+            };
+            let error = cache.explained(CacheError::NoHome);
+            assert!(error.to_string().contains(told), "{error}");
+        }
     }
 
     #[test]
