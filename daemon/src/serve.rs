@@ -6,7 +6,6 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use shared_window::{DirectViews, RegionBudget, Upgrade, ViewSource, WindowOptions, WindowSize};
-use vhost::vhost_user::Listener;
 use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
 
 use crate::backend::{Session, SessionError, SessionOptions, SessionWindow};
@@ -68,11 +67,11 @@ impl WindowSetup {
     }
 }
 
-/// Accepts one front end on `listener`, serves `fs` to it, and returns when it disconnects.
+/// Puts a back end on `fs`, which then serves one front end until that disconnects.
 ///
 /// # Errors
-/// When the threads that were asked for cannot be had, or the connection failed.
-pub fn serve<F>(fs: F, listener: Listener, serving: Serving) -> Result<(), ServeError>
+/// When the threads that were asked for cannot be had.
+pub fn prepare<F>(fs: F, serving: Serving) -> Result<Session<F, Arc<dyn ViewSource>>, ServeError>
 where
     F: FileSystem + SerializableFileSystem + Send + Sync + 'static,
 {
@@ -91,7 +90,7 @@ where
         },
         policy: serving.dax,
     });
-    Session::new(fs, options, window)?.run(listener)
+    Session::new(fs, options, window)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
+use std::thread;
 
 use shared_window::{RegionBudget, VhostUserShmem, ViewSource, Window, WindowOptions, WindowSize};
 use vhost::vhost_user::{Error as VhostUserError, Listener};
@@ -131,23 +132,18 @@ where
     /// # Errors
     /// When the connection failed in a way other than its end.
     pub fn run(self, mut listener: Listener) -> Result<(), SessionError> {
-        let result = self.serve(&mut listener);
-        log::debug!("counters: {}", self.metrics);
-        result
-    }
-
-    fn serve(&self, listener: &mut Listener) -> Result<(), SessionError> {
         let mut daemon = VhostUserDaemon::new(
             "vhost-user".to_owned(),
             Arc::clone(&self.device),
             self.memory.clone(),
         )
         .map_err(SessionError::Connection)?;
-        daemon.start(listener).map_err(SessionError::Connection)?;
+        daemon
+            .start(&mut listener)
+            .map_err(SessionError::Connection)?;
         let ended = daemon.wait();
-        // The queues' threads are joined when the daemon is dropped; one that waits in the window
-        // of a stopped ring has to be released first.
         self.device.close();
+        dismiss(daemon);
         match ended {
             Ok(())
             | Err(BackendError::HandleRequest(
@@ -155,6 +151,19 @@ where
             )) => Ok(()),
             Err(error) => Err(SessionError::Connection(error)),
         }
+    }
+}
+
+/// Ends the queues' threads, which have no request on a ring any more.
+///
+/// They are not waited for. One of them may wait for an answer on the back-end channel, which a
+/// front end can keep open although it closed its socket, and nothing but an answer ends that.
+fn dismiss<T: Send + 'static>(daemon: T) {
+    let dismissed = thread::Builder::new()
+        .name("dismiss".to_owned())
+        .spawn(move || drop(daemon));
+    if let Err(error) = dismissed {
+        log::warn!("the threads of the queues were waited for: {error}");
     }
 }
 

@@ -254,6 +254,19 @@ fn a_session_ends_with_its_front_end_whatever_is_in_flight() {
     case.end();
 }
 
+#[test]
+fn a_session_ends_although_its_front_end_keeps_the_back_end_channel() {
+    for threads in [0, 2] {
+        let mut case = Case::new(threads);
+        let node = case.mount();
+        case.front_end.hold(Held::Mappings);
+        case.front_end
+            .offer(&fuse::setup_mapping(node, 0, PAGE, 0), 16);
+        case.front_end.wait_for_a_call();
+        case.end();
+    }
+}
+
 /// A share without a window, which can be migrated.
 fn migratable(share: &Rc<Share>) -> Case {
     Case::on(Rc::clone(share), 0, None)

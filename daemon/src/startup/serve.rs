@@ -9,19 +9,22 @@
 
 use std::io::PipeWriter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 
 use log::info;
 use vhost::vhost_user::Listener;
+use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
 use virtiofsd::passthrough::PassthroughFs;
 use virtiofsd::passthrough::read_only::PassthroughFsRo;
 
 use super::error::StartError;
 use super::status::ExitStatus;
 use super::stop::{Leash, StopRequests};
+use crate::backend::Metrics;
 use crate::config::Share;
-use crate::serve::{ServeError, Serving, serve};
+use crate::serve::{ServeError, Serving, prepare};
 
 /// A daemon that has given up all it can.
 pub(super) struct Confined {
@@ -66,14 +69,15 @@ impl Confined {
             leash.wait();
             End::Abandoned
         })?;
-        let back_end = open(share, listener, serving)?;
+        let BackEnd { run, metrics } = open(share, listener, serving)?;
         report("serve", ends, move || {
-            match catch_unwind(AssertUnwindSafe(back_end)) {
+            match catch_unwind(AssertUnwindSafe(run)) {
                 Ok(result) => End::Served(result),
                 Err(_) => End::Panicked,
             }
         })?;
         let end = end.recv();
+        info!("counters: {metrics}");
         drop(lifeline);
         match end {
             Ok(End::Served(Ok(()))) => info!("the VMM has disconnected"),
@@ -103,7 +107,11 @@ fn report(
 }
 
 /// A back end, ready to serve.
-type BackEnd = Box<dyn FnOnce() -> Result<(), ServeError> + Send>;
+struct BackEnd {
+    run: Box<dyn FnOnce() -> Result<(), ServeError> + Send>,
+    /// Can be read wherever the serving threads are.
+    metrics: Arc<Metrics>,
+}
 
 /// Opens the share and puts a back end on it.
 fn open(share: Share, listener: Listener, serving: Serving) -> Result<BackEnd, StartError> {
@@ -111,9 +119,20 @@ fn open(share: Share, listener: Listener, serving: Serving) -> Result<BackEnd, S
     let failed = |source| StartError::FileSystem { dir, source };
     if share.read_only {
         let fs = PassthroughFsRo::new(share.passthrough).map_err(failed)?;
-        Ok(Box::new(move || serve(fs, listener, serving)))
+        back_end(fs, listener, serving)
     } else {
         let fs = PassthroughFs::new(share.passthrough).map_err(failed)?;
-        Ok(Box::new(move || serve(fs, listener, serving)))
+        back_end(fs, listener, serving)
     }
+}
+
+fn back_end<F>(fs: F, listener: Listener, serving: Serving) -> Result<BackEnd, StartError>
+where
+    F: FileSystem + SerializableFileSystem + Send + Sync + 'static,
+{
+    let session = prepare(fs, serving).map_err(StartError::Serve)?;
+    Ok(BackEnd {
+        metrics: session.metrics(),
+        run: Box::new(move || session.run(listener)),
+    })
 }
