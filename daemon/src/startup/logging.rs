@@ -22,7 +22,20 @@ pub(super) fn start(logging: Logging) {
 
 /// RUST_LOG counts more than the option, as in virtiofsd.
 fn to_stderr(level: LevelFilter) {
-    env_logger::Builder::from_env(Env::default().default_filter_or(level.to_string())).init();
+    env_logger::Builder::from_env(Env::default().default_filter_or(filter(level))).init();
+}
+
+/// What is logged where RUST_LOG is not set.
+///
+/// The library behind the views calls each answer an error that the kernel no longer waits for,
+/// which is how every daemon with views ends, and each request of the VMM that a view refuses worth
+/// a warning. Nobody can act on these: whoever asked for a view learns what came of it.
+fn filter(level: LevelFilter) -> String {
+    if level >= LevelFilter::Debug {
+        level.to_string()
+    } else {
+        format!("{level},fuser=off")
+    }
 }
 
 /// Sends panics to the log.

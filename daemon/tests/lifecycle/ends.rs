@@ -63,6 +63,20 @@ fn asked_to_stop_while_it_waits() {
 }
 
 #[test]
+fn a_daemon_that_is_asked_to_stop_says_what_it_did_and_complains_of_nothing() {
+    if !can_run() {
+        return;
+    }
+    // Without a wish for a limit there is none to complain of.
+    let mut daemon = Daemon::start(&["--rlimit-nofile=0"]);
+    signal(&daemon.roles.supervisor, Signal::TERM);
+    assert!(daemon.wait().success());
+    let log = daemon.place.logged();
+    assert!(log.contains("counters: requests.0=0 "), "{log}");
+    assert!(!log.contains("ERROR") && !log.contains("WARN"), "{log}");
+}
+
+#[test]
 fn asked_to_stop_while_a_vmm_is_connected() {
     ends_clean(Some(0), &[], |daemon| {
         let vmm = UnixStream::connect(daemon.place.socket()).unwrap();
