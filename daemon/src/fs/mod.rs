@@ -12,6 +12,7 @@
 //! the guest an error, never a wrong byte.
 
 mod dax_fs;
+mod device;
 mod node;
 mod open;
 mod promise;

@@ -11,8 +11,10 @@
 //!   the host (no event, no permission asked);
 //! * on the first file of each mounted device a view is opened and mapped. What that says holds
 //!   for all of its files;
-//! * a file with an execute permission, which only `--dax always` names, is opened for writing:
-//!   while the host runs it that fails (ETXTBSY), and it cannot be mapped writable then.
+//! * where something may still refuse this process to write one of them, each is opened for
+//!   writing: on network file systems and the like, or without CAP_DAC_OVERRIDE;
+//! * so is a file with an execute permission, which only `--dax always` names: while the host runs
+//!   it that fails (ETXTBSY), and it cannot be mapped writable then.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -21,13 +23,13 @@ use std::num::NonZeroUsize;
 use std::os::fd::BorrowedFd;
 
 use parking_lot::Mutex;
-use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
 use shared_window::{Access, ViewError, ViewSource};
 use virtiofsd::filesystem::{Context, FileSystem};
 use virtiofsd::fuse::Attr;
 use vm_memory::mmap::MmapRegionError;
 use vm_memory::{FileOffset, MmapRegion};
 
+use super::device::{Mappable, MountedDevice, place};
 use super::{NodeCache, NodeId, with_file};
 use crate::backend::WithSources;
 use crate::config::DaxPolicy;
@@ -37,15 +39,6 @@ const REMEMBERED_NODES: NonZeroUsize = NonZeroUsize::new(65536).unwrap();
 
 /// The execute permissions in a file's mode.
 const ANY_MAY_EXECUTE: u32 = 0o111;
-
-/// A device as it is mounted somewhere. Both matter: the file system type decides whether views
-/// work, the mount whether files can be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct MountedDevice {
-    major: u32,
-    minor: u32,
-    mount: u64,
-}
 
 /// Why no view of a file can be mapped here.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +54,7 @@ pub struct Promises<S> {
     policy: DaxPolicy,
     views: S,
     nodes: NodeCache<bool>,
-    devices: Mutex<HashMap<MountedDevice, bool>>,
+    devices: Mutex<HashMap<MountedDevice, Mappable>>,
 }
 
 impl<S: ViewSource> Promises<S> {
@@ -130,9 +123,11 @@ impl<S: ViewSource> Promises<S> {
         }
         let known = self.devices.lock().get(&device).copied();
         match known {
-            Some(false) => Ok(false),
-            Some(true) if !executable => Ok(true),
-            Some(true) => with_file(fs, context, node, libc::O_RDWR, |_| Ok(true)),
+            Some(Mappable::Nothing) => Ok(false),
+            Some(Mappable::Everything) if !executable => Ok(true),
+            Some(Mappable::Everything | Mappable::WhatOpens) => {
+                with_file(fs, context, node, libc::O_RDWR, |_| Ok(true))
+            }
             None => self.try_device(fs, context, node, device),
         }
     }
@@ -145,9 +140,14 @@ impl<S: ViewSource> Promises<S> {
         node: NodeId,
         device: MountedDevice,
     ) -> io::Result<bool> {
-        let tried = with_file(fs, context, node, libc::O_RDWR, |file| Ok(self.prove(file)));
+        let tried = with_file(fs, context, node, libc::O_RDWR, |file| {
+            match self.prove(file) {
+                Ok(()) => Mappable::like(file).map(Ok),
+                Err(error) => Ok(Err(error)),
+            }
+        });
         let answer = match tried {
-            Ok(Ok(())) => true,
+            Ok(Ok(files)) => files,
             Ok(Err(error)) => {
                 log::warn!(
                     "files on device {}:{} are shared without DAX: {}",
@@ -155,14 +155,14 @@ impl<S: ViewSource> Promises<S> {
                     device.minor,
                     WithSources(&error)
                 );
-                false
+                Mappable::Nothing
             }
-            Err(error) if error.raw_os_error() == Some(libc::EROFS) => false,
+            Err(error) if error.raw_os_error() == Some(libc::EROFS) => Mappable::Nothing,
             // That says something about this file only.
             Err(error) => return Err(error),
         };
         self.devices.lock().insert(device, answer);
-        Ok(answer)
+        Ok(answer != Mappable::Nothing)
     }
 
     fn prove(&self, file: BorrowedFd<'_>) -> Result<(), ProofError> {
@@ -176,19 +176,6 @@ impl<S: ViewSource> Promises<S> {
             .map(drop)
             .map_err(ProofError::Map)
     }
-}
-
-/// Where a file lies, and whether it can never be written.
-fn place(file: BorrowedFd<'_>) -> io::Result<(MountedDevice, bool)> {
-    let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
-    let stat = rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, wanted)?;
-    let device = MountedDevice {
-        major: stat.stx_dev_major,
-        minor: stat.stx_dev_minor,
-        mount: stat.stx_mnt_id,
-    };
-    let frozen = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
-    Ok((device, stat.stx_attributes.intersects(frozen)))
 }
 
 #[cfg(test)]

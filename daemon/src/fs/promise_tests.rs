@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use rustix::thread::{CapabilitySet, CapabilitySets};
 use shared_window::{Access, DirectViews, ViewError, ViewSource};
 
 use super::Promises;
@@ -165,6 +166,24 @@ fn asking_does_not_open_plain_files_for_writing() {
     let lease = Lease::on(&case.share.path("second"));
     assert!(case.covers("second"));
     assert!(lease.is_kept());
+}
+
+#[test]
+fn a_file_that_the_daemon_may_not_write_is_not_promised() {
+    let held = rustix::thread::capabilities(None).expect("capget");
+    let reduced = CapabilitySets {
+        effective: held.effective - CapabilitySet::DAC_OVERRIDE,
+        ..held
+    };
+    // Of this thread, which is this test's alone.
+    rustix::thread::set_capabilities(None, reduced).expect("capset");
+    let case = Case::new(DaxMode::Inode);
+    case.share.put("ours", &[1; 4096], 0o644);
+    case.share.put("theirs", &[1; 4096], 0o644);
+    let protected = fs::Permissions::from_mode(0o444);
+    fs::set_permissions(case.share.path("theirs"), protected).expect("chmod");
+    assert!(case.covers("ours"), "the device is proven");
+    assert!(!case.covers("theirs"));
 }
 
 /// A lease that can only be had, and is only kept, while nobody opens the file for writing.
