@@ -5,7 +5,6 @@
 use std::fs::File;
 
 use anyhow::{Result, bail, ensure};
-use qemu_guest::machine::ByteSize;
 
 use super::data;
 use crate::lab::{Boot, Host, Plan};
@@ -13,12 +12,10 @@ use crate::scenario::{Group, Tests};
 use crate::tests;
 
 const RANGE: u64 = 2 << 20;
-/// More than QEMU survives, RAM and all.
-const TOO_MANY: u64 = 512;
 
 pub const GROUP: Group = Group {
     name: "faults",
-    tests: Tests::Alone(tests![Alone: direct_views_are_caught, a_lost_budget_is_caught]),
+    tests: Tests::Alone(tests![Alone: direct_views_are_caught]),
 };
 
 /// QEMU is given the files themselves: it grows empty ones, and refuses those whose size is no
@@ -47,22 +44,6 @@ async fn direct_views_are_caught(host: &Host) -> Result<()> {
         }
     }
     lab.end().await
-}
-
-/// Without a budget QEMU aborts, and all that the daemon can do is to leave nothing behind.
-async fn a_lost_budget_is_caught(host: &Host) -> Result<()> {
-    let plan = Plan::new("large")?
-        .set(|share| share.with_window(ByteSize::mib(2048)))
-        .daemon_args(&["--fault", "budget=none"])
-        .content(|dir| Ok(File::create(dir.join("sparse"))?.set_len(TOO_MANY * RANGE)?))?;
-    let lab = host.boot(Boot::with(plan)).await?;
-    let sparse = lab.first().in_guest("sparse");
-    let swept = lab
-        .probe(&["sweep", &sparse, "--how", "syscall"])
-        .await
-        .map(drop);
-    failed(swept, "sweep")?;
-    lab.dies_of("nregions <= VHOST_USER_MAX_RAM_SLOTS").await
 }
 
 /// The check must have failed, and for this reason.

@@ -3,6 +3,7 @@
 //! A window much smaller than what goes through it.
 
 use anyhow::{Result, anyhow};
+use futures::future::try_join_all;
 use guest_probe::access::How;
 use guest_probe::file::{self, Part};
 use guest_probe::pattern::Seed;
@@ -18,45 +19,78 @@ pub const GROUP: Group = Group {
     name: "pressure",
     tests: Tests::Together {
         boot,
-        scenarios: tests![Scenario: by_mmap, by_read_and_write, by_several_at_once],
+        scenarios: tests![Scenario: by_mmap, by_read_and_write, by_several_in_two_shares_at_once],
     },
 };
 
 fn boot() -> Result<Boot> {
-    let plan = Plan::new("small")?.set(|share| share.with_window(ByteSize::mib(16)));
-    Ok(Boot::with(plan))
+    let plan = |tag| -> Result<Plan> {
+        Ok(Plan::new(tag)?.set(|share| share.with_window(ByteSize::mib(16))))
+    };
+    Ok(Boot::with(plan("small")?).and(plan("other")?))
 }
 
 async fn by_mmap(lab: &Lab<'_>) -> Result<()> {
-    there_and_back(lab, "by-mmap", WORKING_SET, "mmap").await
+    let file = Worked::new("small", "by-mmap", "mmap");
+    file.there_and_back(lab, WORKING_SET).await
 }
 
 async fn by_read_and_write(lab: &Lab<'_>) -> Result<()> {
-    there_and_back(lab, "by-syscall", WORKING_SET, "syscall").await
+    let file = Worked::new("small", "by-syscall", "syscall");
+    file.there_and_back(lab, WORKING_SET).await
 }
 
-async fn by_several_at_once(lab: &Lab<'_>) -> Result<()> {
-    let part = WORKING_SET / 4;
-    tokio::try_join!(
-        there_and_back(lab, "one", part, "mmap"),
-        there_and_back(lab, "two", part, "syscall"),
-        there_and_back(lab, "three", part, "mmap"),
-        there_and_back(lab, "four", part, "syscall"),
-    )?;
+/// Files of the same names in two shares, each with its own window.
+async fn by_several_in_two_shares_at_once(lab: &Lab<'_>) -> Result<()> {
+    let files = [
+        Worked::new("small", "one", "mmap"),
+        Worked::new("small", "two", "syscall").with_seed(20),
+        Worked::new("other", "one", "mmap").with_seed(30),
+        Worked::new("other", "two", "syscall").with_seed(40),
+    ];
+    let part = WORKING_SET / files.len() as u64;
+    try_join_all(files.iter().map(|file| file.there_and_back(lab, part))).await?;
     Ok(())
 }
 
-/// The guest reads what the host wrote, writes over it, and both read that.
-async fn there_and_back(lab: &Lab<'_>, name: &str, size: u64, how: &str) -> Result<()> {
-    let (path, whole) = (lab.first().on_host(name), Part::first(size));
-    file::fill(&path, whole, Seed(1), How::Syscall)?;
-    let (in_guest, len) = (lab.first().in_guest(name), size.to_string());
-    for (command, seed) in [("verify", "1"), ("fill", "2"), ("verify", "2")] {
-        let args = [
-            command, &in_guest, "--len", &len, "--seed", seed, "--how", how,
-        ];
-        lab.probe(&args).await?;
+/// A file that both sides write and read.
+struct Worked {
+    tag: &'static str,
+    name: &'static str,
+    how: &'static str,
+    seed: u64,
+}
+
+impl Worked {
+    fn new(tag: &'static str, name: &'static str, how: &'static str) -> Self {
+        let seed = 10;
+        Self {
+            tag,
+            name,
+            how,
+            seed,
+        }
     }
-    let seen = file::verify(&path, whole, Seed(2), How::Syscall)?;
-    seen.map_err(|mismatch| anyhow!("the host's {name}: {mismatch}"))
+
+    /// Files that could be mistaken for each other must not have the same content.
+    fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// The guest reads what the host wrote, writes over it, and both read that.
+    async fn there_and_back(&self, lab: &Lab<'_>, size: u64) -> Result<()> {
+        let share = lab.share(self.tag);
+        let (path, whole) = (share.on_host(self.name), Part::first(size));
+        let (first, second) = (self.seed, self.seed + 1);
+        file::fill(&path, whole, Seed(first), How::Syscall)?;
+        let (in_guest, len) = (share.in_guest(self.name), size.to_string());
+        for (command, seed) in [("verify", first), ("fill", second), ("verify", second)] {
+            let seed = seed.to_string();
+            let args = [command, &in_guest, "--len", &len, "--seed", &seed];
+            lab.probe(&[&args[..], &["--how", self.how]].concat())
+                .await?;
+        }
+        let seen = file::verify(&path, whole, Seed(second), How::Syscall)?;
+        seen.map_err(|mismatch| anyhow!("the host's {in_guest}: {mismatch}"))
+    }
 }
