@@ -2,6 +2,7 @@
 
 //! Runs groups one after the other: two cores are just enough for one emulated guest.
 
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -17,11 +18,7 @@ use crate::scenarios;
 pub async fn run(cli: &Cli) -> Result<bool> {
     let groups = scenarios::all();
     if cli.list {
-        groups
-            .iter()
-            .flat_map(names)
-            .for_each(|name| println!("{name}"));
-        return Ok(true);
+        return list(&groups);
     }
     let start = Instant::now();
     let host = Host::prepare(cli.soak).await?;
@@ -52,6 +49,18 @@ pub async fn run(cli: &Cli) -> Result<bool> {
         }
     }
     Ok(report.close(start))
+}
+
+fn list(groups: &[Group]) -> Result<bool> {
+    let mut out = io::stdout().lock();
+    for name in groups.iter().flat_map(names) {
+        match writeln!(out, "{name}") {
+            // Whoever reads has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+            written => written?,
+        }
+    }
+    Ok(true)
 }
 
 fn names(group: &Group) -> impl Iterator<Item = String> {

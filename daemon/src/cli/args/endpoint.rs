@@ -57,9 +57,10 @@ pub struct EndpointArgs {
     #[arg(long, value_parser = values::tag)]
     pub tag: Option<String>,
 
-    /// Number of request queues, 1 to 63, each served by a thread of its own
+    /// Number of request queues, 1 to 63; with several, each has a thread of its own
     ///
-    /// QEMU's num_vqs is one more: the high-priority queue.
+    /// QEMU's num_vqs is one more: the high-priority queue. One request queue shares its thread with
+    /// that, as there is rarely anything on it.
     #[arg(long, value_name = "N", default_value = "1", value_parser = values::request_queues)]
     pub request_queues: NonZeroU16,
 

@@ -36,6 +36,8 @@ pub struct ShareArgs {
     pub dir: PathBuf,
 
     /// Size of the DAX window: a power of two, 2M to 16G [default: 256M]
+    ///
+    /// Every file that can be mapped is (the daemon's --dax always), programs too.
     #[arg(long, value_name = "SIZE", value_parser = window, conflicts_with_all = ["no_dax", "read_only"])]
     pub window: Option<ByteSize>,
 
