@@ -41,11 +41,16 @@ pub(crate) struct Complaint {
 impl Complaint {
     /// Logs `what` as a warning, unless one of its kind was logged a short while ago.
     pub(crate) fn warn(&self, what: impl fmt::Display) {
+        self.voice(what, |text| log::warn!("{text}"));
+    }
+
+    /// Has `log` say `what`, unless one of its kind was logged a short while ago.
+    pub(crate) fn voice(&self, what: impl fmt::Display, log: impl FnOnce(fmt::Arguments<'_>)) {
         match self.admit(Instant::now()) {
-            Some(0) => log::warn!("{what}"),
-            Some(suppressed) => {
-                log::warn!("{what} ({suppressed} more of this kind since the last such line)");
-            }
+            Some(0) => log(format_args!("{what}")),
+            Some(suppressed) => log(format_args!(
+                "{what} ({suppressed} more of this kind since the last such line)"
+            )),
             None => {}
         }
     }

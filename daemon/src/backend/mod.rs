@@ -33,7 +33,7 @@ mod session;
 mod threads;
 mod window_side;
 
-pub(crate) use complaint::WithSources;
+pub(crate) use complaint::{Complaint, WithSources};
 pub use metrics::{Counter, Metrics};
 #[cfg(test)]
 pub(crate) use ring::Ring;

@@ -205,7 +205,10 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
         self.stale.store(false, Ordering::Release);
         if let Err(error) = self.window.clear() {
             // What could not be unmapped stays refused for new mappings until it can.
-            log::warn!("cannot clear the window: {}", WithSources(&error));
+            self.complaint.warn(format_args!(
+                "cannot clear the window: {}",
+                WithSources(&error)
+            ));
         }
         self.dax.forget_all();
     }

@@ -7,6 +7,7 @@ use std::panic;
 use env_logger::Env;
 use log::{LevelFilter, error, warn};
 
+use super::restraint::Restrained;
 use crate::config::Logging;
 
 /// Starts the log; what can't be had is said there, and is no reason not to serve.
@@ -20,9 +21,14 @@ pub(super) fn start(logging: Logging) {
     log_panics();
 }
 
-/// RUST_LOG counts more than the option, as in virtiofsd.
+/// RUST_LOG counts more than the option, as in virtiofsd. A syslog has a limit of its own for the
+/// lines of one process; here it is kept by [`Restrained`].
 fn to_stderr(level: LevelFilter) {
-    env_logger::Builder::from_env(Env::default().default_filter_or(filter(level))).init();
+    let env = Env::default().default_filter_or(filter(level));
+    let logger = env_logger::Builder::from_env(env).build();
+    log::set_max_level(logger.filter());
+    // Fails only where there is a logger, which there is not: this is the process's first step.
+    let _ = log::set_boxed_logger(Box::new(Restrained::new(logger)));
 }
 
 /// What is logged where RUST_LOG is not set.

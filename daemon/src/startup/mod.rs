@@ -50,6 +50,7 @@ mod listen;
 mod logging;
 mod pid_file;
 mod privileges;
+mod restraint;
 mod run;
 mod seccomp;
 mod serve;
