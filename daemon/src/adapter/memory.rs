@@ -3,9 +3,10 @@
 //! Guest memory as both crate families see it.
 //!
 //! With a window QEMU sends `ADD_MEM_REG` or `REM_MEM_REG` to every vhost-user device of the VM
-//! for each mapping, so tables of several hundred regions change all the time. The mirror is
-//! therefore rebuilt lazily, by the next request that needs it, and takes over every region that
-//! did not change.
+//! for each mapping, so tables of several hundred regions change all the time. The mirror
+//! therefore takes over every region that did not change. The latest one is kept for the next
+//! request, and with it the files of its regions; so it has to be renewed when a region goes, or a
+//! file that is mapped no longer would stay in use until the guest asks for something else.
 
 use std::sync::Arc;
 
@@ -142,8 +143,9 @@ impl MemoryMirror {
     /// # Errors
     /// When a region cannot be mirrored; the next call tries again.
     pub fn of(&self, memory: &AtomicMemory) -> Result<Arc<Snapshot>, MirrorError> {
-        let current = memory.memory().into_inner();
+        // Asked for under the lock, so that an old table never takes the place of a newer one.
         let mut latest = self.latest.lock();
+        let current = memory.memory().into_inner();
         if let Some(snapshot) = latest.as_ref()
             && Arc::ptr_eq(&snapshot.transport, &current)
         {

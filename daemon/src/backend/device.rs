@@ -140,11 +140,12 @@ where
     }
 
     /// Requests find the new table on their own; what is needed at once is its size, since this
-    /// very call may be what makes a mapping complete.
+    /// very call may be what makes a mapping complete, and an end to regions that are gone.
     fn update_memory(&self, memory: AtomicMemory) -> io::Result<()> {
         if let Some(front_end) = &self.front_end {
             front_end.budget.set_in_use(memory.memory().num_regions());
         }
+        self.intake.renew_memory();
         Ok(())
     }
 

@@ -45,6 +45,15 @@ impl Intake {
         }
     }
 
+    /// Lets go of memory regions that are gone. For the control thread: waits for nothing but a
+    /// request that does the same.
+    pub(super) fn renew_memory(&self) {
+        if let Err(error) = self.mirror.of(&self.memory) {
+            // The next request finds out, too.
+            log::debug!("{}", WithSources(&error));
+        }
+    }
+
     /// Gives every request that `ring` has to `serve`, until there are no more and the guest
     /// knows that it has to kick.
     pub(super) fn drain(&self, queue: usize, ring: &Ring, mut serve: impl FnMut(Taken)) {

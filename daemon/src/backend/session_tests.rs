@@ -3,27 +3,28 @@
 //! A whole session over a socket, with a front end that behaves as QEMU does.
 
 use std::io::{PipeReader, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::Instant;
 
 use shared_window::{DirectViews, RegionBudget, WindowOptions, WindowSize};
 use tempfile::TempDir;
-use vhost::VhostBackend;
 use vhost::vhost_user::message::{
     VhostTransferStateDirection, VhostTransferStatePhase, VhostUserConfigFlags,
     VhostUserProtocolFeatures, VhostUserVirtioFeatures,
 };
 use vhost::vhost_user::{Listener, VhostUserFrontend};
+use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
 use virtiofsd::passthrough::PassthroughFs;
 
 use super::{Session, SessionError, SessionOptions, SessionWindow};
 use crate::backend::Metrics;
 use crate::config::{DaxMode, DaxPolicy};
 use crate::testing::fuse::{self, Operation};
-use crate::testing::{FrontEnd, Held, Share, USED, expect, in_background};
+use crate::testing::{FrontEnd, Held, MUST_HAPPEN, Share, USED, expect, in_background};
 
 const WINDOW: u64 = 2 << 20;
 const PAGE: u64 = 4096;
@@ -265,6 +266,43 @@ fn a_session_ends_although_its_front_end_keeps_the_back_end_channel() {
         case.front_end.wait_for_a_call();
         case.end();
     }
+}
+
+#[test]
+fn a_memory_region_that_is_removed_is_let_go_at_once() {
+    let mut case = Case::new(0);
+    case.mount();
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    file.as_file().set_len(PAGE).expect("room in the file");
+    let path = file.path().to_str().expect("UTF-8");
+    let is_mapped = || {
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("maps");
+        maps.contains(path)
+    };
+    let region = VhostUserMemoryRegionInfo {
+        guest_phys_addr: 1 << 30,
+        memory_size: PAGE,
+        userspace_addr: 0x7100_0000_0000,
+        mmap_offset: 0,
+        mmap_handle: file.as_file().as_raw_fd(),
+    };
+    let frontend = &mut case.front_end.frontend;
+    frontend.add_mem_region(&region).expect("ADD_MEM_REG");
+    let getattr = fuse::request(Operation::Getattr, fuse::ROOT, &[0; 16]);
+    case.front_end.ask(&getattr, 256);
+    assert!(is_mapped());
+    let frontend = &mut case.front_end.frontend;
+    frontend.remove_mem_region(&region).expect("REM_MEM_REG");
+    // The thread of the queue may be about to find that there is no other request.
+    let deadline = Instant::now() + MUST_HAPPEN;
+    while is_mapped() {
+        assert!(
+            Instant::now() < deadline,
+            "waited {MUST_HAPPEN:?} for a removed region to be unmapped"
+        );
+        std::thread::yield_now();
+    }
+    case.end();
 }
 
 /// A share without a window, which can be migrated.
