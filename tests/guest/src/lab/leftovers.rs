@@ -88,3 +88,29 @@ fn names(dir: &Path) -> Result<Vec<String>> {
     let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
     names.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_sockets_and_pid_files_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let leftovers = Leftovers::of(dir.path(), Mounts::now().unwrap());
+        assert!(leftovers.left().unwrap().is_empty());
+        for name in ["fs0.sock", "fs0.sock.pid", "daemon0.log"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "read line", "sh"])
+            .arg(dir.path())
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let left = leftovers.left().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(left.len(), 3, "{left:?}");
+        assert!(left[0].starts_with("process "), "{left:?}");
+    }
+}

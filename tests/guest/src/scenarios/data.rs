@@ -39,6 +39,7 @@ pub const GROUP: Group = Group {
         boot,
         scenarios: tests![Scenario:
             files_are_in_dax_mode,
+            a_wrong_byte_is_found,
             host_files_read_the_same,
             guest_files_read_the_same,
             a_sparse_file_beyond_4_gib,
@@ -102,6 +103,31 @@ pub(super) async fn host_files_read_the_same(lab: &Lab<'_>) -> Result<()> {
             );
         }
     }
+    Ok(())
+}
+
+/// The tests below can fail: one byte is enough.
+async fn a_wrong_byte_is_found(lab: &Lab<'_>) -> Result<()> {
+    let (size, wrong) = (2 * MIB + 1, 2 * MIB - 1);
+    let path = lab.first().on_host("wrong");
+    file::fill(&path, Part::first(size), Seed(9), How::Syscall)?;
+    let host = File::options().read(true).write(true).open(&path)?;
+    let mut byte = [0];
+    host.read_exact_at(&mut byte, wrong)?;
+    host.write_all_at(&[!byte[0]], wrong)?;
+    let (in_guest, len) = (lab.first().in_guest("wrong"), size.to_string());
+    for (_, how) in ways() {
+        let args = [
+            "verify", &in_guest, "--len", &len, "--seed", "9", "--how", how,
+        ];
+        let said = lab.probe_fails(&args).await?;
+        ensure!(
+            said.contains(&format!("offset {wrong:#x}:")),
+            "by {how}: {said}"
+        );
+    }
+    let found = expect_on_host(lab, "wrong", Part::first(size), Seed(9));
+    ensure!(found.is_err(), "not found on the host");
     Ok(())
 }
 

@@ -72,7 +72,8 @@ async fn there_is_no_window(lab: &Lab<'_>) -> Result<()> {
 async fn nothing_can_be_changed(lab: &Lab<'_>) -> Result<()> {
     let share = lab.first();
     let before = Snapshot::of(&share.on_host(""))?;
-    let said = lab.probe(&["modify", &share.mount_point(), "file"]).await?;
+    let modify = ["modify", &share.mount_point(), "file", "empty"];
+    let said = lab.probe(&modify).await?;
     ensure!(
         said.contains("open-write: "),
         "the probe tried nothing: {said}"

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
 //! Tries to change a directory in every way that a program can, and says what came of each.
+//!
+//! No attempt keeps a later one from succeeding, so that a writable directory shows that each of
+//! them is one.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::{io, ptr};
@@ -18,38 +21,59 @@ pub struct Args {
     dir: PathBuf,
     /// A file in it, not empty, whose content and attributes are to be changed.
     file: PathBuf,
+    /// Another file in it, which is to be renamed.
+    other: PathBuf,
 }
 
-type Attempt = (&'static str, fn(&CStr, &CStr) -> libc::c_long);
+/// What an attempt works with.
+struct Paths {
+    file: CString,
+    other: CString,
+    /// A name that is not taken.
+    new: CString,
+}
+
+type Attempt = (&'static str, fn(&Paths) -> libc::c_long);
 
 pub(crate) fn run(args: &Args) -> Result<Verdict> {
-    let file = c_path(&args.dir.join(&args.file))?;
-    let new = c_path(&args.dir.join("guest-probe-new"))?;
-    let mut changed = false;
-    for (name, attempt) in ATTEMPTS {
-        let outcome = match attempt(&file, &new) {
-            -1 => io::Error::last_os_error().to_string(),
-            _ => {
-                changed = true;
-                "done".to_owned()
-            }
-        };
-        println!("{name}: {outcome}");
+    let outcomes = attempt_all(args)?;
+    for (name, outcome) in &outcomes {
+        match outcome {
+            Ok(()) => println!("{name}: done"),
+            Err(error) => println!("{name}: {error}"),
+        }
     }
-    Ok(Verdict::from_bool(!changed))
+    let refused = outcomes.iter().all(|(_, outcome)| outcome.is_err());
+    Ok(Verdict::from_bool(refused))
+}
+
+fn attempt_all(args: &Args) -> Result<Vec<(&'static str, io::Result<()>)>> {
+    let mut outcomes = Vec::new();
+    for (name, attempt) in ATTEMPTS {
+        let paths = Paths {
+            file: c_path(&args.dir.join(&args.file))?,
+            other: c_path(&args.dir.join(&args.other))?,
+            new: c_path(&args.dir.join(format!("new-by-{name}")))?,
+        };
+        let outcome = match attempt(&paths) {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        };
+        outcomes.push((*name, outcome));
+    }
+    Ok(outcomes)
 }
 
 fn c_path(path: &Path) -> Result<CString> {
     CString::new(path.as_os_str().as_bytes()).context("a path with a NUL byte")
 }
 
-/// Declares the attempts as calls of libc on the existing file and a new name.
+/// Declares the attempts as calls of libc on some of the paths.
 macro_rules! attempts {
-    ($($name:literal => |$file:ident, $new:ident| $call:expr;)*) => {
-        const ATTEMPTS: &[Attempt] = &[$(($name, |$file, $new| {
-            let ($file, $new) = ($file.as_ptr(), $new.as_ptr());
-            let _ = ($file, $new);
-            // SAFETY: both are NUL-terminated strings that outlive the call, and every other
+    ($($name:literal => |$($path:ident),+| $call:expr;)*) => {
+        const ATTEMPTS: &[Attempt] = &[$(($name, |paths| {
+            $(let $path = paths.$path.as_ptr();)+
+            // SAFETY: the paths are NUL-terminated strings that outlive the call, and every other
             // argument is a constant or a buffer of the length that is given with it.
             unsafe { libc::c_long::from($call) }
         }),)*];
@@ -57,22 +81,22 @@ macro_rules! attempts {
 }
 
 attempts! {
-    "open-write" => |file, new| libc::open(file, libc::O_WRONLY);
-    "open-read-write" => |file, new| libc::open(file, libc::O_RDWR);
-    "open-truncate" => |file, new| libc::open(file, libc::O_RDONLY | libc::O_TRUNC);
-    "truncate" => |file, new| libc::truncate(file, 0);
-    "create" => |file, new| libc::open(new, libc::O_CREAT | libc::O_WRONLY, 0o600);
-    "mkdir" => |file, new| libc::mkdir(new, 0o700);
-    "mknod" => |file, new| libc::mknod(new, libc::S_IFIFO | 0o600, 0);
+    "open-write" => |file| libc::open(file, libc::O_WRONLY);
+    "open-read-write" => |file| libc::open(file, libc::O_RDWR);
+    "map-shared" => |file| map_shared(file);
+    "chmod" => |file| libc::chmod(file, 0o777);
+    "chown" => |file| libc::chown(file, 1234, 1234);
+    "utimes" => |file| libc::utimensat(libc::AT_FDCWD, file, ptr::null(), 0);
+    "setxattr" => |file| libc::setxattr(file, c"user.probe".as_ptr(), c"x".as_ptr().cast(), 1, 0);
+    "create" => |new| libc::open(new, libc::O_CREAT | libc::O_WRONLY, 0o600);
+    "mkdir" => |new| libc::mkdir(new, 0o700);
+    "mknod" => |new| libc::mknod(new, libc::S_IFIFO | 0o600, 0);
     "symlink" => |file, new| libc::symlink(file, new);
     "link" => |file, new| libc::link(file, new);
-    "rename" => |file, new| libc::rename(file, new);
-    "unlink" => |file, new| libc::unlink(file);
-    "chmod" => |file, new| libc::chmod(file, 0o777);
-    "chown" => |file, new| libc::chown(file, 1234, 1234);
-    "utimes" => |file, new| libc::utimensat(libc::AT_FDCWD, file, ptr::null(), 0);
-    "setxattr" => |file, new| libc::setxattr(file, c"user.probe".as_ptr(), c"x".as_ptr().cast(), 1, 0);
-    "map-shared" => |file, new| map_shared(file);
+    "rename" => |other, new| libc::rename(other, new);
+    "truncate" => |file| libc::truncate(file, 1);
+    "open-truncate" => |file| libc::open(file, libc::O_RDONLY | libc::O_TRUNC);
+    "unlink" => |file| libc::unlink(file);
 }
 
 /// Maps a file that is open for reading shared and writable, as mprotect(2) would do later.
@@ -89,5 +113,36 @@ unsafe fn map_shared(file: *const libc::c_char) -> libc::c_int {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let at = libc::mmap(ptr::null_mut(), 4096, protection, libc::MAP_SHARED, fd, 0);
         if at == libc::MAP_FAILED { -1 } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn every_attempt_succeeds_where_writing_is_allowed() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["file", "other"] {
+            std::fs::write(dir.path().join(name), "content").unwrap();
+        }
+        let args = Args {
+            dir: dir.path().to_owned(),
+            file: "file".into(),
+            other: "other".into(),
+        };
+        let outcomes = attempt_all(&args).unwrap();
+        let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+        for (name, outcome) in outcomes {
+            let possible = match name {
+                // Its file is open for reading only, whoever may write to the directory.
+                "map-shared" => false,
+                "chown" => root,
+                _ => true,
+            };
+            assert_eq!(outcome.is_ok(), possible, "{name}: {outcome:?}");
+        }
     }
 }
