@@ -2,7 +2,11 @@
 
 //! What the host itself gives.
 
-use std::{env, fs, path::Path, process::Command};
+use std::{
+    env, fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use qemu_guest::{machine::ByteSize, process::RunDir};
 
@@ -51,8 +55,21 @@ pub fn privileges() -> Finding {
     if rustix::process::geteuid().is_root() {
         return Finding::ok("privileges", "root");
     }
-    let found = "not root: no DAX window, and files keep this user as their owner";
-    Finding::warn("privileges", found).mend("run as root")
+    let finding = if gets_user_namespace() {
+        let found = "not root: no DAX window, and files keep this user as their owner";
+        Finding::warn("privileges", found)
+    } else {
+        let found = "not root, and no user namespaces for others, which the daemon's sandbox needs";
+        Finding::fail("privileges", found)
+    };
+    finding.mend("run as root")
+}
+
+/// Whether this user may make a user namespace, by making one.
+fn gets_user_namespace() -> bool {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--user", "true"]).stderr(Stdio::null());
+    unshare.status().is_ok_and(|status| status.success())
 }
 
 /// Whether views of files can be made, by making one. Forks, so no thread may run yet.
