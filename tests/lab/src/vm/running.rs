@@ -5,7 +5,7 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Error, Result, anyhow};
-use futures::future::{BoxFuture, FutureExt as _, join_all, select_all};
+use futures::future::{FutureExt as _, pending, select_all};
 use qemu_guest::process::{Daemon, DaemonError, Guest, GuestError, RunDir};
 
 use super::{Parts, VmSpec};
@@ -17,7 +17,7 @@ const POWER_OFF_DEADLINE: Duration = Duration::from_secs(60);
 /// How long the machine's reset may come after the agent's last message.
 const RESET_DEADLINE: Duration = Duration::from_secs(60);
 
-/// How long a daemon's end may come after the failure of QEMU that it caused.
+/// How long the ends of QEMU and of a daemon may lie apart where one is the reason of the other.
 const LAST_WORDS_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A guest whose agent answers. Dropping it kills QEMU and the daemons and removes their folder.
@@ -184,13 +184,17 @@ impl Processes {
     }
 
     async fn failed(&mut self) -> Error {
-        let guest: BoxFuture<'_, Error> = self.guest.ended().map(Error::new).boxed();
-        let daemons = self.daemons.iter_mut();
-        let all = daemons
-            .map(|daemon| daemon.ended().map(Error::new).boxed())
-            .chain([guest]);
-        let (error, _, _) = select_all(all).await;
-        error
+        let Self { guest, daemons } = self;
+        let daemon = tokio::select! {
+            error = guest.ended() => return error.into(),
+            error = first_ended(daemons) => error,
+        };
+        if !ended_well(&daemon) {
+            return daemon.into();
+        }
+        // QEMU has left it. Its connections end before it does, and its end explains more.
+        let guest = tokio::time::timeout(LAST_WORDS_DEADLINE, guest.ended()).await;
+        guest.map_or_else(|_elapsed| daemon.into(), Error::new)
     }
 
     /// Waits for the end of a guest that is `powering_off`, or ends it, and then the daemons.
@@ -219,14 +223,24 @@ impl Processes {
 /// Why QEMU did not start: a daemon that has failed meanwhile says more than QEMU, which found its
 /// socket without a listener.
 async fn explained(error: GuestError, daemons: &mut [Daemon]) -> Error {
-    let failed = join_all(daemons.iter_mut().map(|daemon| async {
-        let ended = tokio::time::timeout(LAST_WORDS_DEADLINE, daemon.ended()).await;
-        ended
-            .ok()
-            .filter(|error| !matches!(error, DaemonError::Ended { status, .. } if status.success()))
-    }));
-    let mut failed = failed.await.into_iter().flatten();
-    failed.next().map_or_else(|| error.into(), Error::new)
+    match tokio::time::timeout(LAST_WORDS_DEADLINE, first_ended(daemons)).await {
+        Ok(daemon) if !ended_well(&daemon) => daemon.into(),
+        _ => error.into(),
+    }
+}
+
+/// Waits for the end of any of the daemons.
+async fn first_ended(daemons: &mut [Daemon]) -> DaemonError {
+    if daemons.is_empty() {
+        return pending().await;
+    }
+    let all = daemons.iter_mut().map(|daemon| daemon.ended().boxed());
+    select_all(all).await.0
+}
+
+/// Whether a daemon ended as it does when QEMU has disconnected.
+fn ended_well(end: &DaemonError) -> bool {
+    matches!(end, DaemonError::Ended { status, .. } if status.success())
 }
 
 #[cfg(test)]
