@@ -3,7 +3,7 @@
 //! The command line: options in, one [`crate::config::Config`] out.
 //!
 //! There is one parser. The legacy `-o` options are rewritten as the long options they stand for
-//! ([`legacy`]) and go through it again, so that a setting has one place where it is understood.
+//! (`legacy`) and go through it again, so that a setting has one place where it is understood.
 
 pub mod args;
 mod back_end;

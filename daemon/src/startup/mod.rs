@@ -24,7 +24,7 @@
 //! | what happens | who acts |
 //! |---|---|
 //! | the VMM disconnects | the daemon returns, the supervisor sees it exit |
-//! | SIGTERM, SIGINT or SIGHUP to any of the processes | its handler writes to one pipe, which the daemon reads ([`stop`]) |
+//! | SIGTERM, SIGINT or SIGHUP to any of the processes | its handler writes to one pipe, which the daemon reads (`stop`) |
 //! | supervisor killed | the daemon sees the end of the leash pipe and stops; the companion sees the end of the lifeline and removes the files |
 //! | daemon killed | the supervisor sees it exit (outer) or the outer one does (inner) |
 //! | outer one killed | virtiofsd has the kernel send SIGTERM to the inner one |
@@ -32,8 +32,8 @@
 //!
 //! # Invariants
 //!
-//! * Socket and pid file are removed by the supervisor, which owns them as [`created::Created`], or
-//!   if it is killed by the companion ([`left_over`]), which is there before they are. Both do so
+//! * Socket and pid file are removed by the supervisor, which owns them as `created::Created`, or
+//!   if it is killed by the companion (`left_over`), which is there before they are. Both do so
 //!   only while they hold the lock on the pid file, so never under another daemon.
 //! * No process has a second thread before the last fork.
 //! * No byte that a guest sent is seen by supervisor or companion.

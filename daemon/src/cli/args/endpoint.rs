@@ -25,7 +25,7 @@ pub struct EndpointArgs {
     )]
     pub socket_path: Option<PathBuf>,
 
-    /// Older name of --socket-path [deprecated]
+    /// Older name of --socket-path (deprecated)
     #[arg(
         long,
         value_name = "PATH",

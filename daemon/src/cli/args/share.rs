@@ -68,7 +68,7 @@ pub struct ShareArgs {
     #[arg(long, hide = true)]
     pub readdirplus: bool,
 
-    /// Show the guest the host's mount points below DIR as mount points [default]
+    /// Show the guest the host's mount points below DIR as mount points (default)
     #[arg(long)]
     pub announce_submounts: bool,
 
@@ -130,7 +130,7 @@ pub struct ShareArgs {
     #[arg(long, overrides_with = "no_killpriv_v2")]
     pub killpriv_v2: bool,
 
-    /// Leave those bits to the guest [default]
+    /// Leave those bits to the guest (default)
     #[arg(long)]
     pub no_killpriv_v2: bool,
 
