@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
+use libseccomp::{ScmpAction, ScmpFilterContext, ScmpSyscall};
 use shared_window::{DirectViews, RegionBudget, WindowOptions, WindowSize};
 use tempfile::TempDir;
 use vhost::vhost_user::message::{
@@ -22,6 +23,7 @@ use virtiofsd::passthrough::PassthroughFs;
 
 use super::{Session, SessionError, SessionOptions, SessionWindow};
 use crate::backend::Metrics;
+use crate::backend::threads::Crew;
 use crate::config::{DaxMode, DaxPolicy};
 use crate::testing::fuse::{self, Operation};
 use crate::testing::{FrontEnd, Held, MUST_HAPPEN, Share, USED, expect, in_background};
@@ -145,6 +147,27 @@ fn requests_are_served_with_and_without_a_pool() {
         assert!(case.front_end.mapped().is_empty());
         assert!(case.share.path("file").exists());
         case.end();
+    }
+}
+
+#[test]
+fn a_container_that_forbids_unshare_can_have_one_request_queue() {
+    let forbid = || {
+        let mut filter = ScmpFilterContext::new_filter(ScmpAction::Allow)?;
+        let unshare = ScmpSyscall::from_name("unshare")?;
+        filter.add_rule(ScmpAction::Errno(libc::EPERM), unshare)?;
+        // For this thread, which is this test's alone, and those that it starts.
+        filter.load()
+    };
+    forbid().expect("a filter");
+    let mut case = Case::new(0);
+    case.mount();
+    case.end();
+    for (request_queues, pool_size) in [(2, 0), (1, 2)] {
+        assert!(
+            Crew::new(request_queues, pool_size).is_err(),
+            "{request_queues} queues and a pool of {pool_size} would share one umask"
+        );
     }
 }
 

@@ -40,8 +40,9 @@ thread_local! {
 
 /// Gives the calling thread an umask and a working directory of its own, once.
 fn prepare() -> Result<(), ThreadsError> {
-    if !PREPARED.replace(true) {
+    if !PREPARED.get() {
         unshare(CloneFlags::CLONE_FS).map_err(ThreadsError::Unshare)?;
+        PREPARED.set(true);
     }
     Ok(())
 }
