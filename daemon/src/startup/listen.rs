@@ -121,13 +121,17 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::path::Path;
-    use std::sync::{Mutex, PoisonError};
+
+    use nix::sched::{CloneFlags, unshare};
 
     use super::{StartError, listen};
     use crate::config::{Endpoint, SocketFile};
 
-    /// The umask, which the whole process shares, is one test's at a time.
-    static UMASK: Mutex<()> = Mutex::new(());
+    /// Gives the test's thread an umask of its own. Other tests of this process set the common one,
+    /// by way of virtiofsd's file system for example.
+    fn own_umask() {
+        unshare(CloneFlags::CLONE_FS).unwrap();
+    }
 
     fn at(path: &Path, group: Option<&str>) -> Endpoint {
         Endpoint::Create(SocketFile {
@@ -142,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_files_come_and_go_with_their_owner() {
-        let _umask = UMASK.lock().unwrap_or_else(PoisonError::into_inner);
+        own_umask();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
         drop(UnixListener::bind(&path).unwrap());
@@ -158,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_mistake_leaves_nothing_behind() {
-        let _umask = UMASK.lock().unwrap_or_else(PoisonError::into_inner);
+        own_umask();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
         let no_group = listen(&at(&path, Some("no-such-group")));
