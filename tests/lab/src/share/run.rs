@@ -2,6 +2,8 @@
 
 //! The way from arguments to an exit status.
 
+use std::{convert::Infallible, future::pending, time::Duration};
+
 use anyhow::{Context, Result, bail};
 use qemu_guest::{fetch::Progress, process::tail};
 
@@ -17,6 +19,8 @@ use crate::{
     vm::{Parts, Vm},
 };
 
+/// How long a guest may take to end before the user is told how to have it sooner.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Lines of the daemon's log in a message.
 const LOG_LINES: usize = 5;
 
@@ -127,6 +131,14 @@ async fn tear_down(vm: Vm, outcome: &Result<Status>, steps: &Steps) -> Result<()
             steps.warn(&format!("the guest did not end in good order: {error:#}"));
         },
         signal = signals.any() => log::info!("signal {signal}: killing the guest"),
+        never = hint() => match never {},
     }
     Ok(())
+}
+
+/// Tells, when it has taken long, that nobody has to wait for a guest that hangs.
+async fn hint() -> Infallible {
+    tokio::time::sleep(PATIENCE).await;
+    eprintln!("daxlab: waiting for the guest to power off; Ctrl-C, or another signal, kills it");
+    pending().await
 }
