@@ -45,19 +45,26 @@ unit_tests() {
         --format pretty -Z unstable-options --report-time
 }
 
+# With a target of its own, so that build scripts and macros stay dynamic.
 static() {
-    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-feature=+crt-static" "$@"
+    RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" "$@" --target $STATIC_TARGET
 }
 
 build_for_guests() {
-    cargo build --quiet --release -p virtiofs-daxd -p daxlab -p guest-tests &&
-        static cargo build --quiet --release --target $STATIC_TARGET -p guest-agent -p guest-probe &&
-        build_fsx
+    # One at a time, as qemu/share.sh does: dependencies get the features that a call's packages
+    # want, and would be built again by the other script.
+    for package in virtiofs-daxd daxlab guest-tests; do
+        cargo build --quiet --release -p $package || return
+    done
+    for package in guest-agent guest-probe; do
+        static cargo build --quiet --release -p $package || return
+    done
+    build_fsx
 }
 
 build_fsx() {
     [ -x "$TARGET/fsx/bin/fsx" ] ||
-        static cargo install --quiet fsx --version $FSX_VERSION --locked --target $STATIC_TARGET \
+        static cargo install --quiet fsx --version $FSX_VERSION --locked \
             --target-dir "$TARGET/fsx/build" --root "$TARGET/fsx"
 }
 
