@@ -34,7 +34,7 @@ use super::pause::Pause;
 use super::ring::Ring;
 use super::threads::Crew;
 use crate::adapter::{AtomicMemory, TransportBitmap};
-use crate::fs::DaxFs;
+use crate::fs::{DaxFs, WindowTaken};
 
 /// Largest queue that VIRTIO allows.
 const MAX_QUEUE_SIZE: usize = 32768;
@@ -47,6 +47,8 @@ pub(super) struct FrontEnd {
     pub(super) budget: Arc<RegionBudget>,
     /// Whether it can be asked.
     pub(super) pause: Arc<Pause>,
+    /// Whether it has a window for its guest.
+    pub(super) taken: WindowTaken,
 }
 
 /// One vhost-user device.
@@ -196,11 +198,13 @@ where
         phase: VhostTransferStatePhase,
         file: File,
     ) -> io::Result<Option<File>> {
-        let started = match self.offer.window {
-            Some(_) => Err(MigrationError::HasWindow),
-            None => self
-                .migration
-                .start(direction, phase, file, Arc::clone(&self.engine)),
+        let front_end = self.front_end.as_ref();
+        let started = if front_end.is_some_and(|front_end| front_end.taken.is_set()) {
+            // It would have to carry the mappings, and QEMU's device cannot.
+            Err(MigrationError::HasWindow)
+        } else {
+            self.migration
+                .start(direction, phase, file, Arc::clone(&self.engine))
         };
         started.inspect_err(log_migration)?;
         Ok(None)
@@ -211,6 +215,9 @@ where
     }
 
     fn get_shmem_config(&self) -> io::Result<VhostUserShMemConfig> {
+        if let Some(front_end) = &self.front_end {
+            front_end.taken.set();
+        }
         Ok(self.offer.shared_memory())
     }
 }

@@ -18,7 +18,7 @@ use crate::backend::lost_page;
 use crate::backend::metrics::Metrics;
 use crate::backend::window_side::WindowSide;
 use crate::config::{DaxMode, DaxPolicy};
-use crate::fs::{Dax, DaxFs, NodeCache, Promises};
+use crate::fs::{Dax, DaxFs, NodeCache, Promises, WindowTaken};
 use crate::testing::fuse::{self, InitReply, Operation};
 use crate::testing::{
     Descriptor, Driver, HeldVmm, MEMORY_SIZE, QUEUE_SIZE, Share, expect, in_background,
@@ -66,7 +66,9 @@ impl Case {
         let dax = Arc::new(Dax {
             promises: Promises::new(policy, DirectViews),
             views: NodeCache::new(8.try_into().expect("not 0")),
+            taken: WindowTaken::default(),
         });
+        dax.taken.set();
         let budget = Arc::new(RegionBudget::default());
         let window = Window::new(size, Arc::clone(&vmm), DirectViews, budget);
         let metrics = Arc::new(Metrics::new(1));

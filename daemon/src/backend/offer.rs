@@ -28,21 +28,14 @@ impl Offer {
         1 + self.request_queues as usize
     }
 
-    /// A migration would have to carry the mappings, and QEMU's device cannot. Without these bits
-    /// QEMU refuses it.
-    fn can_migrate(&self) -> bool {
-        self.window.is_none()
-    }
-
+    /// LOG_ALL, and DEVICE_STATE below, are offered with a window too: whether the front end takes
+    /// it is not known yet. If it does, a migration is refused when it is asked for.
     pub(super) fn features(&self) -> u64 {
-        let mut features = 1 << VIRTIO_F_VERSION_1
+        1 << VIRTIO_F_VERSION_1
             | 1 << VIRTIO_RING_F_INDIRECT_DESC
             | 1 << VIRTIO_RING_F_EVENT_IDX
-            | VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits();
-        if self.can_migrate() {
-            features |= VhostUserVirtioFeatures::LOG_ALL.bits();
-        }
-        features
+            | VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits()
+            | VhostUserVirtioFeatures::LOG_ALL.bits()
     }
 
     pub(super) fn protocol_features(&self) -> VhostUserProtocolFeatures {
@@ -51,13 +44,11 @@ impl Offer {
             | VhostUserProtocolFeatures::BACKEND_SEND_FD
             | VhostUserProtocolFeatures::REPLY_ACK
             | VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS
-            | VhostUserProtocolFeatures::RESET_DEVICE;
+            | VhostUserProtocolFeatures::RESET_DEVICE
+            | VhostUserProtocolFeatures::LOG_SHMFD
+            | VhostUserProtocolFeatures::DEVICE_STATE;
         if self.tag.is_some() {
             features |= VhostUserProtocolFeatures::CONFIG;
-        }
-        if self.can_migrate() {
-            features |=
-                VhostUserProtocolFeatures::LOG_SHMFD | VhostUserProtocolFeatures::DEVICE_STATE;
         }
         if self.window.is_some() {
             // SHARED_OBJECT carries the request that proves a mapping to be in effect.
@@ -104,20 +95,20 @@ mod tests {
     }
 
     #[test]
-    fn a_window_excludes_migration_and_needs_a_fence() {
-        let migration = P::LOG_SHMFD | P::DEVICE_STATE;
+    fn a_window_needs_a_fence() {
         let window = P::SHMEM | P::SHARED_OBJECT;
-        let with = offer(true);
-        assert!(with.protocol_features().contains(window));
-        assert!(!with.protocol_features().intersects(migration));
-        assert_eq!(with.features() & VhostUserVirtioFeatures::LOG_ALL.bits(), 0);
-        let without = offer(false);
-        assert!(without.protocol_features().contains(migration));
-        assert!(!without.protocol_features().intersects(window));
-        assert_ne!(
-            without.features() & VhostUserVirtioFeatures::LOG_ALL.bits(),
-            0
-        );
+        assert!(offer(true).protocol_features().contains(window));
+        assert!(!offer(false).protocol_features().intersects(window));
+    }
+
+    #[test]
+    fn a_migration_is_offered_until_the_window_is_taken() {
+        for offer in [offer(true), offer(false)] {
+            let migration = P::LOG_SHMFD | P::DEVICE_STATE;
+            assert!(offer.protocol_features().contains(migration));
+            let log = VhostUserVirtioFeatures::LOG_ALL.bits();
+            assert_ne!(offer.features() & log, 0);
+        }
     }
 
     #[test]

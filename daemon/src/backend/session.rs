@@ -24,7 +24,7 @@ use super::threads::{self, Crew, ThreadsError};
 use super::window_side::WindowSide;
 use crate::adapter::{AtomicMemory, TransportMemory};
 use crate::config::DaxPolicy;
-use crate::fs::{Dax, DaxFs, NodeCache, Promises};
+use crate::fs::{Dax, DaxFs, NodeCache, Promises, WindowTaken};
 
 /// Views kept for files without a live mapping, to be mapped again: as many as the default window
 /// has ranges. A view is a descriptor, keeps the host from executing the file, and keeps a deleted
@@ -193,9 +193,11 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
         let shmem = Arc::new(VhostUserShmem::new());
         let budget = Arc::new(budget);
         let pause = Arc::new(Pause::new());
+        let taken = WindowTaken::default();
         let dax = Arc::new(Dax {
             promises: Promises::new(policy, views.clone()),
             views: NodeCache::new(KEPT_VIEWS),
+            taken: taken.clone(),
         });
         let window = Window::with_options(
             size,
@@ -211,6 +213,7 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
                 shmem,
                 budget,
                 pause,
+                taken,
             }),
         }
     }

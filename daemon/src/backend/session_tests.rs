@@ -5,6 +5,7 @@
 use std::io::{PipeReader, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -15,7 +16,7 @@ use shared_window::{DirectViews, RegionBudget, WindowOptions, WindowSize};
 use tempfile::TempDir;
 use vhost::vhost_user::message::{
     VhostTransferStateDirection, VhostTransferStatePhase, VhostUserConfigFlags,
-    VhostUserProtocolFeatures, VhostUserVirtioFeatures,
+    VhostUserProtocolFeatures,
 };
 use vhost::vhost_user::{Listener, VhostUserFrontend};
 use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
@@ -42,27 +43,43 @@ struct Case {
     _socket: TempDir,
 }
 
+fn share_with_a_file() -> Rc<Share> {
+    let share = Rc::new(Share::new());
+    share.put("file", &[1; PAGE as usize], 0o644);
+    share
+}
+
+fn window() -> SessionWindow<DirectViews> {
+    SessionWindow {
+        size: WindowSize::new(WINDOW).expect("a power of two"),
+        views: DirectViews,
+        budget: RegionBudget::default(),
+        options: WindowOptions::default(),
+        policy: DaxPolicy {
+            mode: DaxMode::Always,
+            min_size: 0,
+        },
+    }
+}
+
 impl Case {
     fn new(thread_pool_size: usize) -> Self {
-        let window = SessionWindow {
-            size: WindowSize::new(WINDOW).expect("a power of two"),
-            views: DirectViews,
-            budget: RegionBudget::default(),
-            options: WindowOptions::default(),
-            policy: DaxPolicy {
-                mode: DaxMode::Always,
-                min_size: 0,
-            },
-        };
-        let share = Rc::new(Share::new());
-        share.put("file", &[1; PAGE as usize], 0o644);
-        Self::on(share, thread_pool_size, Some(window))
+        Self::on(share_with_a_file(), thread_pool_size, Some(window()))
     }
 
     fn on(
         share: Rc<Share>,
         thread_pool_size: usize,
         window: Option<SessionWindow<DirectViews>>,
+    ) -> Self {
+        Self::connected(share, thread_pool_size, window, FrontEnd::start)
+    }
+
+    fn connected(
+        share: Rc<Share>,
+        thread_pool_size: usize,
+        window: Option<SessionWindow<DirectViews>>,
+        connect: fn(&Path) -> FrontEnd,
     ) -> Self {
         let config = virtiofsd::passthrough::Config {
             root_dir: share.path("").to_str().expect("UTF-8").to_owned(),
@@ -82,7 +99,7 @@ impl Case {
         let ended = in_background(move || session.run(listener));
         Self {
             share,
-            front_end: FrontEnd::start(&socket),
+            front_end: connect(&socket),
             metrics,
             ended,
             _socket: dir,
@@ -373,13 +390,27 @@ fn the_state_of_a_share_moves_to_another_session() {
 }
 
 #[test]
-fn a_share_with_a_window_refuses_to_be_moved() {
+fn a_guest_with_a_window_is_not_moved() {
     let case = Case::new(0);
+    let (_reader, writer) = std::io::pipe().expect("a pipe");
+    let stopped = VhostTransferStatePhase::STOPPED;
     let frontend = &case.front_end.frontend;
-    let offered = frontend.get_features().expect("GET_FEATURES");
-    assert_eq!(offered & VhostUserVirtioFeatures::LOG_ALL.bits(), 0);
-    let features = frontend.clone().get_protocol_features().expect("features");
-    assert!(!features.contains(VhostUserProtocolFeatures::DEVICE_STATE));
+    frontend
+        .set_device_state_fd(VhostTransferStateDirection::SAVE, stopped, writer.into())
+        .expect_err("a refusal");
+    case.end();
+}
+
+/// To QEMU's vhost-user-fs the daemon is what virtiofsd is, whatever window it was given.
+#[test]
+fn a_guest_that_took_no_window_is_moved_and_promised_nothing() {
+    let connect = FrontEnd::start_without_window;
+    let mut case = Case::connected(share_with_a_file(), 0, Some(window()), connect);
+    let reply = case.front_end.ask(&fuse::init(0), 256);
+    assert!(!fuse::InitReply::parse(&reply).inode_dax);
+    let (_, promised) = fuse::entry(&case.front_end.ask(&fuse::lookup("file"), 256));
+    assert!(!promised, "a promise without a window");
+    case.save();
     case.end();
 }
 

@@ -18,7 +18,7 @@ use virtiofsd::filesystem::{
 };
 use virtiofsd::fuse::{ATTR_DAX, Attr, SetattrIn};
 
-use super::{NodeCache, NodeId, Promises};
+use super::{NodeCache, NodeId, Promises, WindowTaken};
 
 /// What a share with a window remembers about its files.
 pub struct Dax<S> {
@@ -26,6 +26,8 @@ pub struct Dax<S> {
     pub promises: Promises<S>,
     /// The views of files that were mapped lately.
     pub views: NodeCache<Arc<View>>,
+    /// Without it nothing is promised: the guest has no window.
+    pub taken: WindowTaken,
 }
 
 impl<S: ViewSource> Dax<S> {
@@ -45,7 +47,8 @@ impl<S: ViewSource> Dax<S> {
 pub struct DaxFs<F, S> {
     inner: Arc<F>,
     dax: Option<Arc<Dax<S>>>,
-    /// The guest has said that it heeds `FUSE_ATTR_DAX`. For any other one no file is examined.
+    /// The guest has a window and has said that it heeds `FUSE_ATTR_DAX`. For any other one no file
+    /// is examined.
     heeded: AtomicBool,
 }
 
@@ -98,10 +101,11 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
 
     fn init(&self, capable: FsOptions) -> io::Result<FsOptions> {
         let mut options = self.inner.init(capable)?;
-        if self.dax.is_some() {
+        let has_window = self.dax.as_ref().is_some_and(|dax| dax.taken.is_set());
+        if has_window {
             options |= FsOptions::HAS_INODE_DAX;
         }
-        let heeded = capable.contains(FsOptions::HAS_INODE_DAX);
+        let heeded = has_window && capable.contains(FsOptions::HAS_INODE_DAX);
         self.heeded.store(heeded, Ordering::Relaxed);
         Ok(options)
     }

@@ -16,8 +16,10 @@ mod device;
 mod node;
 mod open;
 mod promise;
+mod taken;
 
 pub use dax_fs::{Dax, DaxFs};
 pub use node::{NodeCache, NodeId};
 pub use open::with_file;
 pub use promise::Promises;
+pub use taken::WindowTaken;

@@ -26,7 +26,7 @@ use virtio_bindings::bindings::virtio_config::VIRTIO_F_VERSION_1;
 use vmm_sys_util::eventfd::EventFd;
 
 use super::{AVAIL, Driver, MEMORY_SIZE, MUST_HAPPEN, QUEUE_SIZE, TABLE, USED};
-use super::{expect, in_background};
+use super::{expect, in_background, shared_memory};
 
 /// Where the front end says that guest memory lies in its own address space.
 const USER_ADDRESS: u64 = 0x7000_0000_0000;
@@ -112,18 +112,32 @@ pub(crate) struct FrontEnd {
 }
 
 impl FrontEnd {
-    /// Connects to the session's socket, negotiates everything offered, and starts the queue.
+    /// Connects to the session's socket, negotiates everything offered, takes the window if there
+    /// is one, and starts the queue.
     pub(crate) fn start(socket: &Path) -> Self {
+        Self::start_with(socket, VhostUserProtocolFeatures::all())
+    }
+
+    /// The same with a device that has no use for a window, as QEMU's vhost-user-fs.
+    pub(crate) fn start_without_window(socket: &Path) -> Self {
+        let window = VhostUserProtocolFeatures::SHMEM | VhostUserProtocolFeatures::SHARED_OBJECT;
+        Self::start_with(socket, VhostUserProtocolFeatures::all() - window)
+    }
+
+    fn start_with(socket: &Path, known: VhostUserProtocolFeatures) -> Self {
         let mut frontend = Frontend::connect(socket, 2).expect("the session listens");
         frontend.set_owner().expect("SET_OWNER");
         frontend.get_features().expect("GET_FEATURES");
         let features = VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits() | 1 << VIRTIO_F_VERSION_1;
         frontend.set_features(features).expect("SET_FEATURES");
         let offered = frontend.get_protocol_features().expect("protocol features");
-        let wanted = offered & !VhostUserProtocolFeatures::BACKEND_SEND_FD;
+        let wanted = offered & known & !VhostUserProtocolFeatures::BACKEND_SEND_FD;
         frontend
             .set_protocol_features(wanted)
             .expect("protocol features");
+        if wanted.contains(VhostUserProtocolFeatures::SHMEM) {
+            assert_ne!(shared_memory::first_size(&frontend), 0, "the window's size");
+        }
         frontend.set_hdr_flags(VhostUserHeaderFlag::NEED_REPLY);
         let answers = Arc::new(Answers::default());
         serve_channel(&mut frontend, Arc::clone(&answers));

@@ -8,6 +8,7 @@ mod front_end;
 pub(crate) mod fuse;
 mod held_vmm;
 mod share;
+mod shared_memory;
 
 use std::sync::mpsc::{self, Receiver};
 use std::thread;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Live migration, which works where no window is configured.
+//! Live migration, which works for a guest that took no window.
 
 use clap::Args;
 use virtiofsd::passthrough::{MigrationMode, MigrationOnError};
