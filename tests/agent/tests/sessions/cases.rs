@@ -204,10 +204,14 @@ async fn keys_belong_to_the_guest() {
     let (agent, _process) = agent().await;
     let script = "PS1='outer' \"$0\" session shell sh -i; echo status $?";
     let mut screen = Screen::start(&agent, script).await;
+    screen.type_in("PS1=gue''st'> '\n").await;
+    screen.see("guest> ").await;
     // A builtin waits: dash loses a signal that comes between its word and the start of a program.
     screen.type_in("sh -c 'echo run''ning; read word'\n").await;
     screen.see("running\r\n").await;
     screen.type_in("\x03").await;
+    // What is typed before the prompt is back may still go to the command.
+    screen.see("guest> ").await;
     screen.type_in("echo in''ner $?\n").await;
     screen.see("inner 130").await;
     screen.type_in("exit 6\n").await;
