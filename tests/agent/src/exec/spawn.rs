@@ -136,6 +136,10 @@ pub(super) fn resize(terminal: &OwnedFd, size: TtySize) -> io::Result<()> {
     Ok(tcsetwinsize(terminal, size)?)
 }
 
+/// What a shell has its background jobs ignore. A command would inherit that from an agent that was
+/// started so, and Ctrl-C would do nothing to it.
+const IGNORED_IN_BACKGROUND: [libc::c_int; 2] = [libc::SIGINT, libc::SIGQUIT];
+
 /// Makes the command the leader of a session, and the terminal on its standard input that
 /// session's, so that a shell has job control.
 fn lead_session(command: &mut Command, terminal: bool) {
@@ -144,10 +148,16 @@ fn lead_session(command: &mut Command, terminal: bool) {
         if terminal {
             ioctl_tiocsctty(rustix::stdio::stdin())?;
         }
+        for signal in IGNORED_IN_BACKGROUND {
+            // SAFETY: it only has the kernel forget that this process ignores the signal.
+            if unsafe { libc::signal(signal, libc::SIG_DFL) } == libc::SIG_ERR {
+                return Err(io::Error::last_os_error());
+            }
+        }
         Ok(())
     };
     // SAFETY: the closure runs in the child between fork and exec, where other threads' locks may
-    // be held for ever. It makes two system calls and neither allocates nor takes a lock;
+    // be held for ever. It makes system calls and neither allocates nor takes a lock;
     // descriptor 0, which it names, is the terminal that `on_terminal` gave the command.
     unsafe {
         command.pre_exec(prepare);
