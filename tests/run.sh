@@ -37,12 +37,9 @@ step() {
     fi
 }
 
-# The times of single tests are an unstable option of the test harness, which is asked for at run
-# time, so that nothing is compiled in another way for it.
 unit_tests() {
-    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="env RUSTC_BOOTSTRAP=1" \
-        cargo test --quiet --workspace --lib --bins --tests -- \
-        --format pretty -Z unstable-options --report-time
+    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$here/tests/timed.sh" \
+        cargo test --quiet --workspace --lib --bins --tests --no-fail-fast
 }
 
 # With a target of its own, so that build scripts and macros stay dynamic.
