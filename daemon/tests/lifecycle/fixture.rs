@@ -203,8 +203,11 @@ pub fn signal(process: &Process, signal: Signal) {
 
 /// Who is who, once the daemon serves.
 fn roles(supervisor: i32) -> Option<Roles> {
+    let serves = |process: &Process| process.has_thread("serve");
+    let serving = proc::in_group(supervisor).into_iter().find(serves)?.pid;
+    // Read again: what was read before that thread was seen may be from before the process was
+    // confined.
     let all = proc::in_group(supervisor);
-    let serving = all.iter().find(|process| process.has_thread("serve"))?;
     let children: Vec<_> = all
         .iter()
         .filter(|process| process.parent == supervisor)
@@ -214,6 +217,6 @@ fn roles(supervisor: i32) -> Option<Roles> {
         supervisor: Process::find(supervisor)?,
         companion: children.iter().copied().find(|p| is_companion(p))?.clone(),
         daemon: children.iter().copied().find(|p| !is_companion(p))?.clone(),
-        serving: serving.clone(),
+        serving: all.iter().find(|process| process.pid == serving)?.clone(),
     })
 }
