@@ -2,9 +2,7 @@
 
 //! Shares a directory with a guest through a DAX window, and tests what happens there.
 
-pub mod agent;
 pub mod cli;
 pub mod doctor;
 pub mod share;
 pub mod terminal;
-pub mod vm;

@@ -9,7 +9,7 @@ use std::{
 
 use crate::local::{Process, agent, within};
 use agent_wire::{Preamble, Version};
-use daxlab::agent::{Agent, AgentError, ExecRequest, LinkError};
+use guest_vm::agent::{Agent, AgentError, ExecRequest, LinkError};
 
 #[tokio::test]
 async fn the_agent_tells_where_it_runs() {

@@ -2,7 +2,7 @@
 
 //! The tests.
 
-use daxlab::agent::{
+use guest_vm::agent::{
     Agent, CommandOutput, ExecRequest, ExitStatus, OutputStream, Running, Signal, Stdin, TtySize,
 };
 use tokio::io::AsyncWriteExt;

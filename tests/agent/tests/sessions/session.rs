@@ -4,10 +4,8 @@
 
 use std::process::ExitCode;
 
-use daxlab::{
-    agent::{ExecRequest, ExitStatus},
-    terminal::{self, TerminalError},
-};
+use daxlab::terminal::{self, TerminalError};
+use guest_vm::agent::{ExecRequest, ExitStatus};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::local::agent;

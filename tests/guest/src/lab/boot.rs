@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use daxlab::vm::VmSpec;
+use guest_vm::VmSpec;
 use qemu_guest::machine::ByteSize;
 use qemu_guest::process::Share;
 use tempfile::TempDir;

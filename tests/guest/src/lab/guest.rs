@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use agent_wire::ExitStatus;
 use anyhow::{Context as _, Error, Result, anyhow, bail};
-use daxlab::agent::{Agent, CommandOutput, ExecRequest};
-use daxlab::vm::{Parts, Vm};
 use futures::future::{FutureExt as _, LocalBoxFuture, select_all};
+use guest_vm::agent::{Agent, CommandOutput, ExecRequest};
+use guest_vm::{Parts, Vm};
 use qemu_guest::process::Share;
 use tokio::time::timeout;
 

@@ -3,7 +3,7 @@
 //! A mapping in the guest under the host's control.
 
 use anyhow::{Context as _, Result, ensure};
-use daxlab::agent::{ExecRequest, OutputStream, Running};
+use guest_vm::agent::{ExecRequest, OutputStream, Running};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 use super::Lab;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use daxlab::vm::{Parts, Wanted};
+use guest_vm::{Parts, Wanted};
 use qemu_guest::accel::AccelChoice;
 use qemu_guest::fetch::{KernelSpec, Progress};
 

@@ -7,8 +7,8 @@ use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use daxlab::agent::{ExecRequest, Running};
 use futures::{FutureExt as _, StreamExt as _};
+use guest_vm::agent::{ExecRequest, Running};
 use inotify::{Inotify, WatchMask};
 use qemu_guest::machine::ByteSize;
 use qemu_guest::process::{Cache, Share};

@@ -3,11 +3,11 @@
 //! However a guest, its QEMU or its daemon ends, nothing stays behind.
 
 use anyhow::{Context as _, Result, ensure};
-use daxlab::agent::ExecRequest;
-use daxlab::vm::VmSpec;
 use guest_probe::access::How;
 use guest_probe::file::{self, Part};
 use guest_probe::pattern::Seed;
+use guest_vm::VmSpec;
+use guest_vm::agent::ExecRequest;
 use qemu_guest::machine::OnReset;
 use rustix::process::{Pid, Signal, kill_process};
 

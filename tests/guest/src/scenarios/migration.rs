@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use daxlab::agent::ExecRequest;
+use guest_vm::agent::ExecRequest;
 use qemu_guest::accel::AccelChoice;
 use qemu_guest::machine::Machine;
 use qemu_guest::process::{Daemon, Guest, Qmp, RunDir, Share};

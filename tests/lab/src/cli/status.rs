@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use crate::agent::ExitStatus;
+use guest_vm::agent::ExitStatus;
 
 /// What a subcommand's exit status says. A mistake on the command line is clap's 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl From<Status> for ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::Signal;
+    use guest_vm::agent::Signal;
 
     #[test]
     fn a_command_keeps_its_status() {

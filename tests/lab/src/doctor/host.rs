@@ -8,13 +8,13 @@ use std::{
     process::{Command, Stdio},
 };
 
+use guest_vm::{MissingProgram, Programs};
 use qemu_guest::{machine::ByteSize, process::RunDir};
 
 use super::{
     finding::{Finding, chain},
     views::try_view,
 };
-use crate::vm::{MissingProgram, Programs};
 
 /// A guest's default memory and what QEMU and the daemon need beside it.
 const ENOUGH_MEMORY: ByteSize = ByteSize::mib(1536);

@@ -4,10 +4,10 @@
 
 use std::{fs, io, path::PathBuf};
 
+use guest_vm::{VmSpec, Wanted};
 use qemu_guest::{accel::AccelChoice, fetch::KernelSpec, machine::ByteSize, process::Share};
 
 use super::args::ShareArgs;
-use crate::vm::{VmSpec, Wanted};
 
 /// The default window: 128 mappings of Linux's 2 MiB, so that three such shares stay below QEMU's
 /// limit of 512 memory regions in a guest.

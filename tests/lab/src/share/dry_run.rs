@@ -5,13 +5,13 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use guest_vm::{CONSOLE_INIT, Parts};
 use qemu_guest::{
     accel::Accel,
     machine::{CommandLine, Console},
 };
 
 use super::config::{Config, Task};
-use crate::vm::{CONSOLE_INIT, Parts};
 
 /// Where a daemon that is started by hand listens.
 const SOCKET: &str = "/tmp/daxlab-share.sock";

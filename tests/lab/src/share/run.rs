@@ -5,6 +5,7 @@
 use std::{convert::Infallible, future::pending, time::Duration};
 
 use anyhow::{Context, Result, bail};
+use guest_vm::{Parts, Vm};
 use qemu_guest::{fetch::Progress, process::tail};
 
 use super::{
@@ -14,10 +15,7 @@ use super::{
     signals::Signals,
     steps::Steps,
 };
-use crate::{
-    cli::Status,
-    vm::{Parts, Vm},
-};
+use crate::cli::Status;
 
 /// How long a guest may take to end before the user is told how to have it sooner.
 const PATIENCE: Duration = Duration::from_secs(3);

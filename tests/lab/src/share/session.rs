@@ -9,6 +9,10 @@ use std::{
 
 use agent_wire::{Errno, Failure};
 use anyhow::{Error, Result};
+use guest_vm::{
+    Vm,
+    agent::{Agent, AgentError, ExecRequest, ExitStatus},
+};
 use qemu_guest::process::GuestError;
 
 use super::{
@@ -16,10 +20,8 @@ use super::{
     mount::TARGET,
 };
 use crate::{
-    agent::{Agent, AgentError, ExecRequest, ExitStatus},
     cli::Status,
     terminal::{self, TerminalError},
-    vm::Vm,
 };
 
 /// How long the end of QEMU may come after the end of its connections.

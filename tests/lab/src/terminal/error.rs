@@ -5,8 +5,7 @@
 use std::io;
 
 use agent_wire::Signal;
-
-use crate::agent::AgentError;
+use guest_vm::agent::AgentError;
 
 /// Why a guest command on this terminal did not come to its own end.
 #[derive(Debug, thiserror::Error)]

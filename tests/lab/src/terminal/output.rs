@@ -7,6 +7,7 @@
 
 use std::{io, os::fd::BorrowedFd, thread};
 
+use guest_vm::agent::OutputStream;
 use rustix::{
     event::{PollFd, PollFlags, poll},
     io::{Errno, write},
@@ -15,7 +16,6 @@ use rustix::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::TerminalError;
-use crate::agent::OutputStream;
 
 /// How many chunks may wait for the writer; more stay in the guest.
 const WRITE_BEHIND: usize = 2;

@@ -5,6 +5,7 @@
 use std::env;
 
 use agent_wire::{ExitStatus, Signal};
+use guest_vm::agent::{Agent, ExecRequest, Running, Stdin};
 use tokio::{
     io::AsyncWriteExt,
     signal::unix::{Signal as Caught, SignalKind, signal},
@@ -16,7 +17,6 @@ use super::{
     output::{Sink, pass_on},
     raw::{self, RawMode},
 };
-use crate::agent::{Agent, ExecRequest, Running, Stdin};
 
 /// Runs an interactive command, a shell for example, on this terminal, until it ends.
 ///

@@ -4,7 +4,7 @@
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
-//! use daxlab::vm::{Parts, Vm, VmSpec, Wanted};
+//! use guest_vm::{Parts, Vm, VmSpec, Wanted};
 //! use qemu_guest::{machine::ByteSize, process::Share};
 //!
 //! let parts = Parts::obtain(&Wanted::default(), qemu_guest::fetch::Progress::silent())?;
@@ -19,6 +19,7 @@
 //! Every way out of these lines, a panic included, ends QEMU and the daemons and removes their
 //! folder.
 
+pub mod agent;
 mod parts;
 mod programs;
 mod running;

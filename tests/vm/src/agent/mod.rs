@@ -8,8 +8,8 @@
 //! [`agent_wire::flow`]), so a command that nobody listens to holds up no other.
 //!
 //! ```no_run
-//! # async fn example() -> Result<(), daxlab::agent::AgentError> {
-//! use daxlab::agent::Agent;
+//! # async fn example() -> Result<(), guest_vm::agent::AgentError> {
+//! use guest_vm::agent::Agent;
 //!
 //! let agent = Agent::connect_to("agent.sock".as_ref()).await?;
 //! agent.mount("share", "/share", "virtiofs", "").await?;
