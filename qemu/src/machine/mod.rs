@@ -9,12 +9,14 @@
 //! [`Machine::extra`] passes the rest through.
 
 mod command_line;
+mod disk;
 mod option;
 mod size;
 mod spec;
 mod virtiofs;
 
 pub use command_line::CommandLine;
+pub use disk::NbdDisk;
 pub use size::{ByteSize, SizeError};
 pub use spec::{AGENT_PORT, Boot, Channel, Console, Machine, OnReset, Pmem};
 pub use virtiofs::{ShareDevice, ShareKind, Tag, TagError};

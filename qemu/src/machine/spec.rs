@@ -6,7 +6,7 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use super::option::Opt;
-use super::{ByteSize, ShareDevice};
+use super::{ByteSize, NbdDisk, ShareDevice};
 use crate::accel::Accel;
 
 /// Name of the virtio-serial port that the guest agent listens on.
@@ -90,6 +90,8 @@ pub struct Machine {
     pub shares: Vec<ShareDevice>,
     /// The virtio-pmem devices.
     pub pmem: Vec<Pmem>,
+    /// The virtio-blk devices.
+    pub disks: Vec<NbdDisk>,
     /// Arguments passed to QEMU as they are, after all others.
     pub extra: Vec<OsString>,
 }
@@ -108,6 +110,7 @@ impl Machine {
             on_reset: OnReset::Exit,
             shares: Vec::new(),
             pmem: Vec::new(),
+            disks: Vec::new(),
             extra: Vec::new(),
         }
     }
@@ -122,6 +125,9 @@ impl Machine {
         }
         for (index, pmem) in self.pmem.iter().enumerate() {
             args.extend(pmem.args(index));
+        }
+        for (index, disk) in self.disks.iter().enumerate() {
+            args.extend(disk.args(index));
         }
         args.extend(self.extra.iter().cloned());
         args

@@ -6,3 +6,4 @@ pub mod cli;
 pub mod doctor;
 pub mod share;
 pub mod terminal;
+pub mod test;

@@ -32,6 +32,8 @@ pub struct Wanted {
     pub modules_dir: Option<PathBuf>,
     /// Further modules to load, with what they depend on.
     pub modules: Vec<String>,
+    /// Further modules to load where the kernel has them.
+    pub optional_modules: Vec<String>,
     /// Host files to put into the guest: path there, path here; executable.
     pub programs: Vec<(String, PathBuf)>,
 }
@@ -59,6 +61,7 @@ impl Default for Wanted {
             kernel: KernelSpec::Debian(DebianKernel::V6_12),
             modules_dir: None,
             modules: Vec::new(),
+            optional_modules: Vec::new(),
             programs: Vec::new(),
         }
     }
@@ -122,9 +125,11 @@ fn initramfs(
         .into_iter()
         .chain(wanted.modules.iter().map(String::as_str))
         .collect();
+    let optional: Vec<&str> = wanted.optional_modules.iter().map(String::as_str).collect();
     let mut builder = Initramfs::builder(&programs.agent)
         .busybox(&busybox::obtain(cache)?)
         .modules(kernel, &names)
+        .optional_modules(&optional)
         .contents(CONSOLE_INIT, CONSOLE_INIT_TEXT, 0o755);
     for (guest, host) in &wanted.programs {
         builder = builder.file(guest, host, 0o755);

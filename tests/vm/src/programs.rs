@@ -7,8 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The agent must be static, so it is always built for an explicit target.
+/// What runs in a guest must be static, so it is always built for an explicit target.
 const AGENT: &str = "x86_64-unknown-linux-gnu/release/guest-agent";
+const ACTOR: &str = "x86_64-unknown-linux-gnu/release/guest-actor";
 
 /// An executable that has not been built.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +72,22 @@ impl Programs {
                 build: "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS='-C target-feature=+crt-static' \
                         cargo build --release -p guest-agent --target x86_64-unknown-linux-gnu",
                 variable: "GUEST_AGENT",
+            })
+    }
+
+    /// The static `guest-actor`, which plays the lab's cases.
+    ///
+    /// # Errors
+    ///
+    /// [`MissingProgram`].
+    pub fn actor() -> Result<PathBuf, MissingProgram> {
+        named_by("GUEST_ACTOR")
+            .or_else(|| above(&env::current_exe().ok()?, 4, ACTOR))
+            .ok_or(MissingProgram {
+                name: "the static guest-actor",
+                build: "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS='-C target-feature=+crt-static' \
+                        cargo build --release -p dax-cases --target x86_64-unknown-linux-gnu",
+                variable: "GUEST_ACTOR",
             })
     }
 }

@@ -6,7 +6,7 @@ use std::{ffi::OsString, num::NonZeroU16};
 
 use qemu_guest::{
     accel::{Accel, AccelChoice},
-    machine::{ByteSize, Machine, OnReset, Pmem},
+    machine::{ByteSize, Machine, NbdDisk, OnReset, Pmem},
     process::Share,
 };
 
@@ -27,6 +27,8 @@ pub struct VmSpec {
     pub shares: Vec<Share>,
     /// Its persistent memory.
     pub pmem: Vec<Pmem>,
+    /// Its disks, each on an NBD server.
+    pub disks: Vec<NbdDisk>,
     /// Whether a reboot ends it.
     pub on_reset: OnReset,
     /// Further arguments for QEMU.
@@ -43,6 +45,7 @@ impl Default for VmSpec {
             append: vec!["quiet".into()],
             shares: Vec::new(),
             pmem: Vec::new(),
+            disks: Vec::new(),
             on_reset: OnReset::Exit,
             extra: Vec::new(),
         }
@@ -63,6 +66,7 @@ impl VmSpec {
             memory: self.memory,
             cpus: self.cpus,
             pmem: self.pmem.clone(),
+            disks: self.disks.clone(),
             on_reset: self.on_reset,
             extra: self.extra.clone(),
             ..Machine::new(accel, parts.boot(self.append.clone()))

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::Status;
-use crate::{doctor, share};
+use crate::{doctor, share, test};
 
 /// Shares directories with guests through a DAX window, and tests what happens there.
 #[derive(Debug, Parser)]
@@ -21,6 +21,7 @@ struct Cli {
 enum Command {
     Share(share::ShareArgs),
     Doctor(doctor::DoctorArgs),
+    Test(test::TestArgs),
 }
 
 /// Runs the subcommand that the process's arguments name.
@@ -32,10 +33,15 @@ pub fn main() -> ExitCode {
     let (name, outcome) = match Cli::parse().command {
         Command::Share(args) => ("share", share::run(args)),
         Command::Doctor(args) => ("doctor", doctor::run(&args)),
+        Command::Test(args) => ("test", test::run(&args)),
     };
     let status = outcome.unwrap_or_else(|error| {
         eprintln!("daxlab {name}: {error:#}");
-        Status::Failed
+        if name == "test" {
+            Status::LabFailed
+        } else {
+            Status::Failed
+        }
     });
     status.into()
 }

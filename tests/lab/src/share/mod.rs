@@ -20,5 +20,5 @@ mod session;
 mod signals;
 mod steps;
 
-pub use args::ShareArgs;
+pub use args::{AccelArg, ShareArgs};
 pub use run::run;

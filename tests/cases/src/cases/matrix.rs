@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! One cell of the matrix: a page is pinned, its blocks are removed, and the pin ends.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use guest_vm::agent::Signal;
+
+use super::observation::{Observation, Steps, complaints};
+use super::pin::Held;
+use super::scene::Scene;
+use super::{Pin, RemovalKind};
+use crate::files::KernelLog;
+use crate::host::{BREAK_LAYOUTS, FileSystem, Pending, Rig, Waiting};
+use crate::removals::Removal;
+
+/// How long a removal may take to return once nothing holds its page any more. Far more than it
+/// takes (milliseconds): one that has not returned by then was not woken.
+const WAKE_DEADLINE: Duration = Duration::from_secs(20);
+/// How long a removal that was not woken may take after a signal has woken it.
+const SIGNAL_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Plays it.
+///
+/// # Errors
+///
+/// If the lab fails. A guest that dies is an error too, which the caller knows to tell apart.
+pub async fn play(
+    rig: &mut Rig,
+    fs: FileSystem,
+    pin: Pin,
+    removal: RemovalKind,
+) -> Result<Observation> {
+    let mut steps = Steps::new();
+    let mut seen = Observation::default();
+    let mut scene = Scene::set(rig, fs, removal).await?;
+    seen.evidence.where_it_stood = scene.standing.clone();
+    steps.add("the page is mapped");
+    let held = pin.take(&mut scene.pinner, &scene.page, rig.disk()).await?;
+    steps.add(format_args!("pinned: {}", held.proof));
+    let played = remove(rig, &mut scene, held, removal, &mut seen, &mut steps).await;
+    // Whatever came of it, nobody may be left waiting for the disk.
+    rig.disk().release_all();
+    seen.evidence.steps = steps.lines();
+    played?;
+    scene.strike(rig).await?;
+    let log = rig.watcher().ask(KernelLog {}).await?;
+    seen.complaints = complaints(&log);
+    seen.evidence.guest_log = log;
+    seen.evidence.harm = seen.harm.clone();
+    Ok(seen)
+}
+
+async fn remove(
+    rig: &mut Rig,
+    scene: &mut Scene,
+    held: Held,
+    removal: RemovalKind,
+    seen: &mut Observation,
+    steps: &mut Steps,
+) -> Result<()> {
+    let pin_writes = held.writes_page();
+    let pending = scene.remover.begin(scene.removal()).await?;
+    steps.add(format_args!("{} begins", removal.name()));
+    let waiting = removal.watch(rig, scene, &pending).await?;
+    let mut removed = false;
+    let mut wait_for_return = true;
+    match waiting {
+        Waiting::Blocked(task) => {
+            steps.add(format_args!(
+                "{} {} waits for the page",
+                task.comm, task.pid
+            ));
+            seen.evidence.stack = Some(task.stack.clone());
+            seen.blocked = Some(task);
+        }
+        Waiting::Over(done) => {
+            wait_for_return = false;
+            match &done.outcome {
+                Ok(()) => steps.add("it has returned, and the page is still pinned"),
+                Err(fault) => steps.add(format_args!("it was refused: {fault}")),
+            }
+            removed = done.outcome.is_ok();
+            seen.returned = Some(done.outcome);
+            if removed && removal.frees_blocks() {
+                scene.take_freed_space().await?;
+                steps.add("what was freed has a new owner");
+            }
+        }
+        Waiting::Elsewhere(task) => {
+            let stack = task.map_or_else(|| "it runs".to_owned(), |task| task.stack);
+            steps.add("it neither returns nor waits for the page");
+            seen.elsewhere = Some(stack.clone());
+            seen.evidence.stack = Some(stack);
+        }
+    }
+    let ended = held
+        .release(&mut scene.pinner, &scene.page, rig.disk())
+        .await?;
+    steps.add("the pin has been released and has ended");
+    if let Some(failed) = &ended.failed {
+        steps.add(format_args!("its transfer failed: {failed}"));
+    }
+    if wait_for_return {
+        let done = scene.remover.done_within(&pending, WAKE_DEADLINE).await?;
+        let Some(done) = done else {
+            steps.add(format_args!("it has not returned in {WAKE_DEADLINE:?}"));
+            seen.stuck = true;
+            return wake_by_signal(scene, &pending, steps).await;
+        };
+        let host = done.heard.saturating_duration_since(ended.released);
+        let guest = done.span.ended_ns.saturating_sub(ended.span.ended_ns);
+        seen.evidence.wake_us.push(host.as_micros() as u64);
+        seen.evidence.wake_guest_us.push(guest / 1000);
+        match done.outcome {
+            Ok(()) => {
+                removed = true;
+                steps.add("it has returned");
+            }
+            Err(fault) => {
+                steps.add(format_args!("it failed: {fault}"));
+                seen.blocked = None;
+                seen.returned = Some(Err(fault));
+            }
+        }
+    }
+    let page_written = pin_writes && ended.failed.is_none();
+    seen.harm = match ended.leaked {
+        Some(leaked) => Some(format!("who read the pinned page got other data: {leaked}")),
+        None => scene.wrong_bytes(rig, removed, page_written).await?,
+    };
+    if seen.harm.is_some() {
+        steps.add("bytes are wrong");
+    }
+    Ok(())
+}
+
+/// A signal ends the wait of a removal that nobody wakes: what it waits for is long true.
+async fn wake_by_signal(
+    scene: &mut Scene,
+    pending: &Pending<Removal>,
+    steps: &mut Steps,
+) -> Result<()> {
+    scene.remover.signal(Signal(libc::SIGSTOP));
+    scene.remover.signal(Signal(libc::SIGCONT));
+    match scene.remover.done_within(pending, SIGNAL_DEADLINE).await? {
+        Some(_) => steps.add("a signal woke it, and it returned: only the wake-up was missing"),
+        None => steps.add(format_args!(
+            "even a signal did not make it return in {SIGNAL_DEADLINE:?}"
+        )),
+    }
+    Ok(())
+}
+
+impl RemovalKind {
+    /// Whether blocks are free after it that another file can get.
+    fn frees_blocks(self) -> bool {
+        !matches!(
+            self,
+            Self::Fallocate
+                | Self::Dedupe
+                | Self::DropCaches
+                | Self::DaxFlag
+                | Self::Umount
+                | Self::Unlink
+                | Self::RenameOver
+        )
+    }
+
+    /// Waits until it is over or waits for the page. That Linux's worker waits is seen at the
+    /// worker; whoever wants its range waits for the worker.
+    async fn watch(
+        self,
+        rig: &mut Rig,
+        scene: &mut Scene,
+        pending: &Pending<Removal>,
+    ) -> Result<Waiting<()>> {
+        let remover = &mut scene.remover;
+        Ok(if self == Self::ReclaimWorker {
+            Waiting::of_worker(remover, pending, rig.watcher(), "fuse_dax_free_mem_worker").await?
+        } else {
+            Waiting::of(remover, pending, rig.watcher(), &BREAK_LAYOUTS).await?
+        })
+    }
+}

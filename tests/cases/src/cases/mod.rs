@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The cases: what is pinned how, what removes it how, and what must come of it.
+//!
+//! [`matrix`] is the product of pins, removals and file systems; [`named`] has the cases that are
+//! stories of their own. Both are a list of [`Case`]s.
+
+mod case;
+mod contract;
+mod expect;
+mod matrix;
+mod observation;
+mod pin;
+mod removal;
+mod scene;
+
+pub use case::{Case, all};
+pub use contract::Reference;
+pub use expect::{KernelKind, expected};
+pub use observation::Observation;
+pub use pin::Pin;
+pub use removal::RemovalKind;

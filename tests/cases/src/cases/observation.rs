@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What was seen, and what it comes to.
+
+use std::time::Instant;
+
+use lab_report::model::{Evidence, Outcome};
+
+use crate::actor::Fault;
+use crate::files::Task;
+
+/// What was seen of a removal under a pin.
+#[derive(Debug, Default)]
+pub struct Observation {
+    /// Where the removal waited for the page.
+    pub blocked: Option<Task>,
+    /// What it came to while the page was pinned.
+    pub returned: Option<Result<(), Fault>>,
+    /// It neither returned nor waited where it should.
+    pub elsewhere: Option<String>,
+    /// After the release it did not return.
+    pub stuck: bool,
+    /// Bytes that are wrong, or that somebody got who should not.
+    pub harm: Option<String>,
+    /// Lines of the guest's kernel log that are complaints.
+    pub complaints: Vec<String>,
+    /// Everything for the report.
+    pub evidence: Evidence,
+}
+
+impl Observation {
+    /// The sum of it, the worst first.
+    pub fn outcome(&self) -> Outcome {
+        if self.harm.is_some() {
+            Outcome::Harmed
+        } else if self.stuck {
+            Outcome::Stuck
+        } else if !self.complaints.is_empty() {
+            Outcome::Complained
+        } else if self.blocked.is_some() {
+            Outcome::Waited
+        } else {
+            match &self.returned {
+                Some(Err(_)) => Outcome::Refused,
+                Some(Ok(())) => Outcome::Proceeded,
+                None => Outcome::Stuck,
+            }
+        }
+    }
+
+    /// A sentence that says why.
+    pub fn why(&self) -> String {
+        match self.outcome() {
+            Outcome::Harmed => self.harm.clone().unwrap_or_default(),
+            Outcome::Complained => format!("the kernel's log: {}", self.complaints[0]),
+            Outcome::Stuck => match &self.elsewhere {
+                Some(elsewhere) => format!("it hung elsewhere: {elsewhere}"),
+                None => "it did not return after the page was free".to_owned(),
+            },
+            Outcome::Refused => match &self.returned {
+                Some(Err(fault)) => format!("refused: {fault}"),
+                _ => "refused".to_owned(),
+            },
+            Outcome::Proceeded => "it returned while the page was pinned".to_owned(),
+            _ => "it waited for the page, and went on when it was free".to_owned(),
+        }
+    }
+}
+
+/// A protocol of what happened when.
+pub struct Steps {
+    start: Instant,
+    lines: Vec<String>,
+}
+
+impl Steps {
+    /// From now on.
+    pub fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            lines: Vec::new(),
+        }
+    }
+
+    /// Something has happened.
+    pub fn add(&mut self, what: impl std::fmt::Display) {
+        let ms = self.start.elapsed().as_millis();
+        self.lines.push(format!("{ms:>6} ms  {what}"));
+    }
+
+    /// All of it.
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.clone()
+    }
+}
+
+/// The lines of a kernel's log that no test may cause.
+pub fn complaints(log: &str) -> Vec<String> {
+    const SIGNS: [&str; 9] = [
+        "WARNING:",
+        "BUG:",
+        "kernel BUG",
+        "Oops",
+        "KASAN",
+        "general protection fault",
+        "blocked for more than",
+        "refcount_t:",
+        "Bad page",
+    ];
+    let bad = |line: &&str| SIGNS.iter().any(|sign| line.contains(sign));
+    log.lines().filter(bad).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_counts() {
+        let mut seen = Observation {
+            returned: Some(Ok(())),
+            ..Observation::default()
+        };
+        assert_eq!(seen.outcome(), Outcome::Proceeded);
+        seen.complaints.push("WARNING: x".to_owned());
+        assert_eq!(seen.outcome(), Outcome::Complained);
+        seen.harm = Some("a byte".to_owned());
+        assert_eq!(seen.outcome(), Outcome::Harmed);
+        assert_eq!(Observation::default().outcome(), Outcome::Stuck);
+    }
+
+    #[test]
+    fn complaints_are_told_from_chatter() {
+        let log = "[ 1.0] virtiofs virtio3: Cache len: 0x1000000\n\
+                   [ 2.0] WARNING: CPU: 0 PID: 77 at fs/dax.c:430 dax_disassociate_entry\n\
+                   [ 3.0] EXT4-fs (pmem0): DAX enabled. Warning: EXPERIMENTAL, use at your own risk\n";
+        assert_eq!(complaints(log).len(), 1);
+    }
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Files and mappings: what a case is played on, and how it looks at them.
+
+mod content;
+mod mapping;
+mod opened;
+mod space;
+mod standing;
+mod watch;
+
+pub(crate) use content::difference;
+pub use content::{Compare, Create, ReadAt};
+pub use mapping::{Load, Map, Mapping, Touch};
+pub(crate) use opened::open;
+pub use opened::{Close, Open};
+pub use space::{Fill, Reserve};
+pub use standing::{Standing, Where};
+pub use watch::{KernelLog, Stacks, Task};

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! One client's requests: answered at once, or kept for the disk's owner.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use guest_probe::pattern::{self, Seed};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+
+use super::protocol::{self, INVALID, Wire, command};
+use super::{HELD_FROM, Request, RequestKind, SEED, SIZE, State};
+
+/// A reply, and whom to tell when it is in the socket.
+pub(super) type Reply = (Vec<u8>, Option<oneshot::Sender<Instant>>);
+/// Where a connection's replies go.
+pub(super) type Replies = UnboundedSender<Reply>;
+
+/// Serves one client after the other.
+pub(super) async fn accept(listener: UnixListener, state: Arc<State>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        match client(stream, &state).await {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {}
+            Err(error) => log::warn!("the disk's client: {error}"),
+        }
+    }
+}
+
+async fn client(mut stream: UnixStream, state: &State) -> io::Result<()> {
+    if !protocol::handshake(&mut stream, SIZE).await? {
+        return Ok(());
+    }
+    let (mut reader, writer) = stream.into_split();
+    let (replies, to_send) = unbounded_channel();
+    let read = async {
+        loop {
+            let wire = protocol::request(&mut reader).await?;
+            if wire.command == command::DISCONNECT {
+                return Ok(());
+            }
+            if let Some(reply) = take(wire, state, &replies) {
+                // The receiver lives as long as this future does.
+                let _ = replies.send((reply, None));
+            }
+        }
+    };
+    tokio::select! {
+        ended = read => ended,
+        ended = send(writer, to_send) => ended,
+    }
+}
+
+/// The reply to a request, unless it is withheld.
+fn take(wire: Wire, state: &State, replies: &Replies) -> Option<Vec<u8>> {
+    let end = wire.offset.checked_add(wire.len.into());
+    let kind = match wire.command {
+        command::READ => RequestKind::Read,
+        command::WRITE => RequestKind::Write,
+        command::FLUSH => return Some(protocol::reply(wire.cookie, 0, &[])),
+        _ => return Some(protocol::reply(wire.cookie, INVALID, &[])),
+    };
+    if end.is_none_or(|end| end > SIZE) {
+        return Some(protocol::reply(wire.cookie, INVALID, &[]));
+    }
+    let request = Request {
+        kind,
+        offset: wire.offset,
+        len: wire.len,
+        data: wire.data,
+        cookie: wire.cookie,
+        replies: replies.clone(),
+    };
+    if request.offset < HELD_FROM {
+        return Some(request.reply());
+    }
+    state.hold(request);
+    None
+}
+
+impl Request {
+    fn reply(&self) -> Vec<u8> {
+        let mut data = Vec::new();
+        if self.kind == RequestKind::Read {
+            data.resize(self.len as usize, 0);
+            pattern::fill(Seed(SEED), self.offset, &mut data);
+        }
+        protocol::reply(self.cookie, 0, &data)
+    }
+
+    /// Sends the reply, and tells when it is in the socket.
+    pub(super) fn answer(self, sent: oneshot::Sender<Instant>) -> Result<(), Reply> {
+        let reply = self.reply();
+        let queued = self.replies.send((reply, Some(sent)));
+        queued.map_err(|error| error.0)
+    }
+}
+
+async fn send(mut writer: OwnedWriteHalf, mut replies: UnboundedReceiver<Reply>) -> io::Result<()> {
+    while let Some((bytes, sent)) = replies.recv().await {
+        writer.write_all(&bytes).await?;
+        if let Some(sent) = sent {
+            // Who does not wait for it does not want it.
+            let _ = sent.send(Instant::now());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Images with fresh ext4 and xfs file systems, made once for each run by the distribution's tools.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use qemu_guest::machine::{ByteSize, Pmem};
+
+use super::FileSystem;
+
+/// Size of each image: xfs wants 300 MiB at least, and persistent memory comes in units of 128 MiB.
+const SIZE: ByteSize = ByteSize::mib(384);
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// No file.
+    #[error("can't make the image {}", path.display())]
+    Create {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The tool is missing.
+    #[error("{tool} is missing: apt-get install {package}")]
+    NoTool {
+        /// The program.
+        tool: &'static str,
+        /// What brings it.
+        package: &'static str,
+    },
+    /// The tool failed.
+    #[error("{tool} failed on {}: {said}", path.display())]
+    Tool {
+        /// The program.
+        tool: &'static str,
+        /// The image.
+        path: PathBuf,
+        /// What it said.
+        said: String,
+    },
+}
+
+/// The images of one guest.
+pub struct Images {
+    /// In the order of the guest's devices.
+    pub(super) pmem: Vec<Pmem>,
+}
+
+impl Images {
+    /// Makes them in a folder. They are sparse.
+    ///
+    /// # Errors
+    ///
+    /// If a tool is missing or fails.
+    pub fn make(dir: &Path) -> Result<Self, ImageError> {
+        let pmem = [
+            image(
+                dir,
+                FileSystem::Ext4,
+                "mkfs.ext4",
+                "e2fsprogs",
+                &["-q", "-F", "-b", "4096", "-m", "0"],
+            )?,
+            image(
+                dir,
+                FileSystem::Xfs,
+                "mkfs.xfs",
+                "xfsprogs",
+                &["-q", "-f", "-m", "reflink=1"],
+            )?,
+        ];
+        Ok(Self { pmem: pmem.into() })
+    }
+}
+
+fn image(
+    dir: &Path,
+    fs: FileSystem,
+    tool: &'static str,
+    package: &'static str,
+    options: &[&str],
+) -> Result<Pmem, ImageError> {
+    let path = dir.join(format!("{fs}.img"));
+    let made = File::create(&path).and_then(|file| file.set_len(SIZE.bytes()));
+    made.map_err(|source| ImageError::Create {
+        path: path.clone(),
+        source,
+    })?;
+    let output = Command::new(tool).args(options).arg(&path).output();
+    let output = output.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => ImageError::NoTool { tool, package },
+        _ => ImageError::Create {
+            path: path.clone(),
+            source: error,
+        },
+    })?;
+    if !output.status.success() {
+        return Err(ImageError::Tool {
+            tool,
+            path,
+            said: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        });
+    }
+    Ok(Pmem {
+        image: path,
+        size: SIZE,
+    })
+}

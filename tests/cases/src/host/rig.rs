@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A guest on which cases are played: a share with a window, ext4 and xfs on persistent memory, and
+//! the disk.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context as _, Result, ensure};
+use guest_vm::{Parts, Vm, VmSpec, Wanted};
+use qemu_guest::accel::AccelChoice;
+use qemu_guest::fetch::{KernelSpec, Progress};
+use qemu_guest::machine::{ByteSize, NbdDisk};
+use qemu_guest::process::{Dax, Share};
+use tempfile::TempDir;
+
+use super::actor::PROGRAM;
+use super::disk::HELD_FROM;
+use super::{Actor, Disk, FileSystem, Images};
+use crate::files::{KernelLog, Reserve};
+
+/// Size of the window: small, so that it is soon full.
+pub const WINDOW: ByteSize = ByteSize::mib(16);
+/// What ext4 and xfs leave free; enough for a case's files and no more, so that freed blocks are
+/// soon somebody else's.
+pub const FREE: u64 = 24 << 20;
+/// The distance of two cases' places on the disk.
+const DISK_STEP: u64 = 1 << 20;
+/// Modules beyond those of every guest.
+const MODULES: [&str; 4] = ["virtio_blk", "virtio_pmem", "ext4", "xfs"];
+/// Checksums that the above ask for by name, where they are modules.
+const OPTIONAL_MODULES: [&str; 3] = ["crc32c_generic", "crc32c_intel", "nd_pmem"];
+
+/// What rigs of one kernel are started from.
+pub struct RigParts {
+    parts: Parts,
+    accel: AccelChoice,
+}
+
+impl RigParts {
+    /// Fetches and builds what is not there yet.
+    ///
+    /// # Errors
+    ///
+    /// If something is neither there nor to be had.
+    pub fn obtain(
+        kernel: &KernelSpec,
+        modules_dir: Option<&Path>,
+        actor: &Path,
+        accel: AccelChoice,
+        progress: Progress,
+    ) -> Result<Self> {
+        let wanted = Wanted {
+            kernel: kernel.clone(),
+            modules_dir: modules_dir.map(Path::to_owned),
+            modules: MODULES.map(str::to_owned).into(),
+            optional_modules: OPTIONAL_MODULES.map(str::to_owned).into(),
+            programs: vec![(PROGRAM.to_owned(), actor.to_owned())],
+            ..Wanted::default()
+        };
+        Ok(Self {
+            parts: Parts::obtain(&wanted, progress)?,
+            accel,
+        })
+    }
+
+    /// The kernel's own name for itself.
+    pub fn release(&self) -> &str {
+        &self.parts.kernel.release
+    }
+
+    /// QEMU, kernel and daemon.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+/// A running guest.
+pub struct Rig {
+    vm: Vm,
+    disk: Disk,
+    /// Looks at what the others do.
+    watcher: Actor,
+    share: TempDir,
+    /// Sockets and images.
+    _dir: TempDir,
+    next: AtomicU64,
+}
+
+impl Rig {
+    /// Boots a guest and mounts everything.
+    ///
+    /// # Errors
+    ///
+    /// If anything of it fails. Nothing is left then.
+    pub async fn boot(parts: &RigParts) -> Result<Self> {
+        let share = tempfile::Builder::new().prefix("daxlab-share-").tempdir()?;
+        let dir = tempfile::Builder::new().prefix("daxlab-rig-").tempdir()?;
+        let images = Images::make(dir.path())?;
+        let disk = Disk::serve(&dir.path().join("disk.sock"))?;
+        let shared = Share {
+            dax: Dax::Always,
+            ..Share::new(share.path(), "fuse".parse()?).with_window(WINDOW)
+        };
+        let spec = VmSpec {
+            accel: parts.accel,
+            pmem: images.pmem,
+            disks: vec![NbdDisk {
+                socket: disk.path().to_owned(),
+            }],
+            ..VmSpec::default().share(shared)
+        };
+        let vm = Vm::boot(&parts.parts, spec).await?;
+        let ready = async {
+            for fs in FileSystem::ALL {
+                let (source, options) = fs.source();
+                let mounted = vm
+                    .agent()
+                    .mount(source, fs.mount_point(), fs.fstype(), options);
+                mounted.await.with_context(|| format!("mounting {fs}"))?;
+            }
+            let mut watcher = Actor::start(vm.agent(), "watcher").await?;
+            for fs in [FileSystem::Ext4, FileSystem::Xfs] {
+                let path = format!("{}/ballast", fs.mount_point());
+                watcher.ask(Reserve { path, leave: FREE }).await?;
+            }
+            watcher.ask(KernelLog {}).await?;
+            anyhow::Ok(watcher)
+        };
+        let watcher = ready.await.with_context(|| {
+            let boot = vm.agent().boot();
+            format!(
+                "{}\nthe guest's console:\n{}",
+                boot.problems.join("\n"),
+                vm.guest().console_tail()
+            )
+        })?;
+        Ok(Self {
+            vm,
+            disk,
+            watcher,
+            share,
+            _dir: dir,
+            next: AtomicU64::new(0),
+        })
+    }
+
+    /// QEMU and the daemon.
+    pub fn vm(&self) -> &Vm {
+        &self.vm
+    }
+
+    /// The same, to wait for its end.
+    pub fn vm_mut(&mut self) -> &mut Vm {
+        &mut self.vm
+    }
+
+    /// The disk.
+    pub fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    /// Who looks at what the others do.
+    pub fn watcher(&mut self) -> &mut Actor {
+        &mut self.watcher
+    }
+
+    /// A new actor.
+    ///
+    /// # Errors
+    ///
+    /// If the guest can't start it.
+    pub async fn actor(&self, name: &'static str) -> Result<Actor> {
+        Ok(Actor::start(self.vm.agent(), name).await?)
+    }
+
+    /// The host's path of a file in the share.
+    pub fn on_host(&self, name: &str) -> PathBuf {
+        self.share.path().join(name)
+    }
+
+    /// A place on the disk that no other case uses now, and a number for names.
+    ///
+    /// # Errors
+    ///
+    /// Never: places are reused after a while.
+    pub fn fresh(&self) -> Result<(u64, u64)> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let places = (super::disk::SIZE - HELD_FROM) / DISK_STEP;
+        ensure!(places > 0, "the disk has no room");
+        Ok((HELD_FROM + number % places * DISK_STEP, number))
+    }
+
+    /// Ends the guest in good order.
+    ///
+    /// # Errors
+    ///
+    /// If it does not end, or not without an error.
+    pub async fn end(self) -> Result<()> {
+        self.disk.release_all();
+        drop(self.watcher);
+        self.vm.power_off().await
+    }
+}

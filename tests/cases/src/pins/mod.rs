@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Who takes a reference to a DAX page, and keeps it until the lab says so.
+//!
+//! | pin | reference | held until |
+//! |---|---|---|
+//! | [`DirectIo`], [`AioSubmit`], [`UringSubmit`] | FOLL_PIN | the disk's reply, which the host withholds |
+//! | [`Vmsplice`] | FOLL_GET | the pipe is drained |
+//! | [`ZeroCopySend`] | FOLL_GET | the peer reads |
+//! | [`CopyFromProcess`] | FOLL_PIN | the copy's end |
+//! | [`UringRegister`] | FOLL_PIN, FOLL_LONGTERM | must be refused |
+
+mod aio;
+mod copy;
+mod direct;
+mod fixed;
+mod uring;
+mod vmsplice;
+mod zerocopy;
+
+pub use aio::{AioReap, AioSubmit};
+pub use copy::{Copied, CopyFromProcess};
+pub use direct::{DirectIo, Transfer};
+pub use fixed::UringRegister;
+pub use uring::{UringReap, UringSubmit};
+pub use vmsplice::{Drain, Vmsplice};
+pub use zerocopy::{Received, ZeroCopyReceive, ZeroCopySend};

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The options of `daxlab test`.
+
+use std::{path::PathBuf, str::FromStr};
+
+use clap::Args;
+use dax_cases::{
+    cases::{Pin, RemovalKind},
+    host::FileSystem,
+};
+use lab_report::model::Shard;
+use qemu_guest::{accel::AccelChoice, fetch::KernelSpec};
+
+use crate::share::AccelArg;
+
+/// Plays pins against removals on guests, and says whether each removal waited as it must
+///
+/// Without a selection the core matrix is played: O_DIRECT, AIO and vmsplice against truncate,
+/// punch and reclaim.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit status: 0 everything came out as expected; 1 something did not; 2 a mistake on this command \
+line; 3 the lab itself failed somewhere. A guest that dies is a result.")]
+pub struct TestArgs {
+    /// The kernels: debian:6.1, debian:6.12, debian:latest, build:6.12, build:6.12+seed, the path
+    /// of a bzImage, or a configured source tree [default: debian:6.12]
+    #[arg(long = "kernel", value_name = "KERNEL")]
+    pub kernels: Vec<KernelSpec>,
+
+    /// The modules of a kernel given by its path (its lib/modules/RELEASE folder)
+    #[arg(long, value_name = "DIR")]
+    pub modules: Option<PathBuf>,
+
+    /// Only these file systems: fuse, ext4, xfs
+    #[arg(long, value_name = "FS", value_delimiter = ',')]
+    pub fs: Vec<FileSystem>,
+
+    /// Only these pins; `daxlab list` has their names
+    #[arg(long, value_name = "PIN", value_delimiter = ',', value_parser = pin)]
+    pub pin: Vec<Pin>,
+
+    /// Only these removals; `daxlab list` has their names
+    #[arg(long, value_name = "REMOVAL", value_delimiter = ',', value_parser = removal)]
+    pub removal: Vec<RemovalKind>,
+
+    /// Only cases of this name; * stands for anything
+    #[arg(long = "case", value_name = "NAME|GLOB", value_parser = glob::Pattern::new)]
+    pub cases: Vec<glob::Pattern>,
+
+    /// All cases
+    #[arg(long)]
+    pub all: bool,
+
+    /// How often each case is played; kernels take turns
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeat: u32,
+
+    /// Only the I-th of N parts of the cases, counted from 0
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    pub shard: Option<Shard>,
+
+    /// Where the reports go: results.json, report.html, junit.xml and results.ktap
+    #[arg(long, value_name = "DIR", default_value = "daxlab-results")]
+    pub out: PathBuf,
+
+    /// Keep the logs of every guest in the folder of reports, not only of those that failed
+    #[arg(long)]
+    pub keep: bool,
+
+    /// How guests are run
+    #[arg(long, value_enum, default_value = "auto")]
+    pub accel: AccelArg,
+}
+
+fn pin(text: &str) -> Result<Pin, String> {
+    let found = Pin::ALL.into_iter().find(|pin| pin.name() == text);
+    found.ok_or_else(|| choices("pin", text, Pin::ALL.map(Pin::name).as_slice()))
+}
+
+fn removal(text: &str) -> Result<RemovalKind, String> {
+    let found = RemovalKind::ALL
+        .into_iter()
+        .find(|kind| kind.name() == text);
+    found.ok_or_else(|| {
+        choices(
+            "removal",
+            text,
+            RemovalKind::ALL.map(RemovalKind::name).as_slice(),
+        )
+    })
+}
+
+fn choices(what: &str, text: &str, names: &[&str]) -> String {
+    format!(
+        "{text:?} is no {what} of the lab: use one of {}",
+        names.join(", ")
+    )
+}
+
+fn shard(text: &str) -> Result<Shard, String> {
+    let wrong = || format!("{text:?} is no part: give I/N with I from 0 to N - 1, such as 0/4");
+    let (index, of) = text.split_once('/').ok_or_else(wrong)?;
+    let number = |text| u32::from_str(text).map_err(|_| wrong());
+    let (index, of) = (number(index)?, number(of)?);
+    if index >= of {
+        return Err(wrong());
+    }
+    Ok(Shard { index, of })
+}
+
+impl TestArgs {
+    /// How guests are run.
+    pub fn accel(&self) -> AccelChoice {
+        self.accel.into()
+    }
+}

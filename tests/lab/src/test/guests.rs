@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A guest for each kernel, booted when it is needed and again after it has died.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Error, Result};
+use dax_cases::cases::{Case, KernelKind, Observation};
+use dax_cases::host::{Rig, RigParts};
+use tokio::time::timeout;
+
+/// How long a case may take at most; each of its waits has a limit of its own.
+const CASE_DEADLINE: Duration = Duration::from_secs(1200);
+/// How long QEMU's end may come after the loss of its guest was noticed.
+const DEATH_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A kernel and its guest.
+pub struct Guest {
+    /// The kernel's name on the command line.
+    pub label: String,
+    /// What is known of it.
+    pub kind: KernelKind,
+    parts: RigParts,
+    rig: Option<Rig>,
+}
+
+/// What became of a case.
+pub enum Played {
+    /// It was played to its end.
+    Seen(Box<Observation>),
+    /// The guest died over it.
+    Died {
+        /// Of what.
+        why: String,
+        /// The end of its console.
+        console: String,
+    },
+    /// The lab failed.
+    Failed(Error),
+}
+
+impl Guest {
+    /// A kernel without a guest yet.
+    pub fn new(label: String, parts: RigParts) -> Self {
+        Self {
+            kind: KernelKind::of(&label),
+            label,
+            parts,
+            rig: None,
+        }
+    }
+
+    /// The kernel's own name for itself.
+    pub fn release(&self) -> &str {
+        self.parts.release()
+    }
+
+    /// What its guests are started from.
+    pub fn parts(&self) -> &RigParts {
+        &self.parts
+    }
+
+    /// Plays a case.
+    pub async fn play(&mut self, case: Case) -> Played {
+        let mut rig = match self.rig.take() {
+            Some(rig) => rig,
+            None => match Rig::boot(&self.parts).await {
+                Ok(rig) => rig,
+                Err(error) => return Played::Failed(error.context("the guest did not boot")),
+            },
+        };
+        let played = timeout(CASE_DEADLINE, case.play(&mut rig)).await;
+        let played = played.unwrap_or_else(|_| {
+            Err(Error::msg(format!(
+                "the case has not ended in {CASE_DEADLINE:?}"
+            )))
+        });
+        match played {
+            Ok(seen) => {
+                self.rig = Some(rig);
+                Played::Seen(Box::new(seen))
+            }
+            Err(error) => why(rig, error).await,
+        }
+    }
+
+    /// Ends its guest in good order.
+    ///
+    /// # Errors
+    ///
+    /// If it does not.
+    pub async fn end(self) -> Result<()> {
+        let Some(rig) = self.rig else { return Ok(()) };
+        let label = self.label;
+        rig.end()
+            .await
+            .with_context(|| format!("the end of the guest of {label}"))
+    }
+}
+
+/// Tells a guest's death from a failure of the lab. After either the guest is gone.
+async fn why(mut rig: Rig, error: Error) -> Played {
+    let death = timeout(DEATH_DEADLINE, rig.vm_mut().failed()).await;
+    let console = rig.vm().guest().console_tail();
+    match death {
+        Ok(death) => Played::Died {
+            why: format!("{death:#}"),
+            console,
+        },
+        Err(_alive) => {
+            let console = format!("the guest's console:\n{console}");
+            Played::Failed(error.context(console))
+        }
+    }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What is being played now, on standard error: a line that changes on a terminal, else one line
+//! for each cell.
+
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lab_report::model::{Cell, Verdict};
+
+const TICK: Duration = Duration::from_millis(200);
+
+/// The progress of a run.
+pub struct Live {
+    bar: ProgressBar,
+    terminal: bool,
+}
+
+impl Live {
+    /// Of a run of so many cells.
+    pub fn new(cells: usize) -> Self {
+        let terminal = io::stderr().is_terminal();
+        let target = if terminal {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bar = ProgressBar::with_draw_target(Some(cells as u64), target);
+        let style = ProgressStyle::with_template("[{pos}/{len}] {elapsed} {wide_msg}");
+        bar.set_style(style.expect("the template is a constant"));
+        bar.enable_steady_tick(TICK);
+        Self { bar, terminal }
+    }
+
+    /// Something begins.
+    pub fn begin(&self, what: &str) {
+        self.bar.set_message(what.to_owned());
+    }
+
+    /// A cell is over.
+    pub fn cell(&self, cell: &Cell) {
+        self.bar.inc(1);
+        let word = match cell.verdict {
+            Verdict::Expected => "ok   ",
+            Verdict::Unexpected => "FAIL ",
+            Verdict::Skipped => "skip ",
+            Verdict::LabError => "LAB  ",
+        };
+        let line = format!(
+            "{word} {} @ {}: {} ({:.1} s)",
+            cell.case,
+            cell.kernel,
+            cell.outcome.name(),
+            cell.seconds
+        );
+        if self.terminal {
+            if cell.verdict != Verdict::Expected {
+                self.bar.println(line);
+            }
+        } else {
+            eprintln!("{line}");
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

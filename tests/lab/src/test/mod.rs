@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! `daxlab test`: plays the lab's cases on guests and reports what came of them.
+
+mod args;
+mod cell;
+mod guests;
+mod host;
+mod live;
+mod run;
+mod select;
+
+pub use args::TestArgs;
+pub use run::run;
