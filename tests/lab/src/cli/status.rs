@@ -13,6 +13,10 @@ pub enum Status {
     Success,
     /// 1: `doctor` found something that keeps `share` from running.
     Unfit,
+    /// 1: a result of `test` is unexpected, or `diff` found a regression.
+    Unexpected,
+    /// 3: the lab itself failed, so a result is missing or can't be read.
+    LabFailed,
     /// 125: `share` itself failed, so the command in the guest did not run or not to its end.
     Failed,
     /// The guest command's own status: its exit code, or 128 + the number of the signal.
@@ -26,7 +30,8 @@ impl Status {
     pub fn code(self) -> u8 {
         match self {
             Self::Success => 0,
-            Self::Unfit => 1,
+            Self::Unfit | Self::Unexpected => 1,
+            Self::LabFailed => 3,
             Self::Failed => 125,
             Self::Command(status) => status.shell_code(),
             Self::Signalled(signal) => signal.saturating_add(128),

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What a run of the regression lab found, and every way to tell it.
+//!
+//! ```text
+//! runner ─▶ Run ─▶ write_all ─▶ results.json, report.html, junit.xml, results.ktap
+//!            │  └─▶ Format::print ─▶ pretty (the matrix), ktap, json, junit
+//!            └──── diff (two results.json), merge (the shards' results.json)
+//! ```
+//!
+//! Nothing here runs a guest or judges a result: whoever makes the [`model::Cell`]s says what was
+//! expected and whether it came so. `tests/docs/results.md` describes results.json.
+
+pub mod model;
