@@ -11,4 +11,17 @@
 //! Nothing here runs a guest or judges a result: whoever makes the [`model::Cell`]s says what was
 //! expected and whether it came so. `tests/docs/results.md` describes results.json.
 
+mod error;
+#[cfg(test)]
+mod fixture;
+mod grid;
+mod groups;
+pub mod json;
+pub mod junit;
+pub mod ktap;
+mod latency;
 pub mod model;
+pub mod pretty;
+mod text;
+
+pub use error::ReportError;
