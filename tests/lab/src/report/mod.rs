@@ -11,17 +11,23 @@
 //! Nothing here runs a guest or judges a result: whoever makes the [`model::Cell`]s says what was
 //! expected and whether it came so. `tests/docs/results.md` describes results.json.
 
+pub mod diff;
 mod error;
 #[cfg(test)]
-mod fixture;
+pub mod fixture;
+mod format;
 mod grid;
 mod groups;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod ktap;
 mod latency;
+pub mod merge;
 pub mod model;
 pub mod pretty;
 mod text;
 
 pub use error::ReportError;
+pub use format::{Format, files, write_all};
+pub use pretty::Paint;
