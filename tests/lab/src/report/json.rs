@@ -102,4 +102,28 @@ mod tests {
         fs::write(&path, text.replace("\"steps\"", "\"later\": [], \"steps\"")).unwrap();
         assert_eq!(read(&path).unwrap(), run);
     }
+
+    #[test]
+    fn each_field_is_documented() {
+        fn fields(value: &serde_json::Value, known: &mut Vec<String>) {
+            match value {
+                serde_json::Value::Object(object) => {
+                    known.extend(object.keys().cloned());
+                    object.values().for_each(|value| fields(value, known));
+                }
+                serde_json::Value::Array(values) => {
+                    values.iter().for_each(|value| fields(value, known));
+                }
+                _ => {}
+            }
+        }
+        let mut run = fixture::small();
+        run.shard = Some(crate::report::model::Shard { index: 0, of: 1 });
+        let mut known = Vec::new();
+        fields(&serde_json::to_value(&run).unwrap(), &mut known);
+        let docs = include_str!("../../../docs/results.md");
+        for field in known {
+            assert!(docs.contains(&format!("| `{field}` |")), "{field}");
+        }
+    }
 }

@@ -53,7 +53,7 @@ pub fn evidences<'a>(at: usize, group: &Group<'a>) -> Evidences<'a> {
         case: group.key.case,
         kernel: group.key.kernel,
         word: words::text(group),
-        tone: tone(worst.verdict),
+        tone: tone(worst),
         why: &worst.why,
         open: worst.verdict == Verdict::Unexpected,
         cells: cells.collect(),
@@ -64,7 +64,7 @@ fn shown(cell: &Cell) -> Shown<'_> {
     let expected: Vec<_> = cell.expected.iter().map(|one| one.name()).collect();
     Shown {
         cell,
-        tone: tone(cell.verdict),
+        tone: tone(cell),
         contract: cell.contract.name(),
         expected: expected.join(" or "),
         outcome: cell.outcome.name(),

@@ -108,14 +108,16 @@ fn strip(axis: &Axis, row: &Wakes<'_>, y: f64, first: bool, colour: usize) -> St
 /// equal pages.
 fn dots(axis: &Axis, wake: &Distribution, y: f64) -> Vec<(f64, f64)> {
     let samples = wake.samples();
-    let step = samples.len().div_ceil(DOTS).max(1);
-    let dots = samples.iter().step_by(step).enumerate();
-    dots.map(|(n, us)| {
-        // Multiples of the golden ratio, modulo 1, are spread evenly.
-        let spread = (n as f64 * 0.618_034).fract() - 0.5;
-        (axis.x(*us), round(y + spread * ROW * 0.6))
-    })
-    .collect()
+    let count = samples.len().min(DOTS);
+    // The first and the last are always among them: what lies far out is what one looks for.
+    let place = |n: usize| n * (samples.len() - 1) / (count - 1).max(1);
+    (0..count)
+        .map(|n| {
+            // Multiples of the golden ratio, modulo 1, are spread evenly.
+            let spread = (n as f64 * 0.618_034).fract() - 0.5;
+            (axis.x(samples[place(n)]), round(y + spread * ROW * 0.6))
+        })
+        .collect()
 }
 
 /// Whole decades.
@@ -192,7 +194,10 @@ mod tests {
         let mut run = fixture::small();
         run.cells.truncate(1);
         run.cells[0].evidence.wake_us = vec![7; 5000];
+        run.cells[0].evidence.wake_us.push(100_000);
         let plots = super::plots(&run, &run.kernels());
-        assert!(plots[0].strips[0].dots.len() <= DOTS);
+        let (last, _) = plots[0].strips[0].dots[DOTS - 1];
+        assert!(last > plots[0].strips[0].p99, "the slowest is shown");
+        assert_eq!(plots[0].strips[0].dots.len(), DOTS);
     }
 }

@@ -13,8 +13,8 @@ use super::{
 use crate::report::{
     grid::{Grid, Row},
     groups::{Group, groups},
-    model::{CellKey, Run, Verdict},
-    pretty::words,
+    model::{Cell, CellKey, Run, Totals},
+    pretty::words::{self, Tone},
 };
 
 /// The whole page.
@@ -128,7 +128,7 @@ fn kernel<'a>(
     Kernel {
         label,
         release: releases.find(|release| !release.is_empty()).unwrap_or(""),
-        totals: crate::report::model::Totals::of(cells).to_string(),
+        totals: Totals::of(cells).to_string(),
         removals: grid.removals.clone(),
         rows,
         named: named.collect(),
@@ -154,7 +154,7 @@ fn link<'a>(group: &Group<'a>, places: &Places<'a>) -> Link<'a> {
     Link {
         target: anchor(at),
         text: words::text(group),
-        tone: tone(worst.verdict),
+        tone: tone(worst),
         why: &worst.why,
     }
 }
@@ -164,12 +164,13 @@ pub fn anchor(at: usize) -> String {
     format!("g{at}")
 }
 
-/// The class of a verdict.
-pub fn tone(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Expected => "good",
-        Verdict::Unexpected => "bad",
-        Verdict::LabError => "lab",
-        Verdict::Skipped => "dim",
+/// The class of a cell.
+pub fn tone(cell: &Cell) -> &'static str {
+    match Tone::of(cell) {
+        Tone::Good => "good",
+        Tone::Known => "known",
+        Tone::Bad => "bad",
+        Tone::Lab => "lab",
+        Tone::Dim => "dim",
     }
 }

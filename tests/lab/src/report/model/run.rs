@@ -2,8 +2,9 @@
 
 //! All cells of one `daxlab test`, and where they were made.
 
-use std::fmt;
+use std::{fmt, time::SystemTime};
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Cell, Verdict};
@@ -106,6 +107,11 @@ impl fmt::Display for Totals {
     }
 }
 
+/// A time as [`Run::started`] has it.
+pub fn utc(time: SystemTime) -> String {
+    DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
 impl Run {
     /// How many cells came to which verdict.
     pub fn totals(&self) -> Totals {
@@ -133,5 +139,30 @@ impl Run {
             }
         }
         kernels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn times_are_in_utc() {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_764_066_000_500);
+        assert_eq!(utc(time), "2025-11-25T10:20:00Z");
+    }
+
+    #[test]
+    fn the_worst_cell_is_the_run_s_status() {
+        let mut run = fixture::small();
+        assert_eq!(run.status(), Status::LabFailed);
+        run.cells.pop();
+        assert_eq!(run.status(), Status::Unexpected);
+        run.cells.remove(2);
+        assert_eq!(run.status(), Status::Success);
+        assert_eq!(fixture::all_skipped().status(), Status::Success);
     }
 }

@@ -51,7 +51,7 @@ pub fn named(run: &Run, paint: Paint, out: &mut String) {
         for group in lines {
             let (text, wide) = (words::text(group), wide.unwrap_or(0));
             out.push_str("  ");
-            paint.push(Tone::of(group.verdict()), &text, out);
+            paint.push(Tone::of(group.worst()), &text, out);
             let gap = wide - text.len() + 2;
             let _ = write!(out, "{:gap$}", "");
             out.push_str(&text::clip(group.key.case, WIDTH - wide - 4));
@@ -73,7 +73,7 @@ pub fn unexpected(run: &Run, paint: Paint, out: &mut String) {
         let cell = group.worst();
         out.push_str("  ");
         let id = text::clip(&cell.id(), WIDTH - 2);
-        paint.push(Tone::of(cell.verdict), &id, out);
+        paint.push(Tone::of(cell), &id, out);
         out.push('\n');
         wrapped("    ", &judged(cell), out);
         if let Some(harm) = &cell.evidence.harm {
@@ -143,7 +143,7 @@ pub fn legend(run: &Run, out: &mut String) {
     }
     let many = groups.iter().find(|group| group.cells.len() > 1);
     if many.is_some() {
-        parts.push("*3 all of 3 repetitions; 1/3 one of 3, the others ended better".into());
+        parts.push("*3 all of 3 repetitions; 1/3 one of 3, the others no worse".into());
     }
     out.push('\n');
     wrapped("", &parts.join("; "), out);

@@ -11,7 +11,6 @@ use super::{
 };
 use crate::report::{
     grid::{Grid, Row},
-    groups::Group,
     model::Run,
     text,
 };
@@ -67,7 +66,7 @@ fn table(grid: &Grid<'_>, kernels: &[&str]) -> Table {
             }
             let entries = grid.rows.iter().map(|row| {
                 let group = grid.at(kernel, *row, removal)?;
-                Some((words::text(group), tone(group)))
+                Some((words::text(group), Tone::of(group.worst())))
             });
             columns.push(Column {
                 head: lines,
@@ -88,8 +87,4 @@ fn table(grid: &Grid<'_>, kernels: &[&str]) -> Table {
         rows: rows.collect(),
         columns,
     }
-}
-
-fn tone(group: &Group<'_>) -> Tone {
-    Tone::of(group.verdict())
 }

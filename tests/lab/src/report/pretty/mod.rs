@@ -95,6 +95,7 @@ mod tests {
         let bare = coloured
             .replace("\x1b[0m", "")
             .replace("\x1b[32m", "")
+            .replace("\x1b[33m", "")
             .replace("\x1b[1;31m", "")
             .replace("\x1b[1;35m", "")
             .replace("\x1b[2m", "");

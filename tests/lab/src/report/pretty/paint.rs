@@ -32,6 +32,7 @@ impl Paint {
     pub fn push(self, tone: Tone, text: &str, out: &mut String) {
         let code = match tone {
             Tone::Good => "32",
+            Tone::Known => "33",
             Tone::Bad => "1;31",
             Tone::Lab => "1;35",
             Tone::Dim => "2",

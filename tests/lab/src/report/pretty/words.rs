@@ -27,6 +27,8 @@ pub const LEGEND: [(&str, &str); 10] = [
 pub enum Tone {
     /// As expected.
     Good,
+    /// As expected, and harmful all the same.
+    Known,
     /// Not as expected.
     Bad,
     /// The lab's own failure.
@@ -37,9 +39,10 @@ pub enum Tone {
 }
 
 impl Tone {
-    /// The tone of a verdict.
-    pub fn of(verdict: Verdict) -> Self {
-        match verdict {
+    /// The tone of a cell.
+    pub fn of(cell: &Cell) -> Self {
+        match cell.verdict {
+            Verdict::Expected if cell.outcome.is_harmful() => Self::Known,
             Verdict::Expected => Self::Good,
             Verdict::Unexpected => Self::Bad,
             Verdict::LabError => Self::Lab,
@@ -65,7 +68,7 @@ pub fn word(cell: &Cell) -> &'static str {
 }
 
 /// The text of a group: its worst cell's word, `!` if that was not expected, and how many there
-/// were: `wait`, `wait*20` (all of 20), `HARM!3/20` (3 of 20, and the others ended better).
+/// were: `wait`, `wait*20` (all of 20), `HARM!3/20` (3 of 20, and the others no worse).
 pub fn text(group: &Group<'_>) -> String {
     let worst = group.worst();
     let mark = if worst.verdict >= Verdict::Unexpected {
