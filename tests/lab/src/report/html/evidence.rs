@@ -39,14 +39,21 @@ struct Shown<'a> {
     seconds: String,
     /// Whether it is the one to look at first.
     first: bool,
+    /// Whether its logs are shown: not those of further repetitions that were as expected, which
+    /// would make the page too large to open.
+    logs: bool,
 }
 
 /// The evidence of the group at a place.
 pub fn evidences<'a>(at: usize, group: &Group<'a>) -> Evidences<'a> {
     let worst = group.worst();
-    let cells = group.cells.iter().map(|cell| Shown {
-        first: std::ptr::eq(*cell, worst),
-        ..shown(cell)
+    let cells = group.cells.iter().map(|cell| {
+        let first = std::ptr::eq(*cell, worst);
+        Shown {
+            first,
+            logs: first || cell.verdict >= Verdict::Unexpected,
+            ..shown(cell)
+        }
     });
     Evidences {
         anchor: anchor(at),
@@ -73,6 +80,7 @@ fn shown(cell: &Cell) -> Shown<'_> {
         wake_guest: measured(&cell.evidence.wake_guest_us),
         seconds: format!("{:.2}", cell.seconds),
         first: false,
+        logs: true,
     }
 }
 

@@ -85,3 +85,19 @@ fn hostile_text_is_only_text() {
     assert!(page.contains("&lt;script&gt;&amp;&quot;&#x27;]]&gt;{{ x }}"));
     assert!(page.contains('\u{241b}'), "an escape character is shown");
 }
+
+#[test]
+fn logs_of_further_good_repetitions_are_left_to_the_json() {
+    let mut run = fixture::run(vec![fixture::waited("k", "fuse", "dio-read", "punch"); 3]);
+    for (repetition, cell) in (1..).zip(&mut run.cells) {
+        cell.repetition = repetition;
+        cell.evidence.guest_log = format!("log {repetition}");
+    }
+    run.cells[2].verdict = crate::report::model::Verdict::Unexpected;
+    let page = html(&run).unwrap();
+    assert!(!page.contains("log 1") && !page.contains("log 2") && page.contains("log 3"));
+    run.cells.pop();
+    let page = html(&run).unwrap();
+    assert!(page.contains("log 1") && !page.contains("log 2"));
+    checked(&run);
+}

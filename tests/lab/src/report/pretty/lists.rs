@@ -54,7 +54,8 @@ pub fn named(run: &Run, paint: Paint, out: &mut String) {
             paint.push(Tone::of(group.worst()), &text, out);
             let gap = wide - text.len() + 2;
             let _ = write!(out, "{:gap$}", "");
-            out.push_str(&text::clip(group.key.case, WIDTH - wide - 4));
+            let line = format!("{}: {}", group.key.case, group.worst().why);
+            out.push_str(&text::clip(&line, WIDTH - wide - 4));
             out.push('\n');
         }
     }
