@@ -46,3 +46,25 @@ fn doctor_fails_where_share_can_not_run() {
         "{report}"
     );
 }
+
+#[test]
+fn files_that_diff_and_merge_can_not_read() {
+    for (args, told) in [
+        (
+            &["diff", "/no/such.json", "/no/such.json"][..],
+            "can't read /no/such.json",
+        ),
+        (
+            &["diff", "/etc/passwd", "/etc/passwd"],
+            "/etc/passwd is no results.json of daxlab",
+        ),
+        (&["merge", "/no/such"], "can't read /no/such/results.json"),
+    ] {
+        let output = daxlab(args, "/dev/null/none");
+        assert_eq!(output.status.code(), Some(3), "{args:?}");
+        let stderr = stderr(&output);
+        assert!(stderr.contains(told), "{args:?}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{args:?}: {stderr}");
+        assert!(output.stdout.is_empty(), "nothing is reported");
+    }
+}

@@ -61,6 +61,7 @@ async fn remove(
     steps: &mut Steps,
 ) -> Result<()> {
     let pin_writes = held.writes_page();
+    scene.fill_window().await?;
     let pending = scene.remover.begin(scene.removal()).await?;
     steps.add(format_args!("{} begins", removal.name()));
     let waiting = removal.watch(rig, scene, &pending).await?;

@@ -139,7 +139,7 @@ impl Scene {
         };
         pinner.ask(touch).await?;
         let standing = prove(rig, &roles).await?;
-        let mut scene = Self {
+        Ok(Self {
             roles,
             page,
             pinner,
@@ -147,13 +147,17 @@ impl Scene {
             standing,
             kind,
             victim_len: None,
-        };
-        scene.fill_window().await?;
-        Ok(scene)
+        })
     }
 
     /// Takes all ranges of the window but the pinned page's, so that the next one is one too many.
-    async fn fill_window(&mut self) -> Result<()> {
+    /// The page has to be pinned before: as soon as no range is free, Linux's worker takes the
+    /// oldest.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be done.
+    pub async fn fill_window(&mut self) -> Result<()> {
         for index in 1..RANGES {
             let order = match self.kind {
                 RemovalKind::ReclaimInline => Removal::Read {

@@ -2,9 +2,13 @@
 
 //! From arguments to a subcommand, and from its outcome to the exit status.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
+use lab_report::{diff, merge};
 
 use super::Status;
 use crate::{doctor, share, test};
@@ -22,6 +26,8 @@ enum Command {
     Share(share::ShareArgs),
     Doctor(doctor::DoctorArgs),
     Test(test::TestArgs),
+    Diff(diff::DiffArgs),
+    Merge(merge::MergeArgs),
 }
 
 /// Runs the subcommand that the process's arguments name.
@@ -30,27 +36,44 @@ pub fn main() -> ExitCode {
     env_logger::Builder::from_env(filter)
         .format_timestamp_millis()
         .init();
-    let (name, outcome) = match Cli::parse().command {
-        Command::Share(args) => ("share", share::run(args)),
-        Command::Doctor(args) => ("doctor", doctor::run(&args)),
-        Command::Test(args) => ("test", test::run(&args)),
-    };
-    let status = outcome.unwrap_or_else(|error| {
-        eprintln!("daxlab {name}: {error:#}");
-        if name == "test" {
-            Status::LabFailed
-        } else {
-            Status::Failed
+    // Not locked: share's threads write there too.
+    dispatch(Cli::parse().command, &mut io::stdout()).into()
+}
+
+/// Runs a subcommand; an error is printed, and is the status that its help names. Reports go to
+/// `out`.
+fn dispatch(command: Command, out: &mut dyn Write) -> Status {
+    let (name, outcome, on_error) = match command {
+        Command::Share(args) => ("share", share::run(args), Status::Failed),
+        Command::Doctor(args) => ("doctor", doctor::run(&args), Status::Failed),
+        Command::Test(args) => ("test", test::run(&args, out), Status::LabFailed),
+        Command::Diff(args) => {
+            let outcome = diff::run(&args, out).map(Status::from);
+            ("diff", outcome, Status::LabFailed)
         }
-    });
-    status.into()
+        Command::Merge(args) => {
+            let outcome = merge::run(&args, out).map(Status::from);
+            ("merge", outcome, Status::LabFailed)
+        }
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("daxlab {name}: {error:#}");
+        on_error
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use clap::CommandFactory as _;
 
     use super::*;
+    use lab_report::{
+        files, fixture,
+        model::{Outcome, Run, Shard, Verdict},
+        write_all,
+    };
 
     #[test]
     fn the_definition_is_sound() {
@@ -64,6 +87,56 @@ mod tests {
             panic!("not share");
         };
         assert_eq!(args.command, ["ls", "--cpus", "x"]);
+    }
+
+    /// The status of a command line that takes these files, each the results.json of a folder.
+    fn status(words: &[&str], runs: &[&Run]) -> u8 {
+        let folder = tempfile::tempdir().unwrap();
+        let mut args: Vec<_> = ["daxlab"].iter().chain(words).map(OsString::from).collect();
+        for (number, run) in runs.iter().enumerate() {
+            let dir = folder.path().join(number.to_string());
+            write_all(run, &dir).unwrap();
+            let file = dir.join(files::RESULTS);
+            args.push(if words == ["diff"] { file } else { dir }.into());
+        }
+        dispatch(Cli::try_parse_from(args).unwrap().command, &mut io::sink()).code()
+    }
+
+    #[test]
+    fn diff_exits_as_it_says() {
+        let run = fixture::small();
+        let none = fixture::run(vec![]);
+        assert_eq!(status(&["diff"], &[&run, &run]), 0);
+        assert_eq!(status(&["diff"], &[&none, &run]), 0);
+        assert_eq!(status(&["diff"], &[&run, &none]), 1);
+        let other = Run {
+            schema: 2,
+            ..run.clone()
+        };
+        assert_eq!(status(&["diff"], &[&run, &other]), 3);
+        assert_eq!(status(&["diff", "no/such"], &[&run]), 3);
+    }
+
+    #[test]
+    fn merge_exits_as_a_run_does() {
+        let part = |index, cells| Run {
+            shard: Some(Shard { index, of: 2 }),
+            ..fixture::run(cells)
+        };
+        let good = fixture::waited("k", "fuse", "dio-read", "punch");
+        let bad = fixture::ended(
+            fixture::waited("k", "fuse", "dio-read", "truncate"),
+            Outcome::Harmed,
+            Verdict::Unexpected,
+            "it is so",
+        );
+        let first = part(0, vec![good.clone()]);
+        assert_eq!(status(&["merge"], &[&first, &part(1, vec![])]), 0);
+        assert_eq!(status(&["merge"], &[&first, &part(1, vec![bad])]), 1);
+        assert_eq!(status(&["merge"], &[&first]), 3, "a shard is missing");
+        assert_eq!(status(&["merge"], &[&first, &part(1, vec![good])]), 3);
+        assert_eq!(status(&["merge"], &[&fixture::small()]), 3);
+        assert_eq!(status(&["merge", "no/such"], &[&first]), 3);
     }
 
     #[test]
@@ -95,6 +168,11 @@ mod tests {
             (&["share", "/srv", "--kernel", "debian:5.0"], "debian:5.0"),
             (&["share", "/srv", "--tag", ""], "tag"),
             (&["share", "/srv", "ls"], "unexpected argument"),
+            (&["diff"], "<A.json>"),
+            (&["diff", "a.json"], "<B.json>"),
+            (&["diff", "a.json", "b.json", "c.json"], "unexpected"),
+            (&["merge"], "<DIR>"),
+            (&["merge", "--out", "o"], "<DIR>"),
         ] {
             let args = ["daxlab"].iter().chain(args).copied();
             let error = Cli::try_parse_from(args.clone()).unwrap_err();

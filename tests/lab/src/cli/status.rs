@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 use guest_vm::agent::ExitStatus;
+use lab_report::model::Conclusion;
 
 /// What a subcommand's exit status says. A mistake on the command line is clap's 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,16 @@ impl Status {
             Self::Failed => 125,
             Self::Command(status) => status.shell_code(),
             Self::Signalled(signal) => signal.saturating_add(128),
+        }
+    }
+}
+
+impl From<Conclusion> for Status {
+    fn from(conclusion: Conclusion) -> Self {
+        match conclusion {
+            Conclusion::Expected => Self::Success,
+            Conclusion::Unexpected => Self::Unexpected,
+            Conclusion::LabFailed => Self::LabFailed,
         }
     }
 }

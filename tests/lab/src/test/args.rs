@@ -9,7 +9,7 @@ use dax_cases::{
     cases::{Pin, RemovalKind},
     host::FileSystem,
 };
-use lab_report::model::Shard;
+use lab_report::{Format, model::Shard};
 use qemu_guest::{accel::AccelChoice, fetch::KernelSpec};
 
 use crate::share::AccelArg;
@@ -63,6 +63,10 @@ pub struct TestArgs {
     /// Where the reports go: results.json, report.html, junit.xml and results.ktap
     #[arg(long, value_name = "DIR", default_value = "daxlab-results")]
     pub out: PathBuf,
+
+    /// What is printed at the end
+    #[arg(long, value_enum, default_value = "pretty")]
+    pub format: Format,
 
     /// Keep the logs of every guest in the folder of reports, not only of those that failed
     #[arg(long)]

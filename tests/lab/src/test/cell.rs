@@ -17,7 +17,7 @@ pub struct Frame<'a> {
     pub release: &'a str,
     /// What is known of it.
     pub kind: KernelKind,
-    /// Which repetition, from 0.
+    /// Which repetition, from 1.
     pub repetition: u32,
 }
 

@@ -2,13 +2,15 @@
 
 //! The order of a run: what is needed, the cases, the reports.
 
-use std::time::Instant;
+use std::io::Write;
+use std::time::{Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use dax_cases::cases::Case;
 use dax_cases::host::RigParts;
 use guest_vm::Programs;
-use lab_report::model::{Cell, Run, SCHEMA};
+use lab_report::model::{Cell, Run, SCHEMA, utc};
+use lab_report::{Paint, write_all};
 use qemu_guest::fetch::kernel::DebianKernel;
 use qemu_guest::fetch::{KernelSpec, Progress};
 
@@ -24,7 +26,7 @@ use crate::cli::Status;
 /// # Errors
 ///
 /// If the lab can't begin.
-pub fn run(args: &TestArgs) -> Result<Status> {
+pub fn run(args: &TestArgs, out: &mut dyn Write) -> Result<Status> {
     let cases = select::select(args);
     if cases.is_empty() {
         bail!("no case fits this selection; `daxlab list` names them all");
@@ -36,21 +38,12 @@ pub fn run(args: &TestArgs) -> Result<Status> {
     runtime.block_on(async {
         let mut guests = obtain(args)?;
         let run = play(args, &cases, &mut guests).await?;
-        for cell in &run.cells {
-            println!(
-                "{} {} {:?} {}",
-                cell.case, cell.kernel, cell.verdict, cell.why
-            );
-        }
-        std::fs::create_dir_all(&args.out)?;
-        std::fs::write(
-            args.out.join("results.json"),
-            serde_json::to_vec_pretty(&run)?,
-        )?;
+        write_all(&run, &args.out)?;
+        args.format.print(&run, Paint::for_stdout(), out)?;
         for guest in guests {
             guest.end().await?;
         }
-        Ok(Status::Success)
+        Ok(run.conclusion().into())
     })
 }
 
@@ -84,7 +77,7 @@ async fn play(args: &TestArgs, cases: &[Case], guests: &mut [Guest]) -> Result<R
     let mut run = Run {
         schema: SCHEMA,
         lab_version: env!("CARGO_PKG_VERSION").to_owned(),
-        started: String::new(),
+        started: utc(SystemTime::now()),
         host: host::describe(
             format!("{:?}", accel.accel),
             first.qemu.version().to_string(),
@@ -96,7 +89,7 @@ async fn play(args: &TestArgs, cases: &[Case], guests: &mut [Guest]) -> Result<R
     let live = Live::new(cases.len() * guests.len() * args.repeat as usize);
     for case in cases {
         // Kernels take turns within a case, so that what disturbs the host disturbs all of them.
-        for repetition in 0..args.repeat {
+        for repetition in 1..=args.repeat {
             for guest in guests.iter_mut() {
                 let cell = one(guest, *case, repetition, &live).await;
                 live.cell(&cell);

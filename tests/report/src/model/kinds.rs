@@ -69,6 +69,14 @@ impl Outcome {
             Self::NotRun => "not-run",
         }
     }
+
+    /// Whether somebody lost something by it, even where it was expected.
+    pub fn is_harmful(self) -> bool {
+        matches!(
+            self,
+            Self::Harmed | Self::Stuck | Self::Complained | Self::VmDied
+        )
+    }
 }
 
 /// What the outcome is worth. The later in this list, the worse; of the repetitions of a cell the

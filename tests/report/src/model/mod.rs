@@ -10,4 +10,4 @@ mod run;
 pub use cell::{Cell, CellKey};
 pub use evidence::Evidence;
 pub use kinds::{Contract, Outcome, Verdict};
-pub use run::{Host, Run, SCHEMA, Shard, Totals};
+pub use run::{Conclusion, Host, Run, SCHEMA, Shard, Totals, utc};

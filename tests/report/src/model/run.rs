@@ -2,8 +2,9 @@
 
 //! All cells of one `daxlab test`, and where they were made.
 
-use std::fmt;
+use std::{fmt, time::SystemTime};
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Cell, Verdict};
@@ -60,6 +61,17 @@ impl fmt::Display for Shard {
     }
 }
 
+/// What a run, or a comparison of two, comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conclusion {
+    /// All is as expected.
+    Expected,
+    /// Something is not.
+    Unexpected,
+    /// The lab itself failed, so something is not known.
+    LabFailed,
+}
+
 /// How many cells came to which verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -105,10 +117,27 @@ impl fmt::Display for Totals {
     }
 }
 
+/// A time as [`Run::started`] has it.
+pub fn utc(time: SystemTime) -> String {
+    DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
 impl Run {
     /// How many cells came to which verdict.
     pub fn totals(&self) -> Totals {
         Totals::of(&self.cells)
+    }
+
+    /// The sum of it: a failure of the lab counts before an unexpected result.
+    pub fn conclusion(&self) -> Conclusion {
+        let totals = self.totals();
+        if totals.lab_errors > 0 {
+            Conclusion::LabFailed
+        } else if totals.failed > 0 {
+            Conclusion::Unexpected
+        } else {
+            Conclusion::Expected
+        }
     }
 
     /// The kernels' labels, in the order of their first cells.
@@ -120,5 +149,30 @@ impl Run {
             }
         }
         kernels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn times_are_in_utc() {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_764_066_000_500);
+        assert_eq!(utc(time), "2025-11-25T10:20:00Z");
+    }
+
+    #[test]
+    fn the_worst_cell_is_the_run_s_status() {
+        let mut run = fixture::small();
+        assert_eq!(run.conclusion(), Conclusion::LabFailed);
+        run.cells.pop();
+        assert_eq!(run.conclusion(), Conclusion::Unexpected);
+        run.cells.remove(2);
+        assert_eq!(run.conclusion(), Conclusion::Expected);
+        assert_eq!(fixture::all_skipped().conclusion(), Conclusion::Expected);
     }
 }

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Two runs, cell by cell.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::{
+    groups::{Group, groups},
+    latency::{Distribution, Wakes, wakes},
+    model::{CellKey, Run, Verdict},
+    pretty::words,
+};
+
+/// What one cell, all repetitions taken together, was and is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The case, and its kernel if the runs have several.
+    pub name: String,
+    /// The matrix's word before; none if it is new.
+    pub before: Option<String>,
+    /// The matrix's word after; none if it is gone.
+    pub after: Option<String>,
+    /// The reason that the later run gives.
+    pub why: String,
+    /// Whether it got worse: as expected before, and now unexpected, a failure of the lab, or gone.
+    pub regression: bool,
+}
+
+/// The latencies of a pin on a file system and a kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slower {
+    /// File system, pin and kernel.
+    pub name: String,
+    /// Before.
+    pub before: Distribution,
+    /// After.
+    pub after: Distribution,
+}
+
+impl Slower {
+    /// How many times the median of before the median is; none where there is none or it was 0.
+    pub fn ratio(&self) -> Option<f64> {
+        let (before, after) = (self.before.median()?, self.after.median()?);
+        (before > 0).then(|| after as f64 / before as f64)
+    }
+}
+
+/// All that changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The kernels, if the runs have one each and these differ.
+    pub kernels: Option<(String, String)>,
+    /// Cells of both runs, with another outcome, verdict or share of repetitions.
+    pub changed: Vec<Change>,
+    /// Cells of the first run alone.
+    pub gone: Vec<Change>,
+    /// Cells of the second run alone.
+    pub new: Vec<Change>,
+    /// How many cells are as they were.
+    pub same: usize,
+    /// The latencies that both runs measured.
+    pub wakes: Vec<Slower>,
+}
+
+impl Changes {
+    /// What got worse.
+    pub fn regressions(&self) -> impl Iterator<Item = &Change> {
+        let all = self.changed.iter().chain(&self.gone);
+        all.filter(|change| change.regression)
+    }
+}
+
+/// Compares two runs.
+pub fn compare(before: &Run, after: &Run) -> Changes {
+    let kernels = other_kernel(before, after);
+    // Two kernels are compared as if they were one.
+    let key = |group: &Group<'_>| match kernels {
+        Some(_) => (group.key.case.to_owned(), String::new()),
+        None => (group.key.case.to_owned(), group.key.kernel.to_owned()),
+    };
+    let later = groups(&after.cells);
+    let by_key: HashMap<_, _> = later.iter().map(|group| (key(group), group)).collect();
+    let mut changes = Changes {
+        kernels: kernels.map(|(a, b)| (a.to_owned(), b.to_owned())),
+        ..Changes::default()
+    };
+    let mut met = HashSet::new();
+    let name = |key: CellKey<'_>| match kernels {
+        Some(_) => key.case.to_owned(),
+        None => key.to_string(),
+    };
+    for group in groups(&before.cells) {
+        let was = group.verdict() == Verdict::Expected;
+        let now = by_key.get(&key(&group)).copied();
+        let change = Change {
+            name: name(group.key),
+            before: Some(words::text(&group)),
+            after: now.map(words::text),
+            why: now.map_or_else(String::new, |now| now.worst().why.clone()),
+            regression: was && now.is_none_or(|now| now.verdict() >= Verdict::Unexpected),
+        };
+        match now {
+            None => changes.gone.push(change),
+            Some(now) if alike(&group, now) => changes.same += 1,
+            Some(_) => changes.changed.push(change),
+        }
+        met.insert(key(&group));
+    }
+    let new = later.iter().filter(|group| !met.contains(&key(group)));
+    changes.new.extend(new.map(|group| Change {
+        name: name(group.key),
+        before: None,
+        after: Some(words::text(group)),
+        why: group.worst().why.clone(),
+        regression: false,
+    }));
+    changes.wakes = slower(before, after, kernels.is_some());
+    changes
+}
+
+/// Whether the same came of both; how many repetitions there were is no change.
+fn alike(before: &Group<'_>, after: &Group<'_>) -> bool {
+    let (was, is) = (before.worst(), after.worst());
+    let whole = |group: &Group<'_>| group.like_the_worst() == group.cells.len();
+    was.outcome == is.outcome && was.verdict == is.verdict && whole(before) == whole(after)
+}
+
+fn other_kernel<'a>(before: &'a Run, after: &'a Run) -> Option<(&'a str, &'a str)> {
+    match (&before.kernels()[..], &after.kernels()[..]) {
+        ([a], [b]) if a != b => Some((a, b)),
+        _ => None,
+    }
+}
+
+fn slower(before: &Run, after: &Run, other_kernel: bool) -> Vec<Slower> {
+    let later = wakes(&after.cells);
+    let both = wakes(&before.cells).into_iter().filter_map(|was| {
+        let same = |is: &&Wakes<'_>| {
+            let kernel = other_kernel || is.kernel == was.kernel;
+            is.fs == was.fs && is.pin == was.pin && kernel
+        };
+        let is = later.iter().find(same)?;
+        let mut name = was.name();
+        if !other_kernel {
+            name.extend([" on ", was.kernel]);
+        }
+        Some(Slower {
+            name,
+            before: was.wake,
+            after: is.wake.clone(),
+        })
+    });
+    both.collect()
+}

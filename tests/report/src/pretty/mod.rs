@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The report for people at a terminal: the matrix, then what needs words, then one line of
+//! totals. At most [`table::WIDTH`] columns wide, and nothing is said by colour alone.
+
+mod head;
+mod lists;
+mod matrix;
+mod paint;
+mod table;
+pub mod words;
+
+pub use lists::judged;
+pub use paint::Paint;
+pub use table::WIDTH;
+
+use super::model::Run;
+
+/// The whole report.
+pub fn pretty(run: &Run, paint: Paint) -> String {
+    let mut out = String::new();
+    lists::heading(run, &mut out);
+    matrix::matrix(run, paint, &mut out);
+    lists::named(run, paint, &mut out);
+    lists::unexpected(run, paint, &mut out);
+    lists::skipped(run, &mut out);
+    lists::latencies(run, &mut out);
+    lists::legend(run, &mut out);
+    out.push_str(&format!("\n{}\n", run.totals()));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{fixture, model::Run, text};
+
+    fn plain(run: &Run) -> String {
+        let out = pretty(run, Paint::Plain);
+        for line in out.lines() {
+            assert!(text::width(line) <= WIDTH, "{line}");
+            assert!(!line.contains(char::is_control), "{line:?}");
+            assert_eq!(line, line.trim_end());
+        }
+        out
+    }
+
+    #[test]
+    fn a_small_run() {
+        let shown = plain(&fixture::small());
+        let expected = include_str!("small.txt");
+        assert_eq!(shown, expected, "\n{shown}");
+    }
+
+    #[test]
+    fn the_whole_matrix_is_never_wider_than_a_hundred_columns() {
+        let one = plain(&fixture::complete(&["debian:6.12"]));
+        assert!(one.contains("690 passed, 0 failed, 0 skipped"), "{one}");
+        assert!(one.lines().count() < 130, "{one}");
+        let kernels = ["debian:6.1", "debian:6.12", "build:6.12+seed", "./bzImage"];
+        let mut run = fixture::complete(&kernels);
+        for repetition in 2..=12 {
+            let mut cells = fixture::complete(&kernels[..1]).cells;
+            for cell in &mut cells {
+                cell.repetition = repetition;
+            }
+            run.cells.extend(cells);
+        }
+        plain(&run);
+    }
+
+    #[test]
+    fn kernels_stand_side_by_side_where_they_fit() {
+        let mut run = fixture::complete(&["debian:6.12", "build:6.12+seed"]);
+        run.cells
+            .retain(|cell| ["truncate", "punch"].contains(&cell.removal.as_deref().unwrap()));
+        let shown = plain(&run);
+        assert!(shown.contains("A  debian:6.12 (6.12.117)"), "{shown}");
+        assert!(shown.contains("fuse dio-read"), "{shown}");
+    }
+
+    #[test]
+    fn odd_runs() {
+        plain(&fixture::hostile());
+        assert!(plain(&fixture::run(vec![])).contains("no cells"));
+        let skipped = plain(&fixture::all_skipped());
+        assert!(skipped.contains("2: no KVM"), "{skipped}");
+        assert!(skipped.ends_with("0 passed, 0 failed, 2 skipped\n"));
+    }
+
+    #[test]
+    fn colour_only_where_it_is_asked_for() {
+        let run = fixture::small();
+        let coloured = pretty(&run, Paint::Colour);
+        let bare = coloured
+            .replace("\x1b[0m", "")
+            .replace("\x1b[32m", "")
+            .replace("\x1b[33m", "")
+            .replace("\x1b[1;31m", "")
+            .replace("\x1b[1;35m", "")
+            .replace("\x1b[2m", "");
+        assert_eq!(bare, pretty(&run, Paint::Plain));
+        assert_ne!(bare, coloured);
+    }
+}
