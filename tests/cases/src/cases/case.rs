@@ -74,13 +74,13 @@ impl Case {
         expected(kernel, fs, pin, removal)
     }
 
-    /// Plays it.
+    /// Plays it; what is seen before a failure is kept.
     ///
     /// # Errors
     ///
     /// If the lab fails, or the guest dies.
-    pub async fn play(self, rig: &mut Rig) -> Result<Observation> {
+    pub async fn play(self, rig: &mut Rig, seen: &mut Observation) -> Result<()> {
         let Self::Matrix { fs, pin, removal } = self;
-        matrix::play(rig, fs, pin, removal).await
+        matrix::play(rig, fs, pin, removal, seen).await
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use guest_vm::agent::Signal;
 
-use super::observation::{Observation, Steps, complaints};
+use super::observation::{Observation, complaints};
 use super::pin::Held;
 use super::scene::Scene;
 use super::{Pin, RemovalKind};
@@ -21,7 +21,7 @@ const WAKE_DEADLINE: Duration = Duration::from_secs(20);
 /// How long a removal that was not woken may take after a signal has woken it.
 const SIGNAL_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Plays it.
+/// Plays it; what is seen before a failure is kept.
 ///
 /// # Errors
 ///
@@ -31,25 +31,23 @@ pub async fn play(
     fs: FileSystem,
     pin: Pin,
     removal: RemovalKind,
-) -> Result<Observation> {
-    let mut steps = Steps::new();
-    let mut seen = Observation::default();
+    seen: &mut Observation,
+) -> Result<()> {
     let mut scene = Scene::set(rig, fs, removal).await?;
     seen.evidence.where_it_stood = scene.standing.clone();
-    steps.add("the page is mapped");
+    seen.step("the page is mapped");
     let held = pin.take(&mut scene.pinner, &scene.page, rig.disk()).await?;
-    steps.add(format_args!("pinned: {}", held.proof));
-    let played = remove(rig, &mut scene, held, removal, &mut seen, &mut steps).await;
+    seen.step(format_args!("pinned: {}", held.proof));
+    let played = remove(rig, &mut scene, held, removal, seen).await;
     // Whatever came of it, nobody may be left waiting for the disk.
     rig.disk().release_all();
-    seen.evidence.steps = steps.lines();
     played?;
     scene.strike(rig).await?;
     let log = rig.watcher().ask(KernelLog {}).await?;
     seen.complaints = complaints(&log);
     seen.evidence.guest_log = log;
     seen.evidence.harm = seen.harm.clone();
-    Ok(seen)
+    Ok(())
 }
 
 async fn remove(
@@ -58,18 +56,17 @@ async fn remove(
     held: Held,
     removal: RemovalKind,
     seen: &mut Observation,
-    steps: &mut Steps,
 ) -> Result<()> {
     let pin_writes = held.writes_page();
     scene.fill_window().await?;
     let pending = scene.remover.begin(scene.removal()).await?;
-    steps.add(format_args!("{} begins", removal.name()));
+    seen.step(format_args!("{} begins", removal.name()));
     let waiting = removal.watch(rig, scene, &pending).await?;
     let mut removed = false;
     let mut wait_for_return = true;
     match waiting {
         Waiting::Blocked(task) => {
-            steps.add(format_args!(
+            seen.step(format_args!(
                 "{} {} waits for the page",
                 task.comm, task.pid
             ));
@@ -79,19 +76,19 @@ async fn remove(
         Waiting::Over(done) => {
             wait_for_return = false;
             match &done.outcome {
-                Ok(()) => steps.add("it has returned, and the page is still pinned"),
-                Err(fault) => steps.add(format_args!("it was refused: {fault}")),
+                Ok(()) => seen.step("it has returned, and the page is still pinned"),
+                Err(fault) => seen.step(format_args!("it was refused: {fault}")),
             }
             removed = done.outcome.is_ok();
             seen.returned = Some(done.outcome);
             if removed && removal.frees_blocks() {
                 scene.take_freed_space().await?;
-                steps.add("what was freed has a new owner");
+                seen.step("what was freed has a new owner");
             }
         }
         Waiting::Elsewhere(task) => {
             let stack = task.map_or_else(|| "it runs".to_owned(), |task| task.stack);
-            steps.add("it neither returns nor waits for the page");
+            seen.step("it neither returns nor waits for the page");
             seen.elsewhere = Some(stack.clone());
             seen.evidence.stack = Some(stack);
         }
@@ -99,16 +96,16 @@ async fn remove(
     let ended = held
         .release(&mut scene.pinner, &scene.page, rig.disk())
         .await?;
-    steps.add("the pin has been released and has ended");
+    seen.step("the pin has been released and has ended");
     if let Some(failed) = &ended.failed {
-        steps.add(format_args!("its transfer failed: {failed}"));
+        seen.step(format_args!("its transfer failed: {failed}"));
     }
     if wait_for_return {
         let done = scene.remover.done_within(&pending, WAKE_DEADLINE).await?;
         let Some(done) = done else {
-            steps.add(format_args!("it has not returned in {WAKE_DEADLINE:?}"));
+            seen.step(format_args!("it has not returned in {WAKE_DEADLINE:?}"));
             seen.stuck = true;
-            return wake_by_signal(scene, &pending, steps).await;
+            return wake_by_signal(scene, &pending, seen).await;
         };
         let host = done.heard.saturating_duration_since(ended.released);
         let guest = done.span.ended_ns.saturating_sub(ended.span.ended_ns);
@@ -117,10 +114,10 @@ async fn remove(
         match done.outcome {
             Ok(()) => {
                 removed = true;
-                steps.add("it has returned");
+                seen.step("it has returned");
             }
             Err(fault) => {
-                steps.add(format_args!("it failed: {fault}"));
+                seen.step(format_args!("it failed: {fault}"));
                 seen.blocked = None;
                 seen.returned = Some(Err(fault));
             }
@@ -132,7 +129,7 @@ async fn remove(
         None => scene.wrong_bytes(rig, removed, page_written).await?,
     };
     if seen.harm.is_some() {
-        steps.add("bytes are wrong");
+        seen.step("bytes are wrong");
     }
     Ok(())
 }
@@ -141,13 +138,13 @@ async fn remove(
 async fn wake_by_signal(
     scene: &mut Scene,
     pending: &Pending<Removal>,
-    steps: &mut Steps,
+    seen: &mut Observation,
 ) -> Result<()> {
     scene.remover.signal(Signal(libc::SIGSTOP));
     scene.remover.signal(Signal(libc::SIGCONT));
     match scene.remover.done_within(pending, SIGNAL_DEADLINE).await? {
-        Some(_) => steps.add("a signal woke it, and it returned: only the wake-up was missing"),
-        None => steps.add(format_args!(
+        Some(_) => seen.step("a signal woke it, and it returned: only the wake-up was missing"),
+        None => seen.step(format_args!(
             "even a signal did not make it return in {SIGNAL_DEADLINE:?}"
         )),
     }

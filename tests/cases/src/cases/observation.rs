@@ -26,9 +26,18 @@ pub struct Observation {
     pub complaints: Vec<String>,
     /// Everything for the report.
     pub evidence: Evidence,
+    /// When the first step was taken.
+    start: Option<Instant>,
 }
 
 impl Observation {
+    /// Something has happened.
+    pub fn step(&mut self, what: impl std::fmt::Display) {
+        let start = *self.start.get_or_insert_with(Instant::now);
+        let ms = start.elapsed().as_millis();
+        self.evidence.steps.push(format!("{ms:>6} ms  {what}"));
+    }
+
     /// The sum of it, the worst first.
     pub fn outcome(&self) -> Outcome {
         if self.harm.is_some() {
@@ -64,33 +73,6 @@ impl Observation {
             Outcome::Proceeded => "it returned while the page was pinned".to_owned(),
             _ => "it waited for the page, and went on when it was free".to_owned(),
         }
-    }
-}
-
-/// A protocol of what happened when.
-pub struct Steps {
-    start: Instant,
-    lines: Vec<String>,
-}
-
-impl Steps {
-    /// From now on.
-    pub fn new() -> Self {
-        Self {
-            start: Instant::now(),
-            lines: Vec::new(),
-        }
-    }
-
-    /// Something has happened.
-    pub fn add(&mut self, what: impl std::fmt::Display) {
-        let ms = self.start.elapsed().as_millis();
-        self.lines.push(format!("{ms:>6} ms  {what}"));
-    }
-
-    /// All of it.
-    pub fn lines(&self) -> Vec<String> {
-        self.lines.clone()
     }
 }
 

@@ -104,6 +104,9 @@ impl Rig {
         };
         let spec = VmSpec {
             accel: parts.accel,
+            append: std::env::var("DBG")
+                .map(|d| vec!["quiet".into(), d])
+                .unwrap_or(vec!["quiet".into()]),
             pmem: images.pmem,
             disks: vec![NbdDisk {
                 socket: disk.path().to_owned(),

@@ -2,8 +2,8 @@
 
 //! From what was played to a line of the results.
 
-use dax_cases::cases::{Case, KernelKind};
-use lab_report::model::{Cell, Evidence, Outcome, Verdict};
+use dax_cases::cases::{Case, KernelKind, Observation};
+use lab_report::model::{Cell, Outcome, Verdict};
 
 use super::guests::Played;
 
@@ -23,48 +23,19 @@ pub struct Frame<'a> {
 
 impl Frame<'_> {
     /// The cell.
-    pub fn cell(self, played: Played, seconds: f64) -> Cell {
+    pub fn cell(self, played: Played, seen: Observation, seconds: f64) -> Cell {
         let Self { case, .. } = self;
         let expected = case.expected(self.kind);
-        let (outcome, why, evidence) = match played {
-            Played::Seen(seen) => (seen.outcome(), seen.why(), seen.evidence),
-            Played::Died { why, console } => {
-                let evidence = Evidence {
-                    console_tail: console,
-                    ..Evidence::default()
-                };
-                let why = why.lines().next().unwrap_or_default().to_owned();
-                (Outcome::VmDied, why, evidence)
-            }
-            Played::Failed(error) => {
-                return self.framed(
-                    expected,
-                    Outcome::NotRun,
-                    Verdict::LabError,
-                    format!("{error:#}"),
-                    Evidence::default(),
-                    seconds,
-                );
-            }
+        let (outcome, why) = match played {
+            Played::Out => (seen.outcome(), seen.why()),
+            Played::Died(why) => (Outcome::VmDied, why),
+            Played::Failed(error) => (Outcome::NotRun, format!("{error:#}")),
         };
-        let verdict = if expected.contains(&outcome) {
-            Verdict::Expected
-        } else {
-            Verdict::Unexpected
+        let verdict = match outcome {
+            Outcome::NotRun => Verdict::LabError,
+            outcome if expected.contains(&outcome) => Verdict::Expected,
+            _ => Verdict::Unexpected,
         };
-        self.framed(expected, outcome, verdict, why, evidence, seconds)
-    }
-
-    fn framed(
-        self,
-        expected: Vec<Outcome>,
-        outcome: Outcome,
-        verdict: Verdict,
-        why: String,
-        evidence: Evidence,
-        seconds: f64,
-    ) -> Cell {
-        let Self { case, .. } = self;
         Cell {
             case: case.name(),
             kernel: self.kernel.to_owned(),
@@ -78,7 +49,7 @@ impl Frame<'_> {
             outcome,
             verdict,
             why,
-            evidence,
+            evidence: seen.evidence,
             seconds,
         }
     }

@@ -26,15 +26,10 @@ pub struct Guest {
 
 /// What became of a case.
 pub enum Played {
-    /// It was played to its end.
-    Seen(Box<Observation>),
-    /// The guest died over it.
-    Died {
-        /// Of what.
-        why: String,
-        /// The end of its console.
-        console: String,
-    },
+    /// To its end.
+    Out,
+    /// The guest died over it, of this.
+    Died(String),
     /// The lab failed.
     Failed(Error),
 }
@@ -60,8 +55,14 @@ impl Guest {
         &self.parts
     }
 
-    /// Plays a case.
-    pub async fn play(&mut self, case: Case) -> Played {
+    /// Plays a case, and tells what was seen.
+    pub async fn play(&mut self, case: Case) -> (Played, Observation) {
+        let mut seen = Observation::default();
+        let played = self.try_play(case, &mut seen).await;
+        (played, seen)
+    }
+
+    async fn try_play(&mut self, case: Case, seen: &mut Observation) -> Played {
         let mut rig = match self.rig.take() {
             Some(rig) => rig,
             None => match Rig::boot(&self.parts).await {
@@ -69,18 +70,21 @@ impl Guest {
                 Err(error) => return Played::Failed(error.context("the guest did not boot")),
             },
         };
-        let played = timeout(CASE_DEADLINE, case.play(&mut rig)).await;
+        let played = timeout(CASE_DEADLINE, case.play(&mut rig, seen)).await;
         let played = played.unwrap_or_else(|_| {
             Err(Error::msg(format!(
                 "the case has not ended in {CASE_DEADLINE:?}"
             )))
         });
         match played {
-            Ok(seen) => {
+            Ok(()) => {
                 self.rig = Some(rig);
-                Played::Seen(Box::new(seen))
+                Played::Out
             }
-            Err(error) => why(rig, error).await,
+            Err(error) => {
+                seen.evidence.console_tail = rig.vm().guest().console_tail();
+                why(rig, error).await
+            }
         }
     }
 
@@ -101,15 +105,8 @@ impl Guest {
 /// Tells a guest's death from a failure of the lab. After either the guest is gone.
 async fn why(mut rig: Rig, error: Error) -> Played {
     let death = timeout(DEATH_DEADLINE, rig.vm_mut().failed()).await;
-    let console = rig.vm().guest().console_tail();
     match death {
-        Ok(death) => Played::Died {
-            why: format!("{death:#}"),
-            console,
-        },
-        Err(_alive) => {
-            let console = format!("the guest's console:\n{console}");
-            Played::Failed(error.context(console))
-        }
+        Ok(death) => Played::Died(format!("{death:#}")),
+        Err(_alive) => Played::Failed(error),
     }
 }

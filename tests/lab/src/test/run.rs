@@ -103,7 +103,7 @@ async fn play(args: &TestArgs, cases: &[Case], guests: &mut [Guest]) -> Result<R
 async fn one(guest: &mut Guest, case: Case, repetition: u32, live: &Live) -> Cell {
     live.begin(&format!("{} @ {}", case.name(), guest.label));
     let start = Instant::now();
-    let played = guest.play(case).await;
+    let (played, seen) = guest.play(case).await;
     let frame = Frame {
         case,
         kernel: &guest.label,
@@ -111,5 +111,5 @@ async fn one(guest: &mut Guest, case: Case, repetition: u32, live: &Live) -> Cel
         kind: guest.kind,
         repetition,
     };
-    frame.cell(played, start.elapsed().as_secs_f64())
+    frame.cell(played, seen, start.elapsed().as_secs_f64())
 }
