@@ -58,7 +58,7 @@ async fn remove(
     seen: &mut Observation,
 ) -> Result<()> {
     let pin_writes = held.writes_page();
-    scene.fill_window().await?;
+    scene.fill_window(rig).await?;
     let pending = scene.remover.begin(scene.removal()).await?;
     seen.step(format_args!("{} begins", removal.name()));
     let waiting = removal.watch(rig, scene, &pending).await?;
@@ -124,7 +124,9 @@ async fn remove(
         }
     }
     let page_written = pin_writes && ended.failed.is_none();
-    seen.harm = match ended.leaked {
+    // A page that stays the file's has what was last written to it, also for who reads it late.
+    let leaked = ended.leaked.filter(|_| removal != RemovalKind::CopyOver);
+    seen.harm = match leaked {
         Some(leaked) => Some(format!("who read the pinned page got other data: {leaked}")),
         None => scene.wrong_bytes(rig, removed, page_written).await?,
     };

@@ -7,6 +7,7 @@
 
 mod case;
 mod contract;
+mod decoy;
 mod expect;
 mod matrix;
 mod observation;
@@ -17,6 +18,6 @@ mod scene;
 pub use case::{Case, all};
 pub use contract::Reference;
 pub use expect::{KernelKind, expected};
-pub use observation::Observation;
+pub use observation::{Observation, complaints};
 pub use pin::Pin;
 pub use removal::RemovalKind;

@@ -7,6 +7,7 @@ use guest_probe::access::How;
 use guest_probe::file::{self, Part};
 use guest_probe::pattern::Seed;
 
+use super::decoy::{decoy, worker_waits};
 use super::removal::RemovalKind;
 use crate::files::{Compare, Create, Fill, Map, Open, Touch, Where};
 use crate::host::{Actor, FileSystem, Rig};
@@ -65,6 +66,8 @@ pub struct Roles {
     pub twin: String,
     /// Who gets the freed blocks.
     pub victim: String,
+    /// The file whose pinned page keeps the reclaim worker waiting.
+    pub decoy: String,
     /// The last range of the file, or of the other for the worker: the one too many.
     pub last_range: u64,
 }
@@ -82,6 +85,8 @@ pub struct Scene {
     /// Where the file is, for the report.
     pub standing: Vec<String>,
     kind: RemovalKind,
+    /// Who keeps the reclaim worker out of it.
+    decoy: Option<Actor>,
     /// How much the victim has, once it has taken the freed space.
     victim_len: Option<u64>,
 }
@@ -106,6 +111,10 @@ impl Scene {
             offset,
             disk_at,
             seed: FILE_SEED,
+        };
+        let decoy = match kind {
+            RemovalKind::ReclaimInline => Some(decoy(rig, &roles.decoy).await?),
+            _ => None,
         };
         let mut pinner = rig.actor("pinner").await?;
         let mut remover = rig.actor("remover").await?;
@@ -146,6 +155,7 @@ impl Scene {
             remover,
             standing,
             kind,
+            decoy,
             victim_len: None,
         })
     }
@@ -157,8 +167,9 @@ impl Scene {
     /// # Errors
     ///
     /// If it can't be done.
-    pub async fn fill_window(&mut self) -> Result<()> {
-        for index in 1..RANGES {
+    pub async fn fill_window(&mut self, rig: &mut Rig) -> Result<()> {
+        let decoys = u64::from(self.decoy.is_some());
+        for index in 1..RANGES - decoys {
             let order = match self.kind {
                 RemovalKind::ReclaimInline => Removal::Read {
                     path: self.roles.file.clone(),
@@ -175,6 +186,9 @@ impl Scene {
                 .ask(order)
                 .await
                 .context("filling the window")?;
+        }
+        if self.decoy.is_some() {
+            worker_waits(rig.watcher()).await?;
         }
         Ok(())
     }
@@ -299,9 +313,17 @@ impl Scene {
                 },
             ],
             RemovalKind::Insert => vec![file(0, range, pattern), file(range, range_end, None)],
-            RemovalKind::Clone | RemovalKind::CopyOver => vec![
+            RemovalKind::Clone => vec![
                 file(0, range, pattern),
                 file(range, range_end, Some(OTHER_SEED)),
+                file(range_end, roles.len, pattern),
+            ],
+            // Copied into the same blocks or into others: what the disk writes to the page later
+            // may be seen or not.
+            RemovalKind::CopyOver => vec![
+                file(0, range, pattern),
+                file(range, page.offset, Some(OTHER_SEED)),
+                file(page_end, range_end, Some(OTHER_SEED)),
                 file(range_end, roles.len, pattern),
             ],
             RemovalKind::Unlink => vec![],
@@ -331,7 +353,7 @@ impl Scene {
     ///
     /// If a file can't be removed.
     pub async fn strike(self, rig: &mut Rig) -> Result<()> {
-        drop((self.pinner, self.remover));
+        drop((self.pinner, self.remover, self.decoy));
         for path in self.roles.paths() {
             let gone = rig.watcher().begin(Removal::Unlink { path }).await?;
             // Whether it was there depends on the case.
@@ -367,7 +389,7 @@ impl Roles {
     fn new(fs: FileSystem, kind: RemovalKind, number: u64) -> Self {
         let path = |role: &str| format!("{}/{role}-{number}", fs.mount_point());
         let (len, other_len) = match kind {
-            RemovalKind::ReclaimInline => ((RANGES + 1) * RANGE, 0),
+            RemovalKind::ReclaimInline => (RANGES * RANGE, 0),
             RemovalKind::ReclaimWorker => (RANGE, RANGES * RANGE),
             _ => (LEN, LEN),
         };
@@ -379,6 +401,7 @@ impl Roles {
             other_len,
             twin: path("twin"),
             victim: path("victim"),
+            decoy: path("decoy"),
             last_range: len.max(other_len) - RANGE,
         }
     }
@@ -399,8 +422,15 @@ impl Roles {
         files
     }
 
-    fn paths(&self) -> [String; 4] {
-        [&self.file, &self.other, &self.twin, &self.victim].map(String::clone)
+    fn paths(&self) -> [String; 5] {
+        [
+            &self.file,
+            &self.other,
+            &self.twin,
+            &self.victim,
+            &self.decoy,
+        ]
+        .map(String::clone)
     }
 }
 

@@ -12,7 +12,7 @@ mod watch;
 pub(crate) use content::difference;
 pub use content::{Compare, Create, ReadAt};
 pub use mapping::{Load, Map, Mapping, Touch};
-pub(crate) use opened::open;
+pub(crate) use opened::kept_or_open;
 pub use opened::{Close, Open};
 pub use space::{Fill, Reserve};
 pub use standing::{Standing, Where};

@@ -44,6 +44,34 @@ pub(crate) fn open(path: &str, direct: bool) -> Result<File, Fault> {
         .map_err(Fault::of(format!("opening {path}")))
 }
 
+/// The file that is kept under its path, else a new one. What an open does to the page cache of
+/// FUSE is a case of its own and must not happen in the middle of another.
+pub(crate) fn kept_or_open<'o>(own: &'o Belongings, path: &str) -> Result<AnyFile<'o>, Fault> {
+    match own.get::<File>(path) {
+        Ok(file) => Ok(AnyFile::Kept(file)),
+        Err(_) => open(path, false).map(AnyFile::New),
+    }
+}
+
+/// A file of the actor's or a new one.
+pub(crate) enum AnyFile<'o> {
+    /// The actor has it.
+    Kept(&'o File),
+    /// It is closed at the end of the order.
+    New(File),
+}
+
+impl std::ops::Deref for AnyFile<'_> {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        match self {
+            Self::Kept(file) => file,
+            Self::New(file) => file,
+        }
+    }
+}
+
 /// Lets go of a file, a mapping or a pin.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Close {

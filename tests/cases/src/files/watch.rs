@@ -89,7 +89,10 @@ fn sleeping(pid: u32) -> Option<Task> {
     })
 }
 
-/// Takes the kernel's log since it was last taken.
+/// Where Linux forgets what it has warned of once; only there if debugfs is.
+const CLEAR_WARN_ONCE: &str = "/sys/kernel/debug/clear_warn_once";
+
+/// Takes the kernel's log since it was last taken, and lets it warn anew.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KernelLog {}
 
@@ -104,6 +107,8 @@ impl Verb for KernelLog {
         let len = libc::c_int::try_from(buffer.len()).expect("it is small");
         // SAFETY: the kernel writes at most `len` bytes to the buffer.
         let read = unsafe { libc::klogctl(READ_CLEAR, buffer.as_mut_ptr().cast(), len) };
+        // A warning that is given once for each boot would be missed by all cases but one.
+        fs::write(CLEAR_WARN_ONCE, "1").ok();
         let read = usize::try_from(read)
             .map_err(|_| std::io::Error::last_os_error())
             .map_err(Fault::of("reading the kernel's log"))?;

@@ -28,6 +28,8 @@ pub const FREE: u64 = 24 << 20;
 const DISK_STEP: u64 = 1 << 20;
 /// Modules beyond those of every guest.
 const MODULES: [&str; 4] = ["virtio_blk", "virtio_pmem", "ext4", "xfs"];
+/// A kernel that has lost a task to an oops must not go on: what it does then means nothing.
+const APPEND: [&str; 2] = ["quiet", "oops=panic"];
 /// Checksums that the above ask for by name, where they are modules.
 const OPTIONAL_MODULES: [&str; 3] = ["crc32c_generic", "crc32c_intel", "nd_pmem"];
 
@@ -104,9 +106,7 @@ impl Rig {
         };
         let spec = VmSpec {
             accel: parts.accel,
-            append: std::env::var("DBG")
-                .map(|d| vec!["quiet".into(), d])
-                .unwrap_or(vec!["quiet".into()]),
+            append: APPEND.map(str::to_owned).into(),
             pmem: images.pmem,
             disks: vec![NbdDisk {
                 socket: disk.path().to_owned(),
@@ -122,6 +122,11 @@ impl Rig {
                     .mount(source, fs.mount_point(), fs.fstype(), options);
                 mounted.await.with_context(|| format!("mounting {fs}"))?;
             }
+            // For the kernel's warnings; a kernel without it warns once.
+            let debugfs = vm
+                .agent()
+                .mount("debugfs", "/sys/kernel/debug", "debugfs", "");
+            debugfs.await.ok();
             let mut watcher = Actor::start(vm.agent(), "watcher").await?;
             for fs in [FileSystem::Ext4, FileSystem::Xfs] {
                 let path = format!("{}/ballast", fs.mount_point());

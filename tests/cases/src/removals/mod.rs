@@ -128,7 +128,7 @@ impl Verb for Removal {
     const NAME: &'static str = "removal";
     type Yield = ();
 
-    fn run(self, _: &mut Belongings) -> Result<(), Fault> {
+    fn run(self, own: &mut Belongings) -> Result<(), Fault> {
         match self {
             Self::Truncate { path, len } => size::truncate(&path, len),
             Self::OpenTruncate { path, create } => size::open_truncate(&path, create),
@@ -138,31 +138,31 @@ impl Verb for Removal {
                 mode,
                 offset,
                 len,
-            } => ranges::fallocate(&path, mode, offset, len),
+            } => ranges::fallocate(own, &path, mode, offset, len),
             Self::Clone {
                 path,
                 from,
                 offset,
                 len,
-            } => ranges::clone(&path, &from, offset, len),
+            } => ranges::clone(own, &path, &from, offset, len),
             Self::Dedupe {
                 path,
                 from,
                 offset,
                 len,
-            } => ranges::dedupe(&path, &from, offset, len),
+            } => ranges::dedupe(own, &path, &from, offset, len),
             Self::CopyOver {
                 path,
                 from,
                 offset,
                 len,
-            } => ranges::copy_over(&path, &from, offset, len),
-            Self::Read { path, offset, len } => ranges::read(&path, offset, len),
-            Self::Touch { path, offset } => ranges::touch(&path, offset),
+            } => ranges::copy_over(own, &path, &from, offset, len),
+            Self::Read { path, offset, len } => ranges::read(own, &path, offset, len),
+            Self::Touch { path, offset } => ranges::touch(own, &path, offset),
             Self::Unlink { path } => names::unlink(&path),
             Self::RenameOver { path, from } => names::rename_over(&path, &from),
             Self::DropCaches => caches::drop_caches(),
-            Self::SetDax { path, on } => names::set_dax(&path, on),
+            Self::SetDax { path, on } => names::set_dax(own, &path, on),
             Self::Umount { target } => caches::umount(&target),
         }
     }

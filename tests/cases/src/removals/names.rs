@@ -6,8 +6,8 @@ use std::fs;
 use std::os::fd::AsRawFd as _;
 use std::{io, mem, ptr};
 
-use crate::actor::Fault;
-use crate::files::open;
+use crate::actor::{Belongings, Fault};
+use crate::files::kept_or_open;
 
 pub(super) fn unlink(path: &str) -> Result<(), Fault> {
     fs::remove_file(path).map_err(Fault::of(format!("unlinking {path}")))
@@ -33,9 +33,9 @@ const FS_IOC_FSGETXATTR: libc::Ioctl = 0x801c_581f;
 const FS_IOC_FSSETXATTR: libc::Ioctl = 0x401c_5820;
 const FS_XFLAG_DAX: u32 = 0x8000;
 
-pub(super) fn set_dax(path: &str, on: bool) -> Result<(), Fault> {
+pub(super) fn set_dax(own: &Belongings, path: &str, on: bool) -> Result<(), Fault> {
     let failed = || format!("changing the DAX flag of {path}");
-    let file = open(path, false)?;
+    let file = kept_or_open(own, path)?;
     // SAFETY: plain integers.
     let mut attributes: FsXattr = unsafe { mem::zeroed() };
     let structure = ptr::from_mut(&mut attributes);

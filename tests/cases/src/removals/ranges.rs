@@ -11,8 +11,8 @@ use rustix::mm::MapFlags;
 use rustix::param::page_size;
 use serde::{Deserialize, Serialize};
 
-use crate::actor::Fault;
-use crate::files::{Mapping, open};
+use crate::actor::{Belongings, Fault};
+use crate::files::{Mapping, kept_or_open};
 
 /// What fallocate(2) does with a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,9 +42,15 @@ impl RangeMode {
     }
 }
 
-pub(super) fn fallocate(path: &str, mode: RangeMode, offset: u64, len: u64) -> Result<(), Fault> {
-    let file = open(path, false)?;
-    let done = rustix::fs::fallocate(&file, mode.flags(), offset, len);
+pub(super) fn fallocate(
+    own: &Belongings,
+    path: &str,
+    mode: RangeMode,
+    offset: u64,
+    len: u64,
+) -> Result<(), Fault> {
+    let file = kept_or_open(own, path)?;
+    let done = rustix::fs::fallocate(&*file, mode.flags(), offset, len);
     done.map_err(Fault::of(format!("fallocate {mode:?} of {path}")))
 }
 
@@ -60,8 +66,14 @@ struct CloneRange {
 /// _IOW(0x94, 13, struct file_clone_range)
 const FICLONERANGE: libc::Ioctl = 0x4020_940d;
 
-pub(super) fn clone(path: &str, from: &str, offset: u64, len: u64) -> Result<(), Fault> {
-    let (file, from) = (open(path, false)?, open(from, false)?);
+pub(super) fn clone(
+    own: &Belongings,
+    path: &str,
+    from: &str,
+    offset: u64,
+    len: u64,
+) -> Result<(), Fault> {
+    let (file, from) = (kept_or_open(own, path)?, kept_or_open(own, from)?);
     let mut range = CloneRange {
         from: from.as_raw_fd().into(),
         from_offset: offset,
@@ -92,9 +104,15 @@ struct DedupeRange {
 const FIDEDUPERANGE: libc::Ioctl = 0xc018_9436;
 const FILE_DEDUPE_RANGE_SAME: i32 = 0;
 
-pub(super) fn dedupe(path: &str, from: &str, offset: u64, len: u64) -> Result<(), Fault> {
+pub(super) fn dedupe(
+    own: &Belongings,
+    path: &str,
+    from: &str,
+    offset: u64,
+    len: u64,
+) -> Result<(), Fault> {
     let failed = || format!("deduplicating {path}");
-    let (file, from) = (open(path, false)?, open(from, false)?);
+    let (file, from) = (kept_or_open(own, path)?, kept_or_open(own, from)?);
     // SAFETY: plain integers.
     let mut range: DedupeRange = unsafe { mem::zeroed() };
     range.from_offset = offset;
@@ -116,11 +134,17 @@ pub(super) fn dedupe(path: &str, from: &str, offset: u64, len: u64) -> Result<()
     }
 }
 
-pub(super) fn copy_over(path: &str, from: &str, offset: u64, len: usize) -> Result<(), Fault> {
+pub(super) fn copy_over(
+    own: &Belongings,
+    path: &str,
+    from: &str,
+    offset: u64,
+    len: usize,
+) -> Result<(), Fault> {
     let failed = || format!("copying over {path}");
-    let (file, from) = (open(path, false)?, open(from, false)?);
+    let (file, from) = (kept_or_open(own, path)?, kept_or_open(own, from)?);
     let (mut at, mut to) = (offset, offset);
-    let copied = rustix::fs::copy_file_range(&from, Some(&mut at), &file, Some(&mut to), len)
+    let copied = rustix::fs::copy_file_range(&*from, Some(&mut at), &*file, Some(&mut to), len)
         .map_err(Fault::of(failed()))?;
     if copied < len {
         return Err(Fault::order(
@@ -131,14 +155,14 @@ pub(super) fn copy_over(path: &str, from: &str, offset: u64, len: usize) -> Resu
     Ok(())
 }
 
-pub(super) fn read(path: &str, offset: u64, len: usize) -> Result<(), Fault> {
-    let file = open(path, false)?;
+pub(super) fn read(own: &Belongings, path: &str, offset: u64, len: usize) -> Result<(), Fault> {
+    let file = kept_or_open(own, path)?;
     let read = file.read_exact_at(&mut vec![0; len], offset);
     read.map_err(Fault::of(format!("reading {path} at {offset:#x}")))
 }
 
-pub(super) fn touch(path: &str, offset: u64) -> Result<(), Fault> {
-    let file = open(path, false)?;
+pub(super) fn touch(own: &Belongings, path: &str, offset: u64) -> Result<(), Fault> {
+    let file = kept_or_open(own, path)?;
     Mapping::new(&file, offset, page_size(), MapFlags::SHARED)
         .and_then(|mapping| mapping.load(0, 1))
         .map(drop)
@@ -154,7 +178,7 @@ fn checked(result: i32, doing: impl FnOnce() -> String) -> Result<(), Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::actor::{Belongings, Verb as _};
+    use crate::actor::Verb as _;
     use crate::removals::Removal;
 
     #[test]
@@ -176,7 +200,7 @@ mod tests {
             (bytes.len(), bytes[4095], bytes[4096], bytes[8192]),
             (16384, 7, 0, 7)
         );
-        let missing = clone(&path, "/no/such/file", 0, 4096).unwrap_err();
+        let missing = clone(&Belongings::default(), &path, "/no/such/file", 0, 4096).unwrap_err();
         assert_eq!(missing.errno, Some(libc::ENOENT));
     }
 

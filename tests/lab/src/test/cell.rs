@@ -29,6 +29,7 @@ impl Frame<'_> {
         let (outcome, why) = match played {
             Played::Out => (seen.outcome(), seen.why()),
             Played::Died(why) => (Outcome::VmDied, why),
+            Played::Broken(why) => (Outcome::Complained, format!("the kernel's console: {why}")),
             Played::Failed(error) => (Outcome::NotRun, format!("{error:#}")),
         };
         let verdict = match outcome {

@@ -2,10 +2,11 @@
 
 //! A guest for each kernel, booted when it is needed and again after it has died.
 
+use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Error, Result};
-use dax_cases::cases::{Case, KernelKind, Observation};
+use dax_cases::cases::{Case, KernelKind, Observation, complaints};
 use dax_cases::host::{Rig, RigParts};
 use tokio::time::timeout;
 
@@ -28,8 +29,10 @@ pub struct Guest {
 pub enum Played {
     /// To its end.
     Out,
-    /// The guest died over it, of this.
+    /// QEMU died over it, of this.
     Died(String),
+    /// The guest's kernel gave up, with this complaint.
+    Broken(String),
     /// The lab failed.
     Failed(Error),
 }
@@ -105,8 +108,13 @@ impl Guest {
 /// Tells a guest's death from a failure of the lab. After either the guest is gone.
 async fn why(mut rig: Rig, error: Error) -> Played {
     let death = timeout(DEATH_DEADLINE, rig.vm_mut().failed()).await;
-    match death {
-        Ok(death) => Played::Died(format!("{death:#}")),
-        Err(_alive) => Played::Failed(error),
+    let console = fs::read(rig.vm().guest().console()).unwrap_or_default();
+    let complaint = complaints(&String::from_utf8_lossy(&console))
+        .into_iter()
+        .next();
+    match (death, complaint) {
+        (_, Some(complaint)) => Played::Broken(complaint),
+        (Ok(death), None) => Played::Died(format!("{death:#}")),
+        (Err(_alive), None) => Played::Failed(error),
     }
 }
