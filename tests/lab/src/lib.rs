@@ -5,6 +5,7 @@
 pub mod agent;
 pub mod cli;
 pub mod doctor;
+pub mod kernel;
 pub mod share;
 pub mod terminal;
 pub mod vm;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::Status;
-use crate::{doctor, share};
+use crate::{doctor, kernel, share};
 
 /// Shares directories with guests through a DAX window, and tests what happens there.
 #[derive(Debug, Parser)]
@@ -21,6 +21,7 @@ struct Cli {
 enum Command {
     Share(share::ShareArgs),
     Doctor(doctor::DoctorArgs),
+    Kernel(kernel::KernelArgs),
 }
 
 /// Runs the subcommand that the process's arguments name.
@@ -29,13 +30,14 @@ pub fn main() -> ExitCode {
     env_logger::Builder::from_env(filter)
         .format_timestamp_millis()
         .init();
-    let (name, outcome) = match Cli::parse().command {
-        Command::Share(args) => ("share", share::run(args)),
-        Command::Doctor(args) => ("doctor", doctor::run(&args)),
+    let (name, failed, outcome) = match Cli::parse().command {
+        Command::Share(args) => ("share", Status::Failed, share::run(args)),
+        Command::Doctor(args) => ("doctor", Status::Failed, doctor::run(&args)),
+        Command::Kernel(args) => ("kernel", Status::NoKernel, kernel::run(args)),
     };
     let status = outcome.unwrap_or_else(|error| {
         eprintln!("daxlab {name}: {error:#}");
-        Status::Failed
+        failed
     });
     status.into()
 }
@@ -58,6 +60,14 @@ mod tests {
             panic!("not share");
         };
         assert_eq!(args.command, ["ls", "--cpus", "x"]);
+    }
+
+    #[test]
+    fn all_kernels_need_no_names() {
+        for action in ["build", "fetch"] {
+            let cli = Cli::try_parse_from(["daxlab", "kernel", action, "--all"]);
+            assert!(cli.is_ok(), "{action}");
+        }
     }
 
     #[test]
@@ -89,6 +99,14 @@ mod tests {
             (&["share", "/srv", "--kernel", "debian:5.0"], "debian:5.0"),
             (&["share", "/srv", "--tag", ""], "tag"),
             (&["share", "/srv", "ls"], "unexpected argument"),
+            (&["kernel", "build"], "NAME"),
+            (&["kernel", "build", "build:6.11"], "build:6.12+nowake"),
+            (&["kernel", "build", "debian:6.12"], "build:6.12+nowake"),
+            (
+                &["kernel", "build", "build:6.12", "--all"],
+                "cannot be used with",
+            ),
+            (&["kernel", "fetch", "build:6.12"], "debian:latest"),
         ] {
             let args = ["daxlab"].iter().chain(args).copied();
             let error = Cli::try_parse_from(args.clone()).unwrap_err();

@@ -13,6 +13,8 @@ pub enum Status {
     Success,
     /// 1: `doctor` found something that keeps `share` from running.
     Unfit,
+    /// 3: `kernel` could not list, build or fetch.
+    NoKernel,
     /// 125: `share` itself failed, so the command in the guest did not run or not to its end.
     Failed,
     /// The guest command's own status: its exit code, or 128 + the number of the signal.
@@ -27,6 +29,7 @@ impl Status {
         match self {
             Self::Success => 0,
             Self::Unfit => 1,
+            Self::NoKernel => 3,
             Self::Failed => 125,
             Self::Command(status) => status.shell_code(),
             Self::Signalled(signal) => signal.saturating_add(128),
