@@ -176,6 +176,23 @@ impl Cache {
         TempDir::new_in(&root).map_err(CacheError::io("making a folder in", &root))
     }
 
+    /// Such a folder of a name that is the same each time; what an earlier one left is removed.
+    pub(crate) fn scratch_named(&self, _lock: &Lock, name: &str) -> Result<TempDir, CacheError> {
+        let root = self.scratch_root();
+        let path = root.join(name);
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(CacheError::io("removing", &path)(error));
+            }
+            _ => {}
+        }
+        let made = tempfile::Builder::new()
+            .prefix(name)
+            .rand_bytes(0)
+            .tempdir_in(&root);
+        made.map_err(CacheError::io("making", &path))
+    }
+
     /// Waits for the right to change the cache, and says for whom it waits.
     pub(crate) fn lock(&self) -> Result<Lock, CacheError> {
         if let Some(lock) = self.try_lock()? {
@@ -337,6 +354,23 @@ mod tests {
         drop(lock);
         Cache::at(folder.path(), Progress::silent()).unwrap();
         assert!(!leftover.parent().unwrap().exists());
+    }
+
+    #[test]
+    fn a_named_folder_is_empty_at_the_same_place_each_time() {
+        let folder = TempDir::new().unwrap();
+        let cache = Cache::at(folder.path(), Progress::silent()).unwrap();
+        let lock = cache.lock().unwrap();
+        let leftover = folder.path().join("tmp/thing/file");
+        fs::create_dir_all(leftover.parent().unwrap()).unwrap();
+        fs::write(&leftover, "half").unwrap();
+        for _ in 0..2 {
+            let named = cache.scratch_named(&lock, "thing").unwrap();
+            assert_eq!(named.path(), folder.path().join("tmp/thing"));
+            assert!(!leftover.exists());
+            fs::write(&leftover, "new").unwrap();
+        }
+        assert!(!leftover.exists());
     }
 
     #[test]

@@ -1,18 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Kernels for guests: Debian's stock ones, each with its modules, or an image of the caller's.
+//! Kernels for guests: Debian's stock ones, each with its modules, those built here from Debian's
+//! source, or an image or a source tree of the caller's.
 
+pub mod build;
 mod debian;
 mod header;
+mod make;
 mod own;
+mod own_tree;
 mod spec;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use build::BuiltKernel;
+pub use make::MakeError;
 pub use spec::{DebianKernel, KernelSpec, SpecError};
 
 use super::cache::{Cache, CacheError};
 use super::packages::PackagesError;
+use build::BuildError;
 
 /// Why there is no kernel.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +36,22 @@ pub enum KernelError {
         #[source]
         source: PackagesError,
     },
+    /// It could not be built.
+    #[error("building the kernel {label}")]
+    Build {
+        /// Which kernel.
+        label: String,
+        /// What went wrong.
+        #[source]
+        source: Box<BuildError>,
+    },
+    /// The folder is no configured source tree.
+    #[error(
+        "{} is a folder without a .config: give a kernel source tree that is configured (make \
+         menuconfig), or the path of a bzImage",
+        .0.display()
+    )]
+    NotConfigured(PathBuf),
     /// The packages have another shape than expected.
     #[error("the packages of the kernel {label} hold no {missing}")]
     Shape {
@@ -50,7 +73,7 @@ pub enum KernelError {
     #[error("{} is no bzImage: give the kernel's arch/x86/boot/bzImage or a vmlinuz", .0.display())]
     NotBzImage(PathBuf),
     /// Modules were given with a kernel that has its own.
-    #[error("--modules goes with a kernel image of your own; {0} comes with its modules")]
+    #[error("--modules goes with a kernel of your own; {0} comes with what it needs")]
     ModulesGiven(&'static str),
     /// The folder has no modules for this kernel.
     #[error("{} has no modules of kernel {release}: give the folder that modules_install made (INSTALL_MOD_PATH), or its lib/modules/{release}", folder.display())]
@@ -60,6 +83,17 @@ pub enum KernelError {
         /// The kernel's name for itself.
         release: String,
     },
+}
+
+impl KernelError {
+    /// For `map_err`: the error of building the kernel `label`.
+    fn building(label: &str) -> impl FnOnce(BuildError) -> Self {
+        let label = label.to_owned();
+        move |source| Self::Build {
+            label,
+            source: Box::new(source),
+        }
+    }
 }
 
 /// A kernel image with what belongs to it.
@@ -78,10 +112,11 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// The kernel that `spec` names; `modules` goes with [`KernelSpec::Image`] only.
+    /// The kernel that `spec` names; `modules` goes with a kernel of the caller's own only.
     ///
     /// A Debian kernel stays as fetched until its folder in the cache is deleted, so that runs can
-    /// be compared; `latest` too.
+    /// be compared; `latest` too. So does the source of those built here, which are built anew
+    /// when a patch or the configuration changes.
     pub fn obtain(
         spec: &KernelSpec,
         modules: Option<&Path>,
@@ -89,16 +124,21 @@ impl Kernel {
     ) -> Result<Self, KernelError> {
         match (spec, modules) {
             (KernelSpec::Image(image), modules) => own::kernel(image, modules),
+            (KernelSpec::Tree(tree), modules) => own_tree::obtain(tree, modules, cache),
             (KernelSpec::Debian(kernel), None) => debian::obtain(*kernel, cache),
+            (KernelSpec::Built(kernel), None) => build::obtain(*kernel, cache),
             (KernelSpec::Debian(kernel), Some(_)) => Err(KernelError::ModulesGiven(kernel.label())),
+            (KernelSpec::Built(kernel), Some(_)) => Err(KernelError::ModulesGiven(kernel.label())),
         }
     }
 
-    /// Like [`Kernel::obtain`], but never fetches: `None` if the cache has no good copy.
+    /// Like [`Kernel::obtain`], but never fetches or builds: `None` if there is no good copy.
     pub fn cached(spec: &KernelSpec, cache: &Cache) -> Result<Option<Self>, KernelError> {
         match spec {
             KernelSpec::Image(image) => own::kernel(image, None).map(Some),
+            KernelSpec::Tree(tree) => own_tree::made(tree),
             KernelSpec::Debian(kernel) => debian::cached(*kernel, cache),
+            KernelSpec::Built(kernel) => build::cached(*kernel, cache),
         }
     }
 }

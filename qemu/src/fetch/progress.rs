@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! How a download is shown: a bar on a terminal, one line per artifact elsewhere, or nothing.
+//! How a download or a build is shown: a bar on a terminal, lines elsewhere, or nothing.
 //! Everything goes to standard error; standard output belongs to the caller's command.
+
+mod build;
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Instant;

@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod doctor;
+pub mod kernel;
 pub mod share;
 pub mod terminal;
 pub mod test;

@@ -5,13 +5,19 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::build::BuiltKernel;
+
 /// Which kernel a guest shall run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KernelSpec {
     /// A stock kernel of Debian.
     Debian(DebianKernel),
+    /// A kernel built here from Debian's source.
+    Built(BuiltKernel),
     /// A bzImage of the caller's own.
     Image(PathBuf),
+    /// A configured source tree of the caller's own.
+    Tree(PathBuf),
 }
 
 /// The stock kernels that guests can run.
@@ -27,7 +33,11 @@ pub enum DebianKernel {
 
 /// A name that is no kernel.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no kernel: use debian:6.1, debian:6.12, debian:latest or the path of a bzImage")]
+#[error(
+    "{0:?} is no kernel: use {names}, the path of a bzImage or that of a configured kernel source \
+     tree",
+    names = KernelSpec::names()
+)]
 pub struct SpecError(String);
 
 impl DebianKernel {
@@ -53,21 +63,32 @@ impl DebianKernel {
     }
 }
 
+impl KernelSpec {
+    /// All kernels that have names.
+    pub fn named() -> impl Iterator<Item = Self> {
+        let debian = DebianKernel::ALL.into_iter().map(Self::Debian);
+        debian.chain(BuiltKernel::ALL.into_iter().map(Self::Built))
+    }
+
+    fn names() -> String {
+        let names: Vec<String> = Self::named().map(|spec| spec.to_string()).collect();
+        names.join(", ")
+    }
+}
+
 impl FromStr for KernelSpec {
     type Err = SpecError;
 
     fn from_str(text: &str) -> Result<Self, SpecError> {
-        if let Some(kernel) = DebianKernel::ALL
-            .into_iter()
-            .find(|kernel| kernel.label() == text)
-        {
-            return Ok(Self::Debian(kernel));
+        if let Some(spec) = Self::named().find(|spec| spec.to_string() == text) {
+            return Ok(spec);
         }
         // A bare word is more likely a slip than a file of that name; ./NAME names the file.
-        if text.contains('/') {
-            Ok(Self::Image(text.into()))
-        } else {
-            Err(SpecError(text.to_owned()))
+        let path = PathBuf::from(text);
+        match text.contains('/') {
+            true if path.is_dir() => Ok(Self::Tree(path)),
+            true => Ok(Self::Image(path)),
+            false => Err(SpecError(text.to_owned())),
         }
     }
 }
@@ -76,7 +97,8 @@ impl fmt::Display for KernelSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Debian(kernel) => f.write_str(kernel.label()),
-            Self::Image(path) => path.display().fmt(f),
+            Self::Built(kernel) => f.write_str(kernel.label()),
+            Self::Image(path) | Self::Tree(path) => path.display().fmt(f),
         }
     }
 }
@@ -87,22 +109,47 @@ mod tests {
 
     #[test]
     fn every_name_is_read_back() {
-        for name in [
-            "debian:6.1",
-            "debian:6.12",
-            "debian:latest",
-            "/boot/vmlinuz",
-            "./bzImage",
-        ] {
+        let names = KernelSpec::named().map(|spec| spec.to_string());
+        for name in names.chain(["/boot/vmlinuz", "./bzImage", "/"].map(str::to_owned)) {
             assert_eq!(name.parse::<KernelSpec>().unwrap().to_string(), name);
         }
+        assert_eq!(
+            "build:6.12+seed".parse(),
+            Ok(KernelSpec::Built(BuiltKernel::Seed))
+        );
+    }
+
+    #[test]
+    fn a_folder_is_a_source_tree_and_a_file_an_image() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("bzImage");
+        let parse = |path: &std::path::Path| path.to_str().unwrap().parse();
+        assert_eq!(
+            parse(folder.path()),
+            Ok(KernelSpec::Tree(folder.path().to_owned()))
+        );
+        assert_eq!(parse(&file), Ok(KernelSpec::Image(file.clone())));
     }
 
     #[test]
     fn a_slip_is_answered_with_the_choices() {
-        for name in ["debian:6.11", "6.12", "", "debian"] {
+        for name in [
+            "debian:6.11",
+            "6.12",
+            "",
+            "debian",
+            "build:6.12+sed",
+            "build",
+        ] {
             let error = name.parse::<KernelSpec>().unwrap_err().to_string();
-            assert!(error.contains("debian:latest"), "{error}");
+            for choice in [
+                "debian:latest",
+                "build:6.12,",
+                "build:6.12+nowake",
+                "bzImage",
+            ] {
+                assert!(error.contains(choice), "{error}");
+            }
         }
     }
 }

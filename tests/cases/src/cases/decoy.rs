@@ -71,7 +71,7 @@ pub(super) async fn worker_waits(watcher: &mut Actor) -> Result<()> {
     loop {
         let found = watcher.ask(look.clone()).await?;
         let waits = |function: &&str| found.iter().any(|task| task.calls(function));
-        if BREAK_LAYOUTS.iter().any(|function| waits(function)) {
+        if BREAK_LAYOUTS.iter().any(waits) {
             return Ok(());
         }
         ensure!(

@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use lab_report::{diff, merge};
 
 use super::Status;
-use crate::{doctor, share, test};
+use crate::{doctor, kernel, share, test};
 
 /// Shares directories with guests through a DAX window, and tests what happens there.
 #[derive(Debug, Parser)]
@@ -25,6 +25,7 @@ struct Cli {
 enum Command {
     Share(share::ShareArgs),
     Doctor(doctor::DoctorArgs),
+    Kernel(kernel::KernelArgs),
     Test(test::TestArgs),
     Diff(diff::DiffArgs),
     Merge(merge::MergeArgs),
@@ -46,6 +47,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Status {
     let (name, outcome, on_error) = match command {
         Command::Share(args) => ("share", share::run(args), Status::Failed),
         Command::Doctor(args) => ("doctor", doctor::run(&args), Status::Failed),
+        Command::Kernel(args) => ("kernel", kernel::run(args), Status::LabFailed),
         Command::Test(args) => ("test", test::run(&args, out), Status::LabFailed),
         Command::Diff(args) => {
             let outcome = diff::run(&args, out).map(Status::from);
@@ -137,6 +139,14 @@ mod tests {
         assert_eq!(status(&["merge"], &[&first, &part(1, vec![good])]), 3);
         assert_eq!(status(&["merge"], &[&fixture::small()]), 3);
         assert_eq!(status(&["merge", "no/such"], &[&first]), 3);
+    }
+
+    #[test]
+    fn all_kernels_need_no_names() {
+        for action in ["build", "fetch"] {
+            let cli = Cli::try_parse_from(["daxlab", "kernel", action, "--all"]);
+            assert!(cli.is_ok(), "{action}");
+        }
     }
 
     #[test]

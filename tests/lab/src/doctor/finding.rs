@@ -2,7 +2,7 @@
 
 //! One line of the report.
 
-use std::{error::Error, fmt};
+use std::{borrow::Cow, error::Error, fmt};
 
 /// What a finding means for `daxlab share`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Mark {
 /// What one check found.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    subject: &'static str,
+    subject: Cow<'static, str>,
     mark: Mark,
     found: String,
     mend: Option<String>,
@@ -26,22 +26,22 @@ pub struct Finding {
 
 impl Finding {
     /// As it should be.
-    pub fn ok(subject: &'static str, found: impl Into<String>) -> Self {
+    pub fn ok(subject: impl Into<Cow<'static, str>>, found: impl Into<String>) -> Self {
         Self::new(subject, Mark::Ok, found.into())
     }
 
     /// Less than it could be.
-    pub fn warn(subject: &'static str, found: impl Into<String>) -> Self {
+    pub fn warn(subject: impl Into<Cow<'static, str>>, found: impl Into<String>) -> Self {
         Self::new(subject, Mark::Warn, found.into())
     }
 
     /// Too little.
-    pub fn fail(subject: &'static str, found: impl Into<String>) -> Self {
+    pub fn fail(subject: impl Into<Cow<'static, str>>, found: impl Into<String>) -> Self {
         Self::new(subject, Mark::Fail, found.into())
     }
 
     /// A failure that says itself what to do.
-    pub fn error(subject: &'static str, error: &(dyn Error + 'static)) -> Self {
+    pub fn error(subject: impl Into<Cow<'static, str>>, error: &(dyn Error + 'static)) -> Self {
         Self::fail(subject, chain(error))
     }
 
@@ -52,9 +52,9 @@ impl Finding {
         self
     }
 
-    fn new(subject: &'static str, mark: Mark, found: String) -> Self {
+    fn new(subject: impl Into<Cow<'static, str>>, mark: Mark, found: String) -> Self {
         Self {
-            subject,
+            subject: subject.into(),
             mark,
             found,
             mend: None,

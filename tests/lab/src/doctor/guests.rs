@@ -6,9 +6,7 @@ use std::path::Path;
 
 use qemu_guest::{
     accel::{Accel, Prober},
-    fetch::{
-        Cache, Kernel, KernelSpec, Progress, Qemu, busybox, kernel::DebianKernel, qemu::Origin,
-    },
+    fetch::{Cache, Kernel, KernelSpec, Progress, Qemu, busybox, kernel::build, qemu::Origin},
     machine::CommandLine,
 };
 
@@ -22,6 +20,8 @@ const FETCH_TOOLS: [&str; 2] = ["apt-get", "dpkg-deb"];
 
 /// What is said of an artifact that is fetched at its first use.
 const NOT_CACHED: &str = "not in the cache; fetched when it is asked for";
+/// What is said of a kernel that is built at its first use.
+const NOT_BUILT: &str = "not in the cache; built, in some minutes, when it is asked for";
 /// What is said of one that is damaged.
 const REFETCHED: &str = "nothing to do: it is fetched anew when asked for";
 
@@ -98,19 +98,31 @@ pub async fn accelerators(qemu: &Qemu) -> Vec<Finding> {
     findings
 }
 
+/// Whether kernels can be built. Nothing but `--kernel build:…` needs that.
+pub fn building() -> Finding {
+    const SUBJECT: &str = "building kernels";
+    let missing = build::missing_packages();
+    if missing.is_empty() {
+        return Finding::ok(SUBJECT, "compiler and tools are there");
+    }
+    let packages = missing.join(" ");
+    let found = format!("not without {packages}; only kernels build:… need it");
+    Finding::ok(SUBJECT, found).mend(format!("apt-get install {packages}"))
+}
+
 /// Which kernels, and which shell for the guest, are there.
 pub fn contents(cache: &Cache) -> Vec<Finding> {
-    let kernels = DebianKernel::ALL.into_iter();
-    kernels
-        .map(|which| kernel(which, cache))
+    KernelSpec::named()
+        .map(|spec| kernel(&spec, cache))
         .chain([shell(cache)])
         .collect()
 }
 
-fn kernel(which: DebianKernel, cache: &Cache) -> Finding {
-    let subject = which.label();
-    match Kernel::cached(&KernelSpec::Debian(which), cache) {
+fn kernel(spec: &KernelSpec, cache: &Cache) -> Finding {
+    let subject = spec.to_string();
+    match Kernel::cached(spec, cache) {
         Ok(Some(kernel)) => Finding::ok(subject, format!("{} is in the cache", kernel.release)),
+        Ok(None) if matches!(spec, KernelSpec::Built(_)) => Finding::ok(subject, NOT_BUILT),
         Ok(None) => Finding::ok(subject, NOT_CACHED),
         Err(error) => Finding::warn(subject, chain(&error)).mend(REFETCHED),
     }

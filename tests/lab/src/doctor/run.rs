@@ -40,6 +40,7 @@ pub fn run(args: &DoctorArgs) -> Result<Status> {
         if let Some(qemu) = qemu {
             report.add(guests::accelerators(&qemu).await);
         }
+        report.add([guests::building()]);
         report.add(guests::contents(&cache));
     });
     Ok(report.close())

@@ -98,7 +98,8 @@ impl TryFrom<ShareArgs> for Config {
 
     fn try_from(args: ShareArgs) -> Result<Self, ConfigError> {
         let dir = directory(&args.dir)?;
-        if args.modules.is_some() && !matches!(args.kernel, KernelSpec::Image(_)) {
+        let own = matches!(args.kernel, KernelSpec::Image(_) | KernelSpec::Tree(_));
+        if args.modules.is_some() && !own {
             return Err(ConfigError::Modules);
         }
         let window = match args.window {

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! Kernels built here from Debian's source of 6.12, with this project's configuration and patches
+//! (the folder kernels).
+//!
+//! ```text
+//!   kernel-source-6.12        the package's archive, as it was fetched
+//!        │ unpack, configure, make
+//!   kernel-tree-6.12-DIGEST   the built tree of the stock variant, packed
+//!        │ restore, apply patches, configure, make: only what they touch is compiled
+//!   kernel-build-6.12+x-DIGEST   bzImage and config
+//! ```
+//!
+//! A digest is one of all that goes in, so a changed patch makes another kernel, and the one it
+//! replaces is removed. That make compiles what is needed is make's own promise; as nothing else
+//! of a tree is in a kernel, not even the time, it is the same one as from a clean tree.
+
+mod needs;
+mod options;
+mod recipe;
+mod source;
+mod tree;
+mod unused;
+mod variant;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+pub use needs::missing as missing_packages;
+pub use variant::{BuiltKernel, Patch};
+
+use super::make::MakeError;
+use super::{Kernel, KernelError, header};
+use crate::fetch::artifact;
+use crate::fetch::cache::{Cache, CacheError, Lock};
+use crate::fetch::packages::PackagesError;
+use crate::fetch::tool::ToolError;
+use recipe::Recipe;
+use source::Source;
+use tree::Tree;
+
+/// Why a kernel could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The cache folder can't be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// This machine lacks programs or headers.
+    #[error("to build kernels, install {0} (apt-get install {0})")]
+    Needs(String),
+    /// The source could not be had.
+    #[error("getting the source package")]
+    Source(#[source] PackagesError),
+    /// The source package has another shape than expected.
+    #[error("the source package holds no {0}")]
+    Shape(&'static str),
+    /// A host program failed.
+    #[error("{doing}")]
+    Tool {
+        /// What it was to do.
+        doing: &'static str,
+        /// What it said.
+        #[source]
+        source: ToolError,
+    },
+    /// The kernel knows some options not, or not so.
+    #[error("the kernel's configuration does not keep these options of fragment.config: {0}")]
+    Options(String),
+    /// A patch does not fit the source.
+    #[error("{name} does not apply")]
+    Patch {
+        /// The patch.
+        name: &'static str,
+        /// What patch said.
+        #[source]
+        source: ToolError,
+    },
+    /// The compiler, or what follows it, failed.
+    #[error(transparent)]
+    Make(#[from] MakeError),
+}
+
+impl BuildError {
+    /// For `map_err`: the error of a host program.
+    fn tool(doing: &'static str) -> impl FnOnce(ToolError) -> Self {
+        move |source| Self::Tool { doing, source }
+    }
+}
+
+const IMAGE_FILE: &str = "bzImage";
+const CONFIG_FILE: &str = "config";
+const TREE_PREFIX: &str = "kernel-tree-6.12-";
+const TREE_FILE: &str = "tree.tar";
+
+/// The cache's copy of `which`, built when there is none.
+pub(super) fn obtain(which: BuiltKernel, cache: &Cache) -> Result<Kernel, KernelError> {
+    if let Some(kernel) = cached(which, cache)? {
+        return Ok(kernel);
+    }
+    let tree = build(which, cache).map_err(KernelError::building(which.label()))?;
+    locate(which, &tree)
+}
+
+/// The cache's copy of `which`, if there is one.
+pub(super) fn cached(which: BuiltKernel, cache: &Cache) -> Result<Option<Kernel>, KernelError> {
+    find(which, cache)
+        .map_err(KernelError::building(which.label()))?
+        .map(|tree| locate(which, &tree))
+        .transpose()
+}
+
+fn find(which: BuiltKernel, cache: &Cache) -> Result<Option<PathBuf>, BuildError> {
+    let Some(source) = source::cached(cache)? else {
+        return Ok(None);
+    };
+    let recipe = Recipe::of(which, &source.version);
+    Ok(artifact::open(cache, &recipe.name())?)
+}
+
+fn build(which: BuiltKernel, cache: &Cache) -> Result<PathBuf, BuildError> {
+    let missing = needs::missing();
+    if !missing.is_empty() {
+        return Err(BuildError::Needs(missing.join(" ")));
+    }
+    let source = source::obtain(cache)?;
+    let recipe = Recipe::of(which, &source.version);
+    let stock = stock_tree(&source, cache)?;
+    let built = artifact::obtain(cache, &recipe.name(), |lock, place| {
+        let tree = Tree::restore(cache, lock, &stock)?;
+        tree.apply(recipe.patches)?;
+        tree.configure(&recipe)?;
+        tree.make(which.label(), false)?;
+        keep(&tree.image(), &place.join(IMAGE_FILE))?;
+        keep(&tree.config(), &place.join(CONFIG_FILE))
+    })?;
+    forget_others(cache, &recipe.prefix())?;
+    Ok(built)
+}
+
+/// The packed tree of the stock variant, built.
+fn stock_tree(source: &Source, cache: &Cache) -> Result<PathBuf, BuildError> {
+    let recipe = Recipe::of(BuiltKernel::Stock, &source.version);
+    let name = format!("{TREE_PREFIX}{}", recipe.digest());
+    let make = |lock: &Lock, place: &Path| {
+        let tree = Tree::unpack(cache, lock, &source.tarball)?;
+        tree.configure(&recipe)?;
+        tree.make("the tree that all kernels build:6.12 share", true)?;
+        tree.pack(&place.join(TREE_FILE))
+    };
+    let place = artifact::obtain(cache, &name, make)?;
+    forget_others(cache, TREE_PREFIX)?;
+    Ok(place.join(TREE_FILE))
+}
+
+/// Removes what the artifact with this prefix that was used last has replaced.
+fn forget_others(cache: &Cache, prefix: &str) -> Result<(), BuildError> {
+    let lock = cache.lock()?;
+    Ok(artifact::prune(cache, &lock, prefix, 1)?)
+}
+
+fn keep(from: &Path, to: &Path) -> Result<(), BuildError> {
+    fs::copy(from, to).map_err(CacheError::io("copying", from))?;
+    Ok(())
+}
+
+fn locate(which: BuiltKernel, tree: &Path) -> Result<Kernel, KernelError> {
+    let image = tree.join(IMAGE_FILE);
+    Ok(Kernel {
+        release: header::release(&image)?,
+        image,
+        modules_dir: None,
+        label: which.label().to_owned(),
+        config: Some(tree.join(CONFIG_FILE)),
+    })
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! What of the source no kernel here is built from, in tar's patterns: with it, unpacking and
+//! keeping a tree would cost five times the room.
+//!
+//! All that Kconfig and make read stays; what a configuration needs and is not there is an error
+//! of the compiler.
+
+/// Folders of drivers of which nothing is compiled; of net, the loopback interface is.
+const DRIVERS: &str = "accel ata comedi clk crypto dma edac gpu hid hwmon hwtracing i2c iio \
+    infiniband input iommu leds media mfd misc mmc mtd net/* phy pinctrl platform power regulator \
+    remoteproc s390 scsi soc spi staging target thermal usb video";
+const FILE_SYSTEMS: &str = "bcachefs btrfs ceph f2fs gfs2 nfs nfsd ntfs3 ocfs2 smb ubifs";
+const PROTOCOLS: &str = "bluetooth mac80211 netfilter sctp sunrpc tipc wireless";
+/// All but x86.
+const ARCHITECTURES: &str = "[a-wyz]* xtensa";
+
+const REST: [&str; 8] = [
+    "*/Documentation/*/*",
+    "*/LICENSES/*",
+    "*/include/dt-bindings/*",
+    "*/samples/*.[chS]",
+    "*/sound/*.[chS]",
+    "*/tools/perf/*",
+    "*/tools/testing/*",
+    "*.dts*",
+];
+
+/// The patterns.
+pub(super) fn patterns() -> Vec<String> {
+    let folders = [
+        ("drivers", DRIVERS),
+        ("fs", FILE_SYSTEMS),
+        ("net", PROTOCOLS),
+        ("arch", ARCHITECTURES),
+    ];
+    let sources = folders.into_iter().flat_map(|(parent, names)| {
+        let names = names.split_whitespace();
+        names.map(move |name| format!("*/{parent}/{name}/*.[chS]"))
+    });
+    sources.chain(REST.map(str::to_owned)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_become_patterns_of_source_files() {
+        let patterns = patterns();
+        for pattern in ["*/drivers/gpu/*.[chS]", "*/fs/ubifs/*.[chS]", "*.dts*"] {
+            assert!(patterns.iter().any(|other| other == pattern), "{pattern}");
+        }
+        assert!(!patterns.iter().any(|pattern| pattern.contains("fuse")));
+    }
+}
