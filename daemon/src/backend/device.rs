@@ -9,7 +9,6 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use futures::executor::ThreadPool;
 use shared_window::{RegionBudget, VhostUserShmem, ViewSource, Vmm};
 use vhost::vhost_user::Backend;
 use vhost::vhost_user::message::{
@@ -31,6 +30,7 @@ use super::intake::Intake;
 use super::migration::{AsState, Migration, MigrationError};
 use super::offer::Offer;
 use super::pause::Pause;
+use super::pool::{FreeThread, Pool};
 use super::ring::Ring;
 use super::threads::Crew;
 use crate::adapter::{AtomicMemory, TransportBitmap};
@@ -58,7 +58,7 @@ pub(super) struct Device<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     pub(super) offer: Offer,
     pub(super) front_end: Option<FrontEnd>,
     pub(super) crew: Crew,
-    pub(super) pool: Option<ThreadPool>,
+    pub(super) pool: Option<Pool>,
     pub(super) migration: Migration,
     /// The rings that have been served; no other one can have a request in flight.
     pub(super) rings: Vec<OnceLock<Ring>>,
@@ -76,6 +76,9 @@ where
             front_end.shmem.uninstall();
             front_end.pause.close();
         }
+        if let Some(pool) = &self.pool {
+            pool.close();
+        }
         self.served_rings().for_each(Ring::close);
     }
 
@@ -84,13 +87,15 @@ where
     }
 
     fn serve_ring(&self, queue: usize, ring: &Ring) {
-        self.intake.drain(queue, ring, |taken| match &self.pool {
-            None => self.engine.serve(ring, taken),
-            Some(pool) => {
-                let (engine, ring) = (Arc::clone(&self.engine), ring.clone());
-                pool.spawn_ok(async move { engine.serve(&ring, taken) });
-            }
-        });
+        let Some(pool) = &self.pool else {
+            let here = |(), taken| self.engine.serve(ring, taken);
+            return self.intake.drain(queue, ring, || Some(()), here);
+        };
+        let there = |thread: FreeThread<'_>, taken| {
+            let (engine, ring) = (Arc::clone(&self.engine), ring.clone());
+            thread.run(move || engine.serve(&ring, taken));
+        };
+        self.intake.drain(queue, ring, || pool.free_thread(), there);
     }
 }
 

@@ -20,7 +20,8 @@ use super::metrics::Metrics;
 use super::migration::Migration;
 use super::offer::Offer;
 use super::pause::{Pause, PausedVmm};
-use super::threads::{self, Crew, ThreadsError};
+use super::pool::Pool;
+use super::threads::{Crew, ThreadsError};
 use super::window_side::WindowSide;
 use crate::adapter::{AtomicMemory, TransportMemory};
 use crate::config::DaxPolicy;
@@ -94,7 +95,7 @@ where
         contain::install_hook();
         lost_page::install_handler();
         let crew = Crew::new(options.request_queues, options.thread_pool_size)?;
-        let pool = threads::pool(options.thread_pool_size)?;
+        let pool = Pool::new(options.thread_pool_size)?;
         let offer = Offer {
             tag: options.tag,
             request_queues: options.request_queues,

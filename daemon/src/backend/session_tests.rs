@@ -29,6 +29,9 @@ use crate::config::{DaxMode, DaxPolicy};
 use crate::testing::fuse::{self, Operation};
 use crate::testing::{FrontEnd, Held, MUST_HAPPEN, Share, USED, expect, in_background};
 
+#[path = "session_pool_tests.rs"]
+mod pool;
+
 const WINDOW: u64 = 2 << 20;
 const PAGE: u64 = 4096;
 /// Exchanges on the control channel that give what must not come the time to come.

@@ -11,7 +11,6 @@
 use std::cell::Cell;
 use std::io;
 
-use futures::executor::{ThreadPool, ThreadPoolBuilder};
 use nix::sched::{CloneFlags, unshare};
 
 /// Requests cannot be served by several threads.
@@ -48,7 +47,7 @@ fn prepare() -> Result<(), ThreadsError> {
 }
 
 /// Prepares a thread where [`prepare`] has succeeded on another one before.
-fn prepare_worker() {
+pub(super) fn prepare_worker() {
     if let Err(error) = prepare() {
         // Not the guest's doing, and going on would mix the umasks of requests.
         panic!("unshare(CLONE_FS) worked before, but not now: {error}");
@@ -102,23 +101,6 @@ impl Crew {
             Self::OneEach => prepare_worker(),
         }
     }
-}
-
-/// A pool of `size` threads, or none.
-///
-/// # Errors
-/// When the threads cannot be started or cannot have what they need.
-pub(super) fn pool(size: usize) -> Result<Option<ThreadPool>, ThreadsError> {
-    if size == 0 {
-        return Ok(None);
-    }
-    ThreadPoolBuilder::new()
-        .name_prefix("request-")
-        .pool_size(size)
-        .after_start(|_| prepare_worker())
-        .create()
-        .map(Some)
-        .map_err(|source| ThreadsError::Pool { size, source })
 }
 
 #[cfg(test)]
