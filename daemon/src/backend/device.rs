@@ -24,6 +24,7 @@ use vmm_sys_util::event::{
     EventConsumer, EventFlag, EventNotifier, new_event_consumer_and_notifier,
 };
 
+use super::alarm::Alarm;
 use super::complaint::WithSources;
 use super::engine::Engine;
 use super::intake::Intake;
@@ -59,6 +60,7 @@ pub(super) struct Device<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     pub(super) front_end: Option<FrontEnd>,
     pub(super) crew: Crew,
     pub(super) pool: Option<Pool>,
+    pub(super) alarm: Arc<Alarm>,
     pub(super) migration: Migration,
     /// The rings that have been served; no other one can have a request in flight.
     pub(super) rings: Vec<OnceLock<Ring>>,
@@ -93,7 +95,13 @@ where
         };
         let there = |thread: FreeThread<'_>, taken| {
             let (engine, ring) = (Arc::clone(&self.engine), ring.clone());
-            thread.run(move || engine.serve(&ring, taken));
+            let alarm = Arc::clone(&self.alarm);
+            thread.run(move || {
+                alarm.guard(|| {
+                    engine.serve(&ring, taken);
+                    Ok(())
+                });
+            });
         };
         self.intake.drain(queue, ring, || pool.free_thread(), there);
     }
@@ -185,14 +193,17 @@ where
         let index = usize::from(event);
         let queue = self.crew.queue(thread, index);
         if let (Some(ring), Some(served)) = (rings.get(index), self.rings.get(queue)) {
-            self.crew.prepare_worker();
-            let ring = served.get_or_init(|| {
-                if let Some(front_end) = &self.front_end {
-                    ring.pauses(&front_end.pause);
-                }
-                ring.clone()
+            self.alarm.guard(|| {
+                self.crew.prepare_worker()?;
+                let ring = served.get_or_init(|| {
+                    if let Some(front_end) = &self.front_end {
+                        ring.pauses(&front_end.pause);
+                    }
+                    ring.clone()
+                });
+                self.serve_ring(queue, ring);
+                Ok(())
             });
-            self.serve_ring(queue, ring);
         }
         Ok(())
     }

@@ -17,6 +17,7 @@
 //! * it waits for requests in flight, but not for those inside the window (`gate`);
 //! * a request is in flight when a thread serves it, not when it waits for one (`pool`).
 
+mod alarm;
 mod complaint;
 mod contain;
 mod device;

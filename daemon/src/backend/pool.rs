@@ -9,12 +9,12 @@
 //!
 //! Owner: the threads of the queues wait for [`Pool::free_thread`], with nothing in their hands.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use futures::executor::{ThreadPool, ThreadPoolBuilder};
 use parking_lot::{Condvar, Mutex};
 
-use super::threads::{ThreadsError, prepare_worker};
+use super::threads::{ThreadsError, prepare};
 
 struct Free {
     threads: usize,
@@ -52,17 +52,20 @@ impl Pool {
     /// A pool of `size` threads, or none.
     ///
     /// # Errors
-    /// When the threads cannot be started.
+    /// When the threads cannot be started or cannot have what they need.
     pub(super) fn new(size: usize) -> Result<Option<Self>, ThreadsError> {
         if size == 0 {
             return Ok(None);
         }
+        let (prepared, each) = mpsc::channel();
         let threads = ThreadPoolBuilder::new()
             .name_prefix("request-")
             .pool_size(size)
-            .after_start(|_| prepare_worker())
+            // Nobody listens once one of them has failed, and nobody has to.
+            .after_start(move |_| drop(prepared.send(prepare())))
             .create()
             .map_err(|source| ThreadsError::Pool { size, source })?;
+        each.iter().take(size).collect::<Result<(), _>>()?;
         let free = Mutex::new(Free {
             threads: size,
             closed: false,
