@@ -116,7 +116,7 @@ mod tests {
     use std::sync::{Arc, mpsc};
 
     use super::Pool;
-    use crate::testing::{expect, in_background};
+    use crate::testing::{begun_in_background, expect, expect_to_wait};
 
     fn pool(size: usize) -> Arc<Pool> {
         Arc::new(Pool::new(size).expect("threads").expect("a pool"))
@@ -130,8 +130,8 @@ mod tests {
         first.run(move || wait.recv().expect("the word to finish"));
         let second = pool.free_thread().expect("one is free");
         let waiting = Arc::clone(&pool);
-        let third = in_background(move || waiting.free_thread().is_some());
-        assert!(third.try_recv().is_err(), "three threads of two");
+        let third = begun_in_background(move || waiting.free_thread().is_some());
+        expect_to_wait(&third, "three threads of two");
         finish.send(()).expect("a thread that waits");
         assert!(expect(&third, "the thread that finished"));
         drop(second);
@@ -142,7 +142,8 @@ mod tests {
         let pool = pool(1);
         let _busy = pool.free_thread().expect("one is free");
         let waiting = Arc::clone(&pool);
-        let second = in_background(move || waiting.free_thread().is_some());
+        let second = begun_in_background(move || waiting.free_thread().is_some());
+        expect_to_wait(&second, "two threads of one");
         pool.close();
         assert!(!expect(&second, "the end of the wait"));
     }
