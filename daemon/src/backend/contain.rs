@@ -47,7 +47,8 @@ pub(super) fn contain<T>(serve: impl FnOnce() -> T) -> Result<T, Panicked> {
     })
 }
 
-fn message(payload: &(dyn Any + Send)) -> String {
+/// What a panic said.
+pub(super) fn message(payload: &(dyn Any + Send)) -> String {
     payload
         .downcast_ref::<&str>()
         .map(ToString::to_string)

@@ -9,7 +9,6 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use futures::executor::ThreadPool;
 use shared_window::{RegionBudget, VhostUserShmem, ViewSource, Vmm};
 use vhost::vhost_user::Backend;
 use vhost::vhost_user::message::{
@@ -25,12 +24,14 @@ use vmm_sys_util::event::{
     EventConsumer, EventFlag, EventNotifier, new_event_consumer_and_notifier,
 };
 
+use super::alarm::Alarm;
 use super::complaint::WithSources;
 use super::engine::Engine;
 use super::intake::Intake;
 use super::migration::{AsState, Migration, MigrationError};
 use super::offer::Offer;
 use super::pause::Pause;
+use super::pool::{FreeThread, Pool};
 use super::ring::Ring;
 use super::threads::Crew;
 use crate::adapter::{AtomicMemory, TransportBitmap};
@@ -58,7 +59,8 @@ pub(super) struct Device<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     pub(super) offer: Offer,
     pub(super) front_end: Option<FrontEnd>,
     pub(super) crew: Crew,
-    pub(super) pool: Option<ThreadPool>,
+    pub(super) pool: Option<Pool>,
+    pub(super) alarm: Arc<Alarm>,
     pub(super) migration: Migration,
     /// The rings that have been served; no other one can have a request in flight.
     pub(super) rings: Vec<OnceLock<Ring>>,
@@ -76,6 +78,9 @@ where
             front_end.shmem.uninstall();
             front_end.pause.close();
         }
+        if let Some(pool) = &self.pool {
+            pool.close();
+        }
         self.served_rings().for_each(Ring::close);
     }
 
@@ -84,13 +89,21 @@ where
     }
 
     fn serve_ring(&self, queue: usize, ring: &Ring) {
-        self.intake.drain(queue, ring, |taken| match &self.pool {
-            None => self.engine.serve(ring, taken),
-            Some(pool) => {
-                let (engine, ring) = (Arc::clone(&self.engine), ring.clone());
-                pool.spawn_ok(async move { engine.serve(&ring, taken) });
-            }
-        });
+        let Some(pool) = &self.pool else {
+            let here = |(), taken| self.engine.serve(ring, taken);
+            return self.intake.drain(queue, ring, || Some(()), here);
+        };
+        let there = |thread: FreeThread<'_>, taken| {
+            let (engine, ring) = (Arc::clone(&self.engine), ring.clone());
+            let alarm = Arc::clone(&self.alarm);
+            thread.run(move || {
+                alarm.guard(|| {
+                    engine.serve(&ring, taken);
+                    Ok(())
+                });
+            });
+        };
+        self.intake.drain(queue, ring, || pool.free_thread(), there);
     }
 }
 
@@ -180,14 +193,17 @@ where
         let index = usize::from(event);
         let queue = self.crew.queue(thread, index);
         if let (Some(ring), Some(served)) = (rings.get(index), self.rings.get(queue)) {
-            self.crew.prepare_worker();
-            let ring = served.get_or_init(|| {
-                if let Some(front_end) = &self.front_end {
-                    ring.pauses(&front_end.pause);
-                }
-                ring.clone()
+            self.alarm.guard(|| {
+                self.crew.prepare_worker()?;
+                let ring = served.get_or_init(|| {
+                    if let Some(front_end) = &self.front_end {
+                        ring.pauses(&front_end.pause);
+                    }
+                    ring.clone()
+                });
+                self.serve_ring(queue, ring);
+                Ok(())
             });
-            self.serve_ring(queue, ring);
         }
         Ok(())
     }

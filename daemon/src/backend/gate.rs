@@ -5,7 +5,9 @@
 //! QEMU stops a ring with `GET_VRING_BASE` and serves nothing else until it has the answer. From
 //! then on the ring belongs to QEMU, so the answer must wait for the requests in flight. It must
 //! *not* wait for a request that is inside a window operation: such a request waits for QEMU to
-//! serve its `SHMEM_MAP`, and both would wait for ever. Hence two places where a request can be:
+//! serve its `SHMEM_MAP`, and both would wait for ever. Nor may it wait for a request that waits
+//! for a thread, since all threads may be in such operations: a request is taken off its ring when
+//! it has a thread (see [`super::pool`]). Hence two places where a request can be:
 //!
 //! ```text
 //!                    enter_window                      leave_window
@@ -123,8 +125,8 @@ impl RingGate {
     /// flight.
     ///
     /// The bound is the driver's own: each chain takes a descriptor of the ring's table until it is
-    /// returned. One that offers descriptors again before that would otherwise fill the daemon's
-    /// memory with requests that wait for a thread.
+    /// returned. One that offers descriptors again before that would otherwise occupy all threads
+    /// of a large pool with one chain.
     pub(super) fn admit(self: &Arc<Self>, size: u16) -> Result<Ticket, NotAdmitted> {
         let mut state = self.state.lock();
         if state.phase != Phase::Running {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 
 use super::{Abandoned, NotAdmitted, Position, RingGate, Standing};
-use crate::testing::{expect, in_background};
+use crate::testing::{begun_in_background, expect, expect_to_wait, in_background};
 
 const SIZE: u16 = 16;
 
@@ -62,10 +62,7 @@ fn a_stop_waits_for_a_request_on_the_ring() {
     let stopping = Arc::clone(&gate);
     let stopped = in_background(move || stopping.stop(|| at(1, 1)));
     wait_until_stopping(&gate);
-    assert!(
-        stopped.try_recv().is_err(),
-        "stopped under a request in flight"
-    );
+    expect_to_wait(&stopped, "stopped under a request in flight");
     drop(ticket);
     expect(&stopped, "the stop after the last request");
 }
@@ -89,11 +86,8 @@ fn a_request_in_the_window_goes_on_when_the_vm_is_continued() {
     let mut ticket = gate.admit(SIZE).expect("running");
     ticket.enter_window();
     gate.stop(|| at(1, 0));
-    let left = in_background(move || (ticket.leave_window(), ticket));
-    assert!(
-        left.try_recv().is_err(),
-        "left the window of a stopped ring"
-    );
+    let left = begun_in_background(move || (ticket.leave_window(), ticket));
+    expect_to_wait(&left, "left the window of a stopped ring");
     gate.start(at(1, 0));
     let (result, ticket) = expect(&left, "the request to leave the window");
     assert_eq!(result, Ok(()));
@@ -102,10 +96,7 @@ fn a_request_in_the_window_goes_on_when_the_vm_is_continued() {
     let stopping = Arc::clone(&gate);
     let stopped = in_background(move || stopping.stop(|| at(1, 1)));
     wait_until_stopping(&gate);
-    assert!(
-        stopped.try_recv().is_err(),
-        "stopped under a request in flight"
-    );
+    expect_to_wait(&stopped, "stopped under a request in flight");
     drop(ticket);
     expect(&stopped, "the stop after the last request");
 }
@@ -149,7 +140,8 @@ fn reset_and_close_release_requests_that_wait_in_the_window() {
         let mut ticket = gate.admit(SIZE).expect("running");
         ticket.enter_window();
         gate.stop(|| at(1, 0));
-        let left = in_background(move || ticket.leave_window());
+        let left = begun_in_background(move || ticket.leave_window());
+        expect_to_wait(&left, "left the window of a stopped ring");
         end(&gate);
         assert_eq!(expect(&left, name), Err(Abandoned), "{name}");
     }

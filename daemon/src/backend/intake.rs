@@ -56,13 +56,22 @@ impl Intake {
 
     /// Gives every request that `ring` has to `serve`, until there are no more and the guest
     /// knows that it has to kick.
-    pub(super) fn drain(&self, queue: usize, ring: &Ring, mut serve: impl FnMut(Taken)) {
+    ///
+    /// Each is taken when `worker` has said who serves it, so that it never waits for one while
+    /// the ring's stop waits for it. `worker` may wait; without one, the rest is left on the ring.
+    pub(super) fn drain<W>(
+        &self,
+        queue: usize,
+        ring: &Ring,
+        mut worker: impl FnMut() -> Option<W>,
+        mut serve: impl FnMut(W, Taken),
+    ) {
         let mut empty_passes = 0;
         loop {
             if let Err(error) = ring.quiet() {
                 return self.blame_ring(queue, &error);
             }
-            let Some(served) = self.take_all(queue, ring, &mut serve) else {
+            let Some(served) = self.take_all(queue, ring, &mut worker, &mut serve) else {
                 return;
             };
             match ring.listen() {
@@ -80,9 +89,16 @@ impl Intake {
     }
 
     /// Returns whether there was any, or nothing when the ring cannot be served.
-    fn take_all(&self, queue: usize, ring: &Ring, serve: &mut impl FnMut(Taken)) -> Option<bool> {
+    fn take_all<W>(
+        &self,
+        queue: usize,
+        ring: &Ring,
+        worker: &mut impl FnMut() -> Option<W>,
+        serve: &mut impl FnMut(W, Taken),
+    ) -> Option<bool> {
         let mut any = false;
         loop {
+            let worker = worker()?;
             let memory = match self.mirror.of(&self.memory) {
                 Ok(memory) => memory,
                 Err(error) => {
@@ -97,11 +113,12 @@ impl Intake {
                     if let Some(requests) = self.metrics.requests.get(queue) {
                         requests.count();
                     }
-                    serve(Taken {
+                    let taken = Taken {
                         chain,
                         ticket,
                         memory,
-                    });
+                    };
+                    serve(worker, taken);
                 }
                 Ok(Popped::BadHead(HeadIndex(head))) => {
                     any = true;

@@ -14,8 +14,10 @@
 //! waits for nothing else:
 //! * a vring's lock is held to pop or to complete a request, never while one is processed;
 //! * the control thread takes no lock that is held across a call to the VMM;
-//! * it waits for requests in flight, but not for those inside the window (`gate`).
+//! * it waits for requests in flight, but not for those inside the window (`gate`);
+//! * a request is in flight when a thread serves it, not when it waits for one (`pool`).
 
+mod alarm;
 mod complaint;
 mod contain;
 mod device;
@@ -28,6 +30,7 @@ mod metrics;
 mod migration;
 mod offer;
 mod pause;
+mod pool;
 mod ring;
 mod session;
 mod threads;

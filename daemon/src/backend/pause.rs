@@ -115,7 +115,7 @@ mod tests {
     use shared_window::{Vmm, VmmError, WindowOffset, WindowSize};
 
     use super::{Pause, PausedVmm};
-    use crate::testing::{HeldVmm, expect, in_background};
+    use crate::testing::{HeldVmm, begun_in_background, expect, expect_to_wait};
 
     fn unmap(pause: &Arc<Pause>) -> impl FnOnce() -> Result<(), VmmError> + use<> {
         let size = WindowSize::new(1 << 20).expect("a power of two");
@@ -127,11 +127,8 @@ mod tests {
     fn a_call_waits_while_the_device_is_stopped() {
         let pause = Arc::new(Pause::new());
         pause.stop();
-        let called = in_background(unmap(&pause));
-        assert!(
-            called.try_recv().is_err(),
-            "asked a VMM that has the device stopped"
-        );
+        let called = begun_in_background(unmap(&pause));
+        expect_to_wait(&called, "asked a VMM that has the device stopped");
         pause.start();
         let answer = expect(&called, "the call after the start");
         assert!(
@@ -144,7 +141,8 @@ mod tests {
     fn a_call_fails_when_the_vmm_is_gone() {
         let pause = Arc::new(Pause::new());
         pause.stop();
-        let called = in_background(unmap(&pause));
+        let called = begun_in_background(unmap(&pause));
+        expect_to_wait(&called, "asked a VMM that has the device stopped");
         pause.close();
         let answer = expect(&called, "the call to fail");
         assert!(matches!(answer, Err(VmmError::NoChannel)), "{answer:?}");

@@ -11,6 +11,7 @@ use vhost::vhost_user::{Error as VhostUserError, Listener};
 use vhost_user_backend::{Error as BackendError, VhostUserDaemon};
 use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
 
+use super::alarm::Failure;
 use super::contain;
 use super::device::{Device, FrontEnd};
 use super::engine::Engine;
@@ -20,7 +21,8 @@ use super::metrics::Metrics;
 use super::migration::Migration;
 use super::offer::Offer;
 use super::pause::{Pause, PausedVmm};
-use super::threads::{self, Crew, ThreadsError};
+use super::pool::Pool;
+use super::threads::{Crew, ThreadsError};
 use super::window_side::WindowSide;
 use crate::adapter::{AtomicMemory, TransportMemory};
 use crate::config::DaxPolicy;
@@ -37,9 +39,24 @@ pub enum SessionError {
     /// Requests cannot be served by as many threads as were asked for.
     #[error(transparent)]
     Threads(#[from] ThreadsError),
+    /// A bug: a thread that serves requests panicked.
+    #[error("a thread that serves requests has panicked: {message}")]
+    Panicked {
+        /// What it said.
+        message: String,
+    },
     /// The vhost-user connection failed; the library's error is no `Error` that could be a source.
     #[error("the vhost-user connection failed: {0}")]
     Connection(BackendError),
+}
+
+impl From<Failure> for SessionError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Panicked { message } => Self::Panicked { message },
+            Failure::Threads(error) => Self::Threads(error),
+        }
+    }
 }
 
 /// How requests are taken and served.
@@ -94,7 +111,7 @@ where
         contain::install_hook();
         lost_page::install_handler();
         let crew = Crew::new(options.request_queues, options.thread_pool_size)?;
-        let pool = threads::pool(options.thread_pool_size)?;
+        let pool = Pool::new(options.thread_pool_size)?;
         let offer = Offer {
             tag: options.tag,
             request_queues: options.request_queues,
@@ -112,6 +129,7 @@ where
             front_end: parts.front_end,
             crew,
             pool,
+            alarm: Arc::default(),
             migration: Migration::default(),
         };
         Ok(Self {
@@ -130,7 +148,9 @@ where
     /// Accepts one front end, serves it, and returns when it is gone.
     ///
     /// # Errors
-    /// When the connection failed in a way other than its end.
+    /// When the connection failed in a way other than its end, or a thread that serves requests
+    /// cannot go on. Nothing more can be had of the session's threads then; they are left as they
+    /// are, and end with the process.
     pub fn run(self, mut listener: Listener) -> Result<(), SessionError> {
         let mut daemon = VhostUserDaemon::new(
             "vhost-user".to_owned(),
@@ -141,7 +161,13 @@ where
         daemon
             .start(&mut listener)
             .map_err(SessionError::Connection)?;
+        if let Some(connection) = daemon.shutdown_handle() {
+            self.device.alarm.arm(move || connection.shutdown());
+        }
         let ended = daemon.wait();
+        if let Some(failure) = self.device.alarm.take() {
+            return Err(failure.into());
+        }
         self.device.close();
         dismiss(daemon);
         match ended {

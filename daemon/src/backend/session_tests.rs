@@ -12,7 +12,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use libseccomp::{ScmpAction, ScmpFilterContext, ScmpSyscall};
-use shared_window::{DirectViews, RegionBudget, WindowOptions, WindowSize};
+use shared_window::{DirectViews, RegionBudget, ViewSource, WindowOptions, WindowSize};
 use tempfile::TempDir;
 use vhost::vhost_user::message::{
     VhostTransferStateDirection, VhostTransferStatePhase, VhostUserConfigFlags,
@@ -28,6 +28,11 @@ use crate::backend::threads::Crew;
 use crate::config::{DaxMode, DaxPolicy};
 use crate::testing::fuse::{self, Operation};
 use crate::testing::{FrontEnd, Held, MUST_HAPPEN, Share, USED, expect, in_background};
+
+#[path = "session_failure_tests.rs"]
+mod failure;
+#[path = "session_pool_tests.rs"]
+mod pool;
 
 const WINDOW: u64 = 2 << 20;
 const PAGE: u64 = 4096;
@@ -50,9 +55,13 @@ fn share_with_a_file() -> Rc<Share> {
 }
 
 fn window() -> SessionWindow<DirectViews> {
+    window_on(DirectViews)
+}
+
+fn window_on<S: ViewSource>(views: S) -> SessionWindow<S> {
     SessionWindow {
         size: WindowSize::new(WINDOW).expect("a power of two"),
-        views: DirectViews,
+        views,
         budget: RegionBudget::default(),
         options: WindowOptions::default(),
         policy: DaxPolicy {
@@ -67,18 +76,18 @@ impl Case {
         Self::on(share_with_a_file(), thread_pool_size, Some(window()))
     }
 
-    fn on(
+    fn on<S: ViewSource + Clone + 'static>(
         share: Rc<Share>,
         thread_pool_size: usize,
-        window: Option<SessionWindow<DirectViews>>,
+        window: Option<SessionWindow<S>>,
     ) -> Self {
         Self::connected(share, thread_pool_size, window, FrontEnd::start)
     }
 
-    fn connected(
+    fn connected<S: ViewSource + Clone + 'static>(
         share: Rc<Share>,
         thread_pool_size: usize,
-        window: Option<SessionWindow<DirectViews>>,
+        window: Option<SessionWindow<S>>,
         connect: fn(&Path) -> FrontEnd,
     ) -> Self {
         let config = virtiofsd::passthrough::Config {
@@ -167,16 +176,20 @@ fn requests_are_served_with_and_without_a_pool() {
     }
 }
 
-#[test]
-fn a_container_that_forbids_unshare_can_have_one_request_queue() {
+/// For this thread, which has to be a test's alone, and those that it starts.
+fn forbid_unshare() {
     let forbid = || {
         let mut filter = ScmpFilterContext::new_filter(ScmpAction::Allow)?;
         let unshare = ScmpSyscall::from_name("unshare")?;
         filter.add_rule(ScmpAction::Errno(libc::EPERM), unshare)?;
-        // For this thread, which is this test's alone, and those that it starts.
         filter.load()
     };
     forbid().expect("a filter");
+}
+
+#[test]
+fn a_container_that_forbids_unshare_can_have_one_request_queue() {
+    forbid_unshare();
     let mut case = Case::new(0);
     case.mount();
     case.end();
@@ -347,7 +360,7 @@ fn a_memory_region_that_is_removed_is_let_go_at_once() {
 
 /// A share without a window, which can be migrated.
 fn migratable(share: &Rc<Share>) -> Case {
-    Case::on(Rc::clone(share), 0, None)
+    Case::on(Rc::clone(share), 0, None::<SessionWindow<DirectViews>>)
 }
 
 #[test]

@@ -11,7 +11,6 @@
 use std::cell::Cell;
 use std::io;
 
-use futures::executor::{ThreadPool, ThreadPoolBuilder};
 use nix::sched::{CloneFlags, unshare};
 
 /// Requests cannot be served by several threads.
@@ -39,20 +38,12 @@ thread_local! {
 }
 
 /// Gives the calling thread an umask and a working directory of its own, once.
-fn prepare() -> Result<(), ThreadsError> {
+pub(super) fn prepare() -> Result<(), ThreadsError> {
     if !PREPARED.get() {
         unshare(CloneFlags::CLONE_FS).map_err(ThreadsError::Unshare)?;
         PREPARED.set(true);
     }
     Ok(())
-}
-
-/// Prepares a thread where [`prepare`] has succeeded on another one before.
-fn prepare_worker() {
-    if let Err(error) = prepare() {
-        // Not the guest's doing, and going on would mix the umasks of requests.
-        panic!("unshare(CLONE_FS) worked before, but not now: {error}");
-    }
 }
 
 /// Which thread takes requests off which queues.
@@ -96,29 +87,16 @@ impl Crew {
     }
 
     /// Prepares the calling thread to serve requests.
-    pub(super) fn prepare_worker(self) {
+    ///
+    /// # Errors
+    /// When the kernel refuses what it granted [`Self::new`]. Going on would mix the umasks of
+    /// requests.
+    pub(super) fn prepare_worker(self) -> Result<(), ThreadsError> {
         match self {
-            Self::Alone => {}
-            Self::OneEach => prepare_worker(),
+            Self::Alone => Ok(()),
+            Self::OneEach => prepare(),
         }
     }
-}
-
-/// A pool of `size` threads, or none.
-///
-/// # Errors
-/// When the threads cannot be started or cannot have what they need.
-pub(super) fn pool(size: usize) -> Result<Option<ThreadPool>, ThreadsError> {
-    if size == 0 {
-        return Ok(None);
-    }
-    ThreadPoolBuilder::new()
-        .name_prefix("request-")
-        .pool_size(size)
-        .after_start(|_| prepare_worker())
-        .create()
-        .map(Some)
-        .map_err(|source| ThreadsError::Pool { size, source })
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ use shared_window::{
 use virtiofsd::filesystem::{Context, FileSystem};
 
 use super::complaint::{Complaint, WithSources};
+use super::contain::contain;
 use super::gate::{Abandoned, Standing, Ticket};
 use super::metrics::Metrics;
 use crate::fs::{Dax, NodeId, with_file};
@@ -168,7 +169,12 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
         if let Some(view) = self.dax.views.get(node) {
             return Ok(view);
         }
-        let file = with_file(&*self.fs, context, node, libc::O_RDWR, duplicate)
+        let opened = contain(|| with_file(&*self.fs, context, node, libc::O_RDWR, duplicate));
+        let file = opened
+            .unwrap_or_else(|panicked| {
+                self.metrics.panics.count();
+                Err(io::Error::other(panicked))
+            })
             .inspect_err(|_| self.dax.promises.revoke(node))
             .map_err(|source| SetupError::Open { node, source })?;
         self.metrics.files_opened.count();

@@ -186,8 +186,8 @@ mod tests {
     /// Where cargo keeps the source of the virtiofsd that we link.
     fn virtiofsd_source() -> PathBuf {
         let metadata = Command::new(env!("CARGO"))
+            // What other platforms would need may never have been downloaded.
             .args(["metadata", "--format-version=1", "--offline"])
-            // What other platforms need has never been downloaded on a new machine.
             .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()

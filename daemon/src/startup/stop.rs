@@ -66,6 +66,7 @@ fn wait_for_byte_or_end(mut pipe: PipeReader) {
 #[cfg(test)]
 mod tests {
     use super::{StopRequests, leash};
+    use crate::testing::{begun_in_background, expect, expect_to_wait};
 
     #[test]
     fn each_signal_is_a_request() {
@@ -80,10 +81,10 @@ mod tests {
     fn a_leash_ends_with_its_last_holder() {
         let (leash, held) = leash().unwrap();
         let also_held = held.try_clone().unwrap();
-        let waiting = std::thread::spawn(|| leash.wait());
+        let ended = begun_in_background(|| leash.wait());
         drop(held);
-        assert!(!waiting.is_finished());
+        expect_to_wait(&ended, "a leash has ended before its last holder");
         drop(also_held);
-        waiting.join().unwrap();
+        expect(&ended, "the leash to end");
     }
 }

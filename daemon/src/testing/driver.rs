@@ -158,10 +158,20 @@ impl Driver {
         self.avail
     }
 
+    /// Whether anything was returned since the last call of [`Self::used`].
+    pub(crate) fn has_used(&self) -> bool {
+        self.seen != self.used_index()
+    }
+
+    fn used_index(&self) -> u16 {
+        let memory = self.memory.memory();
+        memory.read_obj(GuestAddress(USED + 2)).expect("used index")
+    }
+
     /// What was returned since the last call: head and length.
     pub(crate) fn used(&mut self) -> Vec<(u32, u32)> {
         let memory = self.memory.memory();
-        let index: u16 = memory.read_obj(GuestAddress(USED + 2)).expect("used index");
+        let index = self.used_index();
         let mut returned = Vec::new();
         while self.seen != index {
             let at = USED + 4 + 8 * u64::from(self.seen % QUEUE_SIZE);

@@ -167,9 +167,15 @@ impl FrontEnd {
         offered
     }
 
-    /// Waits for interrupts until something was returned.
+    /// Waits for interrupts until something was returned, and takes note of it.
     pub(crate) fn wait_for_reply(&mut self) {
-        while self.driver.used().is_empty() {
+        self.wait_for_a_return();
+        self.driver.used();
+    }
+
+    /// Waits for interrupts until something was returned.
+    pub(crate) fn wait_for_a_return(&mut self) {
+        while !self.driver.has_used() {
             let call = self.call.try_clone().expect("an event");
             expect(&in_background(move || call.read()), "an interrupt").expect("an event");
         }
@@ -225,6 +231,11 @@ impl FrontEnd {
     /// Resets the device and negotiates again, as far as the next start needs it.
     pub(crate) fn reset(&mut self) {
         self.frontend.reset_device().expect("RESET_DEVICE");
+        self.negotiate_again();
+    }
+
+    /// What a driver negotiates after a reset.
+    pub(crate) fn negotiate_again(&self) {
         self.frontend.set_features(FEATURES).expect("SET_FEATURES");
     }
 

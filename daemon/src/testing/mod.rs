@@ -10,7 +10,7 @@ mod held_vmm;
 mod share;
 mod shared_memory;
 
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +22,9 @@ pub(crate) use share::Share;
 /// How long a step that must happen may take before the test fails.
 pub(crate) const MUST_HAPPEN: Duration = Duration::from_secs(60);
 
+/// How long a step that must not happen gets to happen.
+const MUST_NOT_HAPPEN: Duration = Duration::from_millis(50);
+
 /// Runs `step` on a thread of its own; the receiver gets its result.
 pub(crate) fn in_background<T: Send + 'static>(
     step: impl FnOnce() -> T + Send + 'static,
@@ -30,6 +33,28 @@ pub(crate) fn in_background<T: Send + 'static>(
     // A test that gave up does not listen any more.
     thread::spawn(move || drop(done.send(step())));
     receiver
+}
+
+/// The same, and returns when the thread has begun with it.
+pub(crate) fn begun_in_background<T: Send + 'static>(
+    step: impl FnOnce() -> T + Send + 'static,
+) -> Receiver<T> {
+    let (begins, begun) = mpsc::channel();
+    let done = in_background(move || {
+        begins.send(()).expect("a test that waits");
+        step()
+    });
+    expect(&begun, "a thread to begin");
+    done
+}
+
+/// Checks that a step of [`begun_in_background`] goes on waiting.
+pub(crate) fn expect_to_wait<T>(receiver: &Receiver<T>, otherwise: &str) {
+    let result = receiver.recv_timeout(MUST_NOT_HAPPEN);
+    assert!(
+        matches!(result, Err(RecvTimeoutError::Timeout)),
+        "{otherwise}"
+    );
 }
 
 /// Waits for a step of [`in_background`].

@@ -10,8 +10,14 @@ use rustix::process::Signal;
 
 use crate::fixture::{Daemon, Guarded, MODES, Place, bare_command, can_run, signal, wait_for};
 
-fn mounts() -> String {
-    fs::read_to_string("/proc/self/mountinfo").unwrap()
+/// The mounts that a daemon could be the reason of: those with a place of the tests in them, and
+/// FUSE file systems. Others may mount what they like meanwhile.
+fn mounts(place: &Place) -> Vec<String> {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let share = place.share();
+    let dir = share.parent().unwrap().to_str().unwrap();
+    let ours = |line: &&str| line.contains(dir) || line.contains(" - fuse");
+    table.lines().filter(ours).map(str::to_owned).collect()
 }
 
 /// Runs `end` on a daemon in each sandbox, and checks the exit code and that nothing is left.
@@ -21,8 +27,9 @@ fn ends_clean(code: Option<i32>, options: &[&str], end: impl Fn(&Daemon)) {
         return;
     }
     for mode in MODES {
-        let before = mounts();
-        let mut daemon = Daemon::start(&[&["--sandbox", mode], options].concat());
+        let place = Place::new();
+        let before = mounts(&place);
+        let mut daemon = Daemon::start_in(place, &[&["--sandbox", mode], options].concat());
         assert_eq!(daemon.place.left_over().len(), 2, "socket and pid file");
         end(&daemon);
         let status = daemon.wait();
@@ -37,7 +44,7 @@ fn ends_clean(code: Option<i32>, options: &[&str], end: impl Fn(&Daemon)) {
             );
         }
         daemon.wait_until_gone();
-        assert_eq!(mounts(), before, "{mode}");
+        assert_eq!(mounts(&daemon.place), before, "{mode}");
     }
 }
 

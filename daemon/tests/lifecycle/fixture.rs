@@ -165,7 +165,11 @@ pub struct Daemon {
 impl Daemon {
     /// Starts a daemon in a new place and waits until it serves.
     pub fn start(options: &[&str]) -> Self {
-        let place = Place::new();
+        Self::start_in(Place::new(), options)
+    }
+
+    /// Starts a daemon in a place where there is none and waits until it serves.
+    pub fn start_in(place: Place, options: &[&str]) -> Self {
         let process = Guarded::spawn(&mut place.command(options));
         let roles = wait_for("the daemon to serve", || roles(process.group()));
         Self {

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::probe::{PROBE_DEADLINE, ProbeError, Verdict, probe};
+use super::probe::{PROBE_DEADLINE, PROBE_PATIENCE, ProbeError, Verdict, probe};
 use super::verdict::Memo;
 use crate::machine::CommandLine;
 
@@ -59,7 +59,10 @@ pub struct Prober {
     qemu: CommandLine,
     memo: Option<Memo>,
     device: PathBuf,
+    /// For a probe whose failure costs nothing but speed.
     deadline: Duration,
+    /// For one whose outcome is what the user wants to know.
+    patience: Duration,
 }
 
 impl Accel {
@@ -90,6 +93,7 @@ impl Prober {
             memo: None,
             device: "/dev/kvm".into(),
             deadline: PROBE_DEADLINE,
+            patience: PROBE_PATIENCE,
         }
     }
 
@@ -109,8 +113,12 @@ impl Prober {
             return Ok(Chosen::tcg("asked for"));
         }
         // An explicit wish is worth a new look: the user may just have mended KVM.
-        let trust_memo = choice == AccelChoice::Auto;
-        match (self.kvm(trust_memo).await?.obstacle(), choice) {
+        let verdict = if choice == AccelChoice::Auto {
+            self.remembered_or_probed().await?
+        } else {
+            self.kvm(self.patience).await?
+        };
+        match (verdict.obstacle(), choice) {
             (None, _) => Ok(Chosen {
                 accel: Accel::Kvm,
                 why: "a probe guest ran under it".into(),
@@ -126,21 +134,32 @@ impl Prober {
     /// If QEMU could not be started.
     pub async fn verdict(&self, accel: Accel) -> Result<Verdict, ProbeError> {
         match accel {
-            Accel::Kvm => self.kvm(false).await,
-            Accel::Tcg => probe(&self.qemu, accel, self.deadline).await,
+            Accel::Kvm => self.kvm(self.patience).await,
+            Accel::Tcg => probe(&self.qemu, accel, self.patience).await,
         }
     }
 
-    async fn kvm(&self, trust_memo: bool) -> Result<Verdict, ProbeError> {
-        if let Err(error) = File::options().read(true).write(true).open(&self.device) {
-            let device = self.device.display();
-            return Ok(Verdict::NoDevice(format!("can't open {device}: {error}")));
-        }
-        let remembered = self.memo.as_ref().filter(|_| trust_memo);
-        if let Some(verdict) = remembered.and_then(Memo::recall) {
+    async fn remembered_or_probed(&self) -> Result<Verdict, ProbeError> {
+        if self.no_device().is_none()
+            && let Some(verdict) = self.memo.as_ref().and_then(Memo::recall)
+        {
             return Ok(verdict);
         }
-        let verdict = probe(&self.qemu, Accel::Kvm, self.deadline).await?;
+        self.kvm(self.deadline).await
+    }
+
+    fn no_device(&self) -> Option<Verdict> {
+        let opened = File::options().read(true).write(true).open(&self.device);
+        let error = opened.err()?;
+        let device = self.device.display();
+        Some(Verdict::NoDevice(format!("can't open {device}: {error}")))
+    }
+
+    async fn kvm(&self, deadline: Duration) -> Result<Verdict, ProbeError> {
+        if let Some(verdict) = self.no_device() {
+            return Ok(verdict);
+        }
+        let verdict = probe(&self.qemu, Accel::Kvm, deadline).await?;
         if let Some(memo) = &self.memo {
             memo.store(&verdict);
         }
@@ -162,6 +181,9 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    /// A test gives up when a script has not begun in this time.
+    const MUST_BEGIN: Duration = Duration::from_secs(60);
 
     /// A prober whose QEMU is a shell script, with a device that opens.
     fn fake(dir: &tempfile::TempDir, script: &str) -> Prober {
@@ -189,15 +211,68 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let pid_file = dir.path().join("pid");
         let script = format!("echo $$ >'{}'; exec sleep infinity", pid_file.display());
+        // A short time may be over before the script has begun; then it gets more.
+        let mut deadline = Duration::from_millis(100);
+        let pid = loop {
+            let prober = Prober {
+                deadline,
+                ..fake(&dir, &script)
+            };
+            let chosen = prober.choose(AccelChoice::Auto).await.unwrap();
+            assert_eq!(chosen.accel, Accel::Tcg);
+            assert!(chosen.why.contains("did not end"), "{}", chosen.why);
+            match std::fs::read_to_string(&pid_file) {
+                Ok(pid) if pid.ends_with('\n') => break pid,
+                _ => deadline *= 2,
+            }
+            assert!(
+                deadline < MUST_BEGIN,
+                "no script has begun in {MUST_BEGIN:?}"
+            );
+        };
+        assert!(!PathBuf::from(format!("/proc/{}", pid.trim())).exists());
+    }
+
+    #[tokio::test]
+    async fn a_guest_that_kvm_can_not_run_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = "echo 'KVM internal error. Suberror: 1' >&2; exec sleep infinity";
         let prober = Prober {
-            deadline: Duration::from_millis(300),
-            ..fake(&dir, &script)
+            deadline: Duration::MAX,
+            ..fake(&dir, script)
         };
         let chosen = prober.choose(AccelChoice::Auto).await.unwrap();
         assert_eq!(chosen.accel, Accel::Tcg);
-        assert!(chosen.why.contains("did not end"), "{}", chosen.why);
-        let pid = std::fs::read_to_string(pid_file).unwrap();
-        assert!(!PathBuf::from(format!("/proc/{}", pid.trim())).exists());
+        assert!(chosen.why.contains("Suberror: 1"), "{}", chosen.why);
+    }
+
+    #[tokio::test]
+    async fn only_what_lasts_is_remembered() {
+        let moment = Duration::from_millis(100);
+        for (script, deadline, lasts) in [
+            ("exit 43", MUST_BEGIN, true),
+            (
+                "echo 'KVM internal error' >&2; exec sleep infinity",
+                MUST_BEGIN,
+                true,
+            ),
+            ("exec sleep infinity", moment, false),
+            (
+                "echo 'cannot allocate memory' >&2; exit 1",
+                MUST_BEGIN,
+                false,
+            ),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let memo = dir.path().join("memo");
+            let prober = Prober {
+                deadline,
+                ..fake(&dir, script)
+            };
+            let prober = prober.remember_in(memo.clone());
+            prober.choose(AccelChoice::Auto).await.unwrap();
+            assert_eq!(memo.exists(), lasts, "{script}");
+        }
     }
 
     #[tokio::test]

@@ -2,20 +2,31 @@
 //! Running the probe guest.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, Write as _};
-use std::os::fd::AsRawFd as _;
+use std::io::Write as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::net::unix::pipe::Receiver;
+use tokio::time::timeout;
 
 pub use super::verdict::Verdict;
 use super::{Accel, program};
 use crate::machine::CommandLine;
 use crate::process::{SpawnError, Supervised};
 
-/// How long the probe guest may take. Where KVM works it needs a few milliseconds after QEMU's own
-/// start, so this is generous even on a busy host, and short enough to wait for once per boot.
+/// How long the probe guest may take where TCG will do as well. Where KVM works it needs a few
+/// milliseconds after QEMU's own start.
 pub const PROBE_DEADLINE: Duration = Duration::from_secs(5);
+/// How long it may take where its end is what was asked for: enough for TCG on a busy host.
+pub const PROBE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How QEMU (accel/kvm/kvm-all.c) begins to say that it has stopped a CPU for good, and waits.
+const STUCK: &str = "KVM internal error";
+/// How long QEMU's last words may take to be read after its end.
+const LAST_WORDS_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Why the probe guest could not be tried.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +34,9 @@ pub enum ProbeError {
     /// A temporary file could not be made.
     #[error("can't write a temporary file for the probe guest")]
     Scratch(#[source] std::io::Error),
+    /// QEMU's words can't be had.
+    #[error("can't make a pipe for what the probe guest's QEMU says")]
+    Pipe(#[source] std::io::Error),
     /// QEMU could not be started.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
@@ -37,42 +51,79 @@ pub(super) async fn probe(
     accel: Accel,
     deadline: Duration,
 ) -> Result<Verdict, ProbeError> {
-    // Files without a name: nothing is left even if this process is killed.
+    // A file without a name: nothing is left even if this process is killed.
     let rom = rom_file().map_err(ProbeError::Scratch)?;
-    let mut stderr = tempfile::tempfile().map_err(ProbeError::Scratch)?;
     let mut command = guest(qemu, accel, &rom).command();
-    command.stderr(Stdio::from(
-        stderr.try_clone().map_err(ProbeError::Scratch)?,
-    ));
+    let (reader, writer) = std::io::pipe().map_err(ProbeError::Pipe)?;
+    command.stderr(writer);
     let mut child = Supervised::spawn("probe guest", command)?;
-    match tokio::time::timeout(deadline, child.wait()).await {
-        Ok(status) => {
-            let status = status.map_err(ProbeError::Wait)?;
-            Ok(ended(status, &output(&mut stderr)))
-        }
-        Err(_elapsed) => Ok(Verdict::Hangs {
+    let reader = Receiver::from_owned_fd(OwnedFd::from(reader)).map_err(ProbeError::Pipe)?;
+    let mut output = Output::new(reader);
+    let result = tokio::select! {
+        status = child.wait() => Some(status.map_err(ProbeError::Wait)?),
+        said = output.stuck() => return Ok(Verdict::Stuck { said }),
+        () = tokio::time::sleep(deadline) => None,
+    };
+    Ok(match result {
+        Some(status) => ended(status, &output.rest().await),
+        None => Verdict::Hangs {
             after_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
-            said: output(&mut stderr)
-                .lines()
-                .find(|line| line.contains("error"))
-                .map(str::to_owned),
-        }),
+        },
+    })
+}
+
+/// What QEMU writes to its standard error.
+struct Output {
+    lines: Lines<BufReader<Receiver>>,
+    last: String,
+}
+
+impl Output {
+    fn new(reader: Receiver) -> Self {
+        Self {
+            lines: BufReader::new(reader).lines(),
+            last: "no message".to_owned(),
+        }
+    }
+
+    /// The next line that says something. An error counts as the end: it explains nothing.
+    async fn next(&mut self) -> Option<&str> {
+        loop {
+            let line = self.lines.next_line().await.ok().flatten()?;
+            if !line.trim().is_empty() {
+                line.trim().clone_into(&mut self.last);
+                return Some(&self.last);
+            }
+        }
+    }
+
+    /// Waits until QEMU says that the guest will never end; for ever, if it does not.
+    async fn stuck(&mut self) -> String {
+        while let Some(line) = self.next().await {
+            if line.starts_with(STUCK) {
+                return line.to_owned();
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// The last line, when QEMU has ended.
+    async fn rest(mut self) -> String {
+        // A child of QEMU's could keep the pipe open.
+        let read = async { while self.next().await.is_some() {} };
+        let _ = timeout(LAST_WORDS_DEADLINE, read).await;
+        self.last
     }
 }
 
-fn ended(status: ExitStatus, output: &str) -> Verdict {
+fn ended(status: ExitStatus, last_line: &str) -> Verdict {
     if status.code() == Some(program::DONE_STATUS) {
         return Verdict::Runs;
     }
     Verdict::Ended {
         status: status.to_string(),
-        said: last_line(output).to_owned(),
+        said: last_line.to_owned(),
     }
-}
-
-fn last_line(text: &str) -> &str {
-    let last = text.lines().rfind(|line| !line.trim().is_empty());
-    last.unwrap_or("no message").trim()
 }
 
 /// The probe guest's command line.
@@ -101,13 +152,4 @@ fn path_of(file: &File) -> PathBuf {
         std::process::id(),
         file.as_raw_fd()
     ))
-}
-
-/// What QEMU has written so far.
-fn output(file: &mut File) -> String {
-    let mut bytes = Vec::new();
-    match file.rewind().and_then(|()| file.read_to_end(&mut bytes)) {
-        Ok(_) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(error) => format!("its output can't be read: {error}"),
-    }
 }

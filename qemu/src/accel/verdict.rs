@@ -15,12 +15,15 @@ pub enum Verdict {
     Runs,
     /// There is no usable device, so none was started.
     NoDevice(String),
-    /// It was still running when its time was up.
+    /// It was still running when its time was up. A host that is busy enough does that, too.
     Hangs {
         /// The time it had, in milliseconds.
         after_ms: u64,
-        /// The first line of QEMU's standard error that speaks of an error.
-        said: Option<String>,
+    },
+    /// QEMU has stopped it half way, because KVM can't run it.
+    Stuck {
+        /// The line of QEMU's standard error that says so.
+        said: String,
     },
     /// QEMU ended without the guest's final word.
     Ended {
@@ -37,17 +40,25 @@ impl Verdict {
         match self {
             Self::Runs => None,
             Self::NoDevice(why) => Some(why.clone()),
-            Self::Hangs { after_ms, said } => {
-                let said = said.as_ref().map(|said| format!(" (QEMU: {said})"));
-                let said = said.unwrap_or_default();
-                Some(format!("a probe guest did not end in {after_ms} ms{said}"))
-            }
+            Self::Hangs { after_ms } => Some(format!("a probe guest did not end in {after_ms} ms")),
+            Self::Stuck { said } => Some(format!("QEMU has stopped a probe guest: {said}")),
             Self::Ended { status, said } => Some(format!("QEMU gave up ({status}): {said}")),
         }
     }
 }
 
-/// A file with the last verdict. It only saves time, so every failure to read or write it means
+impl Verdict {
+    /// Whether another try would come to the same until the host boots anew: it does not depend on
+    /// what else the host does meanwhile, as time and memory do.
+    fn lasts(&self) -> bool {
+        match self {
+            Self::Runs | Self::Stuck { .. } => true,
+            Self::NoDevice(_) | Self::Hangs { .. } | Self::Ended { .. } => false,
+        }
+    }
+}
+
+/// A file with the last verdict that lasts. It only saves time, so every failure to read or write it means
 /// "not remembered".
 #[derive(Debug, Clone)]
 pub(super) struct Memo {
@@ -72,10 +83,16 @@ impl Memo {
     pub(super) fn recall(&self) -> Option<Verdict> {
         let entry: Entry = serde_json::from_slice(&std::fs::read(&self.path).ok()?).ok()?;
         let current = entry.boot_id == boot_id()? && entry.probe == self.probe;
+        // One that does not last is of an older version.
+        let current = current && entry.verdict.lasts();
         current.then_some(entry.verdict)
     }
 
+    /// Keeps the verdict, if it lasts.
     pub(super) fn store(&self, verdict: &Verdict) {
+        if !verdict.lasts() {
+            return;
+        }
         let Some(boot_id) = boot_id() else { return };
         let entry = Entry {
             boot_id,

@@ -292,6 +292,7 @@ mod tests {
     use std::ffi::OsString;
     use std::sync::mpsc;
     use std::thread;
+    use std::time::Duration;
 
     use super::*;
 
@@ -381,8 +382,14 @@ mod tests {
         assert!(cache.try_lock().unwrap().is_none());
         let (got, when) = mpsc::channel();
         let other = cache.clone();
-        let waiter = thread::spawn(move || got.send(other.lock().map(drop).is_ok()));
-        assert!(when.try_recv().is_err(), "the lock was had twice");
+        let (begins, begun) = mpsc::channel();
+        let waiter = thread::spawn(move || {
+            begins.send(()).unwrap();
+            got.send(other.lock().map(drop).is_ok())
+        });
+        begun.recv().unwrap();
+        let had = when.recv_timeout(Duration::from_millis(50));
+        assert!(had.is_err(), "the lock was had twice");
         drop(lock);
         assert!(when.recv().unwrap());
         waiter.join().unwrap().unwrap();

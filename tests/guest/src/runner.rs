@@ -4,15 +4,20 @@
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use tokio::time::timeout;
 
 use crate::cli::Cli;
 use crate::lab::{Boot, Host, Lab};
 use crate::report::Report;
 use crate::scenario::{Alone, Group, Scenario, Tests};
 use crate::scenarios;
+
+/// How long one test may take. Its own waits are shorter and say more; this one is for a wait that
+/// has no limit, so that the run goes on and the test's logs are kept.
+const TEST_TIME_OUT: Duration = Duration::from_secs(1800);
 
 /// Runs what `cli` asks for; true if all of it passed.
 pub async fn run(cli: &Cli) -> Result<bool> {
@@ -79,7 +84,7 @@ fn full_name(group: &str, test: &str) -> String {
 async fn alone(host: &Host, test: &Alone, name: &str, logs: &Path, report: &mut Report) {
     host.log_to(log_dir(logs, name));
     let start = Instant::now();
-    let outcome = (test.run)(host).await;
+    let outcome = in_time("the test", (test.run)(host)).await;
     report.add(name, start, &outcome, host.saved_logs().as_deref());
     if outcome.is_ok() {
         host.drop_logs();
@@ -103,7 +108,8 @@ impl Together<'_> {
     ) {
         self.host.log_to(log_dir(self.logs, self.group));
         let start = Instant::now();
-        let started = async { Lab::start(self.host, boot()?).await }.await;
+        let started = async { Lab::start(self.host, boot()?).await };
+        let started = in_time("the boot", started).await;
         let mut failed = started.is_err();
         let end = match started {
             Ok(lab) => {
@@ -115,7 +121,8 @@ impl Together<'_> {
                     }
                 }
                 let start = Instant::now();
-                (start, "ends in order", lab.end().await)
+                let ended = in_time("the guest's end", lab.end()).await;
+                (start, "ends in order", ended)
             }
             Err(error) => (start, "boots", Err(error)),
         };
@@ -138,7 +145,7 @@ impl Together<'_> {
     ) -> bool {
         let start = Instant::now();
         let outcome = tokio::select! {
-            outcome = (scenario.run)(lab) => outcome,
+            outcome = in_time("the test", (scenario.run)(lab)) => outcome,
             gone = lab.gone() => Err(gone),
         };
         let outcome = outcome.with_context(|| lab.last_words());
@@ -148,6 +155,11 @@ impl Together<'_> {
         report.add(name, start, &outcome, Some(&log_dir(self.logs, self.group)));
         outcome.is_err()
     }
+}
+
+async fn in_time<T>(what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let done = timeout(TEST_TIME_OUT, work).await;
+    done.with_context(|| format!("{what} has not ended in {TEST_TIME_OUT:?}"))?
 }
 
 fn log_dir(logs: &Path, name: &str) -> PathBuf {

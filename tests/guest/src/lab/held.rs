@@ -5,8 +5,10 @@
 use anyhow::{Context as _, Result, ensure};
 use guest_vm::agent::{ExecRequest, OutputStream, Running};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::time::timeout;
 
 use super::Lab;
+use super::guest::COMMAND_TIME_OUT;
 use super::host::PROBE;
 
 /// A mapping that the probe holds in the guest, and that does what it is told.
@@ -30,31 +32,31 @@ impl Held {
             running,
             answers: BufReader::new(stdout),
         };
-        held.expect("ready").await?;
+        let found = held.answer_to("hold").await?;
+        ensure!(found == "ready", "the probe said {found:?} and not ready");
         Ok(held)
     }
 
     /// The answer to one command.
     pub async fn ask(&mut self, command: &str) -> Result<String> {
+        self.tell(command).await?;
+        self.answer_to(command).await
+    }
+
+    /// Gives a command to which no answer is expected.
+    pub async fn tell(&mut self, command: &str) -> Result<()> {
         let stdin = self.running.stdin.as_mut().context("no input")?;
         stdin.write_all(format!("{command}\n").as_bytes()).await?;
-        stdin.flush().await?;
-        self.answer().await
+        Ok(stdin.flush().await?)
     }
 
-    async fn answer(&mut self) -> Result<String> {
+    async fn answer_to(&mut self, command: &str) -> Result<String> {
         let mut line = String::new();
-        self.answers.read_line(&mut line).await?;
+        let read = timeout(COMMAND_TIME_OUT, self.answers.read_line(&mut line)).await;
+        read.with_context(|| {
+            format!("the probe has not answered {command:?} in {COMMAND_TIME_OUT:?}")
+        })??;
         Ok(line.trim_end().to_owned())
-    }
-
-    async fn expect(&mut self, answer: &str) -> Result<()> {
-        let found = self.answer().await?;
-        ensure!(
-            found == answer,
-            "the probe said {found:?} and not {answer:?}"
-        );
-        Ok(())
     }
 
     /// Loads the bytes at `offset`, which have to be `expected` (hexadecimal).
@@ -71,9 +73,10 @@ impl Held {
 
     /// Lets go of the mapping.
     pub async fn quit(mut self) -> Result<()> {
-        let stdin = self.running.stdin.as_mut().context("no input")?;
-        stdin.write_all(b"quit\n").await?;
-        let status = self.running.wait().await?;
+        self.tell("quit").await?;
+        let ended = timeout(COMMAND_TIME_OUT, self.running.wait()).await;
+        let status =
+            ended.with_context(|| format!("the probe has not quit in {COMMAND_TIME_OUT:?}"))??;
         ensure!(status.success(), "the probe ended with {status}");
         Ok(())
     }

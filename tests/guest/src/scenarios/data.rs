@@ -347,6 +347,11 @@ async fn stop_and_cont(lab: &Lab<'_>) -> Result<()> {
         Seed(4),
         How::Syscall,
     )?;
+    // QEMU unmaps in its own time: what other tests have mapped may not go while this one counts.
+    lab.agent().umount(&lab.first().mount_point()).await?;
+    let emptied = lab.expect_no_views().await;
+    lab.mount(lab.first()).await?;
+    emptied?;
     let path = lab.first().in_guest("stopped");
     let len = half.to_string();
     let verify = [

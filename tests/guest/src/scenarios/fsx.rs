@@ -6,13 +6,13 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use futures::{FutureExt as _, StreamExt as _};
 use guest_vm::agent::{ExecRequest, Running};
 use inotify::{Inotify, WatchMask};
 use qemu_guest::machine::ByteSize;
 use qemu_guest::process::{Cache, Share};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use crate::lab::{Boot, FSX, Host, Lab, Plan};
 use crate::scenario::{Group, Tests};
@@ -21,8 +21,14 @@ use crate::tests;
 /// How long fsx may take to come across a byte that somebody else wrote.
 const FIND_DEADLINE: Duration = Duration::from_secs(120);
 const PAGE: usize = 4096;
-/// Any number will do; a failure can be seen again with it.
-const SEED: &str = "20261122";
+/// Of the first run; any number will do. A failure can be seen again with its run's.
+const SEED: u64 = 20_261_122;
+/// Operations of one run: some seconds' worth, so that a soak has several.
+const OPERATIONS: &str = "1000";
+/// Fewer runs than these are no soak, however long they took.
+const MIN_RUNS: u64 = 5;
+/// How long one run may take beside three others in an emulated guest.
+const RUN_DEADLINE: Duration = Duration::from_secs(600);
 const MODES: [(&str, Cache); 4] = [
     ("auto", Cache::Auto),
     ("always", Cache::Always),
@@ -54,7 +60,7 @@ async fn in_every_cache_mode(host: &Host) -> Result<()> {
 /// The soak can fail: what the host writes behind its back is seen.
 async fn finds_a_byte_that_it_did_not_write(host: &Host) -> Result<()> {
     let lab = host.boot(Boot::with(Plan::new("auto")?)).await?;
-    let mut running = start(&lab, "auto").await?;
+    let mut running = start(&lab, "auto", SEED, &[]).await?;
     let path = lab.first().on_host("fsx");
     let meddle = async {
         let file = File::options().read(true).write(true).open(&path)?;
@@ -93,23 +99,33 @@ fn spoil(file: &File) -> Result<()> {
     Ok(())
 }
 
-/// fsx ends by itself only when it has found something.
+/// Runs fsx again and again for `time`. Each run does a number of operations and looks at every
+/// byte that it reads; how many runs there were is what tells a soak from a hang.
 async fn soak(lab: &Lab<'_>, tag: &str, time: Duration) -> Result<()> {
-    let mut running = start(lab, tag).await?;
-    match timeout_at(Instant::now() + time, running.wait()).await {
-        Err(_elapsed) => Ok(()),
-        Ok(status) => {
-            let status = status?;
-            bail!("fsx on cache={tag} ended with {status} (seed {SEED})")
-        }
+    let begin = Instant::now();
+    let mut runs = 0;
+    while begin.elapsed() < time || runs < MIN_RUNS {
+        let seed = SEED + runs;
+        let mut running = start(lab, tag, seed, &["-N", OPERATIONS]).await?;
+        let what = || format!("fsx on cache={tag}, operations 1 to {OPERATIONS} of seed {seed}");
+        let ended = timeout(RUN_DEADLINE, running.wait()).await;
+        let status = ended
+            .with_context(|| format!("{} did not end in {RUN_DEADLINE:?}", what()))?
+            .with_context(what)?;
+        ensure!(status.success(), "{} ended with {status}", what());
+        runs += 1;
     }
+    let seconds = begin.elapsed().as_secs();
+    println!("      cache={tag}: {runs} times {OPERATIONS} operations in {seconds} s");
+    Ok(())
 }
 
-async fn start(lab: &Lab<'_>, tag: &str) -> Result<Running> {
+async fn start(lab: &Lab<'_>, tag: &str, seed: u64, args: &[&str]) -> Result<Running> {
     let path = lab.share(tag).in_guest("fsx");
     lab.sh(&format!("touch {path}")).await?;
     lab.probe(&["dax", &path]).await?;
-    let script = format!("cd /tmp && exec {FSX} -q -S {SEED} {path} 2>&1");
+    let args = args.join(" ");
+    let script = format!("cd /tmp && exec {FSX} -q -S {seed} {args} {path} 2>&1");
     Ok(lab
         .agent()
         .exec(ExecRequest::new(["sh", "-c", &script]))

@@ -2,20 +2,24 @@
 
 //! However a guest, its QEMU or its daemon ends, nothing stays behind.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use guest_probe::access::How;
 use guest_probe::file::{self, Part};
 use guest_probe::pattern::Seed;
 use guest_vm::VmSpec;
-use guest_vm::agent::ExecRequest;
 use qemu_guest::machine::OnReset;
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::timeout;
 
-use crate::lab::{Boot, Host, Lab, PROBE, Plan};
+use crate::lab::{Boot, Held, Host, Lab, Plan};
 use crate::scenario::{Group, Tests};
 use crate::tests;
 
 const MIB: u64 = 1 << 20;
+/// How long a daemon may take to end when it gets a signal.
+const END_DEADLINE: Duration = Duration::from_secs(60);
 
 pub const GROUP: Group = Group {
     name: "life",
@@ -65,7 +69,9 @@ async fn daemon_gets(host: &Host, what: Signal) -> Result<()> {
     let lab = mapped(host).await?;
     let leftovers = lab.leftovers();
     signal(lab.vm().daemons()[0].pid(), what)?;
-    lab.gone().await;
+    timeout(END_DEADLINE, lab.gone())
+        .await
+        .with_context(|| format!("the daemon has not ended {END_DEADLINE:?} after {what:?}"))?;
     let status = lab.vm().guest().qmp().await.status().await?;
     ensure!(
         status == "running",
@@ -154,20 +160,13 @@ async fn a_stop_while_mappings_are_made(host: &Host) -> Result<()> {
 /// A known limit: QEMU gets SIGBUS where its guest touches what the host has cut off.
 async fn a_page_of_a_truncated_file_ends_qemu(host: &Host) -> Result<()> {
     let lab = mapped(host).await?;
+    let mut held = Held::new(&lab, "file", false).await?;
     let file = lab.first().on_host("file");
-    let path = lab.first().in_guest("file");
-    let touch = format!("{PROBE} hold {path} --how mmap");
-    let mut held = lab
-        .agent()
-        .exec(ExecRequest::new(["sh", "-c", &touch]).piped_stdin())
-        .await?;
-    let mut stdin = held.stdin.take().context("no input")?;
     std::fs::File::options()
         .write(true)
-        .open(&file)?
+        .open(file)?
         .set_len(0)?;
-    let command = format!("load {} 8\n", 4 * MIB);
-    tokio::io::AsyncWriteExt::write_all(&mut stdin, command.as_bytes()).await?;
+    held.tell(&format!("load {} 8", 4 * MIB)).await?;
     // If QEMU survives this one day, the README's limits are out of date.
     lab.dies_of("signal: 7").await
 }

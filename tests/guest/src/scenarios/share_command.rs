@@ -20,6 +20,8 @@ use crate::tests;
 
 /// How long the command may take, with a guest's boot under emulation.
 const SHARE_TIME_OUT: Duration = Duration::from_secs(300);
+/// Longer than `share` waits in silence for a guest's end.
+const SLOW_END: Duration = Duration::from_secs(5);
 /// The status when `share` itself has failed.
 const FAILED: i32 = 125;
 
@@ -28,6 +30,7 @@ pub const GROUP: Group = Group {
     tests: Tests::Alone(tests![Alone:
         passes_streams_and_status_through,
         ends_in_order_when_asked_to,
+        says_nothing_of_its_own_about_a_slow_end,
         prints_what_it_would_start,
         refuses_what_it_can_not_share,
     ]),
@@ -69,6 +72,22 @@ impl Case {
         dir.context("the temporary folder's name is no UTF-8")
     }
 
+    /// The processes of the share's daemon.
+    fn daemon(&self) -> Result<Vec<Pid>> {
+        let args = format!("--shared-dir\0{}\0", self.dir()?);
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc")? {
+            let path = entry?.path();
+            let line = std::fs::read(path.join("cmdline")).unwrap_or_default();
+            if String::from_utf8_lossy(&line).contains(&args) {
+                let name = path.file_name().and_then(|name| name.to_str());
+                found.extend(name.and_then(|pid| Pid::from_raw(pid.parse().ok()?)));
+            }
+        }
+        ensure!(!found.is_empty(), "no process has the arguments {args:?}");
+        Ok(found)
+    }
+
     async fn expect_nothing_left(&self) -> Result<()> {
         Leftovers::of(self.run.path(), self.mounts.clone())
             .expect_none()
@@ -108,10 +127,7 @@ async fn ends_in_order_when_asked_to(_host: &Host) -> Result<()> {
     let case = Case::new()?;
     let script = "echo ready; exec sleep infinity";
     let mut child = case.start(&[case.dir()?, "--", "sh", "-c", script])?;
-    let mut ready = [0; 6];
-    let stdout = child.stdout.as_mut().context("no output")?;
-    let read = timeout(SHARE_TIME_OUT, stdout.read_exact(&mut ready)).await;
-    read.context("the command in the guest has not begun")??;
+    expect_ready(&mut child).await?;
     let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
     kill_process(pid.context("no process")?, Signal::TERM)?;
     let output = ended(child).await?;
@@ -120,6 +136,27 @@ async fn ends_in_order_when_asked_to(_host: &Host) -> Result<()> {
     case.expect_nothing_left()
         .await
         .with_context(|| status.to_string())
+}
+
+/// Where standard error is no terminal it is the command's alone, however long the end takes.
+async fn says_nothing_of_its_own_about_a_slow_end(_host: &Host) -> Result<()> {
+    let case = Case::new()?;
+    let mut child = case.start(&[case.dir()?, "--", "sh", "-c", "echo ready; cat; exit 7"])?;
+    expect_ready(&mut child).await?;
+    // A guest whose file system does not answer can't unmount it.
+    let daemon = case.daemon()?;
+    daemon
+        .iter()
+        .try_for_each(|pid| kill_process(*pid, Signal::STOP))?;
+    drop(child.stdin.take());
+    tokio::time::sleep(SLOW_END).await;
+    daemon
+        .iter()
+        .try_for_each(|pid| kill_process(*pid, Signal::CONT))?;
+    let output = ended(child).await?;
+    ensure!(output.status.code() == Some(7), "{}", told(&output));
+    ensure!(output.stderr.is_empty(), "{}", told(&output));
+    case.expect_nothing_left().await
 }
 
 async fn prints_what_it_would_start(host: &Host) -> Result<()> {
@@ -150,6 +187,16 @@ async fn refuses_what_it_can_not_share(_host: &Host) -> Result<()> {
         ensure!(said.lines().count() == 1 && said.contains(path), "{said}");
     }
     case.expect_nothing_left().await
+}
+
+/// Waits for the command's first line, `ready`.
+async fn expect_ready(child: &mut Child) -> Result<()> {
+    let mut ready = [0; 6];
+    let stdout = child.stdout.as_mut().context("no output")?;
+    let read = timeout(SHARE_TIME_OUT, stdout.read_exact(&mut ready)).await;
+    read.context("the command in the guest has not begun")??;
+    ensure!(&ready == b"ready\n", "the command said {ready:?}");
+    Ok(())
 }
 
 async fn ended(child: Child) -> Result<Output> {

@@ -7,6 +7,11 @@ use std::path::Path;
 use qemu_guest::{
     accel::{Accel, Prober},
     fetch::{Cache, Kernel, KernelSpec, Progress, Qemu, busybox, kernel::build, qemu::Origin},
+=======
+    accel::{Accel, Prober, probe::Verdict},
+    fetch::{
+        Cache, Kernel, KernelSpec, Progress, Qemu, busybox, kernel::DebianKernel, qemu::Origin,
+    },
     machine::CommandLine,
 };
 
@@ -82,22 +87,15 @@ pub async fn accelerators(qemu: &Qemu) -> Vec<Finding> {
     let prober = Prober::new(CommandLine::of(&qemu.command()));
     let mut findings = Vec::new();
     for (subject, accel) in [("TCG", Accel::Tcg), ("KVM", Accel::Kvm)] {
-        let ran = "a probe guest booted and ran to its end";
-        findings.push(match prober.verdict(accel).await.map(|verdict| verdict.obstacle()) {
-            Ok(None) => Finding::ok(subject, ran),
-            Ok(Some(why)) if accel == Accel::Kvm => {
-                let mend = "guests run under TCG meanwhile, some 10 times slower; enable \
-                            virtualisation in the firmware (or nested, for a VM) and load kvm_intel \
-                            or kvm_amd";
-                Finding::warn(subject, why).mend(mend)
-            }
-            Ok(Some(why)) => Finding::fail(subject, why).mend("use another QEMU: --qemu PATH"),
+        findings.push(match prober.verdict(accel).await {
+            Ok(verdict) => accelerator(subject, accel, &verdict),
             Err(error) => Finding::error(subject, &error),
         });
     }
     findings
 }
 
+<<<<<<< HEAD
 /// Whether kernels can be built. Nothing but `--kernel build:…` needs that.
 pub fn building() -> Finding {
     const SUBJECT: &str = "building kernels";
@@ -108,6 +106,23 @@ pub fn building() -> Finding {
     let packages = missing.join(" ");
     let found = format!("not without {packages}; only kernels build:… need it");
     Finding::ok(SUBJECT, found).mend(format!("apt-get install {packages}"))
+}
+
+fn accelerator(subject: &'static str, accel: Accel, verdict: &Verdict) -> Finding {
+    let Some(why) = verdict.obstacle() else {
+        return Finding::ok(subject, "a probe guest booted and ran to its end");
+    };
+    if let Verdict::Hangs { .. } = verdict {
+        let mend = "ask again when the host is less busy";
+        return Finding::warn(subject, why).mend(mend);
+    }
+    match accel {
+        Accel::Kvm => Finding::warn(subject, why).mend(
+            "guests run under TCG meanwhile, some 10 times slower; enable virtualisation in the \
+             firmware (or nested, for a VM) and load kvm_intel or kvm_amd",
+        ),
+        Accel::Tcg => Finding::fail(subject, why).mend("use another QEMU: --qemu PATH"),
+    }
 }
 
 /// Which kernels, and which shell for the guest, are there.

@@ -82,7 +82,7 @@ pub struct ShareArgs {
     #[arg(long, value_enum, default_value = "auto")]
     pub accel: AccelArg,
 
-    /// Say what is being done, also when standard error is no terminal
+    /// Say what is being done, and what is amiss, also when standard error is no terminal
     #[arg(long, short)]
     pub verbose: bool,
 

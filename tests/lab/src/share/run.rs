@@ -79,7 +79,7 @@ async fn bring_up(config: &Config, parts: &Parts, steps: &Steps) -> Result<Vm> {
     let spec = config.spec.clone().share(config.share.clone());
     let vm = Vm::boot(parts, spec).await?;
     for problem in &vm.agent().boot().problems {
-        steps.warn(&format!("in the guest: {problem}"));
+        steps.say(&format!("warning: in the guest: {problem}"));
     }
     steps.begin("mounting the share");
     mount::mount(&vm, &config.share.tag, config.window != WindowWish::None).await?;
@@ -108,7 +108,7 @@ async fn check_window(vm: &Vm, wish: WindowWish, steps: &Steps) -> Result<()> {
     );
     match wish {
         WindowWish::Asked(_) => bail!("{told}; leave out --window to go on without one"),
-        _ => steps.warn(&format!("{told}; going on without it")),
+        _ => steps.say(&format!("warning: {told}; going on without it")),
     }
     Ok(())
 }
@@ -126,17 +126,17 @@ async fn tear_down(vm: Vm, outcome: &Result<Status>, steps: &Steps) -> Result<()
     };
     tokio::select! {
         ended = orderly => if let (Err(error), Ok(_)) = (ended, outcome) {
-            steps.warn(&format!("the guest did not end in good order: {error:#}"));
+            steps.say(&format!("warning: the guest did not end in good order: {error:#}"));
         },
         signal = signals.any() => log::info!("signal {signal}: killing the guest"),
-        never = hint() => match never {},
+        never = hint(steps) => match never {},
     }
     Ok(())
 }
 
 /// Tells, when it has taken long, that nobody has to wait for a guest that hangs.
-async fn hint() -> Infallible {
+async fn hint(steps: &Steps) -> Infallible {
     tokio::time::sleep(PATIENCE).await;
-    eprintln!("daxlab: waiting for the guest to power off; Ctrl-C, or another signal, kills it");
+    steps.say("waiting for the guest to power off; Ctrl-C, or another signal, kills it");
     pending().await
 }

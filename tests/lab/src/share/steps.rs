@@ -15,6 +15,7 @@ const TICK: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Steps {
     spinner: ProgressBar,
+    terminal: bool,
     lines: bool,
     begun: Instant,
 }
@@ -33,6 +34,7 @@ impl Steps {
         spinner.set_style(style.expect("the template is a constant"));
         Self {
             spinner,
+            terminal,
             lines: verbose,
             begun: Instant::now(),
         }
@@ -55,10 +57,13 @@ impl Steps {
         self.spinner.finish_and_clear();
     }
 
-    /// Says something that the user should know in any case.
-    pub fn warn(&self, text: &str) {
-        self.spinner
-            .suspend(|| eprintln!("daxlab: warning: {text}"));
+    /// Says something that a user at the terminal should know.
+    pub fn say(&self, text: &str) {
+        if self.terminal || self.lines {
+            self.spinner.suspend(|| eprintln!("daxlab: {text}"));
+        } else {
+            log::info!("{text}");
+        }
     }
 }
 
