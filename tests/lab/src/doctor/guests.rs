@@ -5,13 +5,8 @@
 use std::path::Path;
 
 use qemu_guest::{
-    accel::{Accel, Prober},
-    fetch::{Cache, Kernel, KernelSpec, Progress, Qemu, busybox, kernel::build, qemu::Origin},
-=======
     accel::{Accel, Prober, probe::Verdict},
-    fetch::{
-        Cache, Kernel, KernelSpec, Progress, Qemu, busybox, kernel::DebianKernel, qemu::Origin,
-    },
+    fetch::{Cache, Kernel, KernelSpec, Progress, Qemu, busybox, kernel::build, qemu::Origin},
     machine::CommandLine,
 };
 
