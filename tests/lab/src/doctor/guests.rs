@@ -90,7 +90,6 @@ pub async fn accelerators(qemu: &Qemu) -> Vec<Finding> {
     findings
 }
 
-<<<<<<< HEAD
 /// Whether kernels can be built. Nothing but `--kernel build:…` needs that.
 pub fn building() -> Finding {
     const SUBJECT: &str = "building kernels";
