@@ -5,11 +5,12 @@
 use anyhow::Result;
 use lab_report::model::{Contract, Outcome};
 
+use super::stories::{self, Story};
 use super::{KernelKind, Observation, Pin, RemovalKind, expected, matrix};
 use crate::host::{FileSystem, Rig};
 
 /// Something that is played on a guest and comes to an outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub enum Case {
     /// A cell of the matrix.
     Matrix {
@@ -20,6 +21,8 @@ pub enum Case {
         /// What removes it.
         removal: RemovalKind,
     },
+    /// A story.
+    Story(FileSystem, &'static Story),
 }
 
 /// All of them.
@@ -34,44 +37,78 @@ pub fn all() -> Vec<Case> {
             }
         }
     }
+    for story in stories::all() {
+        cases.extend(story.fs.iter().map(|&fs| Case::Story(fs, story)));
+    }
     cases
 }
 
 impl Case {
     /// Its name.
     pub fn name(self) -> String {
-        let Self::Matrix { fs, pin, removal } = self;
-        format!("matrix::{fs}::{}::{}", pin.name(), removal.name())
+        match self {
+            Self::Matrix { fs, pin, removal } => {
+                format!("matrix::{fs}::{}::{}", pin.name(), removal.name())
+            }
+            Self::Story(fs, story) => format!("{}::{fs}", story.name),
+        }
+    }
+
+    /// What happens in it, in a sentence.
+    pub fn about(self) -> String {
+        match self {
+            Self::Matrix { fs, pin, removal } => {
+                format!("on {fs}, under {}: {}", pin.about(), removal.about())
+            }
+            Self::Story(_, story) => story.about.to_owned(),
+        }
+    }
+
+    /// Where its expectation comes from.
+    pub fn source(self) -> &'static str {
+        match self {
+            Self::Matrix { fs, removal, .. } => removal.source(fs),
+            Self::Story(_, story) => story.source,
+        }
     }
 
     /// Its file system.
     pub fn fs(self) -> FileSystem {
-        let Self::Matrix { fs, .. } = self;
-        fs
+        match self {
+            Self::Matrix { fs, .. } | Self::Story(fs, _) => fs,
+        }
     }
 
-    /// What holds the page.
+    /// What holds the page, in the matrix.
     pub fn pin(self) -> Option<Pin> {
-        let Self::Matrix { pin, .. } = self;
-        Some(pin)
+        match self {
+            Self::Matrix { pin, .. } => Some(pin),
+            Self::Story(..) => None,
+        }
     }
 
-    /// What removes it.
+    /// What removes it, in the matrix.
     pub fn removal(self) -> Option<RemovalKind> {
-        let Self::Matrix { removal, .. } = self;
-        Some(removal)
+        match self {
+            Self::Matrix { removal, .. } => Some(removal),
+            Self::Story(..) => None,
+        }
     }
 
-    /// What the removal owes.
+    /// What the kernel owes.
     pub fn contract(self) -> Contract {
-        let Self::Matrix { fs, removal, .. } = self;
-        removal.contract(fs)
+        match self {
+            Self::Matrix { fs, removal, .. } => removal.contract(fs),
+            Self::Story(_, story) => story.contract,
+        }
     }
 
     /// What may come of it.
     pub fn expected(self, kernel: KernelKind) -> Vec<Outcome> {
-        let Self::Matrix { fs, pin, removal } = self;
-        expected(kernel, fs, pin, removal)
+        match self {
+            Self::Matrix { fs, pin, removal } => expected(kernel, fs, pin, removal),
+            Self::Story(fs, story) => (story.expected)(kernel, fs),
+        }
     }
 
     /// Plays it; what is seen before a failure is kept.
@@ -80,7 +117,50 @@ impl Case {
     ///
     /// If the lab fails, or the guest dies.
     pub async fn play(self, rig: &mut Rig, seen: &mut Observation) -> Result<()> {
-        let Self::Matrix { fs, pin, removal } = self;
-        matrix::play(rig, fs, pin, removal, seen).await
+        match self {
+            Self::Matrix { fs, pin, removal } => matrix::play(rig, fs, pin, removal, seen).await,
+            Self::Story(fs, story) => (story.play)(rig, fs, seen).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_expectations_complete() {
+        let cases = all();
+        let names: BTreeSet<String> = cases.iter().map(|case| case.name()).collect();
+        assert_eq!(names.len(), cases.len());
+        for case in cases {
+            for kernel in [
+                KernelKind::Stock,
+                KernelKind::Seed,
+                KernelKind::NoWait,
+                KernelKind::NoWake,
+            ] {
+                assert!(!case.expected(kernel).is_empty(), "{}", case.name());
+            }
+        }
+    }
+
+    /// A case that came out alike with a kernel that does not wait would show nothing.
+    #[test]
+    fn what_must_wait_tells_broken_kernels_from_good_ones() {
+        let matrix = all().into_iter().filter(|case| case.pin().is_some());
+        for case in matrix.filter(|case| case.contract() == Contract::MustWait) {
+            let good = case.expected(KernelKind::Stock);
+            for broken in [KernelKind::NoWait, KernelKind::NoWake] {
+                let bad = case.expected(broken);
+                assert!(
+                    !good.iter().any(|outcome| bad.contains(outcome)),
+                    "{}",
+                    case.name()
+                );
+            }
+        }
     }
 }

@@ -34,14 +34,56 @@ pub async fn play(
     seen: &mut Observation,
 ) -> Result<()> {
     let mut scene = Scene::set(rig, fs, removal).await?;
-    seen.evidence.where_it_stood = scene.standing.clone();
-    seen.step("the page is mapped");
+    seen.stands(&scene);
+    let held = take(rig, &mut scene, pin, seen).await?;
+    remove_and_strike(rig, scene, held, removal, seen).await
+}
+
+/// Takes the pin.
+pub(super) async fn take(
+    rig: &Rig,
+    scene: &mut Scene,
+    pin: Pin,
+    seen: &mut Observation,
+) -> Result<Held> {
     let held = pin.take(&mut scene.pinner, &scene.page, rig.disk()).await?;
     seen.step(format_args!("pinned: {}", held.proof));
-    let played = remove(rig, &mut scene, held, removal, seen).await;
+    Ok(held)
+}
+
+/// The removal under the pin, and the end of the scene.
+pub(super) async fn remove_and_strike(
+    rig: &mut Rig,
+    mut scene: Scene,
+    held: Held,
+    kind: RemovalKind,
+    seen: &mut Observation,
+) -> Result<()> {
+    scene.fill_window(rig).await?;
+    let removal = scene.removal();
+    order_and_strike(rig, scene, held, kind, removal, seen).await
+}
+
+/// A removal of this kind by another order than the kind's own, and the end of the scene.
+pub(super) async fn order_and_strike(
+    rig: &mut Rig,
+    mut scene: Scene,
+    held: Held,
+    kind: RemovalKind,
+    removal: Removal,
+    seen: &mut Observation,
+) -> Result<()> {
+    let pending = scene.remover.begin(removal).await?;
+    seen.step(format_args!("{} begins", kind.name()));
+    let played = go_on(rig, &mut scene, held, kind, &pending, seen).await;
     // Whatever came of it, nobody may be left waiting for the disk.
     rig.disk().release_all();
     played?;
+    close(rig, scene, seen).await
+}
+
+/// Ends the scene, and takes the kernel's word on it.
+pub(super) async fn close(rig: &mut Rig, scene: Scene, seen: &mut Observation) -> Result<()> {
     scene.strike(rig).await?;
     let log = rig.watcher().ask(KernelLog {}).await?;
     seen.complaints = complaints(&log);
@@ -50,18 +92,17 @@ pub async fn play(
     Ok(())
 }
 
-async fn remove(
+/// From the beginning of a removal to its end, and the pin's.
+pub(super) async fn go_on(
     rig: &mut Rig,
     scene: &mut Scene,
     held: Held,
     removal: RemovalKind,
+    pending: &Pending<Removal>,
     seen: &mut Observation,
 ) -> Result<()> {
     let pin_writes = held.writes_page();
-    scene.fill_window(rig).await?;
-    let pending = scene.remover.begin(scene.removal()).await?;
-    seen.step(format_args!("{} begins", removal.name()));
-    let waiting = removal.watch(rig, scene, &pending).await?;
+    let waiting = removal.watch(rig, scene, pending).await?;
     let mut removed = false;
     let mut wait_for_return = true;
     match waiting {
@@ -101,11 +142,11 @@ async fn remove(
         seen.step(format_args!("its transfer failed: {failed}"));
     }
     if wait_for_return {
-        let done = scene.remover.done_within(&pending, WAKE_DEADLINE).await?;
+        let done = scene.remover.done_within(pending, WAKE_DEADLINE).await?;
         let Some(done) = done else {
             seen.step(format_args!("it has not returned in {WAKE_DEADLINE:?}"));
             seen.stuck = true;
-            return wake_by_signal(scene, &pending, seen).await;
+            return wake_by_signal(scene, pending, seen).await;
         };
         let host = done.heard.saturating_duration_since(ended.released);
         let guest = done.span.ended_ns.saturating_sub(ended.span.ended_ns);

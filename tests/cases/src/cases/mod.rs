@@ -2,8 +2,8 @@
 
 //! The cases: what is pinned how, what removes it how, and what must come of it.
 //!
-//! [`matrix`] is the product of pins, removals and file systems; [`named`] has the cases that are
-//! stories of their own. Both are a list of [`Case`]s.
+//! The matrix is the product of pins, removals and file systems; [`stories`] are cases with a
+//! course of their own. Both are a list of [`Case`]s.
 
 mod case;
 mod contract;
@@ -14,6 +14,7 @@ mod observation;
 mod pin;
 mod removal;
 mod scene;
+pub mod stories;
 
 pub use case::{Case, all};
 pub use contract::Reference;

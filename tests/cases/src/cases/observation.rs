@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use lab_report::model::{Evidence, Outcome};
 
+use super::scene::Scene;
 use crate::actor::Fault;
 use crate::files::Task;
 
@@ -36,6 +37,12 @@ impl Observation {
         let start = *self.start.get_or_insert_with(Instant::now);
         let ms = start.elapsed().as_millis();
         self.evidence.steps.push(format!("{ms:>6} ms  {what}"));
+    }
+
+    /// Where the scene's file is.
+    pub(super) fn stands(&mut self, scene: &Scene) {
+        self.evidence.where_it_stood = scene.standing.clone();
+        self.step("the page is mapped");
     }
 
     /// The sum of it, the worst first.

@@ -98,8 +98,31 @@ impl Scene {
     ///
     /// If any of it fails, also if the file is not where it should be.
     pub async fn set(rig: &mut Rig, fs: FileSystem, kind: RemovalKind) -> Result<Self> {
+        let with_decoy = kind == RemovalKind::ReclaimInline;
+        Self::set_with(rig, fs, kind, with_decoy).await
+    }
+
+    /// The same, with nobody to keep the reclaim worker out of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Scene::set`].
+    pub async fn set_without_decoy(
+        rig: &mut Rig,
+        fs: FileSystem,
+        kind: RemovalKind,
+    ) -> Result<Self> {
+        Self::set_with(rig, fs, kind, false).await
+    }
+
+    async fn set_with(
+        rig: &mut Rig,
+        fs: FileSystem,
+        kind: RemovalKind,
+        with_decoy: bool,
+    ) -> Result<Self> {
         let (disk_at, number) = rig.fresh()?;
-        let roles = Roles::new(fs, kind, number);
+        let roles = Roles::new(fs, kind, number, u64::from(with_decoy));
         let offset = match kind {
             RemovalKind::ReclaimInline | RemovalKind::ReclaimWorker => PINNED_PAGE,
             _ => RANGE + PINNED_PAGE,
@@ -112,9 +135,9 @@ impl Scene {
             disk_at,
             seed: FILE_SEED,
         };
-        let decoy = match kind {
-            RemovalKind::ReclaimInline => Some(decoy(rig, &roles.decoy).await?),
-            _ => None,
+        let decoy = match with_decoy {
+            true => Some(decoy(rig, &roles.decoy).await?),
+            false => None,
         };
         let mut pinner = rig.actor("pinner").await?;
         let mut remover = rig.actor("remover").await?;
@@ -191,6 +214,11 @@ impl Scene {
             worker_waits(rig.watcher()).await?;
         }
         Ok(())
+    }
+
+    /// Goes on with another removal of the same page.
+    pub fn turn_to(&mut self, kind: RemovalKind) {
+        self.kind = kind;
     }
 
     /// The order that removes the page.
@@ -386,10 +414,11 @@ impl Compare {
 }
 
 impl Roles {
-    fn new(fs: FileSystem, kind: RemovalKind, number: u64) -> Self {
+    fn new(fs: FileSystem, kind: RemovalKind, number: u64, decoys: u64) -> Self {
         let path = |role: &str| format!("{}/{role}-{number}", fs.mount_point());
         let (len, other_len) = match kind {
-            RemovalKind::ReclaimInline => (RANGES * RANGE, 0),
+            // One more than the window has ranges for, with the decoy's.
+            RemovalKind::ReclaimInline => ((RANGES + 1 - decoys) * RANGE, 0),
             RemovalKind::ReclaimWorker => (RANGE, RANGES * RANGE),
             _ => (LEN, LEN),
         };

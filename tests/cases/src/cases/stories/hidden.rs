@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Pins that the kernel can't see any more, because it looks for busy pages in the page tables'
+//! and the page cache's books only: whatever takes the page from these hides its pin.
+
+use anyhow::{Context as _, Result};
+use lab_report::model::{Contract, Outcome};
+
+use super::{Story, play};
+use crate::cases::scene::Scene;
+use crate::cases::{KernelKind, Observation, Pin, RemovalKind, matrix};
+use crate::files::{Close, ReadAt};
+use crate::host::{FileSystem, Rig};
+use crate::removals::Removal;
+
+pub(super) const STORIES: &[Story] = &[
+    Story {
+        name: "munmap-hides-pin",
+        number: Some(2),
+        about: "asynchronous O_DIRECT read into a page, the only mapping is dropped, then the file \
+                is truncated: nothing is mapped, so nothing is looked for",
+        source: "fs/dax.c: dax_layout_busy_page_range() returns early without mapping_mapped()",
+        fs: &FileSystem::ALL,
+        contract: Contract::MustWait,
+        expected: slips,
+        play: play!(munmap_hides_pin),
+    },
+    Story {
+        name: "reopen-hides-pin",
+        number: Some(14),
+        about: "a page is pinned and written back; the file is opened again, which throws clean \
+                pages out of the cache; then its range of the window is reclaimed",
+        source: "fs/fuse/file.c: an open without FOPEN_KEEP_CACHE calls invalidate_inode_pages2()",
+        fs: &[FileSystem::Fuse],
+        contract: Contract::MustWait,
+        expected: slips,
+        play: play!(reopen_hides_pin),
+    },
+    Story {
+        name: "copy-over-hides-pin",
+        number: Some(17),
+        about: "copy_file_range(2) onto a pinned page throws it out of the cache; then the file is \
+                truncated",
+        source: "fs/fuse/file.c: __fuse_copy_file_range() calls truncate_inode_pages_range()",
+        fs: &[FileSystem::Fuse],
+        contract: Contract::MustWait,
+        expected: slips,
+        play: play!(copy_over_hides_pin),
+    },
+    Story {
+        name: "create-trunc-under-pin",
+        number: Some(16),
+        about: "open(2) with O_CREAT and O_TRUNC of a file that is there and has a pinned page",
+        source: "fs/fuse/dir.c: fuse_create_open() breaks no layout, other than fuse_open()",
+        fs: &FileSystem::ALL,
+        contract: Contract::MustWait,
+        expected: |kernel, fs| {
+            super::super::expected(kernel, fs, Pin::Vmsplice, RemovalKind::OpenTruncate)
+        },
+        play: play!(create_trunc),
+    },
+];
+
+/// The removal does not wait, whatever the kernel: what comes of it depends on what becomes of the
+/// page's memory.
+fn slips(_: KernelKind, _: FileSystem) -> Vec<Outcome> {
+    use Outcome::{Complained, Harmed, Proceeded, VmDied};
+    vec![Proceeded, Harmed, Complained, VmDied]
+}
+
+async fn munmap_hides_pin(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    let mut scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
+    seen.stands(&scene);
+    let pin = Pin::AioRead;
+    let held = matrix::take(rig, &mut scene, pin, seen).await?;
+    let name = scene.page.map.clone();
+    scene.pinner.ask(Close { name }).await?;
+    seen.step("the mapping is gone, and the page is still pinned");
+    matrix::remove_and_strike(rig, scene, held, RemovalKind::Truncate, seen).await
+}
+
+async fn reopen_hides_pin(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    let kind = RemovalKind::ReclaimInline;
+    let mut scene = Scene::set(rig, fs, kind).await?;
+    seen.stands(&scene);
+    let held = matrix::take(rig, &mut scene, Pin::Vmsplice, seen).await?;
+    for _ in 0..2 {
+        // The first close writes the page back, the second open finds it clean.
+        let read = ReadAt {
+            path: scene.roles.file.clone(),
+            offset: 0,
+            len: 1,
+        };
+        scene.remover.ask(read).await?;
+    }
+    seen.step("the file has been opened, closed and opened again");
+    matrix::remove_and_strike(rig, scene, held, kind, seen).await
+}
+
+async fn copy_over_hides_pin(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    let mut scene = Scene::set(rig, fs, RemovalKind::CopyOver).await?;
+    seen.stands(&scene);
+    let held = matrix::take(rig, &mut scene, Pin::AioRead, seen).await?;
+    let copy = scene.removal();
+    scene
+        .remover
+        .ask(copy)
+        .await
+        .context("copying over the page")?;
+    seen.step("another file has been copied over the page");
+    scene.turn_to(RemovalKind::Truncate);
+    matrix::remove_and_strike(rig, scene, held, RemovalKind::Truncate, seen).await
+}
+
+async fn create_trunc(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    let kind = RemovalKind::OpenTruncate;
+    let mut scene = Scene::set(rig, fs, kind).await?;
+    seen.stands(&scene);
+    let held = matrix::take(rig, &mut scene, Pin::Vmsplice, seen).await?;
+    let removal = Removal::OpenTruncate {
+        path: scene.roles.file.clone(),
+        create: true,
+    };
+    matrix::order_and_strike(rig, scene, held, kind, removal, seen).await
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Cases that are stories of their own, most of them bugs of Linux, each with what it comes to.
+//!
+//! A story's file has all of it. Its numbers are those of the list that the lab began with, which
+//! `docs/findings.md` goes through.
+
+mod hidden;
+mod refused;
+mod signals;
+mod window;
+
+use anyhow::Result;
+use futures::future::LocalBoxFuture;
+use lab_report::model::{Contract, Outcome};
+
+use super::{KernelKind, Observation};
+use crate::host::{FileSystem, Rig};
+
+/// A case with a course of its own.
+pub struct Story {
+    /// Its name.
+    pub name: &'static str,
+    /// Its number in `docs/findings.md`, where it has one.
+    pub number: Option<u32>,
+    /// What happens.
+    pub about: &'static str,
+    /// Where its expectation comes from.
+    pub source: &'static str,
+    /// On which file systems it is played.
+    pub fs: &'static [FileSystem],
+    /// What the kernel owes.
+    pub contract: Contract,
+    /// What comes of it.
+    pub expected: fn(KernelKind, FileSystem) -> Vec<Outcome>,
+    /// Plays it.
+    pub play: Play,
+}
+
+/// A story's course.
+pub type Play =
+    for<'a> fn(&'a mut Rig, FileSystem, &'a mut Observation) -> LocalBoxFuture<'a, Result<()>>;
+
+/// Names an async function as a [`Play`].
+macro_rules! play {
+    ($function:path) => {
+        |rig, fs, seen| Box::pin($function(rig, fs, seen))
+    };
+}
+use play;
+
+/// All of them.
+pub fn all() -> impl Iterator<Item = &'static Story> {
+    let files = [
+        hidden::STORIES,
+        window::STORIES,
+        refused::STORIES,
+        signals::STORIES,
+    ];
+    files.into_iter().flatten()
+}

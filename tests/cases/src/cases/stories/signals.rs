@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A signal comes while a removal waits.
+
+use anyhow::{Context as _, Result};
+use guest_vm::agent::Signal;
+use lab_report::model::Contract;
+
+use super::{Story, play};
+use crate::cases::scene::Scene;
+use crate::cases::{Observation, Pin, RemovalKind, expected, matrix};
+use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
+
+pub(super) const STORIES: &[Story] = &[Story {
+    name: "signal-during-wait",
+    number: Some(25),
+    about: "a truncate that waits for a pinned page is stopped and continued: it waits on, and the \
+            file keeps its size until the page is free",
+    source: "___wait_var_event() in TASK_INTERRUPTIBLE: ERESTARTSYS, and the system call restarts",
+    fs: &FileSystem::ALL,
+    contract: Contract::MustWait,
+    expected: |kernel, fs| expected(kernel, fs, Pin::AioRead, RemovalKind::Truncate),
+    play: play!(signal_during_wait),
+}];
+
+async fn signal_during_wait(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    let kind = RemovalKind::Truncate;
+    let mut scene = Scene::set(rig, fs, kind).await?;
+    seen.stands(&scene);
+    let held = matrix::take(rig, &mut scene, Pin::AioRead, seen).await?;
+    let pending = scene.remover.begin(scene.removal()).await?;
+    let before = Waiting::of(&mut scene.remover, &pending, rig.watcher(), &BREAK_LAYOUTS).await?;
+    if let Waiting::Blocked(_) = before {
+        scene.remover.signal(Signal(libc::SIGSTOP));
+        scene.remover.signal(Signal(libc::SIGCONT));
+        seen.step("it waits for the page, and has been stopped and continued");
+        let path = scene.roles.file.clone();
+        let size = rig.vm().agent().stat(&path).await?.size;
+        if size != scene.roles.len {
+            seen.harm = Some(format!("the signal left a file of {size} bytes"));
+        }
+    }
+    let harm = seen.harm.take();
+    matrix::go_on(rig, &mut scene, held, kind, &pending, seen).await?;
+    seen.harm = seen.harm.take().or(harm);
+    matrix::close(rig, scene, seen)
+        .await
+        .context("after the signal")
+}

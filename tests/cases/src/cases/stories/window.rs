@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The window of FUSE is full, and Linux takes ranges back.
+
+use anyhow::{Result, bail};
+use lab_report::model::{Contract, Outcome};
+
+use super::{Story, play};
+use crate::cases::scene::Scene;
+use crate::cases::{KernelKind, Observation, Pin, RemovalKind, matrix};
+use crate::files::Close;
+use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
+use crate::pins::Vmsplice;
+use crate::removals::Removal;
+
+pub(super) const STORIES: &[Story] = &[
+    Story {
+        name: "stale-range",
+        number: Some(5),
+        about: "the reclaim worker and a reader that reclaims inline wait for the same pinned \
+                page; after its release both think that they have the range",
+        source: "fs/fuse/dax.c: inode_inline_reclaim_one_dmap() and the worker drop the lock to wait",
+        fs: &[FileSystem::Fuse],
+        contract: Contract::MustWait,
+        expected: |kernel, _| match kernel {
+            KernelKind::Stock => vec![Outcome::Waited, Outcome::Complained, Outcome::Harmed],
+            kernel => super::super::expected(
+                kernel,
+                FileSystem::Fuse,
+                Pin::Vmsplice,
+                RemovalKind::ReclaimInline,
+            ),
+        },
+        play: play!(stale_range),
+    },
+    Story {
+        name: "eviction-under-pin",
+        number: Some(4),
+        about: "asynchronous O_DIRECT read into a page; mapping and files are closed, then \
+                drop_caches evicts the inode, and its range is unmapped under the pin",
+        source: "fs/fuse/dax.c: fuse_dax_inode_cleanup() at eviction waits for nothing",
+        fs: &FileSystem::ALL,
+        contract: Contract::MayProceed,
+        expected: |_, fs| match fs {
+            FileSystem::Fuse => vec![Outcome::Complained, Outcome::VmDied, Outcome::Harmed],
+            _ => vec![Outcome::Complained, Outcome::Proceeded],
+        },
+        play: play!(eviction_under_pin),
+    },
+    Story {
+        name: "self-deadlock",
+        number: Some(20),
+        about: "one thread puts a page into a pipe, fills the window, and reads on: it waits for \
+                itself to drain the pipe",
+        source: "fs/fuse/dax.c: inline reclaim waits for a page that its own caller holds",
+        fs: &[FileSystem::Fuse],
+        contract: Contract::MustWait,
+        expected: |kernel, _| match kernel {
+            KernelKind::Stock | KernelKind::NoWake => vec![Outcome::Stuck],
+            _ => vec![Outcome::Proceeded, Outcome::Harmed, Outcome::Complained],
+        },
+        play: play!(self_deadlock),
+    },
+];
+
+async fn stale_range(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    let kind = RemovalKind::ReclaimInline;
+    let mut scene = Scene::set_without_decoy(rig, fs, kind).await?;
+    seen.stands(&scene);
+    let held = matrix::take(rig, &mut scene, Pin::Vmsplice, seen).await?;
+    matrix::remove_and_strike(rig, scene, held, kind, seen).await
+}
+
+async fn eviction_under_pin(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    let kind = RemovalKind::DropCaches;
+    let mut scene = Scene::set(rig, fs, kind).await?;
+    seen.stands(&scene);
+    let held = matrix::take(rig, &mut scene, Pin::AioRead, seen).await?;
+    for name in [scene.page.map.clone(), "file".to_owned()] {
+        scene.pinner.ask(Close { name }).await?;
+    }
+    let name = scene.roles.file.clone();
+    scene.remover.ask(Close { name }).await?;
+    seen.step("mapping and files are closed, and the page is still pinned");
+    matrix::remove_and_strike(rig, scene, held, kind, seen).await
+}
+
+/// The pinner itself reads on.
+async fn self_deadlock(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    let kind = RemovalKind::ReclaimInline;
+    let mut scene = Scene::set(rig, fs, kind).await?;
+    seen.stands(&scene);
+    let pin = Vmsplice {
+        name: "pipe".to_owned(),
+        map: scene.page.map.clone(),
+        at: scene.page.at,
+        len: scene.page.len,
+    };
+    scene.pinner.ask(pin).await?;
+    scene.fill_window(rig).await?;
+    let Removal::Read { path, offset, len } = scene.removal() else {
+        bail!("inline reclaim is by reading");
+    };
+    let read = Removal::Read { path, offset, len };
+    let pending = scene.pinner.begin(read).await?;
+    seen.step("the holder of the pipe reads on");
+    match Waiting::of(&mut scene.pinner, &pending, rig.watcher(), &BREAK_LAYOUTS).await? {
+        Waiting::Blocked(task) => {
+            seen.step("it waits for itself; only a signal that kills it ends that");
+            seen.evidence.stack = Some(task.stack);
+            seen.stuck = true;
+        }
+        Waiting::Over(done) => seen.returned = Some(done.outcome),
+        Waiting::Elsewhere(task) => {
+            seen.elsewhere = task.map(|task| task.stack);
+            seen.stuck = true;
+        }
+    }
+    // Its end closes the pipe.
+    matrix::close(rig, scene, seen).await
+}
