@@ -135,6 +135,11 @@ impl Scene {
             disk_at,
             seed: FILE_SEED,
         };
+        let open = |name: &str, path: &str, direct| Open {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            direct,
+        };
         let decoy = match with_decoy {
             true => Some(decoy(rig, &roles.decoy).await?),
             false => None,
@@ -142,17 +147,19 @@ impl Scene {
         let mut pinner = rig.actor("pinner").await?;
         let mut remover = rig.actor("remover").await?;
         for (path, len, seed) in roles.files(kind) {
-            remover.ask(Create { path, len, seed }).await?;
+            let create = Create {
+                path: path.clone(),
+                len,
+                seed,
+            };
+            remover.ask(create).await?;
+            // Kept open, because to open a file of FUSE again changes what is in its cache.
+            remover.ask(open(&path, &path, false)).await?;
         }
         if fs == FileSystem::Fuse {
             // What earlier cases left in the window has to go first.
             rig.watcher().ask(Removal::DropCaches).await?;
         }
-        let open = |name: &str, path: &str, direct| Open {
-            name: name.to_owned(),
-            path: path.to_owned(),
-            direct,
-        };
         pinner.ask(open("file", &roles.file, false)).await?;
         pinner.ask(open("disk", "/dev/vda", true)).await?;
         let map = Map {

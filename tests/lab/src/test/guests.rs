@@ -8,10 +8,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Error, Result};
 use dax_cases::cases::{Case, KernelKind, Observation, complaints};
 use dax_cases::host::{Rig, RigParts};
+use qemu_guest::process::tail;
 use tokio::time::timeout;
 
 /// How long a case may take at most; each of its waits has a limit of its own.
 const CASE_DEADLINE: Duration = Duration::from_secs(1200);
+/// Lines of QEMU's own output in the evidence.
+const QEMU_LINES: usize = 20;
 /// How long QEMU's end may come after the loss of its guest was noticed.
 const DEATH_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -86,6 +89,10 @@ impl Guest {
             }
             Err(error) => {
                 seen.evidence.console_tail = rig.vm().guest().console_tail();
+                let said = tail(rig.vm().guest().log(), QEMU_LINES);
+                if !said.is_empty() {
+                    seen.evidence.console_tail += &format!("\nQEMU:\n{said}");
+                }
                 why(rig, error).await
             }
         }
