@@ -140,6 +140,7 @@ pub(super) async fn go_on(
     seen.step("the pin has been released and has ended");
     if let Some(failed) = &ended.failed {
         seen.step(format_args!("its transfer failed: {failed}"));
+        rig.spoil();
     }
     if wait_for_return {
         let done = scene.remover.done_within(pending, WAKE_DEADLINE).await?;

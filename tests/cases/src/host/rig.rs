@@ -87,6 +87,7 @@ pub struct Rig {
     /// Sockets and images.
     _dir: TempDir,
     next: AtomicU64,
+    spoiled: bool,
 }
 
 impl Rig {
@@ -150,6 +151,7 @@ impl Rig {
             share,
             _dir: dir,
             next: AtomicU64::new(0),
+            spoiled: false,
         })
     }
 
@@ -197,6 +199,17 @@ impl Rig {
         let places = (super::disk::SIZE - HELD_FROM) / DISK_STEP;
         ensure!(places > 0, "the disk has no room");
         Ok((HELD_FROM + number % places * DISK_STEP, number))
+    }
+
+    /// No other case may be played on this guest: its disk has failed. QEMU lets go of a server
+    /// whose reply it could not store.
+    pub fn spoil(&mut self) {
+        self.spoiled = true;
+    }
+
+    /// Whether another guest is needed for the next case.
+    pub fn is_spoiled(&self) -> bool {
+        self.spoiled
     }
 
     /// Ends the guest in good order.

@@ -84,7 +84,7 @@ impl Guest {
         });
         match played {
             Ok(()) => {
-                self.rig = Some(rig);
+                self.rig = Some(rig).filter(|rig| !rig.is_spoiled());
                 Played::Out
             }
             Err(error) => {
