@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use guest_vm::{Parts, Vm, VmSpec, Wanted};
@@ -13,6 +14,7 @@ use qemu_guest::fetch::{KernelSpec, Progress};
 use qemu_guest::machine::{ByteSize, NbdDisk};
 use qemu_guest::process::{Dax, Share};
 use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
 
 use super::actor::PROGRAM;
 use super::disk::HELD_FROM;
@@ -24,6 +26,10 @@ pub const WINDOW: ByteSize = ByteSize::mib(16);
 /// What ext4 and xfs leave free; enough for a case's files and no more, so that freed blocks are
 /// soon somebody else's.
 pub const FREE: u64 = 24 << 20;
+/// How long Linux may take to find its persistent memory.
+const DEVICE_DEADLINE: Duration = Duration::from_secs(60);
+/// Between two looks for a device; the guest's agent announces none.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// The distance of two cases' places on the disk.
 const DISK_STEP: u64 = 1 << 20;
 /// Modules beyond those of every guest.
@@ -90,6 +96,19 @@ pub struct Rig {
     spoiled: bool,
 }
 
+/// Waits for a device that Linux may still be probing. The tag of a share is no device.
+async fn device_is_there(vm: &Vm, source: &str) -> Result<()> {
+    let deadline = Instant::now() + DEVICE_DEADLINE;
+    while source.starts_with('/') && vm.agent().stat(source).await.is_err() {
+        ensure!(
+            Instant::now() < deadline,
+            "waited {DEVICE_DEADLINE:?} in vain for the guest's {source}"
+        );
+        sleep(LOOK_AGAIN).await;
+    }
+    Ok(())
+}
+
 impl Rig {
     /// Boots a guest and mounts everything.
     ///
@@ -118,6 +137,7 @@ impl Rig {
         let ready = async {
             for fs in FileSystem::ALL {
                 let (source, options) = fs.source();
+                device_is_there(&vm, source).await?;
                 let mounted = vm
                     .agent()
                     .mount(source, fs.mount_point(), fs.fstype(), options);

@@ -5,7 +5,7 @@
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Context as _, Error, Result};
+use anyhow::{Context as _, Error, Result, ensure};
 use dax_cases::cases::{Case, KernelKind, Observation, complaints};
 use dax_cases::host::{Rig, RigParts};
 use qemu_guest::process::tail;
@@ -13,6 +13,8 @@ use tokio::time::timeout;
 
 /// How long a case may take at most; each of its waits has a limit of its own.
 const CASE_DEADLINE: Duration = Duration::from_secs(1200);
+/// A kernel whose guest does not come up will not do so for the hundredth case either.
+const MAX_FAILED_BOOTS: u32 = 2;
 /// Lines of QEMU's own output in the evidence.
 const QEMU_LINES: usize = 20;
 /// How long QEMU's end may come after the loss of its guest was noticed.
@@ -26,6 +28,8 @@ pub struct Guest {
     pub kind: KernelKind,
     parts: RigParts,
     rig: Option<Rig>,
+    /// Boots that have failed in a row.
+    failed_boots: u32,
 }
 
 /// What became of a case.
@@ -48,6 +52,7 @@ impl Guest {
             label,
             parts,
             rig: None,
+            failed_boots: 0,
         }
     }
 
@@ -71,9 +76,9 @@ impl Guest {
     async fn try_play(&mut self, case: Case, seen: &mut Observation) -> Played {
         let mut rig = match self.rig.take() {
             Some(rig) => rig,
-            None => match Rig::boot(&self.parts).await {
+            None => match self.boot().await {
                 Ok(rig) => rig,
-                Err(error) => return Played::Failed(error.context("the guest did not boot")),
+                Err(error) => return Played::Failed(error),
             },
         };
         let played = timeout(CASE_DEADLINE, case.play(&mut rig, seen)).await;
@@ -96,6 +101,16 @@ impl Guest {
                 why(rig, error).await
             }
         }
+    }
+
+    async fn boot(&mut self) -> Result<Rig> {
+        ensure!(
+            self.failed_boots < MAX_FAILED_BOOTS,
+            "the guest did not boot {MAX_FAILED_BOOTS} times in a row, and is not tried again"
+        );
+        let booted = Rig::boot(&self.parts).await;
+        self.failed_boots = booted.as_ref().map_or(self.failed_boots + 1, |_| 0);
+        booted.context("the guest did not boot")
     }
 
     /// Ends its guest in good order.
