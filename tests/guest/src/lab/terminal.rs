@@ -31,7 +31,7 @@ pub struct Size {
     pub columns: u16,
 }
 
-/// See the module's documentation. Dropping it kills the command.
+/// See the module's documentation. Dropping it hangs up, which ends all that is on it.
 pub struct Terminal {
     screen: AsyncFd<File>,
     child: Child,

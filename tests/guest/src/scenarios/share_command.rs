@@ -5,7 +5,7 @@
 use std::process::Output;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Child;
@@ -59,8 +59,8 @@ async fn passes_streams_and_status_through(_host: &Host) -> Result<()> {
 async fn ends_in_order_when_asked_to(_host: &Host) -> Result<()> {
     let case = ShareCase::new()?;
     let script = "echo ready; exec sleep infinity";
-    let mut child = case.start(&[case.dir()?, "--", "sh", "-c", script])?;
-    expect_ready(&mut child).await?;
+    let child = case.start(&[case.dir()?, "--", "sh", "-c", script])?;
+    let child = until_ready(child).await?;
     let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
     kill_process(pid.context("no process")?, Signal::TERM)?;
     let output = ended(child).await?;
@@ -74,8 +74,8 @@ async fn ends_in_order_when_asked_to(_host: &Host) -> Result<()> {
 /// Where standard error is no terminal it is the command's alone, however long the end takes.
 async fn says_nothing_of_its_own_about_a_slow_end(_host: &Host) -> Result<()> {
     let case = ShareCase::new()?;
-    let mut child = case.start(&[case.dir()?, "--", "sh", "-c", "echo ready; cat; exit 7"])?;
-    expect_ready(&mut child).await?;
+    let child = case.start(&[case.dir()?, "--", "sh", "-c", "echo ready; cat; exit 7"])?;
+    let mut child = until_ready(child).await?;
     // A guest whose file system does not answer can't unmount it.
     let daemon = case.daemon()?;
     daemon
@@ -123,11 +123,16 @@ async fn refuses_what_it_can_not_share(_host: &Host) -> Result<()> {
 }
 
 /// Waits for the command's first line, `ready`.
-async fn expect_ready(child: &mut Child) -> Result<()> {
+async fn until_ready(mut child: Child) -> Result<Child> {
     let mut ready = [0; 6];
     let stdout = child.stdout.as_mut().context("no output")?;
     let read = timeout(SHARE_TIME_OUT, stdout.read_exact(&mut ready)).await;
-    read.context("the command in the guest has not begun")??;
+    if read
+        .context("the command in the guest has not begun")?
+        .is_err()
+    {
+        bail!("it has ended early: {}", told(&ended(child).await?));
+    }
     ensure!(&ready == b"ready\n", "the command said {ready:?}");
-    Ok(())
+    Ok(child)
 }
