@@ -42,6 +42,11 @@ unit_tests() {
         cargo test --quiet --workspace --lib --bins --tests --no-fail-fast
 }
 
+doc_tests() {
+    RUSTDOC="$here/tests/timed-doc.sh" cargo test --quiet --workspace --doc --no-fail-fast -- \
+        --format pretty -Z unstable-options --report-time
+}
+
 # With a target of its own, so that build scripts and macros stay dynamic.
 static() {
     RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" "$@" --target $STATIC_TARGET
@@ -73,7 +78,7 @@ if [ $# -eq 0 ]; then
     step "lints" cargo clippy --quiet --workspace --all-targets -- -D warnings || :
     step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps || :
     step "unit and property tests" unit_tests || :
-    step "doc tests" cargo test --quiet --workspace --doc || :
+    step "doc tests" doc_tests || :
 fi
 # What was built before the failure of a build is not what is to be tested.
 if step "build for guests" build_for_guests; then

@@ -156,6 +156,36 @@ fn the_companion_is_killed_and_the_daemon_serves_on() {
     });
 }
 
+/// The limit of what is cleaned up: who could remove the files is gone.
+#[test]
+fn supervisor_and_companion_are_killed_and_the_next_daemon_takes_the_files_over() {
+    if !can_run() {
+        return;
+    }
+    for mode in MODES {
+        let mut daemon = Daemon::start(&["--sandbox", mode]);
+        signal(&daemon.roles.companion, Signal::KILL);
+        signal(&daemon.roles.supervisor, Signal::KILL);
+        daemon.wait();
+        daemon.wait_for_processes();
+        assert_eq!(daemon.place.left_over().len(), 2, "socket and pid file");
+        let mut next = Guarded::spawn(&mut daemon.place.command(&["--sandbox", mode]));
+        let pid = format!("{}\n", next.group());
+        wait_for("the new daemon's pid file", || {
+            let text = fs::read_to_string(daemon.place.pid_file()).ok()?;
+            (text == pid).then_some(())
+        });
+        // The old socket is there until then, and nobody listens on it.
+        let vmm = wait_for("the new daemon to listen", || {
+            UnixStream::connect(daemon.place.socket()).ok()
+        });
+        drop(vmm);
+        let status = next.wait();
+        assert_eq!(status.code(), Some(0), "{}", daemon.place.logged());
+        daemon.wait_until_gone();
+    }
+}
+
 #[test]
 fn a_killed_daemon_can_be_started_again_at_once() {
     if !can_run() {

@@ -184,9 +184,14 @@ impl Daemon {
         self.process.wait()
     }
 
+    /// Waits until no process of the daemon is left.
+    pub fn wait_for_processes(&self) {
+        self.process.wait_for_group();
+    }
+
     /// Waits until nothing of the daemon is left, and checks that it took its files along.
     pub fn wait_until_gone(&self) {
-        self.process.wait_for_group();
+        self.wait_for_processes();
         let left_over = self.place.left_over();
         assert!(left_over.is_empty(), "left over: {left_over:?}");
     }

@@ -5,7 +5,10 @@
 
 mod fixture;
 mod proc;
+#[path = "../../src/testing/shared_memory.rs"]
+mod shared_memory;
 
 mod confinement;
 mod ends;
+mod migration;
 mod mistakes;

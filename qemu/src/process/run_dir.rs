@@ -13,7 +13,7 @@ use rustix::fs::FlockOperation;
 
 /// Folders of live and of killed runs.
 const PREFIX: &str = "daxlab-run-";
-/// Folders that are not locked yet, which nobody else may touch.
+/// Folders that may not be locked yet.
 const NEW_PREFIX: &str = ".daxlab-new-";
 /// Longest path of a folder in which a socket of a name as long as ours still fits into
 /// `sockaddr_un` (108 bytes with the final NUL).
@@ -86,8 +86,31 @@ impl Drop for RunDir {
     }
 }
 
-/// Makes and locks a folder under a name that [`sweep`] does not look at, then renames it.
+/// How often a folder may be swept away under its maker's hands, before it is locked.
+const TRIES: usize = 16;
+
+/// Makes a folder; another one if that was taken for a killed run's.
 fn make(base: &Path) -> io::Result<RunDir> {
+    let mut made = make_one(base);
+    for _ in 1..TRIES {
+        match made {
+            Err(error) if is_swept(&error) => made = make_one(base),
+            made => return made,
+        }
+    }
+    made
+}
+
+/// A folder that another run has locked, or removed.
+fn is_swept(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::NotFound
+    )
+}
+
+/// Makes and locks a folder, then gives it its name.
+fn make_one(base: &Path) -> io::Result<RunDir> {
     let fresh = tempfile::Builder::new()
         .prefix(NEW_PREFIX)
         .make_in(base, |path| DirBuilder::new().mode(0o700).create(path))?;
@@ -96,6 +119,7 @@ fn make(base: &Path) -> io::Result<RunDir> {
     rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
     let name = fresh.file_name().unwrap_or_default().to_string_lossy();
     let path = base.join(name.replace(NEW_PREFIX, PREFIX));
+    // Fails for a folder that was removed before it was locked.
     std::fs::rename(&fresh, &path)?;
     Ok(RunDir {
         path,
@@ -107,7 +131,9 @@ fn make(base: &Path) -> io::Result<RunDir> {
 fn sweep(base: &Path) {
     let Ok(entries) = base.read_dir() else { return };
     for entry in entries.flatten() {
-        let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let ours = name.starts_with(PREFIX) || name.starts_with(NEW_PREFIX);
         if ours && let Err(error) = remove_if_abandoned(&entry.path()) {
             log::debug!("{}: left as it is: {error}", entry.path().display());
         }
@@ -142,13 +168,36 @@ mod tests {
     fn the_next_run_removes_what_a_killed_one_left() {
         let base = tempfile::tempdir().unwrap();
         let live = RunDir::create_in(base.path()).unwrap();
-        let abandoned = base.path().join(format!("{PREFIX}dead"));
-        std::fs::create_dir(&abandoned).unwrap();
+        let abandoned =
+            [PREFIX, NEW_PREFIX].map(|prefix| base.path().join(prefix.to_owned() + "dead"));
+        for folder in &abandoned {
+            std::fs::create_dir(folder).unwrap();
+        }
         let unrelated = base.path().join("other");
         std::fs::create_dir(&unrelated).unwrap();
         let next = RunDir::create_in(base.path()).unwrap();
-        assert!(!abandoned.exists());
+        assert!(abandoned.iter().all(|folder| !folder.exists()));
         assert!(unrelated.exists() && live.path().exists() && next.path().exists());
+    }
+
+    #[test]
+    fn runs_that_begin_at_once_all_get_their_folder() {
+        const AT_ONCE: usize = 8;
+        const RUNS: usize = 50;
+        let base = tempfile::tempdir().unwrap();
+        let begin = std::sync::Barrier::new(AT_ONCE);
+        std::thread::scope(|scope| {
+            for _ in 0..AT_ONCE {
+                scope.spawn(|| {
+                    begin.wait();
+                    for _ in 0..RUNS {
+                        let run = RunDir::create_in(base.path()).unwrap();
+                        std::fs::write(run.join("log"), "text").unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(base.path().read_dir().unwrap().count(), 0);
     }
 
     #[test]

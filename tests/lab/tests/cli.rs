@@ -68,3 +68,20 @@ fn files_that_diff_and_merge_can_not_read() {
         assert!(output.stdout.is_empty(), "nothing is reported");
     }
 }
+
+#[test]
+fn doctor_says_what_it_can_not_know_without_a_qemu() {
+    let cache = tempfile::tempdir().unwrap();
+    let no_programs = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_daxlab"));
+    command.arg("doctor").env("DAXLAB_CACHE", cache.path());
+    let output = command.env("PATH", no_programs.path()).output().unwrap();
+    let report = String::from_utf8(output.stdout).unwrap();
+    for subject in ["window device", "TCG", "KVM"] {
+        let mut lines = report.lines();
+        let found = lines.find(|line| line.starts_with(&format!("?     {subject} ")));
+        assert!(found.is_some(), "{subject}: {report}");
+        let how = lines.next().unwrap_or_default().trim_start();
+        assert!(how.starts_with("to find out: "), "{subject}: {report}");
+    }
+}

@@ -10,7 +10,9 @@ mod leftovers;
 mod mounts;
 mod programs;
 mod share;
+mod share_case;
 mod snapshot;
+mod terminal;
 mod views;
 
 pub use boot::{Boot, Plan};
@@ -20,4 +22,6 @@ pub use host::{FSX, Host, PROBE};
 pub use leftovers::Leftovers;
 pub use mounts::Mounts;
 pub use share::Shared;
+pub use share_case::{SHARE_TIME_OUT, ShareCase, ended, told};
 pub use snapshot::Snapshot;
+pub use terminal::{Size, Terminal};

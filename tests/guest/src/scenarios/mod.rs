@@ -14,12 +14,14 @@ mod policy;
 mod pressure;
 mod read_only;
 mod share_command;
+mod share_options;
+mod share_shell;
 mod upgrade;
 
 use crate::scenario::Group;
 
 /// All groups, in the order in which they run.
-pub fn all() -> [Group; 13] {
+pub fn all() -> [Group; 15] {
     [
         data::GROUP,
         faults::GROUP,
@@ -33,6 +35,8 @@ pub fn all() -> [Group; 13] {
         migration::GROUP,
         kernels::GROUP,
         share_command::GROUP,
+        share_options::GROUP,
+        share_shell::GROUP,
         fsx::GROUP,
     ]
 }

@@ -2,24 +2,19 @@
 
 //! `daxlab share`, run as a user runs it.
 
-use std::env;
-use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::Output;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::time::timeout;
 
-use crate::lab::{Host, Leftovers, Mounts};
+use crate::lab::{Host, SHARE_TIME_OUT, ShareCase, ended, told};
 use crate::scenario::{Group, Tests};
 use crate::tests;
 
-/// How long the command may take, with a guest's boot under emulation.
-const SHARE_TIME_OUT: Duration = Duration::from_secs(300);
 /// Longer than `share` waits in silence for a guest's end.
 const SLOW_END: Duration = Duration::from_secs(5);
 /// The status when `share` itself has failed.
@@ -36,70 +31,8 @@ pub const GROUP: Group = Group {
     ]),
 };
 
-/// A folder to share, and one for what the command keeps while it runs.
-struct Case {
-    share: TempDir,
-    run: TempDir,
-    mounts: Mounts,
-}
-
-impl Case {
-    fn new() -> Result<Self> {
-        Ok(Self {
-            share: tempfile::tempdir()?,
-            run: tempfile::tempdir()?,
-            mounts: Mounts::now()?,
-        })
-    }
-
-    /// `daxlab share ARG…`, with its files in a folder of this case.
-    fn start(&self, args: &[&str]) -> Result<Child> {
-        let program = daxlab()?;
-        let child = Command::new(&program)
-            .arg("share")
-            .args(args)
-            .env("XDG_RUNTIME_DIR", self.run.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn();
-        child.with_context(|| format!("can't start {}; build it first", program.display()))
-    }
-
-    fn dir(&self) -> Result<&str> {
-        let dir = self.share.path().to_str();
-        dir.context("the temporary folder's name is no UTF-8")
-    }
-
-    /// The processes of the share's daemon.
-    fn daemon(&self) -> Result<Vec<Pid>> {
-        let args = format!("--shared-dir\0{}\0", self.dir()?);
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir("/proc")? {
-            let path = entry?.path();
-            let line = std::fs::read(path.join("cmdline")).unwrap_or_default();
-            if String::from_utf8_lossy(&line).contains(&args) {
-                let name = path.file_name().and_then(|name| name.to_str());
-                found.extend(name.and_then(|pid| Pid::from_raw(pid.parse().ok()?)));
-            }
-        }
-        ensure!(!found.is_empty(), "no process has the arguments {args:?}");
-        Ok(found)
-    }
-
-    async fn expect_nothing_left(&self) -> Result<()> {
-        Leftovers::of(self.run.path(), self.mounts.clone())
-            .expect_none()
-            .await?;
-        let left = self.run.path().read_dir()?.next();
-        ensure!(left.is_none(), "left in the run's folder: {left:?}");
-        Ok(())
-    }
-}
-
 async fn passes_streams_and_status_through(_host: &Host) -> Result<()> {
-    let case = Case::new()?;
+    let case = ShareCase::new()?;
     // Every byte, in an order that repeats at no power of two.
     let input: Vec<u8> = (0..=250).cycle().take(1 << 20).collect();
     let script = "cat; echo err >&2; exit 7";
@@ -124,10 +57,10 @@ async fn passes_streams_and_status_through(_host: &Host) -> Result<()> {
 }
 
 async fn ends_in_order_when_asked_to(_host: &Host) -> Result<()> {
-    let case = Case::new()?;
+    let case = ShareCase::new()?;
     let script = "echo ready; exec sleep infinity";
-    let mut child = case.start(&[case.dir()?, "--", "sh", "-c", script])?;
-    expect_ready(&mut child).await?;
+    let child = case.start(&[case.dir()?, "--", "sh", "-c", script])?;
+    let child = until_ready(child).await?;
     let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
     kill_process(pid.context("no process")?, Signal::TERM)?;
     let output = ended(child).await?;
@@ -140,9 +73,9 @@ async fn ends_in_order_when_asked_to(_host: &Host) -> Result<()> {
 
 /// Where standard error is no terminal it is the command's alone, however long the end takes.
 async fn says_nothing_of_its_own_about_a_slow_end(_host: &Host) -> Result<()> {
-    let case = Case::new()?;
-    let mut child = case.start(&[case.dir()?, "--", "sh", "-c", "echo ready; cat; exit 7"])?;
-    expect_ready(&mut child).await?;
+    let case = ShareCase::new()?;
+    let child = case.start(&[case.dir()?, "--", "sh", "-c", "echo ready; cat; exit 7"])?;
+    let mut child = until_ready(child).await?;
     // A guest whose file system does not answer can't unmount it.
     let daemon = case.daemon()?;
     daemon
@@ -160,8 +93,8 @@ async fn says_nothing_of_its_own_about_a_slow_end(_host: &Host) -> Result<()> {
 }
 
 async fn prints_what_it_would_start(host: &Host) -> Result<()> {
-    let case = Case::new()?;
-    let output = ended(case.start(&[case.dir()?, "--dry-run"])?).await?;
+    let case = ShareCase::new()?;
+    let output = case.run(&[case.dir()?, "--dry-run"]).await?;
     ensure!(output.status.success(), "{}", told(&output));
     let script = String::from_utf8(output.stdout)?;
     let programs = [
@@ -176,12 +109,12 @@ async fn prints_what_it_would_start(host: &Host) -> Result<()> {
 }
 
 async fn refuses_what_it_can_not_share(_host: &Host) -> Result<()> {
-    let case = Case::new()?;
-    let file = case.share.path().join("file");
+    let case = ShareCase::new()?;
+    let file = case.on_host("file");
     std::fs::write(&file, "")?;
-    for path in [case.share.path().join("missing"), file] {
+    for path in [case.on_host("missing"), file] {
         let path = path.to_str().context("a name that is no UTF-8")?;
-        let output = ended(case.start(&[path, "--", "true"])?).await?;
+        let output = case.run(&[path, "--", "true"]).await?;
         let said = told(&output);
         ensure!(output.status.code() == Some(FAILED), "{said}");
         ensure!(said.lines().count() == 1 && said.contains(path), "{said}");
@@ -190,28 +123,16 @@ async fn refuses_what_it_can_not_share(_host: &Host) -> Result<()> {
 }
 
 /// Waits for the command's first line, `ready`.
-async fn expect_ready(child: &mut Child) -> Result<()> {
+async fn until_ready(mut child: Child) -> Result<Child> {
     let mut ready = [0; 6];
     let stdout = child.stdout.as_mut().context("no output")?;
     let read = timeout(SHARE_TIME_OUT, stdout.read_exact(&mut ready)).await;
-    read.context("the command in the guest has not begun")??;
+    if read
+        .context("the command in the guest has not begun")?
+        .is_err()
+    {
+        bail!("it has ended early: {}", told(&ended(child).await?));
+    }
     ensure!(&ready == b"ready\n", "the command said {ready:?}");
-    Ok(())
-}
-
-async fn ended(child: Child) -> Result<Output> {
-    let output = timeout(SHARE_TIME_OUT, child.wait_with_output()).await;
-    Ok(output.with_context(|| format!("daxlab did not end in {SHARE_TIME_OUT:?}"))??)
-}
-
-/// What came of it, in one line for each that it said.
-fn told(output: &Output) -> String {
-    let said = String::from_utf8_lossy(&output.stderr);
-    format!("{}: {}", output.status, said.trim_end())
-}
-
-/// The one that was built with these tests.
-fn daxlab() -> Result<PathBuf> {
-    let exe = env::current_exe()?;
-    Ok(exe.parent().unwrap_or(Path::new("")).join("daxlab"))
+    Ok(child)
 }

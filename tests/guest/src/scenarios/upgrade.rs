@@ -2,6 +2,8 @@
 
 //! A mapping becomes writable under its readers.
 
+use std::path::Path;
+
 use anyhow::{Result, ensure};
 use guest_probe::access::How;
 use guest_probe::file::{self, Part};
@@ -13,6 +15,8 @@ use crate::tests;
 
 /// Each range is one try.
 const SIZE: u64 = 64 << 20;
+/// Who makes the ranges writable, as the probe calls them, and their files.
+const WRITERS: [&str; 2] = ["thread", "process"];
 
 pub const GROUP: Group = Group {
     name: "upgrade",
@@ -21,10 +25,11 @@ pub const GROUP: Group = Group {
 
 async fn readers_see_no_hole(host: &Host) -> Result<()> {
     let lab = host.boot(Boot::with(plan()?)).await?;
-    let said = lab
-        .probe(&["upgrade", &lab.first().in_guest("file")])
-        .await?;
-    ensure!(said.contains(" holes=0"), "{said}");
+    for writer in WRITERS {
+        let path = lab.first().in_guest(writer);
+        let said = lab.probe(&["upgrade", &path, "--writer", writer]).await?;
+        ensure!(said.contains(" holes=0"), "{writer}: {said}");
+    }
     lab.end().await
 }
 
@@ -32,14 +37,17 @@ async fn readers_see_no_hole(host: &Host) -> Result<()> {
 async fn a_remap_is_caught(host: &Host) -> Result<()> {
     let plan = plan()?.daemon_args(&["--fault", "upgrade=remap"]);
     let lab = host.boot(Boot::with(plan)).await?;
-    let said = lab
-        .probe_fails(&["upgrade", &lab.first().in_guest("file")])
-        .await?;
-    ensure!(!said.contains(" holes=0"), "{said}");
+    for writer in WRITERS {
+        let path = lab.first().in_guest(writer);
+        let upgrade = ["upgrade", &path, "--writer", writer];
+        let said = lab.probe_fails(&upgrade).await?;
+        ensure!(!said.contains(" holes=0"), "{writer}: {said}");
+    }
     lab.end().await
 }
 
+/// A file for each writer, since each needs one that was not mapped before.
 fn plan() -> Result<Plan> {
-    Plan::new("upgrade")?
-        .content(|dir| file::fill(&dir.join("file"), Part::first(SIZE), Seed(1), How::Syscall))
+    let fill = |file: &Path| file::fill(file, Part::first(SIZE), Seed(1), How::Syscall);
+    Plan::new("upgrade")?.content(|dir| WRITERS.iter().try_for_each(|name| fill(&dir.join(name))))
 }

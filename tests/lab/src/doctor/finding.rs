@@ -13,6 +13,8 @@ pub enum Mark {
     Warn,
     /// It can't run.
     Fail,
+    /// It could not be looked at.
+    Unknown,
 }
 
 /// What one check found.
@@ -38,6 +40,11 @@ impl Finding {
     /// Too little.
     pub fn fail(subject: impl Into<Cow<'static, str>>, found: impl Into<String>) -> Self {
         Self::new(subject, Mark::Fail, found.into())
+    }
+
+    /// Not known, and how to find out.
+    pub fn unknown(subject: &'static str, why: impl Into<String>, how: impl Into<String>) -> Self {
+        Self::new(subject, Mark::Unknown, why.into()).mend(how)
     }
 
     /// A failure that says itself what to do.
@@ -85,10 +92,15 @@ impl fmt::Display for Finding {
             Mark::Ok => "ok",
             Mark::Warn => "warn",
             Mark::Fail => "FAIL",
+            Mark::Unknown => "?",
         };
         write!(f, "{mark:<5} {:<17} {}", self.subject, self.found)?;
+        let purpose = match self.mark {
+            Mark::Unknown => "find out",
+            _ => "mend it",
+        };
         if let Some(mend) = &self.mend {
-            write!(f, "\n{:23} to mend it: {mend}", "")?;
+            write!(f, "\n{:23} to {purpose}: {mend}", "")?;
         }
         Ok(())
     }

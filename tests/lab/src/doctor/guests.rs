@@ -18,6 +18,10 @@ use super::{
 /// What fetching needs; both are part of every Debian.
 const FETCH_TOOLS: [&str; 2] = ["apt-get", "dpkg-deb"];
 
+const DEVICE: &str = "window device";
+const TCG: &str = "TCG";
+const KVM: &str = "KVM";
+
 /// What is said of an artifact that is fetched at its first use.
 const NOT_CACHED: &str = "not in the cache; fetched when it is asked for";
 /// What is said of a kernel that is built at its first use.
@@ -57,7 +61,7 @@ pub fn qemu(explicit: Option<&Path>, cache: &Cache) -> (Option<Qemu>, Vec<Findin
             let found = format!("{}, {}", qemu.version(), whence(qemu.origin()));
             let findings = vec![
                 Finding::ok("QEMU", found),
-                Finding::ok("window device", "vhost-user-test-device-pci, with SHMEM"),
+                Finding::ok(DEVICE, "vhost-user-test-device-pci, with SHMEM"),
             ];
             (Some(qemu), findings)
         }
@@ -77,11 +81,18 @@ fn whence(origin: &Origin) -> String {
     }
 }
 
+/// What can't be said without a usable QEMU.
+pub fn unknown_without_qemu() -> [Finding; 3] {
+    let why = "unknown as long as there is no QEMU of 11.1 or newer";
+    let how = "run 'daxlab share DIR -- true', which fetches one, and ask again";
+    [DEVICE, TCG, KVM].map(|subject| Finding::unknown(subject, why, how))
+}
+
 /// Whether a probe guest boots under TCG and under KVM.
 pub async fn accelerators(qemu: &Qemu) -> Vec<Finding> {
     let prober = Prober::new(CommandLine::of(&qemu.command()));
     let mut findings = Vec::new();
-    for (subject, accel) in [("TCG", Accel::Tcg), ("KVM", Accel::Kvm)] {
+    for (subject, accel) in [(TCG, Accel::Tcg), (KVM, Accel::Kvm)] {
         findings.push(match prober.verdict(accel).await {
             Ok(verdict) => accelerator(subject, accel, &verdict),
             Err(error) => Finding::error(subject, &error),

@@ -34,11 +34,15 @@ pub fn run(args: &DoctorArgs) -> Result<Status> {
     runtime.block_on(async {
         let (cache, finding) = guests::cache();
         report.add([guests::fetching(), finding]);
-        let Some(cache) = cache else { return };
+        let Some(cache) = cache else {
+            report.add(guests::unknown_without_qemu());
+            return;
+        };
         let (qemu, findings) = guests::qemu(args.qemu.as_deref(), &cache);
         report.add(findings);
-        if let Some(qemu) = qemu {
-            report.add(guests::accelerators(&qemu).await);
+        match qemu {
+            Some(qemu) => report.add(guests::accelerators(&qemu).await),
+            None => report.add(guests::unknown_without_qemu()),
         }
         report.add([guests::building()]);
         report.add(guests::contents(&cache));
@@ -58,7 +62,7 @@ impl Report {
         for finding in findings {
             println!("{finding}");
             match finding.mark() {
-                Mark::Ok => {}
+                Mark::Ok | Mark::Unknown => {}
                 Mark::Warn => self.warnings += 1,
                 Mark::Fail => self.failures += 1,
             }

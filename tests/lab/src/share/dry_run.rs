@@ -2,8 +2,10 @@
 
 //! `--dry-run`: the command lines, for people who start daemon and QEMU themselves.
 
+use std::env;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process;
 
 use guest_vm::{CONSOLE_INIT, Parts};
 use qemu_guest::{
@@ -13,18 +15,17 @@ use qemu_guest::{
 
 use super::config::{Config, Task};
 
-/// Where a daemon that is started by hand listens.
-const SOCKET: &str = "/tmp/daxlab-share.sock";
-
 /// What to paste into a shell: the daemon in the background, then QEMU with the guest's console on
 /// the terminal. Such a guest has no agent; its init is a script that mounts the share and gives a
 /// shell.
 pub fn script(config: &Config, parts: &Parts, accel: Accel) -> String {
-    let socket = Path::new(SOCKET);
-    let daemon = config.share.daemon(&parts.daemon, socket);
+    let socket = socket(parts);
+    let daemon = config.share.daemon(&parts.daemon, &socket);
     let mut text = format!("# The daemon; it ends with QEMU.\n{daemon} &\n\n");
-    let wait = format!("until [ -S {SOCKET} ] || ! kill -0 $!; do sleep 0.1; done");
-    let qemu = qemu(config, parts, accel, socket);
+    // A command line of one word, for the shell's quotes.
+    let word = CommandLine::new(&socket);
+    let wait = format!("until [ -S {word} ] || ! kill -0 $!; do sleep 0.1; done");
+    let qemu = qemu(config, parts, accel, &socket);
     let note = "# QEMU, with the guest's console here; 'exit' in the guest or Ctrl-A X ends it.";
     let _ = write!(text, "{note}\n{wait}\n{qemu}\n");
     if let Task::Command(command) = &config.task {
@@ -33,6 +34,17 @@ pub fn script(config: &Config, parts: &Parts, accel: Accel) -> String {
         let _ = write!(text, "\n# In the guest:\n# {line}\n");
     }
     text
+}
+
+/// Where the daemon listens that is started by hand: in a folder in which nobody else can make
+/// files, under a name of its own.
+fn socket(parts: &Parts) -> PathBuf {
+    let runtime_dir = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let runtime_dir = runtime_dir.filter(|dir| dir.is_dir());
+    let root = rustix::process::geteuid().is_root();
+    let private = runtime_dir.or_else(|| root.then(|| "/run".into()));
+    let private = private.unwrap_or_else(|| parts.cache.root().to_owned());
+    private.join(format!("daxlab-share-{}.sock", process::id()))
 }
 
 fn qemu(config: &Config, parts: &Parts, accel: Accel, socket: &Path) -> CommandLine {

@@ -6,11 +6,14 @@
 //! unmaps before it maps leaves a hole under the readers, and a hole reads as zero. The file holds
 //! no zero byte ([`crate::pattern`]), so any zero that a reader loads is a hole.
 
+use std::env;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::access::{Access, How, Intent, Mapping};
 use crate::cli::Verdict;
@@ -27,6 +30,18 @@ pub struct Args {
     /// How many readers watch.
     #[arg(long, default_value_t = 2)]
     readers: usize,
+    /// Who writes.
+    #[arg(long, value_enum, default_value_t = Who::Thread)]
+    writer: Who,
+}
+
+/// Who makes the ranges writable.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Who {
+    /// A thread of the readers' process.
+    Thread,
+    /// Another process, with a mapping and page tables of its own.
+    Process,
 }
 
 /// What writer and readers tell each other.
@@ -53,7 +68,8 @@ pub(crate) fn run(args: &Args) -> Result<Verdict> {
             let (watch, reading) = (&watch, &reading);
             scope.spawn(move || look(watch, reading, ranges, me));
         }
-        let written = write_each(&watch, &args.path, ranges);
+        let written = Writer::open(args.writer, &args.path)
+            .and_then(|writer| write_each(&watch, writer, ranges));
         watch.range.store(ranges, Ordering::Release);
         written
     });
@@ -80,16 +96,87 @@ fn look(watch: &Watch, reading: &Mapping, ranges: usize, me: usize) {
     }
 }
 
-fn write_each(watch: &Watch, path: &Path, ranges: usize) -> Result<()> {
-    let writing = Access::open(path, How::Mmap, Intent::Write)?;
+fn write_each(watch: &Watch, mut writer: Writer, ranges: usize) -> Result<()> {
     for range in 0..ranges {
         watch.range.store(range, Ordering::Release);
         everyone_passes(watch);
         // The last byte: no reader looks there, so its new value can't be mistaken for a hole.
-        writing.write((range as u64 + 1) * RANGE - 1, &[0xff])?;
+        writer.write((range as u64 + 1) * RANGE - 1)?;
         everyone_passes(watch);
     }
-    Ok(())
+    writer.close()
+}
+
+/// Writes bytes through a mapping.
+enum Writer {
+    Here(Access),
+    /// This program's `hold`, which takes commands and answers.
+    There {
+        child: Child,
+        commands: ChildStdin,
+        answers: BufReader<ChildStdout>,
+    },
+}
+
+impl Writer {
+    fn open(who: Who, path: &Path) -> Result<Self> {
+        if let Who::Thread = who {
+            return Ok(Self::Here(Access::open(path, How::Mmap, Intent::Write)?));
+        }
+        let mut child = Command::new(env::current_exe()?)
+            .arg("hold")
+            .arg(path)
+            .args(["--how", "mmap", "--write"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("can't start the writer")?;
+        let commands = child.stdin.take().context("no way to the writer")?;
+        let answers = BufReader::new(child.stdout.take().context("no way from the writer")?);
+        let mut writer = Self::There {
+            child,
+            commands,
+            answers,
+        };
+        writer.expect("ready")?;
+        Ok(writer)
+    }
+
+    fn write(&mut self, offset: u64) -> Result<()> {
+        match self {
+            Self::Here(access) => Ok(access.write(offset, &[0xff])?),
+            Self::There { commands, .. } => {
+                writeln!(commands, "store {offset} ff")?;
+                self.expect("stored")
+            }
+        }
+    }
+
+    fn expect(&mut self, expected: &str) -> Result<()> {
+        let Self::There { answers, .. } = self else {
+            return Ok(());
+        };
+        let mut answer = String::new();
+        answers.read_line(&mut answer)?;
+        ensure!(answer.trim_end() == expected, "the writer said {answer:?}");
+        Ok(())
+    }
+
+    fn close(self) -> Result<()> {
+        let Self::There {
+            mut child,
+            commands,
+            ..
+        } = self
+        else {
+            return Ok(());
+        };
+        // The end of its input is the end of the writer.
+        drop(commands);
+        let status = child.wait()?;
+        ensure!(status.success(), "the writer ended with {status}");
+        Ok(())
+    }
 }
 
 /// Waits until every reader has begun and finished a pass from now on.
@@ -118,7 +205,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
         fs::write(&path, content).unwrap();
-        run(&Args { path, readers: 2 }).unwrap()
+        let args = Args {
+            path,
+            readers: 2,
+            writer: Who::Thread,
+        };
+        run(&args).unwrap()
     }
 
     #[test]
