@@ -46,3 +46,12 @@ fn doctor_fails_where_share_can_not_run() {
         "{report}"
     );
 }
+
+#[test]
+fn kernels_that_can_not_be_had_are_status_3() {
+    let output = daxlab(&["kernel", "list"], "/dev/null/none");
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stderr(&output).contains("DAXLAB_CACHE"));
+    let output = daxlab(&["kernel", "build", "build:6.13"], "/dev/null/none");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+}

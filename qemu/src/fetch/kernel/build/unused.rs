@@ -14,10 +14,9 @@ const PROTOCOLS: &str = "bluetooth mac80211 netfilter sctp sunrpc tipc wireless"
 /// All but x86.
 const ARCHITECTURES: &str = "[a-wyz]* xtensa";
 
-const REST: [&str; 8] = [
+const REST: [&str; 7] = [
     "*/Documentation/*/*",
     "*/LICENSES/*",
-    "*/include/dt-bindings/*",
     "*/samples/*.[chS]",
     "*/sound/*.[chS]",
     "*/tools/perf/*",
