@@ -13,6 +13,8 @@
 //! Non-goals: sharing one cache between users, and deciding when a good artifact is too old
 //! (delete its folder, or the whole cache, to have it fetched anew).
 
+mod bench;
+
 use std::env;
 use std::error::Error;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -23,6 +25,8 @@ use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock, statvfs};
 use tempfile::TempDir;
+
+pub(crate) use bench::Bench;
 
 use super::Progress;
 
@@ -96,28 +100,8 @@ pub(crate) struct Lock {
     _file: File,
 }
 
-/// An empty folder, always at the same path, for one builder at a time. It is removed when this is
-/// dropped.
-#[derive(Debug)]
-pub(crate) struct Bench {
-    folder: TempDir,
-    // Dropped after the folder is gone.
-    _lock: Lock,
-}
-
-impl Bench {
-    /// The folder.
-    pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
-    }
-}
-
 /// The file that is held by who fills the cache.
 const LOCK: &str = "lock";
-/// The file that is held by who builds.
-const BUILD_LOCK: &str = "build/lock";
-/// The folder that is built in.
-const BENCH: &str = "bench";
 
 impl Cache {
     /// This user's cache: $DAXLAB_CACHE, else $XDG_CACHE_HOME/daxlab, else ~/.cache/daxlab.
@@ -147,7 +131,7 @@ impl Cache {
             cache.artifacts(),
             cache.apt(),
             cache.scratch_root(),
-            cache.build_root(),
+            cache.bench_root(),
         ] {
             fs::create_dir_all(&folder).map_err(CacheError::io("making", &folder))?;
         }
@@ -177,10 +161,6 @@ impl Cache {
         self.root.join("tmp")
     }
 
-    fn build_root(&self) -> PathBuf {
-        self.root.join("build")
-    }
-
     /// The error of filling the cache, or that of a full disk, which shows in as many ways as there
     /// are tools. To be asked while what is half made still takes its space.
     pub(crate) fn explained<E>(&self, error: E) -> E
@@ -208,21 +188,6 @@ impl Cache {
     pub(crate) fn scratch(&self, _lock: &Lock) -> Result<TempDir, CacheError> {
         let root = self.scratch_root();
         TempDir::new_in(&root).map_err(CacheError::io("making a folder in", &root))
-    }
-
-    /// Waits for the workbench, and says for whom. What an interrupted run left there is removed.
-    pub(crate) fn bench(&self) -> Result<Bench, CacheError> {
-        let lock = self.acquire(BUILD_LOCK, "is building")?;
-        let root = self.build_root();
-        clear(&root.join(BENCH))?;
-        let made = tempfile::Builder::new()
-            .prefix(BENCH)
-            .rand_bytes(0)
-            .tempdir_in(&root);
-        Ok(Bench {
-            folder: made.map_err(CacheError::io("making a folder in", &root))?,
-            _lock: lock,
-        })
     }
 
     /// Waits for the right to change the cache, and says for whom it waits.
@@ -278,9 +243,7 @@ impl Cache {
 
     /// Removes what interrupted runs left, unless somebody is at work right now.
     fn sweep(&self) -> Result<(), CacheError> {
-        if let Some(_lock) = self.try_acquire(BUILD_LOCK)? {
-            clear(&self.build_root().join(BENCH))?;
-        }
+        self.sweep_bench()?;
         let Some(_lock) = self.try_acquire(LOCK)? else {
             return Ok(());
         };
@@ -403,26 +366,6 @@ mod tests {
         drop(lock);
         Cache::at(folder.path(), Progress::silent()).unwrap();
         assert!(!leftover.parent().unwrap().exists());
-    }
-
-    #[test]
-    fn the_bench_is_empty_at_the_same_place_each_time_and_holds_nobody_up() {
-        let folder = TempDir::new().unwrap();
-        let open = || Cache::at(folder.path(), Progress::silent()).unwrap();
-        let (cache, file) = (open(), folder.path().join("build/bench/file"));
-        for _ in 0..2 {
-            let bench = cache.bench().unwrap();
-            assert_eq!(bench.path(), file.parent().unwrap());
-            fs::write(&file, "half").unwrap();
-            assert!(cache.try_acquire(LOCK).unwrap().is_some());
-            open();
-            assert!(file.exists(), "swept under a builder");
-        }
-        assert!(!file.exists());
-        fs::create_dir(file.parent().unwrap()).unwrap();
-        fs::write(&file, "left").unwrap();
-        open();
-        assert!(!file.exists(), "not swept");
     }
 
     #[test]
