@@ -45,7 +45,7 @@ pub enum BuildError {
     #[error(transparent)]
     Cache(#[from] CacheError),
     /// This machine lacks programs or headers.
-    #[error("to build kernels, install {0} (apt-get install {0})")]
+    #[error("packages are missing: apt-get install {0}")]
     Needs(String),
     /// The source could not be had.
     #[error("getting the source package")]
