@@ -6,10 +6,14 @@
 //! ROOT/artifacts/NAME/      whole artifacts only: they are renamed into place
 //! ROOT/apt/SUITE/           apt's own state; apt resumes and verifies what is in there
 //! ROOT/tmp/                 work in progress; emptied by the next run that gets the lock
+//! ROOT/build/               the workbench for what takes minutes, under a lock of its own, so that
+//!                           others can fill the cache meanwhile; emptied likewise
 //! ```
 //!
 //! Non-goals: sharing one cache between users, and deciding when a good artifact is too old
 //! (delete its folder, or the whole cache, to have it fetched anew).
+
+mod bench;
 
 use std::env;
 use std::error::Error;
@@ -21,6 +25,8 @@ use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock, statvfs};
 use tempfile::TempDir;
+
+pub(crate) use bench::Bench;
 
 use super::Progress;
 
@@ -94,6 +100,9 @@ pub(crate) struct Lock {
     _file: File,
 }
 
+/// The file that is held by who fills the cache.
+const LOCK: &str = "lock";
+
 impl Cache {
     /// This user's cache: $DAXLAB_CACHE, else $XDG_CACHE_HOME/daxlab, else ~/.cache/daxlab.
     pub fn open(progress: Progress) -> Result<Self, CacheError> {
@@ -118,7 +127,12 @@ impl Cache {
             root: root.into(),
             progress,
         };
-        for folder in [cache.artifacts(), cache.apt(), cache.scratch_root()] {
+        for folder in [
+            cache.artifacts(),
+            cache.apt(),
+            cache.scratch_root(),
+            cache.bench_root(),
+        ] {
             fs::create_dir_all(&folder).map_err(CacheError::io("making", &folder))?;
         }
         cache.sweep()?;
@@ -176,29 +190,16 @@ impl Cache {
         TempDir::new_in(&root).map_err(CacheError::io("making a folder in", &root))
     }
 
-    /// Such a folder of a name that is the same each time; what an earlier one left is removed.
-    pub(crate) fn scratch_named(&self, _lock: &Lock, name: &str) -> Result<TempDir, CacheError> {
-        let root = self.scratch_root();
-        let path = root.join(name);
-        match fs::remove_dir_all(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(CacheError::io("removing", &path)(error));
-            }
-            _ => {}
-        }
-        let made = tempfile::Builder::new()
-            .prefix(name)
-            .rand_bytes(0)
-            .tempdir_in(&root);
-        made.map_err(CacheError::io("making", &path))
-    }
-
     /// Waits for the right to change the cache, and says for whom it waits.
     pub(crate) fn lock(&self) -> Result<Lock, CacheError> {
-        if let Some(lock) = self.try_lock()? {
+        self.acquire(LOCK, "is filling the cache")
+    }
+
+    fn acquire(&self, name: &str, doing: &str) -> Result<Lock, CacheError> {
+        if let Some(lock) = self.try_acquire(name)? {
             return Ok(lock);
         }
-        let (mut file, path) = self.lock_file()?;
+        let (mut file, path) = self.lock_file(name)?;
         let mut holder = String::new();
         file.read_to_string(&mut holder)
             .map_err(CacheError::io("reading", &path))?;
@@ -208,7 +209,7 @@ impl Cache {
             holder.trim()
         };
         self.progress.note(&format!(
-            "waiting for {holder}, which is filling the cache and holds {}",
+            "waiting for {holder}, which {doing} and holds {}",
             path.display()
         ));
         retry(|| flock(&file, FlockOperation::LockExclusive))
@@ -217,8 +218,8 @@ impl Cache {
         Ok(Lock { _file: file })
     }
 
-    fn try_lock(&self) -> Result<Option<Lock>, CacheError> {
-        let (mut file, path) = self.lock_file()?;
+    fn try_acquire(&self, name: &str) -> Result<Option<Lock>, CacheError> {
+        let (mut file, path) = self.lock_file(name)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
                 sign(&mut file).map_err(CacheError::io("writing", &path))?;
@@ -229,8 +230,8 @@ impl Cache {
         }
     }
 
-    fn lock_file(&self) -> Result<(File, PathBuf), CacheError> {
-        let path = self.root.join("lock");
+    fn lock_file(&self, name: &str) -> Result<(File, PathBuf), CacheError> {
+        let path = self.root.join(name);
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -242,22 +243,33 @@ impl Cache {
 
     /// Removes what interrupted runs left, unless somebody is at work right now.
     fn sweep(&self) -> Result<(), CacheError> {
-        let Some(_lock) = self.try_lock()? else {
+        self.sweep_bench()?;
+        let Some(_lock) = self.try_acquire(LOCK)? else {
             return Ok(());
         };
         let root = self.scratch_root();
         for entry in fs::read_dir(&root).map_err(CacheError::io("reading", &root))? {
             let path = entry.map_err(CacheError::io("reading", &root))?.path();
             log::info!("removing {}, left by an interrupted run", path.display());
-            let is_folder = path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
-            let removed = if is_folder {
-                fs::remove_dir_all(&path)
-            } else {
-                fs::remove_file(&path)
-            };
-            removed.map_err(CacheError::io("removing", &path))?;
+            clear(&path)?;
         }
         Ok(())
+    }
+}
+
+/// Removes a file or a folder, if it is there.
+fn clear(path: &Path) -> Result<(), CacheError> {
+    let is_folder = path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
+    let removed = if is_folder {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(CacheError::io("removing", path)(error))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -358,28 +370,11 @@ mod tests {
     }
 
     #[test]
-    fn a_named_folder_is_empty_at_the_same_place_each_time() {
-        let folder = TempDir::new().unwrap();
-        let cache = Cache::at(folder.path(), Progress::silent()).unwrap();
-        let lock = cache.lock().unwrap();
-        let leftover = folder.path().join("tmp/thing/file");
-        fs::create_dir_all(leftover.parent().unwrap()).unwrap();
-        fs::write(&leftover, "half").unwrap();
-        for _ in 0..2 {
-            let named = cache.scratch_named(&lock, "thing").unwrap();
-            assert_eq!(named.path(), folder.path().join("tmp/thing"));
-            assert!(!leftover.exists());
-            fs::write(&leftover, "new").unwrap();
-        }
-        assert!(!leftover.exists());
-    }
-
-    #[test]
     fn the_lock_excludes_and_is_handed_on() {
         let folder = TempDir::new().unwrap();
         let cache = Cache::at(folder.path(), Progress::silent()).unwrap();
         let lock = cache.lock().unwrap();
-        assert!(cache.try_lock().unwrap().is_none());
+        assert!(cache.try_acquire(LOCK).unwrap().is_none());
         let (got, when) = mpsc::channel();
         let other = cache.clone();
         let (begins, begun) = mpsc::channel();

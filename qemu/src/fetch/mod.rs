@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! What a guest is made of, fetched from Debian into a cache and checked at each use: QEMU,
+//! What a guest is made of, from Debian, in a cache and checked at each use: QEMU, fetched or built
 //! kernels with their modules, and a static busybox.
 //!
 //! Layers, from the bottom: [`tool`] runs host programs, [`cache`] owns the folder and its lock,

@@ -71,7 +71,7 @@ pub(crate) fn unpack(
 }
 
 /// Gets the files to the disk: after a power failure a manifest must not vouch for lost pages.
-fn settle(tree: &Path) -> Result<(), CacheError> {
+pub(crate) fn settle(tree: &Path) -> Result<(), CacheError> {
     let folder = fs::File::open(tree).map_err(CacheError::io("opening", tree))?;
     rustix::fs::syncfs(&folder).map_err(|error| CacheError::io("writing back", tree)(error.into()))
 }

@@ -85,3 +85,12 @@ fn doctor_says_what_it_can_not_know_without_a_qemu() {
         assert!(how.starts_with("to find out: "), "{subject}: {report}");
     }
 }
+
+#[test]
+fn kernels_that_can_not_be_had_are_status_3() {
+    let output = daxlab(&["kernel", "list"], "/dev/null/none");
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stderr(&output).contains("DAXLAB_CACHE"));
+    let output = daxlab(&["kernel", "build", "build:6.13"], "/dev/null/none");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+}

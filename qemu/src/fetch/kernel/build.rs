@@ -31,8 +31,8 @@ pub use variant::{BuiltKernel, Patch};
 use super::make::MakeError;
 use super::{Kernel, KernelError, header};
 use crate::fetch::artifact;
-use crate::fetch::cache::{Cache, CacheError, Lock};
-use crate::fetch::packages::PackagesError;
+use crate::fetch::cache::{Bench, Cache, CacheError};
+use crate::fetch::packages::{self, PackagesError};
 use crate::fetch::tool::ToolError;
 use recipe::Recipe;
 use source::Source;
@@ -45,7 +45,7 @@ pub enum BuildError {
     #[error(transparent)]
     Cache(#[from] CacheError),
     /// This machine lacks programs or headers.
-    #[error("to build kernels, install {0} (apt-get install {0})")]
+    #[error("packages are missing: apt-get install {0}")]
     Needs(String),
     /// The source could not be had.
     #[error("getting the source package")]
@@ -122,44 +122,61 @@ fn build(which: BuiltKernel, cache: &Cache) -> Result<PathBuf, BuildError> {
         return Err(BuildError::Needs(missing.join(" ")));
     }
     let source = source::obtain(cache)?;
+    let mut bench = cache.bench()?;
+    // Whoever had the bench may have built it.
+    if let Some(built) = find(which, cache)? {
+        return Ok(built);
+    }
+    build_on(&mut bench, which, &source, cache).map_err(|error| cache.explained(error))
+}
+
+fn build_on(
+    bench: &mut Bench,
+    which: BuiltKernel,
+    source: &Source,
+    cache: &Cache,
+) -> Result<PathBuf, BuildError> {
+    let stock = stock_tree(bench, source, cache)?;
     let recipe = Recipe::of(which, &source.version);
-    let stock = stock_tree(&source, cache)?;
-    let built = artifact::obtain(cache, &recipe.name(), |lock, place| {
-        let tree = Tree::restore(cache, lock, &stock)?;
-        tree.apply(recipe.patches)?;
-        tree.configure(&recipe)?;
-        tree.make(which.label(), false)?;
-        keep(&tree.image(), &place.join(IMAGE_FILE))?;
-        keep(&tree.config(), &place.join(CONFIG_FILE))
-    })?;
-    forget_others(cache, &recipe.prefix())?;
-    Ok(built)
+    let tree = Tree::restore(cache, bench, &stock)?;
+    tree.apply(recipe.patches)?;
+    tree.configure(&recipe)?;
+    tree.make(which.label(), false)?;
+    let files = [(tree.image(), IMAGE_FILE), (tree.config(), CONFIG_FILE)];
+    keep(cache, &recipe.name(), &files, &recipe.prefix())
 }
 
 /// The packed tree of the stock variant, built.
-fn stock_tree(source: &Source, cache: &Cache) -> Result<PathBuf, BuildError> {
+fn stock_tree(bench: &mut Bench, source: &Source, cache: &Cache) -> Result<PathBuf, BuildError> {
     let recipe = Recipe::of(BuiltKernel::Stock, &source.version);
     let name = format!("{TREE_PREFIX}{}", recipe.digest());
-    let make = |lock: &Lock, place: &Path| {
-        let tree = Tree::unpack(cache, lock, &source.tarball)?;
-        tree.configure(&recipe)?;
-        tree.make("the tree that all kernels build:6.12 share", true)?;
-        tree.pack(&place.join(TREE_FILE))
+    let place = match artifact::open(cache, &name)? {
+        Some(place) => place,
+        None => {
+            let tree = Tree::unpack(cache, bench, &source.tarball)?;
+            tree.configure(&recipe)?;
+            tree.make("the tree that all kernels build:6.12 share", true)?;
+            keep(cache, &name, &[(tree.pack()?, TREE_FILE)], TREE_PREFIX)?
+        }
     };
-    let place = artifact::obtain(cache, &name, make)?;
-    forget_others(cache, TREE_PREFIX)?;
     Ok(place.join(TREE_FILE))
 }
 
-/// Removes what the artifact with this prefix that was used last has replaced.
-fn forget_others(cache: &Cache, prefix: &str) -> Result<(), BuildError> {
-    let lock = cache.lock()?;
-    Ok(artifact::prune(cache, &lock, prefix, 1)?)
-}
-
-fn keep(from: &Path, to: &Path) -> Result<(), BuildError> {
-    fs::copy(from, to).map_err(CacheError::io("copying", from))?;
-    Ok(())
+/// Moves files into an artifact, and removes those with the prefix that it replaces.
+fn keep(
+    cache: &Cache,
+    name: &str,
+    files: &[(PathBuf, &str)],
+    prefix: &str,
+) -> Result<PathBuf, BuildError> {
+    let place = artifact::obtain(cache, name, |_lock, place| {
+        for (file, name) in files {
+            fs::rename(file, place.join(name)).map_err(CacheError::io("keeping", file))?;
+        }
+        Ok::<(), BuildError>(packages::settle(place)?)
+    })?;
+    artifact::prune(cache, &cache.lock()?, prefix, 1)?;
+    Ok(place)
 }
 
 fn locate(which: BuiltKernel, tree: &Path) -> Result<Kernel, KernelError> {

@@ -16,6 +16,8 @@ use crate::fetch::packages::{self, PackagesError};
 const PACKAGE: &str = "linux-source-6.12";
 const SUITE: &str = "trixie";
 const NAME: &str = "kernel-source-6.12";
+/// The folder that everything in the archive is in.
+pub(super) const TOP: &str = "linux-source-6.12";
 const TARBALL: &str = "usr/src/linux-source-6.12.tar.xz";
 /// The file with the package's version.
 const VERSION: &str = "version";

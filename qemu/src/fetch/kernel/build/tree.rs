@@ -1,41 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! A tree of kernel source to work in, gone when it is dropped.
+//! A tree of kernel source to work in.
 //!
-//! It is always at the same place: make compiles everything anew in a tree that was moved, for
-//! the paths of its own tools are absolute.
+//! It is always at the same place, the cache's workbench: make compiles everything anew in a tree
+//! that was moved, for the paths of its own tools are absolute.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
 use super::recipe::Recipe;
 use super::variant::Patch;
-use super::{BuildError, options, unused};
-use crate::fetch::cache::{Cache, CacheError, Lock};
+use super::{BuildError, options, source, unused};
+use crate::fetch::cache::{Bench, Cache, CacheError};
 use crate::fetch::kernel::make;
 use crate::fetch::tool;
 
 /// Some objects fewer or more with each version.
-const OBJECTS: u64 = 1150;
+const OBJECTS: u64 = 1450;
 
-/// The folder; nobody else works in it, for that takes the cache's lock.
+/// The tree; there is one at a time on a bench.
 pub(super) struct Tree<'a> {
     cache: &'a Cache,
-    scratch: TempDir,
+    bench: &'a mut Bench,
 }
 
 impl<'a> Tree<'a> {
     /// Unpacks the source.
     pub(super) fn unpack(
         cache: &'a Cache,
-        lock: &Lock,
+        bench: &'a mut Bench,
         tarball: &Path,
     ) -> Result<Self, BuildError> {
-        let tree = Self::empty(cache, lock)?;
+        let tree = Self::empty(cache, bench)?;
         let mut tar = tool::command("tar");
-        tar.args(["--strip-components=1", "--wildcards"]);
-        for pattern in unused::patterns() {
+        tar.args(["--strip-components=1", "--anchored", "--wildcards"]);
+        for pattern in unused::patterns(source::TOP) {
             tar.arg(format!("--exclude={pattern}"));
         }
         tar.arg("-xf").arg(tarball).arg("-C").arg(tree.root());
@@ -46,23 +44,24 @@ impl<'a> Tree<'a> {
     /// Unpacks a tree that [`Tree::pack`] packed. To make it is as it was.
     pub(super) fn restore(
         cache: &'a Cache,
-        lock: &Lock,
+        bench: &'a mut Bench,
         archive: &Path,
     ) -> Result<Self, BuildError> {
-        let tree = Self::empty(cache, lock)?;
+        let tree = Self::empty(cache, bench)?;
         let mut tar = tool::command("tar");
         tar.arg("-xf").arg(archive).arg("-C").arg(tree.root());
         tool::output(&mut tar).map_err(BuildError::tool("unpacking a built kernel tree"))?;
         Ok(tree)
     }
 
-    /// Packs the tree, its times to the nanosecond, by which make knows what is up to date.
-    pub(super) fn pack(&self, archive: &Path) -> Result<(), BuildError> {
+    /// Packs the tree into a file beside it, with its times to the nanosecond, by which make knows what is up to date.
+    pub(super) fn pack(&self) -> Result<PathBuf, BuildError> {
+        let archive = self.bench.path().join("tree.tar");
         let mut tar = tool::command("tar");
-        tar.args(["--format=posix", "-cf"]).arg(archive);
+        tar.args(["--format=posix", "-cf"]).arg(&archive);
         tar.arg("-C").arg(self.root()).arg(".");
         tool::output(&mut tar).map_err(BuildError::tool("packing a built kernel tree"))?;
-        Ok(())
+        Ok(archive)
     }
 
     /// Sets the options of `recipe`, on top of the smallest configuration there is.
@@ -127,21 +126,23 @@ impl<'a> Tree<'a> {
         self.root().join(".config")
     }
 
-    fn empty(cache: &'a Cache, lock: &Lock) -> Result<Self, BuildError> {
-        let scratch = cache.scratch_named(lock, "linux")?;
-        let tree = Self { cache, scratch };
+    fn empty(cache: &'a Cache, bench: &'a mut Bench) -> Result<Self, BuildError> {
+        let tree = Self { cache, bench };
         let root = tree.root();
+        if root.exists() {
+            fs::remove_dir_all(&root).map_err(CacheError::io("removing", &root))?;
+        }
         fs::create_dir(&root).map_err(CacheError::io("making", &root))?;
         Ok(tree)
     }
 
     fn root(&self) -> PathBuf {
-        self.scratch.path().join("tree")
+        self.bench.path().join("tree")
     }
 
     /// Writes a file beside the tree.
     fn write(&self, name: &str, text: &str) -> Result<PathBuf, CacheError> {
-        let path = self.scratch.path().join(name);
+        let path = self.bench.path().join(name);
         fs::write(&path, text).map_err(CacheError::io("writing", &path))?;
         Ok(path)
     }

@@ -14,19 +14,19 @@ const PROTOCOLS: &str = "bluetooth mac80211 netfilter sctp sunrpc tipc wireless"
 /// All but x86.
 const ARCHITECTURES: &str = "[a-wyz]* xtensa";
 
-const REST: [&str; 8] = [
-    "*/Documentation/*/*",
-    "*/LICENSES/*",
-    "*/include/dt-bindings/*",
-    "*/samples/*.[chS]",
-    "*/sound/*.[chS]",
-    "*/tools/perf/*",
-    "*/tools/testing/*",
+const REST: [&str; 7] = [
+    "Documentation/*/*",
+    "LICENSES/*",
+    "samples/*.[chS]",
+    "sound/*.[chS]",
+    "tools/perf/*",
+    "tools/testing/*",
     "*.dts*",
 ];
 
-/// The patterns.
-pub(super) fn patterns() -> Vec<String> {
+/// The patterns, for an archive whose files are all in the folder `top`. Headers of include/net are
+/// not those of net, so each begins there.
+pub(super) fn patterns(top: &str) -> Vec<String> {
     let folders = [
         ("drivers", DRIVERS),
         ("fs", FILE_SYSTEMS),
@@ -35,9 +35,12 @@ pub(super) fn patterns() -> Vec<String> {
     ];
     let sources = folders.into_iter().flat_map(|(parent, names)| {
         let names = names.split_whitespace();
-        names.map(move |name| format!("*/{parent}/{name}/*.[chS]"))
+        names.map(move |name| format!("{parent}/{name}/*.[chS]"))
     });
-    sources.chain(REST.map(str::to_owned)).collect()
+    sources
+        .chain(REST.map(str::to_owned))
+        .map(|pattern| format!("{top}/{pattern}"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -46,8 +49,12 @@ mod tests {
 
     #[test]
     fn folders_become_patterns_of_source_files() {
-        let patterns = patterns();
-        for pattern in ["*/drivers/gpu/*.[chS]", "*/fs/ubifs/*.[chS]", "*.dts*"] {
+        let patterns = patterns("linux");
+        for pattern in [
+            "linux/drivers/gpu/*.[chS]",
+            "linux/fs/ubifs/*.[chS]",
+            "linux/*.dts*",
+        ] {
             assert!(patterns.iter().any(|other| other == pattern), "{pattern}");
         }
         assert!(!patterns.iter().any(|pattern| pattern.contains("fuse")));

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! Builds all kernels that are built, in an empty cache.
+//!
+//! It fetches 150 MB and compiles for some ten minutes, so it runs only when asked for:
+//! `cargo test -p qemu-guest --test build -- --ignored`.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use qemu_guest::fetch::kernel::BuiltKernel;
+use qemu_guest::fetch::{Cache, Kernel, KernelSpec, Progress};
+
+#[test]
+#[ignore = "it compiles for some ten minutes"]
+fn every_kernel_is_built_once_and_says_who_it_is() {
+    let root = tempfile::tempdir().unwrap();
+    let open = || Cache::at(root.path(), Progress::auto()).unwrap();
+    let mut images = BTreeSet::new();
+    for which in BuiltKernel::ALL {
+        let spec = KernelSpec::Built(which);
+        assert!(Kernel::cached(&spec, &open()).unwrap().is_none(), "{spec}");
+        let kernel = Kernel::obtain(&spec, None, &open()).unwrap();
+        assert!(
+            kernel.release.ends_with(which.local_version()),
+            "{}",
+            kernel.release
+        );
+        let config = fs::read_to_string(kernel.config.unwrap()).unwrap();
+        let name = format!("CONFIG_LOCALVERSION=\"{}\"", which.local_version());
+        assert!(config.lines().any(|line| line == name), "{spec}");
+        let again = Kernel::cached(&spec, &open()).unwrap().unwrap();
+        assert_eq!(again.image, kernel.image);
+        images.insert(fs::read(kernel.image).unwrap());
+    }
+    assert_eq!(images.len(), BuiltKernel::ALL.len());
+    // What is built in is gone; what the kernels are made of stays.
+    assert_eq!(fs::read_dir(root.path().join("tmp")).unwrap().count(), 0);
+    assert!(!root.path().join("build/bench").exists());
+}
