@@ -5,14 +5,10 @@
 use std::{path::PathBuf, str::FromStr};
 
 use clap::Args;
-use dax_cases::{
-    cases::{Pin, RemovalKind},
-    host::FileSystem,
-};
 use lab_report::{Format, model::Shard};
 use qemu_guest::{accel::AccelChoice, fetch::KernelSpec};
 
-use crate::share::AccelArg;
+use crate::{catalogue::Selection, share::AccelArg};
 
 /// Plays pins against removals on guests, and says whether each removal waited as it must
 ///
@@ -32,21 +28,9 @@ pub struct TestArgs {
     #[arg(long, value_name = "DIR")]
     pub modules: Option<PathBuf>,
 
-    /// Only these file systems: fuse, ext4, xfs
-    #[arg(long, value_name = "FS", value_delimiter = ',')]
-    pub fs: Vec<FileSystem>,
-
-    /// Only these pins; `daxlab list` has their names
-    #[arg(long, value_name = "PIN", value_delimiter = ',', value_parser = pin)]
-    pub pin: Vec<Pin>,
-
-    /// Only these removals; `daxlab list` has their names
-    #[arg(long, value_name = "REMOVAL", value_delimiter = ',', value_parser = removal)]
-    pub removal: Vec<RemovalKind>,
-
-    /// Only cases of this name; * stands for anything
-    #[arg(long = "case", value_name = "NAME|GLOB", value_parser = glob::Pattern::new)]
-    pub cases: Vec<glob::Pattern>,
+    /// Which cases.
+    #[command(flatten)]
+    pub selection: Selection,
 
     /// All cases
     #[arg(long)]
@@ -75,31 +59,6 @@ pub struct TestArgs {
     /// How guests are run
     #[arg(long, value_enum, default_value = "auto")]
     pub accel: AccelArg,
-}
-
-fn pin(text: &str) -> Result<Pin, String> {
-    let found = Pin::ALL.into_iter().find(|pin| pin.name() == text);
-    found.ok_or_else(|| choices("pin", text, Pin::ALL.map(Pin::name).as_slice()))
-}
-
-fn removal(text: &str) -> Result<RemovalKind, String> {
-    let found = RemovalKind::ALL
-        .into_iter()
-        .find(|kind| kind.name() == text);
-    found.ok_or_else(|| {
-        choices(
-            "removal",
-            text,
-            RemovalKind::ALL.map(RemovalKind::name).as_slice(),
-        )
-    })
-}
-
-fn choices(what: &str, text: &str, names: &[&str]) -> String {
-    format!(
-        "{text:?} is no {what} of the lab: use one of {}",
-        names.join(", ")
-    )
 }
 
 fn shard(text: &str) -> Result<Shard, String> {

@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::time::{Instant, SystemTime};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use dax_cases::cases::Case;
 use dax_cases::host::RigParts;
 use guest_vm::Programs;
@@ -27,10 +27,7 @@ use crate::cli::Status;
 ///
 /// If the lab can't begin.
 pub fn run(args: &TestArgs, out: &mut dyn Write) -> Result<Status> {
-    let cases = select::select(args);
-    if cases.is_empty() {
-        bail!("no case fits this selection; `daxlab list` names them all");
-    }
+    let cases = select::select(args)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
