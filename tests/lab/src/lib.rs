@@ -7,5 +7,6 @@ pub mod cli;
 pub mod doctor;
 pub mod kernel;
 pub mod share;
+pub mod signals;
 pub mod terminal;
 pub mod test;

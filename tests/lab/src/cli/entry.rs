@@ -248,6 +248,7 @@ mod tests {
             (&["test", "--removal", "x"], "use one of truncate"),
             (&["test", "--shard", "2/2"], "no part"),
             (&["test", "--repeat", "0"], "--repeat"),
+            (&["test", "--jobs", "0"], "--jobs"),
             (&["diff"], "<A.json>"),
             (&["diff", "a.json"], "<B.json>"),
             (&["diff", "a.json", "b.json", "c.json"], "unexpected"),

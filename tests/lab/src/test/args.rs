@@ -17,7 +17,8 @@ use crate::{catalogue::Selection, share::AccelArg};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit status: 0 everything came out as expected; 1 something did not; 2 a mistake on this command \
-line; 3 the lab itself failed somewhere. A guest that dies is a result.")]
+line, or no case fits; 3 the lab itself failed somewhere; 128 + N signal N ended the run: the cases \
+that were not played are reported as skipped. A guest that dies is a result.")]
 pub struct TestArgs {
     /// The kernels: debian:6.1, debian:6.12, debian:latest, build:6.12, build:6.12+seed, the path
     /// of a bzImage, or a configured source tree [default: debian:6.12]
@@ -44,6 +45,12 @@ pub struct TestArgs {
     #[arg(long, value_name = "I/N", value_parser = shard)]
     pub shard: Option<Shard>,
 
+    /// How many cases are played at a time, each on guests of its own: one for each kernel
+    ///
+    /// A guest has two CPUs and 1 GiB. The more of them there are, the less do latencies say.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: u16,
+
     /// Where the reports go: results.json, report.html, junit.xml and results.ktap
     #[arg(long, value_name = "DIR", default_value = "daxlab-results")]
     pub out: PathBuf,
@@ -52,7 +59,8 @@ pub struct TestArgs {
     #[arg(long, value_enum, default_value = "pretty")]
     pub format: Format,
 
-    /// Keep the logs of every guest in the folder of reports, not only of those that failed
+    /// Keep the logs of every guest (console, QEMU, daemon) in DIR/logs, not only of those that
+    /// were lost
     #[arg(long)]
     pub keep: bool,
 
