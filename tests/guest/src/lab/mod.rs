@@ -19,5 +19,6 @@ pub use held::Held;
 pub use host::{FSX, Host, PROBE};
 pub use leftovers::Leftovers;
 pub use mounts::Mounts;
+pub use programs::daxlab;
 pub use share::Shared;
 pub use snapshot::Snapshot;

@@ -14,12 +14,13 @@ mod policy;
 mod pressure;
 mod read_only;
 mod share_command;
+mod test_command;
 mod upgrade;
 
 use crate::scenario::Group;
 
 /// All groups, in the order in which they run.
-pub fn all() -> [Group; 13] {
+pub fn all() -> [Group; 14] {
     [
         data::GROUP,
         faults::GROUP,
@@ -33,6 +34,7 @@ pub fn all() -> [Group; 13] {
         migration::GROUP,
         kernels::GROUP,
         share_command::GROUP,
+        test_command::GROUP,
         fsx::GROUP,
     ]
 }

@@ -2,8 +2,6 @@
 
 //! `daxlab share`, run as a user runs it.
 
-use std::env;
-use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -14,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::lab::{Host, Leftovers, Mounts};
+use crate::lab::{Host, Leftovers, Mounts, daxlab};
 use crate::scenario::{Group, Tests};
 use crate::tests;
 
@@ -208,10 +206,4 @@ async fn ended(child: Child) -> Result<Output> {
 fn told(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     format!("{}: {}", output.status, said.trim_end())
-}
-
-/// The one that was built with these tests.
-fn daxlab() -> Result<PathBuf> {
-    let exe = env::current_exe()?;
-    Ok(exe.parent().unwrap_or(Path::new("")).join("daxlab"))
 }
