@@ -31,14 +31,39 @@ ca-certificates /etc/ssl/certs/ca-certificates.crt
 LIST
 }
 
-missing_packages() {
-    wanted_packages | while read -r package file; do
-        [ -e "$file" ] || echo "$package"
-    done
+# What the lab makes its file systems with.
+lab_packages() {
+    cat <<'LIST'
+e2fsprogs /sbin/mkfs.ext4
+xfsprogs /sbin/mkfs.xfs
+LIST
 }
 
+# What building a kernel needs; daxlab has the same list, in qemu/src/fetch/kernel/build/needs.rs.
+kernel_packages() {
+    cat <<'LIST'
+make /usr/bin/make
+binutils /usr/bin/ld
+flex /usr/bin/flex
+bison /usr/bin/bison
+bc /usr/bin/bc
+patch /usr/bin/patch
+tar /bin/tar
+xz-utils /usr/bin/xz
+libelf-dev /usr/include/gelf.h
+LIST
+}
+
+all_packages() {
+    wanted_packages
+    for list; do "$list"; done
+}
+
+# need_packages [LIST…]: what everything needs, and what is in these lists.
 need_packages() {
-    packages=$(missing_packages)
+    packages=$(all_packages "$@" | while read -r package file; do
+        [ -e "$file" ] || echo "$package"
+    done)
     [ -n "$packages" ] || return 0
     # One word per package from here on.
     # shellcheck disable=SC2086

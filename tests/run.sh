@@ -5,18 +5,19 @@
 #
 # Runs every check: format, lints, unit, property and doc tests, and the tests in real guests. It
 # installs what a fresh Debian lacks and fetches what guests need. With FILTERs it runs only the
-# guest tests whose names contain one of them. A line for each test with its time; the logs of
-# failures are in target/guest-tests.
+# guest tests whose names contain one of them, and the lab if one is `lab`. A line for each test
+# with its time; the logs of failures are in target/guest-tests, the lab's reports in target/lab.
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=qemu/packages.sh
 . "$here/qemu/packages.sh"
+# shellcheck source=qemu/programs.sh
+. "$here/qemu/programs.sh"
 cd "$here"
 
 # The exerciser's version; its results are compared between runs.
 FSX_VERSION=0.3.2
-STATIC_TARGET=x86_64-unknown-linux-gnu
 TARGET=${CARGO_TARGET_DIR:-target}
 # One failure must not hide what comes after it, so they are collected.
 failed=
@@ -47,32 +48,66 @@ doc_tests() {
         --format pretty -Z unstable-options --report-time
 }
 
-# With a target of its own, so that build scripts and macros stay dynamic.
-static() {
-    RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" "$@" --target $STATIC_TARGET
-}
-
 build_for_guests() {
-    # One at a time, as qemu/share.sh does: dependencies get the features that a call's packages
+    # One at a time, as the other scripts do: dependencies get the features that a call's packages
     # want, and would be built again by the other script.
     for package in virtiofs-daxd daxlab guest-tests; do
         cargo build --quiet --release -p $package || return
     done
-    for package in guest-agent guest-probe; do
-        static cargo build --quiet --release -p $package || return
-    done
+    build_static --quiet -p guest-agent || return
+    build_static --quiet -p guest-probe || return
+    build_static --quiet -p dax-cases --bin guest-actor || return
     build_fsx
 }
 
 build_fsx() {
     [ -x "$TARGET/fsx/bin/fsx" ] ||
-        static cargo install --quiet fsx --version $FSX_VERSION --locked \
+        RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" \
+            cargo install --quiet fsx --version $FSX_VERSION --locked --target $STATIC_TARGET \
             --target-dir "$TARGET/fsx/build" --root "$TARGET/fsx"
+}
+
+# The kernels that the lab's steps play on, beside Debian's.
+SEED=build:6.12+seed
+NOWAIT=build:6.12+nowait
+
+# lab NAME ARG…: plays with these arguments, and reports into target/lab/NAME.
+lab() {
+    out=$TARGET/lab/$1
+    shift
+    "$TARGET/release/daxlab" test --out "$out" "$@"
+}
+
+# The core matrix on a kernel that waits for all and on one that waits for pins only; and one that
+# never waits, which is as expected only if the lab notices: its every cell has to slip.
+lab_steps() {
+    step "lab: kernels" "$TARGET/release/daxlab" kernel build $SEED $NOWAIT || return
+    step "lab: core matrix" lab core --kernel debian:6.12 --kernel $SEED || :
+    step "lab: a kernel that never waits is caught" \
+        lab nowait --kernel $NOWAIT --pin vmsplice --removal truncate || :
+}
+
+# wanted NAME FILTER…: whether the filters leave NAME; without any everything is left.
+wanted() {
+    name=$1
+    shift
+    [ $# -gt 0 ] || return 0
+    for filter; do [ "$filter" != "$name" ] || return 0; done
+    return 1
+}
+
+# Whether the filters are of the lab alone.
+only_lab() {
+    [ "$*" = lab ]
 }
 
 need_root
 need_cargo
-need_packages
+if wanted lab "$@"; then
+    need_packages lab_packages kernel_packages
+else
+    need_packages
+fi
 if [ $# -eq 0 ]; then
     step "format" cargo fmt --all --check || :
     step "lints" cargo clippy --quiet --workspace --all-targets -- -D warnings || :
@@ -82,7 +117,10 @@ if [ $# -eq 0 ]; then
 fi
 # What was built before the failure of a build is not what is to be tested.
 if step "build for guests" build_for_guests; then
-    step "guest tests" "$TARGET/release/guest-tests" --logs "$TARGET/guest-tests" "$@" || :
+    if ! only_lab "$@"; then
+        step "guest tests" "$TARGET/release/guest-tests" --logs "$TARGET/guest-tests" "$@" || :
+    fi
+    if wanted lab "$@"; then lab_steps || :; fi
 fi
 if [ -n "$failed" ]; then
     echo "failed:$failed"

@@ -2,9 +2,11 @@
 
 //! Shares a directory with a guest through a DAX window, and tests what happens there.
 
+pub mod catalogue;
 pub mod cli;
 pub mod doctor;
 pub mod kernel;
 pub mod share;
+pub mod signals;
 pub mod terminal;
 pub mod test;

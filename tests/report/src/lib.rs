@@ -29,5 +29,5 @@ pub mod pretty;
 mod text;
 
 pub use error::ReportError;
-pub use format::{Format, files, write_all};
+pub use format::{Format, files, put, write_all};
 pub use pretty::Paint;

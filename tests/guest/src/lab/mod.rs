@@ -21,6 +21,7 @@ pub use held::Held;
 pub use host::{FSX, Host, PROBE};
 pub use leftovers::Leftovers;
 pub use mounts::Mounts;
+pub use programs::daxlab;
 pub use share::Shared;
 pub use share_case::{SHARE_TIME_OUT, ShareCase, ended, told};
 pub use snapshot::Snapshot;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Where the static programs are that guests get for tests.
+//! Where the programs are that tests run, most of them static ones for guests.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
@@ -46,4 +46,10 @@ impl ForGuests {
             format!("{name} is not built: run tests/run.sh, or set {variable} to its path")
         })
     }
+}
+
+/// `daxlab`, the one that was built with these tests.
+pub fn daxlab() -> Result<PathBuf> {
+    let exe = env::current_exe()?;
+    Ok(exe.parent().unwrap_or(Path::new("")).join("daxlab"))
 }

@@ -16,12 +16,13 @@ mod read_only;
 mod share_command;
 mod share_options;
 mod share_shell;
+mod test_command;
 mod upgrade;
 
 use crate::scenario::Group;
 
 /// All groups, in the order in which they run.
-pub fn all() -> [Group; 15] {
+pub fn all() -> [Group; 16] {
     [
         data::GROUP,
         faults::GROUP,
@@ -37,6 +38,7 @@ pub fn all() -> [Group; 15] {
         share_command::GROUP,
         share_options::GROUP,
         share_shell::GROUP,
+        test_command::GROUP,
         fsx::GROUP,
     ]
 }

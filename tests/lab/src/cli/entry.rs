@@ -11,7 +11,10 @@ use clap::{Parser, Subcommand};
 use lab_report::{diff, merge};
 
 use super::Status;
-use crate::{doctor, kernel, share, test};
+use crate::{
+    catalogue::{self, ExplainArgs, ListArgs, NoCase},
+    doctor, kernel, share, test,
+};
 
 /// Shares directories with guests through a DAX window, and tests what happens there.
 #[derive(Debug, Parser)]
@@ -27,6 +30,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     Kernel(kernel::KernelArgs),
     Test(test::TestArgs),
+    List(ListArgs),
+    Explain(ExplainArgs),
     Diff(diff::DiffArgs),
     Merge(merge::MergeArgs),
 }
@@ -49,6 +54,8 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Status {
         Command::Doctor(args) => ("doctor", doctor::run(&args), Status::Failed),
         Command::Kernel(args) => ("kernel", kernel::run(args), Status::LabFailed),
         Command::Test(args) => ("test", test::run(&args, out), Status::LabFailed),
+        Command::List(args) => ("list", catalogue::list(&args, out), Status::LabFailed),
+        Command::Explain(args) => ("explain", catalogue::explain(&args, out), Status::LabFailed),
         Command::Diff(args) => {
             let outcome = diff::run(&args, out).map(Status::from);
             ("diff", outcome, Status::LabFailed)
@@ -60,7 +67,10 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Status {
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("daxlab {name}: {error:#}");
-        on_error
+        match error.is::<NoCase>() {
+            true => Status::Usage,
+            false => on_error,
+        }
     })
 }
 
@@ -141,6 +151,58 @@ mod tests {
         assert_eq!(status(&["merge", "no/such"], &[&first]), 3);
     }
 
+    /// The status and the output of a command line that runs nothing.
+    fn told(words: &[&str]) -> (u8, String) {
+        let mut out = Vec::new();
+        let cli = Cli::try_parse_from(["daxlab"].iter().chain(words)).unwrap();
+        let status = dispatch(cli.command, &mut out).code();
+        (status, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn cases_are_listed_by_all_that_chooses_them() {
+        let words = [
+            "list",
+            "matrix::*",
+            "--fs",
+            "ext4,xfs",
+            "--pin",
+            "vmsplice",
+            "--removal",
+            "punch",
+        ];
+        let (status, text) = told(&words);
+        assert_eq!(status, 0);
+        assert!(text.contains("\n2 cases; "), "{text}");
+        let (status, text) = told(&["list", "--format", "json", "--case", "stale-range::*"]);
+        assert_eq!(status, 0);
+        let cases: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(cases[0]["case"], "stale-range::fuse");
+        assert_eq!(cases[0]["contract"], "must-wait");
+        assert!(cases[0]["expected"]["stock"].is_array(), "{text}");
+    }
+
+    #[test]
+    fn cases_are_explained_by_name_and_by_pattern() {
+        let (status, one) = told(&["explain", "munmap-hides-pin::xfs"]);
+        assert_eq!(status, 0);
+        assert!(one.starts_with("munmap-hides-pin::xfs\n"), "{one}");
+        let (_, all) = told(&["explain", "munmap-hides-pin::*"]);
+        assert!(all.contains(&one) && all.len() > one.len());
+    }
+
+    #[test]
+    fn a_selection_without_a_case_is_a_mistake() {
+        for words in [
+            &["list", "no-such-case"][..],
+            &["list", "--fs", "xfs", "--removal", "reclaim-inline"],
+            &["explain", "no-such-*"],
+            &["test", "--case", "no-such-case"],
+        ] {
+            assert_eq!(told(words), (2, String::new()), "{words:?}");
+        }
+    }
+
     #[test]
     fn all_kernels_need_no_names() {
         for action in ["build", "fetch"] {
@@ -178,6 +240,15 @@ mod tests {
             (&["share", "/srv", "--kernel", "debian:5.0"], "debian:5.0"),
             (&["share", "/srv", "--tag", ""], "tag"),
             (&["share", "/srv", "ls"], "unexpected argument"),
+            (&["list", "--fs", "btrfs"], "fuse, ext4 or xfs"),
+            (&["list", "--pin", "x"], "use one of dio-read"),
+            (&["list", "--format", "ktap"], "json"),
+            (&["explain"], "<CASE>"),
+            (&["explain", "["], "CASE"),
+            (&["test", "--removal", "x"], "use one of truncate"),
+            (&["test", "--shard", "2/2"], "no part"),
+            (&["test", "--repeat", "0"], "--repeat"),
+            (&["test", "--jobs", "0"], "--jobs"),
             (&["diff"], "<A.json>"),
             (&["diff", "a.json"], "<B.json>"),
             (&["diff", "a.json", "b.json", "c.json"], "unexpected"),

@@ -16,6 +16,8 @@ pub enum Status {
     Unfit,
     /// 1: a result of `test` is unexpected, or `diff` found a regression.
     Unexpected,
+    /// 2: a mistake on the command line that only shows when it is followed: no case fits.
+    Usage,
     /// 3: the lab itself failed, so a result is missing or can't be read.
     LabFailed,
     /// 125: `share` itself failed, so the command in the guest did not run or not to its end.
@@ -32,6 +34,7 @@ impl Status {
         match self {
             Self::Success => 0,
             Self::Unfit | Self::Unexpected => 1,
+            Self::Usage => 2,
             Self::LabFailed => 3,
             Self::Failed => 125,
             Self::Command(status) => status.shell_code(),

@@ -17,7 +17,6 @@ mod dry_run;
 mod mount;
 mod run;
 mod session;
-mod signals;
 mod steps;
 
 pub use args::{AccelArg, ShareArgs};

@@ -12,10 +12,9 @@ use super::{
     ShareArgs,
     config::{Config, WindowWish},
     dry_run, mount, session,
-    signals::Signals,
     steps::Steps,
 };
-use crate::cli::Status;
+use crate::{cli::Status, signals::Signals};
 
 /// How long a guest may take to end before the user is told how to have it sooner.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -5,14 +5,10 @@
 use std::{path::PathBuf, str::FromStr};
 
 use clap::Args;
-use dax_cases::{
-    cases::{Pin, RemovalKind},
-    host::FileSystem,
-};
 use lab_report::{Format, model::Shard};
 use qemu_guest::{accel::AccelChoice, fetch::KernelSpec};
 
-use crate::share::AccelArg;
+use crate::{catalogue::Selection, share::AccelArg};
 
 /// Plays pins against removals on guests, and says whether each removal waited as it must
 ///
@@ -21,7 +17,8 @@ use crate::share::AccelArg;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit status: 0 everything came out as expected; 1 something did not; 2 a mistake on this command \
-line; 3 the lab itself failed somewhere. A guest that dies is a result.")]
+line, or no case fits; 3 the lab itself failed somewhere; 128 + N signal N ended the run: the cases \
+that were not played are reported as skipped. A guest that dies is a result.")]
 pub struct TestArgs {
     /// The kernels: debian:6.1, debian:6.12, debian:latest, build:6.12, build:6.12+seed, the path
     /// of a bzImage, or a configured source tree [default: debian:6.12]
@@ -32,21 +29,9 @@ pub struct TestArgs {
     #[arg(long, value_name = "DIR")]
     pub modules: Option<PathBuf>,
 
-    /// Only these file systems: fuse, ext4, xfs
-    #[arg(long, value_name = "FS", value_delimiter = ',')]
-    pub fs: Vec<FileSystem>,
-
-    /// Only these pins; `daxlab list` has their names
-    #[arg(long, value_name = "PIN", value_delimiter = ',', value_parser = pin)]
-    pub pin: Vec<Pin>,
-
-    /// Only these removals; `daxlab list` has their names
-    #[arg(long, value_name = "REMOVAL", value_delimiter = ',', value_parser = removal)]
-    pub removal: Vec<RemovalKind>,
-
-    /// Only cases of this name; * stands for anything
-    #[arg(long = "case", value_name = "NAME|GLOB", value_parser = glob::Pattern::new)]
-    pub cases: Vec<glob::Pattern>,
+    /// Which cases.
+    #[command(flatten)]
+    pub selection: Selection,
 
     /// All cases
     #[arg(long)]
@@ -60,6 +45,12 @@ pub struct TestArgs {
     #[arg(long, value_name = "I/N", value_parser = shard)]
     pub shard: Option<Shard>,
 
+    /// How many cases are played at a time, each on guests of its own: one for each kernel
+    ///
+    /// A guest has two CPUs and 1 GiB. The more of them there are, the less do latencies say.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: u16,
+
     /// Where the reports go: results.json, report.html, junit.xml and results.ktap
     #[arg(long, value_name = "DIR", default_value = "daxlab-results")]
     pub out: PathBuf,
@@ -68,38 +59,14 @@ pub struct TestArgs {
     #[arg(long, value_enum, default_value = "pretty")]
     pub format: Format,
 
-    /// Keep the logs of every guest in the folder of reports, not only of those that failed
+    /// Keep the logs of every guest (console, QEMU, daemon) in DIR/logs, not only of those that
+    /// were lost
     #[arg(long)]
     pub keep: bool,
 
     /// How guests are run
     #[arg(long, value_enum, default_value = "auto")]
     pub accel: AccelArg,
-}
-
-fn pin(text: &str) -> Result<Pin, String> {
-    let found = Pin::ALL.into_iter().find(|pin| pin.name() == text);
-    found.ok_or_else(|| choices("pin", text, Pin::ALL.map(Pin::name).as_slice()))
-}
-
-fn removal(text: &str) -> Result<RemovalKind, String> {
-    let found = RemovalKind::ALL
-        .into_iter()
-        .find(|kind| kind.name() == text);
-    found.ok_or_else(|| {
-        choices(
-            "removal",
-            text,
-            RemovalKind::ALL.map(RemovalKind::name).as_slice(),
-        )
-    })
-}
-
-fn choices(what: &str, text: &str, names: &[&str]) -> String {
-    format!(
-        "{text:?} is no {what} of the lab: use one of {}",
-        names.join(", ")
-    )
 }
 
 fn shard(text: &str) -> Result<Shard, String> {

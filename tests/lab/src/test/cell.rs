@@ -3,9 +3,9 @@
 //! From what was played to a line of the results.
 
 use dax_cases::cases::{Case, KernelKind, Observation};
-use lab_report::model::{Cell, Outcome, Verdict};
+use lab_report::model::{Cell, Evidence, Outcome, Verdict};
 
-use super::guests::Played;
+use super::guests::{Kernel, Played};
 
 /// What is known before a case is played.
 pub struct Frame<'a> {
@@ -21,11 +21,20 @@ pub struct Frame<'a> {
     pub repetition: u32,
 }
 
-impl Frame<'_> {
-    /// The cell.
+impl<'a> Frame<'a> {
+    /// Of a case on a kernel.
+    pub fn of(kernel: &'a Kernel, case: Case, repetition: u32) -> Self {
+        Self {
+            case,
+            kernel: &kernel.label,
+            release: kernel.parts.release(),
+            kind: kernel.kind,
+            repetition,
+        }
+    }
+
+    /// The cell of a case that was played.
     pub fn cell(self, played: Played, seen: Observation, seconds: f64) -> Cell {
-        let Self { case, .. } = self;
-        let expected = case.expected(self.kind);
         let (outcome, why) = match played {
             Played::Out => (seen.outcome(), seen.why()),
             Played::Died(why) => (Outcome::VmDied, why),
@@ -34,9 +43,21 @@ impl Frame<'_> {
         };
         let verdict = match outcome {
             Outcome::NotRun => Verdict::LabError,
-            outcome if expected.contains(&outcome) => Verdict::Expected,
+            outcome if self.case.expected(self.kind).contains(&outcome) => Verdict::Expected,
             _ => Verdict::Unexpected,
         };
+        Cell {
+            outcome,
+            verdict,
+            evidence: seen.evidence,
+            seconds,
+            ..self.skipped(&why)
+        }
+    }
+
+    /// The cell of a case that was not played, for this reason.
+    pub fn skipped(self, why: &str) -> Cell {
+        let Self { case, .. } = self;
         Cell {
             case: case.name(),
             kernel: self.kernel.to_owned(),
@@ -46,12 +67,12 @@ impl Frame<'_> {
             removal: case.removal().map(|removal| removal.name().to_owned()),
             repetition: self.repetition,
             contract: case.contract(),
-            expected,
-            outcome,
-            verdict,
-            why,
-            evidence: seen.evidence,
-            seconds,
+            expected: case.expected(self.kind),
+            outcome: Outcome::NotRun,
+            verdict: Verdict::Skipped,
+            why: why.to_owned(),
+            evidence: Evidence::default(),
+            seconds: 0.0,
         }
     }
 }

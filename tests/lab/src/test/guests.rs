@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A guest for each kernel, booted when it is needed and again after it has died.
+//! Kernels and their guests, which are booted when they are needed and again after they have died.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Error, Result, ensure};
@@ -10,6 +11,8 @@ use dax_cases::cases::{Case, KernelKind, Observation, complaints};
 use dax_cases::host::{Rig, RigParts};
 use qemu_guest::process::tail;
 use tokio::time::timeout;
+
+use super::logs::Logs;
 
 /// How long a case may take at most; each of its waits has a limit of its own.
 const CASE_DEADLINE: Duration = Duration::from_secs(1200);
@@ -20,16 +23,33 @@ const QEMU_LINES: usize = 20;
 /// How long QEMU's end may come after the loss of its guest was noticed.
 const DEATH_DEADLINE: Duration = Duration::from_secs(5);
 
-/// A kernel and its guest.
-pub struct Guest {
-    /// The kernel's name on the command line.
+/// A kernel that cases are played on.
+pub struct Kernel {
+    /// Its name on the command line.
     pub label: String,
     /// What is known of it.
     pub kind: KernelKind,
-    parts: RigParts,
-    rig: Option<Rig>,
+    /// What its guests are started from.
+    pub parts: RigParts,
+    /// Where logs of guests are kept.
+    pub shelf: PathBuf,
+    /// Whether those of all guests are, and not only of those that were lost.
+    pub keep: bool,
+}
+
+/// A place for a guest, which may be empty.
+pub struct Guest<'a> {
+    /// What it runs.
+    pub kernel: &'a Kernel,
+    booted: Option<Booted>,
     /// Boots that have failed in a row.
     failed_boots: u32,
+}
+
+/// A running guest. The order of the fields is that of their ends.
+struct Booted {
+    rig: Rig,
+    logs: Logs,
 }
 
 /// What became of a case.
@@ -44,26 +64,14 @@ pub enum Played {
     Failed(Error),
 }
 
-impl Guest {
-    /// A kernel without a guest yet.
-    pub fn new(label: String, parts: RigParts) -> Self {
+impl<'a> Guest<'a> {
+    /// Of this kernel, not booted yet.
+    pub fn of(kernel: &'a Kernel) -> Self {
         Self {
-            kind: KernelKind::of(&label),
-            label,
-            parts,
-            rig: None,
+            kernel,
+            booted: None,
             failed_boots: 0,
         }
-    }
-
-    /// The kernel's own name for itself.
-    pub fn release(&self) -> &str {
-        self.parts.release()
-    }
-
-    /// What its guests are started from.
-    pub fn parts(&self) -> &RigParts {
-        &self.parts
     }
 
     /// Plays a case, and tells what was seen.
@@ -74,41 +82,45 @@ impl Guest {
     }
 
     async fn try_play(&mut self, case: Case, seen: &mut Observation) -> Played {
-        let mut rig = match self.rig.take() {
-            Some(rig) => rig,
+        let mut booted = match self.booted.take() {
+            Some(booted) => booted,
             None => match self.boot().await {
-                Ok(rig) => rig,
+                Ok(booted) => booted,
                 Err(error) => return Played::Failed(error),
             },
         };
-        let played = timeout(CASE_DEADLINE, case.play(&mut rig, seen)).await;
+        let played = timeout(CASE_DEADLINE, case.play(&mut booted.rig, seen)).await;
         let played = played.unwrap_or_else(|_| {
             Err(Error::msg(format!(
                 "the case has not ended in {CASE_DEADLINE:?}"
             )))
         });
+        if played.is_err() || self.kernel.keep {
+            booted.keep_logs(self.kernel, seen);
+        }
         match played {
             Ok(()) => {
-                self.rig = Some(rig).filter(|rig| !rig.is_spoiled());
+                self.booted = Some(booted).filter(|booted| !booted.rig.is_spoiled());
                 Played::Out
             }
             Err(error) => {
-                seen.evidence.console_tail = rig.vm().guest().console_tail();
-                let said = tail(rig.vm().guest().log(), QEMU_LINES);
+                let guest = booted.rig.vm().guest();
+                seen.evidence.console_tail = guest.console_tail();
+                let said = tail(guest.log(), QEMU_LINES);
                 if !said.is_empty() {
                     seen.evidence.console_tail += &format!("\nQEMU:\n{said}");
                 }
-                why(rig, error).await
+                why(booted.rig, error).await
             }
         }
     }
 
-    async fn boot(&mut self) -> Result<Rig> {
+    async fn boot(&mut self) -> Result<Booted> {
         ensure!(
             self.failed_boots < MAX_FAILED_BOOTS,
             "the guest did not boot {MAX_FAILED_BOOTS} times in a row, and is not tried again"
         );
-        let booted = Rig::boot(&self.parts).await;
+        let booted = Booted::boot(self.kernel).await;
         self.failed_boots = booted.as_ref().map_or(self.failed_boots + 1, |_| 0);
         booted.context("the guest did not boot")
     }
@@ -119,11 +131,28 @@ impl Guest {
     ///
     /// If it does not.
     pub async fn end(self) -> Result<()> {
-        let Some(rig) = self.rig else { return Ok(()) };
-        let label = self.label;
+        let Some(Booted { rig, logs: _last }) = self.booted else {
+            return Ok(());
+        };
+        let label = &self.kernel.label;
         rig.end()
             .await
             .with_context(|| format!("the end of the guest of {label}"))
+    }
+}
+
+impl Booted {
+    async fn boot(kernel: &Kernel) -> Result<Self> {
+        let rig = Rig::boot(&kernel.parts).await?;
+        let logs = Logs::open(rig.vm().dir()).context("can't read the guest's logs")?;
+        Ok(Self { rig, logs })
+    }
+
+    fn keep_logs(&mut self, kernel: &Kernel, seen: &mut Observation) {
+        match self.logs.keep(&kernel.shelf, &kernel.label) {
+            Ok(folder) => seen.step(format_args!("the guest's logs: {}", folder.display())),
+            Err(error) => seen.step(format_args!("the guest's logs are not kept: {error}")),
+        }
     }
 }
 

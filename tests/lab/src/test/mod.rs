@@ -4,9 +4,11 @@
 
 mod args;
 mod cell;
+mod deck;
 mod guests;
 mod host;
 mod live;
+mod logs;
 mod run;
 mod select;
 

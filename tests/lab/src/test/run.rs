@@ -2,114 +2,124 @@
 
 //! The order of a run: what is needed, the cases, the reports.
 
+use std::fs;
 use std::io::Write;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
-use anyhow::{Context as _, Result, bail};
-use dax_cases::cases::Case;
+use anyhow::{Context as _, Result};
+use dax_cases::cases::{Case, KernelKind};
 use dax_cases::host::RigParts;
+use futures::future::join_all;
 use guest_vm::Programs;
-use lab_report::model::{Cell, Run, SCHEMA, utc};
+use lab_report::model::{Run, SCHEMA, utc};
 use lab_report::{Paint, write_all};
 use qemu_guest::fetch::kernel::DebianKernel;
 use qemu_guest::fetch::{KernelSpec, Progress};
 
 use super::TestArgs;
-use super::cell::Frame;
-use super::guests::Guest;
-use super::live::Live;
+use super::deck::Deck;
+use super::guests::Kernel;
 use super::{host, select};
 use crate::cli::Status;
+use crate::signals::Signals;
+
+/// In the folder of reports: the logs of guests.
+const LOGS: &str = "logs";
 
 /// Plays what the options name.
 ///
 /// # Errors
 ///
-/// If the lab can't begin.
+/// If the lab can't begin, or a guest does not end in good order.
 pub fn run(args: &TestArgs, out: &mut dyn Write) -> Result<Status> {
-    let cases = select::select(args);
-    if cases.is_empty() {
-        bail!("no case fits this selection; `daxlab list` names them all");
-    }
+    let cases = select::select(args)?;
+    // Before hours of work, not after.
+    fs::create_dir_all(&args.out).with_context(|| format!("can't use {}", args.out.display()))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("can't start the runtime")?;
     runtime.block_on(async {
-        let mut guests = obtain(args)?;
-        let run = play(args, &cases, &mut guests).await?;
+        let kernels = obtain(args)?;
+        let mut run = begin(args, &kernels).await?;
+        let ended = play(args, &cases, &kernels, &mut run).await?;
         write_all(&run, &args.out)?;
         args.format.print(&run, Paint::for_stdout(), out)?;
-        for guest in guests {
-            guest.end().await?;
+        match ended {
+            Ended::Signalled(signal) => Ok(Status::Signalled(signal)),
+            Ended::Done(ends) => {
+                ends.into_iter().collect::<Result<()>>()?;
+                Ok(run.conclusion().into())
+            }
         }
-        Ok(run.conclusion().into())
     })
 }
 
+/// How the playing ended.
+enum Ended {
+    /// All is played, and the guests have ended so.
+    Done(Vec<Result<()>>),
+    /// This signal came, and the guests have been killed.
+    Signalled(u8),
+}
+
 /// Everything that guests are started from, for each kernel.
-fn obtain(args: &TestArgs) -> Result<Vec<Guest>> {
+fn obtain(args: &TestArgs) -> Result<Vec<Kernel>> {
     let actor = Programs::actor()?;
     let default = [KernelSpec::Debian(DebianKernel::V6_12)];
-    let kernels = if args.kernels.is_empty() {
+    let specs = if args.kernels.is_empty() {
         &default[..]
     } else {
         &args.kernels[..]
     };
-    let guest = |kernel: &KernelSpec| {
-        let modules = match kernel {
+    let kernel = |spec: &KernelSpec| {
+        let modules = match spec {
             KernelSpec::Image(_) => args.modules.as_deref(),
             _ => None,
         };
-        let parts = RigParts::obtain(kernel, modules, &actor, args.accel(), Progress::auto())?;
-        Ok(Guest::new(kernel.to_string(), parts))
+        let label = spec.to_string();
+        let parts = RigParts::obtain(spec, modules, &actor, args.accel(), Progress::auto())?;
+        Ok(Kernel {
+            kind: KernelKind::of(&label),
+            label,
+            parts,
+            shelf: args.out.join(LOGS),
+            keep: args.keep,
+        })
     };
-    kernels.iter().map(guest).collect()
+    specs.iter().map(kernel).collect()
 }
 
-async fn play(args: &TestArgs, cases: &[Case], guests: &mut [Guest]) -> Result<Run> {
-    let first = guests
-        .first()
-        .context("there is no kernel")?
-        .parts()
-        .parts();
+/// A run without a cell yet.
+async fn begin(args: &TestArgs, kernels: &[Kernel]) -> Result<Run> {
+    let first = kernels.first().context("there is no kernel")?.parts.parts();
     let accel = first.accel(args.accel()).await?;
-    let mut run = Run {
+    let qemu = first.qemu.version().to_string();
+    Ok(Run {
         schema: SCHEMA,
         lab_version: env!("CARGO_PKG_VERSION").to_owned(),
         started: utc(SystemTime::now()),
-        host: host::describe(
-            format!("{:?}", accel.accel),
-            first.qemu.version().to_string(),
-        ),
+        host: host::describe(accel.accel.to_string().to_lowercase(), qemu),
         command: std::env::args().collect(),
         shard: args.shard,
         cells: Vec::new(),
-    };
-    let live = Live::new(cases.len() * guests.len() * args.repeat as usize);
-    for case in cases {
-        // Kernels take turns within a case, so that what disturbs the host disturbs all of them.
-        for repetition in 1..=args.repeat {
-            for guest in guests.iter_mut() {
-                let cell = one(guest, *case, repetition, &live).await;
-                live.cell(&cell);
-                run.cells.push(cell);
-            }
-        }
-    }
-    Ok(run)
+    })
 }
 
-async fn one(guest: &mut Guest, case: Case, repetition: u32, live: &Live) -> Cell {
-    live.begin(&format!("{} @ {}", case.name(), guest.label));
-    let start = Instant::now();
-    let (played, seen) = guest.play(case).await;
-    let frame = Frame {
-        case,
-        kernel: &guest.label,
-        release: guest.release(),
-        kind: guest.kind,
-        repetition,
+/// Plays all, or as much as there is time for before a signal comes.
+async fn play(args: &TestArgs, cases: &[Case], kernels: &[Kernel], run: &mut Run) -> Result<Ended> {
+    let mut signals = Signals::catch().context("can't catch signals")?;
+    let deck = Deck::new(cases, kernels, args.repeat);
+    let crews = join_all((0..args.jobs).map(|_| deck.crew()));
+    // What is not polled any more is dropped here, and with it all guests.
+    let ended = tokio::select! {
+        ends = crews => Ended::Done(ends),
+        signal = signals.any() => Ended::Signalled(signal),
     };
-    frame.cell(played, seen, start.elapsed().as_secs_f64())
+    let unplayed = match ended {
+        Ended::Signalled(signal) => format!("the run was ended by signal {signal} before it"),
+        Ended::Done(_) => "nobody played it".to_owned(),
+    };
+    run.cells = deck.into_cells(&unplayed);
+    Ok(ended)
 }

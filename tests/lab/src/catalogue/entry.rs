@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A case as `--format json` writes it.
+
+use std::collections::BTreeMap;
+
+use dax_cases::cases::{Case, Pin, Reference, RemovalKind};
+use lab_report::model::{Contract, Outcome};
+use serde::Serialize;
+
+use super::words::{KINDS, must_pass};
+
+/// A case of the list.
+#[derive(Debug, Serialize)]
+pub struct Entry {
+    /// Its name.
+    case: String,
+    /// Its file system.
+    fs: &'static str,
+    /// What holds the page, in the matrix.
+    pin: Option<&'static str>,
+    /// How the kernel holds it then.
+    reference: Option<&'static str>,
+    /// What removes it, in the matrix.
+    removal: Option<&'static str>,
+    /// What happens in it.
+    about: String,
+    /// What the kernel owes.
+    contract: Contract,
+    /// The kinds of kernels that must fulfil it.
+    must_pass: Vec<String>,
+    /// What may come of it on each kind of kernels.
+    expected: BTreeMap<String, Vec<Outcome>>,
+    /// Where the expectation comes from.
+    source: &'static str,
+}
+
+impl Entry {
+    /// Of a case.
+    pub fn of(case: Case) -> Self {
+        let kinds = KINDS.into_iter();
+        Self {
+            case: case.name(),
+            fs: case.fs().name(),
+            pin: case.pin().map(Pin::name),
+            reference: case.pin().map(Pin::reference).map(Reference::name),
+            removal: case.removal().map(RemovalKind::name),
+            about: case.about(),
+            contract: case.contract(),
+            must_pass: kinds
+                .clone()
+                .filter(|kind| must_pass(case, *kind))
+                .map(|kind| kind.to_string())
+                .collect(),
+            expected: kinds
+                .map(|kind| (kind.to_string(), case.expected(kind)))
+                .collect(),
+            source: case.source(),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What is said of contracts, pins and kernels.
+
+use dax_cases::cases::{Case, KernelKind, Pin, Reference};
+use dax_cases::host::FileSystem;
+use lab_report::model::{Contract, Outcome};
+
+/// Every kind of kernel.
+pub const KINDS: [KernelKind; 4] = [
+    KernelKind::Stock,
+    KernelKind::Seed,
+    KernelKind::NoWait,
+    KernelKind::NoWake,
+];
+
+/// Which kernels a kind stands for.
+pub fn kernels(kind: KernelKind) -> &'static str {
+    match kind {
+        KernelKind::Stock => "debian:*, build:6.12 and a kernel of your own",
+        KernelKind::Seed => "build:6.12+seed",
+        KernelKind::NoWait => "build:6.12+nowait",
+        KernelKind::NoWake => "build:6.12+nowake",
+    }
+}
+
+/// A contract as a phrase.
+pub fn phrase(contract: Contract) -> &'static str {
+    match contract {
+        Contract::MustWait => "must wait",
+        Contract::MayProceed => "may proceed",
+        Contract::MustRefuse => "must be refused",
+        Contract::KnownLimit => "known QEMU limit",
+    }
+}
+
+/// What a contract means.
+pub fn meaning(contract: Contract) -> &'static str {
+    match contract {
+        Contract::MustWait => {
+            "the removal takes memory away that is in use, so it must not return before the page \
+             is released; then it must return, and nobody else's bytes may have changed"
+        }
+        Contract::MayProceed => {
+            "the removal takes nothing away that the page's user needs, so it may return under \
+             the pin; nobody else's bytes may change"
+        }
+        Contract::MustRefuse => "the pin or the removal gets an error, and nothing changes",
+        Contract::KnownLimit => {
+            "this can't be right under this QEMU; what happens instead is known and written down"
+        }
+    }
+}
+
+/// Whether an outcome fulfils a contract.
+fn fulfils(outcome: Outcome, contract: Contract) -> bool {
+    match contract {
+        Contract::MustWait => matches!(outcome, Outcome::Waited | Outcome::Finished),
+        Contract::MayProceed => {
+            matches!(
+                outcome,
+                Outcome::Proceeded | Outcome::Waited | Outcome::Finished
+            )
+        }
+        Contract::MustRefuse => outcome == Outcome::Refused,
+        Contract::KnownLimit => false,
+    }
+}
+
+/// Whether kernels of this kind must fulfil the case's contract.
+pub fn must_pass(case: Case, kind: KernelKind) -> bool {
+    let contract = case.contract();
+    case.expected(kind)
+        .iter()
+        .all(|outcome| fulfils(*outcome, contract))
+}
+
+/// What is expected of a kind, such as `harmed, vm-died or proceeded`.
+pub fn outcomes(case: Case, kind: KernelKind) -> String {
+    let names: Vec<&str> = case.expected(kind).iter().map(|o| o.name()).collect();
+    match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => names.concat(),
+    }
+}
+
+/// Why that is expected of a kind.
+pub fn reason(case: Case, kind: KernelKind) -> String {
+    if case.pin().is_none() && kind == KernelKind::Stock && !must_pass(case, kind) {
+        return format!("known to go wrong: {}", case.source());
+    }
+    if case.contract() != Contract::MustWait {
+        let same = "kinds of kernels differ in waiting only, and nothing has to wait here";
+        return same.to_owned();
+    }
+    match (kind, case.pin().map(Pin::reference)) {
+        _ if case.expected(kind) == case.expected(KernelKind::Stock)
+            && kind != KernelKind::Stock =>
+        {
+            "as stock"
+        }
+        (KernelKind::Stock, _) => "Linux waits until nothing refers to the page any more",
+        (KernelKind::Seed, Some(Reference::Pin)) => "it waits for what FOLL_PIN has counted",
+        (KernelKind::Seed, Some(Reference::Get)) if case.fs() == FileSystem::Fuse => {
+            "it waits for FOLL_PIN only: the page's memory goes while somebody has it, and QEMU \
+             dies of SIGBUS where that touches it"
+        }
+        (KernelKind::Seed, Some(Reference::Get)) => {
+            "it waits for FOLL_PIN only: whoever has the page reads its block's next owner"
+        }
+        (KernelKind::Seed, None) => "it waits for FOLL_PIN only",
+        (KernelKind::NoWait, _) => "it never waits; made to show that the lab notices",
+        (KernelKind::NoWake, _) => "it never wakes who waits; made to show that the lab notices",
+    }
+    .to_owned()
+}
+
+/// How long a pin is held, and how that is proven.
+pub fn held(pin: Pin) -> &'static str {
+    match pin {
+        Pin::DioRead | Pin::AioRead | Pin::UringRead => {
+            "until the disk, an NBD server in daxlab, replies. Proven by the request: the disk has \
+             it, of the page's length, and withholds the reply"
+        }
+        Pin::DioWrite | Pin::AioWrite | Pin::UringWrite => {
+            "until the disk, an NBD server in daxlab, replies. Proven by the request: the disk has \
+             it with the page's bytes, and withholds the reply"
+        }
+        Pin::Vmsplice => {
+            "until the pipe is drained. Proven by the bytes that the kernel says are in the pipe"
+        }
+        Pin::ZeroCopy => {
+            "until the peer reads. Proven by the bytes that the kernel says are queued and not acknowledged"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dax_cases::cases;
+
+    fn named(name: &str) -> Case {
+        let mut all = cases::all().into_iter();
+        all.find(|case| case.name() == name).expect("a case's name")
+    }
+
+    #[test]
+    fn who_must_pass_is_what_the_table_says() {
+        let passing = |name| {
+            let case = named(name);
+            KINDS.map(|kind| must_pass(case, kind))
+        };
+        let pin = passing("matrix::ext4::dio-read::punch");
+        assert_eq!(pin, [true, true, false, false]);
+        let get = passing("matrix::fuse::vmsplice::truncate");
+        assert_eq!(get, [true, false, false, false]);
+        assert_eq!(passing("matrix::xfs::vmsplice::unlink"), [true; 4]);
+        assert_eq!(passing("munmap-hides-pin::xfs"), [false; 4]);
+    }
+
+    #[test]
+    fn outcomes_are_a_phrase() {
+        let case = named("matrix::fuse::vmsplice::truncate");
+        assert_eq!(outcomes(case, KernelKind::Stock), "waited");
+        assert!(outcomes(case, KernelKind::Seed).contains(", proceeded or complained"));
+    }
+
+    #[test]
+    fn each_case_has_a_reason_for_each_kind() {
+        for case in cases::all() {
+            for kind in KINDS {
+                assert!(!reason(case, kind).is_empty(), "{}", case.name());
+            }
+        }
+        let known = reason(named("munmap-hides-pin::xfs"), KernelKind::Stock);
+        assert!(known.starts_with("known to go wrong: fs/dax.c"), "{known}");
+    }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The cases that are still to be played, and the cells that have come of the others.
+
+use std::cell::{Cell as Mutable, RefCell};
+
+use anyhow::Result;
+use dax_cases::cases::Case;
+use lab_report::model::Cell;
+use tokio::time::Instant;
+
+use super::cell::Frame;
+use super::guests::{Guest, Kernel};
+use super::live::Live;
+
+/// All that is played in a run. Crews take cases from it, each when it has ended the one before.
+pub struct Deck<'a> {
+    cases: &'a [Case],
+    kernels: &'a [Kernel],
+    repeat: u32,
+    next: Mutable<usize>,
+    /// In the order of the report, whoever plays them: by case, repetition and kernel.
+    cells: RefCell<Vec<Option<Cell>>>,
+    live: Live,
+}
+
+impl<'a> Deck<'a> {
+    /// Nothing of it has been played yet.
+    pub fn new(cases: &'a [Case], kernels: &'a [Kernel], repeat: u32) -> Self {
+        let count = cases.len() * repeat as usize * kernels.len();
+        Self {
+            cases,
+            kernels,
+            repeat,
+            next: Mutable::new(0),
+            cells: RefCell::new(vec![None; count]),
+            live: Live::new(count),
+        }
+    }
+
+    /// Plays cases until there is none left, on guests of its own, one for each kernel. To drop
+    /// this ends the guests at once.
+    ///
+    /// # Errors
+    ///
+    /// If a guest does not end in good order.
+    pub async fn crew(&self) -> Result<()> {
+        let mut guests: Vec<Guest> = self.kernels.iter().map(Guest::of).collect();
+        while let Some(&case) = self.cases.get(self.next.get()) {
+            let index = self.next.replace(self.next.get() + 1);
+            // Kernels take turns within a case, so that what disturbs the host disturbs all of them.
+            for repetition in 1..=self.repeat {
+                for (place, guest) in guests.iter_mut().enumerate() {
+                    let cell = self.one(guest, case, repetition).await;
+                    self.live.cell(&cell);
+                    let row = index * self.repeat as usize + repetition as usize - 1;
+                    self.cells.borrow_mut()[row * self.kernels.len() + place] = Some(cell);
+                }
+            }
+        }
+        for guest in guests {
+            guest.end().await?;
+        }
+        Ok(())
+    }
+
+    async fn one(&self, guest: &mut Guest<'_>, case: Case, repetition: u32) -> Cell {
+        let kernel = guest.kernel;
+        self.live
+            .begin(&format!("{} @ {}", case.name(), kernel.label));
+        let start = Instant::now();
+        let (played, seen) = guest.play(case).await;
+        let seconds = start.elapsed().as_secs_f64();
+        Frame::of(kernel, case, repetition).cell(played, seen, seconds)
+    }
+
+    /// All cells. Those that were not played are skipped, for this reason.
+    pub fn into_cells(self, unplayed: &str) -> Vec<Cell> {
+        let cells = self.cells.into_inner().into_iter().enumerate();
+        let skipped = |index: usize| {
+            let (row, place) = (index / self.kernels.len(), index % self.kernels.len());
+            let (case, repetition) = (row / self.repeat as usize, row % self.repeat as usize + 1);
+            Frame::of(&self.kernels[place], self.cases[case], repetition as u32).skipped(unplayed)
+        };
+        cells
+            .map(|(index, cell)| cell.unwrap_or_else(|| skipped(index)))
+            .collect()
+    }
+}
