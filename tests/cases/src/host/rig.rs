@@ -117,11 +117,7 @@ impl Rig {
         let vm = Vm::boot(&parts.parts, spec).await?;
         let ready = async {
             for fs in FileSystem::ALL {
-                let (source, options) = fs.source();
-                let mounted = vm
-                    .agent()
-                    .mount(source, fs.mount_point(), fs.fstype(), options);
-                mounted.await.with_context(|| format!("mounting {fs}"))?;
+                mount(&vm, fs).await?;
             }
             // For the kernel's warnings; a kernel without it warns once.
             let debugfs = vm
@@ -184,6 +180,15 @@ impl Rig {
         Ok(Actor::start(self.vm.agent(), name).await?)
     }
 
+    /// Mounts a file system again that a case has unmounted.
+    ///
+    /// # Errors
+    ///
+    /// If the guest can't.
+    pub async fn mount(&self, fs: FileSystem) -> Result<()> {
+        mount(&self.vm, fs).await
+    }
+
     /// The host's path of a file in the share.
     pub fn on_host(&self, name: &str) -> PathBuf {
         self.share.path().join(name)
@@ -222,4 +227,12 @@ impl Rig {
         drop(self.watcher);
         self.vm.power_off().await
     }
+}
+
+async fn mount(vm: &Vm, fs: FileSystem) -> Result<()> {
+    let (source, options) = fs.source();
+    let mounted = vm
+        .agent()
+        .mount(source, fs.mount_point(), fs.fstype(), options);
+    mounted.await.with_context(|| format!("mounting {fs}"))
 }

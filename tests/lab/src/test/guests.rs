@@ -44,7 +44,7 @@ impl Guest {
     /// A kernel without a guest yet.
     pub fn new(label: String, parts: RigParts) -> Self {
         Self {
-            kind: KernelKind::of(&label),
+            kind: KernelKind::of(&label, parts.release()),
             label,
             parts,
             rig: None,
