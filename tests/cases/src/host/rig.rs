@@ -15,6 +15,7 @@ use qemu_guest::process::{Dax, Share};
 use tempfile::TempDir;
 
 use super::actor::PROGRAM;
+use super::blocks::BigBlocks;
 use super::disk::HELD_FROM;
 use super::{Actor, Disk, FileSystem, Images};
 use crate::files::{KernelLog, Reserve};
@@ -83,6 +84,8 @@ pub struct Rig {
     disk: Disk,
     /// Looks at what the others do.
     watcher: Actor,
+    /// Unmounted before the share goes.
+    big_blocks: Option<BigBlocks>,
     share: TempDir,
     /// Sockets and images.
     _dir: TempDir,
@@ -98,6 +101,9 @@ impl Rig {
     /// If anything of it fails. Nothing is left then.
     pub async fn boot(parts: &RigParts) -> Result<Self> {
         let share = tempfile::Builder::new().prefix("daxlab-share-").tempdir()?;
+        let big_blocks = BigBlocks::make(share.path())
+            .inspect_err(|error| log::info!("no folder of big blocks: {error}"))
+            .ok();
         let dir = tempfile::Builder::new().prefix("daxlab-rig-").tempdir()?;
         let images = Images::make(dir.path())?;
         let disk = Disk::serve(&dir.path().join("disk.sock"))?;
@@ -144,6 +150,7 @@ impl Rig {
             vm,
             disk,
             watcher,
+            big_blocks,
             share,
             _dir: dir,
             next: AtomicU64::new(0),
@@ -187,6 +194,11 @@ impl Rig {
     /// If the guest can't.
     pub async fn mount(&self, fs: FileSystem) -> Result<()> {
         mount(&self.vm, fs).await
+    }
+
+    /// Whether the share has a folder of [`BIG_BLOCKS`](super::BIG_BLOCKS).
+    pub fn has_big_blocks(&self) -> bool {
+        self.big_blocks.is_some()
     }
 
     /// The host's path of a file in the share.

@@ -5,6 +5,7 @@
 //! A story's file has all of it. Its numbers are those of the list that the lab began with, which
 //! `docs/findings.md` goes through.
 
+mod blocks;
 mod contention;
 mod crowd;
 mod hidden;
@@ -62,6 +63,7 @@ pub fn all() -> impl Iterator<Item = &'static Story> {
     let files = [
         hidden::STORIES,
         contention::STORIES,
+        blocks::STORIES,
         crowd::STORIES,
         lone::STORIES,
         stall::STORIES,
