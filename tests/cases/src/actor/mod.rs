@@ -9,9 +9,11 @@
 mod belongings;
 mod fault;
 mod play;
+mod repeat;
 mod wire;
 
 pub use belongings::Belongings;
 pub use fault::Fault;
 pub use play::play;
+pub use repeat::{Repeat, Repeated};
 pub use wire::{Answer, Order, Span, Verb, order};

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, Write};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
-use super::{Answer, Belongings, Fault, Order, Span, Verb};
+use super::{Answer, Belongings, Fault, Order, Repeat, Span, Verb};
 use crate::{files, pins, removals};
 
 /// Carries out orders until there are no more.
@@ -60,6 +60,7 @@ macro_rules! verbs {
 }
 
 verbs![
+    Repeat,
     files::Close,
     files::Compare,
     files::Create,
@@ -67,9 +68,12 @@ verbs![
     files::Load,
     files::Map,
     files::Open,
+    files::Peek,
     files::ReadAt,
     files::Reserve,
+    files::Sync,
     files::Touch,
+    files::WriteMapped,
     files::Where,
     files::KernelLog,
     files::Stacks,
@@ -80,6 +84,7 @@ verbs![
     pins::UringReap,
     pins::UringRegister,
     pins::Vmsplice,
+    pins::VmspliceMany,
     pins::Drain,
     pins::ZeroCopySend,
     pins::ZeroCopyReceive,
@@ -87,7 +92,7 @@ verbs![
     removals::Removal,
 ];
 
-fn carry_out(name: &str, with: Value, own: &mut Belongings) -> Result<Value, Fault> {
+pub(super) fn carry_out(name: &str, with: Value, own: &mut Belongings) -> Result<Value, Fault> {
     let found = VERBS.iter().find(|(verb, _)| *verb == name);
     let (_, run) = found.ok_or_else(|| Fault::order(name, "no actor can do this"))?;
     run(with, own)

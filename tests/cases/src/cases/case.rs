@@ -138,6 +138,7 @@ mod tests {
         for case in cases {
             for kernel in [
                 KernelKind::Stock,
+                KernelKind::Newer,
                 KernelKind::Seed,
                 KernelKind::NoWait,
                 KernelKind::NoWake,

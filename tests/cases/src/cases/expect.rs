@@ -14,6 +14,9 @@ use crate::host::FileSystem;
 pub enum KernelKind {
     /// It waits for every reference, as Linux does. So is a kernel of the user's held to be.
     Stock,
+    /// It is of 6.15 or later: an idle page has no reference, and removals wait for the pages of
+    /// files that nobody has mapped, too.
+    Newer,
     /// It waits for pins only: with the seed's change.
     Seed,
     /// It never waits; made to show that the lab notices.
@@ -23,21 +26,33 @@ pub enum KernelKind {
 }
 
 impl KernelKind {
-    /// The kind of the kernel of this name.
-    pub fn of(label: &str) -> Self {
+    /// The kind of the kernel of this name on the command line and this name of its own.
+    pub fn of(label: &str, release: &str) -> Self {
         match label.split_once('+') {
             Some(("build:6.12", "seed")) => Self::Seed,
             Some(("build:6.12", "nowait")) => Self::NoWait,
             Some(("build:6.12", "nowake")) => Self::NoWake,
+            _ if version(release) >= Some(REWORKED) => Self::Newer,
             _ => Self::Stock,
         }
     }
+}
+
+/// The release whose layout breaking is another: dax_break_layout() of fs/dax.c.
+const REWORKED: (u32, u32) = (6, 15);
+
+/// Major and minor number of a release such as `6.12.117+deb13-amd64`.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let mut number = || numbers.next()?.parse().ok();
+    Some((number()?, number()?))
 }
 
 impl fmt::Display for KernelKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Stock => "stock",
+            Self::Newer => "newer",
             Self::Seed => "seed",
             Self::NoWait => "nowait",
             Self::NoWake => "nowake",
@@ -55,7 +70,9 @@ pub fn expected(
     use Outcome::{Complained, Harmed, Proceeded, Refused, Stuck, VmDied, Waited};
     match removal.contract(fs) {
         Contract::MustWait => match (kernel, pin.reference()) {
-            (KernelKind::Stock, _) | (KernelKind::Seed, Reference::Pin) => vec![Waited],
+            (KernelKind::Stock | KernelKind::Newer, _) | (KernelKind::Seed, Reference::Pin) => {
+                vec![Waited]
+            }
             (KernelKind::Seed, Reference::Get) => vec![Harmed, VmDied, Proceeded, Complained],
             (KernelKind::NoWait, _) => vec![Harmed, VmDied, Proceeded, Complained],
             (KernelKind::NoWake, _) => vec![Stuck],
@@ -63,5 +80,23 @@ pub fn expected(
         Contract::MayProceed => vec![Proceeded],
         Contract::MustRefuse => vec![Refused],
         Contract::KnownLimit => vec![VmDied],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_is_told_by_its_name_and_its_release() {
+        let of = KernelKind::of;
+        assert_eq!(of("debian:6.12", "6.12.117+deb13-amd64"), KernelKind::Stock);
+        assert_eq!(of("debian:6.1", "6.1.0-50-amd64"), KernelKind::Stock);
+        assert_eq!(of("debian:latest", "7.2.13+deb14-amd64"), KernelKind::Newer);
+        assert_eq!(of("bzImage", "6.15.0-rc1"), KernelKind::Newer);
+        assert_eq!(of("bzImage", "6.14.11"), KernelKind::Stock);
+        assert_eq!(of("bzImage", "unknown"), KernelKind::Stock);
+        let seed = of("build:6.12+seed", "6.12.117-daxlab-seed");
+        assert_eq!(seed, KernelKind::Seed);
     }
 }

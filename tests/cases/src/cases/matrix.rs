@@ -84,7 +84,13 @@ pub(super) async fn order_and_strike(
 
 /// Ends the scene, and takes the kernel's word on it.
 pub(super) async fn close(rig: &mut Rig, scene: Scene, seen: &mut Observation) -> Result<()> {
-    scene.strike(rig).await?;
+    if let Some(stack) = scene.strike(rig).await? {
+        seen.step("afterwards a file of the case can't be unlinked");
+        seen.stuck = true;
+        seen.elsewhere = Some(stack.clone());
+        seen.evidence.stack = Some(stack);
+        rig.spoil();
+    }
     let log = rig.watcher().ask(KernelLog {}).await?;
     seen.complaints = complaints(&log);
     seen.evidence.guest_log = log;

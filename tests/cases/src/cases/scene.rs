@@ -2,6 +2,8 @@
 
 //! The files of one case, who pins and who removes.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use guest_probe::access::How;
 use guest_probe::file::{self, Part};
@@ -9,7 +11,7 @@ use guest_probe::pattern::Seed;
 
 use super::decoy::{decoy, worker_waits};
 use super::removal::RemovalKind;
-use crate::files::{Compare, Create, Fill, Map, Open, Touch, Where};
+use crate::files::{Compare, Create, Fill, Map, Open, Stacks, Touch, Where};
 use crate::host::{Actor, FileSystem, Rig};
 use crate::removals::Removal;
 
@@ -27,6 +29,9 @@ pub const MIDDLE: u64 = RANGE + PAGE;
 const MAPPED: usize = 64 << 10;
 /// Ranges of the rig's window.
 const RANGES: u64 = 8;
+
+/// How long it may take to remove a case's files.
+const STRIKE_DEADLINE: Duration = Duration::from_secs(60);
 
 const FILE_SEED: u64 = 0xf11e;
 const OTHER_SEED: u64 = 0x07e5;
@@ -86,7 +91,7 @@ pub struct Scene {
     pub standing: Vec<String>,
     kind: RemovalKind,
     /// Who keeps the reclaim worker out of it.
-    decoy: Option<Actor>,
+    pub decoy: Option<Actor>,
     /// How much the victim has, once it has taken the freed space.
     victim_len: Option<u64>,
 }
@@ -382,19 +387,27 @@ impl Scene {
         }
     }
 
-    /// Ends the actors and removes the files.
+    /// Ends the actors and removes the files. Gives the stack of a removal that hangs: somebody
+    /// still has the file's locks, and the guest is of no use any more.
     ///
     /// # Errors
     ///
-    /// If a file can't be removed.
-    pub async fn strike(self, rig: &mut Rig) -> Result<()> {
+    /// If the guest fails.
+    pub async fn strike(self, rig: &mut Rig) -> Result<Option<String>> {
         drop((self.pinner, self.remover, self.decoy));
+        let mut cleaner = rig.actor("cleaner").await?;
         for path in self.roles.paths() {
-            let gone = rig.watcher().begin(Removal::Unlink { path }).await?;
+            let gone = cleaner.begin(Removal::Unlink { path }).await?;
             // Whether it was there depends on the case.
-            rig.watcher().done(&gone).await?;
+            if cleaner.done_within(&gone, STRIKE_DEADLINE).await?.is_none() {
+                let pid = Some(cleaner.pid());
+                let functions = Vec::new();
+                let found = rig.watcher().ask(Stacks { pid, functions }).await?;
+                let stack = found.into_iter().next().map(|task| task.stack);
+                return Ok(Some(stack.unwrap_or_else(|| "it runs".to_owned())));
+            }
         }
-        Ok(())
+        Ok(None)
     }
 }
 

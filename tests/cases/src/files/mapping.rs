@@ -42,6 +42,11 @@ impl Mapping {
         Ok(unsafe { self.at.cast::<u8>().add(at) })
     }
 
+    /// Where in the file it begins.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// A copy of mapped bytes. A page that is not there any more ends the actor by SIGBUS.
     pub(crate) fn load(&self, at: usize, len: usize) -> Result<Vec<u8>, Fault> {
         let from = self.part(at, len)?;

@@ -5,8 +5,10 @@
 mod content;
 mod mapping;
 mod opened;
+mod peek;
 mod space;
 mod standing;
+mod store;
 mod watch;
 
 pub(crate) use content::difference;
@@ -14,6 +16,8 @@ pub use content::{Compare, Create, ReadAt};
 pub use mapping::{Load, Map, Mapping, Touch};
 pub(crate) use opened::kept_or_open;
 pub use opened::{Close, Open};
+pub use peek::{Peek, Peeked};
 pub use space::{Fill, Reserve};
 pub use standing::{Standing, Where};
+pub use store::{Sync, WriteMapped};
 pub use watch::{KernelLog, Stacks, Task};

@@ -4,6 +4,7 @@
 //! is told to, actors, and what tells whether one of them waits.
 
 mod actor;
+mod blocks;
 mod disk;
 mod images;
 mod place;
@@ -11,6 +12,7 @@ mod rig;
 mod watch;
 
 pub use actor::{Actor, ActorError, Done, Pending};
+pub use blocks::BIG_BLOCKS;
 pub use disk::{Disk, DiskError, Request, RequestKind, SEED as DISK_SEED};
 pub use images::{ImageError, Images};
 pub use place::FileSystem;

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use super::actor::PROGRAM;
+use super::blocks::BigBlocks;
 use super::disk::HELD_FROM;
 use super::{Actor, Disk, FileSystem, Images};
 use crate::files::{KernelLog, Reserve};
@@ -89,6 +90,8 @@ pub struct Rig {
     disk: Disk,
     /// Looks at what the others do.
     watcher: Actor,
+    /// Unmounted before the share goes.
+    big_blocks: Option<BigBlocks>,
     share: TempDir,
     /// Sockets and images.
     _dir: TempDir,
@@ -117,6 +120,9 @@ impl Rig {
     /// If anything of it fails. Nothing is left then.
     pub async fn boot(parts: &RigParts) -> Result<Self> {
         let share = tempfile::Builder::new().prefix("daxlab-share-").tempdir()?;
+        let big_blocks = BigBlocks::make(share.path())
+            .inspect_err(|error| log::info!("no folder of big blocks: {error}"))
+            .ok();
         let dir = tempfile::Builder::new().prefix("daxlab-rig-").tempdir()?;
         let images = Images::make(dir.path())?;
         let disk = Disk::serve(&dir.path().join("disk.sock"))?;
@@ -136,12 +142,7 @@ impl Rig {
         let vm = Vm::boot(&parts.parts, spec).await?;
         let ready = async {
             for fs in FileSystem::ALL {
-                let (source, options) = fs.source();
-                device_is_there(&vm, source).await?;
-                let mounted = vm
-                    .agent()
-                    .mount(source, fs.mount_point(), fs.fstype(), options);
-                mounted.await.with_context(|| format!("mounting {fs}"))?;
+                mount(&vm, fs).await?;
             }
             // For the kernel's warnings; a kernel without it warns once.
             let debugfs = vm
@@ -168,6 +169,7 @@ impl Rig {
             vm,
             disk,
             watcher,
+            big_blocks,
             share,
             _dir: dir,
             next: AtomicU64::new(0),
@@ -202,6 +204,20 @@ impl Rig {
     /// If the guest can't start it.
     pub async fn actor(&self, name: &'static str) -> Result<Actor> {
         Ok(Actor::start(self.vm.agent(), name).await?)
+    }
+
+    /// Mounts a file system again that a case has unmounted.
+    ///
+    /// # Errors
+    ///
+    /// If the guest can't.
+    pub async fn mount(&self, fs: FileSystem) -> Result<()> {
+        mount(&self.vm, fs).await
+    }
+
+    /// Whether the share has a folder of [`BIG_BLOCKS`](super::BIG_BLOCKS).
+    pub fn has_big_blocks(&self) -> bool {
+        self.big_blocks.is_some()
     }
 
     /// The host's path of a file in the share.
@@ -242,4 +258,13 @@ impl Rig {
         drop(self.watcher);
         self.vm.power_off().await
     }
+}
+
+async fn mount(vm: &Vm, fs: FileSystem) -> Result<()> {
+    let (source, options) = fs.source();
+    device_is_there(vm, source).await?;
+    let mounted = vm
+        .agent()
+        .mount(source, fs.mount_point(), fs.fstype(), options);
+    mounted.await.with_context(|| format!("mounting {fs}"))
 }

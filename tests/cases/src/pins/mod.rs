@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | [`DirectIo`], [`AioSubmit`], [`UringSubmit`] | FOLL_PIN | the disk's reply, which the host withholds |
 //! | [`Vmsplice`] | FOLL_GET | the pipe is drained |
+//! | [`VmspliceMany`] | FOLL_GET, many | the pipes are closed |
 //! | [`ZeroCopySend`] | FOLL_GET | the peer reads |
 //! | [`CopyFromProcess`] | FOLL_PIN | the copy's end |
 //! | [`UringRegister`] | FOLL_PIN, FOLL_LONGTERM | must be refused |
@@ -14,6 +15,7 @@ mod aio;
 mod copy;
 mod direct;
 mod fixed;
+mod pipes;
 mod uring;
 mod vmsplice;
 mod zerocopy;
@@ -22,6 +24,7 @@ pub use aio::{AioReap, AioSubmit};
 pub use copy::{Copied, CopyFromProcess};
 pub use direct::{DirectIo, Transfer};
 pub use fixed::UringRegister;
+pub use pipes::VmspliceMany;
 pub use uring::{UringReap, UringSubmit};
 pub use vmsplice::{Drain, Vmsplice};
 pub use zerocopy::{Received, ZeroCopyReceive, ZeroCopySend};

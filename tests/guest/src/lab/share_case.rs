@@ -2,7 +2,6 @@
 
 //! `daxlab share`, run as a user runs it.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -14,7 +13,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::{Leftovers, Mounts, Size, Terminal};
+use super::{Leftovers, Mounts, Size, Terminal, daxlab};
 
 /// How long the command may take, with a guest's boot under emulation.
 pub const SHARE_TIME_OUT: Duration = Duration::from_secs(300);
@@ -118,12 +117,6 @@ pub async fn ended(child: Child) -> Result<Output> {
 pub fn told(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     format!("{}: {}", output.status, said.trim_end())
-}
-
-/// The one that was built with these tests.
-fn daxlab() -> Result<PathBuf> {
-    let exe = env::current_exe()?;
-    Ok(exe.parent().unwrap_or(Path::new("")).join("daxlab"))
 }
 
 fn text(path: &Path) -> Result<&str> {

@@ -7,8 +7,9 @@ use dax_cases::host::FileSystem;
 use lab_report::model::{Contract, Outcome};
 
 /// Every kind of kernel.
-pub const KINDS: [KernelKind; 4] = [
+pub const KINDS: [KernelKind; 5] = [
     KernelKind::Stock,
+    KernelKind::Newer,
     KernelKind::Seed,
     KernelKind::NoWait,
     KernelKind::NoWake,
@@ -17,7 +18,8 @@ pub const KINDS: [KernelKind; 4] = [
 /// Which kernels a kind stands for.
 pub fn kernels(kind: KernelKind) -> &'static str {
     match kind {
-        KernelKind::Stock => "debian:*, build:6.12 and a kernel of your own",
+        KernelKind::Stock => "debian:6.1, debian:6.12, build:6.12, one of your own before 6.15",
+        KernelKind::Newer => "debian:latest, one of your own from 6.15 on",
         KernelKind::Seed => "build:6.12+seed",
         KernelKind::NoWait => "build:6.12+nowait",
         KernelKind::NoWake => "build:6.12+nowake",
@@ -100,6 +102,7 @@ pub fn reason(case: Case, kind: KernelKind) -> String {
             "as stock"
         }
         (KernelKind::Stock, _) => "Linux waits until nothing refers to the page any more",
+        (KernelKind::Newer, _) => "Linux waits for the page, whether it is still mapped or not",
         (KernelKind::Seed, Some(Reference::Pin)) => "it waits for what FOLL_PIN has counted",
         (KernelKind::Seed, Some(Reference::Get)) if case.fs() == FileSystem::Fuse => {
             "it waits for FOLL_PIN only: the page's memory goes while somebody has it, and QEMU \

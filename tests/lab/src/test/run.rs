@@ -80,7 +80,7 @@ fn obtain(args: &TestArgs) -> Result<Vec<Kernel>> {
         let label = spec.to_string();
         let parts = RigParts::obtain(spec, modules, &actor, args.accel(), Progress::auto())?;
         Ok(Kernel {
-            kind: KernelKind::of(&label),
+            kind: KernelKind::of(&label, parts.release()),
             label,
             parts,
             shelf: args.out.join(LOGS),

@@ -5,9 +5,18 @@
 //! A story's file has all of it. Its numbers are those of the list that the lab began with, which
 //! `docs/findings.md` goes through.
 
+mod blocks;
+mod contention;
+mod crowd;
 mod hidden;
+mod host_side;
+mod lone;
+mod many;
+mod props;
+mod race;
 mod refused;
 mod signals;
+mod stall;
 mod window;
 
 use anyhow::Result;
@@ -53,6 +62,13 @@ use play;
 pub fn all() -> impl Iterator<Item = &'static Story> {
     let files = [
         hidden::STORIES,
+        contention::STORIES,
+        blocks::STORIES,
+        crowd::STORIES,
+        lone::STORIES,
+        stall::STORIES,
+        many::STORIES,
+        host_side::STORIES,
         window::STORIES,
         refused::STORIES,
         signals::STORIES,

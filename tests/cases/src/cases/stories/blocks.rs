@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The server's block size is not the guest's page size.
+
+use anyhow::{Context as _, Result, ensure};
+use lab_report::model::{Contract, Outcome};
+
+use super::props::{map, open, storing};
+use super::{Story, play, race};
+use crate::cases::scene::{RANGE, Scene};
+use crate::cases::{Observation, RemovalKind};
+use crate::files::{Create, Sync, Where};
+use crate::host::{BIG_BLOCKS, FileSystem, Rig};
+use crate::removals::Removal;
+
+pub(super) const STORIES: &[Story] = &[Story {
+    name: "big-blocks-writeback",
+    number: Some(11),
+    about: "a page of a file whose server says 2 MiB in st_blksize is stored to, and the file is \
+            synced",
+    source: "fs/dax.c: dax_writeback_mapping_range() warns and gives EIO if i_blkbits is not \
+             PAGE_SHIFT; fs/fuse/inode.c sets i_blkbits from the server's blksize",
+    fs: &[FileSystem::Fuse],
+    contract: Contract::MayProceed,
+    expected: |_, _| vec![Outcome::Complained],
+    play: play!(big_blocks_writeback),
+}];
+
+const SEED: u64 = 0xb10c;
+
+async fn big_blocks_writeback(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    let scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
+    seen.stands(&scene);
+    ensure!(
+        rig.has_big_blocks(),
+        "the lab may not mount tmpfs with huge pages on this host"
+    );
+    let path = format!("{}/{BIG_BLOCKS}/file", fs.mount_point());
+    let mut storer = rig.actor("storer").await?;
+    let (len, seed) = (RANGE, SEED);
+    let create = Create {
+        path: path.clone(),
+        len,
+        seed,
+    };
+    storer.ask(create).await.context("making the file")?;
+    let standing = storer.ask(Where { path: path.clone() }).await?;
+    ensure!(standing.dax, "{path} is no DAX file: {standing:?}");
+    seen.step("a file of big blocks is accessed by DAX");
+    open(&mut storer, "file", &path).await?;
+    map(&mut storer, "map", "file", 0).await?;
+    storer.ask(storing("map")).await?;
+    let file = "file".to_owned();
+    let pending = storer.begin(Sync { file }).await?;
+    let done = storer.done(&pending).await?;
+    match &done.outcome {
+        Ok(()) => seen.step("it has been synced"),
+        Err(fault) => seen.step(format_args!("it can't be synced: {fault}")),
+    }
+    seen.returned = Some(done.outcome);
+    drop(storer);
+    rig.watcher().ask(Removal::Unlink { path }).await?;
+    race::close(rig, scene, seen).await
+}

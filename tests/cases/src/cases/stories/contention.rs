@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Faults, writeback, copies and removals of one file at once.
+
+use anyhow::{Result, ensure};
+use lab_report::model::{Contract, Outcome};
+
+use super::props::{PAGE, map, open, resizing, storing};
+use super::race::{Runner, close};
+use super::{Story, play};
+use crate::actor::Order;
+use crate::cases::scene::{RANGE, Scene};
+use crate::cases::{Observation, Pin, RemovalKind, expected, matrix};
+use crate::files::{Peek, Sync};
+use crate::host::{FileSystem, Rig};
+use crate::pins::CopyFromProcess;
+use crate::removals::Removal;
+
+pub(super) const STORIES: &[Story] = &[
+    Story {
+        name: "fault-storm",
+        number: Some(3),
+        about: "a page of the same file is stored to and written back again and again, which locks \
+                its entry, while the file is truncated under a pin",
+        source: "fs/dax.c: dax_layout_busy_page_range() waits for a locked entry and goes on",
+        fs: &FileSystem::ALL,
+        contract: Contract::MustWait,
+        expected: |kernel, fs| expected(kernel, fs, Pin::AioRead, RemovalKind::TruncateMiddle),
+        play: play!(fault_storm),
+    },
+    Story {
+        name: "process-copy-race",
+        number: None,
+        about: "process_vm_readv(2) of a page again and again (FOLL_PIN for the time of a copy), \
+                while the file is cut to nothing, made long again and stored to",
+        source: "every break of layouts waits for the copy's pin",
+        fs: &FileSystem::ALL,
+        contract: Contract::MayProceed,
+        expected: |_, _| vec![Outcome::Proceeded],
+        play: play!(process_copy_race),
+    },
+    Story {
+        name: "fault-beyond-end",
+        number: Some(23),
+        about: "loads of a page beyond the end that a truncate makes: what was there, then SIGBUS, \
+                and zeros when the file is long again; never the old bytes",
+        source: "fs/dax.c: faults look at i_size under invalidate_lock, which truncate holds",
+        fs: &FileSystem::ALL,
+        contract: Contract::MayProceed,
+        expected: |_, _| vec![Outcome::Proceeded],
+        play: play!(fault_beyond_end),
+    },
+    Story {
+        name: "o-trunc-race",
+        number: Some(10),
+        about: "open(2) with O_TRUNC, faults of the same file and reads that need the whole window, \
+                all at once: nobody hangs",
+        source: "fs/fuse/file.c: fuse_open() holds inode lock and invalidate_lock over FUSE_OPEN",
+        fs: &[FileSystem::Fuse],
+        contract: Contract::MayProceed,
+        expected: |_, _| vec![Outcome::Proceeded],
+        play: play!(o_trunc_race),
+    },
+];
+
+/// Enough that all are at it together for most of the time.
+const ROUNDS: u32 = 1000;
+
+async fn fault_storm(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    let kind = RemovalKind::TruncateMiddle;
+    let mut scene = Scene::set(rig, fs, kind).await?;
+    seen.stands(&scene);
+    let held = matrix::take(rig, &mut scene, Pin::AioRead, seen).await?;
+    let mut storm = rig.actor("storm").await?;
+    open(&mut storm, "file", &scene.roles.file).await?;
+    // A page that stays: where the file ends a store would be answered by SIGBUS.
+    map(&mut storm, "map", "file", RANGE).await?;
+    let file = "file".to_owned();
+    let orders = vec![Order::of(&storing("map")), Order::of(&Sync { file })];
+    // It goes on until the case ends it.
+    let storm = Runner::start(storm, "the storm", u32::MAX, orders).await?;
+    let played = matrix::remove_and_strike(rig, scene, held, kind, seen).await;
+    drop(storm);
+    played
+}
+
+async fn process_copy_race(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    let scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
+    seen.stands(&scene);
+    let copier = rig.actor("copier").await?;
+    let mut owner = rig.actor("owner").await?;
+    open(&mut owner, "file", &scene.roles.file).await?;
+    let address = map(&mut owner, "map", "file", scene.page.offset).await?;
+    let copy = CopyFromProcess {
+        pid: owner.pid(),
+        address,
+        len: PAGE,
+        times: 200,
+    };
+    let orders = vec![
+        Order::of(&resizing(&scene.roles.file, 0)),
+        Order::of(&resizing(&scene.roles.file, scene.roles.len)),
+        Order::of(&storing("map")),
+        Order::of(&peeking(&scene)),
+    ];
+    let copier = Runner::start(copier, "the copier", ROUNDS, vec![Order::of(&copy)]).await?;
+    let owner = Runner::start(owner, "the owner", ROUNDS, orders).await?;
+    // Who is copied from has to live longer.
+    let copied = copier.end(rig, seen).await?;
+    let owned = owner.end(rig, seen).await?;
+    if let Some((_, owned)) = owned {
+        only(seen, &owned.answers, &["peek: \"zeros\""])?;
+    }
+    drop(copied);
+    close(rig, scene, seen).await
+}
+
+async fn fault_beyond_end(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    let scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
+    seen.stands(&scene);
+    let (mut looker, mut remover) = (rig.actor("looker").await?, rig.actor("cutter").await?);
+    for actor in [&mut looker, &mut remover] {
+        open(actor, "file", &scene.roles.file).await?;
+        map(actor, "map", "file", scene.page.offset).await?;
+    }
+    let looks = vec![Order::of(&peeking(&scene))];
+    let cuts = vec![
+        Order::of(&resizing(&scene.roles.file, 0)),
+        Order::of(&peeking(&scene)),
+        Order::of(&resizing(&scene.roles.file, scene.roles.len)),
+        Order::of(&peeking(&scene)),
+    ];
+    let looker = Runner::start(looker, "the looker", 10 * ROUNDS, looks).await?;
+    let remover = Runner::start(remover, "the cutter", ROUNDS, cuts).await?;
+    let (looked, cut) = (looker.end(rig, seen).await?, remover.end(rig, seen).await?);
+    if let (Some((_, looked)), Some((_, cut))) = (looked, cut) {
+        let before = ["peek: \"pattern\"", "peek: \"gone\"", "peek: \"zeros\""];
+        only(seen, &looked.answers, &before)?;
+        only(seen, &cut.answers, &before[1..])?;
+        let count = |answer: &str| cut.answers.get(answer).copied();
+        // Its own looks race with nobody: one of each in a round.
+        if (count(before[1]), count(before[2])) != (Some(ROUNDS), Some(ROUNDS)) {
+            seen.harm = Some(format!("after each truncate: {:?}", cut.answers));
+        }
+    }
+    close(rig, scene, seen).await
+}
+
+async fn o_trunc_race(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    // A file that needs more ranges than there are, next to the one that is cut.
+    let scene = Scene::set(rig, fs, RemovalKind::ReclaimWorker).await?;
+    seen.stands(&scene);
+    let (mut looker, mut reader) = (rig.actor("looker").await?, rig.actor("reader").await?);
+    let cutter = rig.actor("cutter").await?;
+    open(&mut looker, "file", &scene.roles.file).await?;
+    map(&mut looker, "map", "file", scene.page.offset).await?;
+    open(&mut reader, &scene.roles.other, &scene.roles.other).await?;
+    let reads = (0..scene.roles.other_len / RANGE)
+        .map(|index| Order::of(&super::props::reading(&scene.roles.other, index * RANGE)));
+    let cut = Removal::OpenTruncate {
+        path: scene.roles.file.clone(),
+        create: false,
+    };
+    let cuts = vec![
+        Order::of(&cut),
+        Order::of(&resizing(&scene.roles.file, scene.roles.len)),
+    ];
+    let looks = vec![Order::of(&peeking(&scene))];
+    let runners = [
+        Runner::start(reader, "the reader", ROUNDS / 2, reads.collect()).await?,
+        Runner::start(looker, "the looker", 10 * ROUNDS, looks).await?,
+        Runner::start(cutter, "the cutter", ROUNDS, cuts).await?,
+    ];
+    for runner in runners {
+        if let Some((_, repeated)) = runner.end(rig, seen).await? {
+            let fine = ["peek: \"pattern\"", "peek: \"gone\"", "peek: \"zeros\""];
+            only(seen, &repeated.answers, &fine)?;
+        }
+    }
+    close(rig, scene, seen).await
+}
+
+/// The order to look at the pinned page's place, through the mapping of that page alone.
+fn peeking(scene: &Scene) -> Peek {
+    Peek {
+        map: "map".to_owned(),
+        at: 0,
+        len: PAGE,
+        seed: scene.page.seed,
+    }
+}
+
+/// No order may fail, and no look may see anything but `fine`.
+fn only(
+    seen: &mut Observation,
+    answers: &std::collections::BTreeMap<String, u32>,
+    fine: &[&str],
+) -> Result<()> {
+    for answer in answers.keys() {
+        ensure!(!answer.contains(" failed: "), "{answer}");
+        if answer.starts_with("peek: ") && !fine.contains(&answer.as_str()) {
+            seen.harm = Some(format!("a look at the page saw {answer}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Files that need more ranges than the window has, all at once.
+
+use anyhow::Result;
+use lab_report::model::{Contract, Outcome};
+
+use super::props::{loading, mapping, open, reading, storing};
+use super::race::{Runner, close};
+use super::{Story, play};
+use crate::actor::Order;
+use crate::cases::scene::{RANGE, Scene};
+use crate::cases::{Observation, RemovalKind};
+use crate::files::{Compare, Create};
+use crate::host::{FileSystem, Rig};
+use crate::removals::Removal;
+
+pub(super) const STORIES: &[Story] = &[
+    Story {
+        name: "parallel-reclaim",
+        number: Some(6),
+        about: "three actors read and three load from three files that need half as much again as \
+                the window has: all are served",
+        source: "fs/fuse/dax.c: wait_event_killable_exclusive() on range_waitq by who has no range \
+                 of its own, wake_up() for each range that becomes free",
+        fs: &[FileSystem::Fuse],
+        contract: Contract::MayProceed,
+        expected: |_, _| vec![Outcome::Proceeded],
+        play: play!(parallel_reclaim),
+    },
+    Story {
+        name: "upgrade-race",
+        number: Some(21),
+        about: "ranges that were mapped for reading are stored to while others reclaim them",
+        source: "fs/fuse/dax.c: fuse_upgrade_dax_mapping() relies on its reference to the range",
+        fs: &[FileSystem::Fuse],
+        contract: Contract::MayProceed,
+        expected: |_, _| vec![Outcome::Proceeded],
+        play: play!(upgrade_race),
+    },
+];
+
+/// The window has eight ranges, each of three files four.
+const FILES: usize = 3;
+const FILE_RANGES: u64 = 4;
+const SEED: u64 = 0xc0de;
+/// Enough that all of them are at it together for most of the time.
+const ROUNDS: u32 = 1500;
+
+async fn parallel_reclaim(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    crowd(rig, fs, seen, |path| {
+        let reads = offsets().map(|offset| Order::of(&reading(path, offset)));
+        let loads = offsets().map(|offset| Order::of(&loading(path, offset)));
+        vec![("a reader", reads.collect()), ("a loader", loads.collect())]
+    })
+    .await
+}
+
+async fn upgrade_race(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    crowd(rig, fs, seen, |path| {
+        let upgrade = |offset| {
+            let map = mapping("map", path, offset);
+            let read = reading(path, offset);
+            [
+                Order::of(&read),
+                Order::of(&map),
+                Order::of(&storing("map")),
+            ]
+        };
+        let reads = offsets().map(|offset| Order::of(&reading(path, offset)));
+        vec![
+            ("a storer", offsets().flat_map(upgrade).collect()),
+            ("a reader", reads.collect()),
+        ]
+    })
+    .await
+}
+
+fn offsets() -> impl Iterator<Item = u64> {
+    (0..FILE_RANGES).map(|index| index * RANGE)
+}
+
+/// Actors for each of the files, each with a name and orders.
+async fn crowd(
+    rig: &mut Rig,
+    fs: FileSystem,
+    seen: &mut Observation,
+    orders: impl Fn(&str) -> Vec<(&'static str, Vec<Order>)>,
+) -> Result<()> {
+    let mut scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
+    seen.stands(&scene);
+    let paths: Vec<_> = (0..FILES)
+        .map(|index| format!("{}-crowd-{index}", scene.roles.file))
+        .collect();
+    let mut runners = Vec::new();
+    for path in &paths {
+        let (path, len, seed) = (path.clone(), FILE_RANGES * RANGE, SEED);
+        scene.remover.ask(Create { path, len, seed }).await?;
+    }
+    for path in &paths {
+        for (name, orders) in orders(path) {
+            let mut actor = rig.actor("runner").await?;
+            open(&mut actor, path, path).await?;
+            runners.push(Runner::start(actor, name, ROUNDS, orders).await?);
+        }
+    }
+    for runner in runners {
+        if let Some((_, repeated)) = runner.end(rig, seen).await? {
+            let failed = repeated
+                .answers
+                .keys()
+                .find(|said| said.contains(" failed: "));
+            seen.harm = seen.harm.take().or(failed.cloned());
+        }
+    }
+    if !seen.stuck {
+        for path in paths {
+            let whole = Compare {
+                path: path.clone(),
+                offset: 0,
+                len: FILE_RANGES * RANGE,
+                seed: Some(SEED),
+                pattern_at: 0,
+            };
+            let wrong = scene.remover.ask(whole).await?;
+            let wrong = wrong.map(|wrong| format!("{path}: {wrong}"));
+            seen.harm = seen.harm.take().or(wrong);
+            scene.remover.ask(Removal::Unlink { path }).await?;
+        }
+    }
+    close(rig, scene, seen).await
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Removals on the host, of which the guest's kernel knows nothing: the page is pinned in the
+//! guest, its memory is the host's page of the file.
+
+use std::fs::{self, File};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use lab_report::model::{Contract, Outcome};
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::{Instant, sleep};
+
+use super::{Story, race};
+use crate::cases::scene::{RANGE, Scene};
+use crate::cases::{KernelKind, Observation, Pin, RemovalKind, matrix};
+use crate::files::KernelLog;
+use crate::host::{FileSystem, Rig};
+use crate::removals::Removal;
+
+/// What happens on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OnHost {
+    /// The file is cut to nothing.
+    Truncate,
+    /// The same, and the guest hears of it by stat(2).
+    TruncateAndStat,
+    /// A hole where the page is.
+    Punch,
+    /// The file's name goes.
+    Unlink,
+    /// Another file gets its name.
+    RenameOver,
+    /// The daemon is killed.
+    KillDaemon,
+}
+
+/// A story of each pin.
+macro_rules! stories {
+    ($($name:literal, $number:expr, $what:ident, $contract:ident, $aio:expr, $vmsplice:expr, $about:literal, $source:literal;)+) => {
+        pub(super) const STORIES: &[Story] = &[$(
+            Story {
+                name: concat!($name, "-aio-read"),
+                number: $number,
+                about: concat!("under an asynchronous O_DIRECT read into the page: ", $about),
+                source: $source,
+                fs: &[FileSystem::Fuse],
+                contract: Contract::$contract,
+                expected: $aio,
+                play: |rig, fs, seen| Box::pin(under(rig, fs, seen, Pin::AioRead, OnHost::$what)),
+            },
+            Story {
+                name: concat!($name, "-vmsplice"),
+                number: $number,
+                about: concat!("with the page in a pipe: ", $about),
+                source: $source,
+                fs: &[FileSystem::Fuse],
+                contract: Contract::$contract,
+                expected: $vmsplice,
+                play: |rig, fs, seen| Box::pin(under(rig, fs, seen, Pin::Vmsplice, OnHost::$what)),
+            },
+        )+];
+    };
+}
+
+stories![
+    "host-truncate", None, Truncate, KnownLimit, proceeds, dies,
+    "the host cuts the file to nothing", "mmap(2) on the host: SIGBUS beyond the end of the file";
+    "server-shrinks", Some(15), TruncateAndStat, MustWait, complains, complains_or_dies,
+    "the host cuts the file to nothing, and the guest hears of it by stat(2)",
+    "fs/fuse/inode.c: fuse_change_attributes_i() calls truncate_pagecache() and breaks no layout";
+    "host-punch", None, Punch, MayProceed, proceeds, proceeds,
+    "the host punches a hole where the page is", "the mapping is shared, and a hole has pages of its own";
+    "host-unlink", None, Unlink, MayProceed, proceeds, proceeds,
+    "the host unlinks the file", "QEMU's mapping and the daemon's descriptor keep the file";
+    "host-rename-over", None, RenameOver, MayProceed, proceeds, proceeds,
+    "the host renames another file over it", "QEMU's mapping and the daemon's descriptor keep the file";
+    "daemon-killed", None, KillDaemon, MayProceed, proceeds, proceeds,
+    "the daemon is killed", "QEMU's mapping of the window is its own";
+];
+
+fn proceeds(_: KernelKind, _: FileSystem) -> Vec<Outcome> {
+    vec![Outcome::Proceeded]
+}
+
+fn dies(_: KernelKind, _: FileSystem) -> Vec<Outcome> {
+    vec![Outcome::VmDied]
+}
+
+fn complains(_: KernelKind, _: FileSystem) -> Vec<Outcome> {
+    vec![Outcome::Complained]
+}
+
+fn complains_or_dies(_: KernelKind, _: FileSystem) -> Vec<Outcome> {
+    vec![Outcome::Complained, Outcome::VmDied]
+}
+
+/// How long the guest may trust the size that it knows.
+const SIZE_DEADLINE: Duration = Duration::from_secs(60);
+/// Between two looks; nothing announces that it looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+async fn under(
+    rig: &mut Rig,
+    fs: FileSystem,
+    seen: &mut Observation,
+    pin: Pin,
+    what: OnHost,
+) -> Result<()> {
+    let mut scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
+    seen.stands(&scene);
+    let held = matrix::take(rig, &mut scene, pin, seen).await?;
+    on_host(rig, &scene, what).await?;
+    seen.step(format_args!(
+        "{what:?} is done, and the page is still pinned"
+    ));
+    seen.returned = Some(Ok(()));
+    let released = held
+        .release(&mut scene.pinner, &scene.page, rig.disk())
+        .await;
+    rig.disk().release_all();
+    let ended = released?;
+    seen.step("the pin has been released and has ended");
+    if let Some(failed) = ended.failed {
+        seen.step(format_args!("its transfer failed: {failed}"));
+        rig.spoil();
+    }
+    if let Some(leaked) = ended.leaked {
+        seen.step(format_args!("who read the pinned page got {leaked}"));
+        // A hole is what the host asked for; other bytes are nobody's wish.
+        if what != OnHost::Punch || !leaked.contains("found 0x00") {
+            seen.harm = Some(leaked);
+        }
+    }
+    if what == OnHost::KillDaemon {
+        // Nothing of the share can be had any more.
+        rig.spoil();
+        let log = rig.watcher().ask(KernelLog {}).await?;
+        seen.complaints = crate::cases::complaints(&log);
+        seen.evidence.guest_log = log;
+        return Ok(());
+    }
+    race::close(rig, scene, seen).await
+}
+
+async fn on_host(rig: &mut Rig, scene: &Scene, what: OnHost) -> Result<()> {
+    let name = scene.roles.file.rsplit('/').next();
+    let name = name.context("a file has a name")?;
+    let path = rig.on_host(name);
+    let failed = || format!("{what:?} of {}", path.display());
+    let writable = || File::options().write(true).open(&path).with_context(failed);
+    match what {
+        OnHost::Truncate => writable()?.set_len(0).with_context(failed)?,
+        OnHost::TruncateAndStat => {
+            writable()?.set_len(0).with_context(failed)?;
+            heard_of(rig, &scene.roles.file).await?;
+        }
+        OnHost::Punch => {
+            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            let range = scene.page.offset - scene.page.offset % RANGE;
+            fallocate(writable()?, flags, range, RANGE).with_context(failed)?;
+        }
+        OnHost::Unlink => fs::remove_file(&path).with_context(failed)?,
+        OnHost::RenameOver => {
+            let other = rig.on_host(&format!("{name}-host"));
+            fs::write(&other, "something else").with_context(failed)?;
+            fs::rename(&other, &path).with_context(failed)?;
+        }
+        OnHost::KillDaemon => {
+            let daemon = rig.vm().daemons().first().context("there is a daemon")?;
+            let pid = Pid::from_raw(daemon.pid().cast_signed()).context("it has a process id")?;
+            kill_process(pid, Signal::KILL).context("killing the daemon")?;
+            daemon
+                .gone()
+                .await
+                .context("waiting for the daemon's end")?;
+        }
+    }
+    Ok(())
+}
+
+/// Looks at the file until the guest knows its new length.
+async fn heard_of(rig: &mut Rig, path: &str) -> Result<()> {
+    let deadline = Instant::now() + SIZE_DEADLINE;
+    loop {
+        let path = path.to_owned();
+        rig.watcher()
+            .ask(Removal::Stat { path: path.clone() })
+            .await?;
+        if rig.vm().agent().stat(&path).await?.size == 0 {
+            return Ok(());
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "waited {SIZE_DEADLINE:?} in vain for the guest to see that {path} is empty"
+        );
+        sleep(LOOK_AGAIN).await;
+    }
+}

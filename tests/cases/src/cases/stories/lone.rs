@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! System calls that once went wrong by themselves, with no pin and nobody to race with.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use lab_report::model::{Contract, Outcome};
+
+use super::props::{PAGE, map, open};
+use super::{Story, play, race};
+use crate::cases::scene::{RANGE, Scene};
+use crate::cases::{Observation, RemovalKind};
+use crate::files::{Compare, Load, Map, ReadAt, Touch, WriteMapped};
+use crate::host::{FileSystem, Rig};
+
+pub(super) const STORIES: &[Story] = &[
+    Story {
+        name: "private-copy-survives",
+        number: Some(7),
+        about: "a private mapping's page is stored to, which makes a copy of it, and a hole is \
+                punched into the file: the copy stays",
+        source: "mm/truncate.c: truncate_pagecache_range() unmaps without even_cows",
+        fs: &FileSystem::ALL,
+        contract: Contract::MayProceed,
+        expected: |_, _| vec![Outcome::Proceeded],
+        play: play!(private_copy_survives),
+    },
+    Story {
+        name: "zero-length-read",
+        number: Some(8),
+        about: "pread(2) of no bytes at the beginning, in the middle, at the end of a file and \
+                beyond it returns at once",
+        source: "mm/filemap.c and fs/dax.c: a read of no bytes is over before it begins",
+        fs: &FileSystem::ALL,
+        contract: Contract::MayProceed,
+        expected: |_, _| vec![Outcome::Proceeded],
+        play: play!(zero_length_read),
+    },
+    Story {
+        name: "extending-write-from-itself",
+        number: Some(22),
+        about: "write(2) beyond the end of a file, from a mapping of the same file whose page is \
+                not in the page tables: the fault comes while the write holds the inode's lock",
+        source: "fs/fuse/dax.c: fuse_dax_write_iter() holds the inode's lock over \
+                 fuse_direct_io(), whose buffer faults under invalidate_lock only",
+        fs: &FileSystem::ALL,
+        contract: Contract::MayProceed,
+        expected: |_, _| vec![Outcome::Proceeded],
+        play: play!(extending_write),
+    },
+];
+
+/// How long a system call may take that waits for nobody.
+const CALL_DEADLINE: Duration = Duration::from_secs(60);
+
+async fn private_copy_survives(
+    rig: &mut Rig,
+    fs: FileSystem,
+    seen: &mut Observation,
+) -> Result<()> {
+    let kind = RemovalKind::Punch;
+    let mut scene = Scene::set(rig, fs, kind).await?;
+    seen.stands(&scene);
+    let map = Map {
+        name: "private".to_owned(),
+        file: "file".to_owned(),
+        offset: scene.page.offset,
+        len: PAGE,
+        private: true,
+    };
+    let touch = |store| Touch {
+        map: "private".to_owned(),
+        at: 0,
+        len: PAGE,
+        store,
+    };
+    scene.pinner.ask(map).await?;
+    scene.pinner.ask(touch(false)).await?;
+    scene.pinner.ask(touch(true)).await?;
+    seen.step("the private page is a copy");
+    let punch = scene.removal();
+    scene.remover.ask(punch).await?;
+    seen.step("the file has a hole there");
+    let load = Load {
+        map: "private".to_owned(),
+        at: 0,
+        len: PAGE,
+        seed: scene.page.seed,
+    };
+    let lost = scene.pinner.ask(load).await?;
+    seen.harm = match lost {
+        Some(lost) => Some(format!("the private copy is gone: {lost}")),
+        None => scene.wrong_bytes(rig, true, false).await?,
+    };
+    race::close(rig, scene, seen).await
+}
+
+async fn zero_length_read(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    let mut scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
+    seen.stands(&scene);
+    let len = scene.roles.len;
+    for offset in [0, 1, scene.page.offset, len - 1, len, len + 1, 8 * len] {
+        let read = ReadAt {
+            path: scene.roles.file.clone(),
+            offset,
+            len: 0,
+        };
+        let pending = scene.remover.begin(read).await?;
+        let done = scene.remover.done_within(&pending, CALL_DEADLINE).await?;
+        let Some(done) = done else {
+            seen.step(format_args!("the read at {offset:#x} hangs"));
+            seen.stuck = true;
+            break;
+        };
+        let count = done.outcome?;
+        ensure!(count == 0, "a read of no bytes gave {count}");
+        seen.step(format_args!("the read at {offset:#x} has returned"));
+    }
+    race::close(rig, scene, seen).await
+}
+
+async fn extending_write(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    let mut scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
+    seen.stands(&scene);
+    let mut writer = rig.actor("writer").await?;
+    let path = scene.roles.file.clone();
+    open(&mut writer, &path, &path).await?;
+    // A range that nobody has mapped, so that the fault needs one of the window.
+    map(&mut writer, "map", &path, 0).await?;
+    let len = scene.roles.len;
+    let write = WriteMapped {
+        map: "map".to_owned(),
+        at: 0,
+        len: PAGE,
+        path: path.clone(),
+        offset: len,
+    };
+    let pending = writer.begin(write).await?;
+    let Some(done) = writer.done_within(&pending, CALL_DEADLINE).await? else {
+        seen.step("the write hangs");
+        seen.stuck = true;
+        return race::close(rig, scene, seen).await;
+    };
+    let count = done.outcome.context("writing from a mapping of the file")?;
+    seen.step(format_args!("{count} bytes are written behind the end"));
+    ensure!(count == PAGE, "{count} of {PAGE} bytes were written");
+    let compare = |offset, len, pattern_at| Compare {
+        path: path.clone(),
+        offset,
+        len,
+        seed: Some(scene.page.seed),
+        pattern_at,
+    };
+    for whole in [compare(0, len, 0), compare(len, PAGE as u64, 0)] {
+        let wrong = scene.remover.ask(whole).await?;
+        seen.harm = seen.harm.take().or(wrong);
+    }
+    debug_assert!(len % RANGE == 0, "the file ends with a range");
+    race::close(rig, scene, seen).await
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! So many plain references that they look like a pin.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use guest_vm::agent::Signal;
+use lab_report::model::{Contract, Outcome};
+
+use super::{Story, play, race};
+use crate::cases::scene::Scene;
+use crate::cases::{KernelKind, Observation, RemovalKind};
+use crate::files::Close;
+use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
+use crate::pins::VmspliceMany;
+
+pub(super) const STORIES: &[Story] = &[Story {
+    name: "many-references",
+    number: None,
+    about: "1,023 references by pipes to one page, which with its own look like a pin; the file is \
+            truncated, and the pipes are closed",
+    source: "include/linux/mm.h: folio_maybe_dma_pinned() is refcount >= GUP_PIN_COUNTING_BIAS; the \
+             seed wakes in unpin_user_page(), which no pipe calls",
+    fs: &FileSystem::ALL,
+    contract: Contract::MustWait,
+    expected: |kernel, _| match kernel {
+        KernelKind::Stock | KernelKind::Newer => vec![Outcome::Waited],
+        KernelKind::Seed | KernelKind::NoWake => vec![Outcome::Stuck],
+        KernelKind::NoWait => vec![
+            Outcome::Proceeded,
+            Outcome::Complained,
+            Outcome::Harmed,
+            Outcome::VmDied,
+        ],
+    },
+    play: play!(many_references),
+}];
+
+/// GUP_PIN_COUNTING_BIAS of linux/mm.h without the reference that an idle page has in 6.14.
+const REFERENCES: u32 = 1023;
+/// How long the truncate may take once the page is free.
+const WAKE_DEADLINE: Duration = Duration::from_secs(20);
+/// And after a signal.
+const SIGNAL_DEADLINE: Duration = Duration::from_secs(60);
+
+async fn many_references(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    let mut scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
+    seen.stands(&scene);
+    let splice = VmspliceMany {
+        name: "pipes".to_owned(),
+        map: scene.page.map.clone(),
+        at: scene.page.at,
+        times: REFERENCES,
+    };
+    let taken = scene.pinner.ask(splice).await?;
+    seen.step(format_args!("{taken} references are in pipes"));
+    let removal = scene.removal();
+    let pending = scene.remover.begin(removal).await?;
+    let waiting = Waiting::of(&mut scene.remover, &pending, rig.watcher(), &BREAK_LAYOUTS).await?;
+    match waiting {
+        Waiting::Blocked(task) => {
+            seen.step("the truncate waits for the page");
+            seen.evidence.stack = Some(task.stack.clone());
+            seen.blocked = Some(task);
+        }
+        Waiting::Over(done) => {
+            seen.returned = Some(done.outcome);
+            return race::close(rig, scene, seen).await;
+        }
+        Waiting::Elsewhere(task) => seen.elsewhere = task.map(|task| task.stack),
+    }
+    let name = "pipes".to_owned();
+    scene.pinner.ask(Close { name }).await?;
+    seen.step("the pipes are closed");
+    if let Some(done) = scene.remover.done_within(&pending, WAKE_DEADLINE).await? {
+        done.outcome?;
+        seen.step("the truncate has returned");
+        seen.harm = scene.wrong_bytes(rig, true, false).await?;
+        return race::close(rig, scene, seen).await;
+    }
+    seen.step(format_args!("it has not returned in {WAKE_DEADLINE:?}"));
+    for signal in [libc::SIGSTOP, libc::SIGCONT] {
+        scene.remover.signal(Signal(signal));
+    }
+    let woken = scene.remover.done_within(&pending, SIGNAL_DEADLINE).await?;
+    if woken.is_some() {
+        seen.step("a signal woke it, and it returned: only the wake-up was missing");
+    }
+    seen.stuck = true;
+    race::close(rig, scene, seen).await
+}

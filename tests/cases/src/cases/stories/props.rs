@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What stories do with actors, in a word each.
+
+use anyhow::Result;
+
+use crate::files::{Map, Open, Touch};
+use crate::host::Actor;
+use crate::removals::Removal;
+
+/// Length of a page.
+pub(super) const PAGE: usize = 4096;
+
+/// Opens a file, and calls it `name`.
+pub(super) async fn open(actor: &mut Actor, name: &str, path: &str) -> Result<()> {
+    let open = Open {
+        name: name.to_owned(),
+        path: path.to_owned(),
+        direct: false,
+    };
+    Ok(actor.ask(open).await?)
+}
+
+/// Maps a page of an open file, and calls it `name`. Gives its address.
+pub(super) async fn map(actor: &mut Actor, name: &str, file: &str, offset: u64) -> Result<u64> {
+    Ok(actor.ask(mapping(name, file, offset)).await?)
+}
+
+/// The order for that.
+pub(super) fn mapping(name: &str, file: &str, offset: u64) -> Map {
+    Map {
+        name: name.to_owned(),
+        file: file.to_owned(),
+        offset,
+        len: PAGE,
+        private: false,
+    }
+}
+
+/// The order to store to a mapping's first page, what is there already.
+pub(super) fn storing(map: &str) -> Touch {
+    Touch {
+        map: map.to_owned(),
+        at: 0,
+        len: PAGE,
+        store: true,
+    }
+}
+
+/// The order to read a page.
+pub(super) fn reading(path: &str, offset: u64) -> Removal {
+    Removal::Read {
+        path: path.to_owned(),
+        offset,
+        len: PAGE,
+    }
+}
+
+/// The order to load from a new mapping of a page.
+pub(super) fn loading(path: &str, offset: u64) -> Removal {
+    Removal::Touch {
+        path: path.to_owned(),
+        offset,
+    }
+}
+
+/// The order to change a file's length.
+pub(super) fn resizing(path: &str, len: u64) -> Removal {
+    Removal::Truncate {
+        path: path.to_owned(),
+        len,
+    }
+}

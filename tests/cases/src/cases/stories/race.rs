@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Several actors at once, a bounded number of rounds each.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::actor::{Order, Repeat, Repeated};
+use crate::cases::Observation;
+use crate::cases::matrix;
+use crate::cases::scene::Scene;
+use crate::files::{KernelLog, Stacks};
+use crate::host::{Actor, Pending, Rig};
+
+/// How long a race may take: its rounds take seconds, so one that has not ended by then hangs.
+const RACE_DEADLINE: Duration = Duration::from_secs(180);
+
+/// Who takes part, with what.
+pub(super) struct Runner {
+    actor: Actor,
+    name: &'static str,
+    pending: Pending<Repeat>,
+}
+
+impl Runner {
+    /// Starts: from now on `actor` does this, `times` times.
+    pub(super) async fn start(
+        mut actor: Actor,
+        name: &'static str,
+        times: u32,
+        orders: Vec<Order>,
+    ) -> Result<Self> {
+        let until = None;
+        let repeat = Repeat {
+            times,
+            until,
+            orders,
+        };
+        let pending = actor.begin(repeat).await?;
+        Ok(Self {
+            actor,
+            name,
+            pending,
+        })
+    }
+
+    /// Waits for its end; `None` if it hangs, which is seen.
+    pub(super) async fn end(
+        self,
+        rig: &mut Rig,
+        seen: &mut Observation,
+    ) -> Result<Option<(Actor, Repeated)>> {
+        let Self {
+            mut actor,
+            name,
+            pending,
+        } = self;
+        let done = actor.done_within(&pending, RACE_DEADLINE).await?;
+        let Some(done) = done else {
+            let look = Stacks {
+                pid: Some(actor.pid()),
+                functions: Vec::new(),
+            };
+            let found = rig.watcher().ask(look).await?.into_iter().next();
+            let stack = found.map_or_else(|| "it runs".to_owned(), |task| task.stack);
+            seen.step(format_args!("{name} has not ended in {RACE_DEADLINE:?}"));
+            seen.stuck = true;
+            seen.evidence.stack = Some(stack.clone());
+            seen.elsewhere = Some(stack);
+            return Ok(None);
+        };
+        let ms = (done.span.ended_ns - done.span.began_ns) / 1_000_000;
+        let repeated = done.outcome?;
+        let Repeated { rounds, answers } = &repeated;
+        seen.step(format_args!("{name}: {rounds} rounds in {ms} ms"));
+        for (answer, count) in answers {
+            seen.step(format_args!("{name}: {count} times {answer}"));
+        }
+        Ok(Some((actor, repeated)))
+    }
+}
+
+/// Ends a scene that was a race; what hangs is left, with its guest.
+pub(super) async fn close(rig: &mut Rig, scene: Scene, seen: &mut Observation) -> Result<()> {
+    if seen.stuck {
+        rig.spoil();
+        let log = rig.watcher().ask(KernelLog {}).await?;
+        seen.complaints = crate::cases::complaints(&log);
+        seen.evidence.guest_log = log;
+        return Ok(());
+    }
+    if seen.returned.is_none() {
+        seen.returned = Some(Ok(()));
+    }
+    matrix::close(rig, scene, seen).await
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! One pinned page stands in the way of the reclaim worker of FUSE, and all of the share waits.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use lab_report::model::{Contract, Outcome};
+
+use super::props::{loading, open};
+use super::{Story, play, race};
+use crate::cases::scene::{RANGE, Scene};
+use crate::cases::{Observation, RemovalKind, matrix};
+use crate::files::{Close, Create};
+use crate::host::{FileSystem, Rig, Waiting};
+use crate::removals::Removal;
+
+pub(super) const STORIES: &[Story] = &[
+    Story {
+        name: "worker-stalls-others",
+        number: Some(18),
+        about: "the window is full of clean ranges and one with a page in a pipe, the oldest; a \
+                third file's first fault waits until the pipe is let go of",
+        source: "fs/fuse/dax.c: try_to_free_dmap_chunks() waits for the first range in use instead \
+                 of trying the next",
+        fs: &[FileSystem::Fuse],
+        contract: Contract::MayProceed,
+        expected: |_, _| vec![Outcome::Waited],
+        play: play!(worker_stalls_others),
+    },
+    Story {
+        name: "umount-behind-worker",
+        number: Some(19),
+        about: "the reclaim worker waits for a page in a pipe; all files are closed and the share \
+                is unmounted: umount(2) hangs until the pipe is let go of",
+        source: "fs/fuse/virtio_fs.c: virtio_fs_conn_destroy() calls cancel_delayed_work_sync()",
+        fs: &[FileSystem::Fuse],
+        contract: Contract::MayProceed,
+        expected: |_, _| vec![Outcome::Waited],
+        play: play!(umount_behind_worker),
+    },
+];
+
+/// How long the wait may last once the pipe is gone.
+const WAKE_DEADLINE: Duration = Duration::from_secs(60);
+const SEED: u64 = 0x7412d;
+
+async fn worker_stalls_others(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    let mut scene = Scene::set(rig, fs, RemovalKind::ReclaimInline).await?;
+    seen.stands(&scene);
+    let path = format!("{}-third", scene.roles.file);
+    let mut third = rig.actor("third").await?;
+    let (len, seed) = (RANGE, SEED);
+    let create = Create {
+        path: path.clone(),
+        len,
+        seed,
+    };
+    third.ask(create).await?;
+    open(&mut third, &path, &path).await?;
+    scene.fill_window(rig).await?;
+    seen.step("the window is full, and the worker waits for the page in the pipe");
+    let pending = third.begin(loading(&path, 0)).await?;
+    let faults = ["__fuse_dax_fault", "fuse_dax_fault", "fuse_dax_huge_fault"];
+    match Waiting::of(&mut third, &pending, rig.watcher(), &faults).await? {
+        Waiting::Blocked(task) => {
+            let state = task.state;
+            seen.step(format_args!(
+                "the third file's fault waits, in state {state}"
+            ));
+            seen.evidence.stack = Some(task.stack.clone());
+            seen.blocked = Some(task);
+            drop(scene.decoy.take());
+            seen.step("the pipe is let go of");
+            let done = third.done_within(&pending, WAKE_DEADLINE).await?;
+            match done {
+                Some(done) => done.outcome.context("the third file's fault")?,
+                None => seen.stuck = true,
+            }
+        }
+        Waiting::Over(done) => seen.returned = Some(done.outcome),
+        Waiting::Elsewhere(task) => {
+            seen.elsewhere = task.map(|task| task.stack);
+            seen.stuck = true;
+        }
+    }
+    drop(third);
+    rig.watcher().ask(Removal::Unlink { path }).await?;
+    race::close(rig, scene, seen).await
+}
+
+async fn umount_behind_worker(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    let mut scene = Scene::set(rig, fs, RemovalKind::ReclaimInline).await?;
+    seen.stands(&scene);
+    scene.fill_window(rig).await?;
+    seen.step("the window is full, and the worker waits for the page in the pipe");
+    let decoy = scene.decoy.as_mut().context("somebody has the pipe")?;
+    for name in ["map", "file"] {
+        let name = name.to_owned();
+        decoy.ask(Close { name }).await?;
+    }
+    for name in [scene.page.map.clone(), "file".to_owned()] {
+        scene.pinner.ask(Close { name }).await?;
+    }
+    let name = scene.roles.file.clone();
+    scene.remover.ask(Close { name }).await?;
+    let target = fs.mount_point().to_owned();
+    let pending = scene.remover.begin(Removal::Umount { target }).await?;
+    seen.step("all files are closed; umount begins");
+    // fuse_dax_cancel_work() leaves no frame: it ends by jumping to what it calls.
+    let ends = ["__flush_work"];
+    match Waiting::of(&mut scene.remover, &pending, rig.watcher(), &ends).await? {
+        Waiting::Blocked(task) => {
+            seen.step(format_args!("umount waits, in state {}", task.state));
+            seen.evidence.stack = Some(task.stack.clone());
+            seen.blocked = Some(task);
+            drop(scene.decoy.take());
+            seen.step("the pipe is let go of");
+            let done = scene.remover.done_within(&pending, WAKE_DEADLINE).await?;
+            match done {
+                Some(done) => done.outcome.context("umount")?,
+                None => seen.stuck = true,
+            }
+        }
+        Waiting::Over(done) => seen.returned = Some(done.outcome),
+        Waiting::Elsewhere(task) => {
+            seen.elsewhere = task.map(|task| task.stack);
+            seen.stuck = true;
+        }
+    }
+    if seen.stuck {
+        return race::close(rig, scene, seen).await;
+    }
+    if !matches!(seen.returned, Some(Err(_))) {
+        rig.mount(fs).await?;
+        seen.step("the share is mounted again");
+    }
+    matrix::close(rig, scene, seen).await
+}
