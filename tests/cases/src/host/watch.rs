@@ -12,13 +12,14 @@ use crate::actor::Verb;
 use crate::files::{Stacks, Task};
 
 /// Functions that wait for the pages of a file to be idle. Those of 6.15 and newer come last.
-pub const BREAK_LAYOUTS: [&str; 6] = [
+pub const BREAK_LAYOUTS: [&str; 7] = [
     "fuse_dax_break_layouts",
     "__fuse_dax_break_layouts",
     "ext4_break_layouts",
     "xfs_break_dax_layouts",
     "dax_break_layout",
     "dax_break_layout_inode",
+    "dax_break_layout_final",
 ];
 
 /// How long it may take until an order is either carried out or seen to wait.

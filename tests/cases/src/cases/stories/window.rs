@@ -23,7 +23,9 @@ pub(super) const STORIES: &[Story] = &[
         fs: &[FileSystem::Fuse],
         contract: Contract::MustWait,
         expected: |kernel, _| match kernel {
-            KernelKind::Stock => vec![Outcome::Waited, Outcome::Complained, Outcome::Harmed],
+            KernelKind::Stock | KernelKind::Newer => {
+                vec![Outcome::Waited, Outcome::Complained, Outcome::Harmed]
+            }
             kernel => super::super::expected(
                 kernel,
                 FileSystem::Fuse,
@@ -41,7 +43,9 @@ pub(super) const STORIES: &[Story] = &[
         source: "fs/fuse/dax.c: fuse_dax_inode_cleanup() at eviction waits for nothing",
         fs: &FileSystem::ALL,
         contract: Contract::MayProceed,
-        expected: |_, fs| match fs {
+        expected: |kernel, fs| match fs {
+            // Eviction itself waits, and with it whoever needs memory.
+            FileSystem::Fuse if kernel == KernelKind::Newer => vec![Outcome::Waited],
             FileSystem::Fuse => vec![Outcome::Complained, Outcome::VmDied, Outcome::Harmed],
             _ => vec![Outcome::Complained, Outcome::Proceeded],
         },
@@ -56,7 +60,7 @@ pub(super) const STORIES: &[Story] = &[
         fs: &[FileSystem::Fuse],
         contract: Contract::MustWait,
         expected: |kernel, _| match kernel {
-            KernelKind::Stock | KernelKind::NoWake => vec![Outcome::Stuck],
+            KernelKind::Stock | KernelKind::Newer | KernelKind::NoWake => vec![Outcome::Stuck],
             _ => vec![Outcome::Proceeded, Outcome::Harmed, Outcome::Complained],
         },
         play: play!(self_deadlock),
