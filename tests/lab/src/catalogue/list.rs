@@ -137,11 +137,11 @@ mod tests {
         };
         assert_eq!(
             of("matrix::xfs::vmsplice::unlink"),
-            "stock, seed, nowait, nowake: must pass, proceeded"
+            "stock, newer, seed, nowait, nowake: must pass, proceeded"
         );
         assert_eq!(
             of("matrix::ext4::dio-read::truncate"),
-            "stock, seed: must pass, waited; \
+            "stock, newer, seed: must pass, waited; \
              nowait: expected, harmed, vm-died, proceeded or complained; nowake: expected, stuck"
         );
     }
