@@ -11,6 +11,9 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 /// The folder's name in the share.
 pub const BIG_BLOCKS: &str = "big-blocks";
 
+/// Why there may be none.
+pub const NO_BIG_BLOCKS: &str = "the lab may not mount tmpfs with huge pages on this host";
+
 /// The folder; unmounted when it is dropped.
 pub(super) struct BigBlocks(PathBuf);
 

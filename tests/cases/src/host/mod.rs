@@ -12,7 +12,7 @@ mod rig;
 mod watch;
 
 pub use actor::{Actor, ActorError, Done, Pending};
-pub use blocks::BIG_BLOCKS;
+pub use blocks::{BIG_BLOCKS, NO_BIG_BLOCKS};
 pub use disk::{Disk, DiskError, Request, RequestKind, SEED as DISK_SEED};
 pub use images::{ImageError, Images};
 pub use place::FileSystem;

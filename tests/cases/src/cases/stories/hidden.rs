@@ -6,10 +6,11 @@
 use anyhow::{Context as _, Result};
 use lab_report::model::{Contract, Outcome};
 
-use super::{Story, play};
+use super::props::{PAGE, map, open};
+use super::{Story, play, race};
 use crate::cases::scene::Scene;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, matrix};
-use crate::files::{Close, ReadAt};
+use crate::files::{Close, Load, ReadAt};
 use crate::host::{FileSystem, Rig};
 use crate::removals::Removal;
 
@@ -35,6 +36,21 @@ pub(super) const STORIES: &[Story] = &[
         contract: Contract::MustWait,
         expected: slips,
         play: play!(reopen_hides_pin),
+    },
+    Story {
+        name: "reopen-while-mapped",
+        number: Some(14),
+        about: "a page is mapped and clean, and nobody pins it; the file is opened again, and the \
+                page is loaded again",
+        source: "mm/truncate.c: invalidate_inode_pages2_range() drops a DAX entry without unmapping \
+                 it",
+        fs: &[FileSystem::Fuse],
+        contract: Contract::MayProceed,
+        expected: |kernel, _| match kernel {
+            KernelKind::Newer => vec![Outcome::Complained],
+            _ => vec![Outcome::Proceeded],
+        },
+        play: play!(reopen_while_mapped),
     },
     Story {
         name: "copy-over-hides-pin",
@@ -103,6 +119,33 @@ async fn reopen_hides_pin(rig: &mut Rig, fs: FileSystem, seen: &mut Observation)
     }
     seen.step("the file has been opened, closed and opened again");
     matrix::remove_and_strike(rig, scene, held, kind, seen).await
+}
+
+async fn reopen_while_mapped(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    let mut scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
+    seen.stands(&scene);
+    let mut loader = rig.actor("loader").await?;
+    let path = scene.roles.file.clone();
+    open(&mut loader, "file", &path).await?;
+    map(&mut loader, "map", "file", 0).await?;
+    let load = Load {
+        map: "map".to_owned(),
+        at: 0,
+        len: PAGE,
+        seed: scene.page.seed,
+    };
+    seen.harm = loader.ask(load.clone()).await?;
+    let read = ReadAt {
+        path,
+        offset: 0,
+        len: 1,
+    };
+    scene.remover.ask(read).await?;
+    seen.step("a page was loaded, and the file has been opened by somebody else");
+    let again = loader.ask(load).await?;
+    seen.harm = seen.harm.take().or(again);
+    drop(loader);
+    race::close(rig, scene, seen).await
 }
 
 async fn copy_over_hides_pin(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {

@@ -14,6 +14,7 @@ mod lone;
 mod many;
 mod props;
 mod race;
+mod refault;
 mod refused;
 mod signals;
 mod stall;
@@ -70,6 +71,7 @@ pub fn all() -> impl Iterator<Item = &'static Story> {
         many::STORIES,
         host_side::STORIES,
         window::STORIES,
+        refault::STORIES,
         refused::STORIES,
         signals::STORIES,
     ];

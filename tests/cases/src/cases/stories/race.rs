@@ -14,7 +14,7 @@ use crate::files::{KernelLog, Stacks};
 use crate::host::{Actor, Pending, Rig};
 
 /// How long a race may take: its rounds take seconds, so one that has not ended by then hangs.
-const RACE_DEADLINE: Duration = Duration::from_secs(180);
+const RACE_DEADLINE: Duration = Duration::from_secs(90);
 
 /// Who takes part, with what.
 pub(super) struct Runner {

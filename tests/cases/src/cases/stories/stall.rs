@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use lab_report::model::{Contract, Outcome};
 
 use super::props::{loading, open};
@@ -12,7 +12,7 @@ use super::{Story, play, race};
 use crate::cases::scene::{RANGE, Scene};
 use crate::cases::{Observation, RemovalKind, matrix};
 use crate::files::{Close, Create};
-use crate::host::{FileSystem, Rig, Waiting};
+use crate::host::{BIG_BLOCKS, FileSystem, NO_BIG_BLOCKS, Rig, Waiting};
 use crate::removals::Removal;
 
 pub(super) const STORIES: &[Story] = &[
@@ -37,7 +37,19 @@ pub(super) const STORIES: &[Story] = &[
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
         expected: |_, _| vec![Outcome::Waited],
-        play: play!(umount_behind_worker),
+        play: |rig, fs, seen| Box::pin(umount(rig, fs, seen, false)),
+    },
+    Story {
+        name: "umount-with-submount",
+        number: None,
+        about: "the same, where the guest has visited another file system of the host in the share, \
+                which it mounts by itself",
+        source: "fs/fuse/virtio_fs.c: virtio_kill_sb() stops the worker only with the connection's \
+                 last super block, and the worker holds an inode of this one",
+        fs: &[FileSystem::Fuse],
+        contract: Contract::MayProceed,
+        expected: |_, _| vec![Outcome::Complained],
+        play: |rig, fs, seen| Box::pin(umount(rig, fs, seen, true)),
     },
 ];
 
@@ -89,11 +101,20 @@ async fn worker_stalls_others(rig: &mut Rig, fs: FileSystem, seen: &mut Observat
     race::close(rig, scene, seen).await
 }
 
-async fn umount_behind_worker(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+async fn umount(
+    rig: &mut Rig,
+    fs: FileSystem,
+    seen: &mut Observation,
+    submount: bool,
+) -> Result<()> {
     let mut scene = Scene::set(rig, fs, RemovalKind::ReclaimInline).await?;
     seen.stands(&scene);
     scene.fill_window(rig).await?;
     seen.step("the window is full, and the worker waits for the page in the pipe");
+    if submount {
+        visit_submount(rig, &mut scene, fs).await?;
+        seen.step("a file system in the share has been visited");
+    }
     let decoy = scene.decoy.as_mut().context("somebody has the pipe")?;
     for name in ["map", "file"] {
         let name = name.to_owned();
@@ -136,4 +157,12 @@ async fn umount_behind_worker(rig: &mut Rig, fs: FileSystem, seen: &mut Observat
         seen.step("the share is mounted again");
     }
     matrix::close(rig, scene, seen).await
+}
+
+async fn visit_submount(rig: &Rig, scene: &mut Scene, fs: FileSystem) -> Result<()> {
+    ensure!(rig.has_big_blocks(), NO_BIG_BLOCKS);
+    let path = format!("{}/{BIG_BLOCKS}/visited", fs.mount_point());
+    let (len, seed) = (1, SEED);
+    scene.remover.ask(Create { path, len, seed }).await?;
+    Ok(())
 }

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A page that comes back while a removal waits for it.
+
+use anyhow::{Context as _, Result};
+use lab_report::model::{Contract, Outcome};
+
+use super::{Story, play};
+use crate::cases::scene::Scene;
+use crate::cases::{KernelKind, Observation, Pin, RemovalKind, expected, matrix};
+use crate::files::Touch;
+use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
+
+pub(super) const STORIES: &[Story] = &[Story {
+    name: "refault-during-wait",
+    number: None,
+    about: "a truncate waits for a pinned page; meanwhile the page is stored to, which puts it into \
+            the page tables again; then the pin ends, and the mapping stays",
+    source: "fs/dax.c from 6.15 on: wait_page_idle() waits for a reference count of 0, and a mapping \
+             has one, other than dax_busy_page(), which subtracts the mappings",
+    fs: &FileSystem::ALL,
+    contract: Contract::MustWait,
+    expected: |kernel, fs| match kernel {
+        KernelKind::Newer => vec![Outcome::Stuck],
+        kernel => expected(kernel, fs, Pin::AioRead, RemovalKind::Truncate),
+    },
+    play: play!(refault_during_wait),
+}];
+
+async fn refault_during_wait(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    let kind = RemovalKind::Truncate;
+    let mut scene = Scene::set(rig, fs, kind).await?;
+    seen.stands(&scene);
+    let held = matrix::take(rig, &mut scene, Pin::AioRead, seen).await?;
+    let pending = scene.remover.begin(scene.removal()).await?;
+    let waiting = Waiting::of(&mut scene.remover, &pending, rig.watcher(), &BREAK_LAYOUTS).await?;
+    if let Waiting::Over(done) = waiting {
+        seen.step("it has returned, and the page is still pinned");
+        seen.returned = Some(done.outcome);
+        held.release(&mut scene.pinner, &scene.page, rig.disk())
+            .await?;
+        return matrix::close(rig, scene, seen).await;
+    }
+    // Who waits lets go of the lock that keeps faults out.
+    let touch = Touch {
+        map: scene.page.map.clone(),
+        at: scene.page.at,
+        len: scene.page.len,
+        store: true,
+    };
+    scene.pinner.ask(touch).await?;
+    seen.step("it waits for the page, which has been stored to meanwhile");
+    matrix::go_on(rig, &mut scene, held, kind, &pending, seen).await?;
+    matrix::close(rig, scene, seen)
+        .await
+        .context("after the fault")
+}
