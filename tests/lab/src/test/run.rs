@@ -74,7 +74,7 @@ fn obtain(args: &TestArgs) -> Result<Vec<Kernel>> {
     };
     let kernel = |spec: &KernelSpec| {
         let modules = match spec {
-            KernelSpec::Image(_) => args.modules.as_deref(),
+            KernelSpec::Image(_) | KernelSpec::Tree(_) => args.modules.as_deref(),
             _ => None,
         };
         let label = spec.to_string();

@@ -46,3 +46,50 @@ fn is_core(case: Case) -> bool {
             .removal()
             .is_some_and(|removal| CORE_REMOVALS.contains(&removal))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::Parser;
+    use dax_cases::cases;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: TestArgs,
+    }
+
+    /// The names of the cases that a command line plays.
+    fn played(words: &[&str]) -> Vec<String> {
+        let line = Line::parse_from(["test"].iter().chain(words));
+        let cases = select(&line.args).unwrap();
+        cases.into_iter().map(Case::name).collect()
+    }
+
+    #[test]
+    fn the_core_is_played_where_no_case_is_named() {
+        // Three pins, of two or, on fuse, three removals.
+        assert_eq!(played(&[]).len(), 3 * (3 + 2 + 2));
+        assert_eq!(played(&["--fs", "xfs"]).len(), 3 * 2);
+        let all = cases::all().len();
+        assert_eq!(played(&["--all"]).len(), all);
+        assert_eq!(played(&["--case", "*"]).len(), all);
+        let punched = played(&["--removal", "punch", "--fs", "ext4"]);
+        assert_eq!(punched.len(), Pin::ALL.len());
+    }
+
+    #[test]
+    fn shards_have_each_case_once() {
+        let all: Vec<String> = cases::all().into_iter().map(Case::name).collect();
+        let shards = ["0/3", "1/3", "2/3"];
+        let parts = shards.map(|shard| played(&["--all", "--shard", shard]));
+        assert!(parts.iter().all(|part| part.len() >= all.len() / 3));
+        assert_eq!(parts.iter().flatten().count(), all.len());
+        let together: BTreeSet<&String> = parts.iter().flatten().collect();
+        assert_eq!(together, all.iter().collect());
+        assert!(played(&["--case", "stale-range::fuse", "--shard", "1/2"]).is_empty());
+    }
+}
