@@ -109,7 +109,7 @@ mod tests {
             "held      until the pipe",
             "removal   truncate(2) to length 0",
             "contract  must wait:",
-            "stock (debian:6.1, ",
+            "stock (debian:6.12, ",
             "newer (debian:latest, ",
             "SIGBUS",
             "nowake (build:6.12+nowake): expected, stuck",

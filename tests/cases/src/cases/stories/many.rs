@@ -25,7 +25,9 @@ pub(super) const STORIES: &[Story] = &[Story {
     fs: &FileSystem::ALL,
     contract: Contract::MustWait,
     expected: |kernel, _| match kernel {
-        KernelKind::Stock | KernelKind::Newer => vec![Outcome::Waited],
+        KernelKind::Stock | KernelKind::Newer | KernelKind::NoBioWake => {
+            vec![Outcome::Waited]
+        }
         KernelKind::Seed | KernelKind::NoWake => vec![Outcome::Stuck],
         KernelKind::NoWait => vec![
             Outcome::Proceeded,

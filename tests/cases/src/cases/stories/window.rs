@@ -23,7 +23,7 @@ pub(super) const STORIES: &[Story] = &[
         fs: &[FileSystem::Fuse],
         contract: Contract::MustWait,
         expected: |kernel, _| match kernel {
-            KernelKind::Stock | KernelKind::Newer => {
+            KernelKind::Stock | KernelKind::Newer | KernelKind::NoBioWake => {
                 vec![Outcome::Waited, Outcome::Complained, Outcome::Harmed]
             }
             kernel => super::super::expected(
@@ -60,7 +60,10 @@ pub(super) const STORIES: &[Story] = &[
         fs: &[FileSystem::Fuse],
         contract: Contract::MustWait,
         expected: |kernel, _| match kernel {
-            KernelKind::Stock | KernelKind::Newer | KernelKind::NoWake => vec![Outcome::Stuck],
+            KernelKind::Seed | KernelKind::NoWait => {
+                vec![Outcome::Proceeded, Outcome::Harmed, Outcome::Complained]
+            }
+            _ => vec![Outcome::Stuck],
             _ => vec![Outcome::Proceeded, Outcome::Harmed, Outcome::Complained],
         },
         play: play!(self_deadlock),
