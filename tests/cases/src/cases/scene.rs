@@ -27,6 +27,8 @@ const LEN: u64 = 2 * RANGE;
 pub const MIDDLE: u64 = RANGE + PAGE;
 /// How much of the pinned page's range is mapped.
 const MAPPED: usize = 64 << 10;
+/// The decoy's place on the disk, from the case's own.
+const DECOY_AT: u64 = 512 << 10;
 /// Ranges of the rig's window.
 const RANGES: u64 = 8;
 
@@ -146,7 +148,7 @@ impl Scene {
             direct,
         };
         let decoy = match with_decoy {
-            true => Some(decoy(rig, &roles.decoy).await?),
+            true => Some(decoy(rig, &roles.decoy, disk_at + DECOY_AT).await?),
             false => None,
         };
         let mut pinner = rig.actor("pinner").await?;
@@ -223,7 +225,8 @@ impl Scene {
                 .context("filling the window")?;
         }
         if self.decoy.is_some() {
-            worker_waits(rig.watcher()).await?;
+            // A worker that does not wait has taken the page's range already, which the case shows.
+            let _waits: bool = worker_waits(rig.watcher()).await?;
         }
         Ok(())
     }
@@ -394,6 +397,8 @@ impl Scene {
     ///
     /// If the guest fails.
     pub async fn strike(self, rig: &mut Rig) -> Result<Option<String>> {
+        // A process with a transfer under way can't end.
+        rig.disk().release_all();
         drop((self.pinner, self.remover, self.decoy));
         let mut cleaner = rig.actor("cleaner").await?;
         for path in self.roles.paths() {

@@ -64,7 +64,6 @@ pub(super) const STORIES: &[Story] = &[
                 vec![Outcome::Proceeded, Outcome::Harmed, Outcome::Complained]
             }
             _ => vec![Outcome::Stuck],
-            _ => vec![Outcome::Proceeded, Outcome::Harmed, Outcome::Complained],
         },
         play: play!(self_deadlock),
     },

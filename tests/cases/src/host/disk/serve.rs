@@ -26,10 +26,16 @@ pub(super) async fn accept(listener: UnixListener, state: Arc<State>) {
     while let Ok((stream, _)) = listener.accept().await {
         match client(stream, &state).await {
             Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {}
+            Err(error) if is_end(error.kind()) => {}
             Err(error) => log::warn!("the disk's client: {error}"),
         }
     }
+}
+
+/// QEMU leaves without a word when it ends.
+fn is_end(kind: ErrorKind) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    [BrokenPipe, ConnectionReset, UnexpectedEof].contains(&kind)
 }
 
 async fn client(mut stream: UnixStream, state: &State) -> io::Result<()> {
