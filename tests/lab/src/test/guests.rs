@@ -100,7 +100,9 @@ impl<'a> Guest<'a> {
         }
         match played {
             Ok(()) => {
-                self.booted = Some(booted).filter(|booted| !booted.rig.is_spoiled());
+                // What is stuck may hold locks that the next case wants.
+                let reusable = !booted.rig.is_spoiled() && !seen.stuck;
+                self.booted = Some(booted).filter(|_| reusable);
                 Played::Out
             }
             Err(error) => {
