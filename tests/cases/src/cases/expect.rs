@@ -17,7 +17,7 @@ pub enum KernelKind {
     /// It is of 6.15 or later: an idle page has no reference, and removals wait for the pages of
     /// files that nobody has mapped, too.
     Newer,
-    /// Debian's 6.1.192: the end of direct I/O wakes nobody, because the bio's pages are put past
+    /// Debian's 6.1: the end of direct I/O wakes nobody, because the bio's pages are put past
     /// the place that would (`docs/findings.md`).
     NoBioWake,
     /// It waits for pins only: with the seed's change.
