@@ -19,6 +19,8 @@ pub struct Observation {
     pub returned: Option<Result<(), Fault>>,
     /// It neither returned nor waited where it should.
     pub elsewhere: Option<String>,
+    /// A story without a removal under a pin came to its end.
+    pub finished: bool,
     /// After the release it did not return.
     pub stuck: bool,
     /// Bytes that are wrong, or that somebody got who should not.
@@ -59,6 +61,7 @@ impl Observation {
             match &self.returned {
                 Some(Err(_)) => Outcome::Refused,
                 Some(Ok(())) => Outcome::Proceeded,
+                None if self.finished => Outcome::Finished,
                 None => Outcome::Stuck,
             }
         }
@@ -77,6 +80,7 @@ impl Observation {
                 Some(Err(fault)) => format!("refused: {fault}"),
                 _ => "refused".to_owned(),
             },
+            Outcome::Finished => "it came to its end, and all bytes were right".to_owned(),
             Outcome::Proceeded => "it returned while the page was pinned".to_owned(),
             _ => "it waited for the page, and went on when it was free".to_owned(),
         }

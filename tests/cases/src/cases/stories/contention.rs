@@ -38,8 +38,8 @@ pub(super) const STORIES: &[Story] = &[
         contract: Contract::MayProceed,
         expected: |kernel, _| match kernel {
             // As in refault-during-wait, if a copy faults the page in again in time.
-            KernelKind::Newer => vec![Outcome::Stuck, Outcome::Proceeded],
-            _ => vec![Outcome::Proceeded],
+            KernelKind::Newer => vec![Outcome::Stuck, Outcome::Finished],
+            _ => vec![Outcome::Finished],
         },
         play: play!(process_copy_race),
     },
@@ -51,7 +51,7 @@ pub(super) const STORIES: &[Story] = &[
         source: "fs/dax.c: faults look at i_size under invalidate_lock, which truncate holds",
         fs: &FileSystem::ALL,
         contract: Contract::MayProceed,
-        expected: |_, _| vec![Outcome::Proceeded],
+        expected: |_, _| vec![Outcome::Finished],
         play: play!(fault_beyond_end),
     },
     Story {
@@ -62,7 +62,7 @@ pub(super) const STORIES: &[Story] = &[
         source: "fs/fuse/file.c: fuse_open() holds inode lock and invalidate_lock over FUSE_OPEN",
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
-        expected: |_, _| vec![Outcome::Proceeded],
+        expected: |_, _| vec![Outcome::Finished],
         play: play!(o_trunc_race),
     },
 ];

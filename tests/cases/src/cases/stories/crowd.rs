@@ -25,7 +25,7 @@ pub(super) const STORIES: &[Story] = &[
                  of its own, wake_up() for each range that becomes free",
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
-        expected: |_, _| vec![Outcome::Proceeded],
+        expected: |_, _| vec![Outcome::Finished],
         play: play!(parallel_reclaim),
     },
     Story {
@@ -35,7 +35,7 @@ pub(super) const STORIES: &[Story] = &[
         source: "fs/fuse/dax.c: fuse_upgrade_dax_mapping() relies on its reference to the range",
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
-        expected: |_, _| vec![Outcome::Proceeded],
+        expected: |_, _| vec![Outcome::Finished],
         play: play!(upgrade_race),
     },
 ];

@@ -48,7 +48,7 @@ pub(super) const STORIES: &[Story] = &[
         contract: Contract::MayProceed,
         expected: |kernel, _| match kernel {
             KernelKind::Newer => vec![Outcome::Complained],
-            _ => vec![Outcome::Proceeded],
+            _ => vec![Outcome::Finished],
         },
         play: play!(reopen_while_mapped),
     },

@@ -23,7 +23,7 @@ pub(super) const STORIES: &[Story] = &[
         source: "mm/truncate.c: truncate_pagecache_range() unmaps without even_cows",
         fs: &FileSystem::ALL,
         contract: Contract::MayProceed,
-        expected: |_, _| vec![Outcome::Proceeded],
+        expected: |_, _| vec![Outcome::Finished],
         play: play!(private_copy_survives),
     },
     Story {
@@ -34,7 +34,7 @@ pub(super) const STORIES: &[Story] = &[
         source: "mm/filemap.c and fs/dax.c: a read of no bytes is over before it begins",
         fs: &FileSystem::ALL,
         contract: Contract::MayProceed,
-        expected: |_, _| vec![Outcome::Proceeded],
+        expected: |_, _| vec![Outcome::Finished],
         play: play!(zero_length_read),
     },
     Story {
@@ -46,7 +46,7 @@ pub(super) const STORIES: &[Story] = &[
                  fuse_direct_io(), whose buffer faults under invalidate_lock only",
         fs: &FileSystem::ALL,
         contract: Contract::MayProceed,
-        expected: |_, _| vec![Outcome::Proceeded],
+        expected: |_, _| vec![Outcome::Finished],
         play: play!(extending_write),
     },
 ];

@@ -91,7 +91,7 @@ pub(super) async fn close(rig: &mut Rig, scene: Scene, seen: &mut Observation) -
         return Ok(());
     }
     if seen.returned.is_none() {
-        seen.returned = Some(Ok(()));
+        seen.finished = true;
     }
     matrix::close(rig, scene, seen).await
 }
