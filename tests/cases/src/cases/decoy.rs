@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::time::{Instant, sleep};
 
-use super::scene::RANGE;
+use super::roles::RANGE;
 use crate::files::{Create, Map, Open, Stacks};
 use crate::host::{Actor, BREAK_LAYOUTS, Rig};
 use crate::pins::{AioSubmit, Transfer};

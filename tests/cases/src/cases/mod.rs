@@ -5,6 +5,7 @@
 //! The matrix is the product of pins, removals and file systems; [`stories`] are cases with a
 //! course of their own. Both are a list of [`Case`]s.
 
+mod aftermath;
 mod case;
 mod contract;
 mod decoy;
@@ -13,6 +14,7 @@ mod matrix;
 mod observation;
 mod pin;
 mod removal;
+mod roles;
 mod scene;
 pub mod stories;
 

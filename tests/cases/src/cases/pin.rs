@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use guest_probe::pattern::{self, Seed};
 
 use super::contract::Reference;
-use super::scene::Page;
+use super::roles::Page;
 use crate::actor::Span;
 use crate::host::{Actor, Disk, Pending, RequestKind};
 use crate::pins::{

@@ -5,7 +5,7 @@
 use lab_report::model::Contract;
 
 use super::pin::Pin;
-use super::scene::{MIDDLE, Page, RANGE, Roles};
+use super::roles::{MIDDLE, Page, RANGE, Roles};
 use crate::host::FileSystem;
 use crate::removals::{RangeMode, Removal};
 

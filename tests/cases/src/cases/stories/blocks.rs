@@ -7,7 +7,8 @@ use lab_report::model::{Contract, Outcome};
 
 use super::props::{map, open, storing};
 use super::{Story, play, race};
-use crate::cases::scene::{RANGE, Scene};
+use crate::cases::roles::RANGE;
+use crate::cases::scene::Scene;
 use crate::cases::{KernelKind, Observation, RemovalKind};
 use crate::files::{Create, Sync, Where};
 use crate::host::{BIG_BLOCKS, FileSystem, NO_BIG_BLOCKS, Rig};

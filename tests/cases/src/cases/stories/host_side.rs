@@ -13,7 +13,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
 use super::{Story, race};
-use crate::cases::scene::{RANGE, Scene};
+use crate::cases::roles::RANGE;
+use crate::cases::scene::Scene;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, matrix};
 use crate::files::KernelLog;
 use crate::host::{FileSystem, Rig};

@@ -9,7 +9,8 @@ use lab_report::model::{Contract, Outcome};
 
 use super::props::{PAGE, map, open};
 use super::{Story, play, race};
-use crate::cases::scene::{RANGE, Scene};
+use crate::cases::roles::RANGE;
+use crate::cases::scene::Scene;
 use crate::cases::{Observation, RemovalKind};
 use crate::files::{Compare, Load, Map, ReadAt, Touch, WriteMapped};
 use crate::host::{FileSystem, Rig};

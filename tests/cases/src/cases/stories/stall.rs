@@ -9,7 +9,8 @@ use lab_report::model::{Contract, Outcome};
 
 use super::props::{loading, open};
 use super::{Story, play, race};
-use crate::cases::scene::{RANGE, Scene};
+use crate::cases::roles::RANGE;
+use crate::cases::scene::Scene;
 use crate::cases::{Observation, RemovalKind, matrix};
 use crate::files::{Close, Create};
 use crate::host::{BIG_BLOCKS, FileSystem, NO_BIG_BLOCKS, Rig, Waiting};

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What all files must hold after a case, and whether they do.
+
+use anyhow::{Context as _, Result};
+use guest_probe::access::How;
+use guest_probe::file::{self, Part};
+use guest_probe::pattern::Seed;
+
+use super::removal::RemovalKind;
+use super::roles::{FILE_SEED, MIDDLE, OTHER_SEED, PAGE, RANGE, VICTIM_SEED};
+use super::scene::Scene;
+use crate::files::Compare;
+use crate::host::{FileSystem, Rig};
+use crate::removals::Removal;
+
+impl Scene {
+    /// Compares all files with what they must hold, in the guest and, for a share, on the host.
+    /// The first difference in words.
+    ///
+    /// # Errors
+    ///
+    /// If they can't be compared.
+    pub async fn wrong_bytes(
+        &mut self,
+        rig: &Rig,
+        removed: bool,
+        page_written: bool,
+    ) -> Result<Option<String>> {
+        if removed && self.kind.shortens() {
+            // What was cut off must read as zeros when the file gets longer again.
+            let path = self.roles.file.clone();
+            let len = self.roles.len;
+            self.remover.ask(Removal::Truncate { path, len }).await?;
+        }
+        let mut expected = self.expectations(removed, page_written);
+        if let Some(len) = self.victim_len {
+            expected.push(Compare::new(&self.roles.victim, 0, len, Some(VICTIM_SEED)));
+        }
+        for compare in expected.into_iter().filter(|compare| compare.len > 0) {
+            let path = compare.path.clone();
+            if let Some(wrong) = self.remover.ask(compare.clone()).await? {
+                return Ok(Some(format!("{path} in the guest: {wrong}")));
+            }
+            if let Some(wrong) = self.wrong_on_host(rig, &compare)? {
+                return Ok(Some(format!("{path} on the host: {wrong}")));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The same comparison by the host; only of whole patterns, for zeros are the guest's word.
+    fn wrong_on_host(&self, rig: &Rig, compare: &Compare) -> Result<Option<String>> {
+        let (FileSystem::Fuse, Some(seed)) = (self.roles.fs, compare.seed) else {
+            return Ok(None);
+        };
+        if compare.pattern_at != compare.offset {
+            return Ok(None);
+        }
+        let name = compare
+            .path
+            .rsplit('/')
+            .next()
+            .context("a file has a name")?;
+        let part = Part {
+            offset: compare.offset,
+            len: compare.len,
+        };
+        let verified = file::verify(&rig.on_host(name), part, Seed(seed), How::Syscall)?;
+        Ok(verified.err().map(|wrong| wrong.to_string()))
+    }
+
+    /// What the files must hold.
+    fn expectations(&self, removed: bool, page_written: bool) -> Vec<Compare> {
+        let (roles, page) = (&self.roles, &self.page);
+        let file = |from, to, seed| Compare::new(&roles.file, from, to - from, seed);
+        let pattern = Some(FILE_SEED);
+        let range = page.offset - page.offset % RANGE;
+        let (page_end, range_end) = (page.offset + PAGE, range + RANGE / 2);
+        let the_page = if page_written {
+            Compare {
+                pattern_at: page.disk_at,
+                ..file(page.offset, page_end, Some(crate::host::DISK_SEED))
+            }
+        } else {
+            file(page.offset, page_end, pattern)
+        };
+        let kept = vec![
+            file(0, page.offset, pattern),
+            the_page,
+            file(page_end, roles.len, pattern),
+        ];
+        if !removed {
+            return kept;
+        }
+        match self.kind {
+            RemovalKind::Truncate | RemovalKind::OpenTruncate => vec![file(0, roles.len, None)],
+            RemovalKind::TruncateMiddle => {
+                vec![file(0, MIDDLE, pattern), file(MIDDLE, roles.len, None)]
+            }
+            RemovalKind::Punch | RemovalKind::Zero => vec![
+                file(0, range, pattern),
+                file(range, range_end, None),
+                file(range_end, roles.len, pattern),
+            ],
+            RemovalKind::Collapse => vec![
+                file(0, range, pattern),
+                Compare {
+                    pattern_at: range_end,
+                    ..file(range, roles.len - RANGE / 2, pattern)
+                },
+            ],
+            RemovalKind::Insert => vec![file(0, range, pattern), file(range, range_end, None)],
+            RemovalKind::Clone => vec![
+                file(0, range, pattern),
+                file(range, range_end, Some(OTHER_SEED)),
+                file(range_end, roles.len, pattern),
+            ],
+            // Copied into the same blocks or into others: what the disk writes to the page later
+            // may be seen or not.
+            RemovalKind::CopyOver => vec![
+                file(0, range, pattern),
+                file(range, page.offset, Some(OTHER_SEED)),
+                file(page_end, range_end, Some(OTHER_SEED)),
+                file(range_end, roles.len, pattern),
+            ],
+            RemovalKind::Unlink => vec![],
+            RemovalKind::RenameOver => vec![file(0, roles.other_len, Some(OTHER_SEED))],
+            RemovalKind::ReclaimWorker => {
+                let mut all = kept;
+                all.push(Compare::new(
+                    &roles.other,
+                    0,
+                    roles.other_len,
+                    Some(OTHER_SEED),
+                ));
+                all
+            }
+            RemovalKind::Fallocate
+            | RemovalKind::Dedupe
+            | RemovalKind::DropCaches
+            | RemovalKind::DaxFlag
+            | RemovalKind::Umount
+            | RemovalKind::ReclaimInline => kept,
+        }
+    }
+}
+
+impl RemovalKind {
+    fn shortens(self) -> bool {
+        matches!(
+            self,
+            Self::Truncate | Self::TruncateMiddle | Self::OpenTruncate
+        )
+    }
+}
+
+impl Compare {
+    /// A part of a file that has the pattern of the same part, or zeros.
+    fn new(path: &str, offset: u64, len: u64, seed: Option<u64>) -> Self {
+        Self {
+            path: path.to_owned(),
+            offset,
+            len,
+            seed,
+            pattern_at: offset,
+        }
+    }
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The files of one case and the page in question: their names, sizes and patterns.
+
+use super::removal::RemovalKind;
+use crate::host::FileSystem;
+
+/// What FUSE DAX maps at a time.
+pub const RANGE: u64 = 2 << 20;
+pub(super) const PAGE: u64 = 4096;
+/// The page of a range that is pinned: not the first, which is the only one that some old kernels
+/// looked at.
+pub(super) const PINNED_PAGE: u64 = 3 * PAGE;
+/// Length of a case's files, as long as the window need not be full.
+pub(super) const LEN: u64 = 2 * RANGE;
+/// A length below the pinned page, in its range.
+pub const MIDDLE: u64 = RANGE + PAGE;
+/// How much of the pinned page's range is mapped.
+pub(super) const MAPPED: usize = 64 << 10;
+/// The decoy's place on the disk, from the case's own.
+pub(super) const DECOY_AT: u64 = 512 << 10;
+/// Ranges of the rig's window.
+pub(super) const RANGES: u64 = 8;
+
+/// Patterns of the files.
+pub(super) const FILE_SEED: u64 = 0xf11e;
+pub(super) const OTHER_SEED: u64 = 0x07e5;
+pub(super) const VICTIM_SEED: u64 = 0x71c7;
+
+/// The page in question.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The pinner's mapping.
+    pub map: String,
+    /// Where in it.
+    pub at: usize,
+    /// Its length.
+    pub len: usize,
+    /// Where in the file.
+    pub offset: u64,
+    /// Its place on the disk.
+    pub disk_at: u64,
+    /// The file's pattern.
+    pub seed: u64,
+}
+
+/// Who plays what.
+#[derive(Clone, Debug)]
+pub struct Roles {
+    /// On which file system.
+    pub fs: FileSystem,
+    /// The file that loses its page.
+    pub file: String,
+    /// Its length.
+    pub len: u64,
+    /// Another file of other content.
+    pub other: String,
+    /// Its length.
+    pub other_len: u64,
+    /// Another file of the same content.
+    pub twin: String,
+    /// Who gets the freed blocks.
+    pub victim: String,
+    /// The file whose pinned page keeps the reclaim worker waiting.
+    pub decoy: String,
+    /// The last range of the file, or of the other for the worker: the one too many.
+    pub last_range: u64,
+}
+
+impl Roles {
+    pub(super) fn new(fs: FileSystem, kind: RemovalKind, number: u64, decoys: u64) -> Self {
+        let path = |role: &str| format!("{}/{role}-{number}", fs.mount_point());
+        let (len, other_len) = match kind {
+            // One more than the window has ranges for, with the decoy's.
+            RemovalKind::ReclaimInline => ((RANGES + 1 - decoys) * RANGE, 0),
+            RemovalKind::ReclaimWorker => (RANGE, RANGES * RANGE),
+            _ => (LEN, LEN),
+        };
+        Self {
+            fs,
+            file: path("file"),
+            len,
+            other: path("other"),
+            other_len,
+            twin: path("twin"),
+            victim: path("victim"),
+            decoy: path("decoy"),
+            last_range: len.max(other_len) - RANGE,
+        }
+    }
+
+    /// The files that a removal needs: path, length and pattern.
+    pub(super) fn files(&self, kind: RemovalKind) -> Vec<(String, u64, u64)> {
+        let mut files = vec![(self.file.clone(), self.len, FILE_SEED)];
+        match kind {
+            RemovalKind::Clone
+            | RemovalKind::CopyOver
+            | RemovalKind::RenameOver
+            | RemovalKind::ReclaimWorker => {
+                files.push((self.other.clone(), self.other_len, OTHER_SEED));
+            }
+            RemovalKind::Dedupe => files.push((self.twin.clone(), self.len, FILE_SEED)),
+            _ => {}
+        }
+        files
+    }
+
+    pub(super) fn paths(&self) -> [String; 5] {
+        [
+            &self.file,
+            &self.other,
+            &self.twin,
+            &self.victim,
+            &self.decoy,
+        ]
+        .map(String::clone)
+    }
+}
