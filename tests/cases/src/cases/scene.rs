@@ -170,6 +170,12 @@ impl Scene {
         Ok(())
     }
 
+    /// Lets the reclaim worker go on. Whatever else the disk withholds is answered, too.
+    pub fn release_decoy(&mut self, rig: &Rig) {
+        rig.disk().release_all();
+        self.decoy = None;
+    }
+
     /// Goes on with another removal of the same page.
     pub fn turn_to(&mut self, kind: RemovalKind) {
         self.kind = kind;

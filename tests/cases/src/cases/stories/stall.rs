@@ -20,8 +20,8 @@ pub(super) const STORIES: &[Story] = &[
     Story {
         name: "worker-stalls-others",
         number: Some(18),
-        about: "the window is full of clean ranges and one with a page in a pipe, the oldest; a \
-                third file's first fault waits until the pipe is let go of",
+        about: "the window is full of clean ranges and one with a pinned page, the oldest; a \
+                third file's first fault waits until the pin ends",
         source: "fs/fuse/dax.c: try_to_free_dmap_chunks() waits for the first range in use instead \
                  of trying the next",
         fs: &[FileSystem::Fuse],
@@ -32,8 +32,8 @@ pub(super) const STORIES: &[Story] = &[
     Story {
         name: "umount-behind-worker",
         number: Some(19),
-        about: "the reclaim worker waits for a page in a pipe; all files are closed and the share \
-                is unmounted: umount(2) hangs until the pipe is let go of",
+        about: "the reclaim worker waits for a pinned page; all files are closed and the share is \
+                unmounted: umount(2) hangs until the pin ends",
         source: "fs/fuse/virtio_fs.c: virtio_fs_conn_destroy() calls cancel_delayed_work_sync()",
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
@@ -54,7 +54,7 @@ pub(super) const STORIES: &[Story] = &[
     },
 ];
 
-/// How long the wait may last once the pipe is gone.
+/// How long the wait may last once the pin has ended.
 const WAKE_DEADLINE: Duration = Duration::from_secs(60);
 const SEED: u64 = 0x7412d;
 
@@ -72,7 +72,7 @@ async fn worker_stalls_others(rig: &mut Rig, fs: FileSystem, seen: &mut Observat
     third.ask(create).await?;
     open(&mut third, &path, &path).await?;
     scene.fill_window(rig).await?;
-    seen.step("the window is full, and the worker waits for the page in the pipe");
+    seen.step("the window is full, and the worker waits for the decoy's page");
     let pending = third.begin(loading(&path, 0)).await?;
     let faults = ["__fuse_dax_fault", "fuse_dax_fault", "fuse_dax_huge_fault"];
     match Waiting::of(&mut third, &pending, rig.watcher(), &faults).await? {
@@ -83,8 +83,8 @@ async fn worker_stalls_others(rig: &mut Rig, fs: FileSystem, seen: &mut Observat
             ));
             seen.evidence.stack = Some(task.stack.clone());
             seen.blocked = Some(task);
-            drop(scene.decoy.take());
-            seen.step("the pipe is let go of");
+            scene.release_decoy(rig);
+            seen.step("the decoy's page is let go of");
             let done = third.done_within(&pending, WAKE_DEADLINE).await?;
             match done {
                 Some(done) => done.outcome.context("the third file's fault")?,
@@ -111,12 +111,12 @@ async fn umount(
     let mut scene = Scene::set(rig, fs, RemovalKind::ReclaimInline).await?;
     seen.stands(&scene);
     scene.fill_window(rig).await?;
-    seen.step("the window is full, and the worker waits for the page in the pipe");
+    seen.step("the window is full, and the worker waits for the decoy's page");
     if submount {
         visit_submount(rig, &mut scene, fs).await?;
         seen.step("a file system in the share has been visited");
     }
-    let decoy = scene.decoy.as_mut().context("somebody has the pipe")?;
+    let decoy = scene.decoy.as_mut().context("there is a decoy")?;
     for name in ["map", "file"] {
         let name = name.to_owned();
         decoy.ask(Close { name }).await?;
@@ -136,8 +136,8 @@ async fn umount(
             seen.step(format_args!("umount waits, in state {}", task.state));
             seen.evidence.stack = Some(task.stack.clone());
             seen.blocked = Some(task);
-            drop(scene.decoy.take());
-            seen.step("the pipe is let go of");
+            scene.release_decoy(rig);
+            seen.step("the decoy's page is let go of");
             let done = scene.remover.done_within(&pending, WAKE_DEADLINE).await?;
             match done {
                 Some(done) => done.outcome.context("umount")?,
