@@ -3,6 +3,7 @@
 //! A session whose threads cannot go on: it ends, rather than leave a queue that nobody serves.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::mpsc;
 
 use shared_window::{Access, DirectViews, ViewError, ViewSource};
 use vhost::vhost_user::Listener;
@@ -68,9 +69,16 @@ fn a_queue_s_thread_that_gets_no_umask_ends_the_session() {
         forbid_unshare();
         session.run(listener)
     });
-    // It loses its connection at some point of its start.
-    in_background(move || drop(FrontEnd::start(&socket)));
+    // It loses its connection at some point of its start or later, and must not end it by itself.
+    let (keep, kept) = mpsc::channel::<()>();
+    in_background(move || {
+        let mut front_end = FrontEnd::start(&socket);
+        front_end.offer(&fuse::lookup("file"), 256);
+        // An error tells that the test is over.
+        kept.recv().ok();
+    });
     let error = expect(&ended, "the session to end").expect_err("no umask");
+    drop(keep);
     assert!(
         matches!(error, SessionError::Threads(ThreadsError::Unshare(_))),
         "{error}"
