@@ -6,14 +6,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use std::{env, fs};
 
 use anyhow::{Context as _, Result, ensure};
 use guest_vm::{Parts, Vm, VmSpec, Wanted};
 use qemu_guest::accel::AccelChoice;
 use qemu_guest::fetch::{KernelSpec, Progress};
 use qemu_guest::machine::{ByteSize, NbdDisk};
-use qemu_guest::process::{Dax, Share};
-use tempfile::TempDir;
+use qemu_guest::process::{Dax, RunDir, Share};
 use tokio::time::{Instant, sleep};
 
 use super::actor::PROGRAM;
@@ -92,9 +92,10 @@ pub struct Rig {
     watcher: Actor,
     /// Unmounted before the share goes.
     big_blocks: Option<BigBlocks>,
-    share: TempDir,
-    /// Sockets and images.
-    _dir: TempDir,
+    /// The shared folder, in `dir`.
+    share: PathBuf,
+    /// With images and the disk's socket. Where daxlab is killed, its next run removes it.
+    _dir: RunDir,
     next: AtomicU64,
     spoiled: bool,
 }
@@ -119,16 +120,18 @@ impl Rig {
     ///
     /// If anything of it fails. Nothing is left then.
     pub async fn boot(parts: &RigParts) -> Result<Self> {
-        let share = tempfile::Builder::new().prefix("daxlab-share-").tempdir()?;
-        let big_blocks = BigBlocks::make(share.path())
+        // Images and files may be too large for where other runs have their sockets.
+        let dir = RunDir::create_in(&env::temp_dir())?;
+        let share = dir.join("share");
+        fs::create_dir(&share)?;
+        let big_blocks = BigBlocks::make(&share)
             .inspect_err(|error| log::info!("no folder of big blocks: {error}"))
             .ok();
-        let dir = tempfile::Builder::new().prefix("daxlab-rig-").tempdir()?;
         let images = Images::make(dir.path())?;
         let disk = Disk::serve(&dir.path().join("disk.sock"))?;
         let shared = Share {
             dax: Dax::Always,
-            ..Share::new(share.path(), "fuse".parse()?).with_window(WINDOW)
+            ..Share::new(&share, "fuse".parse()?).with_window(WINDOW)
         };
         let spec = VmSpec {
             accel: parts.accel,
@@ -222,7 +225,7 @@ impl Rig {
 
     /// The host's path of a file in the share.
     pub fn on_host(&self, name: &str) -> PathBuf {
-        self.share.path().join(name)
+        self.share.join(name)
     }
 
     /// A place on the disk that no other case uses now, and a number for names.

@@ -9,6 +9,7 @@ mod guests;
 mod host;
 mod live;
 mod logs;
+mod mounts;
 mod run;
 mod select;
 

@@ -19,7 +19,7 @@ use qemu_guest::fetch::{KernelSpec, Progress};
 use super::TestArgs;
 use super::deck::Deck;
 use super::guests::Kernel;
-use super::{host, select};
+use super::{host, mounts, select};
 use crate::cli::Status;
 use crate::signals::Signals;
 
@@ -35,6 +35,8 @@ pub fn run(args: &TestArgs, out: &mut dyn Write) -> Result<Status> {
     let cases = select::select(args)?;
     // Before hours of work, not after.
     fs::create_dir_all(&args.out).with_context(|| format!("can't use {}", args.out.display()))?;
+    // Before there is a second thread, which would not be part of it.
+    mounts::of_our_own()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
