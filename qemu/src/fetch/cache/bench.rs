@@ -64,6 +64,7 @@ impl Cache {
 mod tests {
     use std::fs;
 
+    use super::super::tests::open_until_swept;
     use super::*;
     use crate::fetch::Progress;
 
@@ -83,7 +84,6 @@ mod tests {
         assert!(!file.exists());
         fs::create_dir(file.parent().unwrap()).unwrap();
         fs::write(&file, "left").unwrap();
-        open();
-        assert!(!file.exists(), "not swept");
+        open_until_swept(folder.path(), &file);
     }
 }
