@@ -91,7 +91,14 @@ fn names(dir: &Path) -> Result<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
+
+    /// How long a process may take to be seen by its command line.
+    const START_DEADLINE: Duration = Duration::from_secs(60);
+    /// Between two looks; nothing announces it.
+    const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
     #[test]
     fn processes_sockets_and_pid_files_are_found() {
@@ -113,7 +120,14 @@ mod tests {
             .stdin(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        let left = left();
+        // A process that has just been started has no command line until it is past exec(2).
+        let deadline = Instant::now() + START_DEADLINE;
+        let mut found = left();
+        while found.len() < 3 && Instant::now() < deadline {
+            std::thread::sleep(LOOK_AGAIN);
+            found = left();
+        }
+        let left = found;
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(left.len(), 3, "{left:?}");
