@@ -67,7 +67,7 @@ impl Scene {
         kind: RemovalKind,
         with_decoy: bool,
     ) -> Result<Self> {
-        let (disk_at, number) = rig.fresh()?;
+        let (disk_at, number) = rig.fresh();
         let roles = Roles::new(fs, kind, number, u64::from(with_decoy));
         let offset = match kind {
             RemovalKind::ReclaimInline | RemovalKind::ReclaimWorker => PINNED_PAGE,

@@ -229,15 +229,11 @@ impl Rig {
     }
 
     /// A place on the disk that no other case uses now, and a number for names.
-    ///
-    /// # Errors
-    ///
-    /// Never: places are reused after a while.
-    pub fn fresh(&self) -> Result<(u64, u64)> {
+    /// Places are reused after a while.
+    pub fn fresh(&self) -> (u64, u64) {
+        const PLACES: u64 = (super::disk::SIZE - HELD_FROM) / DISK_STEP;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let places = (super::disk::SIZE - HELD_FROM) / DISK_STEP;
-        ensure!(places > 0, "the disk has no room");
-        Ok((HELD_FROM + number % places * DISK_STEP, number))
+        (HELD_FROM + number % PLACES * DISK_STEP, number)
     }
 
     /// No other case may be played on this guest: its disk has failed. QEMU lets go of a server
