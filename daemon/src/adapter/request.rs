@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use virtio_queue::DescriptorChain;
 use vm_memory::bitmap::Bitmap;
 use vm_memory::{
@@ -16,6 +17,12 @@ use super::memory::{Snapshot, TransportMemory};
 
 /// Longest chain that is accepted, in buffers. The largest FUSE request has some 260.
 pub const MAX_BUFFERS: usize = 32768;
+
+/// Buffers of one direction that need no allocation: a header and two pages, and some more.
+pub(super) const INLINE_BUFFERS: usize = 8;
+
+/// The buffers of one direction, in the order of their bytes.
+type Buffers = SmallVec<[Buffer; INLINE_BUFFERS]>;
 
 /// Place of a chain's first descriptor in its table; names the chain in the used ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,8 +89,8 @@ pub enum PayloadError {
 pub struct Request {
     head: HeadIndex,
     memory: Arc<Snapshot>,
-    readable: Vec<Buffer>,
-    writable: Vec<Buffer>,
+    readable: Buffers,
+    writable: Buffers,
 }
 
 impl Request {
@@ -102,8 +109,8 @@ impl Request {
         let mut request = Self {
             head,
             memory,
-            readable: Vec::new(),
-            writable: Vec::new(),
+            readable: Buffers::new(),
+            writable: Buffers::new(),
         };
         let mut read = 0;
         let mut promises_another = false;
@@ -241,7 +248,7 @@ fn split(
     memory: &TransportMemory,
     mut addr: GuestAddress,
     len: u32,
-    buffers: &mut Vec<Buffer>,
+    buffers: &mut Buffers,
 ) -> Result<(), ChainError> {
     let mut left = u64::from(len);
     while left > 0 {
