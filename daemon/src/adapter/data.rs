@@ -13,10 +13,8 @@ use std::os::fd::AsFd;
 use smallvec::SmallVec;
 use virtiofsd::filesystem::{ZeroCopyReader, ZeroCopyWriter};
 use virtiofsd::oslib::{ReadvFlags, WritevFlags, readv_at, writev_at};
-use vm_memory::GuestMemoryBackend;
 
-use super::memory::Snapshot;
-use super::request::{Buffer, INLINE_BUFFERS, PayloadError, Request};
+use super::request::{Buffer, INLINE_BUFFERS, Request};
 
 /// Most pieces that one system call takes: `UIO_MAXIOV`.
 const MAX_PIECES: usize = 1024;
@@ -27,29 +25,25 @@ struct Pieces<'a> {
     request: PhantomData<&'a Request>,
 }
 
-impl<'a> Pieces<'a> {
-    fn of(memory: &'a Snapshot, buffers: &'a [Buffer], skip: usize) -> Result<Self, PayloadError> {
+impl Pieces<'_> {
+    fn of(buffers: &[Buffer], mut skip: usize) -> Self {
         let mut iovecs = SmallVec::new();
-        let mut skip = skip;
         for buffer in buffers {
             let len = buffer.len as usize;
             if skip >= len {
                 skip -= len;
                 continue;
             }
-            let slice = memory.transport().get_slice(buffer.addr, len);
-            let slice = slice.and_then(|slice| Ok(slice.offset(skip)?));
-            let slice = slice.map_err(PayloadError::Memory)?;
             iovecs.push(libc::iovec {
-                iov_base: slice.ptr_guard_mut().as_ptr().cast(),
-                iov_len: slice.len(),
+                iov_base: buffer.host.wrapping_add(skip).cast(),
+                iov_len: len - skip,
             });
             skip = 0;
         }
-        Ok(Self {
+        Self {
             iovecs,
             request: PhantomData,
-        })
+        }
     }
 
     /// Moves up to `count` bytes, as `call` does for one set of pieces at one offset, until it moves
@@ -108,19 +102,15 @@ pub struct DataOut<'a>(Pieces<'a>);
 
 impl Request {
     /// The guest's bytes from `skip` on.
-    ///
-    /// # Errors
-    /// When guest memory refuses the access.
-    pub fn data_in(&self, skip: usize) -> Result<DataIn<'_>, PayloadError> {
-        Pieces::of(self.memory(), self.buffers().0, skip).map(DataIn)
+    #[must_use]
+    pub fn data_in(&self, skip: usize) -> DataIn<'_> {
+        DataIn(Pieces::of(self.buffers().0, skip))
     }
 
     /// The room for the reply from `skip` on.
-    ///
-    /// # Errors
-    /// When guest memory refuses the access.
-    pub fn data_out(&self, skip: usize) -> Result<DataOut<'_>, PayloadError> {
-        Pieces::of(self.memory(), self.buffers().1, skip).map(DataOut)
+    #[must_use]
+    pub fn data_out(&self, skip: usize) -> DataOut<'_> {
+        DataOut(Pieces::of(self.buffers().1, skip))
     }
 }
 
@@ -133,8 +123,8 @@ impl ZeroCopyReader for DataIn<'_> {
         flags: Option<WritevFlags>,
     ) -> io::Result<usize> {
         self.0.transfer(count, off, |pieces, at| {
-            // SAFETY: the pieces lie in mappings that the request's snapshot owns, which outlives
-            // `self`. The kernel may find them changed by the guest, or gone, and then says so.
+            // SAFETY: the pieces are buffers of the request, whose snapshot owns the mappings and
+            // outlives `self`. The kernel may find them changed by the guest, or gone, and then says so.
             unsafe { writev_at(f.as_fd(), pieces, at, flags) }
         })
     }

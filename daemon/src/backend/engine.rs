@@ -110,7 +110,7 @@ where
             }
             Err(error) => {
                 self.metrics.bad_chains.count();
-                self.complaints.chain.warn(&error);
+                self.complaints.chain.warn(error);
                 Ok(0)
             }
         };

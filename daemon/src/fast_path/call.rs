@@ -135,7 +135,7 @@ impl<F: FileSystem> Call<'_, F> {
 
     fn read(&self) -> Option<Reply> {
         let message: ReadIn = self.message(0)?;
-        let data = self.request.data_out(size_of::<OutHeader>()).ok()?;
+        let data = self.request.data_out(size_of::<OutHeader>());
         let read = self.fs.read(
             self.context(),
             self.node(),
@@ -156,7 +156,7 @@ impl<F: FileSystem> Call<'_, F> {
             self.context(),
             self.node(),
             message.fh.into(),
-            self.request.data_in(data).ok()?,
+            self.request.data_in(data),
             message.size,
             message.offset,
             (message.write_flags & WRITE_LOCKOWNER != 0).then_some(message.lock_owner),
