@@ -11,6 +11,16 @@
 //! A *side* is one of those that are compared: a daemon, a way to read a file, the physical limit.
 //! A *point* is one thing that all sides do in turn; a *round* is what one side did in one turn.
 
+mod error;
+pub mod files;
+pub mod io;
+pub mod map;
 pub mod model;
+mod plan;
 pub mod report;
+pub mod sides;
 pub mod stats;
+pub mod turns;
+
+pub use error::BenchError;
+pub use plan::Plan;
