@@ -2,6 +2,7 @@
 
 //! Shares a directory with a guest through a DAX window, and tests what happens there.
 
+pub mod bench;
 pub mod catalogue;
 pub mod cli;
 pub mod doctor;

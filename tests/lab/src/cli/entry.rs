@@ -12,6 +12,7 @@ use lab_report::{diff, merge};
 
 use super::Status;
 use crate::{
+    bench,
     catalogue::{self, ExplainArgs, ListArgs, NoCase},
     doctor, kernel, share, test,
 };
@@ -30,6 +31,7 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     Kernel(kernel::KernelArgs),
     Test(test::TestArgs),
+    Bench(bench::BenchArgs),
     List(ListArgs),
     Explain(ExplainArgs),
     Diff(diff::DiffArgs),
@@ -54,6 +56,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Status {
         Command::Doctor(args) => ("doctor", doctor::run(&args), Status::Failed),
         Command::Kernel(args) => ("kernel", kernel::run(args), Status::LabFailed),
         Command::Test(args) => ("test", test::run(&args, out), Status::LabFailed),
+        Command::Bench(args) => ("bench", bench::run(&args, out), Status::LabFailed),
         Command::List(args) => ("list", catalogue::list(&args, out), Status::LabFailed),
         Command::Explain(args) => ("explain", catalogue::explain(&args, out), Status::LabFailed),
         Command::Diff(args) => {

@@ -14,6 +14,8 @@ use super::{error::ReportError, model::Run};
 /// The template; its name's ending is what turns escaping on.
 const NAME: &str = "report.html";
 const TEMPLATE: &str = include_str!("report.html");
+/// How pages of the lab look: the content of their style element.
+pub const STYLE: &str = include_str!("style.css");
 
 /// The whole report.
 ///
@@ -33,7 +35,7 @@ pub fn html(run: &Run) -> Result<String, ReportError> {
 }
 
 /// Control characters, which HTML has no place for, as the pictures that Unicode has of them.
-fn visible(page: &str) -> String {
+pub fn visible(page: &str) -> String {
     let picture = |c: char| match c {
         '\n' | '\t' => c,
         '\u{7f}' => '\u{2421}',

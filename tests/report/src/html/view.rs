@@ -20,6 +20,7 @@ use crate::{
 /// The whole page.
 #[derive(Debug, Serialize)]
 pub struct View<'a> {
+    style: &'static str,
     run: &'a Run,
     shard: Option<String>,
     summary: String,
@@ -82,6 +83,7 @@ pub fn view(run: &Run) -> View<'_> {
     };
     let kernels = run.kernels();
     View {
+        style: super::STYLE,
         run,
         shard: run.shard.map(|shard| shard.to_string()),
         summary: totals.to_string(),

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The requests that work consists of, and what their replies must say.
+
+use fuse_backend_rs::abi::fuse_abi::{ForgetOne, GetattrIn, OpenIn, ReadIn, ReleaseIn};
+use virtiofs_driver::{Body, FileOffset, FuseError, GuestSpan, Handle, NodeId, Reply, Request};
+
+use super::scene::{LISTING, Scene};
+
+/// One request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// GETATTR of the data.
+    GetAttr,
+    /// LOOKUP of the name with this number; whether it is forgotten again.
+    Lookup { name: u32, forget: bool },
+    /// OPEN of the data.
+    Open,
+    /// RELEASE of what was opened.
+    Release(Handle),
+    /// READDIRPLUS from the cookie with this number on.
+    List(usize),
+    /// READ of so many bytes.
+    Read(FileOffset, u32),
+    /// WRITE of so many bytes.
+    Write(FileOffset, u32),
+    /// BATCH_FORGET of what the lane remembers; no part of any operation.
+    Forget,
+}
+
+/// What a reply leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The operation is done, and has moved so many bytes.
+    Done(u32),
+    /// The operation goes on.
+    Then(Step),
+    /// The operation is done, and this node is to be forgotten.
+    Forget(NodeId),
+    /// It was no operation.
+    Aside,
+}
+
+impl Step {
+    /// The request; names are `names[number]`.
+    pub fn request<'a>(
+        self,
+        scene: &Scene,
+        names: &'a [String],
+        forgotten: &'a [ForgetOne],
+        buffer: impl FnOnce(u32) -> GuestSpan,
+    ) -> Request<'a> {
+        let Scene { data, handle, .. } = *scene;
+        match self {
+            Self::GetAttr => Request::new(data, Body::Getattr(GetattrIn::default())),
+            Self::Lookup { name, .. } => {
+                let name = names[name as usize].as_bytes();
+                Request::new(scene.names, Body::Lookup { name })
+            }
+            Self::Open => {
+                let flags = libc::O_RDONLY as u32;
+                let fuse_flags = 0;
+                Request::new(data, Body::Open(OpenIn { flags, fuse_flags }))
+            }
+            Self::Release(handle) => {
+                let args = ReleaseIn {
+                    fh: handle.0,
+                    ..ReleaseIn::default()
+                };
+                Request::new(data, Body::Release(args))
+            }
+            Self::List(cookie) => {
+                let args = ReadIn {
+                    fh: scene.listing.0,
+                    offset: scene.cookies[cookie].0,
+                    size: LISTING,
+                    ..ReadIn::default()
+                };
+                let into = buffer(LISTING);
+                Request::new(scene.many, Body::Readdirplus { args, into })
+            }
+            Self::Read(at, len) => Request::new(data, Body::read(handle, at, buffer(len))),
+            Self::Write(at, len) => Request::new(data, Body::write(handle, at, buffer(len))),
+            Self::Forget => Request::new(NodeId(0), Body::BatchForget { nodes: forgotten }),
+        }
+    }
+
+    /// Checks the reply, and says what it leads to.
+    pub fn outcome(self, reply: Result<Reply, FuseError>) -> Result<Outcome, Wrong> {
+        let reply = reply.map_err(Wrong::Failed)?;
+        match (self, &reply) {
+            (Self::GetAttr, Reply::Attr(_)) | (Self::Release(_), Reply::Empty) => {
+                Ok(Outcome::Done(0))
+            }
+            (Self::Lookup { forget, .. }, Reply::Entry(entry)) if entry.nodeid != 0 => match forget
+            {
+                true => Ok(Outcome::Forget(NodeId(entry.nodeid))),
+                false => Ok(Outcome::Done(0)),
+            },
+            (Self::Open, Reply::Opened(open)) => Ok(Outcome::Then(Self::Release(Handle(open.fh)))),
+            (Self::List(_), Reply::Data(len)) if *len > 0 => Ok(Outcome::Done(*len)),
+            (Self::Read(_, wanted), Reply::Data(len)) if len == &wanted => {
+                Ok(Outcome::Done(wanted))
+            }
+            (Self::Write(_, wanted), Reply::Written(len)) if len == &wanted => {
+                Ok(Outcome::Done(wanted))
+            }
+            (Self::Forget, Reply::Empty) => Ok(Outcome::Aside),
+            _ => Err(Wrong::Says(format!("{self:?} was answered by {reply:?}"))),
+        }
+    }
+}
+
+/// Why a reply ends the measurement.
+#[derive(Debug)]
+pub enum Wrong {
+    /// The daemon refused, or the queue failed.
+    Failed(FuseError),
+    /// It says something else than it must.
+    Says(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_read_is_no_read() {
+        let step = Step::Read(FileOffset(0), 4096);
+        assert_eq!(
+            step.outcome(Ok(Reply::Data(4096))).unwrap(),
+            Outcome::Done(4096)
+        );
+        for wrong in [Reply::Data(4095), Reply::Data(0), Reply::Empty] {
+            assert!(step.outcome(Ok(wrong)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_negative_entry_is_no_entry() {
+        let step = Step::Lookup {
+            name: 0,
+            forget: true,
+        };
+        let mut entry = virtiofs_driver::fuse::EntryOut::default();
+        assert!(step.outcome(Ok(Reply::Entry(entry))).is_err());
+        entry.nodeid = 7;
+        let outcome = step.outcome(Ok(Reply::Entry(entry)));
+        assert_eq!(outcome.unwrap(), Outcome::Forget(NodeId(7)));
+    }
+
+    #[test]
+    fn what_is_opened_is_released() {
+        let mut open = virtiofs_driver::fuse::OpenOut::default();
+        open.fh = 3;
+        let outcome = Step::Open.outcome(Ok(Reply::Opened(open))).unwrap();
+        assert_eq!(outcome, Outcome::Then(Step::Release(Handle(3))));
+    }
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Every way to tell what a run found.
+
+mod files;
+mod html;
+mod quantity;
+mod table;
+
+pub use files::{ReportError, names, write_all};
+pub use html::html;
+pub use table::{points_table, table};
+
+#[cfg(test)]
+mod fixture;

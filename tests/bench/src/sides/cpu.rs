@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Processor time.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use virtiofs_driver::{Daemon, daemon::Process};
+
+/// A daemon's processes, looked for once.
+#[derive(Clone, Debug)]
+pub struct Family(Vec<Process>);
+
+impl Family {
+    /// Those that it has now.
+    pub fn of(daemon: &Daemon) -> Self {
+        Self(daemon.processes())
+    }
+
+    /// What all of them have taken so far. One that has ended counts no more.
+    pub fn cpu(&self) -> Duration {
+        self.0.iter().filter_map(|process| process.cpu().ok()).sum()
+    }
+}
+
+/// What this process, which is driver and VMM, has taken so far.
+pub fn of_this_process() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn work_takes_time_and_sleep_does_not() {
+        let (before, began) = (of_this_process(), Instant::now());
+        while began.elapsed() < Duration::from_millis(200) {
+            std::hint::black_box(0);
+        }
+        // Others may have had the processor, and other tests count as well.
+        assert!(of_this_process() - before > Duration::from_millis(20));
+    }
+}

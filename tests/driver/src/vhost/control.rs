@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The control connection, shared by the VM and its back-end channel.
+
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use parking_lot::{Mutex, MutexGuard};
+use vhost::VhostUserMemoryRegionInfo;
+use vhost::vhost_user::message::VhostUserProtocolFeatures;
+use vhost::vhost_user::{Frontend, VhostUserFrontend};
+
+use super::VhostError;
+use crate::window::{Announce, Mapping};
+
+/// Where the window is in the guest, in the manner of a 64 bit BAR.
+const WINDOW_BASE: u64 = 0x80_0000_0000;
+
+/// The control connection.
+pub(crate) struct Control {
+    frontend: Frontend,
+    /// A second handle of the same socket, to close it by.
+    pub(super) connection: UnixStream,
+    /// Held for a request, and by the channel while it serves one if both are one thread's work.
+    main_loop: Mutex<()>,
+    started: AtomicBool,
+    memory_regions: AtomicUsize,
+    pub(super) protocol_features: VhostUserProtocolFeatures,
+}
+
+impl Control {
+    pub(super) fn new(
+        frontend: Frontend,
+        connection: UnixStream,
+        protocol_features: VhostUserProtocolFeatures,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            frontend,
+            connection,
+            main_loop: Mutex::default(),
+            started: AtomicBool::new(false),
+            memory_regions: AtomicUsize::new(0),
+            protocol_features,
+        })
+    }
+
+    /// Makes a request as the main loop does: nothing else goes on meanwhile.
+    pub(super) fn request<T>(
+        &self,
+        request: &'static str,
+        make: impl FnOnce(&mut Frontend) -> vhost::Result<T>,
+    ) -> Result<T, VhostError> {
+        let _busy = self.main_loop.lock();
+        self.request_within(request, make)
+    }
+
+    pub(super) fn main_loop(&self) -> MutexGuard<'_, ()> {
+        self.main_loop.lock()
+    }
+
+    pub(super) fn set_started(&self, started: bool) {
+        self.started.store(started, Ordering::SeqCst);
+    }
+
+    pub(super) fn set_memory_regions(&self, regions: usize) {
+        self.memory_regions.store(regions, Ordering::SeqCst);
+    }
+
+    /// The same for whoever is the main loop at the moment.
+    pub(super) fn request_within<T>(
+        &self,
+        request: &'static str,
+        make: impl FnOnce(&mut Frontend) -> vhost::Result<T>,
+    ) -> Result<T, VhostError> {
+        let made = make(&mut self.frontend.clone());
+        made.map_err(|source| VhostError::Request { request, source })
+    }
+
+    fn can_announce(&self) -> bool {
+        let slots = VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS;
+        self.protocol_features.contains(slots)
+    }
+
+    fn announce(
+        &self,
+        request: &'static str,
+        make: impl FnOnce(&mut Frontend) -> vhost::Result<()>,
+    ) {
+        if !self.can_announce() {
+            return;
+        }
+        // As in QEMU: an error is logged, and the VM goes on.
+        if let Err(error) = self.request_within(request, make) {
+            log::error!("{request} for a mapping: {error:?}");
+        }
+    }
+}
+
+impl Announce for Control {
+    fn is_started(&self) -> bool {
+        self.started.load(Ordering::SeqCst)
+    }
+
+    fn memory_regions(&self) -> usize {
+        self.memory_regions.load(Ordering::SeqCst)
+    }
+
+    fn add(&self, mapping: &Mapping, address: u64) {
+        let region = region(mapping, address);
+        self.announce("ADD_MEM_REG", |frontend| {
+            frontend.add_mem_region(&region).map(drop)
+        });
+    }
+
+    fn remove(&self, mapping: &Mapping, address: u64) {
+        let region = region(mapping, address);
+        self.announce("REM_MEM_REG", |frontend| {
+            frontend.remove_mem_region(&region)
+        });
+    }
+
+    fn abort(&self) {
+        log::error!("the VM ends: it has too many memory regions");
+        // Fails only where it is closed already.
+        let _ = self.connection.shutdown(Shutdown::Both);
+    }
+}
+
+fn region(mapping: &Mapping, address: u64) -> VhostUserMemoryRegionInfo {
+    VhostUserMemoryRegionInfo {
+        guest_phys_addr: WINDOW_BASE + mapping.at.0,
+        memory_size: mapping.len,
+        userspace_addr: address,
+        mmap_offset: mapping.from.0,
+        mmap_handle: mapping.file.as_raw_fd(),
+    }
+}

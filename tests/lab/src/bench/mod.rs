@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! `daxlab bench`: how fast the daemon is, without a VM. The measuring is `dax-bench`'s.
+
+mod args;
+mod run;
+
+pub use args::BenchArgs;
+pub use run::run;
