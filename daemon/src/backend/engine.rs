@@ -26,7 +26,7 @@ use super::intake::Taken;
 use super::lost_page;
 use super::message::{self, Header, MessageError};
 use super::metrics::Metrics;
-use super::ring::Ring;
+use super::ring::{Ring, Telling};
 use super::window_side::WindowSide;
 use crate::adapter::{HeadIndex, PayloadError, RelayError, Request, with_reader_and_writer};
 use crate::fast_path;
@@ -92,8 +92,9 @@ where
         self.logging.store(logging, Ordering::Release);
     }
 
-    /// Serves one request and returns it to the guest.
-    pub(super) fn serve(&self, ring: &Ring, taken: Taken) {
+    /// Serves one request and returns it to the guest, who hears of it as `telling` says. With
+    /// [`Telling::Later`] the caller has to [`Ring::tell`] when nothing follows.
+    pub(super) fn serve(&self, ring: &Ring, taken: Taken, telling: Telling) {
         let Taken {
             chain,
             mut ticket,
@@ -102,7 +103,7 @@ where
         let head = HeadIndex(chain.head_index());
         let len = match Request::read(chain, memory) {
             Ok(request) => {
-                let answered = self.answer(&request, &mut ticket);
+                let answered = self.answer(ring, &request, &mut ticket);
                 if self.logging.load(Ordering::Acquire) {
                     request.mark_written();
                 }
@@ -119,7 +120,7 @@ where
             self.metrics.abandoned.count();
             return;
         };
-        if let Err(error) = ring.complete(ticket, head, len) {
+        if let Err(error) = ring.complete(ticket, head, len, telling) {
             self.metrics.lost_replies.count();
             self.complaints.reply.warn(format_args!(
                 "a reply cannot be put on the used ring: {error}"
@@ -138,7 +139,12 @@ where
     }
 
     /// Returns the length of the reply.
-    fn answer(&self, request: &Request, ticket: &mut Ticket) -> Result<u32, Abandoned> {
+    fn answer(
+        &self,
+        ring: &Ring,
+        request: &Request,
+        ticket: &mut Ticket,
+    ) -> Result<u32, Abandoned> {
         let header = match Header::of(request) {
             Ok(header) => header,
             Err(error) => {
@@ -146,10 +152,14 @@ where
                 return Ok(0);
             }
         };
+        if !fast_path::is_quick(header.opcode()) {
+            ring.tell();
+        }
         let Some(window) = &self.window else {
             return Ok(self.forward(&header, request));
         };
         if window.is_stale() {
+            ring.tell();
             window.operate(ticket, WindowSide::sweep)?;
         }
         match header.opcode() {

@@ -16,6 +16,7 @@ use crate::backend::contain;
 use crate::backend::intake::Intake;
 use crate::backend::lost_page;
 use crate::backend::metrics::Metrics;
+use crate::backend::ring::Telling;
 use crate::backend::window_side::WindowSide;
 use crate::config::{DaxMode, DaxPolicy};
 use crate::fs::{Dax, DaxFs, NodeCache, Promises, WindowTaken};
@@ -146,7 +147,7 @@ impl Case {
 }
 
 fn serve(engine: &TestEngine, intake: &Intake, ring: &Ring) {
-    let serve = |(), taken| engine.serve(ring, taken);
+    let serve = |(), taken| engine.serve(ring, taken, Telling::Later);
     intake.drain(0, ring, || Some(()), serve);
 }
 
@@ -426,7 +427,7 @@ fn descriptors_offered_again_before_their_return_are_left_alone() {
     assert_eq!(held.len(), usize::from(QUEUE_SIZE));
     assert_ne!(case.metrics.bad_rings.get(), 0);
     for taken in held {
-        case.engine.serve(&case.ring, taken);
+        case.engine.serve(&case.ring, taken, Telling::Now);
     }
     case.driver.used();
 }

@@ -23,6 +23,15 @@ const LONGEST_NAME: usize = 1024 + 1;
 /// Bytes of a name that need no allocation.
 const INLINE_NAME: usize = 256;
 
+/// Whether such a request usually takes no longer than it takes to wake somebody.
+pub(crate) fn is_quick(opcode: Option<Opcode>) -> bool {
+    use Opcode::{Getattr, Lookup, Open, Read, Release, Write};
+    matches!(
+        opcode,
+        Some(Lookup | Getattr | Open | Release | Read | Write)
+    )
+}
+
 /// Answers the request, if it is one that is answered here; returns the reply's length.
 pub(crate) fn serve<F: FileSystem>(
     fs: &F,
