@@ -48,6 +48,8 @@ pub(super) enum Shape {
     Empty,
     /// FORGET and INTERRUPT get none at all.
     None,
+    /// virtiofsd returns DESTROY without a reply, and Linux does not mind.
+    Optional,
     Entry,
     Attr,
     Opened,
@@ -82,6 +84,7 @@ impl Shape {
             | Body::Getxattr { .. }
             | Body::Listxattr { .. }
             | Body::Raw { .. } => Self::Data,
+            Body::Destroy => Self::Optional,
             Body::Init(..) => Self::Init,
             Body::Statfs => Self::Statfs,
             Body::Lseek(_) => Self::Offset,
@@ -93,7 +96,7 @@ impl Shape {
     /// Bytes of the reply without header and bulk data.
     pub(super) fn len(self) -> usize {
         match self {
-            Self::Empty | Self::None | Self::Data => 0,
+            Self::Empty | Self::None | Self::Optional | Self::Data => 0,
             Self::Entry => size_of::<EntryOut>(),
             Self::Attr => size_of::<AttrOut>(),
             Self::Opened => size_of::<OpenOut>(),
@@ -128,6 +131,9 @@ impl RawReply<'_> {
                 0 => Ok(Reply::Empty),
                 some => Err(self.wrong(format!("{some} bytes where there is no reply"))),
             };
+        }
+        if self.shape == Shape::Optional && self.used == 0 {
+            return Ok(Reply::Empty);
         }
         let header_len = size_of::<OutHeader>() as u32;
         if self.used < header_len {
@@ -167,7 +173,7 @@ impl RawReply<'_> {
         }
         let at = size_of::<OutHeader>();
         Ok(match self.shape {
-            Shape::Empty | Shape::None | Shape::Data => Reply::Empty,
+            Shape::Empty | Shape::None | Shape::Optional | Shape::Data => Reply::Empty,
             Shape::Entry => Reply::Entry(self.get(at)),
             Shape::Attr => Reply::Attr(self.get(at)),
             Shape::Opened => Reply::Opened(self.get(at)),
