@@ -46,3 +46,7 @@ const _: () = {
     can_be_sent::<Window>();
     can_be_sent::<GuestBuffer>();
 };
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -200,3 +200,73 @@ impl RawReply<'_> {
         FuseError::BadReply { opcode, what }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{RawReply, Shape};
+    use crate::fuse::{FuseError, Opcode, Reply};
+    use crate::units::Unique;
+    use vm_memory::VolatileSlice;
+
+    /// A reply to request 8 of this shape, with 4 bytes of room.
+    fn parse(
+        shape: Shape,
+        used: u32,
+        (len, error, unique): (u32, i32, u64),
+    ) -> Result<Reply, FuseError> {
+        let mut bytes = [0; 512];
+        bytes[..4].copy_from_slice(&len.to_ne_bytes());
+        bytes[4..8].copy_from_slice(&error.to_ne_bytes());
+        bytes[8..16].copy_from_slice(&unique.to_ne_bytes());
+        let reply = RawReply {
+            opcode: Opcode::Read,
+            shape,
+            room: 4,
+            unique: Unique(8),
+            used,
+            slot: VolatileSlice::from(&mut bytes[..]),
+        };
+        reply.parse()
+    }
+
+    #[test]
+    fn what_fuse_does_not_allow_is_no_reply() {
+        let wrong = [
+            (Shape::Data, 15, (16, 0, 8), "less than a header"),
+            (Shape::Data, 16, (16, 0, 10), "for request 10"),
+            (
+                Shape::Data,
+                16,
+                (17, 0, 8),
+                "its header says 17 bytes, the queue 16",
+            ),
+            (Shape::Data, 21, (21, 0, 8), "room for 4"),
+            (Shape::Data, 16, (16, 1, 8), "1 is no error"),
+            (Shape::Data, 16, (16, -4096, 8), "-4096 is no error"),
+            (Shape::Attr, 16, (16, 0, 8), "0 bytes, not 104"),
+            (Shape::Empty, 24, (24, 0, 8), "8 bytes, not 0"),
+            (Shape::None, 16, (16, 0, 8), "where there is no reply"),
+            (Shape::Optional, 15, (15, 0, 8), "less than a header"),
+        ];
+        for (shape, used, header, what) in wrong {
+            let error = parse(shape, used, header).expect_err(what);
+            assert!(error.to_string().contains(what), "{error}, not {what}");
+            assert_eq!(error.errno(), None);
+        }
+    }
+
+    #[test]
+    fn errors_are_the_daemon_s_answers() {
+        let error = parse(Shape::Attr, 16, (16, -libc::EIO, 8)).expect_err("an error");
+        assert_eq!(error.errno(), Some(libc::EIO));
+        assert!(matches!(
+            parse(Shape::Data, 20, (20, 0, 8)),
+            Ok(Reply::Data(4))
+        ));
+        assert!(matches!(
+            parse(Shape::Optional, 0, (0, 0, 0)),
+            Ok(Reply::Empty)
+        ));
+        assert!(matches!(parse(Shape::None, 0, (0, 0, 0)), Ok(Reply::Empty)));
+    }
+}

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
 //! The VMM's rules, as a daemon that keeps to them meets them. That each bites is shown without a
-//! daemon, in `src/vhost/channel_tests.rs`.
+//! daemon, in `src/vhost/channel_tests`.
 
 use std::fs::File;
 
 use anyhow::{Context, Result};
 use virtiofs_driver::vhost::ChannelEnd;
 use virtiofs_driver::window::{Acknowledge, BeyondLimit, MainLoop, Rules, Violation, WindowError};
-use virtiofs_driver::{FileOffset, NodeId, WindowOffset};
+use virtiofs_driver::{FileOffset, NodeId, Options, WindowOffset, daemon};
 
 use crate::rig::{RANGE, Rig};
 
@@ -118,5 +118,23 @@ fn a_vm_with_too_many_memory_regions_is_gone() -> Result<()> {
         rig.vm.channel_end(),
         None | Some(ChannelEnd::Open)
     ));
+    Ok(())
+}
+
+/// The oracle: what a daemon does wrong without a safeguard is seen.
+#[test]
+fn a_daemon_without_a_safeguard_is_caught() -> Result<()> {
+    let start = |fault: &str| {
+        let arguments = ["--dax-window=64M", "--fault", fault];
+        Rig::start_with(daemon::daxd()?, &Options::default(), &arguments)
+    };
+    let mut rig = start("views=direct")?;
+    let (node, _) = rig.file("file", b"content")?;
+    map(&mut rig, node, 1).expect_err("the file is too small");
+    let (size, needed) = (7, RANGE);
+    assert_eq!(
+        rig.window()?.violations(),
+        [Violation::TooSmall { size, needed }]
+    );
     Ok(())
 }
