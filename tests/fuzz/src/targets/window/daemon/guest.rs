@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A guest that knows what it should get.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use shared_window::{Access, ProcessWindow, RangeState, RegionBudget, WindowOffset, page_size};
+use vhost_user_backend::VringT as _;
+use virtiofsd::fuse::Opcode;
+
+use super::super::model::action::Action;
+use super::super::model::plain::{FILE_PAGES, FILES, PAGES, Plain, Range};
+use super::{Device, Operation, REGIONS};
+use crate::fault::{self, Fault};
+use crate::ground::Ground;
+use crate::guest::message::{self, ROOT};
+use crate::guest::queue::{Frame, Queue};
+
+/// Names of the model's files.
+const NAMES: [&str; FILES] = ["w0", "w1", "w2"];
+/// FATTR_SIZE.
+const SIZE: u32 = 1 << 3;
+
+/// What the guest has of a file.
+#[derive(Debug, Clone, Copy, Default)]
+struct Node {
+    number: u64,
+    lookups: u64,
+}
+
+pub(super) struct Guest<'a> {
+    device: &'a Device,
+    queue: &'a mut Queue,
+    vmm: &'a Arc<ProcessWindow>,
+    budget: &'a RegionBudget,
+    files: [File; FILES],
+    /// Pages of each file.
+    sizes: [u64; FILES],
+    plain: Plain,
+    nodes: [Node; FILES],
+    /// Open handles: file, node and handle.
+    handles: Vec<(usize, u64, u64)>,
+    /// The device was reset, and no request came since.
+    stale: bool,
+    /// There was an INIT and no end of it.
+    mounted: bool,
+    full: bool,
+}
+
+impl<'a> Guest<'a> {
+    /// Makes the files; to be called outside.
+    pub(super) fn new(
+        ground: &Ground,
+        device: &'a Device,
+        queue: &'a mut Queue,
+        vmm: &'a Arc<ProcessWindow>,
+        budget: &'a RegionBudget,
+    ) -> Self {
+        let plain = Plain::new();
+        let mut index = 0;
+        let files = plain.bytes.map(|bytes| {
+            let path = ground.share_path().join(NAMES[index]);
+            index += 1;
+            let options = fs::OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .open(path);
+            let file = options.expect("a new file");
+            file.set_len(FILE_PAGES * page_size()).expect("a size");
+            for (page, byte) in bytes.iter().enumerate() {
+                file.write_all_at(&[*byte], page as u64 * page_size())
+                    .expect("content");
+            }
+            file
+        });
+        Self {
+            device,
+            queue,
+            vmm,
+            budget,
+            files,
+            sizes: [FILE_PAGES; FILES],
+            plain,
+            nodes: [Node::default(); FILES],
+            handles: Vec::new(),
+            stale: false,
+            mounted: false,
+            full: false,
+        }
+    }
+
+    /// Mounts, and looks all files up.
+    pub(super) fn init(&mut self) {
+        let (errno, _) = self.ask(message::init());
+        assert_eq!(errno, 0, "INIT");
+        self.mounted = true;
+        self.all_gone();
+        (0..FILES).for_each(|file| self.look_up(file));
+    }
+
+    /// What INIT, DESTROY and a reset do.
+    fn all_gone(&mut self) {
+        self.plain.ranges.clear();
+        self.nodes = [Node::default(); FILES];
+        self.handles.clear();
+    }
+
+    /// Makes a request; returns the errno and what follows the reply's header.
+    fn ask(&mut self, request: Vec<u8>) -> (i32, Vec<u8>) {
+        let offered = self.queue.offer(&Frame::plain(request, 256));
+        self.device.kick();
+        let returned = self.queue.returned();
+        let [(head, len)] = returned[..] else {
+            panic!("one request was offered, {returned:?} returned");
+        };
+        assert_eq!(head, offered.head);
+        self.stale = false;
+        let room = self.queue.room(&offered);
+        if len < 16 {
+            return (0, Vec::new());
+        }
+        let error = i32::from_ne_bytes(room[4..8].try_into().expect("4 bytes"));
+        (-error, room[16..len as usize].to_vec())
+    }
+
+    /// Makes a request that must succeed if the guest is mounted.
+    fn ask_mounted(&mut self, request: Vec<u8>) -> Option<Vec<u8>> {
+        let (errno, body) = self.ask(request);
+        assert_eq!(errno == 0, self.mounted, "errno {errno}");
+        (errno == 0).then_some(body)
+    }
+
+    pub(super) fn perform(&mut self, operation: &Operation) {
+        let number = |byte: u8| u64::from(byte);
+        let file = |byte: u8| usize::from(byte) % FILES;
+        match *operation {
+            Operation::Lookup { file: of } => self.look_up(file(of)),
+            Operation::Forget { file: of, count } => self.forget(file(of), count.into()),
+            Operation::Open { file: of } => self.open(file(of)),
+            Operation::Release {} => self.release(),
+            Operation::Setup {
+                at,
+                pages,
+                file: of,
+                from,
+                write,
+            } => {
+                let asked = Range {
+                    at: number(at) % (PAGES + 2),
+                    pages: number(pages) % 5,
+                    file: file(of),
+                    from: number(from) % (FILE_PAGES + 2),
+                    known: true,
+                };
+                self.set_up(asked, write & 1 != 0);
+            }
+            Operation::SetupUnknown { node, at } => self.set_up_unknown(node.into(), at.into()),
+            Operation::Remove {
+                at,
+                pages,
+                more_at,
+                more_pages,
+            } => {
+                let range =
+                    |at: u8, pages: u8| (number(at) % (PAGES + 2), number(pages) % (PAGES + 3));
+                let mut ranges = vec![range(at, pages)];
+                if more_pages > 0 {
+                    ranges.push(range(more_at, more_pages));
+                }
+                self.remove(ranges);
+            }
+            Operation::Resize { file: of, pages } => {
+                self.resize(file(of), number(pages) % (FILE_PAGES + 1));
+            }
+            Operation::Write { page, byte } => self.write(number(page) % FILE_PAGES, byte),
+            Operation::Store { page, byte } => self.store(number(page) % PAGES, byte),
+            Operation::Init {} => self.init(),
+            Operation::Destroy {} => {
+                self.ask(message::request(Opcode::Destroy, 0, &[]));
+                self.mounted = false;
+                self.all_gone();
+            }
+            Operation::Reset {} => self.reset(),
+            Operation::Regions { full } => {
+                self.full = full & 1 != 0;
+                self.budget.set_in_use(if self.full { REGIONS } else { 0 });
+            }
+        }
+    }
+
+    fn look_up(&mut self, file: usize) {
+        let Some(entry) = self.ask_mounted(message::lookup(ROOT, NAMES[file])) else {
+            return;
+        };
+        let number = u64::from_ne_bytes(entry[..8].try_into().expect("8 bytes"));
+        let node = &mut self.nodes[file];
+        assert!(
+            node.lookups == 0 || node.number == number,
+            "a node changed its number"
+        );
+        *node = Node {
+            number,
+            lookups: node.lookups + 1,
+        };
+    }
+
+    fn forget(&mut self, file: usize, count: u64) {
+        let node = self.nodes[file];
+        // More than it has would be another mistake than this target is about.
+        let count = count.min(node.lookups);
+        if count > 0 {
+            self.ask(message::request(
+                Opcode::Forget,
+                node.number,
+                &message::numbers(&[count]),
+            ));
+            self.nodes[file].lookups -= count;
+        }
+    }
+
+    fn open(&mut self, file: usize) {
+        let node = self.nodes[file];
+        if node.lookups == 0 || !self.mounted {
+            return;
+        }
+        let flags = libc::O_RDWR as u64;
+        let (errno, body) = self.ask(message::request(
+            Opcode::Open,
+            node.number,
+            &message::numbers(&[flags]),
+        ));
+        assert_eq!(errno, 0, "OPEN");
+        let handle = u64::from_ne_bytes(body[..8].try_into().expect("8 bytes"));
+        self.handles.push((file, node.number, handle));
+    }
+
+    fn release(&mut self) {
+        if let Some((_, node, handle)) = self.handles.pop() {
+            let body = message::numbers(&[handle, 0, 0]);
+            let (errno, _) = self.ask(message::request(Opcode::Release, node, &body));
+            assert_eq!(errno, 0, "RELEASE");
+        }
+    }
+
+    fn set_up(&mut self, asked: Range, write: bool) {
+        let page = page_size();
+        let node = self.nodes[asked.file];
+        let body = [
+            u64::MAX,
+            asked.from * page,
+            asked.pages * page,
+            u64::from(write),
+            asked.at * page,
+        ];
+        let action = Action::Setup {
+            at: asked.at,
+            pages: asked.pages,
+            file: asked.file,
+            from: asked.from,
+            access: if write {
+                Access::ReadWrite
+            } else {
+                Access::ReadOnly
+            },
+            skew: 0,
+        };
+        if node.lookups == 0 {
+            return self.set_up_unknown(node.number, asked.at);
+        }
+        let mut expected = self.plain.expect(&action, self.full);
+        let is_new = !self.plain.ranges.contains(&asked);
+        // The VMM here refuses, unlike one that is given a padded view.
+        if expected.errno.is_none() && is_new && asked.from + asked.pages > self.sizes[asked.file] {
+            expected.errno = Some(libc::EIO);
+            expected.ranges.retain(|range| *range != asked);
+        }
+        let request = message::request(Opcode::SetupMapping, node.number, &message::numbers(&body));
+        let (errno, _) = self.ask(request);
+        assert_eq!(
+            errno,
+            expected.errno.unwrap_or(0),
+            "{action:?} with {:?}",
+            self.plain.ranges
+        );
+        self.plain.ranges = expected.ranges;
+    }
+
+    /// A node that the guest does not have, and that is none.
+    fn set_up_unknown(&mut self, node: u64, at: u64) {
+        if node == ROOT
+            || self
+                .nodes
+                .iter()
+                .any(|it| it.lookups > 0 && it.number == node)
+        {
+            return;
+        }
+        let page = page_size();
+        let body = message::numbers(&[u64::MAX, 0, page, 1, at * page]);
+        let (errno, _) = self.ask(message::request(Opcode::SetupMapping, node, &body));
+        assert_eq!(errno, libc::EACCES, "a node that the guest has not");
+    }
+
+    fn remove(&mut self, ranges: Vec<(u64, u64)>) {
+        let page = page_size();
+        let bytes: Vec<_> = ranges
+            .iter()
+            .map(|(at, pages)| (at * page, pages * page))
+            .collect();
+        let expected = self.plain.expect(&Action::Remove(ranges), self.full);
+        let (errno, _) = self.ask(message::remove_mapping(&bytes));
+        assert_eq!(errno, expected.errno.unwrap_or(0), "removal of {bytes:x?}");
+        self.plain.ranges = expected.ranges;
+    }
+
+    fn resize(&mut self, file: usize, pages: u64) {
+        let node = self.nodes[file];
+        if node.lookups == 0 || !self.mounted {
+            return;
+        }
+        let mut body = u64::from(SIZE).to_ne_bytes().to_vec();
+        body.extend(message::numbers(&[0, pages * page_size()]));
+        body.resize(88, 0);
+        let (errno, _) = self.ask(message::request(Opcode::Setattr, node.number, &body));
+        assert_eq!(errno, 0, "SETATTR");
+        self.sizes[file] = pages;
+        self.plain.bytes[file][pages as usize..].fill(0);
+    }
+
+    fn write(&mut self, page: u64, byte: u8) {
+        let Some((file, node, handle)) = self.handles.last().copied() else {
+            return;
+        };
+        let mut body = message::numbers(&[handle, page * page_size(), 1, 0, 0]);
+        body.push(byte);
+        let (errno, _) = self.ask(message::request(Opcode::Write, node, &body));
+        assert_eq!(errno, 0, "WRITE");
+        self.plain.bytes[file][page as usize] = byte;
+        // A byte of a page is enough for a mapping of it, as for a guest's access.
+        let end = page * page_size() + 1;
+        let grown = self.files[file].metadata().expect("a size").len();
+        assert!(grown >= end, "a write that did not grow the file");
+        if self.sizes[file] <= page {
+            self.files[file]
+                .set_len((page + 1) * page_size())
+                .expect("whole pages");
+            self.sizes[file] = page + 1;
+        }
+    }
+
+    fn store(&mut self, page: u64, byte: u8) {
+        if let Some((file, at)) = self.shown(page) {
+            let here = WindowOffset(page * page_size());
+            self.vmm
+                .write(here, &[byte])
+                .expect("a mapping is writable");
+            self.plain.bytes[file][at as usize] = byte;
+        }
+    }
+
+    fn reset(&mut self) {
+        self.device.ring().set_enabled(false);
+        self.device.reset_device();
+        self.queue.start(self.device.ring());
+        self.mounted = false;
+        let ranges = std::mem::take(&mut self.plain.ranges);
+        self.all_gone();
+        // They stay until a request comes.
+        self.plain.ranges = ranges;
+        self.stale = true;
+        self.ask(message::request(Opcode::Getattr, ROOT, &[0; 16]));
+        self.plain.ranges.clear();
+    }
+
+    /// The file's page that is seen there, if there is one.
+    fn shown(&self, page: u64) -> Option<(usize, u64)> {
+        self.plain
+            .shown(page)
+            .filter(|(file, at)| *at < self.sizes[*file])
+    }
+
+    /// Compares everything with the model.
+    pub(super) fn compare(&mut self, operation: &Operation) {
+        if fault::strikes(Fault::ForgetMapping) {
+            // A mapping that is gone at the VMM, and a table that does not know.
+            for (range, _) in self.vmm.mapped() {
+                shared_window::Vmm::unmap(&**self.vmm, range.start(), range.len()).expect("mapped");
+            }
+        }
+        let expected: Vec<_> = self
+            .plain
+            .ranges
+            .iter()
+            .map(|range| (range.at, range.pages))
+            .collect();
+        let page = page_size();
+        let window = self.device.window().expect("there is a window");
+        let table = window.mappings();
+        assert!(
+            table
+                .iter()
+                .all(|mapping| mapping.state == RangeState::Live),
+            "{table:?}"
+        );
+        let table: Vec<_> = table
+            .iter()
+            .map(|mapping| (mapping.window.start().0 / page, mapping.window.len() / page))
+            .collect();
+        assert_eq!(table, expected, "the window's table after {operation:?}");
+        let mapped: Vec<_> = self
+            .vmm
+            .mapped()
+            .iter()
+            .map(|(range, _)| (range.start().0 / page, range.len() / page))
+            .collect();
+        assert_eq!(mapped, expected, "the VMM's mappings after {operation:?}");
+        self.compare_bytes(operation);
+    }
+
+    fn compare_bytes(&self, operation: &Operation) {
+        let mut seen = [0];
+        for page in 0..PAGES {
+            if let Some((file, at)) = self.shown(page) {
+                let here = WindowOffset(page * page_size());
+                self.vmm.read(here, &mut seen).expect("a mapping");
+                let expected = self.plain.bytes[file][at as usize];
+                assert_eq!(
+                    seen[0], expected,
+                    "page {page} of the window after {operation:?}"
+                );
+            }
+        }
+        for (index, file) in self.files.iter().enumerate() {
+            for page in 0..self.sizes[index] {
+                file.read_exact_at(&mut seen, page * page_size())
+                    .expect("a byte");
+                let expected = self.plain.bytes[index][page as usize];
+                assert_eq!(
+                    seen[0], expected,
+                    "page {page} of file {index} after {operation:?}"
+                );
+            }
+        }
+    }
+}
