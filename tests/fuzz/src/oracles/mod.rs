@@ -39,8 +39,8 @@ impl Holdings {
         }
     }
 
-    fn exceeds(self, other: Self, allowed: usize) -> bool {
-        self.bytes > other.bytes || self.descriptors > other.descriptors + allowed
+    fn exceeds(self, other: Self) -> bool {
+        self.bytes > other.bytes || self.descriptors > other.descriptors
     }
 }
 
@@ -49,14 +49,6 @@ impl Holdings {
 /// # Panics
 /// When it leaves something behind.
 pub fn judge(input: impl Fn()) {
-    judge_with(0, input);
-}
-
-/// The same where the library is known to leave so many descriptors open each time.
-///
-/// # Panics
-/// When it leaves more behind.
-pub fn judge_with(descriptors: usize, input: impl Fn()) {
     logging::install();
     // As the file system makes it.
     rustix::process::umask(rustix::fs::Mode::empty());
@@ -67,7 +59,7 @@ pub fn judge_with(descriptors: usize, input: impl Fn()) {
         memory::check_largest();
         identity.check();
         let after = Holdings::now();
-        if !after.exceeds(before, descriptors) {
+        if !after.exceeds(before) {
             return;
         }
         assert!(

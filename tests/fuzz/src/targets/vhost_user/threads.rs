@@ -9,8 +9,6 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 
-/// How long the threads of a session may take to end, on a machine that has much else to do.
-const MUST_END: Duration = Duration::from_secs(20);
 /// Between two looks.
 const A_MOMENT: Duration = Duration::from_micros(50);
 
@@ -38,12 +36,12 @@ impl Threads {
     ///
     /// # Panics
     /// When that takes too long.
-    pub(super) fn wait_for_the_others(&self) {
+    pub(super) fn wait_for_the_others(&self, at_most: Duration) {
         let begin = Instant::now();
         while Self::now().0 > self.0 {
             assert!(
-                begin.elapsed() < MUST_END,
-                "waited {MUST_END:?} for the session's threads: there were {} and are {}",
+                begin.elapsed() < at_most,
+                "waited {at_most:?} for the session's threads: there were {} and are {}",
                 self.0,
                 Self::now().0
             );
