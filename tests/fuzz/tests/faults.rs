@@ -149,5 +149,5 @@ fn every_oracle_notices_what_it_is_there_for() {
         assert!(said.contains(expected), "{fault:?} in {target}: {said}");
     }
     let shown: Vec<_> = TABLE.iter().map(|(fault, ..)| *fault).collect();
-    assert!(Fault::ALL.iter().all(|fault| shown.contains(fault)));
+    assert!(Fault::NOTICED.iter().all(|fault| shown.contains(fault)));
 }

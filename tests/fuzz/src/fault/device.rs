@@ -34,6 +34,26 @@ pub fn misbehave() {
         rustix::thread::set_thread_res_gid(root, nogroup, root).expect("another group");
     }
     assert!(!strikes(Fault::Panic), "a fault that was asked for");
+    while strikes(Fault::Wait) {
+        std::thread::park();
+    }
+    misuse_memory();
+}
+
+fn misuse_memory() {
+    if strikes(Fault::ForeignLeak) {
+        // SAFETY: memory that nobody uses.
+        std::hint::black_box(unsafe { libc::malloc(100) });
+    }
+    if strikes(Fault::ReadFreed) {
+        let freed = Box::into_raw(Box::new(7_u64));
+        // SAFETY: the first is sound. The second is not, which is what is asked for: a sanitizer
+        // ends the process, and without one the allocator's memory is readable still.
+        std::hint::black_box(unsafe {
+            drop(Box::from_raw(freed));
+            freed.read_volatile()
+        });
+    }
 }
 
 /// What a broken device would do to the used ring.

@@ -45,11 +45,19 @@ pub enum Fault {
     ForgetMapping,
     /// A thread outlives its session.
     LeakThread,
+    /// A byte beside guest memory is read: ends the process.
+    BesideMemory,
+    /// Memory of C is never freed: for LeakSanitizer.
+    ForeignLeak,
+    /// Memory is read that is freed: for AddressSanitizer.
+    ReadFreed,
+    /// Nobody goes on: for libFuzzer's timeout.
+    Wait,
 }
 
 impl Fault {
-    /// All of them.
-    pub const ALL: [Self; 16] = [
+    /// Those that an oracle of this crate notices.
+    pub const NOTICED: [Self; 16] = [
         Self::LeakDescriptor,
         Self::LeakMemory,
         Self::HugeAllocation,
@@ -67,10 +75,18 @@ impl Fault {
         Self::ForgetMapping,
         Self::LeakThread,
     ];
+    /// Those that end the process, or are for a sanitizer.
+    pub const FATAL: [Self; 4] = [
+        Self::BesideMemory,
+        Self::ForeignLeak,
+        Self::ReadFreed,
+        Self::Wait,
+    ];
 
     fn named(name: &str) -> Option<Self> {
-        Self::ALL
+        Self::NOTICED
             .into_iter()
+            .chain(Self::FATAL)
             .find(|fault| format!("{fault:?}") == name)
     }
 }
@@ -105,8 +121,9 @@ fn of_the_process() -> Option<Fault> {
         let fault = Fault::named(&name);
         assert!(
             fault.is_some(),
-            "DAXD_FUZZ_FAULT={name}: there are {:?}",
-            Fault::ALL
+            "DAXD_FUZZ_FAULT={name}: there are {:?} and {:?}",
+            Fault::NOTICED,
+            Fault::FATAL
         );
         fault
     })

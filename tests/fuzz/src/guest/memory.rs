@@ -13,6 +13,8 @@ use vm_memory::{
     ByteValued, Bytes, GuestAddress, GuestAddressSpace as _, GuestMemoryMmap, GuestRegionMmap,
 };
 
+use crate::fault::{self, Fault};
+
 /// Bytes that are no memory, before, between and after.
 const GUARD: usize = 1 << 16;
 
@@ -73,6 +75,15 @@ impl Memory {
             Arc::new(GuestRegionMmap::new(region, GuestAddress(*at)).expect("an address"))
         });
         GuestMemoryMmap::from_arc_regions(regions.collect()).expect("regions that don't overlap")
+    }
+
+    /// What a device that is out of bounds would do.
+    pub fn misbehave(&self) {
+        if fault::strikes(Fault::BesideMemory) {
+            // SAFETY: not at all, which is what is asked for: there is no access to the guard, so
+            // that the process ends.
+            unsafe { self.base.add(self.size).read_volatile() };
+        }
     }
 
     /// All of it as zeros.

@@ -151,7 +151,7 @@ struct Descriptor {
 /// The driver's half of a queue, in memory that is this thread's for good.
 pub struct Queue {
     memory: AtomicMemory,
-    _mapping: Memory,
+    mapping: Memory,
     avail: u16,
     seen: u16,
     free: u16,
@@ -176,7 +176,7 @@ impl Queue {
         let table = mapping.table(&[(0, 0..middle), (MIDDLE, middle..SIZE)]);
         Self {
             memory: AtomicMemory::new(table),
-            _mapping: mapping,
+            mapping,
             avail: 0,
             seen: 0,
             free: 0,
@@ -206,6 +206,11 @@ impl Queue {
 
     fn put<T: vm_memory::ByteValued>(&self, at: u64, object: T) {
         memory::put(&self.memory, at, object);
+    }
+
+    /// See [`Memory::misbehave`].
+    pub fn misbehave(&self) {
+        self.mapping.misbehave();
     }
 
     /// Puts a request on the queue.

@@ -87,6 +87,7 @@ fn play(ground: &Ground, input: &Input) {
 fn serve(device: &Device, queue: &mut Queue, waiting: &mut Vec<Offered>) {
     device.kick();
     fault::device::misbehave();
+    queue.misbehave();
     let mut returned = queue.returned();
     fault::device::spoil(&mut returned);
     let heads: Vec<_> = returned.iter().map(|(head, _)| *head).collect();

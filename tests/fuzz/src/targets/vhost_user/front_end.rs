@@ -24,8 +24,6 @@ use descriptors::Belongings;
 
 /// How long a request is waited for: long enough if it is served, and no loss if it is not.
 const A_MOMENT: Duration = Duration::from_micros(500);
-/// Requests that are waited for in one input.
-const WAITS: usize = 8;
 /// The protocol's version, in every header's flags.
 const VERSION: u32 = 1;
 
@@ -37,7 +35,8 @@ thread_local! {
 pub(super) struct FrontEnd {
     socket: UnixStream,
     has: Belongings,
-    waits: usize,
+    /// The last request was not served in time; the next one won't be, unless a queue is started.
+    gave_up: bool,
 }
 
 /// As the standard library does in a program that has its own `main`, such as the daemon.
@@ -70,7 +69,7 @@ impl FrontEnd {
             let front_end = Self {
                 socket,
                 has: Belongings::new(),
-                waits: 0,
+                gave_up: false,
             };
             (
                 front_end,
@@ -81,7 +80,10 @@ impl FrontEnd {
 
     pub(super) fn perform(&mut self, operation: &Operation) {
         match operation {
-            Operation::Start { without } => self.start(*without),
+            Operation::Start { without } => {
+                self.gave_up = false;
+                self.start(*without);
+            }
             Operation::Message {
                 code,
                 flags,
@@ -132,10 +134,10 @@ impl FrontEnd {
 
     fn request(&mut self, bytes: &[u8]) {
         let used = self.has.offer(bytes);
-        self.waits += 1;
         let begin = Instant::now();
-        while self.waits <= WAITS && self.has.used() == used && begin.elapsed() < A_MOMENT {
+        while !self.gave_up && self.has.used() == used {
             thread::yield_now();
+            self.gave_up = begin.elapsed() > A_MOMENT;
         }
     }
 
