@@ -7,3 +7,4 @@ pub mod memory;
 pub mod message;
 pub mod queue;
 pub mod reply;
+pub mod shape;

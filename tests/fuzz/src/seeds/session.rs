@@ -16,7 +16,8 @@ use super::Seed;
 use super::kernel::Kernel;
 use crate::ground;
 use crate::guest::fs::Options;
-use crate::guest::queue::{Frame, Queue};
+use crate::guest::queue::Queue;
+use crate::guest::shape::Frame;
 use crate::input::Program;
 use crate::targets::fuse_chain::{Input, device};
 

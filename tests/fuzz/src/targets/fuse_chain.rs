@@ -20,8 +20,9 @@ use virtiofsd::passthrough::PassthroughFs;
 use crate::fault::{self, Fault};
 use crate::ground::{self, Ground};
 use crate::guest::fs::Options;
-use crate::guest::queue::{Frame, MAX_WAITING, Offered, Queue};
+use crate::guest::queue::{MAX_WAITING, Offered, Queue};
 use crate::guest::reply;
+use crate::guest::shape::Frame;
 use crate::input::{Program, decode};
 use crate::oracles;
 

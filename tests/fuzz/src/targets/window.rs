@@ -2,8 +2,8 @@
 
 //! The window against its model: the one that shared-window's own property test has.
 //!
-//! An input is played on one of two levels. [`library`]: requests to the window itself, with
-//! failures at both of its seams. [`daemon`]: FUSE messages to the daemon, with everything else that
+//! An input is played on one of two levels. `library`: requests to the window itself, with
+//! failures at both of its seams. `daemon`: FUSE messages to the daemon, with everything else that
 //! a guest does to the same files in between.
 //!
 //! Checked after each step: the errno is the model's, the window's table, the VMM's mappings and the

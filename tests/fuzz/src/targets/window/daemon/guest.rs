@@ -2,22 +2,24 @@
 
 //! A guest that knows what it should get.
 
+mod compare;
+
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
-use shared_window::{Access, ProcessWindow, RangeState, RegionBudget, WindowOffset, page_size};
+use shared_window::{Access, ProcessWindow, RegionBudget, WindowOffset, page_size};
 use vhost_user_backend::VringT as _;
 use virtiofsd::fuse::Opcode;
-use vm_memory::{FileOffset, MmapRegion, VolatileMemory as _};
+use vm_memory::{FileOffset, MmapRegion};
 
 use super::super::model::action::Action;
 use super::super::model::plain::{FILE_PAGES, FILES, PAGES, Plain, Range};
 use super::{Device, Operation, REGIONS};
-use crate::fault::{self, Fault};
 use crate::ground::Ground;
 use crate::guest::message::{self, ROOT};
-use crate::guest::queue::{Frame, Queue};
+use crate::guest::queue::Queue;
+use crate::guest::shape::Frame;
 
 /// Names of the model's files.
 const NAMES: [&str; FILES] = ["w0", "w1", "w2"];
@@ -389,69 +391,5 @@ impl<'a> Guest<'a> {
         self.plain
             .shown(page)
             .filter(|(file, at)| *at < self.sizes[*file])
-    }
-
-    /// Compares everything with the model.
-    pub(super) fn compare(&mut self, operation: &Operation) {
-        if fault::strikes(Fault::ForgetMapping) {
-            // A mapping that is gone at the VMM, and a table that does not know.
-            for (range, _) in self.vmm.mapped() {
-                shared_window::Vmm::unmap(&**self.vmm, range.start(), range.len()).expect("mapped");
-            }
-        }
-        let expected: Vec<_> = self
-            .plain
-            .ranges
-            .iter()
-            .map(|range| (range.at, range.pages))
-            .collect();
-        let page = page_size();
-        let window = self.device.window().expect("there is a window");
-        let table = window.mappings();
-        assert!(
-            table
-                .iter()
-                .all(|mapping| mapping.state == RangeState::Live),
-            "{table:?}"
-        );
-        let table: Vec<_> = table
-            .iter()
-            .map(|mapping| (mapping.window.start().0 / page, mapping.window.len() / page))
-            .collect();
-        assert_eq!(table, expected, "the window's table after {operation:?}");
-        let mapped: Vec<_> = self
-            .vmm
-            .mapped()
-            .iter()
-            .map(|(range, _)| (range.start().0 / page, range.len() / page))
-            .collect();
-        assert_eq!(mapped, expected, "the VMM's mappings after {operation:?}");
-        self.compare_bytes(operation);
-    }
-
-    fn compare_bytes(&self, operation: &Operation) {
-        let mut seen = [0];
-        for page in 0..PAGES {
-            if let Some((file, at)) = self.shown(page) {
-                let here = WindowOffset(page * page_size());
-                self.vmm.read(here, &mut seen).expect("a mapping");
-                let expected = self.plain.bytes[file][at as usize];
-                assert_eq!(
-                    seen[0], expected,
-                    "page {page} of the window after {operation:?}"
-                );
-            }
-        }
-        for (index, file) in self.on_host.iter().enumerate() {
-            for page in 0..self.sizes[index] {
-                let slice = file.get_slice((page * page_size()) as usize, 1);
-                slice.expect("a page").copy_to(&mut seen);
-                let expected = self.plain.bytes[index][page as usize];
-                assert_eq!(
-                    seen[0], expected,
-                    "page {page} of file {index} after {operation:?}"
-                );
-            }
-        }
     }
 }
