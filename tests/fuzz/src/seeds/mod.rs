@@ -2,7 +2,7 @@
 
 //! The inputs that fuzzing starts from.
 //!
-//! What Linux sends is recorded, not written down: [`session`] puts the daemon's request path behind
+//! What Linux sends is recorded, not written down: `session` puts the daemon's request path behind
 //! the kernel's own FUSE client and keeps every request. What that client has no part in (the
 //! window, virtqueues, vhost-user, the command line) is made from the same operations that an
 //! input is read as.
