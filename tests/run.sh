@@ -3,10 +3,11 @@
 #
 # tests/run.sh [FILTER…]
 #
-# Runs every check: format, lints, unit, property and doc tests, and the tests in real guests. It
-# installs what a fresh Debian lacks and fetches what guests need. With FILTERs it runs only the
-# guest tests whose names contain one of them, and the lab if one is `lab`. A line for each test
-# with its time; the logs of failures are in target/guest-tests, the lab's reports in target/lab.
+# Runs every check: format, lints, unit, property and doc tests, each fuzz target for 15 seconds, and
+# the tests in real guests. It installs what a fresh Debian lacks and fetches what guests need. With
+# FILTERs it runs only the guest tests whose names contain one of them, and the lab if one is `lab`.
+# A line for each test with its time; the logs of failures are in target/guest-tests, the lab's
+# reports in target/lab, those of fuzzing in target/fuzz.
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -114,6 +115,7 @@ if [ $# -eq 0 ]; then
     step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps || :
     step "unit and property tests" unit_tests || :
     step "doc tests" doc_tests || :
+    step "fuzzing" "$here/tests/fuzz.sh" || :
 fi
 # What was built before the failure of a build is not what is to be tested.
 if step "build for guests" build_for_guests; then

@@ -12,5 +12,9 @@ pub mod fs;
 pub mod serve;
 pub mod startup;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use backend::fuzzing;
+
 #[cfg(test)]
 mod testing;

@@ -5,6 +5,8 @@
 //! After each step the window's table, the VMM's mappings and the bytes that a guest would see have
 //! to agree with the model. Broken VMMs and view sources show that the comparison can fail.
 
+#[path = "model/action.rs"]
+mod action;
 #[path = "model/plain.rs"]
 mod plain;
 #[path = "model/rig.rs"]
@@ -17,6 +19,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use shared_window::Access;
 
+use crate::action::{Action, Step};
 use crate::plain::{FILES, PAGES};
 use crate::rig::Rig;
 use crate::seams::{CallFault, Mutant};
@@ -27,38 +30,6 @@ const CASES: u32 = 1000;
 const CASES_FOR_MUTANTS: u32 = 200;
 /// The longest sequence.
 const STEPS: usize = 60;
-
-/// One request of a guest, or one load or store; numbers are pages.
-#[derive(Debug, Clone)]
-pub(crate) enum Action {
-    Setup {
-        at: u64,
-        pages: u64,
-        file: usize,
-        from: u64,
-        access: Access,
-        /// Bytes added to the window offset, to spoil the alignment.
-        skew: u64,
-    },
-    Remove(Vec<(u64, u64)>),
-    Clear,
-    Store {
-        page: u64,
-        byte: u8,
-    },
-}
-
-/// A request and what goes wrong meanwhile.
-#[derive(Debug, Clone)]
-pub(crate) struct Step {
-    pub(crate) action: Action,
-    /// What happens to the calls to the VMM, in order; those behind the end go well.
-    pub(crate) faults: Vec<CallFault>,
-    /// Whether opening a view fails.
-    pub(crate) no_view: bool,
-    /// Whether the machine's regions are used up.
-    pub(crate) no_region: bool,
-}
 
 fn access() -> impl Strategy<Value = Access> {
     prop_oneof![Just(Access::ReadOnly), Just(Access::ReadWrite)]

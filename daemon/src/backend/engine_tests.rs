@@ -8,6 +8,7 @@ use std::sync::mpsc::Receiver;
 
 use proptest::prelude::*;
 use shared_window::{DirectViews, RegionBudget, Window, WindowOffset, WindowSize};
+use vhost_user_backend::VringT as _;
 use virtiofsd::passthrough::PassthroughFs;
 
 use super::Engine;
@@ -22,7 +23,8 @@ use crate::config::{DaxMode, DaxPolicy};
 use crate::fs::{Dax, DaxFs, NodeCache, Promises, WindowTaken};
 use crate::testing::fuse::{self, InitReply, Operation};
 use crate::testing::{
-    Descriptor, Driver, HeldVmm, MEMORY_SIZE, QUEUE_SIZE, Share, expect, in_background,
+    AVAIL, Descriptor, Driver, HeldVmm, MEMORY_SIZE, QUEUE_SIZE, Share, TABLE, expect,
+    in_background,
 };
 
 const PAGE: u64 = 4096;
@@ -409,6 +411,21 @@ fn a_ring_whose_index_runs_away_is_left_alone() {
     case.serve();
     assert!(case.driver.used().is_empty());
     assert_eq!(case.metrics.bad_rings.get(), 1);
+}
+
+#[test]
+fn a_ring_whose_parts_overlap_is_left_alone() {
+    let mut case = Case::unmounted();
+    Driver::stop(&case.ring);
+    // Each return moves the available index along with the used one.
+    let overlap = case.ring.set_queue_info(TABLE, AVAIL, AVAIL);
+    overlap.expect("addresses of memory");
+    case.ring.set_queue_ready(true);
+    case.ring.set_enabled(true);
+    case.driver.offer(&fuse::init(0), 256);
+    expect(&case.serve_in_background(), "the end of the kick");
+    assert_eq!(case.metrics.bad_rings.get(), 1);
+    assert_eq!(case.metrics.requests[0].get(), 0);
 }
 
 #[test]

@@ -49,6 +49,22 @@ pub(super) struct Position {
     pub(super) next_used: u16,
 }
 
+impl Position {
+    /// Whether any two of the ring's parts have a byte in common (sizes: VIRTIO 1.3, 2.7, with the
+    /// two event fields).
+    pub(super) fn parts_overlap(&self) -> bool {
+        let size = u64::from(self.size);
+        let table = (self.desc_table, 16 * size);
+        let avail = (self.avail_ring, 6 + 2 * size);
+        let used = (self.used_ring, 6 + 8 * size);
+        [(table, avail), (table, used), (avail, used)]
+            .into_iter()
+            .any(|((a, a_len), (b, b_len))| {
+                a < b.saturating_add(b_len) && b < a.saturating_add(a_len)
+            })
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Stopped,

@@ -38,6 +38,31 @@ fn wait_until_stopping(gate: &Arc<RingGate>) {
 }
 
 #[test]
+fn parts_of_a_ring_may_touch_and_not_overlap() {
+    // 16 descriptors of 16 bytes; 38 bytes of available ring, 134 of used ring.
+    let table = [
+        ([0x1000, 0x1100, 0x1126], false),
+        ([0x1126, 0x1100, 0x107a], false),
+        ([0x1000, 0x10ff, 0x2000], true),
+        ([0x1000, 0x2000, 0x10ff], true),
+        ([0x1000, 0x2000, 0x2025], true),
+        ([0x1000, 0x2000, 0x1f7b], true),
+        ([0x1000, 0x2000, 0x2000], true),
+        ([0x1000, 0x1000, 0x2000], true),
+    ];
+    for (places, overlap) in table {
+        let [desc_table, avail_ring, used_ring] = places;
+        let position = Position {
+            desc_table,
+            avail_ring,
+            used_ring,
+            ..at(0, 0)
+        };
+        assert_eq!(position.parts_overlap(), overlap, "{places:x?}");
+    }
+}
+
+#[test]
 fn no_request_enters_a_ring_that_does_not_run() {
     let gate = Arc::new(RingGate::new());
     assert!(gate.admit(SIZE).is_err(), "never started");

@@ -20,6 +20,11 @@ use crate::adapter::{AtomicMemory, HeadIndex, MemoryMirror, Snapshot, TransportM
 #[error("more requests are in flight than the ring has descriptors")]
 struct Surplus;
 
+/// The guest has put the ring's parts upon each other.
+#[derive(Debug, thiserror::Error)]
+#[error("descriptor table, available ring and used ring are not apart")]
+struct Overlap;
+
 /// A request that was taken off its ring.
 pub(super) struct Taken {
     pub(super) chain: DescriptorChain<Arc<TransportMemory>>,
@@ -131,6 +136,10 @@ impl Intake {
                 }
                 Ok(Popped::Surplus) => {
                     self.blame_ring(queue, &Surplus);
+                    return None;
+                }
+                Ok(Popped::Overlap) => {
+                    self.blame_ring(queue, &Overlap);
                     return None;
                 }
                 Err(error) => {

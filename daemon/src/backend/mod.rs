@@ -22,6 +22,8 @@ mod complaint;
 mod contain;
 mod device;
 mod engine;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gate;
 mod intake;
 mod lost_page;

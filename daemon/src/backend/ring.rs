@@ -28,6 +28,9 @@ pub(super) enum Popped {
     BadHead(HeadIndex),
     /// A request beyond those that the ring has descriptors for. It stays available.
     Surplus,
+    /// The ring's parts lie upon each other. Each return of a request could make another available,
+    /// for ever, so none is taken.
+    Overlap,
     /// Nothing is available, or the ring is stopped or disabled.
     Nothing,
 }
@@ -79,7 +82,11 @@ impl Ring {
         if !is_live(&state) {
             return Ok(Popped::Nothing);
         }
-        let size = state.get_queue().size();
+        let at = position(&state);
+        if at.parts_overlap() {
+            return Ok(Popped::Overlap);
+        }
+        let size = at.size;
         let Some(chain) = state.get_queue_mut().iter(Arc::clone(memory))?.next() else {
             return Ok(Popped::Nothing);
         };

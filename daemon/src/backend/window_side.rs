@@ -99,6 +99,12 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
         }
     }
 
+    /// The window itself, to be looked at.
+    #[cfg(feature = "fuzzing")]
+    pub(super) fn window(&self) -> &Window<M, S> {
+        &self.window
+    }
+
     /// Runs `operation` off the ring, when it is this request's turn.
     ///
     /// # Errors

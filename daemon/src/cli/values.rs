@@ -12,6 +12,7 @@ use log::LevelFilter;
 use virtiofsd::passthrough::xattrmap::XattrMap;
 use virtiofsd::passthrough::{CachePolicy, InodeFileHandlesMode, MigrationMode, MigrationOnError};
 use virtiofsd::sandbox::SandboxMode;
+use virtiofsd::soft_idmap::cmdline::IdMap;
 
 use crate::cli::args::share::InodeFileHandles;
 use crate::config::{CapabilityChanges, RequestedSize};
@@ -61,9 +62,60 @@ pub(super) fn modcaps(text: &str) -> Result<CapabilityChanges, String> {
         .map_err(|error| error.to_string())
 }
 
-/// `--xattrmap`.
+/// `--xattrmap`. The library keeps the lowest byte of each character, and panics where that is 0.
 pub(super) fn xattrmap(text: &str) -> Result<XattrMap, String> {
+    if let Some(other) = text.chars().find(|c| !c.is_ascii() || *c == '\0') {
+        return Err(format!("{other:?} can't be part of a rule, which is ASCII"));
+    }
     XattrMap::try_from(text).map_err(|error| error.to_string())
+}
+
+/// `--translate-uid` and `--translate-gid`. The library checks the range that is translated, but not
+/// the one that it is translated to, and would do so beyond its end.
+pub(super) fn id_map(text: &str) -> Result<IdMap, String> {
+    let map: IdMap = text
+        .parse()
+        .map_err(|error: virtiofsd::soft_idmap::cmdline::IdMapError| error.to_string())?;
+    let (starts, count) = match map {
+        IdMap::Guest {
+            from_guest: from,
+            to_host: to,
+            count,
+        }
+        | IdMap::Host {
+            from_host: from,
+            to_guest: to,
+            count,
+        }
+        | IdMap::Bidirectional {
+            guest: from,
+            host: to,
+            count,
+        } => ([from, to], count),
+        IdMap::SquashGuest {
+            from_guest: from,
+            count,
+            ..
+        }
+        | IdMap::SquashHost {
+            from_host: from,
+            count,
+            ..
+        }
+        | IdMap::ForbidGuest {
+            from_guest: from,
+            count,
+        } => ([from; 2], count),
+    };
+    match starts
+        .into_iter()
+        .find(|start| start.checked_add(count).is_none())
+    {
+        Some(start) => Err(format!(
+            "{count} IDs from {start} on end beyond the last one"
+        )),
+        None => Ok(map),
+    }
 }
 
 /// `--cache`.
@@ -112,7 +164,37 @@ pub(super) fn inode_file_handles() -> impl TypedValueParser<Value = InodeFileHan
 
 #[cfg(test)]
 mod tests {
-    use super::{request_queues, size, tag};
+    use super::{id_map, request_queues, size, tag, xattrmap};
+
+    #[test]
+    fn no_range_of_ids_ends_beyond_the_last_one() {
+        let table = [
+            ("guest:0:4294967290:5", true),
+            ("guest:0:4294967290:6", false),
+            ("guest:4294967290:0:6", false),
+            ("host:1000:4294967295:1", false),
+            ("map:0:4294967295:0", true),
+            ("map:0:1:4294967295", false),
+            ("squash-guest:0:4294967295:4294967295", true),
+            ("squash-host:1:0:4294967295", false),
+            ("forbid-guest:1:4294967295", false),
+            ("forbid-guest:1000:10", true),
+        ];
+        for (text, ok) in table {
+            assert_eq!(id_map(text).is_ok(), ok, "{text}");
+        }
+    }
+
+    #[test]
+    fn rules_for_attributes_are_ascii() {
+        assert!(xattrmap(":prefix:all:user.:trusted.: :ok:all:::").is_ok());
+        // The lowest byte of the first is 0, that of the second the letter A.
+        for other in ['\u{100}', '\u{141}', '\0'] {
+            let text = format!(":prefix:all:{other}:trusted.:");
+            let refused = xattrmap(&text).expect_err("it is not ASCII");
+            assert!(refused.contains("ASCII"), "{refused}");
+        }
+    }
 
     #[test]
     fn sizes_are_powers_of_1024() {

@@ -22,7 +22,7 @@ impl<T: Clone> NodeCache<T> {
     #[must_use]
     pub fn new(limit: NonZeroUsize) -> Self {
         Self {
-            entries: Mutex::new(LruCache::new(limit)),
+            entries: Mutex::new(empty(limit)),
         }
     }
 
@@ -48,10 +48,17 @@ impl<T: Clone> NodeCache<T> {
     pub fn clear(&self) {
         let mut entries = self.entries.lock();
         let limit = entries.cap();
-        let forgotten = std::mem::replace(&mut *entries, LruCache::new(limit));
+        let forgotten = std::mem::replace(&mut *entries, empty(limit));
         drop(entries);
         drop(forgotten);
     }
+}
+
+/// Takes memory as it fills, unlike [`LruCache::new`], which takes all that it may ever need.
+fn empty<T>(limit: NonZeroUsize) -> LruCache<NodeId, T> {
+    let mut entries = LruCache::unbounded();
+    entries.resize(limit);
+    entries
 }
 
 #[cfg(test)]

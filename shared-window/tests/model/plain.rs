@@ -4,7 +4,7 @@
 
 use shared_window::Access;
 
-use crate::Action;
+use super::action::Action;
 
 /// Pages of the window.
 pub(crate) const PAGES: u64 = 16;

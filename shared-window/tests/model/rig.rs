@@ -14,9 +14,9 @@ use shared_window::{
     Window, WindowError, WindowOffset, WindowSize, page_size,
 };
 
-use crate::plain::{Expected, FILE_PAGES, FILES, PAGES, Plain, Range};
-use crate::seams::{FaultyViews, FaultyVmm, Mutant};
-use crate::{Action, Step};
+use super::action::{Action, Step};
+use super::plain::{Expected, FILE_PAGES, FILES, PAGES, Plain, Range};
+use super::seams::{FaultyViews, FaultyVmm, Mutant};
 
 /// The budget of the rig: no region, or room for all.
 const REGIONS: usize = 1;

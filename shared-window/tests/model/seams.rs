@@ -101,7 +101,7 @@ impl FaultyVmm {
             CallFault::LostAfter => act().and(Err(lost(what))),
             CallFault::Panic => {
                 act()?;
-                panic!("{INJECTED}");
+                std::panic::panic_any(INJECTED);
             }
         }
     }

@@ -144,11 +144,11 @@ pub struct ShareArgs {
     /// `host`: host IDs to guest IDs. `map`: both ways, the guest's range first. `squash-guest`
     /// and `squash-host`: a whole range to the one ID given as TO. `forbid-guest:FROM:COUNT`: the
     /// guest gets an error when it uses such an ID. Not together with --posix-acl.
-    #[arg(long, value_name = "MAP")]
+    #[arg(long, value_name = "MAP", value_parser = values::id_map)]
     pub translate_uid: Vec<IdMap>,
 
     /// The same for group IDs
-    #[arg(long, value_name = "MAP")]
+    #[arg(long, value_name = "MAP", value_parser = values::id_map)]
     pub translate_gid: Vec<IdMap>,
 }
 

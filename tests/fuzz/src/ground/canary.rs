@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Files beside the share.
+//!
+//! On a file system that notes every reading (strictatime), so that looking at a file's status is
+//! enough: content, names, permissions and attributes can't change, and nothing can be read or
+//! listed, without one of its times. Times of tmpfs have the resolution of the kernel's clock
+//! tick; the files' times lie far back, so that any touch is a difference.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
+
+use super::stamp::Stamp;
+use crate::fault::{self, Fault};
+
+/// The files, directories first.
+const FILES: [&str; 4] = ["", "dir", "secret", "dir/file"];
+
+/// See the module's documentation.
+pub struct Canary {
+    path: PathBuf,
+    stamps: Vec<Option<Stamp>>,
+}
+
+impl Canary {
+    pub(super) fn create(path: &Path) -> Self {
+        fs::create_dir(path).expect("a directory");
+        fs::create_dir(path.join("dir")).expect("a directory");
+        for name in ["secret", "dir/file"] {
+            fs::write(path.join(name), "nobody's business").expect("a file");
+        }
+        let long_ago = Timespec {
+            tv_sec: 1_000_000_000,
+            tv_nsec: 0,
+        };
+        let times = Timestamps {
+            last_access: long_ago,
+            last_modification: long_ago,
+        };
+        for name in FILES.iter().rev() {
+            let path = path.join(name);
+            rustix::fs::utimensat(CWD, &path, &times, AtFlags::empty()).expect("times");
+        }
+        let mut canary = Self {
+            path: path.to_owned(),
+            stamps: Vec::new(),
+        };
+        canary.stamps = canary.look();
+        canary
+    }
+
+    fn look(&self) -> Vec<Option<Stamp>> {
+        FILES
+            .iter()
+            .map(|name| Stamp::with_reading(&self.path.join(name)))
+            .collect()
+    }
+
+    /// # Panics
+    /// When something was touched.
+    pub(super) fn check(&mut self) {
+        self.misbehave();
+        let now = self.look();
+        if now != self.stamps {
+            let before = std::mem::replace(&mut self.stamps, now);
+            panic!(
+                "files outside the share were touched: {before:?} became {:?}",
+                self.stamps
+            );
+        }
+    }
+
+    /// What a share that is left would look like.
+    fn misbehave(&self) {
+        if fault::strikes(Fault::ReadOutside) {
+            fs::read(self.path.join("secret")).expect("the file");
+        }
+        if fault::strikes(Fault::WriteOutside) {
+            fs::write(self.path.join("dir/file"), "").expect("the file");
+        }
+        if fault::strikes(Fault::CreateOutside) {
+            fs::write(self.path.join("dir/new"), "").expect("a new file");
+        }
+    }
+}

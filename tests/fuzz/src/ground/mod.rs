@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Where inputs are played: a share, and beside it what must not be touched.
+//!
+//! ```text
+//!   /mnt, a tmpfs in a mount namespace of this thread alone
+//!     ├── share/     what the guest gets; the thread's root while an input is played
+//!     └── outside/   the canary: read, written, listed or not, it shows
+//! ```
+//!
+//! The daemon's own containment is a root of its own (`--sandbox=namespace` and `chroot`), which
+//! virtiofsd's library relies on: it checks no names. So an input is played in a chroot; but the
+//! working directory stays outside, where libFuzzer finds its corpus. All of it goes with the
+//! process. It takes root, as the daemon's sandbox does.
+
+mod canary;
+mod prison;
+mod share;
+mod stamp;
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::{MountFlags, MountPropagationFlags};
+use rustix::thread::UnshareFlags;
+
+use canary::Canary;
+pub use prison::Prison;
+use share::Share;
+
+/// A directory that every machine has, and that nothing of this process needs.
+const PLACE: &str = "/mnt";
+
+/// The ground of one thread.
+pub struct Ground {
+    share: Share,
+    canary: Canary,
+    proc_self_fd: File,
+    share_dir: OwnedFd,
+}
+
+thread_local! {
+    static GROUND: RefCell<Option<Ground>> = const { RefCell::new(None) };
+}
+
+/// Plays `input` on this thread's ground, with the share as it was at first, and looks after it.
+///
+/// # Panics
+/// When something outside the share was touched, or the host doesn't allow a ground.
+pub fn play<T>(input: impl FnOnce(&Ground) -> T) -> T {
+    GROUND.with_borrow_mut(|slot| {
+        let ground = slot.get_or_insert_with(Ground::prepare);
+        ground.share.restore();
+        let result = input(ground);
+        ground.canary.check();
+        result
+    })
+}
+
+impl Ground {
+    fn prepare() -> Self {
+        prison::install_hook();
+        // SAFETY: neither flag has an effect on descriptors, which is what this is unsafe for.
+        let unshared =
+            unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) };
+        unshared.expect("a mount namespace of its own, for which fuzz targets need root");
+        let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+        rustix::mount::mount_change("/", private).expect("mounts that nobody else sees");
+        let flags = MountFlags::from_bits_retain(libc::MS_STRICTATIME as _);
+        let options = c"size=64m,nr_inodes=4096,mode=0755";
+        rustix::mount::mount("none", PLACE, "tmpfs", flags, options).expect("a tmpfs");
+        let place = Path::new(PLACE);
+        let share = Share::create(&place.join("share"));
+        let canary = Canary::create(&place.join("outside"));
+        let open = |path: &Path, flags| {
+            rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty()).expect("a directory")
+        };
+        Self {
+            proc_self_fd: open(Path::new("/proc/self/fd"), OFlags::PATH).into(),
+            share_dir: open(share.path(), OFlags::PATH | OFlags::DIRECTORY),
+            share,
+            canary,
+        }
+    }
+
+    /// The way into the share and, when it is dropped, out again.
+    #[must_use]
+    pub fn lock_up(&self) -> Prison {
+        Prison::enter(&self.share_dir)
+    }
+
+    /// `/proc/self/fd`, which the file system needs and can't open from within.
+    ///
+    /// # Panics
+    /// Without descriptors left.
+    #[must_use]
+    pub fn proc_self_fd(&self) -> File {
+        self.proc_self_fd.try_clone().expect("a descriptor")
+    }
+
+    /// The mounts as this thread sees them.
+    ///
+    /// # Panics
+    /// Without /proc.
+    #[must_use]
+    pub fn mountinfo(&self) -> File {
+        File::open("/proc/thread-self/mountinfo").expect("/proc is mounted")
+    }
+
+    /// The share's path, from outside.
+    #[must_use]
+    pub fn share_path(&self) -> &Path {
+        self.share.path()
+    }
+
+    /// The canary, for faults that touch it.
+    #[must_use]
+    pub fn canary(&self) -> &Canary {
+        &self.canary
+    }
+}

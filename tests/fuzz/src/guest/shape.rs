@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! How a request lies in guest memory: in how many descriptors, and what is wrong with them.
+
+use super::queue::{PAYLOAD, SIZE};
+use crate::input::Bytes;
+
+pub(super) const NEXT: u16 = 1;
+pub(super) const WRITE: u16 = 2;
+pub(super) const INDIRECT: u16 = 4;
+/// Descriptors of one chain for each direction, at most.
+const PIECES: usize = 30;
+
+crate::operations! {
+    /// How a request lies in memory.
+    pub struct Shape {
+        /// Bytes of each readable descriptor; 0: one for all.
+        readable: u8,
+        /// The same for the room of the reply.
+        writable: u8,
+        /// See the methods.
+        flags: u8,
+    }
+}
+
+crate::operations! {
+    /// A request.
+    pub struct Frame {
+        /// How it lies in memory.
+        shape: Shape,
+        /// Room for the reply, in bytes.
+        room: u16,
+        /// The request.
+        bytes: Bytes,
+    }
+}
+
+impl Frame {
+    /// A request as Linux sends it, but for the room: `room` bytes.
+    #[must_use]
+    pub fn plain(request: Vec<u8>, room: u16) -> Self {
+        Self {
+            shape: Shape::PLAIN,
+            room,
+            bytes: Bytes(request),
+        }
+    }
+}
+
+impl Shape {
+    /// One descriptor for the request and one for the reply, as a kick for each.
+    pub const PLAIN: Self = Self {
+        readable: 0,
+        writable: 0,
+        flags: Self::LENGTH,
+    };
+
+    /// The flag of [`Self::corrects_length`].
+    pub const LENGTH: u8 = 1;
+
+    /// The length in the request's header is made right.
+    #[must_use]
+    pub fn corrects_length(&self) -> bool {
+        self.flags & Self::LENGTH != 0
+    }
+
+    /// The descriptors are in a table of their own.
+    #[must_use]
+    pub fn is_indirect(&self) -> bool {
+        self.flags & 2 != 0
+    }
+
+    /// Descriptors without a byte are between the others.
+    #[must_use]
+    pub fn has_empty_ones(&self) -> bool {
+        self.flags & 4 != 0
+    }
+
+    /// The request waits for the next one's kick.
+    #[must_use]
+    pub fn kicks(&self) -> bool {
+        self.flags & 8 == 0
+    }
+
+    /// How the chain is spoilt, if it is.
+    #[must_use]
+    pub fn flaw(&self) -> Option<Flaw> {
+        match self.flags >> 4 {
+            1 => Some(Flaw::ReadableLast),
+            2 => Some(Flaw::Loop),
+            3 => Some(Flaw::Outside),
+            4 => Some(Flaw::NextOutside),
+            _ => None,
+        }
+    }
+}
+
+/// What makes a chain none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// A readable descriptor follows a writable one.
+    ReadableLast,
+    /// The last descriptor leads back to the first.
+    Loop,
+    /// The last descriptor's bytes are no memory.
+    Outside,
+    /// The last descriptor names one that is not in the table.
+    NextOutside,
+}
+
+pub(super) struct Descriptor {
+    pub(super) addr: u64,
+    pub(super) len: u32,
+    pub(super) flags: u16,
+}
+
+/// `len` bytes at `at` as descriptors of `size` bytes, the last of which has the rest.
+pub(super) fn pieces(at: u64, len: usize, size: u8, flags: u16) -> Vec<Descriptor> {
+    let mut chain = Vec::new();
+    let mut done = 0;
+    while done < len {
+        let last = size == 0 || chain.len() + 1 == PIECES;
+        let here = if last {
+            len - done
+        } else {
+            usize::from(size).min(len - done)
+        };
+        chain.push(Descriptor {
+            addr: at + done as u64,
+            len: here as u32,
+            flags,
+        });
+        done += here;
+    }
+    chain
+}
+
+/// Adds what the shape wants added; whether it is a chain still, of a byte at least.
+pub(super) fn spoil(chain: &mut Vec<Descriptor>, shape: &Shape) -> bool {
+    let has_bytes = !chain.is_empty();
+    let writable = chain.last().is_some_and(|last| last.flags & WRITE != 0);
+    let empty = |flags| Descriptor {
+        addr: PAYLOAD,
+        len: 0,
+        flags,
+    };
+    if shape.has_empty_ones() {
+        let middle = chain.partition_point(|descriptor| descriptor.flags & WRITE == 0);
+        chain.insert(middle, empty(0));
+        chain.push(empty(WRITE));
+    }
+    match shape.flaw() {
+        None => has_bytes,
+        Some(Flaw::ReadableLast) => {
+            chain.push(Descriptor { len: 1, ..empty(0) });
+            // Without a writable byte before it, it is the request's last.
+            !writable && has_bytes
+        }
+        Some(Flaw::Loop | Flaw::NextOutside) => chain.is_empty() && has_bytes,
+        Some(Flaw::Outside) => {
+            chain.push(Descriptor {
+                addr: SIZE as u64 - 8,
+                len: 16,
+                flags: WRITE,
+            });
+            false
+        }
+    }
+}

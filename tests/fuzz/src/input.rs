@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What the bytes of an input mean.
+//!
+//! Inputs are read by the crate `arbitrary`, from front to end and nothing else, so that what a
+//! seed is made of can be written the same way: [`Encode`] is the inverse. An operation is a byte
+//! for its kind and its operands, so that a changed byte changes one thing.
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+
+/// Writes what [`Arbitrary`] reads.
+pub trait Encode {
+    /// Appends the value.
+    fn encode(&self, to: &mut Vec<u8>);
+}
+
+macro_rules! encode_number {
+    ($($number:ty),*) => {$(
+        impl Encode for $number {
+            fn encode(&self, to: &mut Vec<u8>) {
+                to.extend(self.to_le_bytes());
+            }
+        }
+    )*};
+}
+encode_number!(u8, u16, u32, u64, i16);
+
+/// Bytes with their number, a u16, before them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bytes(pub Vec<u8>);
+
+impl<'a> Arbitrary<'a> for Bytes {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let len = usize::from(u.arbitrary::<u16>()?).min(u.len());
+        Ok(Self(u.bytes(len)?.to_vec()))
+    }
+}
+
+impl Encode for Bytes {
+    fn encode(&self, to: &mut Vec<u8>) {
+        (self.0.len() as u16).encode(to);
+        to.extend(&self.0);
+    }
+}
+
+/// Operations up to the end of the input, and no more of them than a second is enough for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program<T>(pub Vec<T>);
+
+/// The longest program.
+pub const MAX_OPERATIONS: usize = 256;
+
+impl<'a, T: Arbitrary<'a>> Arbitrary<'a> for Program<T> {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let mut operations = Vec::new();
+        while !u.is_empty() && operations.len() < MAX_OPERATIONS {
+            operations.push(u.arbitrary()?);
+        }
+        Ok(Self(operations))
+    }
+}
+
+impl<T: Encode> Encode for Program<T> {
+    fn encode(&self, to: &mut Vec<u8>) {
+        self.0.iter().for_each(|operation| operation.encode(to));
+    }
+}
+
+/// Reads a whole input; the end of the bytes is the end of the last operand, filled with zeros.
+#[must_use]
+pub fn decode<'a, T: Arbitrary<'a>>(bytes: &'a [u8]) -> Option<T> {
+    Unstructured::new(bytes).arbitrary().ok()
+}
+
+/// The bytes of an input.
+pub fn encode(value: &impl Encode) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    value.encode(&mut bytes);
+    bytes
+}
+
+/// Declares an enum of operations, or a struct of operands, that can be read and written.
+#[macro_export]
+macro_rules! operations {
+    ($(#[$outer:meta])* $vis:vis enum $name:ident {
+        $($(#[$inner:meta])* $variant:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? }),+ $(,)?
+    }) => {
+        $(#[$outer])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        $vis enum $name { $($(#[$inner])* $variant { $($(#[$field_doc])* $field: $type),* }),+ }
+
+        impl<'a> arbitrary::Arbitrary<'a> for $name {
+            fn arbitrary(u: &mut arbitrary::Unstructured<'a>) -> arbitrary::Result<Self> {
+                const KINDS: u8 = [$(stringify!($variant)),+].len() as u8;
+                let kind = u.arbitrary::<u8>()? % KINDS;
+                let mut next = 0..;
+                $(if next.next() == Some(kind) {
+                    return Ok(Self::$variant { $($field: u.arbitrary()?),* });
+                })+
+                unreachable!("{kind} is less than {KINDS}")
+            }
+        }
+
+        impl $crate::input::Encode for $name {
+            fn encode(&self, to: &mut Vec<u8>) {
+                let mut kind = 0_u8;
+                $(
+                    if let Self::$variant { $($field),* } = self {
+                        to.push(kind);
+                        $($crate::input::Encode::encode($field, to);)*
+                        return;
+                    }
+                    kind += 1;
+                )+
+                let _ = kind;
+            }
+        }
+    };
+    ($(#[$outer:meta])* $vis:vis struct $name:ident {
+        $($(#[$field_doc:meta])* $field:ident: $type:ty),+ $(,)?
+    }) => {
+        $(#[$outer])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        $vis struct $name { $($(#[$field_doc])* pub $field: $type),+ }
+
+        impl<'a> arbitrary::Arbitrary<'a> for $name {
+            fn arbitrary(u: &mut arbitrary::Unstructured<'a>) -> arbitrary::Result<Self> {
+                Ok(Self { $($field: u.arbitrary()?),+ })
+            }
+        }
+
+        impl $crate::input::Encode for $name {
+            fn encode(&self, to: &mut Vec<u8>) {
+                $($crate::input::Encode::encode(&self.$field, to);)+
+            }
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Bytes, Program, decode, encode};
+
+    operations! {
+        /// For the test.
+        pub enum Operation {
+            /// Without operands.
+            First {},
+            /// With some.
+            Second { number: u16, bytes: Bytes },
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let program = Program(vec![
+            Operation::Second {
+                number: 0x1234,
+                bytes: Bytes(vec![1, 2, 3]),
+            },
+            Operation::First {},
+        ]);
+        assert_eq!(decode(&encode(&program)), Some(program));
+    }
+
+    #[test]
+    fn every_byte_string_is_an_input() {
+        for len in 0..300 {
+            let bytes = vec![0xff; len];
+            assert!(
+                decode::<Program<Operation>>(&bytes).is_some(),
+                "{len} bytes"
+            );
+        }
+    }
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Whole command lines, `-o` included.
+//!
+//! Checked: a command line is understood or refused with a sentence that fits on a terminal, and
+//! exit code 2 (0 for help and version).
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+
+use virtiofs_daxd::cli::{self, Invocation};
+use virtiofs_daxd::config::Config;
+
+use crate::oracles;
+
+/// Plays an input: arguments, each with a zero byte behind it.
+///
+/// # Panics
+/// When an oracle fails.
+pub fn run(data: &[u8]) {
+    let arguments: Vec<_> = data
+        .split(|byte| *byte == 0)
+        .take(32)
+        .map(|argument| OsString::from_vec(argument.to_vec()))
+        .collect();
+    oracles::judge(|| {
+        let line = std::iter::once("virtiofs-daxd".into()).chain(arguments.iter().cloned());
+        check(cli::parse(line.collect()));
+    });
+}
+
+fn check(outcome: Result<Invocation, clap::Error>) -> Option<Box<Config>> {
+    match outcome {
+        Ok(Invocation::Serve(config)) => {
+            assert!(!format!("{config:?}").is_empty());
+            Some(config)
+        }
+        Ok(Invocation::PrintCapabilities) => None,
+        Err(error) => {
+            let code = error.exit_code();
+            assert!(
+                code == 2 || (code == 0 && !error.use_stderr()),
+                "exit code {code}"
+            );
+            assert!(!error.to_string().trim().is_empty(), "no sentence");
+            None
+        }
+    }
+}
+
+/// What a command line with these options comes to, where it is right.
+pub(super) fn accepted(options: &[String]) -> Option<Box<Config>> {
+    let base = ["virtiofs-daxd", "--socket-path=/s", "--shared-dir=/srv"];
+    let line = base.into_iter().map(OsString::from);
+    check(cli::parse(
+        line.chain(options.iter().map(OsString::from)).collect(),
+    ))
+}
+
+/// A text that can be an argument.
+pub(super) fn argument(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).replace('\0', "")
+}

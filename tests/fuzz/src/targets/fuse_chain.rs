@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! FUSE bytes in descriptor chains, one request after another to one file system.
+//!
+//! A guest whose virtqueues are in order sends whatever it likes through them, in whatever pieces.
+//! Node numbers and handles need no indirection: they are counted up from the start of an input, so
+//! the same bytes mean the same file each time.
+//!
+//! Checked for each request: it is returned once, under its own name, with a reply that is well
+//! formed and fits into the room for it. And see [`crate::oracles`] and [`crate::ground`].
+
+use std::sync::Arc;
+
+use shared_window::{DirectViews, ProcessWindow, RegionBudget, WindowSize};
+use virtiofs_daxd::adapter::AtomicMemory;
+use virtiofs_daxd::config::{DaxMode, DaxPolicy};
+use virtiofs_daxd::fuzzing::{FuzzedQueue, FuzzedWindow};
+use virtiofsd::passthrough::PassthroughFs;
+
+use crate::fault::{self, Fault};
+use crate::ground::{self, Ground};
+use crate::guest::fs::Options;
+use crate::guest::queue::{MAX_WAITING, Offered, Queue};
+use crate::guest::reply;
+use crate::guest::shape::Frame;
+use crate::input::{Program, decode};
+use crate::oracles;
+
+crate::operations! {
+    /// A session: a daemon and what a guest sends to it.
+    pub struct Input {
+        /// The daemon's options.
+        options: Options,
+        /// The requests.
+        frames: Program<Frame>,
+    }
+}
+
+type Device = FuzzedQueue<PassthroughFs, Arc<ProcessWindow>, DirectViews>;
+
+/// Plays an input.
+///
+/// # Panics
+/// When an oracle fails.
+pub fn run(data: &[u8]) {
+    let Some(input) = decode::<Input>(data) else {
+        return;
+    };
+    oracles::judge(|| ground::play(|ground| play(ground, &input)));
+}
+
+/// A device with these options on the ground.
+pub(crate) fn device(ground: &Ground, options: &Options, memory: &AtomicMemory) -> Device {
+    let size = WindowSize::new(2 << 20).expect("a power of two");
+    let window = options.window().then(|| FuzzedWindow {
+        size,
+        vmm: Arc::new(ProcessWindow::new(size).expect("address space")),
+        views: DirectViews,
+        budget: Arc::new(RegionBudget::default()),
+        policy: DaxPolicy {
+            mode: DaxMode::Always,
+            min_size: 0,
+        },
+    });
+    let device = FuzzedQueue::new(options.file_system(ground), memory.clone(), 256, window);
+    device.set_logging(options.logging());
+    device
+}
+
+fn play(ground: &Ground, input: &Input) {
+    Queue::with(|queue| {
+        let device = device(ground, &input.options, queue.memory());
+        queue.start(device.ring());
+        let prison = ground.lock_up();
+        let mut waiting = Vec::new();
+        for frame in &input.frames.0 {
+            waiting.push(queue.offer(frame));
+            if frame.shape.kicks() || waiting.len() == MAX_WAITING {
+                serve(&device, queue, &mut waiting);
+            }
+        }
+        serve(&device, queue, &mut waiting);
+        drop(device);
+        drop(prison);
+    });
+}
+
+fn serve(device: &Device, queue: &mut Queue, waiting: &mut Vec<Offered>) {
+    device.kick();
+    fault::device::misbehave();
+    queue.misbehave();
+    let mut returned = queue.returned();
+    fault::device::spoil(&mut returned);
+    let heads: Vec<_> = returned.iter().map(|(head, _)| *head).collect();
+    let offered: Vec<_> = waiting.iter().map(|offered| offered.head).collect();
+    assert_eq!(
+        heads, offered,
+        "requests that were returned, and those that were offered"
+    );
+    for (offered, (_, len)) in waiting.drain(..).zip(returned) {
+        let mut room = queue.room(&offered);
+        if fault::strikes(Fault::WrongUnique) && len >= 16 {
+            room[8] ^= 0x80;
+        }
+        let judged = match offered.well_formed {
+            true => reply::check(&offered.request, &room, len),
+            false if len == 0 => Ok(()),
+            false => Err(format!("a reply of {len} bytes to a chain that is none")),
+        };
+        if let Err(wrong) = judged {
+            panic!("{wrong}; the request was {offered:?}");
+        }
+    }
+}

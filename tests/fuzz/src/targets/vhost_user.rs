@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! vhost-user messages to a real session on a real socket, with descriptors, and answers on the
+//! back-end channel.
+//!
+//! A front end may end its own session by what it sends; so what is checked is that the session
+//! does end: with a result, not a panic; all of its threads with it; and nothing of it left. And see
+//! [`crate::oracles`] and [`crate::ground`].
+//!
+//! Answers lie on the channel before they are asked for, so that nobody has to wait for a question.
+//! A session that waits for more than there are waits until the front end is gone.
+
+mod front_end;
+mod leak;
+mod threads;
+
+use std::num::NonZeroU32;
+use std::thread;
+use std::time::Duration;
+
+use shared_window::{DirectViews, RegionBudget, WindowOptions, WindowSize};
+use virtiofs_daxd::backend::{Session, SessionError, SessionOptions, SessionWindow};
+use virtiofs_daxd::config::{DaxMode, DaxPolicy};
+
+use crate::fault::{self, Fault};
+use crate::ground::{self, Ground};
+use crate::guest::fs::Options;
+use crate::input::{Bytes, Program, decode};
+use crate::oracles;
+
+use front_end::FrontEnd;
+use threads::Threads;
+
+crate::operations! {
+    /// What a front end does.
+    pub(crate) enum Operation {
+        /// Starts a device as QEMU does, a queue and a back-end channel included.
+        Start { without: u8 },
+        /// Sends a message that has its length in its header.
+        Message { code: u8, flags: u8, descriptors: u8, more: u8, body: Bytes },
+        /// Sends bytes.
+        Raw { descriptors: u8, bytes: Bytes },
+        /// Has an answer ready on the channel.
+        Answer { code: u8, flags: u8, value: u8 },
+        /// Has bytes ready on the channel.
+        AnswerRaw { descriptors: u8, bytes: Bytes },
+        /// Closes the channel.
+        Hang {},
+        /// Puts a FUSE request on the queue, kicks, and waits a moment.
+        Request { bytes: Bytes },
+        /// Truncates the guest's memory.
+        Truncate { pages: u8 },
+    }
+}
+
+crate::operations! {
+    /// A session.
+    pub(crate) struct Input {
+        /// The daemon's options.
+        options: Options,
+        /// What happens.
+        program: Program<Operation>,
+    }
+}
+
+/// How long a session may take to end, with its threads, on a machine that has much else to do.
+const MUST_END: Duration = Duration::from_secs(10);
+
+/// Plays an input.
+///
+/// # Panics
+/// When an oracle fails.
+pub fn run(data: &[u8]) {
+    let Some(input) = decode::<Input>(data) else {
+        return;
+    };
+    front_end::ignore_broken_pipes();
+    oracles::judge(|| ground::play(|ground| play(ground, &input)));
+}
+
+fn play(ground: &Ground, input: &Input) {
+    let (threads, descriptors) = (Threads::now(), leak::Before::now());
+    let (mut front_end, listener) = FrontEnd::connect();
+    let fs = input.options.file_system(ground);
+    let session = Session::new(fs, options(), input.options.window().then(window));
+    let session = session.expect("one thread for all queues can be had");
+    let prison = ground.lock_up();
+    let served = thread::spawn(move || session.run(listener));
+    for operation in &input.program.0 {
+        front_end.perform(operation);
+    }
+    front_end.leave();
+    let ended = served.join().expect("a session that panics");
+    if fault::strikes(Fault::LeakThread) {
+        thread::spawn(|| thread::sleep(2 * MUST_END));
+    }
+    threads.wait_for_the_others(MUST_END);
+    drop(prison);
+    descriptors.close_leaked();
+    if let Err(error @ (SessionError::Panicked { .. } | SessionError::Threads(_))) = ended {
+        panic!("the session failed: {error}");
+    }
+}
+
+fn options() -> SessionOptions {
+    SessionOptions {
+        tag: Some("fuzz".to_owned()),
+        request_queues: NonZeroU32::MIN.get(),
+        thread_pool_size: 0,
+    }
+}
+
+fn window() -> SessionWindow<DirectViews> {
+    SessionWindow {
+        size: WindowSize::new(2 << 20).expect("a power of two"),
+        views: DirectViews,
+        budget: RegionBudget::default(),
+        options: WindowOptions::default(),
+        policy: DaxPolicy {
+            mode: DaxMode::Always,
+            min_size: 0,
+        },
+    }
+}

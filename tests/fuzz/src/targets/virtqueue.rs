@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Virtqueues that make no sense: loops, overlaps, huge lengths, addresses outside memory, indirect
+//! tables in themselves, indices that run ahead, and a front end that stops, moves and resets the
+//! queue or takes memory away between kicks.
+//!
+//! Checked: the end of every kick, within the time of an input; each request that was taken off the
+//! ring is put on the used ring, or counted as lost; none is in flight between kicks; no access
+//! beside guest memory (guards around it, and a sanitizer). And see [`crate::oracles`] and
+//! [`crate::ground`].
+
+mod machine;
+
+use std::sync::Arc;
+
+use shared_window::{DirectViews, ProcessWindow};
+use virtiofs_daxd::fuzzing::FuzzedQueue;
+use virtiofsd::passthrough::PassthroughFs;
+
+use crate::ground::{self, Ground};
+use crate::guest::fs::Options;
+use crate::input::{Bytes, Program, decode};
+use crate::oracles;
+
+use machine::Machine;
+
+crate::operations! {
+    /// A guest address: a place that means something, and an offset from there.
+    pub(crate) struct Place {
+        /// Which place, see `machine::PLACES`.
+        near: u8,
+        /// Bytes from there.
+        offset: i16,
+    }
+}
+
+crate::operations! {
+    /// What a guest, or its front end, does.
+    pub(crate) enum Operation {
+        /// Serves what is available.
+        Kick {},
+        /// Writes a descriptor of the queue's table.
+        Describe { index: u8, at: Place, len: u16, flags: u8, next: u8 },
+        /// Writes a descriptor of the indirect table.
+        DescribeIndirect { index: u8, at: Place, len: u16, flags: u8, next: u8 },
+        /// Gives a descriptor any length.
+        Lengthen { index: u8, len: u32 },
+        /// Makes a chain available.
+        Offer { head: u8 },
+        /// Makes a head available that is no byte.
+        OfferAny { head: u16 },
+        /// Writes the available index.
+        Available { index: u16 },
+        /// Writes the available ring's flags.
+        AvailableFlags { flags: u16 },
+        /// Writes the index of which the guest wants to be told.
+        UsedEvent { index: u16 },
+        /// Writes anywhere.
+        Poke { at: Place, bytes: Bytes },
+        /// Stops the queue, as `GET_VRING_BASE` does.
+        Stop {},
+        /// Starts the queue where it was.
+        Resume {},
+        /// Starts the queue elsewhere.
+        Start { size: u16, table: Place, avail: Place, used: Place, base: u16 },
+        /// Resets the device.
+        Reset {},
+        /// Enables or disables the queue.
+        Enable { enabled: u8 },
+        /// Negotiates the event index.
+        EventIndex { enabled: u8 },
+        /// Replaces the table of memory regions.
+        Memory { kind: u8 },
+        /// Starts or ends a migration.
+        Logging { enabled: u8 },
+    }
+}
+
+crate::operations! {
+    /// A queue's life.
+    pub(crate) struct Input {
+        /// The daemon's options.
+        options: Options,
+        /// What happens.
+        program: Program<Operation>,
+    }
+}
+
+pub(super) type Device = FuzzedQueue<PassthroughFs, Arc<ProcessWindow>, DirectViews>;
+
+/// Plays an input.
+///
+/// # Panics
+/// When an oracle fails.
+pub fn run(data: &[u8]) {
+    let Some(input) = decode::<Input>(data) else {
+        return;
+    };
+    oracles::judge(|| ground::play(|ground| play(ground, &input)));
+}
+
+fn play(ground: &Ground, input: &Input) {
+    Machine::with(|machine| {
+        machine.start_anew();
+        let device = super::fuse_chain::device(ground, &input.options, machine.memory());
+        machine.attach(&device);
+        let prison = ground.lock_up();
+        for operation in &input.program.0 {
+            machine.perform(&device, operation);
+        }
+        machine.perform(&device, &Operation::Kick {});
+        drop(device);
+        drop(prison);
+    });
+}

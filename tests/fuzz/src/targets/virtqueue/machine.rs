@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A guest's memory and queue, without any sense of its own.
+
+use std::cell::RefCell;
+
+use vhost_user_backend::VringT as _;
+use virtio_queue::QueueT as _;
+use virtiofs_daxd::adapter::AtomicMemory;
+
+use super::{Device, Operation, Place};
+use crate::fault::{self, Fault};
+use crate::guest::memory::{self, Memory};
+
+/// Bytes of guest memory.
+const SIZE: usize = 0x2_0000;
+const MIDDLE: u64 = 0x1_0000;
+const TABLE: u64 = 0x1000;
+const AVAIL: u64 = 0x3000;
+const USED: u64 = 0x4000;
+const INDIRECT: u64 = 0x5000;
+const REQUEST: u64 = 0x8000;
+const REPLY: u64 = 0xc000;
+/// Where a part of memory is when it is not the whole.
+const FAR: u64 = 0x1_0000_0000;
+const QUEUE_SIZE: u16 = 16;
+
+/// What an address may be near to.
+const PLACES: [u64; 16] = [
+    REQUEST,
+    REPLY,
+    TABLE,
+    AVAIL,
+    USED,
+    INDIRECT,
+    MIDDLE,
+    SIZE as u64,
+    0,
+    u64::MAX,
+    FAR,
+    FAR + MIDDLE,
+    1 << 31,
+    1 << 63,
+    REQUEST + 0x1000,
+    REPLY + 0x1000,
+];
+
+impl Place {
+    fn address(&self) -> u64 {
+        PLACES[usize::from(self.near) % PLACES.len()].wrapping_add_signed(self.offset.into())
+    }
+}
+
+/// What the device has counted.
+#[derive(Debug, Clone, Copy)]
+struct Counts {
+    taken: u64,
+    lost: u64,
+    abandoned: u64,
+    used: u16,
+}
+
+impl Counts {
+    fn of(device: &Device) -> Self {
+        let metrics = device.metrics();
+        Self {
+            taken: metrics.requests[0].get(),
+            lost: metrics.lost_replies.get(),
+            abandoned: metrics.abandoned.get(),
+            used: device.ring().get_ref().get_queue().next_used(),
+        }
+    }
+}
+
+/// See the module's documentation.
+pub(super) struct Machine {
+    memory: AtomicMemory,
+    mapping: Memory,
+    avail: u16,
+    base: u16,
+}
+
+thread_local! {
+    static MACHINE: RefCell<Option<Machine>> = const { RefCell::new(None) };
+}
+
+impl Machine {
+    pub(super) fn with<T>(use_it: impl FnOnce(&mut Self) -> T) -> T {
+        MACHINE.with_borrow_mut(|slot| use_it(slot.get_or_insert_with(Self::new)))
+    }
+
+    fn new() -> Self {
+        let mapping = Memory::new(SIZE);
+        Self {
+            memory: AtomicMemory::new(mapping.table(&[(0, 0..SIZE)])),
+            mapping,
+            avail: 0,
+            base: 0,
+        }
+    }
+
+    pub(super) fn memory(&self) -> &AtomicMemory {
+        &self.memory
+    }
+
+    /// Forgets the input before.
+    pub(super) fn start_anew(&mut self) {
+        self.mapping.clear();
+        self.set_regions(0);
+        (self.avail, self.base) = (0, 0);
+    }
+
+    /// Starts the queue as a driver in its right mind does.
+    pub(super) fn attach(&self, device: &Device) {
+        self.start(device, QUEUE_SIZE, [TABLE, AVAIL, USED], 0);
+    }
+
+    fn put<T: vm_memory::ByteValued>(&self, at: u64, object: T) {
+        memory::put(&self.memory, at, object);
+    }
+
+    pub(super) fn perform(&mut self, device: &Device, operation: &Operation) {
+        match operation {
+            Operation::Kick {} => self.kick(device),
+            Operation::Describe {
+                index,
+                at,
+                len,
+                flags,
+                next,
+            } => {
+                self.describe(TABLE, *index, at, *len, *flags, *next);
+            }
+            Operation::DescribeIndirect {
+                index,
+                at,
+                len,
+                flags,
+                next,
+            } => {
+                self.describe(INDIRECT, *index, at, *len, *flags, *next);
+            }
+            Operation::Lengthen { index, len } => {
+                self.put(TABLE + 16 * u64::from(*index) + 8, *len);
+            }
+            Operation::Offer { head } => self.offer((*head).into()),
+            Operation::OfferAny { head } => self.offer(*head),
+            Operation::Available { index } => {
+                self.avail = *index;
+                self.put(AVAIL + 2, *index);
+            }
+            Operation::AvailableFlags { flags } => self.put(AVAIL, *flags),
+            Operation::UsedEvent { index } => {
+                self.put(AVAIL + 4 + 2 * u64::from(QUEUE_SIZE), *index);
+            }
+            Operation::Poke { at, bytes } => {
+                memory::put_bytes(&self.memory, at.address(), &bytes.0);
+            }
+            Operation::Memory { kind } => {
+                self.set_regions(*kind);
+                device.renew_memory();
+            }
+            Operation::Logging { enabled } => device.set_logging(enabled & 1 != 0),
+            other => self.control(device, other),
+        }
+    }
+
+    /// What the front end does.
+    fn control(&mut self, device: &Device, operation: &Operation) {
+        let ring = device.ring();
+        match operation {
+            Operation::Stop {} => {
+                ring.set_queue_ready(false);
+                self.base = ring.queue_next_avail();
+            }
+            Operation::Resume {} => {
+                ring.set_queue_next_avail(self.base);
+                ring.set_queue_ready(true);
+            }
+            Operation::Start {
+                size,
+                table,
+                avail,
+                used,
+                base,
+            } => {
+                let places = [table, avail, used].map(Place::address);
+                self.start(device, *size, places, *base);
+            }
+            Operation::Reset {} => {
+                ring.set_enabled(false);
+                device.reset_device();
+            }
+            Operation::Enable { enabled } => ring.set_enabled(enabled & 1 != 0),
+            Operation::EventIndex { enabled } => ring.set_queue_event_idx(enabled & 1 != 0),
+            _ => unreachable!("{operation:?} is the guest's"),
+        }
+    }
+
+    /// What vhost-user-backend does with the messages that start a queue; like it, gives up at
+    /// the first that is refused.
+    fn start(&self, device: &Device, size: u16, [table, avail, used]: [u64; 3], base: u16) {
+        let ring = device.ring();
+        ring.set_queue_ready(false);
+        if size == 0 || size > 256 {
+            return;
+        }
+        ring.set_queue_size(size);
+        ring.set_queue_next_avail(base);
+        if ring.set_queue_info(table, avail, used).is_err() {
+            return;
+        }
+        let Ok(index) = ring.queue_used_idx() else {
+            return;
+        };
+        ring.set_queue_next_used(index);
+        ring.set_queue_ready(true);
+        ring.set_enabled(true);
+    }
+
+    fn describe(&self, table: u64, index: u8, at: &Place, len: u16, flags: u8, next: u8) {
+        let place = table + 16 * u64::from(index);
+        self.put(place, at.address());
+        self.put(place + 8, u32::from(len));
+        self.put(place + 12, u16::from(flags));
+        self.put(place + 14, u16::from(next));
+    }
+
+    fn offer(&mut self, head: u16) {
+        self.put(AVAIL + 4 + 2 * u64::from(self.avail % QUEUE_SIZE), head);
+        self.avail = self.avail.wrapping_add(1);
+        self.put(AVAIL + 2, self.avail);
+    }
+
+    fn set_regions(&self, kind: u8) {
+        let middle = MIDDLE as usize;
+        let table = match kind % 6 {
+            0 => self.mapping.table(&[(0, 0..SIZE)]),
+            1 => self
+                .mapping
+                .table(&[(0, 0..middle), (MIDDLE, middle..SIZE)]),
+            2 => self.mapping.table(&[(0, 0..middle), (FAR, middle..SIZE)]),
+            3 => self.mapping.table(&[(MIDDLE, middle..SIZE)]),
+            // The same bytes at two addresses.
+            4 => self.mapping.table(&[(0, 0..SIZE), (FAR, 0..SIZE)]),
+            _ => virtiofs_daxd::adapter::TransportMemory::new(),
+        };
+        self.memory
+            .lock()
+            .expect("nobody panicked with it")
+            .replace(table);
+    }
+
+    fn kick(&self, device: &Device) {
+        let before = Counts::of(device);
+        device.kick();
+        if fault::strikes(Fault::LoseReply) {
+            device.metrics().requests[0].count();
+        }
+        let after = Counts::of(device);
+        let taken = after.taken - before.taken;
+        let kept = (after.lost - before.lost) + (after.abandoned - before.abandoned);
+        let used = u64::from(after.used.wrapping_sub(before.used));
+        assert_eq!(
+            used,
+            (taken - kept) % (1 << 16),
+            "of {taken} requests {kept} were lost or abandoned, and {used} returned"
+        );
+    }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! FUSE messages about the window, and about the files that are in it.
+
+mod guest;
+
+use std::sync::Arc;
+
+use shared_window::{DirectViews, ProcessWindow, RegionBudget, WindowSize, page_size};
+use virtiofs_daxd::config::{DaxMode, DaxPolicy};
+use virtiofs_daxd::fuzzing::{FuzzedQueue, FuzzedWindow};
+use virtiofsd::passthrough::PassthroughFs;
+
+use super::model::plain::PAGES;
+use crate::ground::Ground;
+use crate::guest::fs::Options;
+use crate::guest::queue::Queue;
+
+use guest::Guest;
+
+crate::operations! {
+    /// What a guest does; numbers are pages.
+    pub(crate) enum Operation {
+        /// Looks a file up once more.
+        Lookup { file: u8 },
+        /// Forgets so many lookups of a file.
+        Forget { file: u8, count: u8 },
+        /// Opens a file.
+        Open { file: u8 },
+        /// Closes what was opened last.
+        Release {},
+        /// Maps.
+        Setup { at: u8, pages: u8, file: u8, from: u8, write: u8 },
+        /// Maps what is no node of the guest's.
+        SetupUnknown { node: u8, at: u8 },
+        /// Unmaps a range, and perhaps one more.
+        Remove { at: u8, pages: u8, more_at: u8, more_pages: u8 },
+        /// Cuts or extends a file.
+        Resize { file: u8, pages: u8 },
+        /// Writes a byte by FUSE, at a page's start.
+        Write { page: u8, byte: u8 },
+        /// Stores a byte through the window.
+        Store { page: u8, byte: u8 },
+        /// Mounts anew.
+        Init {},
+        /// Unmounts.
+        Destroy {},
+        /// Resets the device.
+        Reset {},
+        /// How many of the machine's memory regions are in use.
+        Regions { full: u8 },
+    }
+}
+
+type Device = FuzzedQueue<PassthroughFs, Arc<ProcessWindow>, DirectViews>;
+
+/// Regions that the machine can have.
+const REGIONS: usize = 1;
+
+/// Plays operations.
+///
+/// # Panics
+/// When the daemon and the model disagree.
+pub(crate) fn play(ground: &Ground, operations: &[Operation]) {
+    let size = WindowSize::new(PAGES * page_size()).expect("a power of two");
+    let vmm = Arc::new(ProcessWindow::new(size).expect("address space"));
+    let budget = Arc::new(RegionBudget::new(REGIONS));
+    let window = FuzzedWindow {
+        size,
+        vmm: Arc::clone(&vmm),
+        views: DirectViews,
+        budget: Arc::clone(&budget),
+        policy: DaxPolicy {
+            mode: DaxMode::Always,
+            min_size: 0,
+        },
+    };
+    Queue::with(|queue| {
+        let fs = Options::DEFAULT.file_system(ground);
+        let device = Device::new(fs, queue.memory().clone(), 256, Some(window));
+        queue.start(device.ring());
+        let mut guest = Guest::new(ground, &device, queue, &vmm, &budget);
+        let prison = ground.lock_up();
+        guest.init();
+        for operation in operations {
+            guest.perform(operation);
+            guest.compare(operation);
+        }
+        drop(guest);
+        drop(device);
+        drop(prison);
+    });
+}

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A guest that knows what it should get.
+
+mod compare;
+mod files;
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use shared_window::{Access, ProcessWindow, RegionBudget, WindowOffset, page_size};
+use vhost_user_backend::VringT as _;
+use virtiofsd::fuse::Opcode;
+use vm_memory::{FileOffset, MmapRegion};
+
+use super::super::model::action::Action;
+use super::super::model::plain::{FILE_PAGES, FILES, PAGES, Plain, Range};
+use super::{Device, Operation, REGIONS};
+use crate::ground::Ground;
+use crate::guest::message::{self, ROOT};
+use crate::guest::queue::Queue;
+use crate::guest::shape::Frame;
+
+/// Names of the model's files.
+const NAMES: [&str; FILES] = ["w0", "w1", "w2"];
+
+/// What the guest has of a file.
+#[derive(Debug, Clone, Copy, Default)]
+struct Node {
+    number: u64,
+    lookups: u64,
+}
+
+pub(super) struct Guest<'a> {
+    device: &'a Device,
+    queue: &'a mut Queue,
+    vmm: &'a Arc<ProcessWindow>,
+    budget: &'a RegionBudget,
+    files: [File; FILES],
+    /// Mappings of all of the files: what the host sees, without a system call for each look.
+    on_host: [MmapRegion; FILES],
+    /// Pages of each file.
+    sizes: [u64; FILES],
+    plain: Plain,
+    nodes: [Node; FILES],
+    /// Open handles: file, node and handle.
+    handles: Vec<(usize, u64, u64)>,
+    /// The device was reset, and no request came since.
+    stale: bool,
+    /// There was an INIT and no end of it.
+    mounted: bool,
+    full: bool,
+}
+
+impl<'a> Guest<'a> {
+    /// Makes the files; to be called outside.
+    pub(super) fn new(
+        ground: &Ground,
+        device: &'a Device,
+        queue: &'a mut Queue,
+        vmm: &'a Arc<ProcessWindow>,
+        budget: &'a RegionBudget,
+    ) -> Self {
+        let plain = Plain::new();
+        let mut index = 0;
+        let files = plain.bytes.map(|bytes| {
+            let path = ground.share_path().join(NAMES[index]);
+            index += 1;
+            let options = fs::OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .open(path);
+            let file = options.expect("a new file");
+            file.set_len(FILE_PAGES * page_size()).expect("a size");
+            for (page, byte) in bytes.iter().enumerate() {
+                file.write_all_at(&[*byte], page as u64 * page_size())
+                    .expect("content");
+            }
+            file
+        });
+        let on_host = std::array::from_fn(|index| {
+            let file = files[index].try_clone().expect("a descriptor");
+            let whole = (FILE_PAGES * page_size()) as usize;
+            MmapRegion::from_file(FileOffset::new(file, 0), whole).expect("a mapping")
+        });
+        Self {
+            device,
+            queue,
+            vmm,
+            budget,
+            files,
+            on_host,
+            sizes: [FILE_PAGES; FILES],
+            plain,
+            nodes: [Node::default(); FILES],
+            handles: Vec::new(),
+            stale: false,
+            mounted: false,
+            full: false,
+        }
+    }
+
+    /// Mounts, and looks all files up.
+    pub(super) fn init(&mut self) {
+        let (errno, _) = self.ask(message::init());
+        assert_eq!(errno, 0, "INIT");
+        self.mounted = true;
+        self.all_gone();
+        (0..FILES).for_each(|file| self.look_up(file));
+    }
+
+    /// What INIT, DESTROY and a reset do.
+    fn all_gone(&mut self) {
+        self.plain.ranges.clear();
+        self.nodes = [Node::default(); FILES];
+        self.handles.clear();
+    }
+
+    /// Makes a request; returns the errno and what follows the reply's header.
+    fn ask(&mut self, request: Vec<u8>) -> (i32, Vec<u8>) {
+        let offered = self.queue.offer(&Frame::plain(request, 256));
+        self.device.kick();
+        let returned = self.queue.returned();
+        let [(head, len)] = returned[..] else {
+            panic!("one request was offered, {returned:?} returned");
+        };
+        assert_eq!(head, offered.head);
+        self.stale = false;
+        let room = self.queue.room(&offered);
+        if len < 16 {
+            return (0, Vec::new());
+        }
+        let error = i32::from_ne_bytes(room[4..8].try_into().expect("4 bytes"));
+        (-error, room[16..len as usize].to_vec())
+    }
+
+    /// Makes a request that must succeed if the guest is mounted.
+    fn ask_mounted(&mut self, request: Vec<u8>) -> Option<Vec<u8>> {
+        let (errno, body) = self.ask(request);
+        assert_eq!(errno == 0, self.mounted, "errno {errno}");
+        (errno == 0).then_some(body)
+    }
+
+    pub(super) fn perform(&mut self, operation: &Operation) {
+        let number = |byte: u8| u64::from(byte);
+        let file = |byte: u8| usize::from(byte) % FILES;
+        match *operation {
+            Operation::Lookup { file: of } => self.look_up(file(of)),
+            Operation::Forget { file: of, count } => self.forget(file(of), count.into()),
+            Operation::Open { file: of } => self.open(file(of)),
+            Operation::Release {} => self.release(),
+            Operation::Setup {
+                at,
+                pages,
+                file: of,
+                from,
+                write,
+            } => {
+                let asked = Range {
+                    at: number(at) % (PAGES + 2),
+                    pages: number(pages) % 5,
+                    file: file(of),
+                    from: number(from) % (FILE_PAGES + 2),
+                    known: true,
+                };
+                self.set_up(asked, write & 1 != 0);
+            }
+            Operation::SetupUnknown { node, at } => self.set_up_unknown(node.into(), at.into()),
+            Operation::Remove {
+                at,
+                pages,
+                more_at,
+                more_pages,
+            } => {
+                let range =
+                    |at: u8, pages: u8| (number(at) % (PAGES + 2), number(pages) % (PAGES + 3));
+                let mut ranges = vec![range(at, pages)];
+                if more_pages > 0 {
+                    ranges.push(range(more_at, more_pages));
+                }
+                self.remove(ranges);
+            }
+            Operation::Resize { file: of, pages } => {
+                self.resize(file(of), number(pages) % (FILE_PAGES + 1));
+            }
+            Operation::Write { page, byte } => self.write(number(page) % FILE_PAGES, byte),
+            Operation::Store { page, byte } => self.store(number(page) % PAGES, byte),
+            Operation::Init {} => self.init(),
+            Operation::Destroy {} => {
+                self.ask(message::request(Opcode::Destroy, 0, &[]));
+                self.mounted = false;
+                self.all_gone();
+            }
+            Operation::Reset {} => self.reset(),
+            Operation::Regions { full } => {
+                self.full = full & 1 != 0;
+                self.budget.set_in_use(if self.full { REGIONS } else { 0 });
+            }
+        }
+    }
+
+    fn set_up(&mut self, asked: Range, write: bool) {
+        let page = page_size();
+        let node = self.nodes[asked.file];
+        let body = [
+            u64::MAX,
+            asked.from * page,
+            asked.pages * page,
+            u64::from(write),
+            asked.at * page,
+        ];
+        let action = Action::Setup {
+            at: asked.at,
+            pages: asked.pages,
+            file: asked.file,
+            from: asked.from,
+            access: if write {
+                Access::ReadWrite
+            } else {
+                Access::ReadOnly
+            },
+            skew: 0,
+        };
+        if node.lookups == 0 {
+            return self.set_up_unknown(node.number, asked.at);
+        }
+        let mut expected = self.plain.expect(&action, self.full);
+        let is_new = !self.plain.ranges.contains(&asked);
+        // The VMM here refuses, unlike one that is given a padded view.
+        if expected.errno.is_none() && is_new && asked.from + asked.pages > self.sizes[asked.file] {
+            expected.errno = Some(libc::EIO);
+            expected.ranges.retain(|range| *range != asked);
+        }
+        let request = message::request(Opcode::SetupMapping, node.number, &message::numbers(&body));
+        let (errno, _) = self.ask(request);
+        assert_eq!(
+            errno,
+            expected.errno.unwrap_or(0),
+            "{action:?} with {:?}",
+            self.plain.ranges
+        );
+        self.plain.ranges = expected.ranges;
+    }
+
+    /// A node that the guest does not have, and that is none.
+    fn set_up_unknown(&mut self, node: u64, at: u64) {
+        if node == ROOT
+            || self
+                .nodes
+                .iter()
+                .any(|it| it.lookups > 0 && it.number == node)
+        {
+            return;
+        }
+        let page = page_size();
+        let body = message::numbers(&[u64::MAX, 0, page, 1, at * page]);
+        let (errno, _) = self.ask(message::request(Opcode::SetupMapping, node, &body));
+        assert_eq!(errno, libc::EACCES, "a node that the guest has not");
+    }
+
+    fn remove(&mut self, ranges: Vec<(u64, u64)>) {
+        let page = page_size();
+        let bytes: Vec<_> = ranges
+            .iter()
+            .map(|(at, pages)| (at * page, pages * page))
+            .collect();
+        let expected = self.plain.expect(&Action::Remove(ranges), self.full);
+        let (errno, _) = self.ask(message::remove_mapping(&bytes));
+        assert_eq!(errno, expected.errno.unwrap_or(0), "removal of {bytes:x?}");
+        self.plain.ranges = expected.ranges;
+    }
+
+    fn store(&mut self, page: u64, byte: u8) {
+        if let Some((file, at)) = self.shown(page) {
+            let here = WindowOffset(page * page_size());
+            self.vmm
+                .write(here, &[byte])
+                .expect("a mapping is writable");
+            self.plain.bytes[file][at as usize] = byte;
+        }
+    }
+
+    fn reset(&mut self) {
+        self.device.ring().set_enabled(false);
+        self.device.reset_device();
+        self.queue.start(self.device.ring());
+        self.mounted = false;
+        let ranges = std::mem::take(&mut self.plain.ranges);
+        self.all_gone();
+        // They stay until a request comes.
+        self.plain.ranges = ranges;
+        self.stale = true;
+        self.ask(message::request(Opcode::Getattr, ROOT, &[0; 16]));
+        self.plain.ranges.clear();
+    }
+
+    /// The file's page that is seen there, if there is one.
+    fn shown(&self, page: u64) -> Option<(usize, u64)> {
+        self.plain
+            .shown(page)
+            .filter(|(file, at)| *at < self.sizes[*file])
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! `--xattrmap` as the command line understands it, and its rules at work.
+//!
+//! Checked: a text is refused with a sentence or accepted; an accepted one maps every name without
+//! a panic, and what the guest is shown of the host's names are names.
+
+use std::ffi::CString;
+
+use virtiofsd::passthrough::xattrmap::XattrMap;
+
+use super::command_line::{accepted, argument};
+use crate::oracles;
+
+/// Names of the kind that guests and hosts have.
+const NAMES: [&str; 6] = [
+    "user.name",
+    "user.virtiofs.user.name",
+    "trusted.overlay.opaque",
+    "security.capability",
+    "system.posix_acl_access",
+    "",
+];
+
+/// Plays an input: a text, and after a zero byte one more name to map.
+///
+/// # Panics
+/// When an oracle fails.
+pub fn run(data: &[u8]) {
+    let mut parts = data.splitn(2, |byte| *byte == 0);
+    let text = argument(parts.next().unwrap_or_default());
+    let name = argument(parts.next().unwrap_or_default());
+    oracles::judge(|| {
+        let Some(config) = accepted(&[format!("--xattrmap={text}")]) else {
+            return;
+        };
+        let map = config
+            .share
+            .passthrough
+            .xattrmap
+            .expect("the option was accepted");
+        apply(&map, &name);
+    });
+}
+
+fn apply(map: &XattrMap, name: &str) {
+    for name in NAMES.into_iter().chain([name]) {
+        let c_name = CString::new(name).expect("an argument has no zero byte");
+        let _ = map.map_client_xattr(&c_name);
+    }
+    let mut list: Vec<u8> = NAMES.join("\0").into_bytes();
+    list.extend([0]);
+    list.extend(name.as_bytes());
+    list.extend([0]);
+    if let Ok(shown) = map.map_server_xattrlist(list) {
+        assert_eq!(shown.last(), Some(&0), "the last name has no end");
+    }
+}
