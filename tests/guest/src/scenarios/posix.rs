@@ -30,7 +30,7 @@ pub const GROUP: Group = Group {
     name: "posix",
     tests: Tests::Alone(tests![Alone:
         no_failure_of_our_own,
-        nor_with_two_queues_and_no_cache,
+        nor_with_two_queues_and_a_full_cache,
         a_wrong_owner_is_caught,
     ]),
 };
@@ -42,16 +42,16 @@ async fn no_failure_of_our_own(host: &Host) -> Result<()> {
 }
 
 /// virtiofsd has one queue, so it is compared in its own way.
-async fn nor_with_two_queues_and_no_cache(host: &Host) -> Result<()> {
-    let uncached = |share| Share {
-        cache: Cache::Never,
+async fn nor_with_two_queues_and_a_full_cache(host: &Host) -> Result<()> {
+    let cached = |share| Share {
+        cache: Cache::Always,
         ..share
     };
     let window = Plan::new(WINDOW)?.set(|share| Share {
         queues: NonZeroU16::new(2).expect("two is not zero"),
-        ..uncached(share)
+        ..cached(share)
     });
-    let boot = Boot::with(peer(host)?.set(uncached)).and(window);
+    let boot = Boot::with(peer(host)?.set(cached)).and(window);
     held_to_the_peer(host.boot(boot).await?).await
 }
 
