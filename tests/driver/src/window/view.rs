@@ -62,6 +62,17 @@ impl Window {
         self.0.state.lock().table.all()
     }
 
+    /// The live mappings, and where in this process they are.
+    pub(crate) fn with_addresses(&self) -> Vec<(Mapping, u64)> {
+        let mappings = self.mappings().into_iter();
+        mappings
+            .map(|one| {
+                let address = self.0.range.address(one.at.0) as u64;
+                (one, address)
+            })
+            .collect()
+    }
+
     /// How many live mappings there are.
     pub fn mapped(&self) -> usize {
         self.0.state.lock().table.len()
