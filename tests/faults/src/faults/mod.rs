@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The faults, a file for each family, each with its table.
+
+mod shmem;
+
+use crate::fault::Fault;
+
+/// The families' tables.
+const FAMILIES: &[&[Fault]] = &[shmem::FAULTS];
+
+/// All faults.
+pub fn all() -> impl Iterator<Item = &'static Fault> {
+    FAMILIES.iter().copied().flatten()
+}
