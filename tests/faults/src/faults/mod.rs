@@ -2,12 +2,14 @@
 
 //! The faults, a file for each family, each with its table.
 
+mod channel;
 mod shmem;
+mod vmm_gone;
 
 use crate::fault::Fault;
 
 /// The families' tables.
-const FAMILIES: &[&[Fault]] = &[shmem::FAULTS];
+const FAMILIES: &[&[Fault]] = &[shmem::FAULTS, channel::FAULTS, vmm_gone::FAULTS];
 
 /// All faults.
 pub fn all() -> impl Iterator<Item = &'static Fault> {

@@ -6,6 +6,7 @@ mod device;
 mod files;
 mod flight;
 mod outcome;
+mod script;
 mod setup;
 mod verify;
 mod watch;
@@ -13,6 +14,7 @@ mod window;
 
 pub use flight::{Flight, Landed};
 pub use outcome::{expect_errno, outcome};
+pub use script::Held;
 pub use setup::{Rig, RigOptions, daemon, vm_options};
 pub use verify::ended;
 pub use watch::{STEP_LIMIT, Watch};
