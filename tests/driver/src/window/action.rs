@@ -92,7 +92,8 @@ impl Gate {
             .timed_out()
     }
 
-    pub(crate) fn pass(&self) {
+    /// Waits until it is open: what the VMM does.
+    pub fn pass(&self) {
         let mut state = self.0.0.lock();
         state.waiting += 1;
         self.0.1.notify_all();

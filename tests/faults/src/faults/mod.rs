@@ -3,13 +3,24 @@
 //! The faults, a file for each family, each with its table.
 
 mod channel;
+mod control;
+mod host_fs;
+mod host_full;
+mod host_slow;
 mod shmem;
 mod vmm_gone;
 
 use crate::fault::Fault;
 
 /// The families' tables.
-const FAMILIES: &[&[Fault]] = &[shmem::FAULTS, channel::FAULTS, vmm_gone::FAULTS];
+const FAMILIES: &[&[Fault]] = &[
+    shmem::FAULTS,
+    channel::FAULTS,
+    vmm_gone::FAULTS,
+    control::FAULTS,
+    host_fs::FAULTS,
+    host_full::FAULTS,
+];
 
 /// All faults.
 pub fn all() -> impl Iterator<Item = &'static Fault> {
