@@ -25,10 +25,16 @@ pub const FAULTS: &[Fault] = &[
     Fault::new("host_fs::edquot_reaches_the_guest", |setting| {
         reaches_the_guest(setting, libc::EDQUOT)
     }),
-    Fault::new("host_fs::a_file_that_can_t_be_opened_is_not_mapped", not_mapped),
+    Fault::new(
+        "host_fs::a_file_that_can_t_be_opened_is_not_mapped",
+        not_mapped,
+    ),
     Fault::new("host_fs::a_page_that_can_t_be_read", lost_page),
     Fault::new("host_fs::a_read_is_slow", host_slow::a_read_is_slow),
-    Fault::new("host_fs::an_open_for_the_window_hangs", host_slow::an_open_hangs),
+    Fault::new(
+        "host_fs::an_open_for_the_window_hangs",
+        host_slow::an_open_hangs,
+    ),
     Fault::new("host_fs::everything_is_slow", host_slow::everything_is_slow),
 ];
 

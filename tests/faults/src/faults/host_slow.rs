@@ -38,7 +38,10 @@ pub(super) fn a_read_is_slow(setting: &Setting) -> Result<()> {
     ensure!(back.unique == sent && back.result.is_ok(), "{back:?}");
     rig.vm.start()?;
     layer.clear();
-    ensure!(into.to_vec(4096)? == file.bytes[8192..12_288], "other bytes");
+    ensure!(
+        into.to_vec(4096)? == file.bytes[8192..12_288],
+        "other bytes"
+    );
     rig.finish()
 }
 
