@@ -8,14 +8,13 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use virtiofs_driver::Daemon;
 
-use super::account::group;
-
 /// Of a daemon that has ended.
 ///
 /// # Errors
 /// What is left.
 pub fn nothing_is_left(daemon: &Daemon) -> Result<()> {
-    let processes = group(daemon.pid());
+    // One that has ended and that init has not yet taken note of is none.
+    let processes = daemon.processes();
     ensure!(processes.is_empty(), "processes are left: {processes:?}");
     let socket = daemon.socket();
     let folder = socket.parent().context("the socket's folder")?;

@@ -8,6 +8,7 @@ mod host_fs;
 mod host_full;
 mod host_slow;
 mod shmem;
+mod signals;
 mod vmm_gone;
 
 use crate::fault::Fault;
@@ -20,6 +21,7 @@ const FAMILIES: &[&[Fault]] = &[
     control::FAULTS,
     host_fs::FAULTS,
     host_full::FAULTS,
+    signals::FAULTS,
 ];
 
 /// All faults.

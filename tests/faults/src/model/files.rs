@@ -2,6 +2,8 @@
 
 //! Files as the guest knows them, with every byte.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use virtiofs_driver::{Handle, NodeId};
 
 /// A file of the model; numbers are not used again.
@@ -43,9 +45,10 @@ impl Files {
         FileId(self.0.len() - 1)
     }
 
-    /// The name of the next file.
-    pub fn next_name(&self) -> String {
-        format!("file-{}", self.0.len())
+    /// A name that no file of this process has had, in whatever share.
+    pub fn new_name() -> String {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        format!("file-{}", NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
     /// One of them.

@@ -8,7 +8,7 @@ use virtiofs_driver::{FileOffset, Handle, NodeId};
 
 use super::Rig;
 use crate::checks::bytes;
-use crate::model::{FileId, FileModel};
+use crate::model::{FileId, FileModel, Files};
 
 /// Bytes of one WRITE or READ.
 const CHUNK: usize = 512 << 10;
@@ -30,7 +30,7 @@ impl Rig {
     /// # Errors
     /// Whatever fails.
     pub fn create_empty(&mut self, queue: usize) -> Result<FileId> {
-        let name = self.files.next_name();
+        let name = Files::new_name();
         self.watch.step(format!("create {name}"));
         let client = &mut self.clients[queue];
         let (entry, open) = client.create(NodeId::ROOT, &name, libc::O_RDWR, 0o644)?;
