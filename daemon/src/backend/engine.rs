@@ -28,7 +28,8 @@ use super::message::{self, Header, MessageError};
 use super::metrics::Metrics;
 use super::ring::Ring;
 use super::window_side::WindowSide;
-use crate::adapter::{HeadIndex, Request, with_reader_and_writer};
+use crate::adapter::{HeadIndex, PayloadError, RelayError, Request, with_reader_and_writer};
+use crate::fast_path;
 use crate::fs::{DaxFs, NodeId};
 
 /// One kind of complaint for each way in which a guest can be wrong.
@@ -40,8 +41,15 @@ struct Complaints {
     memory: Complaint,
 }
 
+/// Who has answered a request, and how that went.
+enum Served {
+    Here(Result<u32, PayloadError>),
+    ByServer(Result<Result<usize, virtiofsd::Error>, RelayError>),
+}
+
 /// Serves requests, on whatever thread calls it. Shared by all of them.
 pub(super) struct Engine<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
+    fs: DaxFs<F, S>,
     server: Server<DaxFs<F, S>>,
     window: Option<WindowSide<F, M, S>>,
     metrics: Arc<Metrics>,
@@ -62,7 +70,8 @@ where
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
-            server: Server::new(fs),
+            server: Server::new(fs.clone()),
+            fs,
             window,
             metrics,
             logging: AtomicBool::new(false),
@@ -101,7 +110,7 @@ where
             }
             Err(error) => {
                 self.metrics.bad_chains.count();
-                self.complaints.chain.warn(&error);
+                self.complaints.chain.warn(error);
                 Ok(0)
             }
         };
@@ -207,21 +216,29 @@ where
         Ok(result.map_or_else(|error| error.errno(), |()| 0))
     }
 
-    /// Lets virtiofsd's server answer.
+    /// Lets virtiofsd's file system answer, through its server if need be.
     fn forward(&self, header: &Header, request: &Request) -> u32 {
-        let served = contain(|| {
-            with_reader_and_writer(request, |reader, writer| {
-                self.server.handle_message(reader, writer, None::<&mut ()>)
-            })
-        });
+        let served = contain(
+            || match fast_path::serve(&self.fs, header.fields(), request) {
+                Some(served) => Served::Here(served),
+                None => Served::ByServer(with_reader_and_writer(request, |reader, writer| {
+                    self.server.handle_message(reader, writer, None::<&mut ()>)
+                })),
+            },
+        );
         let errno = match served {
             // A reply is never longer than the chain, whose length is a u32.
-            Ok(Ok(Ok(len))) => return u32::try_from(len).unwrap_or(u32::MAX),
-            Ok(Ok(Err(error))) => {
+            Ok(Served::ByServer(Ok(Ok(len)))) => return u32::try_from(len).unwrap_or(u32::MAX),
+            Ok(Served::Here(Ok(len))) => return len,
+            Ok(Served::Here(Err(error))) => {
+                self.blame_request(&MessageError::Short(error));
+                return 0;
+            }
+            Ok(Served::ByServer(Ok(Err(error)))) => {
                 self.blame_request(&error);
                 libc::EINVAL
             }
-            Ok(Err(error)) => {
+            Ok(Served::ByServer(Err(error))) => {
                 self.blame_request(&error);
                 libc::EIO
             }

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What processes use.
+
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use super::{DaemonError, Process};
+
+/// What one process uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageOfOne {
+    /// Which.
+    pub process: Process,
+    /// CPU time of all its threads so far, those that have ended too.
+    pub cpu: Duration,
+    /// Bytes of memory that are resident.
+    pub rss: u64,
+    /// The same, with what is shared counted in parts.
+    pub pss: u64,
+    /// Open descriptors.
+    pub descriptors: usize,
+    /// Memory mappings.
+    pub mappings: usize,
+    /// Threads.
+    pub threads: usize,
+}
+
+/// What all processes of a daemon use.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Usage(pub Vec<UsageOfOne>);
+
+impl Usage {
+    /// CPU time of all.
+    pub fn cpu(&self) -> Duration {
+        self.0.iter().map(|one| one.cpu).sum()
+    }
+
+    /// Resident bytes of all; what they share counts as often as it is shared.
+    pub fn rss(&self) -> u64 {
+        self.0.iter().map(|one| one.rss).sum()
+    }
+
+    /// Bytes of all, with what is shared counted in parts.
+    pub fn pss(&self) -> u64 {
+        self.0.iter().map(|one| one.pss).sum()
+    }
+
+    /// Open descriptors of all.
+    pub fn descriptors(&self) -> usize {
+        self.0.iter().map(|one| one.descriptors).sum()
+    }
+
+    /// Memory mappings of all.
+    pub fn mappings(&self) -> usize {
+        self.0.iter().map(|one| one.mappings).sum()
+    }
+
+    /// Threads of all.
+    pub fn threads(&self) -> usize {
+        self.0.iter().map(|one| one.threads).sum()
+    }
+
+    /// The part of one process, if it is there still.
+    pub fn of(&self, pid: i32) -> Option<&UsageOfOne> {
+        self.0.iter().find(|one| one.process.pid == pid)
+    }
+}
+
+impl Process {
+    /// What it uses now. Memory is read from the page tables, which takes milliseconds.
+    ///
+    /// # Errors
+    /// [`DaemonError::Read`] if it has ended, or is not ours to look at.
+    pub fn usage(&self) -> Result<UsageOfOne, DaemonError> {
+        let rollup = self.read("smaps_rollup")?;
+        Ok(UsageOfOne {
+            process: self.clone(),
+            cpu: self.cpu()?,
+            rss: kilobytes(&rollup, "Rss:"),
+            pss: kilobytes(&rollup, "Pss:"),
+            descriptors: self.count("fd")?,
+            mappings: self.read("maps")?.lines().count(),
+            threads: self.count("task")?,
+        })
+    }
+
+    /// CPU time of all its threads so far, to the nanosecond.
+    ///
+    /// # Errors
+    /// [`DaemonError::Read`] if it has ended.
+    pub fn cpu(&self) -> Result<Duration, DaemonError> {
+        let mut clock = 0;
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: both calls only write to what they are given.
+        let error = unsafe {
+            match libc::clock_getcpuclockid(self.pid, &mut clock) {
+                0 if libc::clock_gettime(clock, &mut time) == 0 => None,
+                0 => Some(io::Error::last_os_error()),
+                errno => Some(io::Error::from_raw_os_error(errno)),
+            }
+        };
+        match error {
+            None => Ok(Duration::new(time.tv_sec as u64, time.tv_nsec as u32)),
+            Some(source) => Err(DaemonError::Read {
+                path: self.file("stat"),
+                source,
+            }),
+        }
+    }
+
+    fn read(&self, name: &str) -> Result<String, DaemonError> {
+        let path = self.file(name);
+        fs::read_to_string(&path).map_err(|source| DaemonError::Read { path, source })
+    }
+
+    fn count(&self, name: &str) -> Result<usize, DaemonError> {
+        let path = self.file(name);
+        let entries = fs::read_dir(&path).map(Iterator::count);
+        entries.map_err(|source| DaemonError::Read { path, source })
+    }
+}
+
+/// A line of smaps_rollup, in bytes.
+fn kilobytes(text: &str, name: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|line| line.trim().strip_suffix("kB"));
+    number
+        .and_then(|number| number.trim().parse::<u64>().ok())
+        .unwrap_or(0)
+        << 10
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! How a daemon is started.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::{Daemon, DaemonError};
+
+/// How long a daemon may take to start or to end, on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The names of a daemon's two necessary options.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dialect {
+    /// The option that names the shared directory.
+    pub share: &'static str,
+    /// The option that names the socket.
+    pub socket: &'static str,
+}
+
+impl Dialect {
+    /// This project's daemon and virtiofsd.
+    pub const VIRTIOFSD: Self = Self {
+        share: "--shared-dir",
+        socket: "--socket-path",
+    };
+}
+
+/// A daemon that is to be started: a program, what it shares, options.
+///
+/// Socket and log are in a new folder, and so is the share if no other is given; the folder is
+/// removed with the [`Daemon`].
+#[derive(Debug)]
+pub struct DaemonCommand {
+    program: PathBuf,
+    dialect: Dialect,
+    share: Option<PathBuf>,
+    folder: Option<PathBuf>,
+    options: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    patience: Duration,
+}
+
+impl DaemonCommand {
+    /// A daemon that understands virtiofsd's options.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            dialect: Dialect::VIRTIOFSD,
+            share: None,
+            folder: None,
+            options: Vec::new(),
+            environment: Vec::new(),
+            patience: PATIENCE,
+        }
+    }
+
+    /// The names of its options, if they are others.
+    #[must_use]
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        self.dialect = dialect;
+        self
+    }
+
+    /// Shares this directory instead of a new one.
+    #[must_use]
+    pub fn share(mut self, share: impl Into<PathBuf>) -> Self {
+        self.share = Some(share.into());
+        self
+    }
+
+    /// Makes its folder in this one: on the file system that is to be shared, say.
+    #[must_use]
+    pub fn folder_in(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// Adds an option.
+    #[must_use]
+    pub fn arg(mut self, option: impl AsRef<OsStr>) -> Self {
+        self.options.push(option.as_ref().to_owned());
+        self
+    }
+
+    /// Adds options.
+    #[must_use]
+    pub fn args<T: AsRef<OsStr>>(mut self, options: impl IntoIterator<Item = T>) -> Self {
+        self.options
+            .extend(options.into_iter().map(|option| option.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        let pair = (name.as_ref().to_owned(), value.as_ref().to_owned());
+        self.environment.push(pair);
+        self
+    }
+
+    /// How long it may take to start and to end.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Starts it, and returns when its socket is there.
+    ///
+    /// # Errors
+    /// [`DaemonError`], with its log if it ended.
+    pub fn start(self) -> Result<Daemon, DaemonError> {
+        let place = Place::new(self.folder.as_deref(), self.share.clone())?;
+        let mut command = self.command(&place)?;
+        let child = command.spawn().map_err(|source| DaemonError::Start {
+            program: self.program.clone(),
+            source,
+        })?;
+        Daemon::new(child, place, self.patience)
+    }
+
+    fn command(&self, place: &Place) -> Result<Command, DaemonError> {
+        let log = place.log();
+        let log = File::create(&log).map_err(prepare(&log))?;
+        let mut command = Command::new(&self.program);
+        command
+            .arg(self.dialect.share)
+            .arg(&place.share)
+            .arg(self.dialect.socket)
+            .arg(place.socket())
+            .args(&self.options)
+            .env_remove("RUST_LOG")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            // Its processes are found, and ended, by their group.
+            .process_group(0);
+        Ok(command)
+    }
+}
+
+/// A daemon's files.
+#[derive(Debug)]
+pub(super) struct Place {
+    folder: TempDir,
+    pub(super) share: PathBuf,
+}
+
+impl Place {
+    fn new(within: Option<&Path>, share: Option<PathBuf>) -> Result<Self, DaemonError> {
+        let within = within.map_or_else(std::env::temp_dir, Path::to_owned);
+        let folder = tempfile::tempdir_in(&within).map_err(prepare(&within))?;
+        let share = match share {
+            Some(share) => share,
+            None => {
+                let share = folder.path().join("share");
+                fs::create_dir(&share).map_err(prepare(&share))?;
+                share
+            }
+        };
+        Ok(Self { folder, share })
+    }
+
+    pub(super) fn socket(&self) -> PathBuf {
+        self.folder.path().join("sock")
+    }
+
+    pub(super) fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+}
+
+fn prepare(path: &Path) -> impl FnOnce(std::io::Error) -> DaemonError {
+    let path = path.to_owned();
+    move |source| DaemonError::Prepare { path, source }
+}

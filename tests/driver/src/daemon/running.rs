@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A daemon that runs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use super::command::Place;
+use super::{DaemonCommand, DaemonError, Process, Usage};
+
+/// Between two looks at a condition that nothing announces.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// A daemon's processes and files. All of them are gone when it is dropped.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+    place: Place,
+    patience: Duration,
+    ended: Option<ExitStatus>,
+}
+
+impl Daemon {
+    /// A daemon to be started.
+    pub fn command(program: impl Into<PathBuf>) -> DaemonCommand {
+        DaemonCommand::new(program)
+    }
+
+    pub(super) fn new(child: Child, place: Place, patience: Duration) -> Result<Self, DaemonError> {
+        let mut daemon = Self {
+            child,
+            place,
+            patience,
+            ended: None,
+        };
+        let socket = daemon.socket();
+        daemon.wait_for("its socket", |daemon| match daemon.try_wait() {
+            Some(status) => Some(Err(DaemonError::Ended {
+                status,
+                log: daemon.log(),
+            })),
+            None => socket.exists().then_some(Ok(())),
+        })??;
+        Ok(daemon)
+    }
+
+    /// Where it listens, for one connection.
+    pub fn socket(&self) -> PathBuf {
+        self.place.socket()
+    }
+
+    /// The directory that it shares.
+    pub fn share(&self) -> &Path {
+        &self.place.share
+    }
+
+    /// All that it has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.place.log()).unwrap_or_default()
+    }
+
+    /// The number of the process that was started, and of the group of them all.
+    pub fn pid(&self) -> i32 {
+        self.child.id().cast_signed()
+    }
+
+    /// Its processes that have not ended.
+    pub fn processes(&self) -> Vec<Process> {
+        Process::in_group(self.pid())
+    }
+
+    /// The process that does the guest's requests: the one with the most CPU time so far.
+    pub fn busiest(&self) -> Option<Process> {
+        self.processes()
+            .into_iter()
+            .max_by_key(|process| process.cpu().unwrap_or_default())
+    }
+
+    /// What its processes use now. One that ends meanwhile is left out.
+    pub fn usage(&self) -> Usage {
+        let processes = self.processes();
+        Usage(
+            processes
+                .iter()
+                .filter_map(|one| one.usage().ok())
+                .collect(),
+        )
+    }
+
+    /// CPU time of all its processes, to the nanosecond, without the cost of [`Daemon::usage`].
+    pub fn cpu(&self) -> Duration {
+        let processes = self.processes();
+        processes.iter().filter_map(|one| one.cpu().ok()).sum()
+    }
+
+    /// How the process that was started has ended, if it has.
+    pub fn try_wait(&mut self) -> Option<ExitStatus> {
+        if self.ended.is_none() {
+            self.ended = self.child.try_wait().ok().flatten();
+        }
+        self.ended
+    }
+
+    /// Waits until all processes have ended by themselves, as they do when the VMM disconnects.
+    ///
+    /// # Errors
+    /// [`DaemonError::TimedOut`].
+    pub fn wait(&mut self) -> Result<ExitStatus, DaemonError> {
+        self.wait_for("its end", |daemon| {
+            let status = daemon.try_wait()?;
+            daemon.processes().is_empty().then_some(status)
+        })
+    }
+
+    /// Asks the process that was started to stop, by SIGTERM, and waits until all have ended.
+    ///
+    /// # Errors
+    /// [`DaemonError`].
+    pub fn stop(&mut self) -> Result<ExitStatus, DaemonError> {
+        self.signal(self.pid(), Signal::TERM)?;
+        self.wait()
+    }
+
+    /// Sends a signal to one of its processes.
+    ///
+    /// # Errors
+    /// [`DaemonError::Signal`].
+    pub fn signal(&self, pid: i32, signal: Signal) -> Result<(), DaemonError> {
+        let Some(pid) = Pid::from_raw(pid) else {
+            return Ok(());
+        };
+        kill_process(pid, signal).map_err(|error| DaemonError::Signal(error.into()))
+    }
+
+    /// Ends all its processes at once.
+    pub fn kill(&mut self) {
+        if let Some(group) = Pid::from_raw(self.pid()) {
+            // Fails only if all have ended.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        if self.ended.is_none() {
+            self.ended = self.child.wait().ok();
+        }
+    }
+
+    fn wait_for<T>(
+        &mut self,
+        what: &'static str,
+        mut condition: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Result<T, DaemonError> {
+        let patience = self.patience;
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Some(found) = condition(self) {
+                return Ok(found);
+            }
+            if Instant::now() > deadline {
+                let log = self.log();
+                return Err(DaemonError::TimedOut {
+                    patience,
+                    what,
+                    log,
+                });
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the daemon's log:\n{}", self.log());
+        }
+        self.kill();
+    }
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Files: attributes, open and close, and what is done to open ones.
+
+use fuse_backend_rs::abi::fuse_abi::{
+    AccessIn, Attr, FATTR_FH, FallocateIn, FileLock, FlushIn, FsyncIn, GetattrIn, LkIn, LseekIn,
+    OpenIn, OpenOut, ReleaseIn, SetattrIn, SetattrValid,
+};
+
+use super::client::expect_reply;
+use super::{Body, Client, FuseError, Reply};
+use crate::units::{FileOffset, Handle, NodeId};
+
+/// FUSE_GETATTR_FH.
+const GETATTR_FH: u32 = 1;
+/// FUSE_FSYNC_FDATASYNC.
+const FDATASYNC: u32 = 1;
+
+impl Client {
+    /// GETATTR, by an open file if there is one.
+    ///
+    /// # Errors
+    /// [`FuseError`].
+    pub fn getattr(&mut self, node: NodeId, handle: Option<Handle>) -> Result<Attr, FuseError> {
+        let args = GetattrIn {
+            flags: if handle.is_some() { GETATTR_FH } else { 0 },
+            dummy: 0,
+            fh: handle.map_or(0, |handle| handle.0),
+        };
+        let reply = self.call(node, Body::Getattr(args))?;
+        expect_reply!(reply, Reply::Attr(attr) => attr.attr)
+    }
+
+    /// SETATTR.
+    ///
+    /// # Errors
+    /// [`FuseError`].
+    pub fn setattr(&mut self, node: NodeId, args: SetattrIn) -> Result<Attr, FuseError> {
+        let reply = self.call(node, Body::Setattr(args))?;
+        expect_reply!(reply, Reply::Attr(attr) => attr.attr)
+    }
+
+    /// SETATTR of the size: truncate.
+    ///
+    /// # Errors
+    /// [`FuseError`].
+    pub fn truncate(
+        &mut self,
+        node: NodeId,
+        handle: Option<Handle>,
+        size: FileOffset,
+    ) -> Result<Attr, FuseError> {
+        let by_handle = if handle.is_some() { FATTR_FH } else { 0 };
+        let args = SetattrIn {
+            valid: SetattrValid::SIZE.bits() | by_handle,
+            fh: handle.map_or(0, |handle| handle.0),
+            size: size.0,
+            ..SetattrIn::default()
+        };
+        self.setattr(node, args)
+    }
+
+    /// OPEN; `flags` are O_….
+    ///
+    /// # Errors
+    /// [`FuseError`].
+    pub fn open(&mut self, node: NodeId, flags: i32) -> Result<OpenOut, FuseError> {
+        let args = OpenIn {
+            flags: flags as u32,
+            fuse_flags: 0,
+        };
+        let reply = self.call(node, Body::Open(args))?;
+        expect_reply!(reply, Reply::Opened(open) => open)
+    }
+
+    /// RELEASE.
+    ///
+    /// # Errors
+    /// [`FuseError`].
+    pub fn release(&mut self, node: NodeId, handle: Handle) -> Result<(), FuseError> {
+        let args = ReleaseIn {
+            fh: handle.0,
+            ..ReleaseIn::default()
+        };
+        self.call(node, Body::Release(args)).map(drop)
+    }
+
+    /// FLUSH, as at close.
+    ///
+    /// # Errors
+    /// [`FuseError`].
+    pub fn flush(&mut self, node: NodeId, handle: Handle) -> Result<(), FuseError> {
+        let args = FlushIn {
+            fh: handle.0,
+            ..FlushIn::default()
+        };
+        self.call(node, Body::Flush(args)).map(drop)
+    }
+
+    /// FSYNC; of data only if asked for.
+    ///
+    /// # Errors
+    /// [`FuseError`].
+    pub fn fsync(&mut self, node: NodeId, handle: Handle, data: bool) -> Result<(), FuseError> {
+        let args = FsyncIn {
+            fh: handle.0,
+            fsync_flags: if data { FDATASYNC } else { 0 },
+            padding: 0,
+        };
+        self.call(node, Body::Fsync(args)).map(drop)
+    }
+
+    /// FALLOCATE; `mode` is FALLOC_FL_….
+    ///
+    /// # Errors
+    /// [`FuseError`].
+    pub fn fallocate(
+        &mut self,
+        node: NodeId,
+        handle: Handle,
+        mode: i32,
+        offset: FileOffset,
+        length: u64,
+    ) -> Result<(), FuseError> {
+        let args = FallocateIn {
+            fh: handle.0,
+            offset: offset.0,
+            length,
+            mode: mode as u32,
+            padding: 0,
+        };
+        self.call(node, Body::Fallocate(args)).map(drop)
+    }
+
+    /// LSEEK; `whence` is SEEK_….
+    ///
+    /// # Errors
+    /// [`FuseError`].
+    pub fn lseek(
+        &mut self,
+        node: NodeId,
+        handle: Handle,
+        offset: FileOffset,
+        whence: i32,
+    ) -> Result<FileOffset, FuseError> {
+        let args = LseekIn {
+            fh: handle.0,
+            offset: offset.0,
+            whence: whence as u32,
+            padding: 0,
+        };
+        let reply = self.call(node, Body::Lseek(args))?;
+        expect_reply!(reply, Reply::Offset(offset) => offset)
+    }
+
+    /// ACCESS; `mask` is R_OK and so on.
+    ///
+    /// # Errors
+    /// [`FuseError`].
+    pub fn access(&mut self, node: NodeId, mask: i32) -> Result<(), FuseError> {
+        let mask = mask as u32;
+        let args = AccessIn { mask, padding: 0 };
+        self.call(node, Body::Access(args)).map(drop)
+    }
+
+    /// GETLK.
+    ///
+    /// # Errors
+    /// [`FuseError`].
+    pub fn getlk(
+        &mut self,
+        node: NodeId,
+        handle: Handle,
+        owner: u64,
+        lk: FileLock,
+    ) -> Result<FileLock, FuseError> {
+        let reply = self.call(node, Body::Getlk(lock(handle, owner, lk)))?;
+        expect_reply!(reply, Reply::Lock(found) => found.lk)
+    }
+
+    /// SETLK, which does not wait.
+    ///
+    /// # Errors
+    /// [`FuseError`].
+    pub fn setlk(
+        &mut self,
+        node: NodeId,
+        handle: Handle,
+        owner: u64,
+        lk: FileLock,
+    ) -> Result<(), FuseError> {
+        self.call(node, Body::Setlk(lock(handle, owner, lk)))
+            .map(drop)
+    }
+}
+
+fn lock(handle: Handle, owner: u64, lk: FileLock) -> LkIn {
+    LkIn {
+        fh: handle.0,
+        owner,
+        lk,
+        lk_flags: 0,
+        padding: 0,
+    }
+}

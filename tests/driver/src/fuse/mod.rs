@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A typed FUSE client. The wire types are fuse-backend-rs's.
+//!
+//! - [`Client`] asks one thing at a time, as a function call.
+//! - [`Pipeline`] keeps many requests under way.
+
+mod client;
+mod data;
+mod directory;
+mod encode;
+mod files;
+mod mapping;
+mod namespace;
+mod pipeline;
+mod reply;
+mod request;
+mod session;
+mod slots;
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::memory::MemoryError;
+use crate::queue::QueueError;
+use crate::units::Unique;
+use crate::vhost::VhostError;
+
+pub use client::Client;
+pub use directory::DirectoryEntry;
+pub use fuse_backend_rs::abi::fuse_abi::{
+    Attr, AttrOut, EntryOut, FsOptions, InitOut, Kstatfs, Opcode, OpenOut, SetattrIn, SetattrValid,
+};
+pub use fuse_backend_rs::abi::virtio_fs::{RemovemappingOne, SetupmappingFlags};
+pub use pipeline::{Completion, Pipeline};
+pub use reply::Reply;
+pub use request::{Body, Request};
+pub use session::InitOptions;
+
+/// The daemon's answer that something can't be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
+#[error("errno {0} ({text})", text = std::io::Error::from_raw_os_error(*.0))]
+pub struct Errno(pub i32);
+
+/// What can go wrong with a request.
+#[derive(Debug, Error)]
+pub enum FuseError {
+    /// The daemon answered with an error.
+    #[error("{opcode:?} failed")]
+    Failed {
+        /// What was asked.
+        opcode: Opcode,
+        /// The answer.
+        #[source]
+        errno: Errno,
+    },
+    /// The daemon answered something that FUSE does not allow.
+    #[error("the reply to {opcode:?} is wrong: {what}")]
+    BadReply {
+        /// What was asked.
+        opcode: Opcode,
+        /// What is wrong.
+        what: String,
+    },
+    /// All slots are in use.
+    #[error("{0} requests are under way, which is the pipeline's depth")]
+    Depth(usize),
+    /// A request does not fit into a slot.
+    #[error("a request of {len} bytes, without bulk data, is more than {limit}")]
+    TooLong {
+        /// Its length.
+        len: usize,
+        /// A slot's room.
+        limit: usize,
+    },
+    /// A call was made while pipelined requests are under way.
+    #[error("{0} pipelined requests are under way; complete them before a call")]
+    Busy(usize),
+    /// Nothing is under way that could complete.
+    #[error("no request is under way")]
+    Idle,
+    /// Something else was returned than the call's request.
+    #[error("{got} was returned instead of {wanted}")]
+    Mixed {
+        /// What came.
+        got: Unique,
+        /// What was asked.
+        wanted: Unique,
+    },
+    /// The data does not fit into the client's own buffer.
+    #[error("{len} bytes are more than the client's buffer of {limit} holds")]
+    Buffer {
+        /// Its length.
+        len: usize,
+        /// What there is.
+        limit: usize,
+    },
+    /// The queue failed.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// Guest memory is not what it should be.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// The queue could not be had.
+    #[error(transparent)]
+    Vhost(#[from] VhostError),
+}
+
+impl FuseError {
+    /// The daemon's errno, if this is an answer of the daemon.
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Failed { errno, .. } => Some(errno.0),
+            _ => None,
+        }
+    }
+}
+
+/// How long a reply may take if nothing else is said.
+const PATIENCE: Duration = Duration::from_secs(60);

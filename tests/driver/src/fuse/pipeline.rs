@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Many requests under way on one queue.
+
+use std::time::Duration;
+
+use fuse_backend_rs::abi::fuse_abi::{InHeader, OutHeader};
+
+use super::encode::Encoder;
+use super::reply::{RawReply, Shape};
+use super::slots::{Sent, Slots};
+use super::{FuseError, PATIENCE, Reply, Request};
+use crate::QueueIndex;
+use crate::memory::GuestSpan;
+use crate::queue::{Queue, QueueError, Used, Waiting};
+use crate::units::Unique;
+use crate::vhost::Vm;
+
+/// Where the queue's number is in a unique.
+const QUEUE_SHIFT: u32 = 48;
+/// The step between uniques of Linux, which keeps the odd ones for INTERRUPT.
+const STEP: u64 = 2;
+
+/// A request that has come back.
+#[derive(Debug)]
+pub struct Completion {
+    /// Which one.
+    pub unique: Unique,
+    /// What came of it.
+    pub result: Result<Reply, FuseError>,
+}
+
+/// A queue with slots for requests. It belongs to one thread.
+#[derive(Debug)]
+pub struct Pipeline {
+    queue: Queue,
+    slots: Slots,
+    last: Unique,
+    owner: [u32; 3],
+    patience: Duration,
+}
+
+impl Pipeline {
+    /// Takes a queue of the VM; up to `depth` requests can be under way.
+    ///
+    /// # Errors
+    /// [`FuseError`] if the queue is taken, or memory is lacking.
+    pub fn new(vm: &mut Vm, index: QueueIndex, depth: usize) -> Result<Self, FuseError> {
+        let slots = Slots::new(vm.memory(), depth)?;
+        Ok(Self {
+            queue: vm.take_queue(index)?,
+            slots,
+            last: Unique((index.0 as u64) << QUEUE_SHIFT),
+            owner: [0; 3],
+            patience: PATIENCE.min(vm.patience()),
+        })
+    }
+
+    /// Makes a request available, and returns what its completion will be known by. The device
+    /// hears of it with [`Pipeline::kick`]. The spans of the request belong to the device until
+    /// then.
+    ///
+    /// # Errors
+    /// [`FuseError`], among them [`FuseError::Depth`].
+    pub fn submit(&mut self, request: &Request<'_>) -> Result<Unique, FuseError> {
+        let slot = self.slots.next()?;
+        let unique = Unique(self.last.0 + STEP);
+        let mut encoder = Encoder::new(self.slots.request(slot));
+        let transfers = encoder.body(&request.body)?;
+        let len = encoder.finish(self.header(request, unique), transfers.send.len);
+        let shape = transfers.shape;
+        let sent = Sent {
+            unique,
+            opcode: request.body.opcode(),
+            shape,
+            room: transfers.receive.len,
+        };
+        let reply_len = size_of::<OutHeader>() + shape.len();
+        let readable = [self.slots.request_span(slot, len), transfers.send];
+        let writable = [self.slots.reply_span(slot, reply_len), transfers.receive];
+        let writable = if shape == Shape::None {
+            &[]
+        } else {
+            used_part(&writable)
+        };
+        self.queue
+            .submit(used_part(&readable), writable, slot as u64)?;
+        self.slots.begin(slot, sent);
+        self.last = unique;
+        Ok(unique)
+    }
+
+    /// Tells the device of new requests, if it wants to be told.
+    ///
+    /// # Errors
+    /// [`QueueError::Event`].
+    pub fn kick(&mut self) -> Result<(), FuseError> {
+        Ok(self.queue.kick()?)
+    }
+
+    /// A request that has come back, if there is one.
+    ///
+    /// # Errors
+    /// [`FuseError::Queue`]; what the daemon answers is in the completion.
+    #[inline]
+    pub fn poll(&mut self) -> Result<Option<Completion>, FuseError> {
+        match self.queue.poll()? {
+            Some(used) => self.finish(used).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Kicks, and waits for a request that comes back.
+    ///
+    /// # Errors
+    /// [`FuseError::Queue`] if none comes; what the daemon answers is in the completion.
+    pub fn complete(&mut self) -> Result<Completion, FuseError> {
+        if self.slots.in_use() == 0 {
+            return Err(FuseError::Idle);
+        }
+        self.queue.kick()?;
+        let used = self.queue.wait(self.patience)?;
+        self.finish(used)
+    }
+
+    /// How many requests are under way.
+    pub fn in_flight(&self) -> usize {
+        self.slots.in_use()
+    }
+
+    /// How many can be.
+    pub fn depth(&self) -> usize {
+        self.slots.depth()
+    }
+
+    /// Whether no more can be submitted before one comes back.
+    pub fn is_full(&self) -> bool {
+        self.slots.is_full()
+    }
+
+    /// The queue, for its statistics and for what is not FUSE.
+    pub fn queue(&mut self) -> &mut Queue {
+        &mut self.queue
+    }
+
+    /// How to wait from now on.
+    pub fn set_waiting(&mut self, waiting: Waiting) {
+        self.queue.set_waiting(waiting);
+    }
+
+    /// How long a reply may take from now on.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
+    /// Who asks from now on: user, group, process.
+    pub fn set_owner(&mut self, uid: u32, gid: u32, pid: u32) {
+        self.owner = [uid, gid, pid];
+    }
+
+    /// Begins anew with an empty queue, after a reset of the device.
+    pub fn restart(&mut self) {
+        self.queue.restart();
+        self.slots.clear();
+    }
+
+    fn finish(&mut self, used: Used) -> Result<Completion, FuseError> {
+        let slot = used.token as usize;
+        let queue = self.queue.index();
+        let sent = self.slots.end(slot);
+        let sent = sent.ok_or(QueueError::NotInFlight {
+            id: slot as u32,
+            queue,
+        })?;
+        let reply = RawReply {
+            opcode: sent.opcode,
+            shape: sent.shape,
+            room: sent.room,
+            unique: sent.unique,
+            used: used.len,
+            slot: self.slots.reply(slot),
+        };
+        let (unique, result) = (sent.unique, reply.parse());
+        Ok(Completion { unique, result })
+    }
+
+    fn header(&self, request: &Request<'_>, unique: Unique) -> InHeader {
+        let [uid, gid, pid] = self.owner;
+        InHeader {
+            len: 0,
+            opcode: request.body.number(),
+            unique: unique.0,
+            nodeid: request.node.0,
+            uid,
+            gid,
+            pid,
+            padding: 0,
+        }
+    }
+}
+
+/// Without the bulk data that there is none of.
+fn used_part(spans: &[GuestSpan; 2]) -> &[GuestSpan] {
+    if spans[1].len == 0 {
+        &spans[..1]
+    } else {
+        spans
+    }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! INIT, DESTROY and what concerns the whole file system.
+
+use fuse_backend_rs::abi::fuse_abi::{FsOptions, InitIn, InitIn2, InitOut, Kstatfs};
+
+use super::client::expect_reply;
+use super::{Body, Client, FuseError, Reply};
+use crate::units::NodeId;
+
+/// What a kernel says in INIT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InitOptions {
+    /// The protocol's version.
+    pub version: (u32, u32),
+    /// Bytes of readahead.
+    pub max_readahead: u32,
+    /// FUSE_… of both words.
+    pub flags: FsOptions,
+}
+
+impl InitOptions {
+    /// Linux 6.12 with a window: what it offers that matters to a virtio-fs daemon.
+    pub fn linux() -> Self {
+        let flags = FsOptions::ASYNC_READ
+            | FsOptions::BIG_WRITES
+            | FsOptions::DO_READDIRPLUS
+            | FsOptions::READDIRPLUS_AUTO
+            | FsOptions::ASYNC_DIO
+            | FsOptions::PARALLEL_DIROPS
+            | FsOptions::ATOMIC_O_TRUNC
+            | FsOptions::HANDLE_KILLPRIV_V2
+            | FsOptions::MAX_PAGES
+            | FsOptions::MAP_ALIGNMENT
+            | FsOptions::INIT_EXT
+            | FsOptions::PERFILE_DAX;
+        Self {
+            version: (7, 38),
+            max_readahead: 1 << 17,
+            flags,
+        }
+    }
+}
+
+impl Default for InitOptions {
+    fn default() -> Self {
+        Self::linux()
+    }
+}
+
+impl Client {
+    /// INIT.
+    ///
+    /// # Errors
+    /// [`FuseError`].
+    pub fn init(&mut self, options: &InitOptions) -> Result<InitOut, FuseError> {
+        let (major, minor) = options.version;
+        let flags = options.flags.bits();
+        let args = InitIn {
+            major,
+            minor,
+            max_readahead: options.max_readahead,
+            flags: flags as u32,
+        };
+        let more = InitIn2 {
+            flags2: (flags >> 32) as u32,
+            ..InitIn2::default()
+        };
+        let reply = self.call(NodeId(0), Body::Init(args, more))?;
+        expect_reply!(reply, Reply::Init(init) => init)
+    }
+
+    /// DESTROY: umount.
+    ///
+    /// # Errors
+    /// [`FuseError`].
+    pub fn destroy(&mut self) -> Result<(), FuseError> {
+        self.call(NodeId(0), Body::Destroy).map(drop)
+    }
+
+    /// STATFS.
+    ///
+    /// # Errors
+    /// [`FuseError`].
+    pub fn statfs(&mut self, node: NodeId) -> Result<Kstatfs, FuseError> {
+        let reply = self.call(node, Body::Statfs)?;
+        expect_reply!(reply, Reply::Statfs(statfs) => statfs)
+    }
+}

@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Requests in, returns out.
+
+use std::sync::atomic::{Ordering, fence};
+use std::time::{Duration, Instant};
+
+use virtio_bindings::bindings::virtio_ring::{
+    VRING_AVAIL_F_NO_INTERRUPT, VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE,
+    VRING_USED_F_NO_NOTIFY,
+};
+
+use super::chains::Chains;
+use super::layout::TABLE_ENTRIES;
+use super::{Descriptor, Layout, Notifier, QueueError, QueueOptions, RawQueue, Waiting};
+use crate::memory::GuestSpan;
+use crate::units::QueueIndex;
+
+const NEXT: u16 = VRING_DESC_F_NEXT as u16;
+const WRITE: u16 = VRING_DESC_F_WRITE as u16;
+const INDIRECT: u16 = VRING_DESC_F_INDIRECT as u16;
+const NO_INTERRUPT: u16 = VRING_AVAIL_F_NO_INTERRUPT as u16;
+const NO_NOTIFY: u16 = VRING_USED_F_NO_NOTIFY as u16;
+
+/// After so many looks at the used ring, a poller looks at the clock and the connection.
+const LOOKS: u32 = 4096;
+
+/// A request that the device has returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Used {
+    /// What [`Queue::submit`] was given.
+    pub token: u64,
+    /// How many bytes the device says to have written.
+    pub len: u32,
+}
+
+/// What a queue has done so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct QueueStats {
+    /// Requests made available.
+    pub submitted: u64,
+    /// Requests returned.
+    pub returned: u64,
+    /// Kicks sent.
+    pub kicks: u64,
+    /// Times that the device did not want a kick.
+    pub kicks_saved: u64,
+    /// Times that the driver slept for an interrupt.
+    pub sleeps: u64,
+}
+
+/// The driver's half of one virtqueue.
+#[derive(Debug)]
+pub struct Queue {
+    pub(super) layout: std::sync::Arc<Layout>,
+    pub(super) notifier: Notifier,
+    options: QueueOptions,
+    waiting: Waiting,
+    chains: Chains,
+    available: u16,
+    /// The available index at the last kick, or decision against one.
+    announced: u16,
+    seen: u16,
+    stats: QueueStats,
+}
+
+impl Queue {
+    pub(crate) fn new(
+        layout: std::sync::Arc<Layout>,
+        notifier: Notifier,
+        options: QueueOptions,
+    ) -> Self {
+        let chains = Chains::new(layout.size());
+        let mut queue = Self {
+            layout,
+            notifier,
+            options,
+            waiting: Waiting::default(),
+            chains,
+            available: 0,
+            announced: 0,
+            seen: 0,
+            stats: QueueStats::default(),
+        };
+        queue.suppress_interrupts();
+        queue
+    }
+
+    /// Which queue of the device it is.
+    pub fn index(&self) -> QueueIndex {
+        self.notifier.queue()
+    }
+
+    /// How it was set up.
+    pub fn options(&self) -> QueueOptions {
+        self.options
+    }
+
+    /// How [`Queue::wait`] waits from now on.
+    pub fn set_waiting(&mut self, waiting: Waiting) {
+        self.waiting = waiting;
+        self.suppress_interrupts();
+    }
+
+    /// What it has done so far.
+    pub fn stats(&self) -> QueueStats {
+        self.stats
+    }
+
+    /// How many requests the device has.
+    pub fn in_flight(&self) -> usize {
+        self.chains.requests()
+    }
+
+    /// The event descriptors.
+    pub fn notifier(&self) -> &Notifier {
+        &self.notifier
+    }
+
+    /// Direct access to rings and tables, for drivers that are not well-behaved.
+    pub fn raw(&mut self) -> RawQueue<'_> {
+        RawQueue::new(self)
+    }
+
+    /// Makes a request available; the device hears of it with [`Queue::kick`].
+    ///
+    /// # Errors
+    /// [`QueueError::Full`] until something has been returned; [`QueueError::Buffers`].
+    pub fn submit(
+        &mut self,
+        readable: &[GuestSpan],
+        writable: &[GuestSpan],
+        token: u64,
+    ) -> Result<(), QueueError> {
+        let count = readable.len() + writable.len();
+        let buffers = readable.iter().map(|span| (span, 0));
+        let buffers = buffers.chain(writable.iter().map(|span| (span, WRITE)));
+        let head = if self.options.indirect && count > 1 {
+            self.put_table(buffers, count, token)?
+        } else {
+            self.put_chain(buffers, count, token)?
+        };
+        self.layout.put_available(self.available, head);
+        self.available = self.available.wrapping_add(1);
+        let index = self.layout.available_index();
+        index.store(self.available, Ordering::Release);
+        self.stats.submitted += 1;
+        Ok(())
+    }
+
+    /// Tells the device of new requests, if it wants to be told.
+    ///
+    /// # Errors
+    /// [`QueueError::Event`].
+    pub fn kick(&mut self) -> Result<(), QueueError> {
+        let (old, new) = (self.announced, self.available);
+        if old == new {
+            return Ok(());
+        }
+        self.announced = new;
+        // The device must see the requests before the driver looks whether it is awake.
+        fence(Ordering::SeqCst);
+        let wanted = if self.options.event_index {
+            let event = self.layout.available_event().load(Ordering::Relaxed);
+            // VIRTIO 1.3, 2.7.7.1: whether `event` is among what is new.
+            new.wrapping_sub(event).wrapping_sub(1) < new.wrapping_sub(old)
+        } else {
+            self.layout.used_flags().load(Ordering::Relaxed) & NO_NOTIFY == 0
+        };
+        if wanted {
+            self.stats.kicks += 1;
+            self.notifier.send_kick()
+        } else {
+            self.stats.kicks_saved += 1;
+            Ok(())
+        }
+    }
+
+    /// The next returned request, if there is one.
+    ///
+    /// # Errors
+    /// [`QueueError::NotInFlight`] if the device returns what it was not given.
+    #[inline]
+    pub fn poll(&mut self) -> Result<Option<Used>, QueueError> {
+        if !self.has_returns() {
+            return Ok(None);
+        }
+        let (id, len) = self.layout.used_element(self.seen);
+        self.seen = self.seen.wrapping_add(1);
+        let queue = self.index();
+        let token = self
+            .chains
+            .end(id)
+            .ok_or(QueueError::NotInFlight { id, queue })?;
+        self.stats.returned += 1;
+        Ok(Some(Used { token, len }))
+    }
+
+    /// Waits for the next returned request, for as long as `patience`.
+    ///
+    /// # Errors
+    /// [`QueueError`] if none comes, or what comes is wrong.
+    pub fn wait(&mut self, patience: Duration) -> Result<Used, QueueError> {
+        let looks = match self.waiting {
+            Waiting::Interrupt => 1,
+            Waiting::PollThenInterrupt(looks) => looks.max(1),
+            Waiting::Poll => return self.wait_polling(patience),
+        };
+        for _ in 0..looks {
+            if let Some(used) = self.poll()? {
+                return Ok(used);
+            }
+            std::hint::spin_loop();
+        }
+        self.wait_sleeping(patience)
+    }
+
+    /// Makes an empty queue of it, for a device that starts anew. Requests in flight are forgotten.
+    pub fn restart(&mut self) {
+        self.layout.clear();
+        self.chains = Chains::new(self.layout.size());
+        (self.available, self.announced, self.seen) = (0, 0, 0);
+        self.suppress_interrupts();
+    }
+
+    fn wait_polling(&mut self, patience: Duration) -> Result<Used, QueueError> {
+        let mut deadline = None;
+        loop {
+            for _ in 0..LOOKS {
+                if let Some(used) = self.poll()? {
+                    return Ok(used);
+                }
+                std::hint::spin_loop();
+            }
+            let now = Instant::now();
+            if now > *deadline.get_or_insert(now + patience) {
+                return Err(self.notifier.timed_out(patience));
+            }
+            self.notifier.check_connection()?;
+        }
+    }
+
+    fn wait_sleeping(&mut self, patience: Duration) -> Result<Used, QueueError> {
+        let deadline = Instant::now() + patience;
+        loop {
+            self.want_interrupt();
+            if let Some(used) = self.poll()? {
+                self.suppress_interrupts();
+                return Ok(used);
+            }
+            self.stats.sleeps += 1;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(self.notifier.timed_out(patience));
+            }
+            self.notifier.wait(left)?;
+        }
+    }
+
+    fn has_returns(&self) -> bool {
+        self.layout.used_index() != self.seen
+    }
+
+    fn want_interrupt(&mut self) {
+        if self.options.event_index {
+            self.layout.used_event().store(self.seen, Ordering::Relaxed);
+        } else {
+            self.layout.available_flags().store(0, Ordering::Relaxed);
+        }
+        // The device must see that before the driver looks whether there is something already.
+        fence(Ordering::SeqCst);
+    }
+
+    fn suppress_interrupts(&mut self) {
+        if self.options.event_index {
+            // An index that is passed only after all others.
+            let passed = self.seen.wrapping_sub(1);
+            self.layout.used_event().store(passed, Ordering::Relaxed);
+        } else {
+            let flags = self.layout.available_flags();
+            flags.store(NO_INTERRUPT, Ordering::Relaxed);
+        }
+    }
+
+    fn put_chain<'a>(
+        &mut self,
+        buffers: impl Iterator<Item = (&'a GuestSpan, u16)>,
+        count: usize,
+        token: u64,
+    ) -> Result<u16, QueueError> {
+        if count == 0 || count > self.layout.size() {
+            return Err(QueueError::Buffers(count));
+        }
+        if self.chains.free() < count {
+            return Err(QueueError::Full { wanted: count });
+        }
+        let head = self.chains.take();
+        let mut this = head;
+        for (place, (span, flags)) in buffers.enumerate() {
+            let last = place + 1 == count;
+            let next = if last { 0 } else { self.chains.take() };
+            let flags = if last { flags } else { flags | NEXT };
+            self.layout
+                .put_descriptor(this, descriptor(*span, flags, next));
+            self.chains.link(this, next);
+            this = next;
+        }
+        self.chains.begin(head, token, count as u16);
+        Ok(head)
+    }
+
+    fn put_table<'a>(
+        &mut self,
+        buffers: impl Iterator<Item = (&'a GuestSpan, u16)>,
+        count: usize,
+        token: u64,
+    ) -> Result<u16, QueueError> {
+        if count > TABLE_ENTRIES {
+            return Err(QueueError::Buffers(count));
+        }
+        if self.chains.free() == 0 {
+            return Err(QueueError::Full { wanted: 1 });
+        }
+        let head = self.chains.take();
+        for (entry, (span, flags)) in buffers.enumerate() {
+            let last = entry + 1 == count;
+            let flags = if last { flags } else { flags | NEXT };
+            let next = if last { 0 } else { entry as u16 + 1 };
+            self.layout
+                .put_indirect(head, entry, descriptor(*span, flags, next));
+        }
+        let table = GuestSpan {
+            addr: self.layout.table_address(head),
+            len: (count * size_of::<Descriptor>()) as u32,
+        };
+        self.layout
+            .put_descriptor(head, descriptor(table, INDIRECT, 0));
+        self.chains.begin(head, token, 1);
+        Ok(head)
+    }
+}
+
+fn descriptor(span: GuestSpan, flags: u16, next: u16) -> Descriptor {
+    Descriptor {
+        addr: span.addr.0,
+        len: span.len,
+        flags,
+        next,
+    }
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The control connection, shared by the VM and its back-end channel.
+
+use std::collections::BTreeMap;
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use parking_lot::{Mutex, ReentrantMutex, ReentrantMutexGuard};
+use vhost::VhostUserMemoryRegionInfo;
+use vhost::vhost_user::message::VhostUserProtocolFeatures;
+use vhost::vhost_user::{Frontend, VhostUserFrontend};
+
+use super::VhostError;
+use crate::window::{Announce, Mapping};
+
+/// Where the window is in the guest, in the manner of a 64 bit BAR.
+const WINDOW_BASE: u64 = 0x80_0000_0000;
+
+/// The control connection.
+pub(crate) struct Control {
+    frontend: Frontend,
+    /// A second handle of the same socket, to close it by.
+    pub(super) connection: UnixStream,
+    /// Held for one or several requests, and by the channel while it serves one if both are one
+    /// thread's work.
+    main_loop: ReentrantMutex<()>,
+    /// The mappings that the daemon knows as memory regions, by where they begin.
+    announced: Mutex<BTreeMap<u64, (Mapping, u64)>>,
+    started: AtomicBool,
+    memory_regions: AtomicUsize,
+    pub(super) protocol_features: VhostUserProtocolFeatures,
+}
+
+impl Control {
+    pub(super) fn new(
+        frontend: Frontend,
+        connection: UnixStream,
+        protocol_features: VhostUserProtocolFeatures,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            frontend,
+            connection,
+            main_loop: ReentrantMutex::default(),
+            announced: Mutex::default(),
+            started: AtomicBool::new(false),
+            memory_regions: AtomicUsize::new(0),
+            protocol_features,
+        })
+    }
+
+    /// Makes a request as the main loop does: nothing else goes on meanwhile.
+    pub(super) fn request<T>(
+        &self,
+        request: &'static str,
+        make: impl FnOnce(&mut Frontend) -> vhost::Result<T>,
+    ) -> Result<T, VhostError> {
+        let _busy = self.main_loop.lock();
+        self.request_within(request, make)
+    }
+
+    /// Nothing else goes on until it is dropped.
+    pub(super) fn main_loop(&self) -> ReentrantMutexGuard<'_, ()> {
+        self.main_loop.lock()
+    }
+
+    pub(super) fn set_started(&self, started: bool) {
+        self.started.store(started, Ordering::SeqCst);
+    }
+
+    pub(super) fn set_memory_regions(&self, regions: usize) {
+        self.memory_regions.store(regions, Ordering::SeqCst);
+    }
+
+    /// The same for whoever is the main loop at the moment.
+    pub(super) fn request_within<T>(
+        &self,
+        request: &'static str,
+        make: impl FnOnce(&mut Frontend) -> vhost::Result<T>,
+    ) -> Result<T, VhostError> {
+        let made = make(&mut self.frontend.clone());
+        made.map_err(|source| VhostError::Request { request, source })
+    }
+
+    /// Tells the daemon of all that has changed since it was told last, as `vhost_dev_start` does.
+    pub(super) fn announce_changes(&self, now: Vec<(Mapping, u64)>) {
+        let before: Vec<_> = self.announced.lock().values().cloned().collect();
+        let same = |a: &Mapping, b: &Mapping| {
+            (a.at, a.len, a.from) == (b.at, b.len, b.from) && Arc::ptr_eq(&a.file, &b.file)
+        };
+        for (gone, address) in before {
+            if !now.iter().any(|(mapping, _)| same(mapping, &gone)) {
+                self.remove(&gone, address);
+            }
+        }
+        for (mapping, address) in now {
+            if !self.announced.lock().contains_key(&mapping.at.0) {
+                self.add(&mapping, address);
+            }
+        }
+    }
+
+    /// The daemon has been given another table, without mappings.
+    pub(super) fn forget_announced(&self) {
+        self.announced.lock().clear();
+    }
+
+    fn can_announce(&self) -> bool {
+        let slots = VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS;
+        self.protocol_features.contains(slots)
+    }
+
+    fn announce(
+        &self,
+        request: &'static str,
+        make: impl FnOnce(&mut Frontend) -> vhost::Result<()>,
+    ) -> bool {
+        if !self.can_announce() {
+            return false;
+        }
+        // As in QEMU: an error is logged, and the VM goes on.
+        let made = self.request_within(request, make);
+        made.inspect_err(|error| log::error!("{request} for a mapping: {error:?}"))
+            .is_ok()
+    }
+}
+
+impl Announce for Control {
+    fn is_started(&self) -> bool {
+        self.started.load(Ordering::SeqCst)
+    }
+
+    fn memory_regions(&self) -> usize {
+        self.memory_regions.load(Ordering::SeqCst)
+    }
+
+    fn add(&self, mapping: &Mapping, address: u64) {
+        let region = region(mapping, address);
+        let told = self.announce("ADD_MEM_REG", |frontend| {
+            frontend.add_mem_region(&region).map(drop)
+        });
+        if told {
+            let known = (mapping.clone(), address);
+            self.announced.lock().insert(mapping.at.0, known);
+        }
+    }
+
+    fn remove(&self, mapping: &Mapping, address: u64) {
+        if self.announced.lock().remove(&mapping.at.0).is_none() {
+            return;
+        }
+        let region = region(mapping, address);
+        let _ = self.announce("REM_MEM_REG", |frontend| {
+            frontend.remove_mem_region(&region)
+        });
+    }
+
+    fn abort(&self) {
+        log::error!("the VM ends: it has too many memory regions");
+        // Fails only where it is closed already.
+        let _ = self.connection.shutdown(Shutdown::Both);
+    }
+}
+
+fn region(mapping: &Mapping, address: u64) -> VhostUserMemoryRegionInfo {
+    VhostUserMemoryRegionInfo {
+        guest_phys_addr: WINDOW_BASE + mapping.at.0,
+        memory_size: mapping.len,
+        userspace_addr: address,
+        mmap_offset: mapping.from.0,
+        mmap_handle: mapping.file.as_raw_fd(),
+    }
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The VM's memory table.
+
+use std::sync::Arc;
+
+use vhost::vhost_user::VhostUserFrontend;
+use vhost::vhost_user::message::VhostUserProtocolFeatures;
+use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
+use vm_memory::GuestAddress;
+
+use super::control::Control;
+use super::{VhostError, Vm};
+use crate::memory::Region;
+
+/// Guest addresses between two regions, so that no end is another's beginning.
+const GAP: u64 = 1 << 30;
+
+/// A region that was added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RegionId(usize);
+
+/// The VM's regions. The first one is always there.
+pub(super) struct MemoryTable {
+    regions: Vec<Option<Arc<Region>>>,
+    /// Whether the daemon has been told.
+    shared: bool,
+}
+
+impl MemoryTable {
+    pub(super) fn new(size: usize) -> Result<Self, VhostError> {
+        let mut table = Self {
+            regions: Vec::new(),
+            shared: false,
+        };
+        table.create(size)?;
+        Ok(table)
+    }
+
+    pub(super) fn main(&self) -> &Arc<Region> {
+        self.regions[0].as_ref().expect("never removed")
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    pub(super) fn set_shared(&mut self) {
+        self.shared = true;
+    }
+
+    fn create(&mut self, size: usize) -> Result<(RegionId, Arc<Region>), VhostError> {
+        let region = Region::new(GuestAddress(self.free_base()), size)?;
+        self.regions.push(Some(Arc::clone(&region)));
+        Ok((RegionId(self.regions.len() - 1), region))
+    }
+
+    /// Above all that is there. What was removed leaves its place to what comes next, so that
+    /// nothing ever reaches the window.
+    fn free_base(&self) -> u64 {
+        let regions = self.regions.iter().flatten();
+        let ends = regions.map(|one| one.base().0 + one.size() as u64);
+        ends.max().map_or(0, |end| end.next_multiple_of(GAP) + GAP)
+    }
+
+    fn infos(&self) -> Vec<VhostUserMemoryRegionInfo> {
+        self.regions
+            .iter()
+            .flatten()
+            .map(|one| one.info())
+            .collect()
+    }
+
+    fn count(&self) -> usize {
+        self.regions.iter().flatten().count()
+    }
+}
+
+impl Vm {
+    /// The memory that the queues and all buffers of clients are in.
+    pub fn memory(&self) -> &Arc<Region> {
+        self.memory.main()
+    }
+
+    /// Adds memory, as a hot-plugged DIMM, and tells the daemon if it has been started before.
+    ///
+    /// # Errors
+    /// [`VhostError`].
+    pub fn add_memory(&mut self, size: usize) -> Result<(RegionId, Arc<Region>), VhostError> {
+        let (id, region) = self.memory.create(size)?;
+        if self.memory.shared {
+            self.tell(
+                |frontend| frontend.add_mem_region(&region.info()).map(drop),
+                "ADD_MEM_REG",
+            )?;
+        }
+        self.count_memory();
+        Ok((id, region))
+    }
+
+    /// Removes memory that was added. Buffers in it stay usable here.
+    ///
+    /// # Errors
+    /// [`VhostError`].
+    pub fn remove_memory(&mut self, id: RegionId) -> Result<(), VhostError> {
+        let place = self.memory.regions.get_mut(id.0).filter(|_| id.0 > 0);
+        let region = place.and_then(Option::take).ok_or(VhostError::NoRegion)?;
+        if self.memory.shared {
+            self.tell(
+                |frontend| frontend.remove_mem_region(&region.info()),
+                "REM_MEM_REG",
+            )?;
+        }
+        self.count_memory();
+        Ok(())
+    }
+
+    /// Tells the daemon of all memory anew by SET_MEM_TABLE, which takes the place of all that it
+    /// had, and of the mappings one by one, for which that message has no room.
+    ///
+    /// # Errors
+    /// [`VhostError`].
+    pub fn set_memory_table(&self) -> Result<(), VhostError> {
+        let infos = self.memory.infos();
+        let _busy = self.control.main_loop();
+        self.control.request("SET_MEM_TABLE", |frontend| {
+            frontend.set_mem_table(&infos).map(drop)
+        })?;
+        self.control.forget_announced();
+        self.announce_mappings();
+        Ok(())
+    }
+
+    /// Tells the daemon of the window's mappings, if it is to know of them and does not.
+    pub(super) fn announce_mappings(&self) {
+        if let Some(window) = self.window().filter(|_| self.announces) {
+            self.control.announce_changes(window.with_addresses());
+        }
+    }
+
+    /// One by one if the daemon can.
+    pub(super) fn share_memory(&self) -> Result<(), VhostError> {
+        self.count_memory();
+        if !has_slots(&self.control) {
+            return self.set_memory_table();
+        }
+        for info in self.memory.infos() {
+            self.control.request("ADD_MEM_REG", |frontend| {
+                frontend.add_mem_region(&info).map(drop)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn count_memory(&self) {
+        self.control.set_memory_regions(self.memory.count());
+    }
+
+    /// A single change where the daemon can take it, and else the whole table.
+    fn tell(
+        &self,
+        change: impl FnOnce(&mut vhost::vhost_user::Frontend) -> vhost::Result<()>,
+        name: &'static str,
+    ) -> Result<(), VhostError> {
+        if has_slots(&self.control) {
+            self.control.request(name, change)
+        } else {
+            self.set_memory_table()
+        }
+    }
+}
+
+fn has_slots(control: &Control) -> bool {
+    let slots = VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS;
+    control.protocol_features.contains(slots)
+}

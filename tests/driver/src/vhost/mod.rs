@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The front end: a [`Vm`] with one virtio-fs device, over the vhost crate's front-end side.
+//!
+//! ```text
+//! Vm::connect ─▶ features, memory, queues, back-end channel ─▶ started
+//!     stop ⇄ start          a VM that is paused, or moved
+//!     reset                 a driver that starts anew
+//!     drop                  the connection is closed
+//! ```
+
+mod channel;
+mod connect;
+mod control;
+mod memory;
+mod options;
+mod queues;
+mod vm;
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::memory::MemoryError;
+use crate::queue::QueueError;
+use crate::units::QueueIndex;
+use crate::window::WindowError;
+
+pub use channel::ChannelEnd;
+pub use memory::RegionId;
+pub use options::{DeviceConfig, Options, WindowOption};
+pub use vm::Vm;
+
+/// What can go wrong between the front end and the daemon.
+#[derive(Debug, Error)]
+pub enum VhostError {
+    /// Nobody listens.
+    #[error("could not connect to {socket} within {patience:?}")]
+    Connect {
+        /// The daemon's socket.
+        socket: PathBuf,
+        /// How long it was tried.
+        patience: Duration,
+        /// What happened the last time.
+        #[source]
+        source: io::Error,
+    },
+    /// A request failed, or was not answered in time.
+    #[error("{request} failed")]
+    Request {
+        /// The message's name in the vhost-user specification.
+        request: &'static str,
+        /// What the vhost crate says.
+        #[source]
+        source: vhost::Error,
+    },
+    /// The daemon lacks a feature.
+    #[error("the daemon does not offer {0}")]
+    NotOffered(&'static str),
+    /// The daemon has fewer queues.
+    #[error("the daemon has {there} queues, {wanted} are wanted (one is for high priority)")]
+    Queues {
+        /// How many it has.
+        there: u64,
+        /// How many are wanted.
+        wanted: usize,
+    },
+    /// There is no such queue, or it has been taken.
+    #[error("{0} is not there to be taken")]
+    NoQueue(QueueIndex),
+    /// There is no such memory region, or it is the one that the queues are in.
+    #[error("there is no such memory region that could be removed")]
+    NoRegion,
+    /// Something of this process failed.
+    #[error("could not {what}")]
+    Local {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// A queue could not be made.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// Memory could not be made.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// The window could not be made.
+    #[error(transparent)]
+    Window(#[from] WindowError),
+}

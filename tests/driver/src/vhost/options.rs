@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What kind of VM it is.
+
+use std::time::Duration;
+
+use vhost::vhost_user::message::VhostUserProtocolFeatures;
+
+use crate::queue::QueueOptions;
+use crate::window::Rules;
+
+/// How long anything may take on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether the VM takes the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowOption {
+    /// No: as QEMU's vhost-user-fs device.
+    Off,
+    /// If the daemon has one.
+    IfOffered(Rules),
+    /// Yes, and it is an error if the daemon has none.
+    Required(Rules),
+}
+
+/// What kind of VM it is.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Request queues that are set up.
+    pub request_queues: usize,
+    /// Descriptors of each queue, a power of two.
+    pub queue_size: u16,
+    /// Whether to use VIRTIO_F_EVENT_IDX where it is offered.
+    pub event_index: bool,
+    /// Whether to use VIRTIO_F_INDIRECT_DESC where it is offered.
+    pub indirect: bool,
+    /// Bytes of guest memory.
+    pub memory: usize,
+    /// Whether there is a window.
+    pub window: WindowOption,
+    /// The protocol features that are acknowledged where they are offered, apart from those of the
+    /// window, which [`Options::window`] decides about.
+    pub protocol_features: VhostUserProtocolFeatures,
+    /// How long the daemon may take for anything.
+    pub patience: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            request_queues: 1,
+            queue_size: 128,
+            event_index: true,
+            indirect: true,
+            memory: 64 << 20,
+            window: WindowOption::IfOffered(Rules::qemu()),
+            protocol_features: VhostUserProtocolFeatures::all(),
+            patience: PATIENCE,
+        }
+    }
+}
+
+impl Options {
+    /// The rules of the window, if one is wanted.
+    pub(super) fn rules(&self) -> Option<Rules> {
+        match self.window {
+            WindowOption::Off => None,
+            WindowOption::IfOffered(rules) | WindowOption::Required(rules) => Some(rules),
+        }
+    }
+
+    pub(super) fn queue(&self, event_index: bool, indirect: bool) -> QueueOptions {
+        QueueOptions {
+            size: self.queue_size,
+            event_index,
+            indirect,
+        }
+    }
+}
+
+/// What the device's configuration space says (VIRTIO 1.3, 5.11.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceConfig {
+    /// The name that the guest mounts by.
+    pub tag: String,
+    /// How many request queues the device has.
+    pub request_queues: u32,
+}

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A VM with one virtio-fs device.
+
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use vhost::VhostBackend;
+use vhost::vhost_user::VhostUserFrontend;
+use vhost::vhost_user::message::VhostUserProtocolFeatures;
+use virtio_bindings::bindings::virtio_ring::{
+    VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC,
+};
+
+use super::channel::{Channel, ChannelEnd};
+use super::connect::{Negotiated, connect};
+use super::control::Control;
+use super::memory::MemoryTable;
+use super::queues::Vring;
+use super::{DeviceConfig, Options, VhostError};
+use crate::queue::{Layout, Notifier, QueueOptions};
+use crate::units::QueueIndex;
+use crate::window::{Announce, Rules, Script, Vmm, Window};
+
+/// A VM with one virtio-fs device, whose guest is this program.
+pub struct Vm {
+    pub(super) control: Arc<Control>,
+    pub(super) memory: MemoryTable,
+    pub(super) vrings: Vec<Vring>,
+    features: u64,
+    config: Option<DeviceConfig>,
+    window: Option<Window>,
+    channel: Option<Channel>,
+    /// Whether the daemon is told of mappings.
+    pub(super) announces: bool,
+    script: Arc<Mutex<Script>>,
+    patience: Duration,
+}
+
+impl Vm {
+    /// Connects to the daemon that listens at `socket`, negotiates, and starts the device.
+    ///
+    /// # Errors
+    /// [`VhostError`].
+    pub fn connect(socket: &Path, options: &Options) -> Result<Self, VhostError> {
+        let mut vm = Self::connect_stopped(socket, options)?;
+        vm.start()?;
+        Ok(vm)
+    }
+
+    /// The same without the last step.
+    ///
+    /// # Errors
+    /// [`VhostError`].
+    pub fn connect_stopped(socket: &Path, options: &Options) -> Result<Self, VhostError> {
+        let negotiated = connect(socket, options)?;
+        let memory = MemoryTable::new(options.memory)?;
+        let vrings = vrings(&negotiated, &memory, options)?;
+        let Negotiated {
+            frontend,
+            connection,
+            protocol_features,
+            ..
+        } = negotiated;
+        let mut vm = Self {
+            control: Control::new(frontend, connection, protocol_features),
+            memory,
+            vrings,
+            features: negotiated.features,
+            config: negotiated.config,
+            window: None,
+            channel: None,
+            announces: options.rules().is_some_and(|rules| rules.announce),
+            script: Arc::default(),
+            patience: options.patience,
+        };
+        if let (Some(size), Some(rules)) = (negotiated.window, options.rules()) {
+            vm.open_window(size, rules)?;
+        }
+        Ok(vm)
+    }
+
+    /// Starts the device, as a guest does whose driver is ready, or a VM that is resumed.
+    ///
+    /// # Errors
+    /// [`VhostError`].
+    pub fn start(&mut self) -> Result<(), VhostError> {
+        let control = Arc::clone(&self.control);
+        let _busy = control.main_loop();
+        let features = self.features;
+        self.control
+            .request("SET_FEATURES", |f| f.set_features(features))?;
+        if !self.memory.is_shared() {
+            self.share_memory()?;
+            self.memory.set_shared();
+        }
+        // Messages about the window may come as soon as the first queue runs.
+        self.control.set_started(true);
+        self.announce_mappings();
+        for queue in self.queue_indices() {
+            self.start_queue(queue)?;
+        }
+        Ok(())
+    }
+
+    /// Stops the device, as a VM that is paused: requests in flight come back first.
+    ///
+    /// # Errors
+    /// [`VhostError`].
+    pub fn stop(&mut self) -> Result<(), VhostError> {
+        let control = Arc::clone(&self.control);
+        let _busy = control.main_loop();
+        control.set_started(false);
+        for queue in self.queue_indices() {
+            self.stop_queue(queue)?;
+        }
+        Ok(())
+    }
+
+    /// RESET_DEVICE, where the daemon knows it.
+    ///
+    /// # Errors
+    /// [`VhostError`].
+    pub fn reset_device(&self) -> Result<(), VhostError> {
+        let reset = VhostUserProtocolFeatures::RESET_DEVICE;
+        if !self.protocol_features().contains(reset) {
+            return Err(VhostError::NotOffered("RESET_DEVICE"));
+        }
+        self.control.request("RESET_DEVICE", |f| f.reset_device())
+    }
+
+    /// What a reset of the guest does: stops the device and resets it. [`crate::queue::Queue::restart`] and [`Vm::start`] begin anew.
+    ///
+    /// # Errors
+    /// [`VhostError`].
+    pub fn reset(&mut self) -> Result<(), VhostError> {
+        self.stop()?;
+        if self
+            .protocol_features()
+            .contains(VhostUserProtocolFeatures::RESET_DEVICE)
+        {
+            self.reset_device()?;
+        }
+        for queue in self.queue_indices() {
+            self.set_base(queue, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Closes the control connection, as a VMM that dies; clients get errors.
+    pub fn disconnect(&self) {
+        // Fails only where it is closed already.
+        let _ = self.control.connection.shutdown(Shutdown::Both);
+    }
+
+    /// Closes the back-end channel only.
+    pub fn close_channel(&self) {
+        if let Some(channel) = &self.channel {
+            channel.close();
+        }
+    }
+
+    /// Whether the back-end channel is served, and else why not; `None` without a window.
+    pub fn channel_end(&self) -> Option<ChannelEnd> {
+        self.channel.as_ref().map(Channel::end)
+    }
+
+    /// The window, if there is one.
+    pub fn window(&self) -> Option<&Window> {
+        self.window.as_ref()
+    }
+
+    /// Decides about requests on the back-end channel from now on.
+    pub fn set_script(&self, script: Script) {
+        *self.script.lock() = script;
+    }
+
+    /// What the daemon says of itself, if it does.
+    pub fn config(&self) -> Option<&DeviceConfig> {
+        self.config.as_ref()
+    }
+
+    /// The features of VIRTIO and the transport that are in use.
+    pub fn features(&self) -> u64 {
+        self.features
+    }
+
+    /// The protocol features that are in use.
+    pub fn protocol_features(&self) -> VhostUserProtocolFeatures {
+        self.control.protocol_features
+    }
+
+    /// Whether the device runs.
+    pub fn is_started(&self) -> bool {
+        self.control.is_started()
+    }
+
+    /// How long the daemon may take for anything.
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    fn open_window(&mut self, size: u64, rules: Rules) -> Result<(), VhostError> {
+        let window = Window::new(size)?;
+        let announce = Arc::clone(&self.control) as Arc<dyn Announce>;
+        let vmm = Arc::new(Vmm::new(window.clone(), rules, announce));
+        let script = Arc::clone(&self.script);
+        let (channel, theirs) = Channel::start(vmm, rules, &self.control, script)?;
+        self.control
+            .request("SET_BACKEND_REQ_FD", |f| f.set_backend_request_fd(&theirs))?;
+        self.window = Some(window);
+        self.channel = Some(channel);
+        Ok(())
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        self.disconnect();
+    }
+}
+
+impl std::fmt::Debug for Vm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vm")
+            .field("config", &self.config)
+            .field("queues", &self.vrings.len())
+            .field("window", &self.window)
+            .finish_non_exhaustive()
+    }
+}
+
+fn vrings(
+    negotiated: &Negotiated,
+    memory: &MemoryTable,
+    options: &Options,
+) -> Result<Vec<Vring>, VhostError> {
+    let queue = options.queue(
+        negotiated.has(VIRTIO_RING_F_EVENT_IDX),
+        negotiated.has(VIRTIO_RING_F_INDIRECT_DESC),
+    );
+    let connection = negotiated.connection.try_clone().map_err(failed)?;
+    let connection = Arc::new(OwnedFd::from(connection));
+    (0..=options.request_queues)
+        .map(|index| vring(index, queue, memory, &connection))
+        .collect()
+}
+
+fn vring(
+    index: usize,
+    options: QueueOptions,
+    memory: &MemoryTable,
+    connection: &Arc<OwnedFd>,
+) -> Result<Vring, VhostError> {
+    let layout = Layout::new(memory.main(), options)?;
+    let notifier = Notifier::new(QueueIndex(index), Arc::clone(connection)).map_err(failed)?;
+    Vring::new(index, layout, notifier, options).map_err(failed)
+}
+
+fn failed(source: std::io::Error) -> VhostError {
+    VhostError::Local {
+        what: "make the queues",
+        source,
+    }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What has been decided and what it does.
+
+use super::Window;
+use super::action::Gate;
+use super::reservation::Prepared;
+use super::table::{Mapping, Violation};
+
+/// Who tells the daemon of memory regions.
+pub(crate) trait Announce: Send + Sync {
+    /// Whether the device runs.
+    fn is_started(&self) -> bool;
+
+    /// How many regions of memory the VM has without mappings.
+    fn memory_regions(&self) -> usize;
+
+    /// ADD_MEM_REG for a mapping that is at this address of the process.
+    fn add(&self, mapping: &Mapping, address: u64);
+
+    /// REM_MEM_REG for one that was.
+    fn remove(&self, mapping: &Mapping, address: u64);
+
+    /// Ends the VM.
+    fn abort(&self);
+}
+
+/// An effect that is to come.
+#[derive(Debug)]
+pub(super) enum Effect {
+    Map(Prepared, Mapping),
+    Unmap { at: u64, len: u64 },
+}
+
+/// What has been acknowledged, and what holds it up.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) effect: Effect,
+    pub(super) gate: Option<Gate>,
+}
+
+impl Window {
+    /// Makes the guest see an effect, and tells the daemon.
+    pub(super) fn take_effect(&self, effect: Effect, announce: Option<&dyn Announce>) {
+        let (gone, new) = match effect {
+            Effect::Map(prepared, mapping) => self.map(prepared, mapping),
+            Effect::Unmap { at, len } => self.unmap(at, len),
+        };
+        let Some(announce) = announce.filter(|announce| announce.is_started()) else {
+            return;
+        };
+        let address = |mapping: &Mapping| self.0.range.address(mapping.at.0) as u64;
+        gone.iter()
+            .for_each(|one| announce.remove(one, address(one)));
+        new.iter().for_each(|one| announce.add(one, address(one)));
+    }
+
+    pub(super) fn note(&self, violation: Violation) {
+        log::info!("against the VMM's rules: {violation:?}");
+        let mut state = self.0.state.lock();
+        state.violations.push(violation);
+    }
+
+    fn map(&self, prepared: Prepared, mapping: Mapping) -> (Vec<Mapping>, Vec<Mapping>) {
+        let mut state = self.0.state.lock();
+        let (gone, mut new) = state.table.remove(mapping.at.0, mapping.len);
+        let placed = self.0.range.place(prepared, mapping.at.0);
+        placed.expect("address space for a mapping that is moved");
+        state.table.insert(mapping.clone());
+        new.push(mapping);
+        state.stats.maps += 1;
+        state.stats.most_mapped = state.stats.most_mapped.max(state.table.len());
+        (gone, new)
+    }
+
+    fn unmap(&self, at: u64, len: u64) -> (Vec<Mapping>, Vec<Mapping>) {
+        let mut state = self.0.state.lock();
+        let changed = state.table.remove(at, len);
+        let cleared = self.0.range.clear(at, len);
+        cleared.expect("address space for a hole");
+        state.stats.unmaps += 1;
+        changed
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The window as guest and test see it.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::WindowError;
+use super::reservation::Reservation;
+use super::table::{Mapping, Table, Violation};
+use crate::units::WindowOffset;
+
+/// What the daemon has asked of the VMM so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WindowStats {
+    /// SHMEM_MAP that were done.
+    pub maps: u64,
+    /// SHMEM_UNMAP that were done.
+    pub unmaps: u64,
+    /// Requests that were refused.
+    pub refused: u64,
+    /// Requests that have no effect by design, and only show that all before them is done.
+    pub fences: u64,
+    /// The most mappings there have been at a time.
+    pub most_mapped: usize,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) table: Table,
+    pub(super) violations: Vec<Violation>,
+    pub(super) stats: WindowStats,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) range: Reservation,
+    pub(super) state: Mutex<State>,
+}
+
+/// A handle of the window. All of them are the same window.
+#[derive(Debug, Clone)]
+pub struct Window(pub(super) Arc<Shared>);
+
+impl Window {
+    /// Reserves a window of this size.
+    pub(crate) fn new(size: u64) -> Result<Self, WindowError> {
+        let range =
+            Reservation::new(size).map_err(|source| WindowError::Reserve { size, source })?;
+        let state = Mutex::default();
+        Ok(Self(Arc::new(Shared { range, state })))
+    }
+
+    /// Bytes of the window.
+    pub fn size(&self) -> u64 {
+        self.0.range.size()
+    }
+
+    /// The live mappings in order.
+    pub fn mappings(&self) -> Vec<Mapping> {
+        self.0.state.lock().table.all()
+    }
+
+    /// The live mappings, and where in this process they are.
+    pub(crate) fn with_addresses(&self) -> Vec<(Mapping, u64)> {
+        let mappings = self.mappings().into_iter();
+        mappings
+            .map(|one| {
+                let address = self.0.range.address(one.at.0) as u64;
+                (one, address)
+            })
+            .collect()
+    }
+
+    /// How many live mappings there are.
+    pub fn mapped(&self) -> usize {
+        self.0.state.lock().table.len()
+    }
+
+    /// The mapping at this place.
+    pub fn mapping_at(&self, at: WindowOffset) -> Option<Mapping> {
+        self.0.state.lock().table.find(at.0).cloned()
+    }
+
+    /// What the daemon has asked for against the rules so far.
+    pub fn violations(&self) -> Vec<Violation> {
+        self.0.state.lock().violations.clone()
+    }
+
+    /// What it has asked for so far.
+    pub fn stats(&self) -> WindowStats {
+        self.0.state.lock().stats
+    }
+}

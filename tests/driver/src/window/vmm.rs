@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Who answers SHMEM_MAP and SHMEM_UNMAP.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::Arc;
+use std::thread;
+
+use parking_lot::Mutex;
+use vhost::vhost_user::message::{VhostUserMMap, VhostUserMMapFlags, VhostUserSharedMsg};
+use vhost::vhost_user::{HandlerResult, VhostUserFrontendReqHandler};
+
+use super::action::Gate;
+use super::commit::{Announce, Effect, Pending};
+use super::reservation::Prepared;
+use super::rules::{Acknowledge, BeyondLimit, EmptyFile, Overlap, ReadOnly, SizeCheck, Unmap};
+use super::table::Mapping;
+use super::{Rules, Violation, Window};
+use crate::units::{FileOffset, WindowOffset};
+
+/// The answer of a VMM that refuses. QEMU has no other.
+const REFUSED: i32 = libc::EFAULT;
+
+/// The VMM, as the back-end channel sees it.
+pub(crate) struct Vmm {
+    window: Window,
+    rules: Rules,
+    announce: Arc<dyn Announce>,
+    next: Mutex<Next>,
+}
+
+#[derive(Default)]
+struct Next {
+    /// The errno of the next answer, by the script.
+    refuse: Option<i32>,
+    /// What holds its effect up, by the script.
+    gate: Option<Gate>,
+    pending: Option<Pending>,
+}
+
+impl Vmm {
+    pub(crate) fn new(window: Window, rules: Rules, announce: Arc<dyn Announce>) -> Self {
+        Self {
+            window,
+            rules,
+            announce,
+            next: Mutex::default(),
+        }
+    }
+
+    /// Answers the next request with this errno.
+    pub(crate) fn refuse_next(&self, errno: i32) {
+        self.next.lock().refuse = Some(errno);
+    }
+
+    /// Lets the effect of the next request wait.
+    pub(crate) fn hold_next(&self, gate: Gate) {
+        self.next.lock().gate = Some(gate);
+    }
+
+    /// Puts what has been acknowledged into effect.
+    pub(crate) fn commit(&self) {
+        let mut next = self.next.lock();
+        next.gate = None;
+        next.refuse = None;
+        let pending = next.pending.take();
+        drop(next);
+        if let Some(Pending { effect, gate }) = pending {
+            if let Some(gate) = gate {
+                gate.pass();
+            }
+            self.take_effect(effect);
+        }
+    }
+
+    fn take_effect(&self, effect: Effect) {
+        thread::sleep(self.rules.effect_takes);
+        let announce = self.rules.announce.then_some(&*self.announce);
+        self.window.take_effect(effect, announce);
+    }
+
+    fn accept(&self, effect: Effect) -> HandlerResult<u64> {
+        match self.rules.acknowledge {
+            Acknowledge::AfterEffect => self.take_effect(effect),
+            Acknowledge::BeforeEffect => {
+                let mut next = self.next.lock();
+                let gate = next.gate.take();
+                next.pending = Some(Pending { effect, gate });
+            }
+        }
+        Ok(0)
+    }
+
+    fn refuse(&self, violation: Violation) -> io::Error {
+        self.window.note(violation);
+        self.window.0.state.lock().stats.refused += 1;
+        io::Error::from_raw_os_error(REFUSED)
+    }
+
+    /// What holds for every request about the window.
+    fn check_common(&self, request: &VhostUserMMap) -> HandlerResult<()> {
+        if let Some(errno) = self.next.lock().refuse.take() {
+            self.window.0.state.lock().stats.refused += 1;
+            return Err(io::Error::from_raw_os_error(errno));
+        }
+        if !self.announce.is_started() {
+            self.window.note(Violation::WhileStopped);
+        }
+        let (at, len) = (request.shm_offset, request.len);
+        let end = at.checked_add(len).filter(|end| *end <= self.window.size());
+        if request.shmid != 0 || end.is_none() {
+            let at = WindowOffset(at);
+            return Err(self.refuse(Violation::Outside { at, len }));
+        }
+        Ok(())
+    }
+
+    fn check_overlap(&self, request: &VhostUserMMap) -> HandlerResult<()> {
+        let (at, len) = (request.shm_offset, request.len);
+        let overlaps = self.window.0.state.lock().table.within(at, len).count() > 0;
+        if overlaps && self.rules.overlap == Overlap::Refuse {
+            let at = WindowOffset(at);
+            return Err(self.refuse(Violation::Overlap { at, len }));
+        }
+        Ok(())
+    }
+
+    fn check_regions(&self) -> HandlerResult<()> {
+        let regions = self.announce.memory_regions() + self.window.mapped() + 1;
+        if regions <= self.rules.regions {
+            return Ok(());
+        }
+        if self.rules.beyond_limit == BeyondLimit::Abort {
+            self.announce.abort();
+        }
+        Err(self.refuse(Violation::TooManyRegions { regions }))
+    }
+
+    fn check_size(&self, request: &VhostUserMMap, file: &File) -> HandlerResult<()> {
+        let size = rustix::fs::seek(file, rustix::fs::SeekFrom::End(0))?;
+        let needed = request.fd_offset + request.len;
+        if size == 0 && self.rules.empty_file == EmptyFile::Grow {
+            file.set_len(needed)?;
+        } else if size < needed && self.rules.size_check == SizeCheck::Refuse {
+            return Err(self.refuse(Violation::TooSmall { size, needed }));
+        }
+        Ok(())
+    }
+
+    fn prepare(&self, request: &VhostUserMMap, file: &File) -> HandlerResult<(Prepared, bool)> {
+        let wanted = request.flags & VhostUserMMapFlags::WRITABLE.bits() != 0;
+        let writable = wanted || self.rules.read_only == ReadOnly::MapWritable;
+        let prepared = Prepared::new(file, request.fd_offset, request.len, writable);
+        let prepared = prepared.map_err(|error| {
+            let errno = error.raw_os_error().unwrap_or(REFUSED);
+            self.refuse(Violation::NotMappable(errno))
+        })?;
+        Ok((prepared, wanted))
+    }
+}
+
+impl VhostUserFrontendReqHandler for Vmm {
+    fn shmem_map(&self, request: &VhostUserMMap, file: &dyn AsRawFd) -> HandlerResult<u64> {
+        self.check_common(request)?;
+        self.check_overlap(request)?;
+        self.check_regions()?;
+        // SAFETY: the channel keeps the file open during the call; it is duplicated at once.
+        let file = unsafe { BorrowedFd::borrow_raw(file.as_raw_fd()) };
+        let file = File::from(file.try_clone_to_owned()?);
+        self.check_size(request, &file)?;
+        let (prepared, writable) = self.prepare(request, &file)?;
+        let mapping = Mapping {
+            at: WindowOffset(request.shm_offset),
+            len: request.len,
+            from: FileOffset(request.fd_offset),
+            writable,
+            file: Arc::new(file),
+        };
+        self.accept(Effect::Map(prepared, mapping))
+    }
+
+    fn shmem_unmap(&self, request: &VhostUserMMap) -> HandlerResult<u64> {
+        self.check_common(request)?;
+        let (at, len) = (request.shm_offset, request.len);
+        let exact = self.window.0.state.lock().table.is_exact(at, len);
+        if !exact && self.rules.unmap == Unmap::Exact {
+            let at = WindowOffset(at);
+            return Err(self.refuse(Violation::Unmatched { at, len }));
+        }
+        self.accept(Effect::Unmap { at, len })
+    }
+
+    /// QEMU knows no shared objects here, and says so with a 1.
+    fn shared_object_remove(&self, _object: &VhostUserSharedMsg) -> HandlerResult<u64> {
+        self.window.0.state.lock().stats.fences += 1;
+        match self.next.lock().refuse.take() {
+            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+            None => Ok(1),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The driver against real daemons: this project's, which has to be built, and the one that the
+//! environment variable `VIRTIOFSD` names, if it does. They need root.
+
+mod files;
+mod rig;
