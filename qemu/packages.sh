@@ -31,6 +31,13 @@ ca-certificates /etc/ssl/certs/ca-certificates.crt
 LIST
 }
 
+# What the tests' suites of others are built with.
+suite_packages() {
+    cat <<'LIST'
+libacl1-dev /usr/include/sys/acl.h
+LIST
+}
+
 # What the lab makes its file systems with.
 lab_packages() {
     cat <<'LIST'

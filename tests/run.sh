@@ -17,8 +17,9 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 . "$here/qemu/programs.sh"
 cd "$here"
 
-# The exerciser's version; its results are compared between runs.
+# The versions of what others exercise file systems with; their results are compared between runs.
 FSX_VERSION=0.3.2
+PJDFSTEST_VERSION=0.2.2
 TARGET=${CARGO_TARGET_DIR:-target}
 # One failure must not hide what comes after it, so they are collected.
 failed=
@@ -58,14 +59,15 @@ build_for_guests() {
     build_static --quiet -p guest-agent || return
     build_static --quiet -p guest-probe || return
     build_static --quiet -p dax-cases --bin guest-actor || return
-    build_fsx
+    install_static fsx $FSX_VERSION && install_static pjdfstest $PJDFSTEST_VERSION
 }
 
-build_fsx() {
-    [ -x "$TARGET/fsx/bin/fsx" ] ||
+# install_static CRATE VERSION: builds the program of that name from the registry, once.
+install_static() {
+    [ -x "$TARGET/$1/bin/$1" ] ||
         RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" \
-            cargo install --quiet fsx --version $FSX_VERSION --locked --target $STATIC_TARGET \
-            --target-dir "$TARGET/fsx/build" --root "$TARGET/fsx"
+            cargo install --quiet "$1" --version "$2" --locked --target $STATIC_TARGET \
+            --target-dir "$TARGET/$1/build" --root "$TARGET/$1"
 }
 
 # The kernels that the lab's steps play on, beside Debian's.
@@ -105,9 +107,9 @@ only_lab() {
 need_root
 need_cargo
 if wanted lab "$@"; then
-    need_packages lab_packages kernel_packages
+    need_packages suite_packages lab_packages kernel_packages
 else
-    need_packages
+    need_packages suite_packages
 fi
 if [ $# -eq 0 ]; then
     step "format" cargo fmt --all --check || :

@@ -114,6 +114,13 @@ impl Request {
     }
 }
 
+/// What a write comes to that failed on the way: the bytes that are in the file by then, as from
+/// write(2). The guest has the error when it goes on. (A read is another thing: Linux takes fewer
+/// bytes for the file's end, and the rest for zeros.)
+fn part_or_error(moved: io::Result<usize>, written: usize) -> io::Result<usize> {
+    moved.or_else(|error| if written > 0 { Ok(written) } else { Err(error) })
+}
+
 impl ZeroCopyReader for DataIn<'_> {
     fn write_to_file_at(
         &mut self,
@@ -122,11 +129,15 @@ impl ZeroCopyReader for DataIn<'_> {
         off: u64,
         flags: Option<WritevFlags>,
     ) -> io::Result<usize> {
-        self.0.transfer(count, off, |pieces, at| {
+        let mut written = 0;
+        let moved = self.0.transfer(count, off, |pieces, at| {
             // SAFETY: the pieces are buffers of the request, whose snapshot owns the mappings and
             // outlives `self`. The kernel may find them changed by the guest, or gone, and then says so.
-            unsafe { writev_at(f.as_fd(), pieces, at, flags) }
-        })
+            let moved = unsafe { writev_at(f.as_fd(), pieces, at, flags) }?;
+            written += moved;
+            Ok(moved)
+        });
+        part_or_error(moved, written)
     }
 }
 
@@ -142,5 +153,54 @@ impl ZeroCopyWriter for DataOut<'_> {
             // SAFETY: as for `DataIn`; no reference to these bytes exists in this process.
             unsafe { readv_at(f.as_fd(), pieces, at, flags) }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::marker::PhantomData;
+
+    use smallvec::smallvec;
+
+    use super::{Pieces, part_or_error};
+
+    fn pieces() -> Pieces<'static> {
+        let none = libc::iovec {
+            iov_base: std::ptr::null_mut(),
+            iov_len: 10,
+        };
+        Pieces {
+            iovecs: smallvec![none, none],
+            request: PhantomData,
+        }
+    }
+
+    /// Moves 15 bytes, and fails then: what the file system does whose last block it was.
+    fn fills_up(moved: &mut usize) -> impl FnMut(&[libc::iovec], i64) -> io::Result<usize> + '_ {
+        move |_, at| {
+            if at > 0 {
+                return Err(io::Error::from_raw_os_error(libc::ENOSPC));
+            }
+            *moved += 15;
+            Ok(15)
+        }
+    }
+
+    #[test]
+    fn a_write_that_fails_on_the_way_comes_to_what_was_written() {
+        let mut written = 0;
+        let moved = pieces().transfer(20, 0, fills_up(&mut written));
+        assert_eq!(part_or_error(moved, written).unwrap(), 15);
+        let mut written = 0;
+        let moved = pieces().transfer(20, 15, fills_up(&mut written));
+        let error = part_or_error(moved, written).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ENOSPC));
+    }
+
+    #[test]
+    fn a_read_that_fails_on_the_way_has_failed() {
+        let read = pieces().transfer(20, 0, fills_up(&mut 0));
+        assert_eq!(read.unwrap_err().raw_os_error(), Some(libc::ENOSPC));
     }
 }

@@ -20,6 +20,7 @@ use super::metrics::Metrics;
 use super::session::KEPT_VIEWS;
 use super::window_side::WindowSide;
 use crate::adapter::AtomicMemory;
+use crate::backend::ring::Telling;
 use crate::config::DaxPolicy;
 use crate::fs::{Dax, DaxFs, NodeCache, Promises, WindowTaken};
 
@@ -91,7 +92,7 @@ where
 
     /// Serves all that is available, as a kick has a queue's thread do.
     pub fn kick(&self) {
-        let serve = |(), taken| self.engine.serve(&self.ring, taken);
+        let serve = |(), taken| self.engine.serve(&self.ring, taken, Telling::Later);
         self.intake.drain(0, &self.ring, || Some(()), serve);
     }
 

@@ -62,11 +62,32 @@ impl SetupError {
     /// What the guest is told.
     pub(super) fn errno(&self) -> i32 {
         match self {
+            Self::Open { source, .. } if is_trouble(source) => libc::EIO,
             // EROFS, ETXTBSY and the like would puzzle the reader of a mapping.
             Self::Open { .. } => libc::EACCES,
             Self::Window { source, .. } => source.errno(),
         }
     }
+}
+
+/// Whether the host could not open a file for a reason that is none of the file's: no descriptor or
+/// memory left, a disk or server that fails. It may be opened later.
+fn is_trouble(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::EIO
+                | libc::ESTALE
+                | libc::EMFILE
+                | libc::ENFILE
+                | libc::ENOMEM
+                | libc::ENOSPC
+                | libc::EDQUOT
+                | libc::EINTR
+                | libc::EAGAIN
+                | libc::ETIMEDOUT
+        )
+    )
 }
 
 /// The window and what it needs of the file system.

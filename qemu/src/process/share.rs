@@ -74,6 +74,9 @@ pub struct Share {
     pub read_only: bool,
     /// Request queues.
     pub queues: NonZeroU16,
+    /// The virtiofsd that serves it in place of this project's daemon, to compare the two. It has
+    /// no window and one queue.
+    pub peer: Option<PathBuf>,
     /// Arguments passed to the daemon as they are, after all others.
     pub extra: Vec<OsString>,
 }
@@ -90,6 +93,7 @@ impl Share {
             sandbox: Sandbox::Namespace,
             read_only: false,
             queues: NonZeroU16::MIN,
+            peer: None,
             extra: Vec::new(),
         }
     }
@@ -103,9 +107,20 @@ impl Share {
         }
     }
 
-    /// The command line of a daemon that serves this share on `socket`.
+    /// The same, served by the virtiofsd at `peer`.
+    pub fn with_peer(self, peer: &Path) -> Self {
+        Self {
+            window: None,
+            queues: NonZeroU16::MIN,
+            peer: Some(peer.to_owned()),
+            ..self
+        }
+    }
+
+    /// The command line of a daemon that serves this share on `socket`; `program` is this
+    /// project's.
     pub fn daemon(&self, program: &Path, socket: &Path) -> CommandLine {
-        let mut line = CommandLine::new(program)
+        let mut line = CommandLine::new(self.peer.as_deref().unwrap_or(program))
             .arg("--socket-path")
             .arg(socket)
             .arg("--shared-dir")
@@ -117,6 +132,8 @@ impl Share {
             Some(window) => line
                 .args(["--dax-window", &window.to_string()])
                 .args(["--dax", self.dax.word()]),
+            // It doesn't know the option.
+            None if self.peer.is_some() => line,
             None => line.args(["--dax-window", "0"]),
         };
         if self.read_only {
@@ -170,6 +187,11 @@ mod tests {
             line(&full),
             "/bin/daemon --socket-path /run/s --shared-dir '/srv/a b' --tag tag --cache never \
              --sandbox chroot --dax-window 16M --dax always --readonly --request-queues 2 --xattr"
+        );
+        assert_eq!(
+            line(&full.with_peer("/bin/virtiofsd".as_ref())),
+            "/bin/virtiofsd --socket-path /run/s --shared-dir '/srv/a b' --tag tag --cache never \
+             --sandbox chroot --readonly --xattr"
         );
     }
 

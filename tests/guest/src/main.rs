@@ -5,6 +5,7 @@
 
 mod cli;
 mod lab;
+mod pjdfstest;
 mod report;
 mod runner;
 mod scenario;

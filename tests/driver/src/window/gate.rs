@@ -40,7 +40,8 @@ impl Gate {
             .timed_out()
     }
 
-    fn pass(&self, limit: Option<Duration>) {
+    /// Waits until it is open, or so long.
+    pub fn pass(&self, limit: Option<Duration>) {
         let (lock, changed) = &*self.0;
         let mut state = lock.lock();
         state.waiting += 1;

@@ -80,6 +80,11 @@ impl<'h> Lab<'h> {
         found.expect("the group's boot has this share")
     }
 
+    /// All shares.
+    pub fn shares(&self) -> &[Shared] {
+        &self.shares
+    }
+
     /// The only or the first share.
     pub fn first(&self) -> &Shared {
         self.shares.first().expect("the group's boot has a share")

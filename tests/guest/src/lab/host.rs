@@ -20,6 +20,12 @@ pub const PROBE: &str = "/bin/guest-probe";
 /// Where the guest has fsx.
 pub const FSX: &str = "/bin/fsx";
 
+/// Where the guest has pjdfstest.
+pub const PJDFSTEST: &str = "/bin/pjdfstest";
+
+/// Where the guest has a `sleep` that is not busybox's.
+pub const SLEEP: &str = "/opt/bin/sleep";
+
 /// The host's side of all tests.
 pub struct Host {
     /// QEMU, the default kernel, the initramfs and the daemon.
@@ -101,6 +107,8 @@ fn parts(kernel: KernelSpec) -> Result<Parts> {
         programs: vec![
             (PROBE.into(), programs::PROBE.find()?),
             (FSX.into(), programs::FSX.find()?),
+            (SLEEP.into(), programs::SLEEP.find()?),
+            (PJDFSTEST.into(), programs::PJDFSTEST.find()?),
         ],
         ..Wanted::default()
     };

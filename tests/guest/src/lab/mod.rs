@@ -18,7 +18,7 @@ mod views;
 pub use boot::{Boot, Plan};
 pub use guest::Lab;
 pub use held::Held;
-pub use host::{FSX, Host, PROBE};
+pub use host::{FSX, Host, PJDFSTEST, PROBE, SLEEP};
 pub use leftovers::Leftovers;
 pub use mounts::Mounts;
 pub use programs::daxlab;

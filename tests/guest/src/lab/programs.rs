@@ -24,11 +24,25 @@ pub const PROBE: ForGuests = ForGuests {
     variable: "GUEST_PROBE",
 };
 
+/// A `sleep` that can be copied to any name.
+pub const SLEEP: ForGuests = ForGuests {
+    name: "the static guest-sleep",
+    path: "x86_64-unknown-linux-gnu/release/guest-sleep",
+    variable: "GUEST_SLEEP",
+};
+
 /// The file system exerciser, a crate of that name.
 pub const FSX: ForGuests = ForGuests {
     name: "the static fsx",
     path: "fsx/bin/fsx",
     variable: "FSX",
+};
+
+/// The test suite of file system semantics, a crate of that name.
+pub const PJDFSTEST: ForGuests = ForGuests {
+    name: "the static pjdfstest",
+    path: "pjdfstest/bin/pjdfstest",
+    variable: "PJDFSTEST",
 };
 
 impl ForGuests {

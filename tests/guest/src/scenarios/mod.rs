@@ -11,6 +11,7 @@ mod kernels;
 mod life;
 mod migration;
 mod policy;
+mod posix;
 mod pressure;
 mod read_only;
 mod share_command;
@@ -22,7 +23,7 @@ mod upgrade;
 use crate::scenario::Group;
 
 /// All groups, in the order in which they run.
-pub fn all() -> [Group; 16] {
+pub fn all() -> [Group; 17] {
     [
         data::GROUP,
         faults::GROUP,
@@ -35,6 +36,7 @@ pub fn all() -> [Group; 16] {
         life::GROUP,
         migration::GROUP,
         kernels::GROUP,
+        posix::GROUP,
         share_command::GROUP,
         share_options::GROUP,
         share_shell::GROUP,

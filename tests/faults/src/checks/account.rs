@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What a daemon's processes hold: descriptors, mapped files, threads.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use virtiofs_driver::Daemon;
+
+/// How long things may take to be given back: a view goes by way of the companion.
+const LIMIT: Duration = Duration::from_secs(30);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// How many of each thing there are. A thing is told by its process's name and what it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Account(BTreeMap<String, usize>);
+
+impl Account {
+    /// What a daemon holds now.
+    #[must_use]
+    pub fn of(daemon: &Daemon) -> Self {
+        let pids: Vec<_> = daemon.processes().iter().map(|one| one.pid).collect();
+        Self::of_processes(&pids)
+    }
+
+    fn of_processes(pids: &[i32]) -> Self {
+        let mut all = Self::default();
+        for pid in pids {
+            all.add(*pid);
+        }
+        all
+    }
+
+    fn add(&mut self, pid: i32) {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        let name = name.trim_end();
+        let mut count = |thing: String| *self.0.entry(thing).or_default() += 1;
+        count(format!("process {name}"));
+        let fds = fs::read_dir(format!("/proc/{pid}/fd"));
+        for fd in fds.into_iter().flatten().flatten() {
+            // One that is closed meanwhile is none.
+            if let Ok(target) = fs::read_link(fd.path()) {
+                count(format!(
+                    "{name}: descriptor of {}",
+                    kind(&target.to_string_lossy())
+                ));
+            }
+        }
+        let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+        for path in maps.lines().filter_map(mapped_file) {
+            count(format!("{name}: mapping of {path}"));
+        }
+        let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+        for _ in tasks.into_iter().flatten() {
+            count(format!("{name}: thread"));
+        }
+    }
+
+    /// What there is more or less of than `before`, in words; nothing if all is the same.
+    #[must_use]
+    pub fn changes_since(&self, before: &Self) -> Vec<String> {
+        let count = |account: &Self, thing| account.0.get(thing).copied().unwrap_or(0);
+        let mut things: Vec<_> = self.0.keys().chain(before.0.keys()).collect();
+        things.sort();
+        things.dedup();
+        things
+            .into_iter()
+            .filter(|thing| count(self, *thing) != count(before, *thing))
+            .map(|thing| {
+                format!(
+                    "{thing}: {}, was {}",
+                    count(self, thing),
+                    count(before, thing)
+                )
+            })
+            .collect()
+    }
+
+    /// Waits until the daemon holds what it held when this account was made.
+    ///
+    /// # Errors
+    /// What it holds more, or less.
+    pub fn wait_until_back(&self, daemon: &Daemon) -> Result<()> {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let changes = Self::of(daemon).changes_since(self);
+            if changes.is_empty() {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "after {LIMIT:?} the daemon does not hold what it held: {changes:#?}"
+            );
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
+
+/// The processes of a group, zombies too.
+pub(super) fn group(leader: i32) -> Vec<i32> {
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = all.filter_map(|one| one.file_name().to_str()?.parse().ok());
+    numbers
+        .filter(|pid| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+            fields.split_whitespace().nth(2) == Some(&leader.to_string())
+        })
+        .collect()
+}
+
+/// Without the number of a socket or pipe, which is another each time.
+fn kind(target: &str) -> &str {
+    match target.split_once(":[") {
+        Some((kind @ ("socket" | "pipe"), _)) => kind,
+        _ => target,
+    }
+}
+
+/// The file of a line of /proc/PID/maps, if it is one.
+fn mapped_file(line: &str) -> Option<&str> {
+    let path = line.splitn(6, ' ').nth(5)?.trim_start();
+    path.starts_with('/').then_some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::thread;
+
+    use super::{Account, mapped_file};
+
+    fn this_process() -> Account {
+        Account::of_processes(&[std::process::id().cast_signed()])
+    }
+
+    #[test]
+    fn an_open_file_is_found() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path().join("left-open");
+        let file = File::create(&path).expect("a file");
+        let with = this_process();
+        drop(file);
+        let found: Vec<_> = with.changes_since(&this_process());
+        let name = path.to_string_lossy().into_owned();
+        assert!(found.iter().any(|one| one.contains(&name)), "{found:?}");
+    }
+
+    #[test]
+    fn a_thread_is_found() {
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let before = this_process().0;
+        let waiting = thread::spawn(move || ended.recv());
+        let with = this_process().0;
+        drop(end);
+        let _ = waiting.join();
+        // Other tests' threads come and go.
+        let threads = |all: &std::collections::BTreeMap<String, usize>| {
+            let of_threads = all.iter().filter(|(name, _)| name.ends_with(": thread"));
+            of_threads.map(|(_, count)| *count).sum::<usize>()
+        };
+        assert!(threads(&with) > 1, "{with:?}, before {before:?}");
+    }
+
+    #[test]
+    fn only_files_are_mapped_files() {
+        let line = "7f0-7f1 rw-s 00000000 00:01 1027          /memfd:guest-memory (deleted)";
+        assert_eq!(mapped_file(line), Some("/memfd:guest-memory (deleted)"));
+        assert_eq!(mapped_file("7f0-7f1 rw-p 00000000 00:00 0 "), None);
+        assert_eq!(mapped_file("7f0-7f1 rw-p 00000000 00:00 0    [heap]"), None);
+    }
+
+    #[test]
+    fn both_directions_are_told() {
+        let account = |thing: &str| Account([(thing.to_owned(), 1)].into());
+        let changes = account("a").changes_since(&account("b"));
+        assert_eq!(changes, ["a: 1, was 0", "b: 0, was 1"]);
+        assert!(account("a").changes_since(&account("a")).is_empty());
+    }
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Window table = VMM's table = model.
+//!
+//! The daemon's table can't be read. It is asked: a SETUPMAPPING of what it has causes no message
+//! to the VMM, and a REMOVEMAPPING of what it does not have is EINVAL.
+
+use anyhow::{Context, Result, ensure};
+use virtiofs_driver::Window;
+use virtiofs_driver::window::Violation;
+
+use crate::model::{RANGE, Slot, WindowModel};
+use crate::rig::{Rig, expect_errno};
+
+/// The VMM was asked for nothing that ends QEMU or that it refuses. A message that it finds after
+/// it has stopped the device is the limit of what a daemon can do.
+///
+/// # Errors
+/// With what it was asked for.
+pub fn rules_were_kept(window: &Window) -> Result<()> {
+    let mut broken = window.violations();
+    broken.retain(|one| *one != Violation::WhileStopped);
+    ensure!(broken.is_empty(), "against the VMM's rules: {broken:?}");
+    Ok(())
+}
+
+/// The VMM has exactly the model's mappings.
+///
+/// # Errors
+/// With both tables.
+pub fn vmm_has(window: &Window, model: &WindowModel) -> Result<()> {
+    let there: Vec<_> = window
+        .mappings()
+        .iter()
+        .map(|one| (one.at, one.from, one.len))
+        .collect();
+    let table = model.table().into_iter();
+    let wanted: Vec<_> = table.map(|(at, from)| (at, from, RANGE)).collect();
+    ensure!(
+        there == wanted,
+        "the VMM has {there:x?}, the model {wanted:x?}"
+    );
+    Ok(())
+}
+
+/// The daemon believes in exactly the model's mappings.
+///
+/// # Errors
+/// With the first slot that it has another belief of.
+pub fn daemon_has(rig: &mut Rig) -> Result<()> {
+    let before = rig.window.stats();
+    for slot in (0..rig.slots).map(Slot) {
+        match rig.shown.0.get(&slot).copied() {
+            Some(shown) => rig
+                .ask_map(0, shown.file, shown.from.0, slot)
+                .with_context(|| format!("{slot:?}, which is mapped"))?,
+            None => {
+                let asked = rig.ask_unmap(0, slot);
+                expect_errno(asked, libc::EINVAL, &format!("{slot:?}, which is a hole"))?;
+            }
+        }
+    }
+    let after = rig.window.stats();
+    ensure!(
+        before == after,
+        "the daemon's table is another: {after:?} after asking for what there is, {before:?} before"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use virtiofs_driver::FileOffset;
+
+    use super::WindowModel;
+    use crate::model::{FileId, Shown, Slot};
+
+    #[test]
+    fn the_models_table_is_in_order() {
+        let mut model = WindowModel::default();
+        for slot in [7, 3] {
+            let (file, from) = (FileId(0), FileOffset(slot));
+            model.0.insert(Slot(slot), Shown { file, from });
+        }
+        let wanted = [3, 7].map(|slot| (Slot(slot).offset(), FileOffset(slot)));
+        assert_eq!(model.table(), wanted);
+    }
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Calls to the VMM that are refused, answered late, twice or never.
+
+use anyhow::{Result, ensure};
+use virtiofs_driver::window::{Action, CallKind, Violation};
+
+use crate::fault::{Fault, Setting};
+use crate::model::{FileId, Slot};
+use crate::rig::{Flight, Held, Rig, RigOptions, expect_errno};
+
+/// The family.
+pub const FAULTS: &[Fault] = &[
+    Fault::new("shmem::a_map_is_refused", a_map_is_refused),
+    Fault::new("shmem::an_unmap_is_refused", an_unmap_is_refused),
+    Fault::new("shmem::every_call_is_refused", every_call_is_refused),
+    Fault::new("shmem::a_map_is_answered_late", |setting| {
+        answered_late(setting, CallKind::Map, Action::Hold)
+    }),
+    Fault::new("shmem::an_unmap_is_answered_late", |setting| {
+        answered_late(setting, CallKind::Unmap, Action::Hold)
+    }),
+    Fault::new("shmem::a_fence_is_answered_late", |setting| {
+        answered_late(setting, CallKind::Fence, Action::Hold)
+    }),
+    Fault::new("shmem::a_map_takes_effect_late", |setting| {
+        answered_late(setting, CallKind::Map, Action::HoldEffect)
+    }),
+    Fault::new("shmem::an_unmap_takes_effect_late", |setting| {
+        answered_late(setting, CallKind::Unmap, Action::HoldEffect)
+    }),
+    Fault::new("shmem::a_map_is_answered_twice", |setting| {
+        answered_twice(setting, CallKind::Map)
+    }),
+    Fault::new("shmem::an_unmap_is_answered_twice", |setting| {
+        answered_twice(setting, CallKind::Unmap)
+    }),
+    Fault::new("shmem::a_fence_is_answered_twice", |setting| {
+        answered_twice(setting, CallKind::Fence)
+    }),
+    Fault::new("shmem::a_map_is_never_answered", |setting| {
+        never_answered(setting, CallKind::Map)
+    }),
+    Fault::new("shmem::an_unmap_is_never_answered", |setting| {
+        never_answered(setting, CallKind::Unmap)
+    }),
+    Fault::new("shmem::a_fence_is_never_answered", |setting| {
+        never_answered(setting, CallKind::Fence)
+    }),
+];
+
+fn a_map_is_refused(setting: &Setting) -> Result<()> {
+    let mut rig = Rig::start(setting, &RigOptions::default())?;
+    let file = rig.create(0, 100_000)?;
+    rig.next_call(CallKind::Map, Action::Refuse(libc::EFAULT));
+    expect_errno(rig.ask_map(0, file, 0, Slot(3)), libc::EIO, "a refused map")?;
+    rig.verify()?;
+    rig.map(0, file, 0, Slot(3))?;
+    rig.store(Slot(3), 50, 4000)?;
+    rig.finish()
+}
+
+/// QEMU refuses an unmap only where nothing is mapped, so the guest is told that it is gone. Where
+/// the VMM has it all the same, the place stays as it is and no other file gets there.
+fn an_unmap_is_refused(setting: &Setting) -> Result<()> {
+    let mut rig = Rig::start(setting, &RigOptions::default())?;
+    let (file, other) = (rig.create(0, 100_000)?, rig.create(1, 50_000)?);
+    rig.map(0, file, 0, Slot(3))?;
+    rig.next_call(CallKind::Unmap, Action::Refuse(libc::EFAULT));
+    rig.ask_unmap(0, Slot(3))?;
+    expect_errno(rig.ask_map(1, other, 0, Slot(3)), libc::EIO, "a map there")?;
+    rig.verify_bytes()?;
+    let overlaps = |one: &Violation| matches!(one, Violation::Overlap { .. });
+    let broken = rig.window.violations();
+    ensure!(
+        broken.len() == 1 && broken.iter().all(overlaps),
+        "{broken:?}"
+    );
+    rig.leave()
+}
+
+fn every_call_is_refused(setting: &Setting) -> Result<()> {
+    let mut rig = Rig::start(setting, &RigOptions::default())?;
+    let files = [rig.create(0, 100_000)?, rig.create(1, 5000)?];
+    rig.refuse_all(&[CallKind::Map, CallKind::Unmap, CallKind::Fence]);
+    for slot in (0..rig.slots).map(Slot) {
+        for (queue, file) in files.into_iter().enumerate() {
+            expect_errno(rig.ask_map(queue, file, 0, slot), libc::EIO, "a map")?;
+        }
+    }
+    rig.write(0, files[0], 99_000, b"through FUSE")?;
+    rig.read(1, files[0], 90_000, 50_000)?;
+    rig.serve_all();
+    rig.map(0, files[0], 0, Slot(0))?;
+    rig.finish()
+}
+
+/// Begins a request that makes a call of this kind.
+fn begin(rig: &mut Rig, kind: CallKind, file: FileId) -> Result<Flight> {
+    match kind {
+        CallKind::Unmap => rig.begin_unmap(0, Slot(1)),
+        _ => rig.begin_map(0, file, 0, Slot(2)),
+    }
+}
+
+/// A rig with a file that is mapped at slot 1.
+fn mapped(setting: &Setting) -> Result<(Rig, FileId)> {
+    let mut rig = Rig::start(setting, &RigOptions::default())?;
+    let file = rig.create(0, 100_000)?;
+    rig.map(0, file, 0, Slot(1))?;
+    Ok((rig, file))
+}
+
+/// The guest is told neither before the answer nor before the effect, and others are served.
+fn answered_late(
+    setting: &Setting,
+    kind: CallKind,
+    action: fn(virtiofs_driver::window::Gate) -> Action,
+) -> Result<()> {
+    let (mut rig, file) = mapped(setting)?;
+    let held = Held::new();
+    rig.next_call(kind, action(held.gate()));
+    let flight = begin(&mut rig, kind, file)?;
+    held.wait_until_reached()?;
+    rig.read(1, file, 0, 100_000)?;
+    rig.write(1, file, 70_000, b"meanwhile")?;
+    let early = rig.clients[0].pipeline().poll()?;
+    ensure!(early.is_none(), "the guest was told too early: {early:?}");
+    held.release();
+    let landed = rig.land(&[flight])?;
+    ensure!(landed.iter().all(|one| one.result.is_ok()), "{landed:?}");
+    rig.finish()
+}
+
+/// No answer is taken for another question's, so nothing more is asked.
+fn answered_twice(setting: &Setting, kind: CallKind) -> Result<()> {
+    let (mut rig, file) = mapped(setting)?;
+    rig.next_call(kind, Action::AnswerTwice);
+    let flight = begin(&mut rig, kind, file)?;
+    let landed = rig.land(&[flight])?[0];
+    // What comes behind the first answer to a fence is found by the next question.
+    let wanted = match kind {
+        CallKind::Fence => Ok(()),
+        _ => Err(libc::EIO),
+    };
+    ensure!(landed.result == wanted, "{landed:?}");
+    without_window(&mut rig, file)?;
+    rig.leave()
+}
+
+/// The window fails from now on, and the file system does not.
+pub(super) fn without_window(rig: &mut Rig, file: FileId) -> Result<()> {
+    for queue in [0, 1] {
+        let asked = rig.ask_map(queue, file, 0, Slot(9));
+        expect_errno(asked, libc::EIO, "a map without a channel")?;
+        rig.write(queue, file, 12_345, b"through FUSE")?;
+        rig.read(queue, file, 0, 100_000)?;
+    }
+    let other = rig.create(0, 5000)?;
+    rig.remove(0, other)?;
+    rig.pause()?;
+    rig.read(1, file, 0, 100_000)
+}
+
+/// The request hangs; others are served, the device can be stopped, and the daemon ended.
+fn never_answered(setting: &Setting, kind: CallKind) -> Result<()> {
+    let (mut rig, file) = mapped(setting)?;
+    rig.next_call(kind, Action::NeverAnswer);
+    begin(&mut rig, kind, file)?;
+    rig.read(1, file, 0, 100_000)?;
+    rig.pause()?;
+    rig.write(1, file, 70_000, b"meanwhile")?;
+    rig.read(1, file, 0, 100_000)?;
+    let early = rig.clients[0].pipeline().poll()?;
+    ensure!(early.is_none(), "the guest was told: {early:?}");
+    rig.leave()
+}

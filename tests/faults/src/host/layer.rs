@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A mounted layer.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use fuser::{BackgroundSession, Config, SessionACL};
+use rustix::mount::{UnmountFlags, unmount};
+use tempfile::TempDir;
+
+use super::behaviour::{Behaviour, Operation, Switches};
+use super::file_system::Faulty;
+use super::nodes::Nodes;
+
+/// Operations that can be held up before others are.
+const THREADS: usize = 6;
+
+/// A FUSE file system over a new directory. Unmounted when it is dropped.
+#[derive(Debug)]
+pub struct Layer {
+    folder: TempDir,
+    switches: Switches,
+    session: Option<BackgroundSession>,
+}
+
+impl Layer {
+    /// Mounts a layer in which all is well.
+    ///
+    /// # Errors
+    /// Where FUSE is not to be had.
+    pub fn mount() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let (below, above) = (folder.path().join("below"), folder.path().join("share"));
+        fs::create_dir(&below)?;
+        fs::create_dir(&above)?;
+        let switches = Switches::default();
+        let faulty = Faulty {
+            nodes: Nodes::new(below),
+            switches: switches.clone(),
+        };
+        let mut config = Config::default();
+        config.n_threads = Some(THREADS);
+        config.acl = SessionACL::All;
+        let session = fuser::spawn_mount(faulty, &above, &config);
+        Ok(Self {
+            switches,
+            session: Some(session.context("mount the layer (/dev/fuse has to be there)")?),
+            folder,
+        })
+    }
+
+    /// Where it is mounted.
+    #[must_use]
+    pub fn share(&self) -> PathBuf {
+        self.folder.path().join("share")
+    }
+
+    /// The folder of it all.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// From now on.
+    pub fn set(&self, operation: Operation, behaviour: Behaviour) {
+        self.switches.set(operation, behaviour);
+    }
+
+    /// All is well from now on.
+    pub fn clear(&self) {
+        self.switches.clear();
+    }
+}
+
+impl Drop for Layer {
+    fn drop(&mut self) {
+        self.clear();
+        // Detached: whoever uses it still does not keep it here.
+        let _ = unmount(self.share(), UnmountFlags::DETACH);
+        drop(self.session.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{Behaviour, Layer, Operation};
+    use crate::checks::gone;
+
+    #[test]
+    fn it_passes_on_fails_and_goes() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("SKIP: a mount needs root");
+            return;
+        }
+        let layer = Layer::mount().expect("a layer");
+        let file = layer.share().join("file");
+        fs::write(&file, "content").expect("written");
+        assert_eq!(fs::read(&file).expect("read"), b"content");
+        for operation in [Operation::Open, Operation::Read, Operation::Getattr] {
+            layer.set(operation, Behaviour::Fail(libc::ESTALE));
+            let error = fs::read(&file).and_then(|_| fs::metadata(&file));
+            let errno = error.expect_err("it fails").raw_os_error();
+            assert_eq!(errno, Some(libc::ESTALE), "{operation:?}");
+            layer.clear();
+        }
+        assert_eq!(fs::read(&file).expect("read"), b"content");
+        let folder = layer.folder().to_owned();
+        drop(layer);
+        gone::no_mount_is_left(&folder).expect("it is gone");
+    }
+}

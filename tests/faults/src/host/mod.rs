@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! File systems under the share that fail or are slow.
+//!
+//! - [`Layer`]: a FUSE file system over a directory, whose operations fail or wait on command.
+//! - [`Small`]: a tmpfs that is soon full.
+
+mod behaviour;
+mod file_system;
+mod layer;
+mod nodes;
+mod small;
+
+pub use behaviour::{Behaviour, Operation};
+pub use layer::Layer;
+pub use small::Small;

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Faults for the daemon, and what has to be true after each of them.
+//!
+//! ```text
+//! fault ─▶ rig: daemon, VM, a client for each queue ─▶ steps ─▶ daemon
+//!            └─ model: files and window, by the same steps        │
+//!          checks ◀── guest's errno, bytes, tables, processes ◀───┘
+//! ```
+//!
+//! | room | what it is |
+//! |---|---|
+//! | [`fault`] | what a fault is; the table of all is in [`faults`] |
+//! | [`rig`] | a daemon with a VM, and steps that the model follows |
+//! | [`model`] | what files and window have to be |
+//! | [`checks`] | what has to be true after a fault |
+//! | [`host`] | file systems under the share that fail or are slow |
+//! | [`runner`] | the program that plays the faults one by one |
+//! | [`soak`] | all of it at random, by a seed |
+//!
+//! The driver's VM is the VMM: what QEMU does right and wrong is in its rules and scripts.
+
+pub mod checks;
+pub mod fault;
+pub mod faults;
+pub mod host;
+pub mod model;
+pub mod rig;
+pub mod runner;
+pub mod soak;

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What files and window have to be, by the steps so far.
+
+mod files;
+mod window;
+
+pub use files::{FileId, FileModel, Files};
+pub use window::{RANGE, Shown, Slot, WindowModel};

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Files through FUSE. Each step is checked at once.
+
+use anyhow::{Context, Result, ensure};
+use virtiofs_driver::fuse::EntryOut;
+use virtiofs_driver::{FileOffset, Handle, NodeId};
+
+use super::Rig;
+use crate::checks::bytes;
+use crate::model::{FileId, FileModel, Files};
+
+/// Bytes of one WRITE or READ.
+const CHUNK: usize = 512 << 10;
+
+impl Rig {
+    /// Makes a file of this size with random content.
+    ///
+    /// # Errors
+    /// Whatever fails.
+    pub fn create(&mut self, queue: usize, size: usize) -> Result<FileId> {
+        let id = self.create_empty(queue)?;
+        let content = self.random(size);
+        self.write(queue, id, 0, &content)?;
+        Ok(id)
+    }
+
+    /// Makes an empty file.
+    ///
+    /// # Errors
+    /// Whatever fails.
+    pub fn create_empty(&mut self, queue: usize) -> Result<FileId> {
+        let name = Files::new_name();
+        self.watch.step(format!("create {name}"));
+        let client = &mut self.clients[queue];
+        let (entry, open) = client.create(NodeId::ROOT, &name, libc::O_RDWR, 0o644)?;
+        Ok(self.files.add(FileModel {
+            name,
+            node: NodeId(entry.nodeid),
+            handle: Handle(open.fh),
+            bytes: Vec::new(),
+        }))
+    }
+
+    /// Random bytes.
+    pub fn random(&mut self, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        self.rng.fill(&mut bytes);
+        bytes
+    }
+
+    /// WRITE of all of `content`.
+    ///
+    /// # Errors
+    /// Whatever fails.
+    pub fn write(&mut self, queue: usize, id: FileId, at: usize, content: &[u8]) -> Result<()> {
+        self.watch.step(format!("write {id:?}"));
+        let file = self.files.get_mut(id);
+        for (number, part) in content.chunks(CHUNK).enumerate() {
+            let at = at + number * CHUNK;
+            let offset = FileOffset(at as u64);
+            let written =
+                self.clients[queue].write_slice(file.node, file.handle, offset, part)? as usize;
+            file.put(at, &part[..written]);
+            ensure!(written == part.len(), "{written} bytes written at {offset}");
+        }
+        Ok(())
+    }
+
+    /// READ of as much as there is in `len` bytes.
+    ///
+    /// # Errors
+    /// Whatever fails; bytes that are not the model's.
+    pub fn read(&mut self, queue: usize, id: FileId, at: usize, len: usize) -> Result<()> {
+        self.watch.step(format!("read {id:?}"));
+        let file = self.files.get(id);
+        let end = file.bytes.len().min(at.saturating_add(len.min(CHUNK)));
+        let wanted = file.bytes.get(at..end).unwrap_or_default();
+        let offset = FileOffset(at as u64);
+        let got = self.clients[queue].read_vec(file.node, file.handle, offset, len.min(CHUNK))?;
+        bytes::compare(&format!("{} by READ at {at}", file.name), &got, wanted)
+    }
+
+    /// SETATTR of the size.
+    ///
+    /// # Errors
+    /// Whatever fails.
+    pub fn truncate(&mut self, queue: usize, id: FileId, size: usize) -> Result<()> {
+        self.watch.step(format!("truncate {id:?} to {size}"));
+        let file = self.files.get_mut(id);
+        let to = FileOffset(size as u64);
+        let attr = self.clients[queue].truncate(file.node, Some(file.handle), to)?;
+        file.bytes.resize(size, 0);
+        ensure!(attr.size == to.0, "the size is {} after {to}", attr.size);
+        Ok(())
+    }
+
+    /// RELEASE and OPEN again, by the same node.
+    ///
+    /// # Errors
+    /// Whatever fails.
+    pub fn reopen(&mut self, queue: usize, id: FileId) -> Result<()> {
+        self.watch.step(format!("reopen {id:?}"));
+        let file = self.files.get_mut(id);
+        let client = &mut self.clients[queue];
+        client.release(file.node, file.handle)?;
+        file.handle = Handle(client.open(file.node, libc::O_RDWR)?.fh);
+        Ok(())
+    }
+
+    /// Takes a file away: its mappings, the open file, the name, the node.
+    ///
+    /// # Errors
+    /// Whatever fails.
+    pub fn remove(&mut self, queue: usize, id: FileId) -> Result<()> {
+        for slot in self.shown.of(id) {
+            self.unmap(queue, slot)?;
+        }
+        self.watch.step(format!("remove {id:?}"));
+        let file = self.files.remove(id).context("a file that is there")?;
+        let client = &mut self.clients[queue];
+        client.release(file.node, file.handle)?;
+        client.unlink(NodeId::ROOT, &file.name)?;
+        // Of CREATE.
+        client.forget(file.node, 1)?;
+        Ok(())
+    }
+
+    /// Finds and opens again, after a new INIT, what the guest had before.
+    ///
+    /// # Errors
+    /// Whatever fails.
+    pub fn find_again(&mut self, queue: usize) -> Result<()> {
+        self.watch.step("look files up");
+        for id in self.files.ids() {
+            let name = self.files.get(id).name.clone();
+            let client = &mut self.clients[queue];
+            let EntryOut { nodeid, .. } = client.lookup(NodeId::ROOT, &name)?;
+            let open = client.open(NodeId(nodeid), libc::O_RDWR)?;
+            let file = self.files.get_mut(id);
+            (file.node, file.handle) = (NodeId(nodeid), Handle(open.fh));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Requests about the window that are under way on all queues while something else goes on.
+
+use anyhow::{Result, ensure};
+use virtiofs_driver::fuse::{Completion, RemovemappingOne};
+use virtiofs_driver::{Body, FileOffset, Request, Unique};
+
+use super::Rig;
+use crate::model::{FileId, RANGE, Shown, Slot};
+
+/// A request that is under way.
+#[derive(Debug, Clone, Copy)]
+pub struct Flight {
+    queue: usize,
+    unique: Unique,
+    slot: Slot,
+    /// What is mapped by it; nothing if it removes a mapping.
+    shown: Option<Shown>,
+}
+
+/// How it came back.
+#[derive(Debug, Clone, Copy)]
+pub struct Landed {
+    /// Where in the window.
+    pub slot: Slot,
+    /// What the guest was told.
+    pub result: Result<(), i32>,
+}
+
+impl Rig {
+    /// Makes SETUPMAPPING available, and does not wait.
+    ///
+    /// # Errors
+    /// Whatever fails.
+    pub fn begin_map(
+        &mut self,
+        queue: usize,
+        file: FileId,
+        from: u64,
+        slot: Slot,
+    ) -> Result<Flight> {
+        let from = FileOffset(from);
+        let body = Body::setup_mapping(from, RANGE, slot.offset(), true);
+        let request = Request::new(self.files.get(file).node, body);
+        let shown = Some(Shown { file, from });
+        self.begin(queue, slot, shown, &request)
+    }
+
+    /// Makes REMOVEMAPPING available, and does not wait.
+    ///
+    /// # Errors
+    /// Whatever fails.
+    pub fn begin_unmap(&mut self, queue: usize, slot: Slot) -> Result<Flight> {
+        let ranges = [RemovemappingOne {
+            moffset: slot.offset().0,
+            len: RANGE,
+        }];
+        let body = Body::RemoveMapping {
+            count: 1,
+            ranges: &ranges,
+        };
+        self.begin(queue, slot, None, &Request::new(Default::default(), body))
+    }
+
+    fn begin(
+        &mut self,
+        queue: usize,
+        slot: Slot,
+        shown: Option<Shown>,
+        request: &Request<'_>,
+    ) -> Result<Flight> {
+        let pipeline = self.clients[queue].pipeline();
+        let unique = pipeline.submit(request)?;
+        pipeline.kick()?;
+        Ok(Flight {
+            queue,
+            unique,
+            slot,
+            shown,
+        })
+    }
+
+    /// Waits until all have come back; those that succeeded are in the model then.
+    ///
+    /// # Errors
+    /// Whatever fails.
+    pub fn land(&mut self, flights: &[Flight]) -> Result<Vec<Landed>> {
+        self.watch
+            .step(format!("{} requests come back", flights.len()));
+        let mut landed = Vec::new();
+        for queue in 0..self.clients.len() {
+            let mut waited: Vec<_> = flights.iter().filter(|one| one.queue == queue).collect();
+            while !waited.is_empty() {
+                let Completion { unique, result } = self.clients[queue].pipeline().complete()?;
+                let place = waited.iter().position(|flight| flight.unique == unique);
+                ensure!(place.is_some(), "{unique} came back and was not sent");
+                let flight = waited.swap_remove(place.unwrap_or_default());
+                let result = super::outcome(result)?.map(drop);
+                if result.is_ok() {
+                    self.took_effect(flight);
+                }
+                let slot = flight.slot;
+                landed.push(Landed { slot, result });
+            }
+        }
+        Ok(landed)
+    }
+
+    fn took_effect(&mut self, flight: &Flight) {
+        match flight.shown {
+            Some(shown) => self.shown.0.insert(flight.slot, shown),
+            None => self.shown.0.remove(&flight.slot),
+        };
+    }
+}

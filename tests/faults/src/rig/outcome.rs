@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The guest's errno, apart from what must not happen at all.
+
+use anyhow::{Result, ensure};
+use virtiofs_driver::FuseError;
+
+/// What the daemon answered: a success, or an errno.
+///
+/// # Errors
+/// What is no answer.
+pub fn outcome<T>(result: Result<T, FuseError>) -> Result<Result<T, i32>> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(error) => match error.errno() {
+            Some(errno) => Ok(Err(errno)),
+            None => Err(error.into()),
+        },
+    }
+}
+
+/// Fails unless the daemon answered with this errno.
+///
+/// # Errors
+/// As it says.
+pub fn expect_errno<T>(result: Result<T, FuseError>, errno: i32, what: &str) -> Result<()> {
+    let got = outcome(result)?.map(drop);
+    let name = |errno| std::io::Error::from_raw_os_error(errno);
+    ensure!(
+        got == Err(errno),
+        "{what}: the guest got {:?}, not {:?}",
+        got.map_err(name),
+        name(errno)
+    );
+    Ok(())
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! From a program to a guest that has mounted the share.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use fastrand::Rng;
+use virtiofs_driver::{
+    Client, Daemon, InitOptions, Options, QueueIndex, Rules, Vm, Window, WindowOption,
+};
+
+use super::{STEP_LIMIT, Watch};
+use crate::checks::Account;
+use crate::fault::Setting;
+use crate::model::{Files, Slot, WindowModel};
+
+/// Slots of the window: 64 MiB.
+const SLOTS: u64 = 32;
+
+/// What kind of rig it is.
+#[derive(Debug, Clone)]
+pub struct RigOptions {
+    /// Request queues, each with a client.
+    pub queues: usize,
+    /// How the VMM behaves.
+    pub rules: Rules,
+    /// Further options of the daemon.
+    pub arguments: Vec<String>,
+    /// What is shared, if it is no new directory.
+    pub share: Option<PathBuf>,
+    /// Slots of the window, a power of two.
+    pub slots: u64,
+}
+
+impl Default for RigOptions {
+    fn default() -> Self {
+        Self {
+            queues: 2,
+            rules: Rules::qemu(),
+            arguments: Vec::new(),
+            share: None,
+            slots: SLOTS,
+        }
+    }
+}
+
+impl RigOptions {
+    /// With one more option of the daemon.
+    #[must_use]
+    pub fn arg(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+}
+
+/// A guest that has mounted the share. Dropped in this order: the VM leaves before the daemon is
+/// ended.
+pub struct Rig {
+    /// One for each request queue.
+    pub clients: Vec<Client>,
+    /// The VM.
+    pub vm: Vm,
+    /// The daemon under test.
+    pub daemon: Daemon,
+    /// Over each step.
+    pub watch: Watch,
+    /// The VMM's half of the window.
+    pub window: Window,
+    /// Slots that the window has.
+    pub slots: u64,
+    /// What the files have to be.
+    pub files: Files,
+    /// What the window has to show.
+    pub shown: WindowModel,
+    /// All random decisions.
+    pub rng: Rng,
+    /// What the daemon's processes held before there were files.
+    pub(crate) before: Account,
+}
+
+impl Rig {
+    /// Starts a daemon and mounts.
+    ///
+    /// # Errors
+    /// Whatever fails.
+    pub fn start(setting: &Setting, options: &RigOptions) -> Result<Self> {
+        let daemon = daemon(setting, options)?;
+        Self::connect(setting, options, daemon)
+    }
+
+    /// Mounts what a daemon shares that was just started.
+    ///
+    /// # Errors
+    /// Whatever fails.
+    pub fn connect(setting: &Setting, options: &RigOptions, daemon: Daemon) -> Result<Self> {
+        let watch = Watch::new(daemon.pid(), STEP_LIMIT);
+        let mut vm = Vm::connect(&daemon.socket(), &vm_options(options))?;
+        let queues = 0..options.queues;
+        let clients = queues.map(|queue| Client::new(&mut vm, QueueIndex::request(queue)));
+        let clients = clients.collect::<Result<Vec<_>, _>>()?;
+        let window = vm.window().cloned().context("there is a window")?;
+        let mut rig = Self {
+            clients,
+            vm,
+            daemon,
+            watch,
+            window,
+            slots: options.slots,
+            files: Files::default(),
+            shown: WindowModel::default(),
+            rng: Rng::with_seed(setting.seed),
+            before: Account::default(),
+        };
+        rig.init()?;
+        rig.warm_up()?;
+        rig.before = Account::of(&rig.daemon);
+        Ok(rig)
+    }
+
+    /// INIT, as at mount.
+    ///
+    /// # Errors
+    /// Whatever fails.
+    pub fn init(&mut self) -> Result<()> {
+        self.clients[0].init(&InitOptions::linux())?;
+        Ok(())
+    }
+
+    /// Does once what the daemon does only the first time, on every queue.
+    fn warm_up(&mut self) -> Result<()> {
+        for queue in 0..self.clients.len() {
+            let file = self.create(queue, 4096)?;
+            self.map(queue, file, 0, Slot(0))?;
+            self.remove(queue, file)?;
+        }
+        Ok(())
+    }
+}
+
+/// Starts the daemon of a rig.
+///
+/// # Errors
+/// Whatever fails.
+pub fn daemon(setting: &Setting, options: &RigOptions) -> Result<Daemon> {
+    let queues = format!("--request-queues={}", options.queues);
+    let window = format!("--dax-window={}M", options.slots * 2);
+    let mut command = Daemon::command(&setting.daemon)
+        .args(["--tag=share", &window, &queues])
+        .args(&options.arguments);
+    if let Some(share) = &options.share {
+        command = command.share(share);
+    }
+    Ok(command.start()?)
+}
+
+/// The VM of a rig. Its patience is longer than the watch's, which tells more.
+#[must_use]
+pub fn vm_options(options: &RigOptions) -> Options {
+    Options {
+        request_queues: options.queues,
+        window: WindowOption::Required(options.rules),
+        patience: STEP_LIMIT * 2,
+        ..Options::default()
+    }
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The limit of a step. What hangs is told with the daemon's threads, and ended.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::checks::threads;
+
+/// How long one step may take on a machine that does much else.
+pub const STEP_LIMIT: Duration = Duration::from_secs(60);
+
+/// Watches over the steps with one daemon. When one takes too long, it prints where the daemon's
+/// threads are, and kills the daemon, so that whatever waits for it fails.
+#[derive(Debug)]
+pub struct Watch {
+    shared: Arc<(Mutex<State>, Condvar)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct State {
+    step: String,
+    began: Instant,
+    over: bool,
+    expired: bool,
+}
+
+impl Watch {
+    /// Watches over the daemon whose processes are in this group.
+    pub fn new(group: i32, limit: Duration) -> Self {
+        let state = State {
+            step: "start".to_owned(),
+            began: Instant::now(),
+            over: false,
+            expired: false,
+        };
+        let shared = Arc::new((Mutex::new(state), Condvar::new()));
+        let watched = Arc::clone(&shared);
+        let thread = thread::spawn(move || watch(&watched, group, limit));
+        Self {
+            shared,
+            thread: Some(thread),
+        }
+    }
+
+    /// The next step begins.
+    pub fn step(&self, name: impl Into<String>) {
+        let mut state = self.shared.0.lock();
+        state.step = name.into();
+        state.began = Instant::now();
+    }
+
+    /// Whether a step took too long.
+    pub fn expired(&self) -> bool {
+        self.shared.0.lock().expired
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.shared.0.lock().over = true;
+        self.shared.1.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A panic has been reported by itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn watch(shared: &(Mutex<State>, Condvar), group: i32, limit: Duration) {
+    let mut state = shared.0.lock();
+    while !state.over {
+        let left = limit.saturating_sub(state.began.elapsed());
+        if left.is_zero() {
+            state.expired = true;
+            let step = state.step.clone();
+            drop(state);
+            eprintln!("{step}: took more than {limit:?}");
+            eprintln!("{}", threads::report(group));
+            if let Some(group) = Pid::from_raw(group) {
+                // Fails only if all have ended.
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+            return;
+        }
+        shared.1.wait_for(&mut state, left);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
+    use std::process::Command;
+    use std::time::Duration;
+
+    use super::Watch;
+
+    #[test]
+    fn what_takes_too_long_is_ended() {
+        let mut hung = Command::new("sleep")
+            .arg("1000")
+            .process_group(0)
+            .spawn()
+            .expect("a process");
+        let watch = Watch::new(hung.id().cast_signed(), Duration::from_millis(20));
+        let status = hung.wait().expect("its end");
+        assert_eq!(status.signal(), Some(9));
+        assert!(watch.expired());
+    }
+}

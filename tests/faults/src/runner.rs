@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The program that plays the faults, one after the other, as a test harness does.
+//!
+//! `daemon-faults [FILTER]`, `--list` and so on are those of cargo's tests. The daemon is the one
+//! beside the program, or what `VIRTIOFS_DAXD` names. `FAULTS_SEED` is the seed of faults that have
+//! random decisions; without it one is drawn and printed.
+
+use std::env;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use libtest_mimic::{Arguments, Trial, run};
+use virtiofs_driver::daemon::daxd;
+
+use crate::fault::{Fault, Setting};
+use crate::faults;
+
+/// Names the seed.
+const SEED: &str = "FAULTS_SEED";
+
+/// Plays what the arguments choose.
+pub fn main() -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off")).init();
+    let mut arguments = Arguments::from_args();
+    // They count descriptors, mounts and processes.
+    arguments.test_threads = Some(1);
+    match setting() {
+        Ok(setting) => {
+            if !arguments.list {
+                eprintln!("{SEED}={}", setting.seed);
+            }
+            let trials = faults::all().map(|fault| trial(fault, setting.clone()));
+            run(&arguments, trials.collect()).exit_code()
+        }
+        Err(error) => {
+            eprintln!("daemon-faults: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn trial(fault: &'static Fault, setting: Setting) -> Trial {
+    Trial::test(fault.name, move || {
+        (fault.play)(&setting).map_err(|error| format!("{error:#}").into())
+    })
+}
+
+fn setting() -> Result<Setting> {
+    let root = rustix::process::geteuid().is_root();
+    anyhow::ensure!(root, "the daemon's sandbox and its window need root");
+    let seed = match env::var(SEED) {
+        Ok(text) => text
+            .parse()
+            .with_context(|| format!("{SEED}={text} is no number"))?,
+        Err(_) => fastrand::u64(..),
+    };
+    let daemon = daxd()?;
+    Ok(Setting { daemon, seed })
+}
