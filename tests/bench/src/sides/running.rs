@@ -85,8 +85,6 @@ pub struct Running {
     pub command: Vec<String>,
     /// The VM; it goes before the daemon, which then ends by itself.
     pub vm: Vm,
-    /// Where its driver has to run.
-    pub pin: Pin,
     /// Its processes.
     pub family: Family,
     /// The daemon.
@@ -105,21 +103,11 @@ impl Running {
         share: &Path,
         more: &[String],
         options: &Options,
-        pin: Pin,
     ) -> Result<Self, SideError> {
         let side = || name.to_owned();
-        let pinned = pin.daemon().map_err(|source| SideError::Pin {
-            side: side(),
-            source,
-        })?;
         let command = Daemon::command(&program.path).share(share).args(more);
         let daemon = command.start();
         let daemon = daemon.map_err(|source| SideError::Start {
-            side: side(),
-            source,
-        })?;
-        drop(pinned);
-        let _pinned = pin.driver().map_err(|source| SideError::Pin {
             side: side(),
             source,
         })?;
@@ -133,7 +121,6 @@ impl Running {
             name: side(),
             command: program.into_iter().chain(more.iter().cloned()).collect(),
             vm,
-            pin,
             family: Family::of(&daemon),
             daemon,
         })
@@ -151,6 +138,19 @@ impl Running {
             Ok(client)
         });
         mounted.map_err(|source| SideError::Mount {
+            side: self.name.clone(),
+            source,
+        })
+    }
+
+    /// Keeps the daemon on its processors.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses.
+    pub fn keep(&self, pin: Pin) -> Result<(), SideError> {
+        let kept = pin.daemon(self.family.processes());
+        kept.map_err(|source| SideError::Pin {
             side: self.name.clone(),
             source,
         })

@@ -66,8 +66,8 @@ pub struct BenchArgs {
     #[arg(long, value_enum, default_value = "interrupt")]
     pub wait: Wait,
 
-    /// Where a side with one queue runs
-    #[arg(long, value_enum, default_value = "no")]
+    /// On which processors a side with one queue runs; the others have all
+    #[arg(long, value_enum, default_value = "auto")]
     pub pin: PinArg,
 
     /// Where the reports go: results.json, report.html, table.txt
@@ -100,6 +100,8 @@ pub enum Wait {
 /// Where a side with one queue runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PinArg {
+    /// Together at depth 1, else apart
+    Auto,
     /// Wherever the scheduler puts it
     No,
     /// Daemon and driver on a processor each
@@ -111,6 +113,7 @@ pub enum PinArg {
 impl From<PinArg> for Pin {
     fn from(arg: PinArg) -> Self {
         match arg {
+            PinArg::Auto => Self::Auto,
             PinArg::No => Self::No,
             PinArg::Apart => Self::Apart,
             PinArg::Together => Self::Together,

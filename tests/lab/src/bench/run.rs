@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use dax_bench::{
     Plan,
     files::file_system,
-    io,
+    io, map,
     model::{Host, Point, Run, SCHEMA, Settings, Side, Suite},
     report::{table, write_all},
     sides::Program,
@@ -62,7 +62,8 @@ pub fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<Status> {
 }
 
 fn measure(plan: &Plan<'_>, sides: &mut Vec<Side>) -> Result<Vec<Point>> {
-    let points = io::measure(plan, sides)?;
+    let mut points = io::measure(plan, sides)?;
+    points.extend(map::measure(plan, sides)?);
     Ok(points)
 }
 
