@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Builds all kernels that are built, in an empty cache.
+//! Builds all kernels that are built, and virtiofsd, in an empty cache.
 //!
 //! It fetches 150 MB and compiles for some ten minutes, so it runs only when asked for:
 //! `cargo test -p qemu-guest --test build -- --ignored`.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::Command;
 
 use qemu_guest::fetch::kernel::BuiltKernel;
-use qemu_guest::fetch::{Cache, Kernel, KernelSpec, Progress};
+use qemu_guest::fetch::{Cache, Kernel, KernelSpec, Progress, virtiofsd};
 
 #[test]
 #[ignore = "it compiles for some ten minutes"]
@@ -35,5 +36,23 @@ fn every_kernel_is_built_once_and_says_who_it_is() {
     assert_eq!(images.len(), BuiltKernel::ALL.len());
     // What is built in is gone; what the kernels are made of stays.
     assert_eq!(fs::read_dir(root.path().join("tmp")).unwrap().count(), 0);
+    assert!(!root.path().join("build/bench").exists());
+}
+
+#[test]
+#[ignore = "it compiles for some minutes"]
+fn virtiofsd_is_built_once_and_says_who_it_is() {
+    let root = tempfile::tempdir().unwrap();
+    let obtain = || {
+        let cache = Cache::at(root.path(), Progress::auto()).unwrap();
+        virtiofsd::obtain(&cache).unwrap()
+    };
+    let built = obtain();
+    let said = Command::new(&built.path).arg("--version").output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&said.stdout).trim(), built.version);
+    let made = built.path.metadata().unwrap().modified().unwrap();
+    let again = obtain().path;
+    assert_eq!(again, built.path);
+    assert_eq!(again.metadata().unwrap().modified().unwrap(), made);
     assert!(!root.path().join("build/bench").exists());
 }

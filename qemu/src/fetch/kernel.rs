@@ -14,7 +14,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use build::BuiltKernel;
-pub use make::MakeError;
 pub use spec::{DebianKernel, KernelSpec, SpecError};
 
 use super::cache::{Cache, CacheError};

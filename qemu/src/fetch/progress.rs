@@ -7,6 +7,8 @@ mod build;
 use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
 
+pub(crate) use build::Unit;
+
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 /// Where to show progress; cheap to clone.

@@ -28,10 +28,10 @@ use std::path::{Path, PathBuf};
 pub use needs::missing as missing_packages;
 pub use variant::{BuiltKernel, Patch};
 
-use super::make::MakeError;
 use super::{Kernel, KernelError, header};
 use crate::fetch::artifact;
 use crate::fetch::cache::{Bench, Cache, CacheError};
+use crate::fetch::compile::CompileError;
 use crate::fetch::packages::{self, PackagesError};
 use crate::fetch::tool::ToolError;
 use recipe::Recipe;
@@ -76,7 +76,7 @@ pub enum BuildError {
     },
     /// The compiler, or what follows it, failed.
     #[error(transparent)]
-    Make(#[from] MakeError),
+    Make(#[from] CompileError),
 }
 
 impl BuildError {

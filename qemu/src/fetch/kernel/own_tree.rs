@@ -18,7 +18,7 @@ pub(super) fn obtain(
 ) -> Result<Kernel, KernelError> {
     check(tree)?;
     let label = tree.display().to_string();
-    let made = make::run(&mut make::command(tree), cache, &label, None);
+    let made = make::MAKE.run(&mut make::command(tree), cache, &label, None);
     made.map_err(|error| KernelError::building(&label)(BuildError::from(error)))?;
     kernel(tree, modules)
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! How a build is shown: by the number of compiled objects.
+//! How a build is shown: by the number of what it has compiled.
 
 use std::time::{Duration, Instant};
 
@@ -7,21 +7,41 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Kind, Progress};
 
-/// Where there is no terminal, one line for so many objects.
-const LINE_EVERY: u64 = 250;
+/// What a build is counted in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unit {
+    /// Its name, in the plural.
+    name: &'static str,
+    /// Where there is no terminal, one line for so many of them.
+    line_every: u64,
+}
+
+impl Unit {
+    /// What a C compiler makes of a file.
+    pub(crate) const OBJECTS: Self = Self {
+        name: "objects",
+        line_every: 250,
+    };
+    /// What a Rust compiler makes of a package.
+    pub(crate) const CRATES: Self = Self {
+        name: "crates",
+        line_every: 25,
+    };
+}
+
 /// How often the clock of a bar moves when nothing else does.
 const TICK: Duration = Duration::from_millis(200);
 
 impl Progress {
-    /// Begins to show a build of some `expected` objects, if it is known how many.
-    pub(crate) fn build(&self, what: &str, expected: Option<u64>) -> Build {
+    /// Begins to show a build of some `expected` units, if it is known how many.
+    pub(crate) fn build(&self, what: &str, unit: Unit, expected: Option<u64>) -> Build {
         let bar = match self.kind {
             Kind::Bars => {
                 let bar = match expected {
                     Some(expected) => ProgressBar::new(expected),
                     None => ProgressBar::no_length(),
                 };
-                bar.set_style(style(expected.is_some()));
+                bar.set_style(style(unit, expected.is_some()));
                 bar.set_message(what.to_owned());
                 bar.enable_steady_tick(TICK);
                 bar
@@ -35,6 +55,7 @@ impl Progress {
         Build {
             progress: *self,
             what: what.to_owned(),
+            unit,
             expected,
             bar,
             begun: Instant::now(),
@@ -42,14 +63,15 @@ impl Progress {
     }
 }
 
-fn style(with_length: bool) -> ProgressStyle {
+fn style(unit: Unit, with_length: bool) -> ProgressStyle {
+    let Unit { name, .. } = unit;
     let template = if with_length {
-        "{msg} [{wide_bar:.green}] {pos} of some {len} objects, {elapsed}"
+        format!("{{msg}} [{{wide_bar:.green}}] {{pos}} of some {{len}} {name}, {{elapsed}}")
     } else {
-        "{msg} {spinner} {pos} objects, {elapsed}"
+        format!("{{msg}} {{spinner}} {{pos}} {name}, {{elapsed}}")
     };
-    ProgressStyle::with_template(template)
-        .expect("the template is a constant")
+    ProgressStyle::with_template(&template)
+        .expect("only the name of the unit varies")
         .progress_chars("=> ")
 }
 
@@ -57,29 +79,30 @@ fn style(with_length: bool) -> ProgressStyle {
 pub(crate) struct Build {
     progress: Progress,
     what: String,
+    unit: Unit,
     expected: Option<u64>,
     bar: ProgressBar,
     begun: Instant,
 }
 
 impl Build {
-    /// Shows that one more object is being compiled.
-    pub(crate) fn object(&self) {
+    /// Shows that one more is being compiled.
+    pub(crate) fn one_more(&self) {
         self.bar.inc(1);
         let count = self.bar.position();
         // More than expected is no reason for a bar that stands still.
         if self.expected.is_some_and(|expected| count > expected) {
             self.bar.set_length(count);
         }
-        if self.progress.kind == Kind::Lines && count.is_multiple_of(LINE_EVERY) {
+        if self.progress.kind == Kind::Lines && count.is_multiple_of(self.unit.line_every) {
             let of = self
                 .expected
                 .map(|expected| format!(" of some {expected}"))
                 .unwrap_or_default();
             let seconds = self.begun.elapsed().as_secs();
             self.progress.note(&format!(
-                "building {}: {count}{of} objects, {seconds} s",
-                self.what
+                "building {}: {count}{of} {}, {seconds} s",
+                self.what, self.unit.name
             ));
         }
     }
@@ -89,8 +112,8 @@ impl Build {
         let (count, seconds) = (self.bar.position(), self.begun.elapsed().as_secs_f64());
         self.bar.finish_and_clear();
         self.progress.note(&format!(
-            "built {} ({count} objects) in {seconds:.1} s",
-            self.what
+            "built {} ({count} {}) in {seconds:.1} s",
+            self.what, self.unit.name
         ));
     }
 }

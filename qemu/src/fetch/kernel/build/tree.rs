@@ -112,7 +112,7 @@ impl<'a> Tree<'a> {
     pub(super) fn make(&self, what: &str, whole: bool) -> Result<(), BuildError> {
         let expected = whole.then_some(OBJECTS);
         let mut make = make::command(&self.root());
-        make::run(make::reproducible(&mut make), self.cache, what, expected)?;
+        make::MAKE.run(make::reproducible(&mut make), self.cache, what, expected)?;
         Ok(())
     }
 
