@@ -10,6 +10,7 @@ use dax_bench::{
     model::{Point, Side, Suite},
     sides::{Pin, Program},
     turns::Length,
+    window,
 };
 use virtiofs_driver::{Waiting, daemon};
 
@@ -75,6 +76,23 @@ fn mappings() {
             // Nothing is faster than its physical limit; a wide margin for a busy machine.
             assert!(2 * series.median_ns > limit.median_ns, "{}", point.name);
         }
+    }
+}
+
+#[test]
+fn bytes_through_the_window() {
+    let (points, sides) = points(window::measure, &|_, _| true);
+    let names: Vec<_> = points.iter().map(|point| point.name.as_str()).collect();
+    assert_eq!(names, ["first-touch", "warm"]);
+    assert_eq!(sides.len(), 3, "window, READ and memcpy");
+    for series in points.iter().flat_map(|point| &point.series) {
+        let daemon = series.rounds.iter().map(|round| round.daemon_cpu_ns);
+        assert!(
+            daemon
+                .clone()
+                .all(|cpu| cpu.is_some() == (series.side != "memcpy"))
+        );
+        assert!(series.rounds.iter().all(|round| round.bytes > 0));
     }
 }
 

@@ -12,9 +12,11 @@ use dax_bench::{
     model::{Host, Point, Run, SCHEMA, Settings, Side, Suite},
     report::{table, write_all},
     sides::Program,
+    window,
 };
 use guest_vm::Programs;
 use lab_report::model::utc;
+use qemu_guest::fetch::{Cache, Progress, virtiofsd};
 use virtiofs_driver::Waiting;
 
 use super::{
@@ -64,6 +66,7 @@ pub fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<Status> {
 fn measure(plan: &Plan<'_>, sides: &mut Vec<Side>) -> Result<Vec<Point>> {
     let mut points = io::measure(plan, sides)?;
     points.extend(map::measure(plan, sides)?);
+    points.extend(window::measure(plan, sides)?);
     Ok(points)
 }
 
@@ -71,9 +74,9 @@ fn peer(peer: &Peer) -> Result<Option<Program>> {
     Ok(match peer {
         Peer::None => None,
         Peer::Virtiofsd => {
-            let path = virtiofs_driver::daemon::virtiofsd()?;
-            let path = path.context("set VIRTIOFSD to the path of virtiofsd 1.14.0")?;
-            Some(Program::at(&path, "virtiofsd")?)
+            let cache = Cache::open(Progress::auto())?;
+            let built = virtiofsd::obtain(&cache)?;
+            Some(Program::at(&built.path, "virtiofsd")?)
         }
         Peer::Program(path) => Some(Program::at(path, "peer")?),
     })
