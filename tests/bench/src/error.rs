@@ -9,6 +9,9 @@ use crate::{files::FilesError, map::LimitError, sides::SideError, window::ReadEr
 /// Why something could not be measured.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
+    /// It is to end.
+    #[error("measuring was stopped")]
+    Stopped,
     /// The files can't be made.
     #[error(transparent)]
     Files(#[from] FilesError),

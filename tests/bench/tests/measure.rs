@@ -31,6 +31,7 @@ fn points(measure: Measure, wants: &dyn Fn(Suite, &str) -> bool) -> (Vec<Point>,
         waiting: Waiting::Interrupt,
         pin: Pin::Auto,
         wants,
+        goes_on: &|| true,
         progress: &|_| {},
     };
     let mut sides = Vec::new();

@@ -74,6 +74,7 @@ fn point(
         contenders,
         |contender| contender.running.name.clone(),
         |contender, length| {
+            plan.go_on()?;
             let pin = contender.pin(plan, depth);
             let Contender { lanes, running } = contender;
             let turn = turn(lanes, (&running.family, pin), work, depth, length);

@@ -107,7 +107,10 @@ fn pair(plan: &Plan<'_>, all: &mut [MapSide], case: Case) -> Result<[Point; 2], 
             memory.push((guest.running.name.clone(), guest.kib_a_mapping()));
         }
     }
-    let turn = |side: &mut MapSide, length| side.turn(case, pin, length);
+    let turn = |side: &mut MapSide, length| {
+        plan.go_on()?;
+        side.turn(case, pin, length)
+    };
     let aspects = in_turn(plan.length, all, MapSide::name, turn)?;
     for side in &mut *all {
         if let MapSide::Guest(guest) = side {

@@ -74,6 +74,7 @@ fn point(
         warm.map_err(|error| side.refused(name, error))?;
     }
     let turn = |side: &mut WindowSide, length| {
+        plan.go_on()?;
         let turn = side.turn(touch, length);
         turn.map(|turn| [turn])
             .map_err(|error| side.refused(name, error))

@@ -2,7 +2,15 @@
 
 //! The order of a run: programs, measurements, reports.
 
-use std::{fs, io::Write, time::SystemTime};
+use std::{
+    fs,
+    io::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::SystemTime,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use dax_bench::{
@@ -17,6 +25,10 @@ use dax_bench::{
 use guest_vm::Programs;
 use lab_report::model::utc;
 use qemu_guest::fetch::{Cache, Progress, virtiofsd};
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    flag,
+};
 use virtiofs_driver::Waiting;
 
 use super::{
@@ -39,6 +51,7 @@ pub fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<Status> {
     };
     let daemon = Program::at(&daemon, "daxd")?;
     let peer = peer(&args.peer)?;
+    let signal = catch_signals()?;
     let mut run = begin(args);
     let wants = |suite: Suite, name: &str| args.what.has(suite) && args.wants(name);
     let plan = Plan {
@@ -54,13 +67,33 @@ pub fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<Status> {
         },
         pin: args.pin.into(),
         wants: &wants,
+        goes_on: &|| signal.load(Ordering::Relaxed) == 0,
         progress: &|what| eprintln!("daxlab bench: {what}"),
     };
-    run.points = measure(&plan, &mut run.sides)?;
+    let measured = measure(&plan, &mut run.sides);
+    if let Some(signal) = caught(&signal) {
+        return Ok(Status::Signalled(signal));
+    }
+    run.points = measured?;
     ensure!(!run.points.is_empty(), NoCase);
     write_all(&run, &args.out)?;
     lab_report::put(&table(&run), out)?;
     Ok(Status::Success)
+}
+
+/// From now on the signals that end us are only noted, so that nothing is left behind.
+fn catch_signals() -> Result<Arc<AtomicUsize>> {
+    let noted = Arc::new(AtomicUsize::new(0));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        flag::register_usize(signal, Arc::clone(&noted), signal as usize)
+            .context("can't catch signals")?;
+    }
+    Ok(noted)
+}
+
+fn caught(noted: &AtomicUsize) -> Option<u8> {
+    let signal = u8::try_from(noted.load(Ordering::Relaxed)).ok();
+    signal.filter(|signal| *signal != 0)
 }
 
 fn measure(plan: &Plan<'_>, sides: &mut Vec<Side>) -> Result<Vec<Point>> {
