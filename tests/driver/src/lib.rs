@@ -28,9 +28,25 @@ pub mod vhost;
 pub mod window;
 
 pub use daemon::Daemon;
-pub use fuse::{Body, Client, FuseError, InitOptions, Pipeline, Reply, Request};
+pub use fuse::{Body, Client, Framing, FuseError, InitOptions, Pipeline, Reply, Request};
 pub use memory::{GuestBuffer, GuestSpan};
 pub use queue::{Queue, Waiting};
 pub use units::{FileOffset, Handle, NodeId, QueueIndex, Unique, WindowOffset};
 pub use vhost::{Options, Vm, WindowOption};
 pub use window::{Rules, Script, Window};
+
+/// Queues and clients can be handed to threads of their own.
+const _: () = {
+    const fn can_be_sent<T: Send>() {}
+    can_be_sent::<Queue>();
+    can_be_sent::<Pipeline>();
+    can_be_sent::<Client>();
+    can_be_sent::<Vm>();
+    can_be_sent::<Daemon>();
+    can_be_sent::<Window>();
+    can_be_sent::<GuestBuffer>();
+};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -19,6 +19,8 @@ pub struct UsageOfOne {
     pub rss: u64,
     /// The same, with what is shared counted in parts.
     pub pss: u64,
+    /// Bytes of resident memory that no other process has.
+    pub private: u64,
     /// Open descriptors.
     pub descriptors: usize,
     /// Memory mappings.
@@ -45,6 +47,11 @@ impl Usage {
     /// Bytes of all, with what is shared counted in parts.
     pub fn pss(&self) -> u64 {
         self.0.iter().map(|one| one.pss).sum()
+    }
+
+    /// Bytes of resident memory that only one of them has.
+    pub fn private(&self) -> u64 {
+        self.0.iter().map(|one| one.private).sum()
     }
 
     /// Open descriptors of all.
@@ -80,6 +87,7 @@ impl Process {
             cpu: self.cpu()?,
             rss: kilobytes(&rollup, "Rss:"),
             pss: kilobytes(&rollup, "Pss:"),
+            private: kilobytes(&rollup, "Private_Clean:") + kilobytes(&rollup, "Private_Dirty:"),
             descriptors: self.count("fd")?,
             mappings: self.read("maps")?.lines().count(),
             threads: self.count("task")?,

@@ -10,6 +10,7 @@ mod data;
 mod directory;
 mod encode;
 mod files;
+mod framing;
 mod mapping;
 mod namespace;
 mod pipeline;
@@ -17,8 +18,6 @@ mod reply;
 mod request;
 mod session;
 mod slots;
-
-use std::time::Duration;
 
 use thiserror::Error;
 
@@ -29,6 +28,7 @@ use crate::vhost::VhostError;
 
 pub use client::Client;
 pub use directory::DirectoryEntry;
+pub use framing::Framing;
 pub use fuse_backend_rs::abi::fuse_abi::{
     Attr, AttrOut, EntryOut, FsOptions, InitOut, Kstatfs, Opcode, OpenOut, SetattrIn, SetattrValid,
 };
@@ -116,6 +116,3 @@ impl FuseError {
         }
     }
 }
-
-/// How long a reply may take if nothing else is said.
-const PATIENCE: Duration = Duration::from_secs(60);

@@ -7,11 +7,11 @@ use std::time::Duration;
 use fuse_backend_rs::abi::fuse_abi::{InHeader, OutHeader};
 
 use super::encode::Encoder;
+use super::framing::{Frame, Framing};
 use super::reply::{RawReply, Shape};
 use super::slots::{Sent, Slots};
-use super::{FuseError, PATIENCE, Reply, Request};
+use super::{FuseError, Reply, Request};
 use crate::QueueIndex;
-use crate::memory::GuestSpan;
 use crate::queue::{Queue, QueueError, Used, Waiting};
 use crate::units::Unique;
 use crate::vhost::Vm;
@@ -38,6 +38,8 @@ pub struct Pipeline {
     last: Unique,
     owner: [u32; 3],
     patience: Duration,
+    framing: Framing,
+    frame: Frame,
 }
 
 impl Pipeline {
@@ -52,7 +54,9 @@ impl Pipeline {
             slots,
             last: Unique((index.0 as u64) << QUEUE_SHIFT),
             owner: [0; 3],
-            patience: PATIENCE.min(vm.patience()),
+            patience: vm.patience(),
+            framing: vm.framing(),
+            frame: Frame::default(),
         })
     }
 
@@ -76,15 +80,12 @@ impl Pipeline {
             room: transfers.receive.len,
         };
         let reply_len = size_of::<OutHeader>() + shape.len();
-        let readable = [self.slots.request_span(slot, len), transfers.send];
-        let writable = [self.slots.reply_span(slot, reply_len), transfers.receive];
-        let writable = if shape == Shape::None {
-            &[]
-        } else {
-            used_part(&writable)
-        };
-        self.queue
-            .submit(used_part(&readable), writable, slot as u64)?;
+        let request = [self.slots.request_span(slot, len), transfers.send];
+        let reply = [self.slots.reply_span(slot, reply_len), transfers.receive];
+        let reply = (shape != Shape::None).then_some(reply);
+        self.frame.cut(self.framing, request, reply);
+        let Frame { readable, writable } = &self.frame;
+        self.queue.submit(readable, writable, slot as u64)?;
         self.slots.begin(slot, sent);
         self.last = unique;
         Ok(unique)
@@ -153,6 +154,11 @@ impl Pipeline {
         self.patience = patience;
     }
 
+    /// How requests are cut into descriptors from now on.
+    pub fn set_framing(&mut self, framing: Framing) {
+        self.framing = framing;
+    }
+
     /// Who asks from now on: user, group, process.
     pub fn set_owner(&mut self, uid: u32, gid: u32, pid: u32) {
         self.owner = [uid, gid, pid];
@@ -196,14 +202,5 @@ impl Pipeline {
             pid,
             padding: 0,
         }
-    }
-}
-
-/// Without the bulk data that there is none of.
-fn used_part(spans: &[GuestSpan; 2]) -> &[GuestSpan] {
-    if spans[1].len == 0 {
-        &spans[..1]
-    } else {
-        spans
     }
 }

@@ -48,6 +48,8 @@ pub(super) enum Shape {
     Empty,
     /// FORGET and INTERRUPT get none at all.
     None,
+    /// virtiofsd returns DESTROY without a reply, and Linux does not mind.
+    Optional,
     Entry,
     Attr,
     Opened,
@@ -82,6 +84,7 @@ impl Shape {
             | Body::Getxattr { .. }
             | Body::Listxattr { .. }
             | Body::Raw { .. } => Self::Data,
+            Body::Destroy => Self::Optional,
             Body::Init(..) => Self::Init,
             Body::Statfs => Self::Statfs,
             Body::Lseek(_) => Self::Offset,
@@ -93,7 +96,7 @@ impl Shape {
     /// Bytes of the reply without header and bulk data.
     pub(super) fn len(self) -> usize {
         match self {
-            Self::Empty | Self::None | Self::Data => 0,
+            Self::Empty | Self::None | Self::Optional | Self::Data => 0,
             Self::Entry => size_of::<EntryOut>(),
             Self::Attr => size_of::<AttrOut>(),
             Self::Opened => size_of::<OpenOut>(),
@@ -128,6 +131,9 @@ impl RawReply<'_> {
                 0 => Ok(Reply::Empty),
                 some => Err(self.wrong(format!("{some} bytes where there is no reply"))),
             };
+        }
+        if self.shape == Shape::Optional && self.used == 0 {
+            return Ok(Reply::Empty);
         }
         let header_len = size_of::<OutHeader>() as u32;
         if self.used < header_len {
@@ -167,7 +173,7 @@ impl RawReply<'_> {
         }
         let at = size_of::<OutHeader>();
         Ok(match self.shape {
-            Shape::Empty | Shape::None | Shape::Data => Reply::Empty,
+            Shape::Empty | Shape::None | Shape::Optional | Shape::Data => Reply::Empty,
             Shape::Entry => Reply::Entry(self.get(at)),
             Shape::Attr => Reply::Attr(self.get(at)),
             Shape::Opened => Reply::Opened(self.get(at)),
@@ -192,5 +198,75 @@ impl RawReply<'_> {
     fn wrong(&self, what: String) -> FuseError {
         let opcode = self.opcode;
         FuseError::BadReply { opcode, what }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RawReply, Shape};
+    use crate::fuse::{FuseError, Opcode, Reply};
+    use crate::units::Unique;
+    use vm_memory::VolatileSlice;
+
+    /// A reply to request 8 of this shape, with 4 bytes of room.
+    fn parse(
+        shape: Shape,
+        used: u32,
+        (len, error, unique): (u32, i32, u64),
+    ) -> Result<Reply, FuseError> {
+        let mut bytes = [0; 512];
+        bytes[..4].copy_from_slice(&len.to_ne_bytes());
+        bytes[4..8].copy_from_slice(&error.to_ne_bytes());
+        bytes[8..16].copy_from_slice(&unique.to_ne_bytes());
+        let reply = RawReply {
+            opcode: Opcode::Read,
+            shape,
+            room: 4,
+            unique: Unique(8),
+            used,
+            slot: VolatileSlice::from(&mut bytes[..]),
+        };
+        reply.parse()
+    }
+
+    #[test]
+    fn what_fuse_does_not_allow_is_no_reply() {
+        let wrong = [
+            (Shape::Data, 15, (16, 0, 8), "less than a header"),
+            (Shape::Data, 16, (16, 0, 10), "for request 10"),
+            (
+                Shape::Data,
+                16,
+                (17, 0, 8),
+                "its header says 17 bytes, the queue 16",
+            ),
+            (Shape::Data, 21, (21, 0, 8), "room for 4"),
+            (Shape::Data, 16, (16, 1, 8), "1 is no error"),
+            (Shape::Data, 16, (16, -4096, 8), "-4096 is no error"),
+            (Shape::Attr, 16, (16, 0, 8), "0 bytes, not 104"),
+            (Shape::Empty, 24, (24, 0, 8), "8 bytes, not 0"),
+            (Shape::None, 16, (16, 0, 8), "where there is no reply"),
+            (Shape::Optional, 15, (15, 0, 8), "less than a header"),
+        ];
+        for (shape, used, header, what) in wrong {
+            let error = parse(shape, used, header).expect_err(what);
+            assert!(error.to_string().contains(what), "{error}, not {what}");
+            assert_eq!(error.errno(), None);
+        }
+    }
+
+    #[test]
+    fn errors_are_the_daemon_s_answers() {
+        let error = parse(Shape::Attr, 16, (16, -libc::EIO, 8)).expect_err("an error");
+        assert_eq!(error.errno(), Some(libc::EIO));
+        assert!(matches!(
+            parse(Shape::Data, 20, (20, 0, 8)),
+            Ok(Reply::Data(4))
+        ));
+        assert!(matches!(
+            parse(Shape::Optional, 0, (0, 0, 0)),
+            Ok(Reply::Empty)
+        ));
+        assert!(matches!(parse(Shape::None, 0, (0, 0, 0)), Ok(Reply::Empty)));
     }
 }

@@ -32,6 +32,7 @@ impl InitOptions {
             | FsOptions::HANDLE_KILLPRIV_V2
             | FsOptions::MAX_PAGES
             | FsOptions::MAP_ALIGNMENT
+            | FsOptions::SUBMOUNTS
             | FsOptions::INIT_EXT
             | FsOptions::PERFILE_DAX;
         Self {

@@ -9,8 +9,6 @@ use crate::memory::{GuestBuffer, Region};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Descriptors of one indirect table.
-pub(super) const TABLE_ENTRIES: usize = 16;
 const DESCRIPTOR: usize = size_of::<Descriptor>();
 const PAGE: usize = 4096;
 
@@ -39,6 +37,7 @@ pub struct Layout {
     available: usize,
     used: usize,
     tables: usize,
+    table_entries: usize,
 }
 
 impl Layout {
@@ -53,7 +52,7 @@ impl Layout {
         let used = (available + 6 + 2 * size).next_multiple_of(PAGE);
         let tables = (used + 6 + 8 * size).next_multiple_of(PAGE);
         let tables_len = if options.indirect {
-            size * TABLE_ENTRIES * DESCRIPTOR
+            size * usize::from(options.table_entries) * DESCRIPTOR
         } else {
             0
         };
@@ -66,6 +65,7 @@ impl Layout {
             available: base + available,
             used: base + used,
             tables: base + tables,
+            table_entries: options.table_entries.into(),
         })
     }
 
@@ -91,7 +91,7 @@ impl Layout {
     }
 
     pub(super) fn put_indirect(&self, table: u16, entry: usize, descriptor: Descriptor) {
-        debug_assert!(entry < TABLE_ENTRIES);
+        debug_assert!(entry < self.table_entries);
         self.put(self.table_at(table) + entry * DESCRIPTOR, descriptor);
     }
 
@@ -138,7 +138,7 @@ impl Layout {
     }
 
     fn table_at(&self, table: u16) -> usize {
-        self.tables + self.wrapped(table) * TABLE_ENTRIES * DESCRIPTOR
+        self.tables + self.wrapped(table) * self.table_entries * DESCRIPTOR
     }
 
     fn wrapped(&self, index: u16) -> usize {

@@ -10,6 +10,7 @@ mod layout;
 mod notify;
 mod raw;
 mod split;
+mod waiting;
 
 use std::io;
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub struct QueueOptions {
     /// Whether requests are put into indirect tables, for which VIRTIO_F_INDIRECT_DESC must have
     /// been negotiated.
     pub indirect: bool,
+    /// Descriptors that an indirect table has room for.
+    pub table_entries: u16,
 }
 
 /// How to wait for the device.

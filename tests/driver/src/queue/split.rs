@@ -2,16 +2,14 @@
 
 //! Requests in, returns out.
 
+use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
-use std::time::{Duration, Instant};
 
 use virtio_bindings::bindings::virtio_ring::{
-    VRING_AVAIL_F_NO_INTERRUPT, VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE,
-    VRING_USED_F_NO_NOTIFY,
+    VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE, VRING_USED_F_NO_NOTIFY,
 };
 
 use super::chains::Chains;
-use super::layout::TABLE_ENTRIES;
 use super::{Descriptor, Layout, Notifier, QueueError, QueueOptions, RawQueue, Waiting};
 use crate::memory::GuestSpan;
 use crate::units::QueueIndex;
@@ -19,11 +17,7 @@ use crate::units::QueueIndex;
 const NEXT: u16 = VRING_DESC_F_NEXT as u16;
 const WRITE: u16 = VRING_DESC_F_WRITE as u16;
 const INDIRECT: u16 = VRING_DESC_F_INDIRECT as u16;
-const NO_INTERRUPT: u16 = VRING_AVAIL_F_NO_INTERRUPT as u16;
 const NO_NOTIFY: u16 = VRING_USED_F_NO_NOTIFY as u16;
-
-/// After so many looks at the used ring, a poller looks at the clock and the connection.
-const LOOKS: u32 = 4096;
 
 /// A request that the device has returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,24 +46,20 @@ pub struct QueueStats {
 /// The driver's half of one virtqueue.
 #[derive(Debug)]
 pub struct Queue {
-    pub(super) layout: std::sync::Arc<Layout>,
+    pub(super) layout: Arc<Layout>,
     pub(super) notifier: Notifier,
-    options: QueueOptions,
-    waiting: Waiting,
+    pub(super) options: QueueOptions,
+    pub(super) waiting: Waiting,
     chains: Chains,
     available: u16,
     /// The available index at the last kick, or decision against one.
     announced: u16,
-    seen: u16,
-    stats: QueueStats,
+    pub(super) seen: u16,
+    pub(super) stats: QueueStats,
 }
 
 impl Queue {
-    pub(crate) fn new(
-        layout: std::sync::Arc<Layout>,
-        notifier: Notifier,
-        options: QueueOptions,
-    ) -> Self {
+    pub(crate) fn new(layout: Arc<Layout>, notifier: Notifier, options: QueueOptions) -> Self {
         let chains = Chains::new(layout.size());
         let mut queue = Self {
             layout,
@@ -94,12 +84,6 @@ impl Queue {
     /// How it was set up.
     pub fn options(&self) -> QueueOptions {
         self.options
-    }
-
-    /// How [`Queue::wait`] waits from now on.
-    pub fn set_waiting(&mut self, waiting: Waiting) {
-        self.waiting = waiting;
-        self.suppress_interrupts();
     }
 
     /// What it has done so far.
@@ -196,25 +180,6 @@ impl Queue {
         Ok(Some(Used { token, len }))
     }
 
-    /// Waits for the next returned request, for as long as `patience`.
-    ///
-    /// # Errors
-    /// [`QueueError`] if none comes, or what comes is wrong.
-    pub fn wait(&mut self, patience: Duration) -> Result<Used, QueueError> {
-        let looks = match self.waiting {
-            Waiting::Interrupt => 1,
-            Waiting::PollThenInterrupt(looks) => looks.max(1),
-            Waiting::Poll => return self.wait_polling(patience),
-        };
-        for _ in 0..looks {
-            if let Some(used) = self.poll()? {
-                return Ok(used);
-            }
-            std::hint::spin_loop();
-        }
-        self.wait_sleeping(patience)
-    }
-
     /// Makes an empty queue of it, for a device that starts anew. Requests in flight are forgotten.
     pub fn restart(&mut self) {
         self.layout.clear();
@@ -223,63 +188,8 @@ impl Queue {
         self.suppress_interrupts();
     }
 
-    fn wait_polling(&mut self, patience: Duration) -> Result<Used, QueueError> {
-        let mut deadline = None;
-        loop {
-            for _ in 0..LOOKS {
-                if let Some(used) = self.poll()? {
-                    return Ok(used);
-                }
-                std::hint::spin_loop();
-            }
-            let now = Instant::now();
-            if now > *deadline.get_or_insert(now + patience) {
-                return Err(self.notifier.timed_out(patience));
-            }
-            self.notifier.check_connection()?;
-        }
-    }
-
-    fn wait_sleeping(&mut self, patience: Duration) -> Result<Used, QueueError> {
-        let deadline = Instant::now() + patience;
-        loop {
-            self.want_interrupt();
-            if let Some(used) = self.poll()? {
-                self.suppress_interrupts();
-                return Ok(used);
-            }
-            self.stats.sleeps += 1;
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(self.notifier.timed_out(patience));
-            }
-            self.notifier.wait(left)?;
-        }
-    }
-
     fn has_returns(&self) -> bool {
         self.layout.used_index() != self.seen
-    }
-
-    fn want_interrupt(&mut self) {
-        if self.options.event_index {
-            self.layout.used_event().store(self.seen, Ordering::Relaxed);
-        } else {
-            self.layout.available_flags().store(0, Ordering::Relaxed);
-        }
-        // The device must see that before the driver looks whether there is something already.
-        fence(Ordering::SeqCst);
-    }
-
-    fn suppress_interrupts(&mut self) {
-        if self.options.event_index {
-            // An index that is passed only after all others.
-            let passed = self.seen.wrapping_sub(1);
-            self.layout.used_event().store(passed, Ordering::Relaxed);
-        } else {
-            let flags = self.layout.available_flags();
-            flags.store(NO_INTERRUPT, Ordering::Relaxed);
-        }
     }
 
     fn put_chain<'a>(
@@ -315,7 +225,7 @@ impl Queue {
         count: usize,
         token: u64,
     ) -> Result<u16, QueueError> {
-        if count > TABLE_ENTRIES {
+        if count > self.options.table_entries.into() {
             return Err(QueueError::Buffers(count));
         }
         if self.chains.free() == 0 {

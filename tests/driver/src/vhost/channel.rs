@@ -19,7 +19,7 @@ use vm_memory::ByteValued;
 use super::VhostError;
 use super::control::Control;
 use crate::units::WindowOffset;
-use crate::window::{Action, Call, CallKind, MainLoop, Rules, Script, Vmm};
+use crate::window::{Action, Call, CallKind, Held, MainLoop, Rules, Script, Vmm};
 
 /// Request, flags and size of the payload, 32 bits each.
 const HEADER: usize = 12;
@@ -43,6 +43,7 @@ pub enum ChannelEnd {
 pub(super) struct Channel {
     /// A second handle of the socket, to close it by.
     socket: UnixStream,
+    held: Held,
     thread: Option<JoinHandle<()>>,
     end: Arc<Mutex<ChannelEnd>>,
 }
@@ -74,6 +75,7 @@ impl Channel {
         let theirs = duplicate(handler.get_tx_raw_fd()).map_err(failed)?;
         let ours = UnixStream::from(duplicate(handler.as_raw_fd()).map_err(failed)?);
         let connection = control.connection.try_clone().map_err(failed)?;
+        let held = vmm.held().clone();
         let server = Server {
             handler,
             vmm,
@@ -93,6 +95,7 @@ impl Channel {
         let thread = thread::Builder::new().name("vmm".to_owned()).spawn(run);
         let channel = Self {
             socket: ours,
+            held,
             thread: Some(thread.map_err(local("start a thread"))?),
             end,
         };
@@ -108,15 +111,21 @@ impl Channel {
         // Fails only where it is closed already.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
-}
 
-impl Drop for Channel {
-    fn drop(&mut self) {
-        self.close();
+    /// Waits until nothing is served any more.
+    pub(super) fn join(&mut self) {
         if let Some(thread) = self.thread.take() {
             // A panic has been reported by itself.
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.held.close();
+        self.close();
+        self.join();
     }
 }
 
@@ -139,8 +148,8 @@ impl Server {
     /// Does what the script says, and otherwise what the rules say.
     fn serve_one(&mut self, kind: CallKind, action: Action) -> Option<ChannelEnd> {
         match &action {
-            Action::Delay(time) => thread::sleep(*time),
-            Action::Hold(gate) => gate.pass(),
+            Action::Delay(time) => self.vmm.held().wait_for(*time),
+            Action::Hold(gate) => self.vmm.held().wait_at(gate),
             _ => {}
         }
         let control = Arc::clone(&self.control);
@@ -151,7 +160,8 @@ impl Server {
                 let _ = self.socket.shutdown(Shutdown::Both);
                 return Some(ChannelEnd::Closed);
             }
-            Action::Refuse(errno) => self.vmm.refuse_next(*errno),
+            Action::Refuse(errno) => self.vmm.answer_next(Err(*errno)),
+            Action::Answer(payload) => self.vmm.answer_next(Ok(*payload)),
             Action::HoldEffect(gate) => self.vmm.hold_next(gate.clone()),
             _ => {}
         }

@@ -18,6 +18,8 @@ use virtio_bindings::bindings::virtio_ring::{
     VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC,
 };
 
+use super::control::ask;
+use super::watchdog::Watchdog;
 use super::{DeviceConfig, Options, VhostError, WindowOption};
 
 /// Between two tries to connect to a daemon that has bound its socket but does not listen yet.
@@ -30,6 +32,7 @@ const CONFIG_SIZE: usize = TAG_SIZE + 4;
 pub(super) struct Negotiated {
     pub(super) frontend: Frontend,
     pub(super) connection: UnixStream,
+    pub(super) watchdog: Watchdog,
     /// All that is acknowledged, of VIRTIO and of the transport.
     pub(super) features: u64,
     pub(super) protocol_features: Protocol,
@@ -51,27 +54,27 @@ pub(super) fn connect(socket: &Path, options: &Options) -> Result<Negotiated, Vh
         source,
     };
     let stream = connect_stream(socket, options.patience)?;
-    stream
-        .set_read_timeout(Some(options.patience))
-        .map_err(local)?;
     let connection = stream.try_clone().map_err(local)?;
+    let watched = stream.try_clone().map_err(local)?;
+    let watchdog = Watchdog::start(watched, options.patience).map_err(local)?;
     let queues = options.request_queues + 1;
-    let mut frontend = Frontend::from_stream(stream, queues as u64);
-    let features = features(&frontend, options)?;
-    let protocol_features = protocol_features(&mut frontend, options)?;
-    if protocol_features.contains(Protocol::REPLY_ACK) {
-        frontend.set_hdr_flags(VhostUserHeaderFlag::NEED_REPLY);
-    }
-    check_queues(&mut frontend, protocol_features, queues)?;
-    let config = if protocol_features.contains(Protocol::CONFIG) {
-        Some(read_config(&mut frontend)?)
-    } else {
-        None
+    let mut negotiation = Negotiation {
+        frontend: Frontend::from_stream(stream, queues as u64),
+        watchdog,
+        options,
     };
-    let window = window(&mut frontend, protocol_features, options)?;
+    let features = negotiation.features()?;
+    let protocol_features = negotiation.protocol_features()?;
+    negotiation.check_queues(protocol_features, queues)?;
+    let config = negotiation.config(protocol_features)?;
+    let window = negotiation.window(protocol_features)?;
+    let Negotiation {
+        frontend, watchdog, ..
+    } = negotiation;
     Ok(Negotiated {
         frontend,
         connection,
+        watchdog,
         features,
         protocol_features,
         config,
@@ -102,92 +105,91 @@ fn connect_stream(socket: &Path, patience: Duration) -> Result<UnixStream, Vhost
     }
 }
 
-fn features(frontend: &Frontend, options: &Options) -> Result<u64, VhostError> {
-    let asked = |request| move |source| VhostError::Request { request, source };
-    frontend.set_owner().map_err(asked("SET_OWNER"))?;
-    let offered = frontend.get_features().map_err(asked("GET_FEATURES"))?;
-    let protocol = VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits();
-    let mut wanted = protocol | 1 << VIRTIO_F_VERSION_1;
-    if offered & wanted != wanted {
-        return Err(VhostError::NotOffered("VIRTIO 1 over protocol features"));
-    }
-    if options.event_index {
-        wanted |= 1 << VIRTIO_RING_F_EVENT_IDX;
-    }
-    if options.indirect {
-        wanted |= 1 << VIRTIO_RING_F_INDIRECT_DESC;
-    }
-    let features = offered & wanted;
-    // The vhost crate's back end refuses to talk of protocol features before.
-    frontend
-        .set_features(features)
-        .map_err(asked("SET_FEATURES"))?;
-    Ok(features)
+struct Negotiation<'a> {
+    frontend: Frontend,
+    watchdog: Watchdog,
+    options: &'a Options,
 }
 
-fn protocol_features(frontend: &mut Frontend, options: &Options) -> Result<Protocol, VhostError> {
-    let asked = |request| move |source| VhostError::Request { request, source };
-    let offered = frontend
-        .get_protocol_features()
-        .map_err(asked("GET_PROTOCOL_FEATURES"))?;
-    let of_window = Protocol::SHMEM | Protocol::SHARED_OBJECT;
-    let mut wanted = offered & options.protocol_features & !of_window;
-    if options.rules().is_some() && offered.contains(of_window | Protocol::BACKEND_REQ) {
-        wanted |= of_window;
+impl Negotiation<'_> {
+    fn ask<T>(
+        &mut self,
+        request: &'static str,
+        make: impl FnOnce(&mut Frontend) -> vhost::Result<T>,
+    ) -> Result<T, VhostError> {
+        ask(&self.watchdog, request, || make(&mut self.frontend))
     }
-    frontend
-        .set_protocol_features(wanted)
-        .map_err(asked("SET_PROTOCOL_FEATURES"))?;
-    Ok(wanted)
-}
 
-fn check_queues(frontend: &mut Frontend, has: Protocol, wanted: usize) -> Result<(), VhostError> {
-    if !has.contains(Protocol::MQ) {
-        return Ok(());
+    fn features(&mut self) -> Result<u64, VhostError> {
+        self.ask("SET_OWNER", |f| f.set_owner())?;
+        let offered = self.ask("GET_FEATURES", |f| f.get_features())?;
+        let protocol = VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits();
+        let mut wanted = protocol | 1 << VIRTIO_F_VERSION_1;
+        if offered & wanted != wanted {
+            return Err(VhostError::NotOffered("VIRTIO 1 over protocol features"));
+        }
+        if self.options.event_index {
+            wanted |= 1 << VIRTIO_RING_F_EVENT_IDX;
+        }
+        if self.options.indirect {
+            wanted |= 1 << VIRTIO_RING_F_INDIRECT_DESC;
+        }
+        let features = offered & wanted;
+        // The vhost crate's back end refuses to talk of protocol features before.
+        self.ask("SET_FEATURES", |f| f.set_features(features))?;
+        Ok(features)
     }
-    let there = frontend.get_queue_num();
-    let there = there.map_err(|source| VhostError::Request {
-        request: "GET_QUEUE_NUM",
-        source,
-    })?;
-    if there < wanted as u64 {
-        return Err(VhostError::Queues { there, wanted });
-    }
-    Ok(())
-}
 
-fn read_config(frontend: &mut Frontend) -> Result<DeviceConfig, VhostError> {
-    let size = CONFIG_SIZE as u32;
-    let read = frontend.get_config(0, size, VhostUserConfigFlags::empty(), &[0; CONFIG_SIZE]);
-    let (_, bytes) = read.map_err(|source| VhostError::Request {
-        request: "GET_CONFIG",
-        source,
-    })?;
-    let (tag, queues) = bytes.split_at(TAG_SIZE);
-    let tag = tag.split(|byte| *byte == 0).next().unwrap_or_default();
-    let queues = queues.first_chunk().copied().unwrap_or_default();
-    Ok(DeviceConfig {
-        tag: String::from_utf8_lossy(tag).into_owned(),
-        request_queues: u32::from_le_bytes(queues),
-    })
-}
+    fn protocol_features(&mut self) -> Result<Protocol, VhostError> {
+        let offered = self.ask("GET_PROTOCOL_FEATURES", |f| f.get_protocol_features())?;
+        let of_window = Protocol::SHMEM | Protocol::SHARED_OBJECT;
+        let mut wanted = offered & self.options.protocol_features & !of_window;
+        if self.options.rules().is_some() && offered.contains(of_window | Protocol::BACKEND_REQ) {
+            wanted |= of_window;
+        }
+        self.ask("SET_PROTOCOL_FEATURES", |f| f.set_protocol_features(wanted))?;
+        if wanted.contains(Protocol::REPLY_ACK) {
+            self.frontend.set_hdr_flags(VhostUserHeaderFlag::NEED_REPLY);
+        }
+        Ok(wanted)
+    }
 
-fn window(
-    frontend: &mut Frontend,
-    has: Protocol,
-    options: &Options,
-) -> Result<Option<u64>, VhostError> {
-    let mut size = None;
-    if has.contains(Protocol::SHMEM) {
-        let config = frontend.get_shmem_config();
-        let config = config.map_err(|source| VhostError::Request {
-            request: "GET_SHMEM_CONFIG",
-            source,
-        })?;
-        size = Some(config.memory_sizes[0]).filter(|size| *size > 0);
+    fn check_queues(&mut self, has: Protocol, wanted: usize) -> Result<(), VhostError> {
+        if !has.contains(Protocol::MQ) {
+            return Ok(());
+        }
+        let there = self.ask("GET_QUEUE_NUM", |f| f.get_queue_num())?;
+        if there < wanted as u64 {
+            return Err(VhostError::Queues { there, wanted });
+        }
+        Ok(())
     }
-    if size.is_none() && matches!(options.window, WindowOption::Required(_)) {
-        return Err(VhostError::NotOffered("a window"));
+
+    fn config(&mut self, has: Protocol) -> Result<Option<DeviceConfig>, VhostError> {
+        if !has.contains(Protocol::CONFIG) {
+            return Ok(None);
+        }
+        let (size, flags) = (CONFIG_SIZE as u32, VhostUserConfigFlags::empty());
+        let read = |f: &mut Frontend| f.get_config(0, size, flags, &[0; CONFIG_SIZE]);
+        let (_, bytes) = self.ask("GET_CONFIG", read)?;
+        let (tag, queues) = bytes.split_at(TAG_SIZE);
+        let tag = tag.split(|byte| *byte == 0).next().unwrap_or_default();
+        let queues = queues.first_chunk().copied().unwrap_or_default();
+        Ok(Some(DeviceConfig {
+            tag: String::from_utf8_lossy(tag).into_owned(),
+            request_queues: u32::from_le_bytes(queues),
+        }))
     }
-    Ok(size)
+
+    fn window(&mut self, has: Protocol) -> Result<Option<u64>, VhostError> {
+        let mut size = None;
+        if has.contains(Protocol::SHMEM) {
+            let config = self.ask("GET_SHMEM_CONFIG", |f| f.get_shmem_config())?;
+            size = Some(config.memory_sizes[0]).filter(|size| *size > 0);
+        }
+        if size.is_none() && matches!(self.options.window, WindowOption::Required(_)) {
+            return Err(VhostError::NotOffered("a window"));
+        }
+        Ok(size)
+    }
 }

@@ -14,6 +14,7 @@ use vhost::vhost_user::message::VhostUserProtocolFeatures;
 use vhost::vhost_user::{Frontend, VhostUserFrontend};
 
 use super::VhostError;
+use super::watchdog::Watchdog;
 use crate::window::{Announce, Mapping};
 
 /// Where the window is in the guest, in the manner of a 64 bit BAR.
@@ -22,6 +23,7 @@ const WINDOW_BASE: u64 = 0x80_0000_0000;
 /// The control connection.
 pub(crate) struct Control {
     frontend: Frontend,
+    watchdog: Watchdog,
     /// A second handle of the same socket, to close it by.
     pub(super) connection: UnixStream,
     /// Held for a request, and by the channel while it serves one if both are one thread's work.
@@ -35,10 +37,12 @@ impl Control {
     pub(super) fn new(
         frontend: Frontend,
         connection: UnixStream,
+        watchdog: Watchdog,
         protocol_features: VhostUserProtocolFeatures,
     ) -> Arc<Self> {
         Arc::new(Self {
             frontend,
+            watchdog,
             connection,
             main_loop: Mutex::default(),
             started: AtomicBool::new(false),
@@ -75,8 +79,7 @@ impl Control {
         request: &'static str,
         make: impl FnOnce(&mut Frontend) -> vhost::Result<T>,
     ) -> Result<T, VhostError> {
-        let made = make(&mut self.frontend.clone());
-        made.map_err(|source| VhostError::Request { request, source })
+        ask(&self.watchdog, request, || make(&mut self.frontend.clone()))
     }
 
     fn can_announce(&self) -> bool {
@@ -127,6 +130,20 @@ impl Announce for Control {
         // Fails only where it is closed already.
         let _ = self.connection.shutdown(Shutdown::Both);
     }
+}
+
+/// Makes one request, which has to be answered in time.
+pub(super) fn ask<T>(
+    watchdog: &Watchdog,
+    request: &'static str,
+    make: impl FnOnce() -> vhost::Result<T>,
+) -> Result<T, VhostError> {
+    watchdog
+        .during(make)
+        .map_err(|source| match watchdog.expired() {
+            Some(patience) => VhostError::TimedOut { request, patience },
+            None => VhostError::Request { request, source },
+        })
 }
 
 fn region(mapping: &Mapping, address: u64) -> VhostUserMemoryRegionInfo {

@@ -10,12 +10,15 @@
 //! ```
 
 mod channel;
+#[cfg(test)]
+mod channel_tests;
 mod connect;
 mod control;
 mod memory;
 mod options;
 mod queues;
 mod vm;
+mod watchdog;
 
 use std::io;
 use std::path::PathBuf;
@@ -47,7 +50,7 @@ pub enum VhostError {
         #[source]
         source: io::Error,
     },
-    /// A request failed, or was not answered in time.
+    /// A request failed.
     #[error("{request} failed")]
     Request {
         /// The message's name in the vhost-user specification.
@@ -55,6 +58,14 @@ pub enum VhostError {
         /// What the vhost crate says.
         #[source]
         source: vhost::Error,
+    },
+    /// A request was not answered in time; the connection is closed.
+    #[error("waited {patience:?} for the reply to {request}, and closed the connection")]
+    TimedOut {
+        /// The message's name in the vhost-user specification.
+        request: &'static str,
+        /// How long.
+        patience: Duration,
     },
     /// The daemon lacks a feature.
     #[error("the daemon does not offer {0}")]

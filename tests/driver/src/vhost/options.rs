@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use vhost::vhost_user::message::VhostUserProtocolFeatures;
 
+use crate::fuse::Framing;
 use crate::queue::QueueOptions;
 use crate::window::Rules;
 
@@ -34,6 +35,10 @@ pub struct Options {
     pub event_index: bool,
     /// Whether to use VIRTIO_F_INDIRECT_DESC where it is offered.
     pub indirect: bool,
+    /// Descriptors that an indirect table has room for. Linux's READ of 128 KiB takes 35.
+    pub table_entries: u16,
+    /// How clients lay requests out, if they are not told otherwise.
+    pub framing: Framing,
     /// Bytes of guest memory.
     pub memory: usize,
     /// Whether there is a window.
@@ -52,6 +57,8 @@ impl Default for Options {
             queue_size: 128,
             event_index: true,
             indirect: true,
+            table_entries: 64,
+            framing: Framing::default(),
             memory: 64 << 20,
             window: WindowOption::IfOffered(Rules::qemu()),
             protocol_features: VhostUserProtocolFeatures::all(),
@@ -74,6 +81,7 @@ impl Options {
             size: self.queue_size,
             event_index,
             indirect,
+            table_entries: self.table_entries,
         }
     }
 }

@@ -22,6 +22,7 @@ use super::control::Control;
 use super::memory::MemoryTable;
 use super::queues::Vring;
 use super::{DeviceConfig, Options, VhostError};
+use crate::fuse::Framing;
 use crate::queue::{Layout, Notifier, QueueOptions};
 use crate::units::QueueIndex;
 use crate::window::{Announce, Rules, Script, Vmm, Window};
@@ -37,6 +38,7 @@ pub struct Vm {
     channel: Option<Channel>,
     script: Arc<Mutex<Script>>,
     patience: Duration,
+    framing: Framing,
 }
 
 impl Vm {
@@ -61,11 +63,12 @@ impl Vm {
         let Negotiated {
             frontend,
             connection,
+            watchdog,
             protocol_features,
             ..
         } = negotiated;
         let mut vm = Self {
-            control: Control::new(frontend, connection, protocol_features),
+            control: Control::new(frontend, connection, watchdog, protocol_features),
             memory,
             vrings,
             features: negotiated.features,
@@ -74,6 +77,7 @@ impl Vm {
             channel: None,
             script: Arc::default(),
             patience: options.patience,
+            framing: options.framing,
         };
         if let (Some(size), Some(rules)) = (negotiated.window, options.rules()) {
             vm.open_window(size, rules)?;
@@ -193,6 +197,11 @@ impl Vm {
     /// How long the daemon may take for anything.
     pub fn patience(&self) -> Duration {
         self.patience
+    }
+
+    /// How clients lay requests out, if they are not told otherwise.
+    pub fn framing(&self) -> Framing {
+        self.framing
     }
 
     fn open_window(&mut self, size: u64, rules: Rules) -> Result<(), VhostError> {

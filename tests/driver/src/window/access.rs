@@ -55,6 +55,14 @@ impl Window {
         Ok(unsafe { VolatileSlice::new(self.0.range.address(at.0), len) })
     }
 
+    /// Where a place of the window is in this process, for tools that look from outside.
+    ///
+    /// # Panics
+    /// If it is not in the window.
+    pub fn address(&self, at: WindowOffset) -> usize {
+        self.0.range.address(at.0) as usize
+    }
+
     fn check_bounds(&self, at: WindowOffset, len: usize) -> Result<(), WindowError> {
         let size = self.size();
         let end = at.0.checked_add(len as u64).filter(|end| *end <= size);

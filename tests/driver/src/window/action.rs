@@ -3,11 +3,9 @@
 //! What the VMM does at single requests instead of what its rules say.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
-
+use super::Gate;
 use crate::units::WindowOffset;
 
 /// What a request on the back-end channel is.
@@ -44,6 +42,8 @@ pub enum Action {
     Proceed,
     /// Answer with this errno, and do nothing.
     Refuse(i32),
+    /// Answer with this payload, 0 for success, and do nothing.
+    Answer(u64),
     /// Take so long to begin with it; nothing else is held up but the channel.
     Delay(Duration),
     /// Begin with it when the gate is opened.
@@ -56,49 +56,6 @@ pub enum Action {
     CloseChannel,
     /// Answer, and let the effect wait for the gate; what follows on the channel waits too.
     HoldEffect(Gate),
-}
-
-/// What somebody waits at until somebody else opens it.
-#[derive(Debug, Clone, Default)]
-pub struct Gate(Arc<(Mutex<GateState>, Condvar)>);
-
-#[derive(Debug, Default)]
-struct GateState {
-    open: bool,
-    waiting: usize,
-}
-
-impl Gate {
-    /// A closed gate.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Lets all pass from now on.
-    pub fn open(&self) {
-        self.0.0.lock().open = true;
-        self.0.1.notify_all();
-    }
-
-    /// Waits until the VMM waits here. False if it does not within `patience`.
-    #[must_use]
-    pub fn wait_until_reached(&self, patience: Duration) -> bool {
-        let mut state = self.0.0.lock();
-        let unreached = |state: &mut GateState| state.waiting == 0;
-        !self
-            .0
-            .1
-            .wait_while_for(&mut state, unreached, patience)
-            .timed_out()
-    }
-
-    pub(crate) fn pass(&self) {
-        let mut state = self.0.0.lock();
-        state.waiting += 1;
-        self.0.1.notify_all();
-        self.0.1.wait_while(&mut state, |state| !state.open);
-        state.waiting -= 1;
-    }
 }
 
 /// Decides about each request.

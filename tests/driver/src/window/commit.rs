@@ -3,7 +3,7 @@
 //! What has been decided and what it does.
 
 use super::Window;
-use super::action::Gate;
+use super::gate::Gate;
 use super::reservation::Prepared;
 use super::table::{Mapping, Violation};
 

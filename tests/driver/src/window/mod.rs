@@ -9,6 +9,7 @@
 mod access;
 mod action;
 mod commit;
+mod gate;
 mod reservation;
 mod rules;
 mod table;
@@ -21,7 +22,8 @@ use thiserror::Error;
 
 use crate::units::WindowOffset;
 
-pub use action::{Action, Call, CallKind, Gate, Script};
+pub use action::{Action, Call, CallKind, Script};
+pub use gate::Gate;
 pub use rules::{
     Acknowledge, BeyondLimit, EmptyFile, MainLoop, Overlap, ReadOnly, Rules, SizeCheck, Unmap,
 };
@@ -29,6 +31,7 @@ pub use table::{Mapping, Violation};
 pub use view::{Window, WindowStats};
 
 pub(crate) use commit::Announce;
+pub(crate) use gate::Held;
 pub(crate) use vmm::Vmm;
 
 /// What can go wrong when the guest uses the window.

@@ -6,14 +6,13 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
-use std::thread;
 
 use parking_lot::Mutex;
 use vhost::vhost_user::message::{VhostUserMMap, VhostUserMMapFlags, VhostUserSharedMsg};
 use vhost::vhost_user::{HandlerResult, VhostUserFrontendReqHandler};
 
-use super::action::Gate;
 use super::commit::{Announce, Effect, Pending};
+use super::gate::{Gate, Held};
 use super::reservation::Prepared;
 use super::rules::{Acknowledge, BeyondLimit, EmptyFile, Overlap, ReadOnly, SizeCheck, Unmap};
 use super::table::Mapping;
@@ -28,13 +27,14 @@ pub(crate) struct Vmm {
     window: Window,
     rules: Rules,
     announce: Arc<dyn Announce>,
+    held: Held,
     next: Mutex<Next>,
 }
 
 #[derive(Default)]
 struct Next {
-    /// The errno of the next answer, by the script.
-    refuse: Option<i32>,
+    /// The next answer, by the script: a payload or an errno.
+    answer: Option<Result<u64, i32>>,
     /// What holds its effect up, by the script.
     gate: Option<Gate>,
     pending: Option<Pending>,
@@ -46,13 +46,19 @@ impl Vmm {
             window,
             rules,
             announce,
+            held: Held::default(),
             next: Mutex::default(),
         }
     }
 
-    /// Answers the next request with this errno.
-    pub(crate) fn refuse_next(&self, errno: i32) {
-        self.next.lock().refuse = Some(errno);
+    /// What this VMM waits at.
+    pub(crate) fn held(&self) -> &Held {
+        &self.held
+    }
+
+    /// Answers the next request with this payload or errno, and does nothing.
+    pub(crate) fn answer_next(&self, answer: Result<u64, i32>) {
+        self.next.lock().answer = Some(answer);
     }
 
     /// Lets the effect of the next request wait.
@@ -62,35 +68,42 @@ impl Vmm {
 
     /// Puts what has been acknowledged into effect.
     pub(crate) fn commit(&self) {
-        let mut next = self.next.lock();
-        next.gate = None;
-        next.refuse = None;
-        let pending = next.pending.take();
-        drop(next);
-        if let Some(Pending { effect, gate }) = pending {
-            if let Some(gate) = gate {
-                gate.pass();
-            }
-            self.take_effect(effect);
+        let Next { pending, .. } = std::mem::take(&mut *self.next.lock());
+        if let Some(pending) = pending {
+            self.take_effect(pending);
         }
     }
 
-    fn take_effect(&self, effect: Effect) {
-        thread::sleep(self.rules.effect_takes);
+    fn take_effect(&self, Pending { effect, gate }: Pending) {
+        if let Some(gate) = gate {
+            self.held.wait_at(&gate);
+        }
+        self.held.wait_for(self.rules.effect_takes);
         let announce = self.rules.announce.then_some(&*self.announce);
         self.window.take_effect(effect, announce);
     }
 
-    fn accept(&self, effect: Effect) -> HandlerResult<u64> {
+    fn accept(&self, effect: Effect) -> u64 {
+        let mut next = self.next.lock();
+        let gate = next.gate.take();
+        let pending = Pending { effect, gate };
         match self.rules.acknowledge {
-            Acknowledge::AfterEffect => self.take_effect(effect),
-            Acknowledge::BeforeEffect => {
-                let mut next = self.next.lock();
-                let gate = next.gate.take();
-                next.pending = Some(Pending { effect, gate });
+            Acknowledge::BeforeEffect => next.pending = Some(pending),
+            Acknowledge::AfterEffect => {
+                drop(next);
+                self.take_effect(pending);
             }
         }
-        Ok(0)
+        0
+    }
+
+    /// The answer of the script, which is not the rules' business.
+    fn scripted(&self) -> Option<HandlerResult<u64>> {
+        let answer = self.next.lock().answer.take()?;
+        if answer != Ok(0) {
+            self.window.0.state.lock().stats.refused += 1;
+        }
+        Some(answer.map_err(io::Error::from_raw_os_error))
     }
 
     fn refuse(&self, violation: Violation) -> io::Error {
@@ -101,10 +114,6 @@ impl Vmm {
 
     /// What holds for every request about the window.
     fn check_common(&self, request: &VhostUserMMap) -> HandlerResult<()> {
-        if let Some(errno) = self.next.lock().refuse.take() {
-            self.window.0.state.lock().stats.refused += 1;
-            return Err(io::Error::from_raw_os_error(errno));
-        }
         if !self.announce.is_started() {
             self.window.note(Violation::WhileStopped);
         }
@@ -163,6 +172,9 @@ impl Vmm {
 
 impl VhostUserFrontendReqHandler for Vmm {
     fn shmem_map(&self, request: &VhostUserMMap, file: &dyn AsRawFd) -> HandlerResult<u64> {
+        if let Some(answer) = self.scripted() {
+            return answer;
+        }
         self.check_common(request)?;
         self.check_overlap(request)?;
         self.check_regions()?;
@@ -178,10 +190,13 @@ impl VhostUserFrontendReqHandler for Vmm {
             writable,
             file: Arc::new(file),
         };
-        self.accept(Effect::Map(prepared, mapping))
+        Ok(self.accept(Effect::Map(prepared, mapping)))
     }
 
     fn shmem_unmap(&self, request: &VhostUserMMap) -> HandlerResult<u64> {
+        if let Some(answer) = self.scripted() {
+            return answer;
+        }
         self.check_common(request)?;
         let (at, len) = (request.shm_offset, request.len);
         let exact = self.window.0.state.lock().table.is_exact(at, len);
@@ -189,15 +204,12 @@ impl VhostUserFrontendReqHandler for Vmm {
             let at = WindowOffset(at);
             return Err(self.refuse(Violation::Unmatched { at, len }));
         }
-        self.accept(Effect::Unmap { at, len })
+        Ok(self.accept(Effect::Unmap { at, len }))
     }
 
     /// QEMU knows no shared objects here, and says so with a 1.
     fn shared_object_remove(&self, _object: &VhostUserSharedMsg) -> HandlerResult<u64> {
         self.window.0.state.lock().stats.fences += 1;
-        match self.next.lock().refuse.take() {
-            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
-            None => Ok(1),
-        }
+        self.scripted().unwrap_or(Ok(1))
     }
 }

@@ -1,50 +1,71 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Files through FUSE and through the window.
+//! A file through FUSE and through the window.
 
 use std::fs;
 
 use anyhow::Result;
 use virtiofs_driver::{FileOffset, Handle, NodeId, Options, WindowOffset};
 
-use crate::rig::{RANGE, Rig};
+use crate::rig::{RANGE, Rig, daemons};
 
 #[test]
-fn a_file_is_made_written_and_shown() -> Result<()> {
+fn a_file_is_made_written_and_read() -> Result<()> {
+    for daemon in daemons()? {
+        let mut rig = Rig::start_with(daemon, &Options::default(), &[])?;
+        let on_host = rig.daemon.share().join("file");
+        let client = &mut rig.client;
+        let (entry, open) = client.create(NodeId::ROOT, "file", libc::O_RDWR, 0o644)?;
+        let (node, handle) = (NodeId(entry.nodeid), Handle(open.fh));
+        let written = client.write_slice(node, handle, FileOffset(5), b"content")?;
+        assert_eq!(written, 7);
+        assert_eq!(fs::read(on_host)?, b"\0\0\0\0\0content");
+        assert_eq!(
+            client.read_vec(node, handle, FileOffset(5), 100)?,
+            b"content"
+        );
+        assert_eq!(client.getattr(node, None)?.size, 12);
+        client.release(node, handle)?;
+        let error = client
+            .lookup(NodeId::ROOT, "none")
+            .expect_err("no such file");
+        assert_eq!(error.errno(), Some(libc::ENOENT));
+    }
+    Ok(())
+}
+
+#[test]
+fn the_window_shows_the_host_s_bytes() -> Result<()> {
     let mut rig = Rig::start(&Options::default())?;
     let window = rig.window()?;
-    let client = &mut rig.client;
-    let (entry, open) = client.create(NodeId::ROOT, "file", libc::O_RDWR, 0o644)?;
-    let (node, handle) = (NodeId(entry.nodeid), Handle(open.fh));
-    assert_eq!(
-        client.write_slice(node, handle, FileOffset(5), b"content")?,
-        7
-    );
-    assert_eq!(
-        fs::read(rig.daemon.share().join("file"))?,
-        b"\0\0\0\0\0content"
-    );
-    assert_eq!(
-        client.read_vec(node, handle, FileOffset(5), 100)?,
-        b"content"
-    );
-    assert_eq!(client.getattr(node, None)?.size, 12);
-    assert_eq!(client.lookup(NodeId::ROOT, "file")?.nodeid, node.0);
-
+    let (node, _) = rig.file("file", b"host")?;
+    let on_host = rig.daemon.share().join("file");
     let at = WindowOffset(RANGE);
-    client.setup_mapping(node, FileOffset(0), RANGE, at, true)?;
-    let mut bytes = [0; 12];
+    rig.client
+        .setup_mapping(node, FileOffset(0), RANGE, at, true)?;
+    let mut bytes = [0; 4];
     window.read(at, &mut bytes)?;
-    assert_eq!(&bytes, b"\0\0\0\0\0content");
-    window.write(at, b"DAX")?;
-    assert_eq!(&fs::read(rig.daemon.share().join("file"))?[..3], b"DAX");
+    assert_eq!(&bytes, b"host");
+    window.write(at, b"DAX!")?;
+    assert_eq!(fs::read(&on_host)?, b"DAX!");
+    fs::write(&on_host, b"anew")?;
+    window.read(at, &mut bytes)?;
+    assert_eq!(&bytes, b"anew");
     assert_eq!(window.mapped(), 1);
-    client.remove_mapping(node, &[(at, RANGE)])?;
+    rig.client.remove_mapping(node, &[(at, RANGE)])?;
     assert_eq!((window.mapped(), window.violations()), (0, vec![]));
-    client.release(node, handle)?;
-    let error = client
-        .lookup(NodeId::ROOT, "none")
-        .expect_err("no such file");
-    assert_eq!(error.errno(), Some(libc::ENOENT));
+    Ok(())
+}
+
+#[test]
+fn the_device_tells_its_tag_and_queues() -> Result<()> {
+    let options = Options {
+        request_queues: 2,
+        ..Options::default()
+    };
+    let rig = Rig::start(&options)?;
+    let config = rig.vm.config().expect("a configuration").clone();
+    assert_eq!((config.tag.as_str(), config.request_queues), ("share", 2));
+    assert_eq!(rig.window()?.size(), 64 << 20);
     Ok(())
 }

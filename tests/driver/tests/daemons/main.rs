@@ -3,5 +3,11 @@
 //! The driver against real daemons: this project's, which has to be built, and the one that the
 //! environment variable `VIRTIOFSD` names, if it does. They need root.
 
+mod account;
 mod files;
+mod lifecycle;
+mod operations;
+mod queues;
 mod rig;
+mod script;
+mod window;

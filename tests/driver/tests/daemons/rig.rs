@@ -2,12 +2,22 @@
 
 //! A daemon, a VM and a client.
 
-use anyhow::{Context, Result};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
 use virtiofs_driver::daemon;
-use virtiofs_driver::{Client, Daemon, InitOptions, Options, QueueIndex, Vm, Window};
+use virtiofs_driver::window::Rules;
+use virtiofs_driver::{
+    Client, Daemon, Handle, InitOptions, NodeId, Options, QueueIndex, Vm, Window, WindowOption,
+};
 
 /// Bytes that Linux maps at a time.
 pub const RANGE: u64 = 2 << 20;
+/// How long anything that must happen may take on a machine that does much else.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long what must not happen gets to happen.
+pub const MUST_NOT_HAPPEN: Duration = Duration::from_millis(50);
 
 /// Dropped in this order: the VM leaves before the daemon is ended.
 pub struct Rig {
@@ -19,21 +29,33 @@ pub struct Rig {
 impl Rig {
     /// This project's daemon with a window of 64 MiB.
     pub fn start(options: &Options) -> Result<Self> {
-        Self::start_with(options, &[])
+        Self::start_with(
+            daemon::daxd()?,
+            options,
+            &["--tag=share", "--dax-window=64M"],
+        )
     }
 
-    /// The same with further options.
-    pub fn start_with(options: &Options, arguments: &[&str]) -> Result<Self> {
-        let queues = format!("--request-queues={}", options.request_queues);
-        let daemon = Daemon::command(daemon::daxd()?)
-            .args(["--tag=share", "--dax-window=64M", &queues])
-            .args(arguments)
-            .start()?;
-        Self::connect(daemon, options)
+    /// A VM with these rules and nothing else of note.
+    pub fn with_rules(rules: Rules) -> Result<Self> {
+        Self::start(&Options {
+            window: WindowOption::Required(rules),
+            ..Options::default()
+        })
     }
 
-    /// A client of a daemon that was just started.
-    pub fn connect(daemon: Daemon, options: &Options) -> Result<Self> {
+    /// Any daemon.
+    pub fn start_with(program: PathBuf, options: &Options, arguments: &[&str]) -> Result<Self> {
+        let root = rustix::process::geteuid().is_root();
+        ensure!(
+            root,
+            "daemons confine themselves as root does: run these tests as root"
+        );
+        let mut daemon = Daemon::command(program).args(arguments);
+        if options.request_queues > 1 {
+            daemon = daemon.arg(format!("--request-queues={}", options.request_queues));
+        }
+        let daemon = daemon.start()?;
         let mut vm = Vm::connect(&daemon.socket(), options)?;
         let mut client = Client::new(&mut vm, QueueIndex::request(0))?;
         client.init(&InitOptions::linux())?;
@@ -41,6 +63,35 @@ impl Rig {
     }
 
     pub fn window(&self) -> Result<Window> {
-        self.vm.window().cloned().context("there is a window")
+        self.vm.window().cloned().context("there is no window")
     }
+
+    /// A file on the host with this content, and what the guest knows it by.
+    pub fn file(&mut self, name: &str, content: &[u8]) -> Result<(NodeId, Handle)> {
+        std::fs::write(self.daemon.share().join(name), content)?;
+        let node = NodeId(self.client.lookup(NodeId::ROOT, name)?.nodeid);
+        let open = self.client.open(node, libc::O_RDWR)?;
+        Ok((node, Handle(open.fh)))
+    }
+}
+
+/// This project's daemon, and another one if there is one here.
+pub fn daemons() -> Result<Vec<PathBuf>> {
+    let other = daemon::virtiofsd()?;
+    if other.is_none() {
+        eprintln!("only this project's daemon is tested: VIRTIOFSD names no other");
+    }
+    Ok([Some(daemon::daxd()?), other]
+        .into_iter()
+        .flatten()
+        .collect())
+}
+
+/// Bytes that differ from each other as far as can be.
+pub fn pattern(len: usize) -> Vec<u8> {
+    let words =
+        (0..len.div_ceil(8) as u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
+    let mut bytes: Vec<_> = words.flatten().collect();
+    bytes.truncate(len);
+    bytes
 }

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A VM that is stopped, reset, changed, and gone.
+
+use std::os::unix::net::UnixListener;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use virtiofs_driver::queue::QueueError;
+use virtiofs_driver::vhost::VhostError;
+use virtiofs_driver::{
+    Body, FileOffset, FuseError, InitOptions, NodeId, Options, Request, Vm, WindowOffset,
+};
+
+use crate::rig::{PATIENCE, RANGE, Rig, daemons, pattern};
+
+#[test]
+fn a_queue_goes_on_where_it_was_stopped() -> Result<()> {
+    for daemon in daemons()? {
+        let mut rig = Rig::start_with(daemon, &Options::default(), &[])?;
+        for round in 0..5 {
+            rig.client.getattr(NodeId::ROOT, None)?;
+            rig.vm.stop()?;
+            assert!(!rig.vm.is_started());
+            // What is made available meanwhile is served afterwards.
+            let request = Request::new(NodeId::ROOT, Body::Statfs);
+            rig.client.pipeline().submit(&request)?;
+            rig.client.pipeline().kick()?;
+            rig.vm.start()?;
+            let completion = rig.client.pipeline().complete()?;
+            assert!(completion.result.is_ok(), "round {round}: {completion:?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_window_stays_while_the_vm_is_stopped() -> Result<()> {
+    let mut rig = Rig::start(&Options::default())?;
+    let (window, (node, _)) = (rig.window()?, rig.file("file", b"content")?);
+    let at = WindowOffset(0);
+    rig.client
+        .setup_mapping(node, FileOffset(0), RANGE, at, true)?;
+    rig.vm.stop()?;
+    let mut bytes = [0; 7];
+    window.read(at, &mut bytes)?;
+    assert_eq!(&bytes, b"content");
+    rig.vm.start()?;
+    rig.client.remove_mapping(node, &[(at, RANGE)])?;
+    assert_eq!((window.mapped(), window.violations()), (0, vec![]));
+    Ok(())
+}
+
+#[test]
+fn a_driver_begins_anew_after_a_reset() -> Result<()> {
+    for daemon in daemons()? {
+        let mut rig = Rig::start_with(daemon, &Options::default(), &[])?;
+        rig.file("file", b"content")?;
+        rig.vm.reset()?;
+        rig.client.pipeline().restart();
+        rig.vm.start()?;
+        rig.client.init(&InitOptions::linux())?;
+        let node = NodeId(rig.client.lookup(NodeId::ROOT, "file")?.nodeid);
+        assert_eq!(rig.client.getattr(node, None)?.size, 7);
+    }
+    Ok(())
+}
+
+#[test]
+fn umount_empties_the_window() -> Result<()> {
+    let mut rig = Rig::start(&Options::default())?;
+    let (window, (node, _)) = (rig.window()?, rig.file("file", b"content")?);
+    let at = WindowOffset(0);
+    rig.client
+        .setup_mapping(node, FileOffset(0), RANGE, at, true)?;
+    rig.client.destroy()?;
+    assert_eq!((window.mapped(), window.violations()), (0, vec![]));
+    Ok(())
+}
+
+#[test]
+fn added_memory_can_be_read_into_and_removed() -> Result<()> {
+    for daemon in daemons()? {
+        let mut rig = Rig::start_with(daemon, &Options::default(), &[])?;
+        let content = pattern(8192);
+        let (node, handle) = rig.file("file", &content)?;
+        let (id, region) = rig.vm.add_memory(4 << 20)?;
+        let buffer = region.allocate(8192, 4096)?;
+        let len = rig
+            .client
+            .read(node, handle, FileOffset(0), buffer.span())?;
+        assert_eq!(buffer.to_vec(len as usize)?, content);
+        rig.vm.remove_memory(id)?;
+        assert!(matches!(
+            rig.vm.remove_memory(id),
+            Err(VhostError::NoRegion)
+        ));
+        let here = rig.vm.memory().allocate(8192, 4096)?;
+        rig.client.read(node, handle, FileOffset(0), here.span())?;
+        assert_eq!(here.to_vec(8192)?, content);
+    }
+    Ok(())
+}
+
+#[test]
+fn the_memory_table_can_be_set_while_the_device_runs() -> Result<()> {
+    for daemon in daemons()? {
+        let mut rig = Rig::start_with(daemon, &Options::default(), &[])?;
+        rig.vm.set_memory_table()?;
+        rig.client.getattr(NodeId::ROOT, None)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_daemon_ends_with_the_connection() -> Result<()> {
+    for daemon in daemons()? {
+        let mut rig = Rig::start_with(daemon, &Options::default(), &[])?;
+        rig.vm.disconnect();
+        assert!(rig.daemon.wait()?.success(), "{}", rig.daemon.log());
+        assert!(rig.daemon.processes().is_empty());
+        let error = rig
+            .client
+            .getattr(NodeId::ROOT, None)
+            .expect_err("nobody there");
+        assert!(
+            matches!(error, FuseError::Queue(QueueError::Disconnected { .. })),
+            "{error}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_daemon_that_is_killed_is_an_error_and_no_hang() -> Result<()> {
+    let mut rig = Rig::start(&Options::default())?;
+    rig.daemon.kill();
+    let error = rig
+        .client
+        .getattr(NodeId::ROOT, None)
+        .expect_err("nobody there");
+    assert!(
+        matches!(error, FuseError::Queue(QueueError::Disconnected { .. })),
+        "{error}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_daemon_can_be_told_to_stop() -> Result<()> {
+    let mut rig = Rig::start(&Options::default())?;
+    let status = rig.daemon.stop()?;
+    assert!(status.success(), "{status}: {}", rig.daemon.log());
+    Ok(())
+}
+
+#[test]
+fn a_daemon_that_never_answers_is_given_up() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let socket = folder.path().join("sock");
+    let _listener = UnixListener::bind(&socket)?;
+    let begun = Instant::now();
+    let options = Options {
+        patience: Duration::from_millis(20),
+        ..Options::default()
+    };
+    let error = Vm::connect(&socket, &options).expect_err("nobody answers");
+    assert!(
+        matches!(
+            error,
+            VhostError::TimedOut {
+                request: "GET_FEATURES",
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(begun.elapsed() < PATIENCE);
+    Ok(())
+}
