@@ -131,7 +131,7 @@ impl Contender {
             request_queues: queues.into(),
             memory: MEMORY_PER_QUEUE * usize::from(queues),
             window: WindowOption::IfOffered(virtiofs_driver::Rules::qemu()),
-            ..Options::default()
+            ..Running::options()
         };
         let more = match program.queues {
             true => vec![format!("--request-queues={queues}")],

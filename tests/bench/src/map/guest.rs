@@ -23,7 +23,7 @@ pub const FILES: u32 = MOST + IN_TURN;
 /// Room for all live ones and those that are measured.
 const WINDOW: &str = "--dax-window=16G";
 /// Guest memory: requests only.
-const MEMORY: usize = 16 << 20;
+const MEMORY: usize = 32 << 20;
 
 /// A daemon with so many live mappings.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Guest {
         let options = Options {
             memory: MEMORY,
             window: WindowOption::Required(manners.rules()),
-            ..Options::default()
+            ..Running::options()
         };
         // QEMU's limit of regions is far below what is to be measured.
         let more = ["--dax=always", "--fault=budget=none", WINDOW].map(str::to_owned);

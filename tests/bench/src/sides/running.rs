@@ -8,7 +8,7 @@ use std::{
 };
 
 use virtiofs_driver::{
-    Client, Daemon, FuseError, InitOptions, Options, QueueIndex, Vm, daemon::DaemonError,
+    Client, Daemon, Framing, FuseError, InitOptions, Options, QueueIndex, Vm, daemon::DaemonError,
     memory::MemoryError, vhost::VhostError, window::WindowError,
 };
 
@@ -124,6 +124,15 @@ impl Running {
             family: Family::of(&daemon),
             daemon,
         })
+    }
+
+    /// A VM whose guest is Linux, and whose queues are as long as QEMU's are made.
+    pub fn options() -> Options {
+        Options {
+            queue_size: 1024,
+            framing: Framing::Linux,
+            ..Options::default()
+        }
     }
 
     /// Takes the first request queue and mounts.

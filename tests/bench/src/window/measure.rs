@@ -136,7 +136,7 @@ fn start(
 ) -> Result<Guest, BenchError> {
     let options = Options {
         window,
-        ..Options::default()
+        ..Running::options()
     };
     // Room for all ranges of the file.
     let more = match (window, program.window) {

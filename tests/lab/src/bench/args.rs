@@ -70,6 +70,11 @@ pub struct BenchArgs {
     #[arg(long, value_enum, default_value = "auto")]
     pub pin: PinArg,
 
+    /// Put the numbers into this Markdown document, between its marks; how
+    /// tests/bench/docs/performance.md is kept
+    #[arg(long, value_name = "FILE")]
+    pub into: Option<PathBuf>,
+
     /// Where the reports go: results.json, report.html, table.txt
     #[arg(long, value_name = "DIR", default_value = "daxlab-bench")]
     pub out: PathBuf,

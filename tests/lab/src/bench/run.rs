@@ -18,7 +18,7 @@ use dax_bench::{
     files::file_system,
     io, map,
     model::{Host, Point, Run, SCHEMA, Settings, Side, Suite},
-    report::{table, write_all},
+    report::{table, with_numbers, write_all},
     sides::Program,
     window,
 };
@@ -77,6 +77,12 @@ pub fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<Status> {
     run.points = measured?;
     ensure!(!run.points.is_empty(), NoCase);
     write_all(&run, &args.out)?;
+    if let Some(path) = &args.into {
+        let told = || format!("can't put the numbers into {}", path.display());
+        let document = fs::read_to_string(path).with_context(told)?;
+        let document = with_numbers(&document, &run).with_context(told)?;
+        fs::write(path, document).with_context(told)?;
+    }
     lab_report::put(&table(&run), out)?;
     Ok(Status::Success)
 }
