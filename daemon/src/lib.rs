@@ -7,6 +7,7 @@ pub mod adapter;
 pub mod backend;
 pub mod cli;
 pub mod config;
+mod fast_path;
 pub mod fs;
 pub mod serve;
 pub mod startup;

@@ -25,10 +25,12 @@
 //!
 //! Not done here: anything about FUSE, the used ring, or notifications.
 
+mod data;
 mod memory;
 mod relay;
 mod request;
 
+pub use data::{DataIn, DataOut};
 pub use memory::{
     AtomicMemory, MemoryMirror, MirrorError, Snapshot, TransportBitmap, TransportMemory,
 };

@@ -4,10 +4,12 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use virtio_queue::DescriptorChain;
 use vm_memory::bitmap::Bitmap;
 use vm_memory::{
-    Address, Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryError, GuestMemoryRegion,
+    Address, Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion, VolatileMemoryError,
+    VolatileSlice,
 };
 
 use vm_memory_017::ByteValued;
@@ -16,6 +18,12 @@ use super::memory::{Snapshot, TransportMemory};
 
 /// Longest chain that is accepted, in buffers. The largest FUSE request has some 260.
 pub const MAX_BUFFERS: usize = 32768;
+
+/// Buffers of one direction that need no allocation: a header and two pages, and some more.
+pub(super) const INLINE_BUFFERS: usize = 8;
+
+/// The buffers of one direction, in the order of their bytes.
+type Buffers = SmallVec<[Buffer; INLINE_BUFFERS]>;
 
 /// Place of a chain's first descriptor in its table; names the chain in the used ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +34,24 @@ pub struct HeadIndex(pub u16);
 pub(super) struct Buffer {
     pub(super) addr: GuestAddress,
     pub(super) len: u32,
+    /// Where its `len` bytes lie in this process, while the snapshot of their request lives.
+    pub(super) host: *mut u8,
+}
+
+impl Buffer {
+    /// Its bytes from `skip` on. Its region's bitmap does not hear of writes: see
+    /// [`Request::mark_written`].
+    fn bytes<'a>(&self, _memory: &'a Snapshot, skip: usize) -> VolatileSlice<'a> {
+        let len = (self.len as usize).saturating_sub(skip);
+        let start = self.host.wrapping_add(self.len as usize - len);
+        // SAFETY: `split` looked these bytes up in the memory of the request's snapshot, which owns
+        // the mapping and is borrowed for as long as the slice lives.
+        unsafe { VolatileSlice::new(start, len) }
+    }
 }
 
 /// Why a chain is not a request.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
 pub enum ChainError {
     /// No descriptor could be read, or none of them has a byte.
     #[error("the descriptor chain is empty")]
@@ -75,15 +97,15 @@ pub enum PayloadError {
     },
     /// Guest memory refused the access.
     #[error("guest memory cannot be accessed")]
-    Memory(#[source] GuestMemoryError),
+    Memory(#[source] VolatileMemoryError),
 }
 
 /// One request of the guest: where its bytes are, and where the reply goes.
 pub struct Request {
     head: HeadIndex,
     memory: Arc<Snapshot>,
-    readable: Vec<Buffer>,
-    writable: Vec<Buffer>,
+    readable: Buffers,
+    writable: Buffers,
 }
 
 impl Request {
@@ -102,8 +124,8 @@ impl Request {
         let mut request = Self {
             head,
             memory,
-            readable: Vec::new(),
-            writable: Vec::new(),
+            readable: Buffers::new(),
+            writable: Buffers::new(),
         };
         let mut read = 0;
         let mut promises_another = false;
@@ -163,10 +185,15 @@ impl Request {
     /// # Errors
     /// When the chain is too short.
     pub fn read_at(&self, offset: usize, bytes: &mut [u8]) -> Result<(), PayloadError> {
-        let memory = self.memory.transport();
-        for_each_piece(&self.readable, offset, bytes.len(), |addr, range| {
-            memory.read_slice(&mut bytes[range], addr)
-        })
+        for_each_piece(
+            &self.readable,
+            offset,
+            bytes.len(),
+            |buffer, skip, range| {
+                let piece = buffer.bytes(&self.memory, skip);
+                piece.read_slice(&mut bytes[range], 0)
+            },
+        )
     }
 
     /// The object that the guest put at `offset`.
@@ -196,10 +223,15 @@ impl Request {
     /// # Errors
     /// When the room for the reply is too short.
     pub fn read_back_at(&self, offset: usize, bytes: &mut [u8]) -> Result<(), PayloadError> {
-        let memory = self.memory.transport();
-        for_each_piece(&self.writable, offset, bytes.len(), |addr, range| {
-            memory.read_slice(&mut bytes[range], addr)
-        })
+        for_each_piece(
+            &self.writable,
+            offset,
+            bytes.len(),
+            |buffer, skip, range| {
+                let piece = buffer.bytes(&self.memory, skip);
+                piece.read_slice(&mut bytes[range], 0)
+            },
+        )
     }
 
     /// Writes `bytes` to the reply at `offset`.
@@ -207,16 +239,22 @@ impl Request {
     /// # Errors
     /// When the room for the reply is too short; nothing was written then.
     pub fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<(), PayloadError> {
-        let memory = self.memory.transport();
-        for_each_piece(&self.writable, offset, bytes.len(), |addr, range| {
-            memory.write_slice(&bytes[range], addr)
-        })
+        for_each_piece(
+            &self.writable,
+            offset,
+            bytes.len(),
+            |buffer, skip, range| {
+                let piece = buffer.bytes(&self.memory, skip);
+                piece.write_slice(&bytes[range], 0)
+            },
+        )
     }
 
     /// Marks all room for the reply dirty, for a migration that is under way.
     ///
-    /// The FUSE server writes through the mirror, whose bitmaps nobody reads, and may have
-    /// written more than its reply (a read that failed half way), so the whole room is marked.
+    /// Nobody marks what it writes: the FUSE server writes through the mirror, whose bitmaps nobody
+    /// reads, and everyone else through plain pointers. More than the reply may have been written (a
+    /// read that failed half way), so the whole room is marked.
     pub fn mark_written(&self) {
         for buffer in &self.writable {
             let found = self.memory.transport().to_region_addr(buffer.addr);
@@ -241,7 +279,7 @@ fn split(
     memory: &TransportMemory,
     mut addr: GuestAddress,
     len: u32,
-    buffers: &mut Vec<Buffer>,
+    buffers: &mut Buffers,
 ) -> Result<(), ChainError> {
     let mut left = u64::from(len);
     while left > 0 {
@@ -253,10 +291,13 @@ fn split(
             return Err(outside);
         };
         let here = left.min(region.len() - offset.raw_value());
+        // The offset is one of the region's own.
+        let host = region.get_host_address(offset).map_err(|_| outside)?;
         buffers.push(Buffer {
             addr,
             // No more than `len`, which is a u32.
             len: here as u32,
+            host,
         });
         left -= here;
         match addr.checked_add(here) {
@@ -275,13 +316,13 @@ fn total(buffers: &[Buffer]) -> usize {
     buffers.iter().map(|buffer| buffer.len as usize).sum()
 }
 
-/// Calls `access` with the guest address and the part of the caller's slice for each piece of
-/// `len` bytes at `offset`.
+/// Calls `access` with the buffer, how much of it to skip, and the part of the caller's slice, for
+/// each piece of `len` bytes at `offset`.
 fn for_each_piece(
     buffers: &[Buffer],
     offset: usize,
     len: usize,
-    mut access: impl FnMut(GuestAddress, std::ops::Range<usize>) -> Result<(), GuestMemoryError>,
+    mut access: impl FnMut(&Buffer, usize, std::ops::Range<usize>) -> Result<(), VolatileMemoryError>,
 ) -> Result<(), PayloadError> {
     let end = offset.saturating_add(len);
     let available = total(buffers);
@@ -298,10 +339,13 @@ fn for_each_piece(
         let from = offset.max(start_of_buffer);
         let to = end.min(end_of_buffer);
         if from < to {
-            let addr = buffer.addr.unchecked_add((from - start_of_buffer) as u64);
-            access(addr, from - offset..to - offset).map_err(PayloadError::Memory)?;
+            let piece = access(buffer, from - start_of_buffer, from - offset..to - offset);
+            piece.map_err(PayloadError::Memory)?;
         }
         start_of_buffer = end_of_buffer;
+        if to == end {
+            break;
+        }
     }
     Ok(())
 }

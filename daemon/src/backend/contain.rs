@@ -2,7 +2,7 @@
 
 //! Keeps a panic that a guest caused from ending the daemon or flooding its log.
 //!
-//! virtiofsd's server panics on a few requests (a read offset beyond `i64::MAX`, for one). Such a
+//! virtiofsd's server panics on a few requests (one without room for a reply's header, say). Such a
 //! panic unwinds through that library alone, whose locks are not left half-changed by a reader's
 //! panic, and is caught here. The hook leaves every other panic, ours included, as loud as before.
 

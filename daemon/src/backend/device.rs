@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use shared_window::{RegionBudget, VhostUserShmem, ViewSource, Vmm};
 use vhost::vhost_user::Backend;
@@ -32,7 +33,7 @@ use super::migration::{AsState, Migration, MigrationError};
 use super::offer::Offer;
 use super::pause::Pause;
 use super::pool::{FreeThread, Pool};
-use super::ring::Ring;
+use super::ring::{Ring, Telling};
 use super::threads::Crew;
 use crate::adapter::{AtomicMemory, TransportBitmap};
 use crate::fs::{DaxFs, WindowTaken};
@@ -90,7 +91,15 @@ where
 
     fn serve_ring(&self, queue: usize, ring: &Ring) {
         let Some(pool) = &self.pool else {
-            let here = |(), taken| self.engine.serve(ring, taken);
+            let mut since = Instant::now();
+            let here = |(), taken| {
+                self.engine.serve(ring, taken, ring.pace().telling());
+                let now = Instant::now();
+                if ring.pace().note(now - since) {
+                    ring.tell();
+                }
+                since = now;
+            };
             return self.intake.drain(queue, ring, || Some(()), here);
         };
         let there = |thread: FreeThread<'_>, taken| {
@@ -98,7 +107,7 @@ where
             let alarm = Arc::clone(&self.alarm);
             thread.run(move || {
                 alarm.guard(|| {
-                    engine.serve(&ring, taken);
+                    engine.serve(&ring, taken, Telling::Now);
                     Ok(())
                 });
             });

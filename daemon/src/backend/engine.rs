@@ -26,9 +26,10 @@ use super::intake::Taken;
 use super::lost_page;
 use super::message::{self, Header, MessageError};
 use super::metrics::Metrics;
-use super::ring::Ring;
+use super::ring::{Ring, Telling};
 use super::window_side::WindowSide;
-use crate::adapter::{HeadIndex, Request, with_reader_and_writer};
+use crate::adapter::{HeadIndex, PayloadError, RelayError, Request, with_reader_and_writer};
+use crate::fast_path;
 use crate::fs::{DaxFs, NodeId};
 
 /// One kind of complaint for each way in which a guest can be wrong.
@@ -40,8 +41,15 @@ struct Complaints {
     memory: Complaint,
 }
 
+/// Who has answered a request, and how that went.
+enum Served {
+    Here(Result<u32, PayloadError>),
+    ByServer(Result<Result<usize, virtiofsd::Error>, RelayError>),
+}
+
 /// Serves requests, on whatever thread calls it. Shared by all of them.
 pub(super) struct Engine<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
+    fs: DaxFs<F, S>,
     server: Server<DaxFs<F, S>>,
     window: Option<WindowSide<F, M, S>>,
     metrics: Arc<Metrics>,
@@ -62,7 +70,8 @@ where
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
-            server: Server::new(fs),
+            server: Server::new(fs.clone()),
+            fs,
             window,
             metrics,
             logging: AtomicBool::new(false),
@@ -83,8 +92,9 @@ where
         self.logging.store(logging, Ordering::Release);
     }
 
-    /// Serves one request and returns it to the guest.
-    pub(super) fn serve(&self, ring: &Ring, taken: Taken) {
+    /// Serves one request and returns it to the guest, who hears of it as `telling` says. With
+    /// [`Telling::Later`] the caller has to [`Ring::tell`] when nothing follows.
+    pub(super) fn serve(&self, ring: &Ring, taken: Taken, telling: Telling) {
         let Taken {
             chain,
             mut ticket,
@@ -93,7 +103,7 @@ where
         let head = HeadIndex(chain.head_index());
         let len = match Request::read(chain, memory) {
             Ok(request) => {
-                let answered = self.answer(&request, &mut ticket);
+                let answered = self.answer(ring, &request, &mut ticket);
                 if self.logging.load(Ordering::Acquire) {
                     request.mark_written();
                 }
@@ -101,7 +111,7 @@ where
             }
             Err(error) => {
                 self.metrics.bad_chains.count();
-                self.complaints.chain.warn(&error);
+                self.complaints.chain.warn(error);
                 Ok(0)
             }
         };
@@ -110,7 +120,7 @@ where
             self.metrics.abandoned.count();
             return;
         };
-        if let Err(error) = ring.complete(ticket, head, len) {
+        if let Err(error) = ring.complete(ticket, head, len, telling) {
             self.metrics.lost_replies.count();
             self.complaints.reply.warn(format_args!(
                 "a reply cannot be put on the used ring: {error}"
@@ -129,7 +139,12 @@ where
     }
 
     /// Returns the length of the reply.
-    fn answer(&self, request: &Request, ticket: &mut Ticket) -> Result<u32, Abandoned> {
+    fn answer(
+        &self,
+        ring: &Ring,
+        request: &Request,
+        ticket: &mut Ticket,
+    ) -> Result<u32, Abandoned> {
         let header = match Header::of(request) {
             Ok(header) => header,
             Err(error) => {
@@ -137,10 +152,14 @@ where
                 return Ok(0);
             }
         };
+        if !fast_path::is_quick(header.opcode()) {
+            ring.tell();
+        }
         let Some(window) = &self.window else {
             return Ok(self.forward(&header, request));
         };
         if window.is_stale() {
+            ring.tell();
             window.operate(ticket, WindowSide::sweep)?;
         }
         match header.opcode() {
@@ -207,21 +226,29 @@ where
         Ok(result.map_or_else(|error| error.errno(), |()| 0))
     }
 
-    /// Lets virtiofsd's server answer.
+    /// Lets virtiofsd's file system answer, through its server if need be.
     fn forward(&self, header: &Header, request: &Request) -> u32 {
-        let served = contain(|| {
-            with_reader_and_writer(request, |reader, writer| {
-                self.server.handle_message(reader, writer, None::<&mut ()>)
-            })
-        });
+        let served = contain(
+            || match fast_path::serve(&self.fs, header.fields(), request) {
+                Some(served) => Served::Here(served),
+                None => Served::ByServer(with_reader_and_writer(request, |reader, writer| {
+                    self.server.handle_message(reader, writer, None::<&mut ()>)
+                })),
+            },
+        );
         let errno = match served {
             // A reply is never longer than the chain, whose length is a u32.
-            Ok(Ok(Ok(len))) => return u32::try_from(len).unwrap_or(u32::MAX),
-            Ok(Ok(Err(error))) => {
+            Ok(Served::ByServer(Ok(Ok(len)))) => return u32::try_from(len).unwrap_or(u32::MAX),
+            Ok(Served::Here(Ok(len))) => return len,
+            Ok(Served::Here(Err(error))) => {
+                self.blame_request(&MessageError::Short(error));
+                return 0;
+            }
+            Ok(Served::ByServer(Ok(Err(error)))) => {
                 self.blame_request(&error);
                 libc::EINVAL
             }
-            Ok(Err(error)) => {
+            Ok(Served::ByServer(Err(error))) => {
                 self.blame_request(&error);
                 libc::EIO
             }

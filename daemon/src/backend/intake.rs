@@ -71,7 +71,9 @@ impl Intake {
             if let Err(error) = ring.quiet() {
                 return self.blame_ring(queue, &error);
             }
-            let Some(served) = self.take_all(queue, ring, &mut worker, &mut serve) else {
+            let served = self.take_all(queue, ring, &mut worker, &mut serve);
+            ring.tell();
+            let Some(served) = served else {
                 return;
             };
             match ring.listen() {

@@ -54,6 +54,10 @@ impl Header {
             .map_err(MessageError::Short)
     }
 
+    pub(super) fn fields(&self) -> &InHeader {
+        &self.0
+    }
+
     /// The operation, if it is one that FUSE knows.
     pub(super) fn opcode(&self) -> Option<Opcode> {
         Opcode::try_from(self.0.opcode).ok()

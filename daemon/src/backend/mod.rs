@@ -29,6 +29,7 @@ mod message;
 mod metrics;
 mod migration;
 mod offer;
+mod pace;
 mod pause;
 mod pool;
 mod ring;

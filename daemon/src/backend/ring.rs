@@ -8,13 +8,14 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use vhost_user_backend::{VringMutex, VringState, VringStateGuard, VringStateMutGuard, VringT};
 use virtio_queue::{DescriptorChain, Error as QueueError, QueueOwnedT, QueueT};
 
 use super::gate::{NotAdmitted, Position, RingGate, Ticket};
+use super::pace::Pace;
 use super::pause::Pause;
 use crate::adapter::{AtomicMemory, HeadIndex, TransportMemory};
 
@@ -31,13 +32,29 @@ pub(super) enum Popped {
     Nothing,
 }
 
+/// When the guest hears of a request that has been returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Telling {
+    /// At once.
+    Now,
+    /// With the ones that follow, by [`Ring::tell`]; or now, if enough have come together.
+    Later,
+}
+
+/// Requests that are told of together, at most. Each saves a system call that wakes somebody; the
+/// guest should have begun with the first ones when the last ones are served.
+const TOLD_TOGETHER: u32 = 8;
+
 /// One virtqueue, shared by the control thread and the threads that serve it.
 #[derive(Clone)]
 pub struct Ring {
     vring: VringMutex<AtomicMemory>,
     gate: Arc<RingGate>,
+    /// Requests returned that the guest has not been told of. Changed with the vring's lock held.
+    untold: Arc<AtomicU32>,
     /// Something was used while there was no call fd to say so.
     owes_signal: Arc<AtomicBool>,
+    pace: Arc<Pace>,
     /// What else stops and starts with this ring.
     pause: Arc<OnceLock<Arc<Pause>>>,
 }
@@ -46,6 +63,11 @@ impl Ring {
     /// Lets `pause` stop and start with this ring, the first time it is called.
     pub(super) fn pauses(&self, pause: &Arc<Pause>) {
         self.pause.get_or_init(|| Arc::clone(pause));
+    }
+
+    /// How quickly its requests have been served.
+    pub(super) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// Takes the next request off the available ring.
@@ -77,8 +99,8 @@ impl Ring {
         })
     }
 
-    /// Puts a request on the used ring, tells the guest if it wants to know, and gives up the
-    /// request's right to the ring.
+    /// Puts a request on the used ring, tells the guest of it now or later if it wants to know, and
+    /// gives up the request's right to the ring.
     ///
     /// # Errors
     /// When the used ring is outside guest memory.
@@ -87,18 +109,34 @@ impl Ring {
         ticket: Ticket,
         head: HeadIndex,
         len: u32,
+        telling: Telling,
     ) -> Result<(), QueueError> {
         let mut state = self.vring.get_mut();
         let result = state.add_used(head.0, len);
-        // Better once too often: an index that cannot be read says nothing about the guest's wish.
-        if state.needs_notification().unwrap_or(true) {
-            self.signal(&state);
+        let untold = self.untold.fetch_add(1, Ordering::Relaxed) + 1;
+        if telling == Telling::Now || untold >= TOLD_TOGETHER {
+            self.tell_with(&mut state);
         }
         // Before the lock is released: once the guest can use the descriptors again, they must not
         // count any more.
         drop(ticket);
         drop(state);
         result
+    }
+
+    /// Tells the guest of all that has been returned, if it wants to know.
+    pub(super) fn tell(&self) {
+        if self.untold.load(Ordering::Relaxed) > 0 {
+            self.tell_with(&mut self.vring.get_mut());
+        }
+    }
+
+    fn tell_with(&self, state: &mut VringState<AtomicMemory>) {
+        // Better once too often: an index that cannot be read says nothing about the guest's wish.
+        if self.untold.swap(0, Ordering::Relaxed) > 0 && state.needs_notification().unwrap_or(true)
+        {
+            self.signal(state);
+        }
     }
 
     /// Asks the guest not to kick while the ring is being served anyway.
@@ -185,7 +223,9 @@ impl VringT<AtomicMemory> for Ring {
         Ok(Self {
             vring: VringMutex::new(mem, max_queue_size)?,
             gate: Arc::new(RingGate::new()),
+            untold: Arc::new(AtomicU32::new(0)),
             owes_signal: Arc::new(AtomicBool::new(false)),
+            pace: Arc::new(Pace::new()),
             pause: Arc::new(OnceLock::new()),
         })
     }
@@ -262,6 +302,8 @@ impl VringT<AtomicMemory> for Ring {
         self.follow();
         if !ready {
             self.gate.stop(|| position(&self.vring.get_ref()));
+            // Whoever has the ring next knows nothing of what the guest has been told.
+            self.tell();
         }
     }
 
@@ -292,3 +334,7 @@ impl VringT<AtomicMemory> for Ring {
         self.vring.set_err(file);
     }
 }
+
+#[cfg(test)]
+#[path = "ring_tests.rs"]
+mod tests;

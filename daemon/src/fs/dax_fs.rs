@@ -43,13 +43,23 @@ impl<S: ViewSource> Dax<S> {
     }
 }
 
-/// A file system whose files may be mapped, where there is a window.
+/// A file system whose files may be mapped, where there is a window. Clones are the same one.
 pub struct DaxFs<F, S> {
     inner: Arc<F>,
     dax: Option<Arc<Dax<S>>>,
     /// The guest has a window and has said that it heeds `FUSE_ATTR_DAX`. For any other one no file
     /// is examined.
-    heeded: AtomicBool,
+    heeded: Arc<AtomicBool>,
+}
+
+impl<F, S> Clone for DaxFs<F, S> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            dax: self.dax.clone(),
+            heeded: Arc::clone(&self.heeded),
+        }
+    }
 }
 
 impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
@@ -59,7 +69,7 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         Self {
             inner,
             dax,
-            heeded: AtomicBool::new(false),
+            heeded: Arc::default(),
         }
     }
 

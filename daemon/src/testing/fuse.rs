@@ -10,6 +10,8 @@ pub(crate) enum Operation {
     Getattr = 3,
     Open = 14,
     Read = 15,
+    Write = 16,
+    Release = 18,
     Init = 26,
     Destroy = 38,
     SetupMapping = 48,

@@ -136,7 +136,7 @@ impl Daemon {
         kill_process(pid, signal).map_err(|error| DaemonError::Signal(error.into()))
     }
 
-    /// Ends all its processes at once.
+    /// Ends all its processes at once, and waits until they have.
     pub fn kill(&mut self) {
         if let Some(group) = Pid::from_raw(self.pid()) {
             // Fails only if all have ended.
@@ -144,6 +144,12 @@ impl Daemon {
         }
         if self.ended.is_none() {
             self.ended = self.child.wait().ok();
+        }
+        let gone = self.wait_for("the end of what was killed", |daemon| {
+            daemon.processes().is_empty().then_some(())
+        });
+        if let Err(error) = gone {
+            log::error!("{error}");
         }
     }
 

@@ -111,7 +111,7 @@ impl Vm {
     }
 
     /// Tells the daemon of all memory anew by SET_MEM_TABLE, which takes the place of all that it
-    /// had.
+    /// had, mappings of the window included.
     ///
     /// # Errors
     /// [`VhostError`].

@@ -97,6 +97,10 @@ impl Vm {
             self.share_memory()?;
             self.memory.set_shared();
         }
+        if let Some(window) = &self.window {
+            let _busy = self.control.main_loop();
+            window.announce_missed(&*self.control);
+        }
         for queue in self.queue_indices() {
             self.start_queue(queue)?;
         }

@@ -31,6 +31,8 @@ pub(super) struct State {
     pub(super) table: Table,
     pub(super) violations: Vec<Violation>,
     pub(super) stats: WindowStats,
+    /// What went and what came at each change that the daemon has not been told of.
+    pub(super) missed: Vec<(Vec<Mapping>, Vec<Mapping>)>,
 }
 
 #[derive(Debug)]

@@ -174,6 +174,21 @@ fn a_request_to_a_stopped_device_is_noted() {
 }
 
 #[test]
+fn what_was_mapped_while_the_device_was_stopped_is_announced_when_it_starts() {
+    let pair = start(Rules::qemu());
+    pair.control.set_started(false);
+    pair.map(0, 1).expect("free");
+    pair.fence();
+    let mut requests = &pair.requests;
+    requests.set_nonblocking(true).expect("a socket");
+    requests.read(&mut [0]).expect_err("nothing is announced");
+    pair.window.announce_missed(&*pair.control);
+    let mut code = [0; 4];
+    requests.read_exact(&mut code).expect("a request");
+    assert_eq!(code, (FrontendReq::ADD_MEM_REG as u32).to_le_bytes());
+}
+
+#[test]
 fn mappings_are_announced_after_their_acknowledgement() {
     let pair = start(Rules::qemu());
     pair.map(3, 1).expect("free");

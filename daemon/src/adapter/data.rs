@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! File data that moves between a file and guest memory without a copy in between.
+//!
+//! Like the readers and writers of virtiofsd's server, but over the transport's own mappings and
+//! without their allocations: a READ of a few pages needs none.
+
+use std::fs::File;
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::AsFd;
+
+use smallvec::SmallVec;
+use virtiofsd::filesystem::{ZeroCopyReader, ZeroCopyWriter};
+use virtiofsd::oslib::{ReadvFlags, WritevFlags, readv_at, writev_at};
+
+use super::request::{Buffer, INLINE_BUFFERS, Request};
+
+/// Most pieces that one system call takes: `UIO_MAXIOV`.
+const MAX_PIECES: usize = 1024;
+
+/// Pieces of guest memory, in the order of their bytes, that live as long as their request.
+struct Pieces<'a> {
+    iovecs: SmallVec<[libc::iovec; INLINE_BUFFERS]>,
+    request: PhantomData<&'a Request>,
+}
+
+impl Pieces<'_> {
+    fn of(buffers: &[Buffer], mut skip: usize) -> Self {
+        let mut iovecs = SmallVec::new();
+        for buffer in buffers {
+            let len = buffer.len as usize;
+            if skip >= len {
+                skip -= len;
+                continue;
+            }
+            iovecs.push(libc::iovec {
+                iov_base: buffer.host.wrapping_add(skip).cast(),
+                iov_len: len - skip,
+            });
+            skip = 0;
+        }
+        Self {
+            iovecs,
+            request: PhantomData,
+        }
+    }
+
+    /// Moves up to `count` bytes, as `call` does for one set of pieces at one offset, until it moves
+    /// none.
+    fn transfer(
+        &self,
+        count: usize,
+        offset: u64,
+        mut call: impl FnMut(&[libc::iovec], i64) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let mut done = 0;
+        loop {
+            let pieces = self.between(done, count);
+            if pieces.is_empty() {
+                return Ok(done);
+            }
+            let at = offset.checked_add(done as u64);
+            let at = at.and_then(|at| i64::try_from(at).ok());
+            let at = at.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+            match call(&pieces, at)? {
+                0 => return Ok(done),
+                moved => done += moved,
+            }
+        }
+    }
+
+    /// The pieces of the bytes `from..to`, as many as a system call takes.
+    fn between(&self, mut from: usize, to: usize) -> SmallVec<[libc::iovec; INLINE_BUFFERS]> {
+        let mut left = to.saturating_sub(from);
+        let mut pieces = SmallVec::new();
+        for piece in &self.iovecs {
+            if left == 0 || pieces.len() == MAX_PIECES {
+                break;
+            }
+            if from >= piece.iov_len {
+                from -= piece.iov_len;
+                continue;
+            }
+            let len = left.min(piece.iov_len - from);
+            pieces.push(libc::iovec {
+                iov_base: piece.iov_base.cast::<u8>().wrapping_add(from).cast(),
+                iov_len: len,
+            });
+            left -= len;
+            from = 0;
+        }
+        pieces
+    }
+}
+
+/// What the guest sent, from some byte on: to be written to a file.
+pub struct DataIn<'a>(Pieces<'a>);
+
+/// The room of a reply, from some byte on: to be filled from a file.
+pub struct DataOut<'a>(Pieces<'a>);
+
+impl Request {
+    /// The guest's bytes from `skip` on.
+    #[must_use]
+    pub fn data_in(&self, skip: usize) -> DataIn<'_> {
+        DataIn(Pieces::of(self.buffers().0, skip))
+    }
+
+    /// The room for the reply from `skip` on.
+    #[must_use]
+    pub fn data_out(&self, skip: usize) -> DataOut<'_> {
+        DataOut(Pieces::of(self.buffers().1, skip))
+    }
+}
+
+impl ZeroCopyReader for DataIn<'_> {
+    fn write_to_file_at(
+        &mut self,
+        f: &File,
+        count: usize,
+        off: u64,
+        flags: Option<WritevFlags>,
+    ) -> io::Result<usize> {
+        self.0.transfer(count, off, |pieces, at| {
+            // SAFETY: the pieces are buffers of the request, whose snapshot owns the mappings and
+            // outlives `self`. The kernel may find them changed by the guest, or gone, and then says so.
+            unsafe { writev_at(f.as_fd(), pieces, at, flags) }
+        })
+    }
+}
+
+impl ZeroCopyWriter for DataOut<'_> {
+    fn read_from_file_at(
+        &mut self,
+        f: &File,
+        count: usize,
+        off: u64,
+        flags: Option<ReadvFlags>,
+    ) -> io::Result<usize> {
+        self.0.transfer(count, off, |pieces, at| {
+            // SAFETY: as for `DataIn`; no reference to these bytes exists in this process.
+            unsafe { readv_at(f.as_fd(), pieces, at, flags) }
+        })
+    }
+}

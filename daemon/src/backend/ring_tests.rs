@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! When the guest hears of what was returned.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsRawFd, FromRawFd};
+
+use vhost_user_backend::VringT;
+use vm_memory::GuestAddressSpace;
+use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+
+use super::{Popped, Ring, TOLD_TOGETHER, Telling};
+use crate::adapter::HeadIndex;
+use crate::testing::Driver;
+
+struct Case {
+    driver: Driver,
+    ring: Ring,
+    call: EventFd,
+}
+
+impl Case {
+    fn new() -> Self {
+        let mut driver = Driver::new();
+        let ring = driver.ring_at(65530);
+        let call = EventFd::new(EFD_NONBLOCK).expect("an event");
+        let case = Self { driver, ring, call };
+        case.ring.set_call(Some(case.call_file()));
+        case
+    }
+
+    fn call_file(&self) -> File {
+        let call = self.call.try_clone().expect("a duplicate");
+        // SAFETY: the descriptor is owned by nobody else once its `EventFd` is forgotten.
+        let file = unsafe { File::from_raw_fd(call.as_raw_fd()) };
+        std::mem::forget(call);
+        file
+    }
+
+    /// Serves one request, and says how often the guest has been called since the last look.
+    fn serve(&mut self, telling: Telling) -> u64 {
+        self.driver.offer(b"request", 16);
+        let memory = self.driver.memory.memory().into_inner();
+        let Ok(Popped::Chain(chain, ticket)) = self.ring.pop(&memory) else {
+            panic!("a request is available");
+        };
+        let head = HeadIndex(chain.head_index());
+        let completed = self.ring.complete(ticket, head, 0, telling);
+        completed.expect("a used ring");
+        assert_eq!(self.driver.used().len(), 1, "a poller sees it at once");
+        self.calls()
+    }
+
+    fn calls(&self) -> u64 {
+        let mut count = [0; 8];
+        match self.call_file().read_exact(&mut count) {
+            Ok(()) => u64::from_ne_bytes(count),
+            Err(_) => 0,
+        }
+    }
+}
+
+#[test]
+fn requests_are_told_of_one_by_one_or_together() {
+    let mut case = Case::new();
+    assert_eq!(case.serve(Telling::Now), 1);
+    case.ring.tell();
+    assert_eq!(case.calls(), 0, "there is nothing left to tell");
+    assert_eq!(case.serve(Telling::Later), 0);
+    assert_eq!(case.serve(Telling::Later), 0);
+    case.ring.tell();
+    assert_eq!(case.calls(), 1);
+    assert_eq!(case.serve(Telling::Later), 0);
+    assert_eq!(case.serve(Telling::Now), 1);
+}
+
+#[test]
+fn no_more_than_some_are_told_of_together() {
+    let mut case = Case::new();
+    for _ in 0..2 {
+        for nth in 1..=TOLD_TOGETHER {
+            let told = u64::from(nth == TOLD_TOGETHER);
+            assert_eq!(case.serve(Telling::Later), told, "request {nth}");
+        }
+    }
+}
+
+#[test]
+fn a_ring_that_is_stopped_leaves_nothing_untold() {
+    let mut case = Case::new();
+    assert_eq!(case.serve(Telling::Later), 0);
+    Driver::stop(&case.ring);
+    assert_eq!(case.calls(), 1);
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Replies, written at once.
+
+use std::io;
+
+use smallvec::SmallVec;
+use virtiofsd::fuse::{EntryOut, OutHeader};
+use vm_memory_017::ByteValued;
+
+use crate::adapter::{PayloadError, Request};
+
+const HEADER: usize = size_of::<OutHeader>();
+/// The largest reply that is not file data.
+const LARGEST: usize = HEADER + size_of::<EntryOut>();
+
+/// What follows a reply's header.
+pub(super) struct Body {
+    /// Header and body; the header's bytes are filled in at the end.
+    bytes: SmallVec<[u8; LARGEST]>,
+    /// Bytes that are in the guest's memory already.
+    in_place: usize,
+}
+
+impl Body {
+    pub(super) fn none() -> Self {
+        Self::in_place(0)
+    }
+
+    pub(super) fn of<T: ByteValued>(body: T) -> Self {
+        let mut bytes = SmallVec::from_elem(0, HEADER);
+        bytes.extend_from_slice(body.as_slice());
+        Self { bytes, in_place: 0 }
+    }
+
+    /// A body of `len` bytes that were written directly.
+    pub(super) fn in_place(len: usize) -> Self {
+        Self {
+            bytes: SmallVec::from_elem(0, HEADER),
+            in_place: len,
+        }
+    }
+}
+
+/// What a request came to.
+pub(super) struct Reply {
+    body: Body,
+    error: i32,
+}
+
+impl Reply {
+    pub(super) fn of(result: io::Result<Body>) -> Self {
+        match result {
+            Ok(body) => Self { body, error: 0 },
+            Err(error) => Self {
+                body: Body::none(),
+                error: -error.raw_os_error().unwrap_or(libc::EIO),
+            },
+        }
+    }
+
+    /// Writes all that is not there yet; returns the reply's length.
+    pub(super) fn write(mut self, unique: u64, request: &Request) -> Result<u32, PayloadError> {
+        // Within the chain, whose length is a u32.
+        let len = (self.body.bytes.len() + self.body.in_place) as u32;
+        let header = OutHeader {
+            len,
+            error: self.error,
+            unique,
+        };
+        self.body.bytes[..HEADER].copy_from_slice(header.as_slice());
+        request.write_at(0, &self.body.bytes)?;
+        Ok(len)
+    }
+}
