@@ -154,7 +154,8 @@ impl Contender {
     fn side(&self) -> Side {
         let queues = self.lanes.len();
         let plural = if queues == 1 { "" } else { "s" };
-        self.running.side(format!("{queues} request queue{plural}"))
+        self.running
+            .side(&format!("{queues} request queue{plural}"))
     }
 }
 

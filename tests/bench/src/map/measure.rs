@@ -173,7 +173,7 @@ impl MapSide {
 
     fn side(&self) -> Side {
         match self {
-            Self::Guest(guest) => guest.running.side(format!("{} live mappings", guest.live)),
+            Self::Guest(guest) => guest.running.side(&format!("{} live mappings", guest.live)),
             Self::Limit(_) => Side {
                 name: "limit".into(),
                 about: "an AF_UNIX round trip with a descriptor, and mmap or munmap in the peer"

@@ -9,7 +9,7 @@ use std::{
 
 use virtiofs_driver::{
     Client, Daemon, Framing, FuseError, InitOptions, Options, QueueIndex, Vm, daemon::DaemonError,
-    memory::MemoryError, vhost::VhostError, window::WindowError,
+    memory::MemoryError, vhost::VhostError,
 };
 
 use super::{Pin, Program, cpu::Family};
@@ -66,14 +66,6 @@ pub enum SideError {
         /// Why.
         source: MemoryError,
     },
-    /// Its window can't be read.
-    #[error("{side}: its window can't be used")]
-    Window {
-        /// Which side.
-        side: String,
-        /// Why.
-        source: WindowError,
-    },
 }
 
 /// A daemon that serves, a VM, and a client on its first request queue.
@@ -81,6 +73,8 @@ pub enum SideError {
 pub struct Running {
     /// The side's name.
     pub name: String,
+    /// What its program says of itself.
+    pub version: String,
     /// Its command line.
     pub command: Vec<String>,
     /// The VM; it goes before the daemon, which then ends by itself.
@@ -116,9 +110,11 @@ impl Running {
             side: side(),
             source,
         })?;
+        let version = program.version.clone();
         let program = [program.path.display().to_string()];
         Ok(Self {
             name: side(),
+            version,
             command: program.into_iter().chain(more.iter().cloned()).collect(),
             vm,
             family: Family::of(&daemon),
@@ -166,10 +162,10 @@ impl Running {
     }
 
     /// For the report.
-    pub fn side(&self, about: impl Into<String>) -> Side {
+    pub fn side(&self, about: &str) -> Side {
         Side {
             name: self.name.clone(),
-            about: about.into(),
+            about: format!("{}, {about}", self.version),
             command: self.command.clone(),
         }
     }

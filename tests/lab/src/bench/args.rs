@@ -70,6 +70,10 @@ pub struct BenchArgs {
     #[arg(long, value_enum, default_value = "auto")]
     pub pin: PinArg,
 
+    /// Measure nothing, and report an earlier run once more: its results.json
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+
     /// Put the numbers into this Markdown document, between its marks; how
     /// tests/bench/docs/performance.md is kept
     #[arg(long, value_name = "FILE")]

@@ -17,7 +17,7 @@ use dax_bench::{
     Plan,
     files::file_system,
     io, map,
-    model::{Host, Point, Run, SCHEMA, Settings, Side, Suite},
+    model::{self, Host, Point, Run, SCHEMA, Settings, Side, Suite},
     report::{table, with_numbers, write_all},
     sides::Program,
     window,
@@ -35,16 +35,48 @@ use super::{
     BenchArgs,
     args::{Peer, Wait, What},
 };
-use crate::{catalogue::NoCase, cli::Status};
+use crate::cli::Status;
 
-/// Measures what the options name.
+/// Nothing that could be measured is meant.
+#[derive(Debug, thiserror::Error)]
+#[error("no point fits --only; they are named such as getattr/1, setup-large-qemu/16 and warm")]
+pub struct NoPoint;
+
+/// Measures what the options name, and reports it.
 ///
 /// # Errors
 ///
-/// If something can't be measured.
+/// If something can't be measured or written.
 pub fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<Status> {
     // Before minutes of work, not after.
     fs::create_dir_all(&args.out).with_context(|| format!("can't use {}", args.out.display()))?;
+    let run = match &args.from {
+        Some(path) => model::read(path)?,
+        None => match measured(args)? {
+            Measured::All(run) => *run,
+            Measured::Signalled(signal) => return Ok(Status::Signalled(signal)),
+        },
+    };
+    write_all(&run, &args.out)?;
+    if let Some(path) = &args.into {
+        let told = || format!("can't put the numbers into {}", path.display());
+        let document = fs::read_to_string(path).with_context(told)?;
+        let document = with_numbers(&document, &run).context("it has no marks for them");
+        fs::write(path, document.with_context(told)?).with_context(told)?;
+    }
+    lab_report::put(&table(&run), out)?;
+    Ok(Status::Success)
+}
+
+/// How measuring ended.
+enum Measured {
+    /// There is all of it.
+    All(Box<Run>),
+    /// This signal came.
+    Signalled(u8),
+}
+
+fn measured(args: &BenchArgs) -> Result<Measured> {
     let daemon = match &args.daemon {
         Some(path) => path.clone(),
         None => Programs::daemon()?,
@@ -70,21 +102,13 @@ pub fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<Status> {
         goes_on: &|| signal.load(Ordering::Relaxed) == 0,
         progress: &|what| eprintln!("daxlab bench: {what}"),
     };
-    let measured = measure(&plan, &mut run.sides);
+    let points = measure(&plan, &mut run.sides);
     if let Some(signal) = caught(&signal) {
-        return Ok(Status::Signalled(signal));
+        return Ok(Measured::Signalled(signal));
     }
-    run.points = measured?;
-    ensure!(!run.points.is_empty(), NoCase);
-    write_all(&run, &args.out)?;
-    if let Some(path) = &args.into {
-        let told = || format!("can't put the numbers into {}", path.display());
-        let document = fs::read_to_string(path).with_context(told)?;
-        let document = with_numbers(&document, &run).with_context(told)?;
-        fs::write(path, document).with_context(told)?;
-    }
-    lab_report::put(&table(&run), out)?;
-    Ok(Status::Success)
+    run.points = points?;
+    ensure!(!run.points.is_empty(), NoPoint);
+    Ok(Measured::All(Box::new(run)))
 }
 
 /// From now on the signals that end us are only noted, so that nothing is left behind.

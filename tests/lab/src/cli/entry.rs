@@ -70,7 +70,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Status {
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("daxlab {name}: {error:#}");
-        match error.is::<NoCase>() {
+        match error.is::<NoCase>() || error.is::<bench::NoPoint>() {
             true => Status::Usage,
             false => on_error,
         }
