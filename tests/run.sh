@@ -3,11 +3,12 @@
 #
 # tests/run.sh [FILTER…]
 #
-# Runs every check: format, lints, unit, property and doc tests, each fuzz target for 15 seconds, and
-# the tests in real guests. It installs what a fresh Debian lacks and fetches what guests need. With
-# FILTERs it runs only the guest tests whose names contain one of them, and the lab if one is `lab`.
-# A line for each test with its time; the logs of failures are in target/guest-tests, the lab's
-# reports in target/lab, those of fuzzing in target/fuzz.
+# Runs every check: format, lints, unit, property and doc tests, each fuzz target for 15 seconds, the
+# benchmarks for a moment, and the tests in real guests. It installs what a fresh Debian lacks and
+# fetches what guests need. With FILTERs it runs only the guest tests whose names contain one of
+# them, the lab if one is `lab`, and the benchmarks if one is `bench`. A line for each test with its
+# time; the logs of failures are in target/guest-tests, the lab's and the benchmarks' reports in
+# target/lab, those of fuzzing in target/fuzz.
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -90,6 +91,11 @@ lab_steps() {
         lab nowait --kernel $NOWAIT --pin vmsplice --removal truncate || :
 }
 
+# That everything can be measured; how fast it was is looked at by whoever wants to know.
+bench() {
+    "$TARGET/release/daxlab" bench all --quick --peer none --out "$TARGET/lab/bench" > /dev/null
+}
+
 # wanted NAME FILTER…: whether the filters leave NAME; without any everything is left.
 wanted() {
     name=$1
@@ -99,9 +105,9 @@ wanted() {
     return 1
 }
 
-# Whether the filters are of the lab alone.
-only_lab() {
-    [ "$*" = lab ]
+# Whether the filters leave no guest test.
+no_guest_tests() {
+    [ "$*" = lab ] || [ "$*" = bench ]
 }
 
 need_root
@@ -121,9 +127,10 @@ if [ $# -eq 0 ]; then
 fi
 # What was built before the failure of a build is not what is to be tested.
 if step "build for guests" build_for_guests; then
-    if ! only_lab "$@"; then
+    if ! no_guest_tests "$@"; then
         step "guest tests" "$TARGET/release/guest-tests" --logs "$TARGET/guest-tests" "$@" || :
     fi
+    if wanted bench "$@"; then step "benchmarks: all can be measured" bench || :; fi
     if wanted lab "$@"; then lab_steps || :; fi
 fi
 if [ -n "$failed" ]; then

@@ -4,11 +4,14 @@
 
 use virtiofs_driver::FuseError;
 
-use crate::{files::FilesError, map::LimitError, sides::SideError};
+use crate::{files::FilesError, map::LimitError, sides::SideError, window::ReadError};
 
 /// Why something could not be measured.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
+    /// It is to end.
+    #[error("measuring was stopped")]
+    Stopped,
     /// The files can't be made.
     #[error(transparent)]
     Files(#[from] FilesError),
@@ -27,6 +30,16 @@ pub enum BenchError {
         work: String,
         /// What came.
         source: FuseError,
+    },
+    /// A file can't be read.
+    #[error("{side}: {work}")]
+    Read {
+        /// Whose.
+        side: String,
+        /// At what.
+        work: String,
+        /// Why.
+        source: ReadError,
     },
     /// A reply is right in itself, but says something else than it must.
     #[error("{side}: {work}: {what}")]

@@ -21,6 +21,7 @@ pub mod report;
 pub mod sides;
 pub mod stats;
 pub mod turns;
+pub mod window;
 
 pub use error::BenchError;
 pub use plan::Plan;

@@ -7,6 +7,7 @@ use std::path::Path;
 use virtiofs_driver::Waiting;
 
 use crate::{
+    BenchError,
     model::Suite,
     sides::{Pin, Program},
     turns::Length,
@@ -33,6 +34,8 @@ pub struct Plan<'a> {
     pub pin: Pin,
     /// Whether a point is to be measured, by its suite and name.
     pub wants: &'a dyn Fn(Suite, &str) -> bool,
+    /// Whether to measure on; it is asked before each turn.
+    pub goes_on: &'a dyn Fn() -> bool,
     /// Is told what is measured next.
     pub progress: &'a dyn Fn(&str),
 }
@@ -41,5 +44,17 @@ impl Plan<'_> {
     /// The side that others are compared with: the peer, or the daemon itself.
     pub fn reference(&self) -> String {
         self.peer.unwrap_or(self.daemon).name.clone()
+    }
+
+    /// Fails if measuring is to end.
+    ///
+    /// # Errors
+    ///
+    /// [`BenchError::Stopped`].
+    pub fn go_on(&self) -> Result<(), BenchError> {
+        match (self.goes_on)() {
+            true => Ok(()),
+            false => Err(BenchError::Stopped),
+        }
     }
 }

@@ -12,6 +12,7 @@ use super::{
     buffers::Buffers,
     scene::Scene,
     step::{Outcome, Step, Wrong},
+    turn::Phase,
 };
 use crate::{
     files::{DATA_SIZE, NAMES_COUNT},
@@ -81,18 +82,13 @@ impl Lane {
         }
     }
 
-    /// Keeps `depth` operations under way until `end`, counts those that end from `begin` on, and
-    /// waits for the rest.
+    /// Keeps `depth` operations under way until the end, counts those that end while they count,
+    /// and waits for the rest.
     ///
     /// # Errors
     ///
     /// The first reply that is not as it must be.
-    pub fn play(
-        &mut self,
-        work: Work,
-        depth: usize,
-        (begin, end): (Instant, Instant),
-    ) -> Result<Done, Wrong> {
+    pub fn play(&mut self, work: Work, depth: usize, phase: &Phase) -> Result<Done, Wrong> {
         let mut done = Done::default();
         for slot in 0..depth {
             self.begin(slot, work)?;
@@ -104,10 +100,10 @@ impl Lane {
                 let slot = self.slot_of(completion.unique)?;
                 let UnderWay { step, began, .. } = self.under_way[slot].take().ok_or_else(lost)?;
                 let outcome = step.outcome(completion.result)?;
-                let counts = (begin..end).contains(&now);
-                match self.take_note(outcome, now - began, counts.then_some(&mut done)) {
+                let counted = phase.counts().then_some(&mut done);
+                match self.take_note(outcome, now - began, counted) {
                     Some(next) => self.submit(slot, next, began)?,
-                    None if now < end => self.begin(slot, work)?,
+                    None if !phase.is_over() => self.begin(slot, work)?,
                     None => {}
                 }
                 match self.pipeline.poll().map_err(Wrong::Failed)? {

@@ -66,13 +66,18 @@ fn point(
 ) -> Result<Point, BenchError> {
     let name = name(work, depth);
     (plan.progress)(&format!("io {name}"));
+    for contender in &*contenders {
+        contender.running.keep(contender.pin(plan, depth))?;
+    }
     let [series] = in_turn(
         plan.length,
         contenders,
         |contender| contender.running.name.clone(),
         |contender, length| {
+            plan.go_on()?;
+            let pin = contender.pin(plan, depth);
             let Contender { lanes, running } = contender;
-            let turn = turn(lanes, running, work, depth as usize, length);
+            let turn = turn(lanes, (&running.family, pin), work, depth, length);
             turn.map(|turn| [turn])
                 .map_err(|wrong| told(wrong, &running.name, &name))
         },
@@ -126,24 +131,31 @@ impl Contender {
             request_queues: queues.into(),
             memory: MEMORY_PER_QUEUE * usize::from(queues),
             window: WindowOption::IfOffered(virtiofs_driver::Rules::qemu()),
-            ..Options::default()
+            ..Running::options()
         };
         let more = match program.queues {
             true => vec![format!("--request-queues={queues}")],
             false => Vec::new(),
         };
-        // Several queues are to have all processors.
-        let pin = if queues == 1 { plan.pin } else { Pin::No };
-        let mut running = Running::start(&name, program, files.root(), &more, &options, pin)?;
+        let mut running = Running::start(&name, program, files.root(), &more, &options)?;
         let client = running.mount()?;
         let lanes = lanes(&mut running, client, queues.into(), plan.waiting)?;
         Ok(Self { lanes, running })
     }
 
+    /// Where it runs: several queues are to have all processors.
+    fn pin(&self, plan: &Plan<'_>, depth: u32) -> Pin {
+        match self.lanes.len() {
+            1 => plan.pin.at_depth(depth),
+            _ => Pin::No,
+        }
+    }
+
     fn side(&self) -> Side {
         let queues = self.lanes.len();
         let plural = if queues == 1 { "" } else { "s" };
-        self.running.side(format!("{queues} request queue{plural}"))
+        self.running
+            .side(&format!("{queues} request queue{plural}"))
     }
 }
 

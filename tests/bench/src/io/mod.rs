@@ -3,7 +3,7 @@
 //! FUSE requests, over and over: how many a second, how long each takes, and what processor time
 //! they cost.
 //!
-//! A side has a [`lane`] for each of its request queues, and a lane has a thread. What is asked is
+//! A side has a lane for each of its request queues, and a lane has a thread. What is asked is
 //! a [`Work`]; a lane turns it into requests, keeps as many of them under way as the depth says,
 //! and checks each reply.
 

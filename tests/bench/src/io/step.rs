@@ -151,8 +151,10 @@ mod tests {
 
     #[test]
     fn what_is_opened_is_released() {
-        let mut open = virtiofs_driver::fuse::OpenOut::default();
-        open.fh = 3;
+        let open = virtiofs_driver::fuse::OpenOut {
+            fh: 3,
+            ..Default::default()
+        };
         let outcome = Step::Open.outcome(Ok(Reply::Opened(open))).unwrap();
         assert_eq!(outcome, Outcome::Then(Step::Release(Handle(3))));
     }

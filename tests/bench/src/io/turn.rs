@@ -3,7 +3,9 @@
 //! One side's turn: all of its lanes at a time.
 
 use std::{
-    thread,
+    panic,
+    sync::atomic::{AtomicBool, AtomicU8, Ordering},
+    thread::{self, ScopedJoinHandle},
     time::{Duration, Instant},
 };
 
@@ -14,9 +16,66 @@ use super::{
 };
 use crate::{
     model::Round,
-    sides::{Running, cpu},
+    sides::{Family, Pin, cpu},
     turns::{Length, Turn},
 };
+
+/// What lanes are told while they play. The one who tells them may be late on a busy machine;
+/// what is counted is what happens between the moments at which clocks were read.
+#[derive(Debug, Default)]
+pub struct Phase {
+    now: AtomicU8,
+    /// Whether anything was counted.
+    counted: AtomicBool,
+}
+
+/// Between two looks whether something was counted.
+const PAUSE: Duration = Duration::from_millis(1);
+
+// 0 is the lead-in.
+const COUNT: u8 = 1;
+const STOP: u8 = 2;
+
+impl Phase {
+    /// Whether what ends now counts.
+    pub fn counts(&self) -> bool {
+        let counts = self.now.load(Ordering::Relaxed) == COUNT;
+        if counts && !self.counted.load(Ordering::Relaxed) {
+            self.counted.store(true, Ordering::Relaxed);
+        }
+        counts
+    }
+
+    /// Whether nothing new is to be begun.
+    pub fn is_over(&self) -> bool {
+        self.now.load(Ordering::Relaxed) == STOP
+    }
+
+    fn has_counted(&self) -> bool {
+        self.counted.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, phase: u8) {
+        self.now.store(phase, Ordering::Relaxed);
+    }
+}
+
+/// Clocks, read at one moment.
+struct Moment {
+    time: Instant,
+    daemon: Duration,
+    driver: Duration,
+}
+
+impl Moment {
+    fn now(daemon: &Family) -> Self {
+        Self {
+            time: Instant::now(),
+            daemon: daemon.cpu(),
+            driver: cpu::of_this_process(),
+        }
+    }
+}
 
 /// Plays on all lanes, and accounts for the processor time of what is counted.
 ///
@@ -25,49 +84,53 @@ use crate::{
 /// The first lane's that fails.
 pub fn turn(
     lanes: &mut [Lane],
-    running: &Running,
+    (daemon, pin): (&Family, Pin),
     work: Work,
-    depth: usize,
+    depth: u32,
     length: Length,
 ) -> Result<Turn, Wrong> {
-    let daemon = &running.family;
-    let _pinned = running
-        .pin
-        .driver()
-        .map_err(|errno| Wrong::Says(errno.to_string()))?;
-    let (begin, end) = length.from_now();
-    let (done, daemon_cpu, driver_cpu) = thread::scope(|scope| {
-        let play = |lane| scope.spawn(move || Lane::play(lane, work, depth, (begin, end)));
+    // The lanes' threads are started by this one, and stay where it is.
+    let pinned = pin.driver();
+    let _pinned = pinned.map_err(|errno| Wrong::Says(errno.to_string()))?;
+    let phase = Phase::default();
+    let (done, begin, end) = thread::scope(|scope| {
+        let play = |lane| scope.spawn(|| Lane::play(lane, work, depth as usize, &phase));
         let playing: Vec<_> = lanes.iter_mut().map(play).collect();
-        let now = || (daemon.cpu(), cpu::of_this_process());
-        sleep_until(begin);
-        let before = now();
-        sleep_until(end);
-        let after = now();
-        let done: Result<Vec<Done>, Wrong> = playing
-            .into_iter()
-            .map(|lane| {
-                lane.join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            })
-            .collect();
-        done.map(|done| (done, after.0 - before.0, after.1 - before.1))
-    })?;
+        thread::sleep(length.lead_in);
+        let begin = Moment::now(daemon);
+        phase.set(COUNT);
+        thread::sleep(length.turn);
+        // A turn without an operation says nothing; a lane that has failed is finished.
+        while !phase.has_counted() && !playing.iter().any(ScopedJoinHandle::is_finished) {
+            thread::sleep(PAUSE);
+        }
+        phase.set(STOP);
+        let end = Moment::now(daemon);
+        (
+            playing
+                .into_iter()
+                .map(joined)
+                .collect::<Result<Vec<Done>, Wrong>>(),
+            begin,
+            end,
+        )
+    });
     let mut all = Done::default();
-    for one in done {
+    for one in done? {
         all.latencies.add(&one.latencies);
         all.bytes += one.bytes;
     }
     let nanos = |cpu: Duration| cpu.as_nanos() as u64;
     let round = Round {
-        daemon_cpu_ns: Some(nanos(daemon_cpu)),
-        driver_cpu_ns: nanos(driver_cpu),
-        ..Round::new(&all.latencies, all.bytes, length.turn)
+        daemon_cpu_ns: Some(nanos(end.daemon - begin.daemon)),
+        driver_cpu_ns: nanos(end.driver - begin.driver),
+        ..Round::new(&all.latencies, all.bytes, end.time - begin.time)
     };
     let latencies = all.latencies;
     Ok(Turn { round, latencies })
 }
 
-fn sleep_until(then: Instant) {
-    thread::sleep(then.saturating_duration_since(Instant::now()));
+fn joined<T>(lane: ScopedJoinHandle<'_, T>) -> T {
+    lane.join()
+        .unwrap_or_else(|told| panic::resume_unwind(told))
 }

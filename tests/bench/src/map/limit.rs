@@ -13,12 +13,14 @@ use std::{
     io::{self, IoSlice},
     mem::MaybeUninit,
     os::{fd::AsFd, unix::net::UnixStream},
+    time::Duration,
 };
 
 use rustix::{
     net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg},
     process::{Pid, WaitOptions, waitpid},
 };
+use virtiofs_driver::daemon::Process;
 
 /// Why the limit can't be measured.
 #[derive(Debug, thiserror::Error)]
@@ -40,66 +42,124 @@ struct Order {
     range: u32,
 }
 
-/// A peer that maps and unmaps ranges.
+/// A peer that maps and unmaps ranges of a file.
 #[derive(Debug)]
 pub struct Limit {
     socket: UnixStream,
-    peer: Pid,
+    file: File,
+    peer: Process,
+    ranges: u32,
+    /// What is measured next: the first range, and how many.
+    chosen: (u32, u32),
 }
 
 impl Limit {
-    /// Starts the peer with room for `ranges` of `range_size` bytes.
+    /// Starts the peer with room for `ranges` of `range_size` bytes of the file.
     ///
     /// # Errors
     ///
     /// If it can't be started.
-    pub fn start(ranges: u32, range_size: u64) -> Result<Self, LimitError> {
+    pub fn start(file: File, ranges: u32, range_size: u64) -> Result<Self, LimitError> {
         let (socket, theirs) = UnixStream::pair().map_err(LimitError::Start)?;
         let peer = peer::start(theirs, &socket, ranges, range_size).map_err(LimitError::Start)?;
-        Ok(Self { socket, peer })
+        let peer = Process {
+            pid: peer.as_raw_nonzero().get(),
+            parent: std::process::id().cast_signed(),
+            name: "limit".into(),
+        };
+        Ok(Self {
+            socket,
+            file,
+            peer,
+            ranges,
+            chosen: (0, 1),
+        })
     }
 
-    /// Has a range of the file mapped.
+    /// Its process.
+    pub fn process(&self) -> &Process {
+        &self.peer
+    }
+
+    /// The processor time that the peer has taken so far.
+    pub fn cpu(&self) -> Duration {
+        self.peer.cpu().unwrap_or_default()
+    }
+
+    /// Chooses the next `count` ranges.
+    pub fn ready(&mut self, count: u32) {
+        let (first, before) = self.chosen;
+        let first = first + before;
+        let first = if first + count > self.ranges {
+            0
+        } else {
+            first
+        };
+        self.chosen = (first, count);
+    }
+
+    /// Has the chosen ranges mapped, all asked for at once.
     ///
     /// # Errors
     ///
     /// If the peer does not say that it has done so.
-    pub fn map(&mut self, file: &File, range: u32) -> Result<(), LimitError> {
+    pub fn set_up(&mut self) -> Result<(), LimitError> {
+        self.each(|limit, range| limit.ask_to_map(range))
+    }
+
+    /// Has the chosen ranges unmapped, all asked for at once.
+    ///
+    /// # Errors
+    ///
+    /// If the peer does not say that it has done so.
+    pub fn remove(&mut self) -> Result<(), LimitError> {
+        self.each(|limit, range| {
+            let order = Order { map: false, range };
+            limit.ask(order, &mut SendAncillaryBuffer::default())
+        })
+    }
+
+    fn each(
+        &mut self,
+        ask: impl Fn(&Self, u32) -> Result<(), LimitError>,
+    ) -> Result<(), LimitError> {
+        let (first, count) = self.chosen;
+        (first..first + count).try_for_each(|range| ask(self, range))?;
+        (0..count).try_for_each(|_| self.answer())
+    }
+
+    fn ask_to_map(&self, range: u32) -> Result<(), LimitError> {
         let order = Order { map: true, range };
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut rights = SendAncillaryBuffer::new(&mut space);
-        let fds = [file.as_fd()];
+        let fds = [self.file.as_fd()];
         rights.push(SendAncillaryMessage::ScmRights(&fds));
         self.ask(order, &mut rights)
     }
 
-    /// Has a range unmapped.
-    ///
-    /// # Errors
-    ///
-    /// If the peer does not say that it has done so.
-    pub fn unmap(&mut self, range: u32) -> Result<(), LimitError> {
-        let order = Order { map: false, range };
-        self.ask(order, &mut SendAncillaryBuffer::default())
-    }
-
     fn ask(
-        &mut self,
+        &self,
         order: Order,
         rights: &mut SendAncillaryBuffer<'_, '_, '_>,
     ) -> Result<(), LimitError> {
         let bytes = order.bytes();
-        let talk = |errno: rustix::io::Errno| LimitError::Talk(errno.into());
-        sendmsg(
+        let sent = sendmsg(
             &self.socket,
             &[IoSlice::new(&bytes)],
             rights,
             SendFlags::NOSIGNAL,
-        )
-        .map_err(talk)?;
+        );
+        sent.map(drop)
+            .map_err(|errno| LimitError::Talk(errno.into()))
+    }
+
+    fn answer(&self) -> Result<(), LimitError> {
         let mut answer = [0];
-        let got = rustix::io::read(&self.socket, &mut answer).map_err(talk)?;
-        match (got, answer[0]) {
+        let got = rustix::io::read(&self.socket, &mut answer);
+        match (
+            got.map_err(|errno| LimitError::Talk(errno.into()))?,
+            answer[0],
+        ) {
             (1, 0) => Ok(()),
             (0, _) => Err(LimitError::Talk(io::ErrorKind::UnexpectedEof.into())),
             (_, errno) => Err(LimitError::Talk(io::Error::from_raw_os_error(errno.into()))),
@@ -110,7 +170,7 @@ impl Limit {
 impl Drop for Limit {
     fn drop(&mut self) {
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
-        let _ = waitpid(Some(self.peer), WaitOptions::empty());
+        let _ = waitpid(Pid::from_raw(self.peer.pid), WaitOptions::empty());
     }
 }
 
@@ -141,19 +201,19 @@ mod tests {
     fn ranges_come_and_go_and_a_mistake_is_told() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(4 * RANGE).unwrap();
-        let mut limit = Limit::start(4, RANGE).unwrap();
-        for range in 0..4 {
-            limit.map(&file, range).unwrap();
+        let mut limit = Limit::start(file, 4, RANGE).unwrap();
+        for count in [1, 1, 2, 4] {
+            limit.ready(count);
+            limit.set_up().unwrap();
+            limit.remove().unwrap();
         }
-        limit.unmap(2).unwrap();
-        limit.map(&file, 2).unwrap();
-        assert!(matches!(limit.map(&file, 4), Err(LimitError::Talk(_))));
-        assert!(matches!(limit.unmap(4), Err(LimitError::Talk(_))));
+        limit.chosen = (3, 2);
+        assert!(matches!(limit.set_up(), Err(LimitError::Talk(_))));
+        let mut limit = Limit::start(File::open("/proc/self/exe").unwrap(), 1, RANGE).unwrap();
+        limit.ready(1);
         // What can't be mapped shared and writable is a refusal: mmap is really tried.
-        let read_only = File::open("/proc/self/exe").unwrap();
-        let refused = limit.map(&read_only, 0).unwrap_err();
-        let LimitError::Talk(source) = refused else {
-            panic!("{refused}");
+        let LimitError::Talk(source) = limit.set_up().unwrap_err() else {
+            panic!("the peer was there");
         };
         assert_eq!(source.kind(), io::ErrorKind::PermissionDenied);
     }

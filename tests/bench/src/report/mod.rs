@@ -2,11 +2,13 @@
 
 //! Every way to tell what a run found.
 
+mod document;
 mod files;
 mod html;
 mod quantity;
 mod table;
 
+pub use document::with_numbers;
 pub use files::{ReportError, names, write_all};
 pub use html::html;
 pub use table::{points_table, table};

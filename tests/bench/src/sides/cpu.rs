@@ -17,6 +17,11 @@ impl Family {
         Self(daemon.processes())
     }
 
+    /// They themselves.
+    pub fn processes(&self) -> &[Process] {
+        &self.0
+    }
+
     /// What all of them have taken so far. One that has ended counts no more.
     pub fn cpu(&self) -> Duration {
         self.0.iter().filter_map(|process| process.cpu().ok()).sum()

@@ -8,6 +8,7 @@ mod pin;
 mod program;
 mod running;
 
+pub use cpu::Family;
 pub use pin::Pin;
 pub use program::{Program, Version};
 pub use running::{Running, SideError};

@@ -4,14 +4,20 @@
 //! on where the scheduler has put the two: on one processor, or on two of which one sleeps, which
 //! is several times as much. Left alone they change between both, and drown everything else.
 
+use std::fs;
+
 use rustix::{
     io,
+    process::Pid,
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
+use virtiofs_driver::daemon::Process;
 
 /// On which processors a side with one request queue runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pin {
+    /// Together at depth 1, else apart.
+    Auto,
     /// Wherever the scheduler puts it.
     No,
     /// The daemon on one, the driver on another.
@@ -25,13 +31,14 @@ pub enum Pin {
 pub struct Pinned(CpuSet);
 
 impl Pin {
-    /// Keeps this thread, and all that it starts, where daemons are.
-    ///
-    /// # Errors
-    ///
-    /// If the kernel refuses.
-    pub fn daemon(self) -> io::Result<Pinned> {
-        self.keep(1)
+    /// What it means where so many requests are under way.
+    #[must_use]
+    pub fn at_depth(self, depth: u32) -> Self {
+        match (self, depth) {
+            (Self::Auto, 1) => Self::Together,
+            (Self::Auto, _) => Self::Apart,
+            (given, _) => given,
+        }
     }
 
     /// Keeps this thread, and all that it starts, where the driver is.
@@ -40,25 +47,48 @@ impl Pin {
     ///
     /// If the kernel refuses.
     pub fn driver(self) -> io::Result<Pinned> {
-        self.keep(0)
+        let before = sched_getaffinity(None)?;
+        sched_setaffinity(None, &self.choice(before, 0))?;
+        Ok(Pinned(before))
     }
 
-    fn keep(self, place: usize) -> io::Result<Pinned> {
-        let before = sched_getaffinity(None)?;
-        let allowed: Vec<usize> = (0..CpuSet::MAX_CPU)
-            .filter(|cpu| before.is_set(*cpu))
+    /// Keeps all threads of a daemon's processes where daemons are.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses.
+    pub fn daemon(self, processes: &[Process]) -> io::Result<()> {
+        let chosen = self.choice(sched_getaffinity(None)?, 1);
+        let folders = processes
+            .iter()
+            .map(|one| format!("/proc/{}/task", one.pid));
+        let threads = folders.flat_map(fs::read_dir).flatten().flatten();
+        let numbers = threads.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        for thread in numbers.filter_map(Pid::from_raw) {
+            match sched_setaffinity(Some(thread), &chosen) {
+                // It has ended meanwhile.
+                Err(io::Errno::SRCH) => {}
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Of these processors those at one of the two places.
+    fn choice(self, allowed: CpuSet, place: usize) -> CpuSet {
+        let all: Vec<usize> = (0..CpuSet::MAX_CPU)
+            .filter(|cpu| allowed.is_set(*cpu))
             .collect();
-        let place = match self {
-            Self::No => None,
-            Self::Apart => allowed.get(place % allowed.len().max(1)),
-            Self::Together => allowed.first(),
+        let one = match self {
+            Self::Auto | Self::No => None,
+            Self::Apart => all.get(place % all.len().max(1)),
+            Self::Together => all.first(),
         };
-        if let Some(cpu) = place {
+        one.map_or(allowed, |cpu| {
             let mut only = CpuSet::new();
             only.set(*cpu);
-            sched_setaffinity(None, &only)?;
-        }
-        Ok(Pinned(before))
+            only
+        })
     }
 }
 
@@ -73,24 +103,36 @@ impl Drop for Pinned {
 mod tests {
     use super::*;
 
-    fn places() -> Vec<usize> {
-        let now = sched_getaffinity(None).unwrap();
+    fn places(set: CpuSet) -> Vec<usize> {
         (0..CpuSet::MAX_CPU)
-            .filter(|cpu| now.is_set(*cpu))
+            .filter(|cpu| set.is_set(*cpu))
             .collect()
     }
 
     #[test]
+    fn each_place_is_a_processor_of_those_allowed() {
+        let mut allowed = CpuSet::new();
+        allowed.set(3);
+        allowed.set(5);
+        let at = |pin: Pin, place| places(pin.choice(allowed, place));
+        assert_eq!([at(Pin::Apart, 0), at(Pin::Apart, 1)], [[3], [5]]);
+        assert_eq!([at(Pin::Together, 0), at(Pin::Together, 1)], [[3], [3]]);
+        assert_eq!([at(Pin::No, 0), at(Pin::No, 1)], [[3, 5], [3, 5]]);
+        allowed.unset(5);
+        assert_eq!(
+            places(Pin::Apart.choice(allowed, 1)),
+            [3],
+            "there is one only"
+        );
+    }
+
+    #[test]
     fn a_thread_is_kept_and_let_go() {
-        let before = places();
-        let daemon = Pin::Together.daemon().unwrap();
-        assert_eq!(places(), before[..1]);
-        drop(daemon);
-        assert_eq!(places(), before);
-        let driver = Pin::Apart.daemon().unwrap();
-        assert_eq!(places(), [before[1 % before.len()]]);
+        let now = || places(sched_getaffinity(None).unwrap());
+        let before = now();
+        let driver = Pin::Auto.at_depth(1).driver().unwrap();
+        assert_eq!(now(), before[..1]);
         drop(driver);
-        let _free = Pin::No.driver().unwrap();
-        assert_eq!(places(), before);
+        assert_eq!(now(), before);
     }
 }

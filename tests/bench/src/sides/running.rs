@@ -8,8 +8,8 @@ use std::{
 };
 
 use virtiofs_driver::{
-    Client, Daemon, FuseError, InitOptions, Options, QueueIndex, Vm, daemon::DaemonError,
-    memory::MemoryError, vhost::VhostError, window::WindowError,
+    Client, Daemon, Framing, FuseError, InitOptions, Options, QueueIndex, Vm, daemon::DaemonError,
+    memory::MemoryError, vhost::VhostError,
 };
 
 use super::{Pin, Program, cpu::Family};
@@ -66,14 +66,6 @@ pub enum SideError {
         /// Why.
         source: MemoryError,
     },
-    /// Its window can't be read.
-    #[error("{side}: its window can't be used")]
-    Window {
-        /// Which side.
-        side: String,
-        /// Why.
-        source: WindowError,
-    },
 }
 
 /// A daemon that serves, a VM, and a client on its first request queue.
@@ -81,12 +73,12 @@ pub enum SideError {
 pub struct Running {
     /// The side's name.
     pub name: String,
+    /// What its program says of itself.
+    pub version: String,
     /// Its command line.
     pub command: Vec<String>,
     /// The VM; it goes before the daemon, which then ends by itself.
     pub vm: Vm,
-    /// Where its driver has to run.
-    pub pin: Pin,
     /// Its processes.
     pub family: Family,
     /// The daemon.
@@ -105,21 +97,11 @@ impl Running {
         share: &Path,
         more: &[String],
         options: &Options,
-        pin: Pin,
     ) -> Result<Self, SideError> {
         let side = || name.to_owned();
-        let pinned = pin.daemon().map_err(|source| SideError::Pin {
-            side: side(),
-            source,
-        })?;
         let command = Daemon::command(&program.path).share(share).args(more);
         let daemon = command.start();
         let daemon = daemon.map_err(|source| SideError::Start {
-            side: side(),
-            source,
-        })?;
-        drop(pinned);
-        let _pinned = pin.driver().map_err(|source| SideError::Pin {
             side: side(),
             source,
         })?;
@@ -128,15 +110,25 @@ impl Running {
             side: side(),
             source,
         })?;
+        let version = program.version.clone();
         let program = [program.path.display().to_string()];
         Ok(Self {
             name: side(),
+            version,
             command: program.into_iter().chain(more.iter().cloned()).collect(),
             vm,
-            pin,
             family: Family::of(&daemon),
             daemon,
         })
+    }
+
+    /// A VM whose guest is Linux, and whose queues are as long as QEMU's are made.
+    pub fn options() -> Options {
+        Options {
+            queue_size: 1024,
+            framing: Framing::Linux,
+            ..Options::default()
+        }
     }
 
     /// Takes the first request queue and mounts.
@@ -156,11 +148,24 @@ impl Running {
         })
     }
 
+    /// Keeps the daemon on its processors.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses.
+    pub fn keep(&self, pin: Pin) -> Result<(), SideError> {
+        let kept = pin.daemon(self.family.processes());
+        kept.map_err(|source| SideError::Pin {
+            side: self.name.clone(),
+            source,
+        })
+    }
+
     /// For the report.
-    pub fn side(&self, about: impl Into<String>) -> Side {
+    pub fn side(&self, about: &str) -> Side {
         Side {
             name: self.name.clone(),
-            about: about.into(),
+            about: format!("{}, {about}", self.version),
             command: self.command.clone(),
         }
     }

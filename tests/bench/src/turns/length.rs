@@ -2,7 +2,7 @@
 
 //! How long turns are, and how many there are.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How a point is measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,11 +23,5 @@ impl Length {
             turn,
             lead_in: turn / 10,
         }
-    }
-
-    /// The moments at which counting begins and ends, if the turn begins now.
-    pub fn from_now(&self) -> (Instant, Instant) {
-        let begin = Instant::now() + self.lead_in;
-        (begin, begin + self.turn)
     }
 }

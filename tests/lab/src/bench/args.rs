@@ -66,9 +66,18 @@ pub struct BenchArgs {
     #[arg(long, value_enum, default_value = "interrupt")]
     pub wait: Wait,
 
-    /// Where a side with one queue runs
-    #[arg(long, value_enum, default_value = "no")]
+    /// On which processors a side with one queue runs; the others have all
+    #[arg(long, value_enum, default_value = "auto")]
     pub pin: PinArg,
+
+    /// Measure nothing, and report an earlier run once more: its results.json
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+
+    /// Put the numbers into this Markdown document, between its marks; how
+    /// tests/bench/docs/performance.md is kept
+    #[arg(long, value_name = "FILE")]
+    pub into: Option<PathBuf>,
 
     /// Where the reports go: results.json, report.html, table.txt
     #[arg(long, value_name = "DIR", default_value = "daxlab-bench")]
@@ -100,6 +109,8 @@ pub enum Wait {
 /// Where a side with one queue runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PinArg {
+    /// Together at depth 1, else apart
+    Auto,
     /// Wherever the scheduler puts it
     No,
     /// Daemon and driver on a processor each
@@ -111,6 +122,7 @@ pub enum PinArg {
 impl From<PinArg> for Pin {
     fn from(arg: PinArg) -> Self {
         match arg {
+            PinArg::Auto => Self::Auto,
             PinArg::No => Self::No,
             PinArg::Apart => Self::Apart,
             PinArg::Together => Self::Together,

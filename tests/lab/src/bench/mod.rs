@@ -6,4 +6,4 @@ mod args;
 mod run;
 
 pub use args::BenchArgs;
-pub use run::run;
+pub use run::{NoPoint, run};

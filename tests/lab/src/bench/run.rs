@@ -2,41 +2,88 @@
 
 //! The order of a run: programs, measurements, reports.
 
-use std::{fs, io::Write, time::SystemTime};
+use std::{
+    fs,
+    io::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::SystemTime,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use dax_bench::{
     Plan,
     files::file_system,
-    io,
-    model::{Host, Point, Run, SCHEMA, Settings, Side, Suite},
-    report::{table, write_all},
+    io, map,
+    model::{self, Host, Point, Run, SCHEMA, Settings, Side, Suite},
+    report::{table, with_numbers, write_all},
     sides::Program,
+    window,
 };
 use guest_vm::Programs;
 use lab_report::model::utc;
+use qemu_guest::fetch::{Cache, Progress, virtiofsd};
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    flag,
+};
 use virtiofs_driver::Waiting;
 
 use super::{
     BenchArgs,
     args::{Peer, Wait, What},
 };
-use crate::{catalogue::NoCase, cli::Status};
+use crate::cli::Status;
 
-/// Measures what the options name.
+/// Nothing that could be measured is meant.
+#[derive(Debug, thiserror::Error)]
+#[error("no point fits --only; they are named such as getattr/1, setup-large-qemu/16 and warm")]
+pub struct NoPoint;
+
+/// Measures what the options name, and reports it.
 ///
 /// # Errors
 ///
-/// If something can't be measured.
+/// If something can't be measured or written.
 pub fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<Status> {
     // Before minutes of work, not after.
     fs::create_dir_all(&args.out).with_context(|| format!("can't use {}", args.out.display()))?;
+    let run = match &args.from {
+        Some(path) => model::read(path)?,
+        None => match measured(args)? {
+            Measured::All(run) => *run,
+            Measured::Signalled(signal) => return Ok(Status::Signalled(signal)),
+        },
+    };
+    write_all(&run, &args.out)?;
+    if let Some(path) = &args.into {
+        let told = || format!("can't put the numbers into {}", path.display());
+        let document = fs::read_to_string(path).with_context(told)?;
+        let document = with_numbers(&document, &run).context("it has no marks for them");
+        fs::write(path, document.with_context(told)?).with_context(told)?;
+    }
+    lab_report::put(&table(&run), out)?;
+    Ok(Status::Success)
+}
+
+/// How measuring ended.
+enum Measured {
+    /// There is all of it.
+    All(Box<Run>),
+    /// This signal came.
+    Signalled(u8),
+}
+
+fn measured(args: &BenchArgs) -> Result<Measured> {
     let daemon = match &args.daemon {
         Some(path) => path.clone(),
         None => Programs::daemon()?,
     };
     let daemon = Program::at(&daemon, "daxd")?;
     let peer = peer(&args.peer)?;
+    let signal = catch_signals()?;
     let mut run = begin(args);
     let wants = |suite: Suite, name: &str| args.what.has(suite) && args.wants(name);
     let plan = Plan {
@@ -52,17 +99,37 @@ pub fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<Status> {
         },
         pin: args.pin.into(),
         wants: &wants,
+        goes_on: &|| signal.load(Ordering::Relaxed) == 0,
         progress: &|what| eprintln!("daxlab bench: {what}"),
     };
-    run.points = measure(&plan, &mut run.sides)?;
-    ensure!(!run.points.is_empty(), NoCase);
-    write_all(&run, &args.out)?;
-    lab_report::put(&table(&run), out)?;
-    Ok(Status::Success)
+    let points = measure(&plan, &mut run.sides);
+    if let Some(signal) = caught(&signal) {
+        return Ok(Measured::Signalled(signal));
+    }
+    run.points = points?;
+    ensure!(!run.points.is_empty(), NoPoint);
+    Ok(Measured::All(Box::new(run)))
+}
+
+/// From now on the signals that end us are only noted, so that nothing is left behind.
+fn catch_signals() -> Result<Arc<AtomicUsize>> {
+    let noted = Arc::new(AtomicUsize::new(0));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        flag::register_usize(signal, Arc::clone(&noted), signal as usize)
+            .context("can't catch signals")?;
+    }
+    Ok(noted)
+}
+
+fn caught(noted: &AtomicUsize) -> Option<u8> {
+    let signal = u8::try_from(noted.load(Ordering::Relaxed)).ok();
+    signal.filter(|signal| *signal != 0)
 }
 
 fn measure(plan: &Plan<'_>, sides: &mut Vec<Side>) -> Result<Vec<Point>> {
-    let points = io::measure(plan, sides)?;
+    let mut points = io::measure(plan, sides)?;
+    points.extend(map::measure(plan, sides)?);
+    points.extend(window::measure(plan, sides)?);
     Ok(points)
 }
 
@@ -70,9 +137,9 @@ fn peer(peer: &Peer) -> Result<Option<Program>> {
     Ok(match peer {
         Peer::None => None,
         Peer::Virtiofsd => {
-            let path = virtiofs_driver::daemon::virtiofsd()?;
-            let path = path.context("set VIRTIOFSD to the path of virtiofsd 1.14.0")?;
-            Some(Program::at(&path, "virtiofsd")?)
+            let cache = Cache::open(Progress::auto())?;
+            let built = virtiofsd::obtain(&cache)?;
+            Some(Program::at(&built.path, "virtiofsd")?)
         }
         Peer::Program(path) => Some(Program::at(path, "peer")?),
     })

@@ -70,7 +70,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Status {
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("daxlab {name}: {error:#}");
-        match error.is::<NoCase>() {
+        match error.is::<NoCase>() || error.is::<bench::NoPoint>() {
             true => Status::Usage,
             false => on_error,
         }
@@ -252,6 +252,13 @@ mod tests {
             (&["test", "--shard", "2/2"], "no part"),
             (&["test", "--repeat", "0"], "--repeat"),
             (&["test", "--jobs", "0"], "--jobs"),
+            (
+                &["bench", "disk"],
+                "[possible values: io, map, window, all]",
+            ),
+            (&["bench", "--queues", "0"], "--queues"),
+            (&["bench", "--seconds", "0"], "from 0.001 to 60"),
+            (&["bench", "--rounds", "0"], "--rounds"),
             (&["diff"], "<A.json>"),
             (&["diff", "a.json"], "<B.json>"),
             (&["diff", "a.json", "b.json", "c.json"], "unexpected"),

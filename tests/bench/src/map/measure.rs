@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! All cases on all sides.
+
+use std::fs::OpenOptions;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::{
+    Case, Limit, LimitError, Manners,
+    case::MOST,
+    guest::{FILES, Guest},
+    turn::MapSide,
+};
+use crate::{
+    BenchError, Plan,
+    files::{Files, RANGE, SPARSE},
+    model::{Aim, Bound, Fact, Measure, Point, Side, Suite},
+    stats::Estimate,
+    turns::in_turn,
+};
+
+/// How many mappings are live.
+const LIVE: [u32; 4] = [1, 16, 256, MOST];
+/// The same for a short run.
+const LIVE_QUICK: [u32; 3] = [1, 16, 64];
+/// What both points of a case are called by.
+const VERBS: [&str; 2] = ["setup", "remove"];
+/// The most times that a mapping may take as long as the limit.
+const OF_THE_LIMIT: Bound = Bound::AtMost(1.5);
+/// The most that 4096 live ones may matter against 16.
+const FLAT: Bound = Bound::AtMost(1.1);
+/// The most memory of the daemon's a mapping, in KiB.
+const MEMORY: Bound = Bound::AtMost(8.0);
+
+/// Measures what the plan wants; sides are added to `sides`.
+///
+/// # Errors
+///
+/// The first thing that can't be measured.
+pub fn measure(plan: &Plan<'_>, sides: &mut Vec<Side>) -> Result<Vec<Point>, BenchError> {
+    let manners = [Manners::Qemu, Manners::Plain];
+    let wanted = |case: &Case| {
+        VERBS
+            .iter()
+            .any(|verb| (plan.wants)(Suite::Map, &case.name(verb)))
+    };
+    let cases = manners.map(|manners| Case::all(manners).filter(wanted).collect::<Vec<_>>());
+    if cases.iter().all(Vec::is_empty) {
+        return Ok(Vec::new());
+    }
+    raise_descriptor_limit();
+    let files = Files::below(plan.place)?;
+    files.for_mappings(FILES)?;
+    let mut points = Vec::new();
+    for (manners, cases) in manners.into_iter().zip(cases) {
+        if !cases.is_empty() {
+            let mut taking_part = taking_part(plan, &files, manners)?;
+            if points.is_empty() {
+                sides.extend(taking_part.iter().map(MapSide::side));
+            }
+            for case in cases {
+                points.extend(pair(plan, &mut taking_part, case)?);
+            }
+        }
+    }
+    points.retain(|point| (plan.wants)(Suite::Map, &point.name));
+    Ok(points)
+}
+
+/// Daemons with nothing mapped yet, and the limit.
+fn taking_part(
+    plan: &Plan<'_>,
+    files: &Files,
+    manners: Manners,
+) -> Result<Vec<MapSide>, BenchError> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(files.root().join(SPARSE));
+    let limit = Limit::start(file.map_err(LimitError::Start)?, FILES, RANGE)?;
+    let live = if plan.quick { &LIVE_QUICK[..] } else { &LIVE };
+    let pin = plan.pin.at_depth(1);
+    let mut all = Vec::new();
+    for live in live {
+        // The VMM's threads are started by this one, and stay where it is.
+        let _pinned = pin.driver();
+        all.push(MapSide::Guest(Box::new(Guest::start(
+            plan, files, manners, *live,
+        )?)));
+    }
+    all.push(MapSide::Limit(limit));
+    for side in &all {
+        side.keep(pin)?;
+    }
+    Ok(all)
+}
+
+/// Both points of a case.
+fn pair(plan: &Plan<'_>, all: &mut [MapSide], case: Case) -> Result<[Point; 2], BenchError> {
+    (plan.progress)(&format!("map {}", case.name("setup")));
+    let pin = plan.pin.at_depth(1);
+    let mut memory = Vec::new();
+    for side in &mut *all {
+        if let MapSide::Guest(guest) = side {
+            guest.fill(case.kind)?;
+            memory.push((guest.running.name.clone(), guest.kib_a_mapping()));
+        }
+    }
+    let turn = |side: &mut MapSide, length| {
+        plan.go_on()?;
+        side.turn(case, pin, length)
+    };
+    let aspects = in_turn(plan.length, all, MapSide::name, turn)?;
+    for side in &mut *all {
+        if let MapSide::Guest(guest) = side {
+            guest.clear(case.kind)?;
+        }
+    }
+    let [set_up, remove] = aspects;
+    let point = |series, verb| {
+        let (name, about) = (case.name(verb), case.about(verb));
+        let mut point = Point::new(Suite::Map, name, about, "limit", series);
+        judge(&mut point);
+        point
+    };
+    let mut points = [point(set_up, VERBS[0]), point(remove, VERBS[1])];
+    note_memory(&mut points[0], &memory);
+    Ok(points)
+}
+
+fn judge(point: &mut Point) {
+    let most = format!("live-{MOST}");
+    point.aim(Measure::Median, "live-16", "limit", OF_THE_LIMIT);
+    point.aim(Measure::Median, &most, "live-16", FLAT);
+}
+
+fn note_memory(point: &mut Point, memory: &[(String, f64)]) {
+    for (side, kib) in memory {
+        if let Some(series) = point.series.iter_mut().find(|series| series.side == *side) {
+            series.facts.push(Fact {
+                name: "daemon memory".into(),
+                value: *kib,
+                unit: "KiB a live mapping".into(),
+            });
+        }
+    }
+    // Of few mappings it is pages, not mappings, that are counted.
+    if let Some((side, kib)) = memory
+        .iter()
+        .find(|(side, _)| *side == format!("live-{MOST}"))
+    {
+        let found = Estimate::exact(*kib);
+        point.aims.push(Aim::new(
+            side,
+            "daemon memory, KiB a mapping",
+            MEMORY,
+            found,
+        ));
+    }
+}
+
+impl MapSide {
+    fn keep(&self, pin: crate::sides::Pin) -> Result<(), BenchError> {
+        match self {
+            Self::Guest(guest) => Ok(guest.running.keep(pin)?),
+            Self::Limit(limit) => {
+                let kept = pin.daemon(std::slice::from_ref(limit.process()));
+                kept.map_err(|errno| LimitError::Start(errno.into()).into())
+            }
+        }
+    }
+
+    fn side(&self) -> Side {
+        match self {
+            Self::Guest(guest) => guest.running.side(&format!("{} live mappings", guest.live)),
+            Self::Limit(_) => Side {
+                name: "limit".into(),
+                about: "an AF_UNIX round trip with a descriptor, and mmap or munmap in the peer"
+                    .into(),
+                command: Vec::new(),
+            },
+        }
+    }
+}
+
+/// The VMM keeps each mapping's file open. If the limit can't be raised, what comes of it is told
+/// by the mapping that fails.
+fn raise_descriptor_limit() {
+    let now = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: now.maximum,
+        ..now
+    };
+    let _ = setrlimit(Resource::Nofile, most);
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Both points on all sides.
+
+use std::fs::{self, OpenOptions};
+
+use virtiofs_driver::{Handle, NodeId, Options, Rules, WindowOption, fuse::FuseError};
+
+use super::{
+    reader::{Guest, ReadError, Reader},
+    turn::{Touch, WindowSide},
+};
+use crate::{
+    BenchError, Plan,
+    files::{DATA, Files, RANGE},
+    model::{Point, Side, Suite},
+    sides::{Program, Running, SideError},
+    turns::in_turn,
+};
+
+/// Ranges of the file: more than any cache of the processor has room for.
+const RANGES: u32 = 128;
+/// The same for a short run.
+const RANGES_QUICK: u32 = 16;
+/// READs of a range that are under way at once.
+const DEPTH: u32 = 16;
+/// Both points.
+const POINTS: [(Touch, &str, &str); 2] = [
+    (
+        Touch::First,
+        "first-touch",
+        "2 MiB at a time, mapped anew each time, with the page faults of the first load",
+    ),
+    (
+        Touch::Warm,
+        "warm",
+        "2 MiB at a time, mapped and loaded before",
+    ),
+];
+/// What others are compared with.
+const REFERENCE: &str = "memcpy";
+
+/// Measures what the plan wants; sides are added to `sides`.
+///
+/// # Errors
+///
+/// The first thing that can't be measured.
+pub fn measure(plan: &Plan<'_>, sides: &mut Vec<Side>) -> Result<Vec<Point>, BenchError> {
+    let wanted = |(_, name, _): &(Touch, &str, &str)| (plan.wants)(Suite::Window, name);
+    let wanted: Vec<_> = POINTS.into_iter().filter(wanted).collect();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ranges = if plan.quick { RANGES_QUICK } else { RANGES };
+    let files = Files::below(plan.place)?;
+    files.full(DATA, u64::from(ranges) * RANGE)?;
+    let mut taking_part = taking_part(plan, &files, ranges)?;
+    sides.extend(taking_part.iter().map(WindowSide::side));
+    let one = |(touch, name, about)| {
+        (plan.progress)(&format!("window {name}"));
+        point(plan, &files, &mut taking_part, (touch, name, about))
+    };
+    wanted.into_iter().map(one).collect()
+}
+
+fn point(
+    plan: &Plan<'_>,
+    files: &Files,
+    all: &mut [WindowSide],
+    (touch, name, about): (Touch, &str, &str),
+) -> Result<Point, BenchError> {
+    for side in &mut *all {
+        let warm = side.prepare(files, touch);
+        warm.map_err(|error| side.refused(name, error))?;
+    }
+    let turn = |side: &mut WindowSide, length| {
+        plan.go_on()?;
+        let turn = side.turn(touch, length);
+        turn.map(|turn| [turn])
+            .map_err(|error| side.refused(name, error))
+    };
+    let [series] = in_turn(plan.length, all, |side| side.name.clone(), turn)?;
+    Ok(Point::new(Suite::Window, name, about, REFERENCE, series))
+}
+
+fn taking_part(plan: &Plan<'_>, files: &Files, ranges: u32) -> Result<Vec<WindowSide>, BenchError> {
+    let alone = plan.pin.at_depth(1);
+    let both = plan.pin.at_depth(DEPTH);
+    let mut all = Vec::new();
+    let required = WindowOption::Required(Rules::qemu());
+    let guest = start("window", plan.daemon, files, required)?;
+    let window = guest.running.vm.window().cloned();
+    let window = window.ok_or_else(|| refused("window", "no window".to_owned()))?;
+    guest.running.keep(alone)?;
+    all.push(WindowSide::new(
+        "window",
+        Reader::Window(guest, window),
+        alone,
+        ranges,
+    ));
+    for program in [Some(plan.daemon), plan.peer].into_iter().flatten() {
+        let name = format!("read-{}", program.name);
+        let guest = start(&name, program, files, WindowOption::Off)?;
+        let buffer = guest.running.vm.memory().allocate(RANGE as usize, 4096);
+        let buffer = buffer.map_err(|source| SideError::Memory {
+            side: name.clone(),
+            source,
+        })?;
+        guest.running.keep(both)?;
+        all.push(WindowSide::new(
+            &name,
+            Reader::Fuse(guest, buffer),
+            both,
+            ranges,
+        ));
+    }
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(files.root().join(DATA));
+    let file = file.map_err(|error| refused(REFERENCE, error.to_string()))?;
+    all.push(WindowSide::new(
+        REFERENCE,
+        Reader::copy(file, ranges),
+        alone,
+        ranges,
+    ));
+    Ok(all)
+}
+
+fn start(
+    name: &str,
+    program: &Program,
+    files: &Files,
+    window: WindowOption,
+) -> Result<Guest, BenchError> {
+    let options = Options {
+        window,
+        ..Running::options()
+    };
+    // Room for all ranges of the file.
+    let more = match (window, program.window) {
+        (WindowOption::Required(_), true) => vec!["--dax-window=512M".to_owned()],
+        _ => Vec::new(),
+    };
+    let mut running = Running::start(name, program, files.root(), &more, &options)?;
+    let mut client = running.mount()?;
+    let mut open = || {
+        let node = NodeId(client.lookup(NodeId::ROOT, DATA)?.nodeid);
+        let handle = Handle(client.open(node, libc::O_RDWR)?.fh);
+        Ok((node, handle))
+    };
+    let opened: Result<(NodeId, Handle), FuseError> = open();
+    let (node, handle) = opened.map_err(|source| BenchError::Request {
+        side: name.to_owned(),
+        work: "opening the file".to_owned(),
+        source,
+    })?;
+    Ok(Guest {
+        client,
+        node,
+        handle,
+        running,
+    })
+}
+
+fn refused(side: &str, what: String) -> BenchError {
+    BenchError::Reply {
+        side: side.to_owned(),
+        work: "reading the file".to_owned(),
+        what,
+    }
+}
+
+impl WindowSide {
+    /// Sets ranges up if they are to be warm, and sees that each is read as it is in the file.
+    fn prepare(&mut self, files: &Files, touch: Touch) -> Result<(), ReadError> {
+        let wanted = fs::read(files.root().join(DATA))?;
+        for (range, wanted) in (0..self.ranges).zip(wanted.chunks(RANGE as usize)) {
+            self.reader.set_up(range)?;
+            self.reader.read(range, &mut self.into)?;
+            self.reader.result(&mut self.into)?;
+            if self.into != wanted {
+                return Err(ReadError::Differs(range));
+            }
+            if touch == Touch::First {
+                self.reader.remove(range)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn refused(&self, work: &str, source: ReadError) -> BenchError {
+        BenchError::Read {
+            side: self.name.clone(),
+            work: work.to_owned(),
+            source,
+        }
+    }
+
+    fn side(&self) -> Side {
+        let about = match &self.reader {
+            Reader::Window(..) => "loads through the window, QEMU's rules",
+            Reader::Fuse(..) => "FUSE_READ of 128 KiB, 16 at a time",
+            Reader::Copy(..) => "loads through a mapping of the file itself, no daemon",
+        };
+        match self.reader.running() {
+            Some(running) => running.side(about),
+            None => Side {
+                name: self.name.clone(),
+                about: about.to_owned(),
+                command: Vec::new(),
+            },
+        }
+    }
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Bytes of a file: through the window, by FUSE_READ, and as fast as this processor copies them.
+
+mod copier;
+mod measure;
+mod reader;
+mod turn;
+
+pub use measure::measure;
+pub use reader::ReadError;

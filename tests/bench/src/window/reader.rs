@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Ways to read a range of a file. Each has the bytes checked once, before it is measured.
+
+use std::{fs::File, sync::Arc};
+
+use virtiofs_driver::{
+    Body, Client, FileOffset, FuseError, GuestBuffer, Handle, NodeId, Request, Window,
+    WindowOffset, window::WindowError,
+};
+
+use super::copier::Mapped;
+use crate::{files::RANGE, sides::Running};
+
+/// Bytes of one READ: what Linux asks for by default.
+const READ: u32 = 128 << 10;
+
+/// A way to read.
+pub enum Reader {
+    /// Loads through the window.
+    Window(Guest, Window),
+    /// FUSE_READ, all of a range's at a time.
+    Fuse(Guest, GuestBuffer),
+    /// Loads through a mapping of the file itself.
+    Copy(Arc<File>, Vec<Option<Mapped>>),
+}
+
+/// A guest with the file.
+pub struct Guest {
+    /// Its client.
+    pub client: Client,
+    /// The file.
+    pub node: NodeId,
+    /// It is open.
+    pub handle: Handle,
+    /// The daemon.
+    pub running: Running,
+}
+
+/// Why a range can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The daemon refuses.
+    #[error("a request failed")]
+    Fuse(#[from] FuseError),
+    /// The window is not as it should be.
+    #[error("the window can't be read")]
+    Window(#[from] WindowError),
+    /// The file can't be mapped here.
+    #[error("the file can't be mapped")]
+    Map(#[from] std::io::Error),
+    /// It was not set up.
+    #[error("range {0} is not mapped")]
+    NotMapped(u32),
+    /// It reads as something else.
+    #[error("range {0} is not read as it is in the file")]
+    Differs(u32),
+    /// A READ is short.
+    #[error("a READ in the middle of the file gave {0} bytes")]
+    Short(u32),
+}
+
+impl Reader {
+    /// Makes a range ready for loads, where that is needed.
+    ///
+    /// # Errors
+    ///
+    /// What the daemon or the kernel refuses.
+    pub fn set_up(&mut self, range: u32) -> Result<(), ReadError> {
+        match self {
+            Self::Window(guest, _) => {
+                let (from, at) = (FileOffset(offset(range)), WindowOffset(offset(range)));
+                Ok(guest
+                    .client
+                    .setup_mapping(guest.node, from, RANGE, at, true)?)
+            }
+            Self::Fuse(..) => Ok(()),
+            Self::Copy(file, mapped) => {
+                mapped[range as usize] = Some(Mapped::new(file, range)?);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes back what [`Self::set_up`] did.
+    ///
+    /// # Errors
+    ///
+    /// What the daemon refuses.
+    pub fn remove(&mut self, range: u32) -> Result<(), ReadError> {
+        match self {
+            Self::Window(guest, _) => {
+                let ranges = [(WindowOffset(offset(range)), RANGE)];
+                guest.client.remove_mapping(guest.node, &ranges)?;
+            }
+            Self::Fuse(..) => {}
+            Self::Copy(_, mapped) => mapped[range as usize] = None,
+        }
+        Ok(())
+    }
+
+    /// Reads a range that is set up. FUSE_READ leaves it in guest memory, the others in `into`.
+    ///
+    /// # Errors
+    ///
+    /// What the daemon refuses.
+    pub fn read(&mut self, range: u32, into: &mut [u8]) -> Result<(), ReadError> {
+        match self {
+            Self::Window(_, window) => {
+                let at = WindowOffset(offset(range));
+                // SAFETY: the range is mapped until `remove`, which nobody calls meanwhile; the
+                // file, which this program made and nobody else knows, keeps its length.
+                let bytes = unsafe { window.volatile_slice(at, RANGE as usize)? };
+                bytes.copy_to(into);
+            }
+            Self::Fuse(guest, buffer) => guest.read(range, buffer)?,
+            Self::Copy(_, mapped) => {
+                let mapped = mapped[range as usize].as_ref();
+                mapped
+                    .ok_or(ReadError::NotMapped(range))?
+                    .bytes()
+                    .copy_to(into);
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes that were read last.
+    ///
+    /// # Errors
+    ///
+    /// Only if guest memory is not what it should be.
+    pub fn result(&self, into: &mut [u8]) -> Result<(), ReadError> {
+        if let Self::Fuse(_, buffer) = self {
+            buffer.read(0, into).map_err(FuseError::from)?;
+        }
+        Ok(())
+    }
+
+    /// A way that maps the file itself.
+    pub fn copy(file: File, ranges: u32) -> Self {
+        Self::Copy(Arc::new(file), (0..ranges).map(|_| None).collect())
+    }
+
+    /// The daemon, if there is one.
+    pub fn running(&self) -> Option<&Running> {
+        match self {
+            Self::Window(guest, _) | Self::Fuse(guest, _) => Some(&guest.running),
+            Self::Copy(..) => None,
+        }
+    }
+}
+
+impl Guest {
+    fn read(&mut self, range: u32, buffer: &GuestBuffer) -> Result<(), ReadError> {
+        let pipeline = self.client.pipeline();
+        for part in 0..RANGE as u32 / READ {
+            let at = part * READ;
+            let into = buffer.part(at as usize..(at + READ) as usize);
+            let from = FileOffset(offset(range) + u64::from(at));
+            let body = Body::read(self.handle, from, into);
+            pipeline.submit(&Request::new(self.node, body))?;
+            pipeline.kick()?;
+        }
+        while pipeline.in_flight() > 0 {
+            match pipeline.complete()?.result? {
+                virtiofs_driver::Reply::Data(READ) => {}
+                virtiofs_driver::Reply::Data(len) => return Err(ReadError::Short(len)),
+                _ => return Err(ReadError::Short(0)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn offset(range: u32) -> u64 {
+    u64::from(range) * RANGE
+}

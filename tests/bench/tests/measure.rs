@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Everything is measured once, for a moment, on the daemon that was built with this test. Whether
+//! it is fast is not looked at.
+
+use std::time::Duration;
+
+use dax_bench::{
+    BenchError, Plan, io, map,
+    model::{Point, Side, Suite},
+    sides::{Pin, Program},
+    turns::Length,
+    window,
+};
+use virtiofs_driver::{Waiting, daemon};
+
+type Measure = fn(&Plan<'_>, &mut Vec<Side>) -> Result<Vec<Point>, BenchError>;
+
+/// What a suite finds on our daemon, with one queue and two.
+fn points(measure: Measure, wants: &dyn Fn(Suite, &str) -> bool) -> (Vec<Point>, Vec<Side>) {
+    let program = daemon::daxd().expect("the daemon is built: cargo build -p virtiofs-daxd");
+    let program = Program::at(&program, "daxd").expect("a daemon");
+    let place = std::env::temp_dir();
+    let plan = Plan {
+        daemon: &program,
+        peer: None,
+        queues: &[1, 2],
+        length: Length::new(2, Duration::from_millis(5)),
+        quick: true,
+        place: &place,
+        waiting: Waiting::Interrupt,
+        pin: Pin::Auto,
+        wants,
+        goes_on: &|| true,
+        progress: &|_| {},
+    };
+    let mut sides = Vec::new();
+    let points = measure(&plan, &mut sides).expect("all can be measured");
+    (points, sides)
+}
+
+#[test]
+fn requests() {
+    let (points, sides) = points(io::measure, &|_, _| true);
+    assert_eq!(points.len(), 2 * io::Work::ALL.len());
+    assert_eq!(sides.len(), 2);
+    for point in &points {
+        let moves = ["read-", "write-", "readdirplus", "mixed"];
+        let moves = moves.iter().any(|name| point.name.starts_with(name));
+        for series in &point.series {
+            let what = format!("{} {}", point.name, series.side);
+            assert_eq!(series.rounds.len(), 2, "{what}");
+            for round in &series.rounds {
+                assert!(round.operations > 0, "{what}");
+                assert_eq!(round.bytes > 0, moves, "{what}");
+            }
+        }
+    }
+    // A short turn may end before the daemon had a processor, but not all of them.
+    let cpu = |side: &Side| {
+        let series = points.iter().filter_map(|point| point.side(&side.name));
+        let rounds = series.flat_map(|series| &series.rounds);
+        rounds.filter_map(|round| round.daemon_cpu_ns).sum::<u64>()
+    };
+    assert!(sides.iter().all(|side| cpu(side) > 0));
+}
+
+#[test]
+fn mappings() {
+    let (points, sides) = points(map::measure, &|_, name| !name.contains("small-plain"));
+    assert_eq!(points.len(), 12);
+    assert_eq!(sides.len(), 4, "three daemons and the limit");
+    for point in &points {
+        let limit = point.side("limit").expect("it is always there");
+        for series in &point.series {
+            assert!(series.median_ns > 0);
+            // Nothing is faster than its physical limit; a wide margin for a busy machine.
+            assert!(2 * series.median_ns > limit.median_ns, "{}", point.name);
+        }
+    }
+}
+
+#[test]
+fn bytes_through_the_window() {
+    let (points, sides) = points(window::measure, &|_, _| true);
+    let names: Vec<_> = points.iter().map(|point| point.name.as_str()).collect();
+    assert_eq!(names, ["first-touch", "warm"]);
+    assert_eq!(sides.len(), 3, "window, READ and memcpy");
+    for series in points.iter().flat_map(|point| &point.series) {
+        let daemon = series.rounds.iter().map(|round| round.daemon_cpu_ns);
+        assert!(
+            daemon
+                .clone()
+                .all(|cpu| cpu.is_some() == (series.side != "memcpy"))
+        );
+        assert!(series.rounds.iter().all(|round| round.bytes > 0));
+    }
+}
+
+#[test]
+fn what_is_not_wanted_is_not_measured() {
+    let (none, sides) = points(io::measure, &|_, _| false);
+    assert!(none.is_empty() && sides.is_empty());
+    let (one, _) = points(io::measure, &|_, name| name == "getattr/1");
+    assert_eq!(one.len(), 1);
+}
