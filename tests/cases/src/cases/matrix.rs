@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::Result;
 use guest_vm::agent::Signal;
 
+use super::held::Held;
 use super::observation::{Observation, complaints};
-use super::pin::Held;
 use super::scene::Scene;
 use super::{Pin, RemovalKind};
 use crate::files::KernelLog;
@@ -46,7 +46,7 @@ pub(super) async fn take(
     pin: Pin,
     seen: &mut Observation,
 ) -> Result<Held> {
-    let held = pin.take(&mut scene.pinner, &scene.page, rig.disk()).await?;
+    let held = pin.take(&mut scene.pinner, &scene.page, rig).await?;
     seen.step(format_args!("pinned: {}", held.proof));
     Ok(held)
 }
@@ -76,8 +76,8 @@ pub(super) async fn order_and_strike(
     let pending = scene.remover.begin(removal).await?;
     seen.step(format_args!("{} begins", kind.name()));
     let played = go_on(rig, &mut scene, held, kind, &pending, seen).await;
-    // Whatever came of it, nobody may be left waiting for the disk.
-    rig.disk().release_all();
+    // Whatever came of it, nobody may be left waiting for a server.
+    rig.release_all();
     played?;
     close(rig, scene, seen).await
 }
@@ -140,9 +140,7 @@ pub(super) async fn go_on(
             seen.evidence.stack = Some(stack);
         }
     }
-    let ended = held
-        .release(&mut scene.pinner, &scene.page, rig.disk())
-        .await?;
+    let ended = held.release(&mut scene.pinner, &scene.page, rig).await?;
     seen.step("the pin has been released and has ended");
     if let Some(failed) = &ended.failed {
         seen.step(format_args!("its transfer failed: {failed}"));

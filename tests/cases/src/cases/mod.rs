@@ -10,6 +10,7 @@ mod case;
 mod contract;
 mod decoy;
 mod expect;
+mod held;
 mod matrix;
 mod observation;
 mod pin;
