@@ -18,6 +18,7 @@ mod removal;
 mod roles;
 mod scene;
 pub mod stories;
+mod vain;
 
 pub use case::{Case, all};
 pub use contract::Reference;

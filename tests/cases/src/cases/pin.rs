@@ -216,7 +216,7 @@ impl Pin {
 }
 
 /// Opens the other share's file, and proves that it is one and not accessed by DAX.
-async fn held_file(pinner: &mut Actor) -> Result<String> {
+pub(super) async fn held_file(pinner: &mut Actor) -> Result<String> {
     let name = "held-file".to_owned();
     let path = HELD_FILE.to_owned();
     let open = Open {

@@ -21,7 +21,7 @@ use super::blocks::BigBlocks;
 use super::held_share::{self, HeldShare, Release};
 use super::withheld::{HELD_FROM, SIZE};
 use super::{Actor, Disk, FileSystem, Images};
-use crate::files::{KernelLog, Reserve};
+use crate::files::{KernelLog, Reserve, TRACEFS};
 
 /// Size of the window: small, so that it is soon full.
 pub const WINDOW: ByteSize = ByteSize::mib(16);
@@ -160,6 +160,9 @@ impl Rig {
                 .agent()
                 .mount("debugfs", "/sys/kernel/debug", "debugfs", "");
             debugfs.await.ok();
+            // For the count of wake-ups, which a kernel without it has none of.
+            let tracefs = vm.agent().mount("tracefs", TRACEFS, "tracefs", "");
+            tracefs.await.ok();
             let mut watcher = Actor::start(vm.agent(), "watcher").await?;
             for fs in [FileSystem::Ext4, FileSystem::Xfs] {
                 let path = format!("{}/ballast", fs.mount_point());

@@ -27,5 +27,5 @@ pub use direct::{DirectIo, Transfer};
 pub use fixed::UringRegister;
 pub use pipes::VmspliceMany;
 pub use uring::{UringReap, UringSubmit};
-pub use vmsplice::{Drain, Vmsplice};
+pub use vmsplice::{Drain, SpliceAgain, Vmsplice};
 pub use zerocopy::{Received, ZeroCopyReceive, ZeroCopySend};

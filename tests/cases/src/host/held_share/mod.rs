@@ -89,8 +89,8 @@ impl HeldShare {
             extra: vec![
                 // There are no handles to be had here.
                 "--inode-file-handles=never".into(),
-                // While one thread waits for the file, others serve the guest.
-                "--thread-pool-size=4".into(),
+                // While some threads wait for the file, others serve the guest.
+                "--thread-pool-size=8".into(),
             ],
             ..Share::new(&self.dir, TAG.parse()?)
         })
