@@ -10,10 +10,12 @@ mod belongings;
 mod fault;
 mod play;
 mod repeat;
+mod schedule;
 mod wire;
 
 pub use belongings::Belongings;
 pub use fault::Fault;
 pub use play::play;
 pub use repeat::{Repeat, Repeated};
+pub use schedule::Schedule;
 pub use wire::{Answer, Order, Span, Verb, order};

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, Write};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
-use super::{Answer, Belongings, Fault, Order, Repeat, Span, Verb};
+use super::{Answer, Belongings, Fault, Order, Repeat, Schedule, Span, Verb};
 use crate::{files, pins, removals};
 
 /// Carries out orders until there are no more.
@@ -61,6 +61,7 @@ macro_rules! verbs {
 
 verbs![
     Repeat,
+    Schedule,
     files::Close,
     files::Compare,
     files::Create,
@@ -73,6 +74,8 @@ verbs![
     files::Reserve,
     files::Sync,
     files::Touch,
+    files::TraceSleeps,
+    files::TracedSleeps,
     files::WriteMapped,
     files::Where,
     files::KernelLog,
@@ -86,6 +89,7 @@ verbs![
     pins::Vmsplice,
     pins::VmspliceMany,
     pins::Drain,
+    pins::SpliceAgain,
     pins::ZeroCopySend,
     pins::ZeroCopyReceive,
     pins::CopyFromProcess,

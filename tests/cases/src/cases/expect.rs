@@ -75,10 +75,9 @@ pub fn expected(
     use Outcome::{Complained, Harmed, Proceeded, Refused, Stuck, VmDied, Waited};
     match removal.contract(fs) {
         Contract::MustWait => match (kernel, pin.reference()) {
-            (KernelKind::Stock | KernelKind::Newer, _)
-            | (KernelKind::NoBioWake, Reference::Get)
+            (KernelKind::NoBioWake, _) if pin.ends_with_bio() => vec![Stuck],
+            (KernelKind::Stock | KernelKind::Newer | KernelKind::NoBioWake, _)
             | (KernelKind::Seed, Reference::Pin) => vec![Waited],
-            (KernelKind::NoBioWake, Reference::Pin) => vec![Stuck],
             (KernelKind::Seed, Reference::Get) => vec![Harmed, VmDied, Proceeded, Complained],
             (KernelKind::NoWait, _) => vec![Harmed, VmDied, Proceeded, Complained],
             (KernelKind::NoWake, _) => vec![Stuck],

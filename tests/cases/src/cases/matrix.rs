@@ -7,9 +7,10 @@ use std::time::Duration;
 use anyhow::Result;
 use guest_vm::agent::Signal;
 
+use super::held::Held;
 use super::observation::{Observation, complaints};
-use super::pin::Held;
 use super::scene::Scene;
+use super::vain::VainWakeups;
 use super::{Pin, RemovalKind};
 use crate::files::KernelLog;
 use crate::host::{BREAK_LAYOUTS, FileSystem, Pending, Rig, Waiting};
@@ -46,7 +47,7 @@ pub(super) async fn take(
     pin: Pin,
     seen: &mut Observation,
 ) -> Result<Held> {
-    let held = pin.take(&mut scene.pinner, &scene.page, rig.disk()).await?;
+    let held = pin.take(&mut scene.pinner, &scene.page, rig).await?;
     seen.step(format_args!("pinned: {}", held.proof));
     Ok(held)
 }
@@ -76,8 +77,8 @@ pub(super) async fn order_and_strike(
     let pending = scene.remover.begin(removal).await?;
     seen.step(format_args!("{} begins", kind.name()));
     let played = go_on(rig, &mut scene, held, kind, &pending, seen).await;
-    // Whatever came of it, nobody may be left waiting for the disk.
-    rig.disk().release_all();
+    // Whatever came of it, nobody may be left waiting for a server.
+    rig.release_all();
     played?;
     close(rig, scene, seen).await
 }
@@ -107,10 +108,24 @@ pub(super) async fn go_on(
     pending: &Pending<Removal>,
     seen: &mut Observation,
 ) -> Result<()> {
-    let pin_writes = held.writes_page();
     let waiting = removal.watch(rig, scene, pending).await?;
+    go_on_from(rig, scene, held, removal, pending, waiting, seen).await
+}
+
+/// The same, from when it was seen to wait or to be over.
+pub(super) async fn go_on_from(
+    rig: &mut Rig,
+    scene: &mut Scene,
+    held: Held,
+    removal: RemovalKind,
+    pending: &Pending<Removal>,
+    waiting: Waiting<()>,
+    seen: &mut Observation,
+) -> Result<()> {
+    let pin_writes = held.writes_page();
     let mut removed = false;
     let mut wait_for_return = true;
+    let mut vain = None;
     match waiting {
         Waiting::Blocked(task) => {
             seen.step(format_args!(
@@ -118,6 +133,7 @@ pub(super) async fn go_on(
                 task.comm, task.pid
             ));
             seen.evidence.stack = Some(task.stack.clone());
+            vain = Some(VainWakeups::begin(rig.watcher(), &task, seen).await?);
             seen.blocked = Some(task);
         }
         Waiting::Over(done) => {
@@ -140,9 +156,7 @@ pub(super) async fn go_on(
             seen.evidence.stack = Some(stack);
         }
     }
-    let ended = held
-        .release(&mut scene.pinner, &scene.page, rig.disk())
-        .await?;
+    let ended = held.release(&mut scene.pinner, &scene.page, rig).await?;
     seen.step("the pin has been released and has ended");
     if let Some(failed) = &ended.failed {
         seen.step(format_args!("its transfer failed: {failed}"));
@@ -150,6 +164,9 @@ pub(super) async fn go_on(
     }
     if wait_for_return {
         let done = scene.remover.done_within(pending, WAKE_DEADLINE).await?;
+        if let Some(vain) = vain {
+            vain.end(rig.watcher(), seen).await?;
+        }
         let Some(done) = done else {
             seen.step(format_args!("it has not returned in {WAKE_DEADLINE:?}"));
             seen.stuck = true;

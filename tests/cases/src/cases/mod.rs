@@ -10,6 +10,7 @@ mod case;
 mod contract;
 mod decoy;
 mod expect;
+mod held;
 mod matrix;
 mod observation;
 mod pin;
@@ -17,6 +18,7 @@ mod removal;
 mod roles;
 mod scene;
 pub mod stories;
+mod vain;
 
 pub use case::{Case, all};
 pub use contract::Reference;

@@ -1,25 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The pins by name, and the host's half of each: the proof that it is held, and its release.
+//! The pins by name, and how each is taken: with the proof that it is held.
 
-use std::time::{Duration, Instant};
-
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use guest_probe::pattern::{self, Seed};
 
 use super::contract::Reference;
+use super::held::{HELD, Held};
 use super::roles::Page;
-use crate::actor::Span;
-use crate::host::{Actor, Disk, Pending, RequestKind};
-use crate::pins::{
-    AioReap, AioSubmit, DirectIo, Drain, Transfer, UringReap, UringSubmit, Vmsplice,
-    ZeroCopyReceive, ZeroCopySend,
-};
-
-/// How long the end of a pin may take once it has been released.
-const END_DEADLINE: Duration = Duration::from_secs(120);
-/// The actor's name for what it holds.
-const HELD: &str = "pin";
+use crate::files::{Open, Where};
+use crate::host::{Actor, HELD_FILE, RequestKind, Rig, Server};
+use crate::pins::{AioSubmit, DirectIo, Transfer, UringSubmit, Vmsplice, ZeroCopySend};
 
 /// A way to hold a reference to a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +27,10 @@ pub enum Pin {
     UringRead,
     /// The same by io_uring.
     UringWrite,
+    /// read(2) from a file of another share, not accessed by DAX, into the page.
+    FuseDioRead,
+    /// write(2) of the page to a file of another share.
+    FuseDioWrite,
     /// The page in a pipe.
     Vmsplice,
     /// The page in the queue of a TCP connection.
@@ -44,13 +39,15 @@ pub enum Pin {
 
 impl Pin {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::DioRead,
         Self::DioWrite,
         Self::AioRead,
         Self::AioWrite,
         Self::UringRead,
         Self::UringWrite,
+        Self::FuseDioRead,
+        Self::FuseDioWrite,
         Self::Vmsplice,
         Self::ZeroCopy,
     ];
@@ -64,6 +61,8 @@ impl Pin {
             Self::AioWrite => "aio-write",
             Self::UringRead => "uring-read",
             Self::UringWrite => "uring-write",
+            Self::FuseDioRead => "fuse-dio-read",
+            Self::FuseDioWrite => "fuse-dio-write",
             Self::Vmsplice => "vmsplice",
             Self::ZeroCopy => "zerocopy",
         }
@@ -80,12 +79,20 @@ impl Pin {
             Self::AioWrite => "the write by Linux AIO",
             Self::UringRead => "the read by io_uring",
             Self::UringWrite => "the write by io_uring",
+            Self::FuseDioRead => {
+                "O_DIRECT pread(2) into the page from a file of another share without DAX, whose \
+                 reply is withheld"
+            }
+            Self::FuseDioWrite => {
+                "O_DIRECT pwrite(2) of the page to a file of another share without DAX, whose \
+                 reply is withheld"
+            }
             Self::Vmsplice => "vmsplice(2) of the page into a pipe that nobody reads",
             Self::ZeroCopy => "MSG_ZEROCOPY of the page to a TCP peer that does not read",
         }
     }
 
-    /// The kind of reference.
+    /// The kind of reference, in 6.12. Linux 6.1 takes FOLL_GET for direct I/O of FUSE.
     pub fn reference(self) -> Reference {
         match self {
             Self::Vmsplice | Self::ZeroCopy => Reference::Get,
@@ -93,13 +100,36 @@ impl Pin {
         }
     }
 
-    /// Whether the page gets the disk's data at the pin's end.
-    pub fn writes_page(self) -> bool {
-        matches!(self, Self::DioRead | Self::AioRead | Self::UringRead)
+    /// Whether a block device transfers, so that the pin ends with a bio.
+    pub fn ends_with_bio(self) -> bool {
+        match self {
+            Self::DioRead | Self::DioWrite | Self::AioRead | Self::AioWrite => true,
+            Self::UringRead | Self::UringWrite => true,
+            Self::FuseDioRead | Self::FuseDioWrite | Self::Vmsplice | Self::ZeroCopy => false,
+        }
     }
 
-    fn writes_disk(self) -> bool {
-        matches!(self, Self::DioWrite | Self::AioWrite | Self::UringWrite)
+    /// Whether the page gets the server's data at the pin's end.
+    pub fn writes_page(self) -> bool {
+        matches!(
+            self,
+            Self::DioRead | Self::AioRead | Self::UringRead | Self::FuseDioRead
+        )
+    }
+
+    fn reads_page(self) -> bool {
+        matches!(
+            self,
+            Self::DioWrite | Self::AioWrite | Self::UringWrite | Self::FuseDioWrite
+        )
+    }
+
+    /// Who withholds the reply to its transfer.
+    pub(super) fn server(self, rig: &Rig) -> Server<'_> {
+        match self {
+            Self::FuseDioRead | Self::FuseDioWrite => Server::Share(rig.held_share()),
+            _ => Server::Disk(rig.disk()),
+        }
     }
 
     /// Takes the pin and proves that it is held.
@@ -107,14 +137,14 @@ impl Pin {
     /// # Errors
     ///
     /// If it can't be taken, or is not held.
-    pub async fn take(self, pinner: &mut Actor, page: &Page, disk: &Disk) -> Result<Held> {
+    pub async fn take(self, pinner: &mut Actor, page: &Page, rig: &Rig) -> Result<Held> {
         let transfer = Transfer {
             map: page.map.clone(),
             at: page.at,
             len: page.len,
             device: "disk".to_owned(),
             offset: page.disk_at,
-            write: self.writes_disk(),
+            write: self.reads_page(),
         };
         let name = HELD.to_owned();
         let map = page.map.clone();
@@ -123,15 +153,21 @@ impl Pin {
         let proof = match self {
             Self::DioRead | Self::DioWrite => {
                 in_call = Some(pinner.begin(DirectIo(transfer)).await?);
-                self.withheld(page, disk).await?
+                self.withheld(page, rig).await?
+            }
+            Self::FuseDioRead | Self::FuseDioWrite => {
+                let device = held_file(pinner).await?;
+                let transfer = Transfer { device, ..transfer };
+                in_call = Some(pinner.begin(DirectIo(transfer)).await?);
+                self.withheld(page, rig).await?
             }
             Self::AioRead | Self::AioWrite => {
                 pinner.ask(AioSubmit { name, transfer }).await?;
-                self.withheld(page, disk).await?
+                self.withheld(page, rig).await?
             }
             Self::UringRead | Self::UringWrite => {
                 pinner.ask(UringSubmit { name, transfer }).await?;
-                self.withheld(page, disk).await?
+                self.withheld(page, rig).await?
             }
             Self::Vmsplice => {
                 let held = pinner.ask(Vmsplice { name, map, at, len }).await?;
@@ -151,148 +187,48 @@ impl Pin {
         })
     }
 
-    /// The request that pins the page has come to the disk, and brings what the page has.
-    async fn withheld(self, page: &Page, disk: &Disk) -> Result<String> {
-        let request = disk.held(page.disk_at).await?;
-        let kind = if self.writes_disk() {
+    /// The request that pins the page has come to the server, and brings what the page has.
+    async fn withheld(self, page: &Page, rig: &Rig) -> Result<String> {
+        let server = self.server(rig);
+        let request = server.held(page.disk_at).await?;
+        let kind = if self.reads_page() {
             RequestKind::Write
         } else {
             RequestKind::Read
         };
         ensure!(
             request.kind == kind && request.len as usize == page.len,
-            "the disk got another request: {:?} of {} bytes",
+            "{server} got another request: {:?} of {} bytes",
             request.kind,
             request.len
         );
-        if self.writes_disk() {
+        if self.reads_page() {
             let wrong = pattern::check(Seed(page.seed), page.offset, &request.data);
             if let Err(wrong) = wrong {
-                bail!("the disk was sent another page: {wrong}");
+                bail!("{server} was sent another page: {wrong}");
             }
         }
         Ok(format!(
-            "the disk withholds its reply to a {kind:?} of {} bytes",
+            "{server} withholds its reply to a {kind:?} of {} bytes",
             request.len
         ))
     }
 }
 
-/// A pin that is held.
-pub struct Held {
-    pin: Pin,
-    /// The system call that the pinner is in.
-    in_call: Option<Pending<DirectIo>>,
-    /// How it is known to be held.
-    pub proof: String,
-}
-
-/// A pin that has ended.
-pub struct Ended {
-    /// When it was released, on the host's clock.
-    pub released: Instant,
-    /// When its end was seen in the guest.
-    pub span: Span,
-    /// What a reader got that it should not have.
-    pub leaked: Option<String>,
-    /// The transfer's error, if it had one.
-    pub failed: Option<String>,
-}
-
-impl Held {
-    /// Whether the page gets the disk's data at the pin's end.
-    pub fn writes_page(&self) -> bool {
-        self.pin.writes_page()
-    }
-
-    /// Releases the pin and waits for its end.
-    ///
-    /// # Errors
-    ///
-    /// If it does not end.
-    pub async fn release(self, pinner: &mut Actor, page: &Page, disk: &Disk) -> Result<Ended> {
-        let name = HELD.to_owned();
-        match self.pin {
-            Pin::DioRead | Pin::DioWrite => {
-                let pending = self.in_call.context("the pinner is in no call")?;
-                let released = disk.release(page.disk_at).await?;
-                transferred(pinner, pending, released, page.len).await
-            }
-            Pin::AioRead | Pin::AioWrite => {
-                let pending = pinner.begin(AioReap { name }).await?;
-                let released = disk.release(page.disk_at).await?;
-                transferred(pinner, pending, released, page.len).await
-            }
-            Pin::UringRead | Pin::UringWrite => {
-                let pending = pinner.begin(UringReap { name }).await?;
-                let released = disk.release(page.disk_at).await?;
-                transferred(pinner, pending, released, page.len).await
-            }
-            Pin::Vmsplice => {
-                let released = Instant::now();
-                let drain = Drain {
-                    name,
-                    len: page.len,
-                    offset: page.offset,
-                    seed: page.seed,
-                };
-                let pending = pinner.begin(drain).await?;
-                received(pinner, pending, released, |wrong| wrong).await
-            }
-            Pin::ZeroCopy => {
-                let released = Instant::now();
-                let receive = ZeroCopyReceive {
-                    name,
-                    len: page.len,
-                    offset: page.offset,
-                    seed: page.seed,
-                };
-                let pending = pinner.begin(receive).await?;
-                received(pinner, pending, released, |got| got.wrong).await
-            }
-        }
-    }
-}
-
-/// The end of a transfer between page and disk.
-async fn transferred<V: crate::actor::Verb<Yield = usize>>(
-    pinner: &mut Actor,
-    pending: Pending<V>,
-    released: Instant,
-    len: usize,
-) -> Result<Ended> {
-    let done = pinner.done_within(&pending, END_DEADLINE).await?;
-    let done = done.ok_or_else(|| pinner.timed_out(&pending, END_DEADLINE))?;
-    let failed = match done.outcome {
-        Ok(count) if count == len => None,
-        Ok(count) => Some(format!("{count} of {len} bytes were transferred")),
-        Err(fault) => Some(fault.to_string()),
+/// Opens the other share's file, and proves that it is one and not accessed by DAX.
+pub(super) async fn held_file(pinner: &mut Actor) -> Result<String> {
+    let name = "held-file".to_owned();
+    let path = HELD_FILE.to_owned();
+    let open = Open {
+        name: name.clone(),
+        path: path.clone(),
+        direct: true,
     };
-    Ok(Ended {
-        released,
-        span: done.span,
-        leaked: None,
-        failed,
-    })
-}
-
-/// The end of a pin that ends when its page is read.
-async fn received<V: crate::actor::Verb>(
-    pinner: &mut Actor,
-    pending: Pending<V>,
-    released: Instant,
-    wrong: impl FnOnce(V::Yield) -> Option<String>,
-) -> Result<Ended> {
-    let done = pinner.done_within(&pending, END_DEADLINE).await?;
-    let done = done.ok_or_else(|| pinner.timed_out(&pending, END_DEADLINE))?;
-    let (leaked, failed) = match done.outcome {
-        Ok(got) => (wrong(got), None),
-        Err(fault) => (None, Some(fault.to_string())),
-    };
-    Ok(Ended {
-        released,
-        span: done.span,
-        leaked,
-        failed,
-    })
+    pinner.ask(open).await?;
+    let standing = pinner.ask(Where { path }).await?;
+    ensure!(
+        standing.fstype == "virtiofs" && !standing.dax,
+        "{HELD_FILE} is no file of a share without DAX: {standing:?}"
+    );
+    Ok(name)
 }

@@ -213,7 +213,7 @@ impl Scene {
     /// If the guest fails.
     pub async fn strike(self, rig: &mut Rig) -> Result<Option<String>> {
         // A process with a transfer under way can't end.
-        rig.disk().release_all();
+        rig.release_all();
         drop((self.pinner, self.remover, self.decoy));
         let mut cleaner = rig.actor("cleaner").await?;
         for path in self.roles.paths() {

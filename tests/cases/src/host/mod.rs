@@ -6,15 +6,21 @@
 mod actor;
 mod blocks;
 mod disk;
+mod held_share;
 mod images;
 mod place;
 mod rig;
+mod server;
 mod watch;
+mod withheld;
 
 pub use actor::{Actor, ActorError, Done, Pending};
 pub use blocks::{BIG_BLOCKS, NO_BIG_BLOCKS};
-pub use disk::{Disk, DiskError, Request, RequestKind, SEED as DISK_SEED};
+pub use disk::{Disk, DiskError};
+pub use held_share::{HELD_FILE, HeldShare, HeldShareError};
 pub use images::{ImageError, Images};
 pub use place::FileSystem;
 pub use rig::{FREE, Rig, RigParts};
+pub use server::Server;
 pub use watch::{BREAK_LAYOUTS, Waiting};
+pub use withheld::{Request, RequestKind, SEED as DISK_SEED, WithheldError};

@@ -18,9 +18,10 @@ use tokio::time::{Instant, sleep};
 
 use super::actor::PROGRAM;
 use super::blocks::BigBlocks;
-use super::disk::HELD_FROM;
+use super::held_share::{self, HeldShare, Release};
+use super::withheld::{HELD_FROM, SIZE};
 use super::{Actor, Disk, FileSystem, Images};
-use crate::files::{KernelLog, Reserve};
+use crate::files::{KernelLog, Reserve, TRACEFS};
 
 /// Size of the window: small, so that it is soon full.
 pub const WINDOW: ByteSize = ByteSize::mib(16);
@@ -86,12 +87,15 @@ impl RigParts {
 
 /// A running guest.
 pub struct Rig {
+    /// The first to go: the second share's daemon can't end while it waits.
+    held_release: Release,
     vm: Vm,
     disk: Disk,
     /// Looks at what the others do.
     watcher: Actor,
     /// Unmounted before the share goes.
     big_blocks: Option<BigBlocks>,
+    held_share: HeldShare,
     /// The shared folder, in `dir`.
     share: PathBuf,
     /// With images and the disk's socket. Where daxlab is killed, its next run removes it.
@@ -129,6 +133,8 @@ impl Rig {
             .ok();
         let images = Images::make(dir.path())?;
         let disk = Disk::serve(&dir.path().join("disk.sock"))?;
+        let held_share = HeldShare::mount(&dir.path().join("held"))?;
+        let held_release = held_share.release_at_end();
         let shared = Share {
             dax: Dax::Always,
             ..Share::new(&share, "fuse".parse()?).with_window(WINDOW)
@@ -140,18 +146,23 @@ impl Rig {
             disks: vec![NbdDisk {
                 socket: disk.path().to_owned(),
             }],
-            ..VmSpec::default().share(shared)
+            ..VmSpec::default().share(shared).share(held_share.share()?)
         };
         let vm = Vm::boot(&parts.parts, spec).await?;
         let ready = async {
             for fs in FileSystem::ALL {
                 mount(&vm, fs).await?;
             }
+            let (tag, target) = (held_share::TAG, held_share::MOUNT_POINT);
+            vm.mount(tag, target, "").await?;
             // For the kernel's warnings; a kernel without it warns once.
             let debugfs = vm
                 .agent()
                 .mount("debugfs", "/sys/kernel/debug", "debugfs", "");
             debugfs.await.ok();
+            // For the count of wake-ups, which a kernel without it has none of.
+            let tracefs = vm.agent().mount("tracefs", TRACEFS, "tracefs", "");
+            tracefs.await.ok();
             let mut watcher = Actor::start(vm.agent(), "watcher").await?;
             for fs in [FileSystem::Ext4, FileSystem::Xfs] {
                 let path = format!("{}/ballast", fs.mount_point());
@@ -169,10 +180,12 @@ impl Rig {
             )
         })?;
         Ok(Self {
+            held_release,
             vm,
             disk,
             watcher,
             big_blocks,
+            held_share,
             share,
             _dir: dir,
             next: AtomicU64::new(0),
@@ -193,6 +206,17 @@ impl Rig {
     /// The disk.
     pub fn disk(&self) -> &Disk {
         &self.disk
+    }
+
+    /// The second share, whose file is not accessed by DAX.
+    pub fn held_share(&self) -> &HeldShare {
+        &self.held_share
+    }
+
+    /// Has all servers answer what they withhold, so that the guest's processes can end.
+    pub fn release_all(&self) {
+        self.disk.release_all();
+        self.held_share.release_all();
     }
 
     /// Who looks at what the others do.
@@ -228,10 +252,10 @@ impl Rig {
         self.share.join(name)
     }
 
-    /// A place on the disk that no other case uses now, and a number for names.
+    /// A place on the disk and in the second share's file that no other case uses now, and a number for names.
     /// Places are reused after a while.
     pub fn fresh(&self) -> (u64, u64) {
-        const PLACES: u64 = (super::disk::SIZE - HELD_FROM) / DISK_STEP;
+        const PLACES: u64 = (SIZE - HELD_FROM) / DISK_STEP;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         (HELD_FROM + number % PLACES * DISK_STEP, number)
     }
@@ -253,8 +277,9 @@ impl Rig {
     ///
     /// If it does not end, or not without an error.
     pub async fn end(self) -> Result<()> {
-        self.disk.release_all();
+        self.release_all();
         drop(self.watcher);
+        drop(self.held_release);
         self.vm.power_off().await
     }
 }

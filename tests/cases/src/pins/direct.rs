@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! O_DIRECT by read(2) and write(2): FOLL_PIN until the device answers. The actor is in the system
-//! call meanwhile.
+//! O_DIRECT by read(2) and write(2): FOLL_PIN until the device, or another file's server, answers.
+//! The actor is in the system call meanwhile.
 
 use std::fs::File;
 

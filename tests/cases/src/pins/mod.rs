@@ -5,6 +5,7 @@
 //! | pin | reference | held until |
 //! |---|---|---|
 //! | [`DirectIo`], [`AioSubmit`], [`UringSubmit`] | FOLL_PIN | the disk's reply, which the host withholds |
+//! | [`DirectIo`] on a file of another share | FOLL_PIN (6.1: FOLL_GET) | the reply of that share's server |
 //! | [`Vmsplice`] | FOLL_GET | the pipe is drained |
 //! | [`VmspliceMany`] | FOLL_GET, many | the pipes are closed |
 //! | [`ZeroCopySend`] | FOLL_GET | the peer reads |
@@ -26,5 +27,5 @@ pub use direct::{DirectIo, Transfer};
 pub use fixed::UringRegister;
 pub use pipes::VmspliceMany;
 pub use uring::{UringReap, UringSubmit};
-pub use vmsplice::{Drain, Vmsplice};
+pub use vmsplice::{Drain, SpliceAgain, Vmsplice};
 pub use zerocopy::{Received, ZeroCopyReceive, ZeroCopySend};

@@ -18,7 +18,22 @@ use crate::files::{Mapping, difference};
 struct Pipe {
     reader: File,
     /// Open until the pipe is let go of, so that reading it never sees an end.
-    _writer: OwnedFd,
+    writer: OwnedFd,
+}
+
+impl Pipe {
+    /// Puts a part of a mapping into it, by reference.
+    fn splice(&self, map: &Mapping, at: usize, len: usize) -> Result<(), Fault> {
+        let page = map.part(at, len)?;
+        // SAFETY: the page is mapped for the time of the call; later the pipe has a reference of
+        // its own, and nobody here relies on the bytes staying as they are.
+        let spliced = unsafe {
+            let bytes = slice::from_raw_parts(page, len);
+            let parts = [IoSliceRaw::from_slice(bytes)];
+            vmsplice(&self.writer, &parts, SpliceFlags::empty())
+        };
+        spliced.map(drop).map_err(Fault::of("vmsplice into a pipe"))
+    }
 }
 
 /// Puts a part of a mapping into a new pipe. Gives the number of bytes that the pipe holds.
@@ -40,21 +55,13 @@ impl Verb for Vmsplice {
 
     fn run(self, own: &mut Belongings) -> Result<u64, Fault> {
         let failed = || "vmsplice into a pipe";
-        let page = own.get::<Mapping>(&self.map)?.part(self.at, self.len)?;
         let (reader, writer) = pipe().map_err(Fault::of(failed()))?;
-        // SAFETY: the page is mapped for the time of the call; later the pipe has a reference of
-        // its own, and nobody here relies on the bytes staying as they are.
-        let spliced = unsafe {
-            let bytes = slice::from_raw_parts(page, self.len);
-            let parts = [IoSliceRaw::from_slice(bytes)];
-            vmsplice(&writer, &parts, SpliceFlags::empty())
-        };
-        spliced.map_err(Fault::of(failed()))?;
-        let held = ioctl_fionread(&reader).map_err(Fault::of(failed()))?;
         let pipe = Pipe {
             reader: reader.into(),
-            _writer: writer,
+            writer,
         };
+        pipe.splice(own.get(&self.map)?, self.at, self.len)?;
+        let held = ioctl_fionread(&pipe.reader).map_err(Fault::of(failed()))?;
         own.keep(&self.name, pipe);
         Ok(held)
     }
@@ -85,5 +92,32 @@ impl Verb for Drain {
             .read_exact(&mut bytes)
             .map_err(Fault::of("draining a pipe"))?;
         Ok(difference(Some(self.seed), self.offset, &bytes))
+    }
+}
+
+/// Drains a pipe and puts the part into it again, with as little between as there can be.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SpliceAgain {
+    /// What the pipe is called.
+    pub name: String,
+    /// The mapping.
+    pub map: String,
+    /// Where in it.
+    pub at: usize,
+    /// How much.
+    pub len: usize,
+}
+
+impl Verb for SpliceAgain {
+    const NAME: &'static str = "splice-again";
+    type Yield = ();
+
+    fn run(self, own: &mut Belongings) -> Result<(), Fault> {
+        let mut bytes = vec![0; self.len];
+        let pipe: &Pipe = own.get(&self.name)?;
+        let map: &Mapping = own.get(&self.map)?;
+        let drained = (&pipe.reader).read_exact(&mut bytes);
+        pipe.splice(map, self.at, self.len)?;
+        drained.map_err(Fault::of("draining a pipe"))
     }
 }

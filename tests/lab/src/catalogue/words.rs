@@ -132,6 +132,16 @@ pub fn held(pin: Pin) -> &'static str {
             "until the disk, an NBD server in daxlab, replies. Proven by the request: the disk has \
              it with the page's bytes, and withholds the reply"
         }
+        Pin::FuseDioRead => {
+            "until the other share's file, of a FUSE server in daxlab, is answered to the share's \
+             daemon. Proven by the request: the server has it, of the page's length, and withholds \
+             the reply"
+        }
+        Pin::FuseDioWrite => {
+            "until the other share's file, of a FUSE server in daxlab, is answered to the share's \
+             daemon. Proven by the request: the server has it with the page's bytes, and withholds \
+             the reply"
+        }
         Pin::Vmsplice => {
             "until the pipe is drained. Proven by the bytes that the kernel says are in the pipe"
         }

@@ -18,7 +18,8 @@ pub struct Evidence {
     pub wake_us: Vec<u64>,
     /// Microseconds by the guest's clock from the pin's end to the removal's return; one a sample.
     pub wake_guest_us: Vec<u64>,
-    /// How often the remover was woken and had to go on waiting; `None` where it was not counted.
+    /// How often who waited for the page was woken and had to wait on; `None` where nobody waited,
+    /// or the kernel can't trace it, which a step then says.
     pub vain_wakeups: Option<u64>,
     /// The guest kernel's log of this cell.
     pub guest_log: String,

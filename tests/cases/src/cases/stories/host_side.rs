@@ -117,10 +117,8 @@ async fn under(
         "{what:?} is done, and the page is still pinned"
     ));
     seen.returned = Some(Ok(()));
-    let released = held
-        .release(&mut scene.pinner, &scene.page, rig.disk())
-        .await;
-    rig.disk().release_all();
+    let released = held.release(&mut scene.pinner, &scene.page, rig).await;
+    rig.release_all();
     let ended = released?;
     seen.step("the pin has been released and has ended");
     if let Some(failed) = ended.failed {

@@ -18,6 +18,7 @@ mod refault;
 mod refused;
 mod signals;
 mod stall;
+mod wakeups;
 mod window;
 
 use anyhow::Result;
@@ -74,6 +75,7 @@ pub fn all() -> impl Iterator<Item = &'static Story> {
         refault::STORIES,
         refused::STORIES,
         signals::STORIES,
+        wakeups::STORIES,
     ];
     files.into_iter().flatten()
 }

@@ -37,8 +37,7 @@ async fn refault_during_wait(rig: &mut Rig, fs: FileSystem, seen: &mut Observati
     if let Waiting::Over(done) = waiting {
         seen.step("it has returned, and the page is still pinned");
         seen.returned = Some(done.outcome);
-        held.release(&mut scene.pinner, &scene.page, rig.disk())
-            .await?;
+        held.release(&mut scene.pinner, &scene.page, rig).await?;
         return matrix::close(rig, scene, seen).await;
     }
     // Who waits lets go of the lock that keeps faults out.

@@ -6,7 +6,6 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use guest_probe::pattern::{self, Seed};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
@@ -14,17 +13,24 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use super::protocol::{self, INVALID, Wire, command};
-use super::{HELD_FROM, Request, RequestKind, SEED, SIZE, State};
+use super::{HELD_FROM, Request, RequestKind, SIZE, Withheld};
 
-/// A reply, and whom to tell when it is in the socket.
-pub(super) type Reply = (Vec<u8>, Option<oneshot::Sender<Instant>>);
-/// Where a connection's replies go.
-pub(super) type Replies = UnboundedSender<Reply>;
+/// Bytes for the socket, and whom to tell when they are in it.
+type Outgoing = (Vec<u8>, Option<oneshot::Sender<Instant>>);
+
+/// What it takes to answer a request.
+#[derive(Debug)]
+pub(super) struct Reply {
+    /// QEMU's name for it.
+    cookie: u64,
+    /// The connection that it came by.
+    connection: UnboundedSender<Outgoing>,
+}
 
 /// Serves one client after the other.
-pub(super) async fn accept(listener: UnixListener, state: Arc<State>) {
+pub(super) async fn accept(listener: UnixListener, withheld: Arc<Withheld<Reply>>) {
     while let Ok((stream, _)) = listener.accept().await {
-        match client(stream, &state).await {
+        match client(stream, &withheld).await {
             Ok(()) => {}
             Err(error) if is_end(error.kind()) => {}
             Err(error) => log::warn!("the disk's client: {error}"),
@@ -38,7 +44,7 @@ fn is_end(kind: ErrorKind) -> bool {
     [BrokenPipe, ConnectionReset, UnexpectedEof].contains(&kind)
 }
 
-async fn client(mut stream: UnixStream, state: &State) -> io::Result<()> {
+async fn client(mut stream: UnixStream, withheld: &Withheld<Reply>) -> io::Result<()> {
     if !protocol::handshake(&mut stream, SIZE).await? {
         return Ok(());
     }
@@ -50,7 +56,7 @@ async fn client(mut stream: UnixStream, state: &State) -> io::Result<()> {
             if wire.command == command::DISCONNECT {
                 return Ok(());
             }
-            if let Some(reply) = take(wire, state, &replies) {
+            if let Some(reply) = take(wire, withheld, &replies) {
                 // The receiver lives as long as this future does.
                 let _ = replies.send((reply, None));
             }
@@ -63,7 +69,11 @@ async fn client(mut stream: UnixStream, state: &State) -> io::Result<()> {
 }
 
 /// The reply to a request, unless it is withheld.
-fn take(wire: Wire, state: &State, replies: &Replies) -> Option<Vec<u8>> {
+fn take(
+    wire: Wire,
+    withheld: &Withheld<Reply>,
+    connection: &UnboundedSender<Outgoing>,
+) -> Option<Vec<u8>> {
     let end = wire.offset.checked_add(wire.len.into());
     let kind = match wire.command {
         command::READ => RequestKind::Read,
@@ -79,35 +89,31 @@ fn take(wire: Wire, state: &State, replies: &Replies) -> Option<Vec<u8>> {
         offset: wire.offset,
         len: wire.len,
         data: wire.data,
-        cookie: wire.cookie,
-        replies: replies.clone(),
     };
     if request.offset < HELD_FROM {
-        return Some(request.reply());
+        return Some(protocol::reply(wire.cookie, 0, &request.content()));
     }
-    state.hold(request);
+    let reply = Reply {
+        cookie: wire.cookie,
+        connection: connection.clone(),
+    };
+    withheld.hold(request, reply);
     None
 }
 
-impl Request {
-    fn reply(&self) -> Vec<u8> {
-        let mut data = Vec::new();
-        if self.kind == RequestKind::Read {
-            data.resize(self.len as usize, 0);
-            pattern::fill(Seed(SEED), self.offset, &mut data);
-        }
-        protocol::reply(self.cookie, 0, &data)
-    }
-
-    /// Sends the reply, and tells when it is in the socket.
-    pub(super) fn answer(self, sent: oneshot::Sender<Instant>) -> Result<(), Reply> {
-        let reply = self.reply();
-        let queued = self.replies.send((reply, Some(sent)));
-        queued.map_err(|error| error.0)
+impl Reply {
+    /// Sends it, and tells when it is in the socket. Fails if nobody is connected any more.
+    pub(super) fn send(self, request: &Request, sent: oneshot::Sender<Instant>) -> Result<(), ()> {
+        let bytes = protocol::reply(self.cookie, 0, &request.content());
+        let queued = self.connection.send((bytes, Some(sent)));
+        queued.map_err(|_| ())
     }
 }
 
-async fn send(mut writer: OwnedWriteHalf, mut replies: UnboundedReceiver<Reply>) -> io::Result<()> {
+async fn send(
+    mut writer: OwnedWriteHalf,
+    mut replies: UnboundedReceiver<Outgoing>,
+) -> io::Result<()> {
     while let Some((bytes, sent)) = replies.recv().await {
         writer.write_all(&bytes).await?;
         if let Some(sent) = sent {

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A pin that is held, its release and its end.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use super::pin::Pin;
+use super::roles::Page;
+use crate::actor::Span;
+use crate::host::{Actor, Pending, Rig};
+use crate::pins::{AioReap, DirectIo, Drain, UringReap, ZeroCopyReceive};
+
+/// How long the end of a pin may take once it has been released.
+const END_DEADLINE: Duration = Duration::from_secs(120);
+/// The actor's name for what it holds.
+pub(super) const HELD: &str = "pin";
+
+/// A pin that is held.
+pub struct Held {
+    pub(super) pin: Pin,
+    /// The system call that the pinner is in.
+    pub(super) in_call: Option<Pending<DirectIo>>,
+    /// How it is known to be held.
+    pub proof: String,
+}
+
+/// A pin that has ended.
+pub struct Ended {
+    /// When it was released, on the host's clock.
+    pub released: Instant,
+    /// When its end was seen in the guest.
+    pub span: Span,
+    /// What a reader got that it should not have.
+    pub leaked: Option<String>,
+    /// The transfer's error, if it had one.
+    pub failed: Option<String>,
+}
+
+impl Held {
+    /// Whether the page gets the server's data at the pin's end.
+    pub fn writes_page(&self) -> bool {
+        self.pin.writes_page()
+    }
+
+    /// Releases the pin and waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// If it does not end.
+    pub async fn release(self, pinner: &mut Actor, page: &Page, rig: &Rig) -> Result<Ended> {
+        let server = self.pin.server(rig);
+        let name = HELD.to_owned();
+        match self.pin {
+            Pin::DioRead | Pin::DioWrite | Pin::FuseDioRead | Pin::FuseDioWrite => {
+                let pending = self.in_call.context("the pinner is in no call")?;
+                let released = server.release(page.disk_at).await?;
+                transferred(pinner, pending, released, page.len).await
+            }
+            Pin::AioRead | Pin::AioWrite => {
+                let pending = pinner.begin(AioReap { name }).await?;
+                let released = server.release(page.disk_at).await?;
+                transferred(pinner, pending, released, page.len).await
+            }
+            Pin::UringRead | Pin::UringWrite => {
+                let pending = pinner.begin(UringReap { name }).await?;
+                let released = server.release(page.disk_at).await?;
+                transferred(pinner, pending, released, page.len).await
+            }
+            Pin::Vmsplice => {
+                let released = Instant::now();
+                let drain = Drain {
+                    name,
+                    len: page.len,
+                    offset: page.offset,
+                    seed: page.seed,
+                };
+                let pending = pinner.begin(drain).await?;
+                received(pinner, pending, released, |wrong| wrong).await
+            }
+            Pin::ZeroCopy => {
+                let released = Instant::now();
+                let receive = ZeroCopyReceive {
+                    name,
+                    len: page.len,
+                    offset: page.offset,
+                    seed: page.seed,
+                };
+                let pending = pinner.begin(receive).await?;
+                received(pinner, pending, released, |got| got.wrong).await
+            }
+        }
+    }
+}
+
+/// The end of a transfer between page and server.
+async fn transferred<V: crate::actor::Verb<Yield = usize>>(
+    pinner: &mut Actor,
+    pending: Pending<V>,
+    released: Instant,
+    len: usize,
+) -> Result<Ended> {
+    let done = pinner.done_within(&pending, END_DEADLINE).await?;
+    let done = done.ok_or_else(|| pinner.timed_out(&pending, END_DEADLINE))?;
+    let failed = match done.outcome {
+        Ok(count) if count == len => None,
+        Ok(count) => Some(format!("{count} of {len} bytes were transferred")),
+        Err(fault) => Some(fault.to_string()),
+    };
+    Ok(Ended {
+        released,
+        span: done.span,
+        leaked: None,
+        failed,
+    })
+}
+
+/// The end of a pin that ends when its page is read.
+async fn received<V: crate::actor::Verb>(
+    pinner: &mut Actor,
+    pending: Pending<V>,
+    released: Instant,
+    wrong: impl FnOnce(V::Yield) -> Option<String>,
+) -> Result<Ended> {
+    let done = pinner.done_within(&pending, END_DEADLINE).await?;
+    let done = done.ok_or_else(|| pinner.timed_out(&pending, END_DEADLINE))?;
+    let (leaked, failed) = match done.outcome {
+        Ok(got) => (wrong(got), None),
+        Err(fault) => (None, Some(fault.to_string())),
+    };
+    Ok(Ended {
+        released,
+        span: done.span,
+        leaked,
+        failed,
+    })
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! How often a removal that waits is woken: what `vain_wakeups` counts, none and some.
+
+use anyhow::Result;
+use lab_report::model::{Contract, Outcome};
+
+use super::{Story, play};
+use crate::actor::Schedule;
+use crate::cases::held::HELD;
+use crate::cases::pin::held_file;
+use crate::cases::scene::Scene;
+use crate::cases::vain::VainWakeups;
+use crate::cases::{KernelKind, Observation, Pin, RemovalKind, expected, matrix};
+use crate::files::Touch;
+use crate::host::{BREAK_LAYOUTS, FileSystem, Pending, Rig, Waiting};
+use crate::pins::{AioReap, AioSubmit, SpliceAgain, Transfer};
+use crate::removals::Removal;
+
+pub(super) const STORIES: &[Story] = &[
+    Story {
+        name: "pins-one-by-one",
+        number: None,
+        about: "a page is pinned by a write to a disk and five reads from a file of another share; \
+                they are answered one after the other while the file is truncated: the truncate \
+                waits for the last, and sleeps until then",
+        source: "mm/memremap.c and the seed's mm/gup.c: waiters are woken when the count says that \
+                 nobody is left, not for each who leaves",
+        fs: &FileSystem::ALL,
+        contract: Contract::MustWait,
+        expected: |kernel, fs| expected(kernel, fs, Pin::AioWrite, RemovalKind::Truncate),
+        play: play!(pins_one_by_one),
+    },
+    Story {
+        name: "woken-in-vain",
+        number: None,
+        about: "while a truncate waits, the page is drained from a pipe and spliced into it again, \
+                some times, by who has the CPU first: the truncate is woken for a page that is in \
+                use again by the time that it runs",
+        source: "mm/memremap.c wakes when the reference is dropped; who waits looks when it runs",
+        fs: &FileSystem::ALL,
+        contract: Contract::MustWait,
+        expected: |kernel, fs| match kernel {
+            // As in refault-during-wait: a mapping has a reference.
+            KernelKind::Newer => vec![Outcome::Stuck],
+            kernel => expected(kernel, fs, Pin::Vmsplice, RemovalKind::Truncate),
+        },
+        play: play!(woken_in_vain),
+    },
+];
+
+/// Further pins of the page, beside the one that is held to the end: fewer than the other share's
+/// daemon has threads. They are no requests to the disk, because QEMU's NBD client may sit on the
+/// reply to one of three requests until there is another reply.
+const FURTHER_PINS: u64 = 5;
+/// Times that the page is let go of and taken again.
+const ROUNDS: u32 = 8;
+
+async fn pins_one_by_one(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    let kind = RemovalKind::Truncate;
+    let mut scene = Scene::set(rig, fs, kind).await?;
+    seen.stands(&scene);
+    let held = matrix::take(rig, &mut scene, Pin::AioWrite, seen).await?;
+    let further = |nth: u64| {
+        (
+            format!("pin-{nth}"),
+            scene.page.disk_at + nth * scene.page.len as u64,
+        )
+    };
+    let further: Vec<_> = (1..=FURTHER_PINS).map(further).collect();
+    let device = held_file(&mut scene.pinner).await?;
+    for (name, offset) in further.iter().cloned() {
+        let transfer = Transfer {
+            map: scene.page.map.clone(),
+            at: scene.page.at,
+            len: scene.page.len,
+            device: device.clone(),
+            offset,
+            // The host lets one write to a file at a time.
+            write: false,
+        };
+        scene.pinner.ask(AioSubmit { name, transfer }).await?;
+        rig.held_share().held(offset).await?;
+    }
+    seen.step(format_args!(
+        "the second share withholds {FURTHER_PINS} replies"
+    ));
+    let pending = scene.remover.begin(scene.removal()).await?;
+    let mut waiting = look(rig, &mut scene, &pending).await?;
+    if let Waiting::Blocked(task) = &waiting {
+        let vain = VainWakeups::begin(rig.watcher(), task, seen).await?;
+        for (name, offset) in further {
+            rig.held_share().release(offset)?;
+            scene.pinner.ask(AioReap { name }).await?;
+            waiting = look(rig, &mut scene, &pending).await?;
+            if !matches!(waiting, Waiting::Blocked(_)) {
+                break;
+            }
+        }
+        vain.end(rig.watcher(), seen).await?;
+        seen.step("all other pins have ended");
+    }
+    matrix::go_on_from(rig, &mut scene, held, kind, &pending, waiting, seen).await?;
+    rig.release_all();
+    matrix::close(rig, scene, seen).await
+}
+
+async fn woken_in_vain(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    let kind = RemovalKind::Truncate;
+    let mut scene = Scene::set(rig, fs, kind).await?;
+    seen.stands(&scene);
+    let held = matrix::take(rig, &mut scene, Pin::Vmsplice, seen).await?;
+    scene.pinner.ask(Schedule { first: true }).await?;
+    scene.remover.ask(Schedule { first: false }).await?;
+    let pending = scene.remover.begin(scene.removal()).await?;
+    let mut waiting = look(rig, &mut scene, &pending).await?;
+    if let Waiting::Blocked(task) = &waiting {
+        let vain = VainWakeups::begin(rig.watcher(), task, seen).await?;
+        // Back into the page tables: to fault it in takes the lock that who waits wants as well.
+        let touch = Touch {
+            map: scene.page.map.clone(),
+            at: scene.page.at,
+            len: scene.page.len,
+            store: true,
+        };
+        scene.pinner.ask(touch).await?;
+        for _ in 0..ROUNDS {
+            let again = SpliceAgain {
+                name: HELD.to_owned(),
+                map: scene.page.map.clone(),
+                at: scene.page.at,
+                len: scene.page.len,
+            };
+            scene.pinner.ask(again).await?;
+            waiting = look(rig, &mut scene, &pending).await?;
+            if !matches!(waiting, Waiting::Blocked(_)) {
+                break;
+            }
+        }
+        vain.end(rig.watcher(), seen).await?;
+        seen.step(format_args!(
+            "the page was let go of and taken again, up to {ROUNDS} times"
+        ));
+    }
+    matrix::go_on_from(rig, &mut scene, held, kind, &pending, waiting, seen).await?;
+    matrix::close(rig, scene, seen).await
+}
+
+/// Whether the truncate waits for the page, or what it does instead.
+async fn look(rig: &mut Rig, scene: &mut Scene, pending: &Pending<Removal>) -> Result<Waiting<()>> {
+    let remover = &mut scene.remover;
+    Ok(Waiting::of(remover, pending, rig.watcher(), &BREAK_LAYOUTS).await?)
+}

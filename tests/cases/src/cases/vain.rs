@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! How often who waits for a page is woken, and has to go on waiting.
+
+use anyhow::Result;
+
+use super::Observation;
+use crate::files::{Task, TraceSleeps, TracedSleeps};
+use crate::host::{Actor, ActorError, BREAK_LAYOUTS};
+
+/// The count, from when the task was seen to wait.
+pub(super) struct VainWakeups {
+    pid: u32,
+    /// Whether this kernel can trace it.
+    counted: bool,
+}
+
+impl VainWakeups {
+    /// Begins to count for a task that waits. A kernel that can't trace it is no failure.
+    ///
+    /// # Errors
+    ///
+    /// If the watcher is gone.
+    pub(super) async fn begin(
+        watcher: &mut Actor,
+        task: &Task,
+        seen: &mut Observation,
+    ) -> Result<Self> {
+        let pid = task.pid;
+        let counted = possible(watcher.ask(TraceSleeps { pid }).await, seen)?;
+        Ok(Self {
+            pid,
+            counted: counted.is_some(),
+        })
+    }
+
+    /// Ends the count, which is added to what the case has counted before.
+    ///
+    /// # Errors
+    ///
+    /// If the watcher is gone.
+    pub(super) async fn end(self, watcher: &mut Actor, seen: &mut Observation) -> Result<()> {
+        if self.counted {
+            let traced = TracedSleeps {
+                pid: self.pid,
+                functions: BREAK_LAYOUTS.map(str::to_owned).into(),
+            };
+            let before = seen.evidence.vain_wakeups.unwrap_or(0);
+            let count = possible(watcher.ask(traced).await, seen)?;
+            seen.evidence.vain_wakeups = count.map(|count| before + count);
+        }
+        Ok(())
+    }
+}
+
+/// What the watcher gave; if it could not, why that was is a step.
+fn possible<T>(asked: Result<T, ActorError>, seen: &mut Observation) -> Result<Option<T>> {
+    match asked {
+        Ok(got) => Ok(Some(got)),
+        Err(ActorError::Fault { source, .. }) => {
+            seen.step(format_args!("wake-ups in vain are not counted: {source}"));
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}

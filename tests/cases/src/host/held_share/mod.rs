@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A second share, not accessed by DAX, whose file answers when it is told to.
+//!
+//! ```text
+//! guest: O_DIRECT ── virtio-fs ──▶ a daemon of its own ── read, write ──▶ HeldFile, a FUSE server
+//!                                                                        in this process
+//! ```
+//! The daemon is not stopped, it waits: QEMU tells it of each memory region, and waits for that.
+
+mod file;
+
+use std::ffi::CString;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use fuser::{Config, Session, SessionACL};
+use qemu_guest::machine::TagError;
+use qemu_guest::process::{Sandbox, Share};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::process::{getegid, geteuid};
+
+use super::withheld::{Request, WithheldError};
+use file::{HeldFile, Replies};
+
+/// The tag by which the guest mounts it.
+pub(super) const TAG: &str = "held";
+/// Where the guest has it.
+pub(super) const MOUNT_POINT: &str = "/mnt/held";
+/// The guest's path of the file.
+pub const HELD_FILE: &str = "/mnt/held/file";
+
+/// Why there is no second share.
+#[derive(Debug, thiserror::Error)]
+pub enum HeldShareError {
+    /// The host can't mount it.
+    #[error("can't serve a FUSE file system at {}", path.display())]
+    Mount {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// No such request.
+    #[error("at the second share")]
+    Withheld(#[from] WithheldError),
+}
+
+/// The file system on the host; unmounted when it is dropped.
+pub struct HeldShare {
+    dir: PathBuf,
+    replies: Arc<Replies>,
+}
+
+impl HeldShare {
+    /// Makes a folder and mounts the file system on it, which a thread serves until it is
+    /// unmounted.
+    ///
+    /// # Errors
+    ///
+    /// If the lab may not mount it.
+    pub(super) fn mount(dir: &Path) -> Result<Self, HeldShareError> {
+        let replies = Arc::new(Replies::default());
+        let failed = |source| HeldShareError::Mount {
+            path: dir.to_owned(),
+            source,
+        };
+        fs::create_dir(dir).map_err(failed)?;
+        serve(dir, HeldFile::new(Arc::clone(&replies))).map_err(failed)?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            replies,
+        })
+    }
+
+    /// What its daemon shares.
+    ///
+    /// # Errors
+    ///
+    /// Never: its tag is one.
+    pub(super) fn share(&self) -> Result<Share, TagError> {
+        Ok(Share {
+            // In a sandbox of its own the daemon would keep the mount busy after its end.
+            sandbox: Sandbox::None,
+            extra: vec![
+                // There are no handles to be had here.
+                "--inode-file-handles=never".into(),
+                // While some threads wait for the file, others serve the guest.
+                "--thread-pool-size=8".into(),
+            ],
+            ..Share::new(&self.dir, TAG.parse()?)
+        })
+    }
+
+    /// Waits until the guest has made a request at `offset` of the file, which is withheld.
+    ///
+    /// # Errors
+    ///
+    /// If it does not come.
+    pub async fn held(&self, offset: u64) -> Result<Request, HeldShareError> {
+        Ok(self.replies.withheld.held(offset).await?)
+    }
+
+    /// Answers the withheld request at `offset`. Gives the moment at which the daemon could have
+    /// the reply.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such request.
+    pub fn release(&self, offset: u64) -> Result<Instant, HeldShareError> {
+        let (request, reply) = self.replies.withheld.take(offset)?;
+        reply.send(&request);
+        Ok(Instant::now())
+    }
+
+    /// Answers all that is withheld, so that the guest's processes can end.
+    pub fn release_all(&self) {
+        self.replies.release_all();
+    }
+
+    /// Whose end answers all that is withheld then and later: the daemon can't end before.
+    pub(super) fn release_at_end(&self) -> Release {
+        Release(Arc::clone(&self.replies))
+    }
+}
+
+impl Drop for HeldShare {
+    fn drop(&mut self) {
+        self.replies.withhold_no_more();
+        // Its thread ends when nobody has it open any more.
+        if let Err(error) = unmount(&self.dir, UnmountFlags::DETACH) {
+            log::warn!("can't unmount {}: {error}", self.dir.display());
+        }
+    }
+}
+
+/// Ends the withholding when it is dropped.
+pub(super) struct Release(Arc<Replies>);
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        self.0.withhold_no_more();
+    }
+}
+
+fn serve(dir: &Path, file: HeldFile) -> io::Result<()> {
+    let device = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/fuse")?;
+    let device = OwnedFd::from(device);
+    let options = format!(
+        "fd={},rootmode=40000,user_id={},group_id={}",
+        device.as_raw_fd(),
+        geteuid().as_raw(),
+        getegid().as_raw()
+    );
+    let options = CString::new(options)?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    mount("daxlab", dir, "fuse", flags, options.as_c_str())?;
+    let served = Session::from_fd(file, device, SessionACL::Owner, Config::default());
+    let served = served.and_then(Session::spawn);
+    if served.is_err() {
+        unmount(dir, UnmountFlags::DETACH)?;
+    }
+    served.map(drop)
+}
+
+#[cfg(test)]
+mod tests;
