@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use guest_vm::agent::Signal;
+use lab_report::model::Contract::MustWait;
 
 use super::observation::{Observation, complaints};
 use super::pin::Held;
@@ -77,14 +78,18 @@ pub(super) async fn order_and_strike(
     seen.step(format_args!("{} begins", kind.name()));
     let played = go_on(rig, &mut scene, held, kind, &pending, seen).await;
     // Whatever came of it, nobody may be left waiting for the disk.
-    rig.disk().release_all();
+    if !scene.decoy_lost {
+        rig.disk().release_all();
+    }
     played?;
     close(rig, scene, seen).await
 }
 
 /// Ends the scene, and takes the kernel's word on it.
 pub(super) async fn close(rig: &mut Rig, scene: Scene, seen: &mut Observation) -> Result<()> {
-    if let Some(stack) = scene.strike(rig).await? {
+    if scene.decoy_lost {
+        seen.step("a worker has taken a range under the decoy's transfer: this guest's last case");
+    } else if let Some(stack) = scene.strike(rig).await? {
         seen.step("afterwards a file of the case can't be unlinked");
         seen.stuck = true;
         seen.elsewhere = Some(stack.clone());
@@ -128,9 +133,9 @@ pub(super) async fn go_on(
             }
             removed = done.outcome.is_ok();
             seen.returned = Some(done.outcome);
-            if removed && removal.frees_blocks() {
-                scene.take_freed_space().await?;
-                seen.step("what was freed has a new owner");
+            if removed {
+                let owner = scene.take_freed_space(pin_writes).await?;
+                seen.owned(scene.frame, &owner);
             }
         }
         Waiting::Elsewhere(task) => {
@@ -173,7 +178,8 @@ pub(super) async fn go_on(
     }
     let page_written = pin_writes && ended.failed.is_none();
     // A page that stays the file's has what was last written to it, also for who reads it late.
-    let leaked = ended.leaked.filter(|_| removal != RemovalKind::CopyOver);
+    let stays = removal == RemovalKind::CopyOver && removal.contract(scene.roles.fs) != MustWait;
+    let leaked = ended.leaked.filter(|_| !stays);
     seen.harm = match leaked {
         Some(leaked) => Some(format!("who read the pinned page got other data: {leaked}")),
         None => scene.wrong_bytes(rig, removed, page_written).await?,
@@ -193,7 +199,12 @@ async fn wake_by_signal(
     scene.remover.signal(Signal(libc::SIGSTOP));
     scene.remover.signal(Signal(libc::SIGCONT));
     match scene.remover.done_within(pending, SIGNAL_DEADLINE).await? {
-        Some(_) => seen.step("a signal woke it, and it returned: only the wake-up was missing"),
+        Some(_) => {
+            seen.step("a signal woke it, and it returned: only the wake-up was missing");
+            // The worker still waits, for the decoy or for the page: no signal comes to it.
+            let worker = [RemovalKind::ReclaimInline, RemovalKind::ReclaimWorker];
+            seen.woken = !worker.contains(&scene.kind);
+        }
         None => seen.step(format_args!(
             "even a signal did not make it return in {SIGNAL_DEADLINE:?}"
         )),
@@ -202,20 +213,6 @@ async fn wake_by_signal(
 }
 
 impl RemovalKind {
-    /// Whether blocks are free after it that another file can get.
-    fn frees_blocks(self) -> bool {
-        !matches!(
-            self,
-            Self::Fallocate
-                | Self::Dedupe
-                | Self::DropCaches
-                | Self::DaxFlag
-                | Self::Umount
-                | Self::Unlink
-                | Self::RenameOver
-        )
-    }
-
     /// Waits until it is over or waits for the page. That Linux's worker waits is seen at the
     /// worker; whoever wants its range waits for the worker.
     async fn watch(

@@ -11,6 +11,7 @@ mod contract;
 mod decoy;
 mod expect;
 mod matrix;
+mod new_owner;
 mod observation;
 mod pin;
 mod removal;
@@ -20,7 +21,7 @@ pub mod stories;
 
 pub use case::{Case, all};
 pub use contract::Reference;
-pub use expect::{KernelKind, expected};
+pub use expect::{KernelKind, expected, finding};
 pub use observation::{Observation, complaints};
 pub use pin::Pin;
 pub use removal::RemovalKind;

@@ -101,7 +101,8 @@ impl<'a> Guest<'a> {
         match played {
             Ok(()) => {
                 // What is stuck may hold locks that the next case wants.
-                let reusable = !booted.rig.is_spoiled() && !seen.stuck;
+                let hangs = seen.stuck && !seen.woken;
+                let reusable = !booted.rig.is_spoiled() && !hangs;
                 self.booted = Some(booted).filter(|_| reusable);
                 Played::Out
             }

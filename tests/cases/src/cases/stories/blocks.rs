@@ -16,7 +16,7 @@ use crate::removals::Removal;
 
 pub(super) const STORIES: &[Story] = &[Story {
     name: "big-blocks-writeback",
-    number: Some(11),
+    finding: |_| Some("11"),
     about: "a page of a file whose server says 2 MiB in st_blksize is stored to, and the file is \
             synced",
     source: "fs/dax.c: dax_writeback_mapping_range() warns and gives EIO if i_blkbits is not \

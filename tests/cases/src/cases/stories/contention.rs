@@ -20,7 +20,10 @@ use crate::removals::Removal;
 pub(super) const STORIES: &[Story] = &[
     Story {
         name: "fault-storm",
-        number: Some(3),
+        finding: |kernel| match kernel {
+            KernelKind::NoBioWake => Some("A"),
+            _ => Some("3"),
+        },
         about: "a page of the same file is stored to and written back again and again, which locks \
                 its entry, while the file is truncated under a pin",
         source: "fs/dax.c: dax_layout_busy_page_range() waits for a locked entry and goes on",
@@ -31,7 +34,7 @@ pub(super) const STORIES: &[Story] = &[
     },
     Story {
         name: "process-copy-race",
-        number: None,
+        finding: |kernel| (kernel == KernelKind::Newer).then_some("B"),
         about: "process_vm_readv(2) of a page again and again (FOLL_PIN for the time of a copy), \
                 while the file is cut to nothing, made long again and stored to",
         source: "every break of layouts waits for the copy's pin",
@@ -46,7 +49,7 @@ pub(super) const STORIES: &[Story] = &[
     },
     Story {
         name: "fault-beyond-end",
-        number: Some(23),
+        finding: |_| Some("23"),
         about: "loads of a page beyond the end that a truncate makes: what was there, then SIGBUS, \
                 and zeros when the file is long again; never the old bytes",
         source: "fs/dax.c: faults look at i_size under invalidate_lock, which truncate holds",
@@ -57,7 +60,7 @@ pub(super) const STORIES: &[Story] = &[
     },
     Story {
         name: "o-trunc-race",
-        number: Some(10),
+        finding: |_| Some("10"),
         about: "open(2) with O_TRUNC, faults of the same file and reads that need the whole window, \
                 all at once: nobody hangs",
         source: "fs/fuse/file.c: fuse_open() holds inode lock and invalidate_lock over FUSE_OPEN",

@@ -18,7 +18,7 @@ use crate::host::{FileSystem, Rig};
 pub(super) const STORIES: &[Story] = &[
     Story {
         name: "private-copy-survives",
-        number: Some(7),
+        finding: |_| Some("7"),
         about: "a private mapping's page is stored to, which makes a copy of it, and a hole is \
                 punched into the file: the copy stays",
         source: "mm/truncate.c: truncate_pagecache_range() unmaps without even_cows",
@@ -29,7 +29,7 @@ pub(super) const STORIES: &[Story] = &[
     },
     Story {
         name: "zero-length-read",
-        number: Some(8),
+        finding: |_| Some("8"),
         about: "pread(2) of no bytes at the beginning, in the middle, at the end of a file and \
                 beyond it returns at once",
         source: "mm/filemap.c and fs/dax.c: a read of no bytes is over before it begins",
@@ -40,7 +40,7 @@ pub(super) const STORIES: &[Story] = &[
     },
     Story {
         name: "extending-write-from-itself",
-        number: Some(22),
+        finding: |_| Some("22"),
         about: "write(2) beyond the end of a file, from a mapping of the same file whose page is \
                 not in the page tables: the fault comes while the write holds the inode's lock",
         source: "fs/fuse/dax.c: fuse_dax_write_iter() holds the inode's lock over \

@@ -13,7 +13,11 @@ use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
 
 pub(super) const STORIES: &[Story] = &[Story {
     name: "refault-during-wait",
-    number: None,
+    finding: |kernel| match kernel {
+        KernelKind::Newer => Some("B"),
+        KernelKind::NoBioWake => Some("A"),
+        _ => None,
+    },
     about: "a truncate waits for a pinned page; meanwhile the page is stored to, which puts it into \
             the page tables again; then the pin ends, and the mapping stays",
     source: "fs/dax.c from 6.15 on: wait_page_idle() waits for a reference count of 0, and a mapping \

@@ -8,12 +8,15 @@ use lab_report::model::Contract;
 
 use super::{Story, play};
 use crate::cases::scene::Scene;
-use crate::cases::{Observation, Pin, RemovalKind, expected, matrix};
+use crate::cases::{KernelKind, Observation, Pin, RemovalKind, expected, matrix};
 use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
 
 pub(super) const STORIES: &[Story] = &[Story {
     name: "signal-during-wait",
-    number: Some(25),
+    finding: |kernel| match kernel {
+        KernelKind::NoBioWake => Some("A"),
+        _ => Some("25"),
+    },
     about: "a truncate that waits for a pinned page is stopped and continued: it waits on, and the \
             file keeps its size until the page is free",
     source: "___wait_var_event() in TASK_INTERRUPTIBLE: ERESTARTSYS, and the system call restarts",

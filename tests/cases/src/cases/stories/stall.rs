@@ -19,7 +19,7 @@ use crate::removals::Removal;
 pub(super) const STORIES: &[Story] = &[
     Story {
         name: "worker-stalls-others",
-        number: Some(18),
+        finding: |_| Some("18"),
         about: "the window is full of clean ranges and one with a pinned page, the oldest; a \
                 third file's first fault waits until the pin ends",
         source: "fs/fuse/dax.c: try_to_free_dmap_chunks() waits for the first range in use instead \
@@ -31,7 +31,7 @@ pub(super) const STORIES: &[Story] = &[
     },
     Story {
         name: "umount-behind-worker",
-        number: Some(19),
+        finding: |_| Some("19"),
         about: "the reclaim worker waits for a pinned page; all files are closed and the share is \
                 unmounted: umount(2) hangs until the pin ends",
         source: "fs/fuse/virtio_fs.c: virtio_fs_conn_destroy() calls cancel_delayed_work_sync()",
@@ -42,7 +42,7 @@ pub(super) const STORIES: &[Story] = &[
     },
     Story {
         name: "umount-with-submount",
-        number: None,
+        finding: |_| Some("E"),
         about: "the same, where the guest has visited another file system of the host in the share, \
                 which it mounts by itself",
         source: "fs/fuse/virtio_fs.c: virtio_kill_sb() stops the worker only with the connection's \

@@ -16,7 +16,7 @@ use crate::removals::Removal;
 pub(super) const STORIES: &[Story] = &[
     Story {
         name: "stale-range",
-        number: Some(5),
+        finding: |_| Some("5"),
         about: "the reclaim worker and a reader that reclaims inline wait for the same pinned \
                 page; after its release both think that they have the range",
         source: "fs/fuse/dax.c: inode_inline_reclaim_one_dmap() and the worker drop the lock to wait",
@@ -37,7 +37,10 @@ pub(super) const STORIES: &[Story] = &[
     },
     Story {
         name: "eviction-under-pin",
-        number: Some(4),
+        finding: |kernel| match kernel {
+            KernelKind::Newer => Some("D"),
+            _ => Some("4"),
+        },
         about: "asynchronous O_DIRECT read into a page; mapping and files are closed, then \
                 drop_caches evicts the inode, and its range is unmapped under the pin",
         source: "fs/fuse/dax.c: fuse_dax_inode_cleanup() at eviction waits for nothing",
@@ -53,7 +56,7 @@ pub(super) const STORIES: &[Story] = &[
     },
     Story {
         name: "self-deadlock",
-        number: Some(20),
+        finding: |_| Some("20"),
         about: "one thread puts a page into a pipe, fills the window, and reads on: it waits for \
                 itself to drain the pipe",
         source: "fs/fuse/dax.c: inline reclaim waits for a page that its own caller holds",
