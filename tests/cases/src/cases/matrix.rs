@@ -76,7 +76,7 @@ pub(super) async fn order_and_strike(
 ) -> Result<()> {
     let pending = scene.remover.begin(removal).await?;
     seen.step(format_args!("{} begins", kind.name()));
-    let played = go_on(rig, &mut scene, held, kind, &pending, seen).await;
+    let played = go_on(rig, &mut scene, held, &pending, seen).await;
     // Whatever came of it, nobody may be left waiting for the disk.
     if !scene.decoy_lost {
         rig.disk().release_all();
@@ -108,12 +108,24 @@ pub(super) async fn go_on(
     rig: &mut Rig,
     scene: &mut Scene,
     held: Held,
-    removal: RemovalKind,
     pending: &Pending<Removal>,
     seen: &mut Observation,
 ) -> Result<()> {
+    let waiting = scene.kind.watch(rig, scene, pending).await?;
+    go_on_from(rig, scene, held, pending, waiting, seen).await
+}
+
+/// The same, where it is known whether the removal waits.
+pub(super) async fn go_on_from(
+    rig: &mut Rig,
+    scene: &mut Scene,
+    held: Held,
+    pending: &Pending<Removal>,
+    waiting: Waiting<()>,
+    seen: &mut Observation,
+) -> Result<()> {
+    let removal = scene.kind;
     let pin_writes = held.writes_page();
-    let waiting = removal.watch(rig, scene, pending).await?;
     let mut removed = false;
     let mut wait_for_return = true;
     match waiting {

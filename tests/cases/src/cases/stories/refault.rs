@@ -38,11 +38,8 @@ async fn refault_during_wait(rig: &mut Rig, fs: FileSystem, seen: &mut Observati
     let held = matrix::take(rig, &mut scene, Pin::AioRead, seen).await?;
     let pending = scene.remover.begin(scene.removal()).await?;
     let waiting = Waiting::of(&mut scene.remover, &pending, rig.watcher(), &BREAK_LAYOUTS).await?;
-    if let Waiting::Over(done) = waiting {
-        seen.step("it has returned, and the page is still pinned");
-        seen.returned = Some(done.outcome);
-        held.release(&mut scene.pinner, &scene.page, rig.disk())
-            .await?;
+    if !matches!(waiting, Waiting::Blocked(_)) {
+        matrix::go_on_from(rig, &mut scene, held, &pending, waiting, seen).await?;
         return matrix::close(rig, scene, seen).await;
     }
     // Who waits lets go of the lock that keeps faults out.
@@ -54,7 +51,7 @@ async fn refault_during_wait(rig: &mut Rig, fs: FileSystem, seen: &mut Observati
     };
     scene.pinner.ask(touch).await?;
     seen.step("it waits for the page, which has been stored to meanwhile");
-    matrix::go_on(rig, &mut scene, held, kind, &pending, seen).await?;
+    matrix::go_on(rig, &mut scene, held, &pending, seen).await?;
     matrix::close(rig, scene, seen)
         .await
         .context("after the fault")

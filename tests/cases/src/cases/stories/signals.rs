@@ -32,8 +32,8 @@ async fn signal_during_wait(rig: &mut Rig, fs: FileSystem, seen: &mut Observatio
     seen.stands(&scene);
     let held = matrix::take(rig, &mut scene, Pin::AioRead, seen).await?;
     let pending = scene.remover.begin(scene.removal()).await?;
-    let before = Waiting::of(&mut scene.remover, &pending, rig.watcher(), &BREAK_LAYOUTS).await?;
-    if let Waiting::Blocked(_) = before {
+    let waiting = Waiting::of(&mut scene.remover, &pending, rig.watcher(), &BREAK_LAYOUTS).await?;
+    if let Waiting::Blocked(_) = waiting {
         scene.remover.signal(Signal(libc::SIGSTOP));
         scene.remover.signal(Signal(libc::SIGCONT));
         seen.step("it waits for the page, and has been stopped and continued");
@@ -44,7 +44,7 @@ async fn signal_during_wait(rig: &mut Rig, fs: FileSystem, seen: &mut Observatio
         }
     }
     let harm = seen.harm.take();
-    matrix::go_on(rig, &mut scene, held, kind, &pending, seen).await?;
+    matrix::go_on_from(rig, &mut scene, held, &pending, waiting, seen).await?;
     seen.harm = seen.harm.take().or(harm);
     matrix::close(rig, scene, seen)
         .await

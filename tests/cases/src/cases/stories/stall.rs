@@ -11,7 +11,7 @@ use super::props::{loading, open};
 use super::{Story, play, race};
 use crate::cases::roles::RANGE;
 use crate::cases::scene::Scene;
-use crate::cases::{Observation, RemovalKind, matrix};
+use crate::cases::{KernelKind, Observation, RemovalKind, matrix};
 use crate::files::{Close, Create};
 use crate::host::{BIG_BLOCKS, FileSystem, NO_BIG_BLOCKS, Rig, Waiting};
 use crate::removals::Removal;
@@ -26,7 +26,7 @@ pub(super) const STORIES: &[Story] = &[
                  of trying the next",
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
-        expected: |_, _| vec![Outcome::Waited],
+        expected: waits_behind_worker,
         play: play!(worker_stalls_others),
     },
     Story {
@@ -37,7 +37,7 @@ pub(super) const STORIES: &[Story] = &[
         source: "fs/fuse/virtio_fs.c: virtio_fs_conn_destroy() calls cancel_delayed_work_sync()",
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
-        expected: |_, _| vec![Outcome::Waited],
+        expected: waits_behind_worker,
         play: |rig, fs, seen| Box::pin(umount(rig, fs, seen, false)),
     },
     Story {
@@ -49,10 +49,23 @@ pub(super) const STORIES: &[Story] = &[
                  last super block, and the worker holds an inode of this one",
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
-        expected: |_, _| vec![Outcome::Complained],
+        expected: |kernel, _| match kernel {
+            KernelKind::NoWait => vec![Outcome::Proceeded],
+            _ => vec![Outcome::Complained],
+        },
         play: |rig, fs, seen| Box::pin(umount(rig, fs, seen, true)),
     },
 ];
+
+fn waits_behind_worker(kernel: KernelKind, _: FileSystem) -> Vec<Outcome> {
+    match kernel {
+        // Its worker never waits.
+        KernelKind::NoWait => vec![Outcome::Proceeded],
+        // And here for good.
+        KernelKind::NoWake => vec![Outcome::Stuck],
+        _ => vec![Outcome::Waited],
+    }
+}
 
 /// How long the wait may last once the pin has ended.
 const WAKE_DEADLINE: Duration = Duration::from_secs(60);
