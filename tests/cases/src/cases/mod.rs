@@ -18,10 +18,11 @@ mod removal;
 mod roles;
 mod scene;
 pub mod stories;
+mod strike;
 
 pub use case::{Case, all};
 pub use contract::Reference;
 pub use expect::{KernelKind, expected, finding};
-pub use observation::{Observation, complaints};
+pub use observation::{Observation, complaints, stalls};
 pub use pin::Pin;
 pub use removal::RemovalKind;

@@ -117,6 +117,18 @@ pub fn complaints(log: &str) -> Vec<String> {
     log.lines().filter(bad).map(str::to_owned).collect()
 }
 
+/// The lines of a kernel's log that say that it makes no headway. A busy host can be the reason, so
+/// they say something only where a case has failed.
+pub fn stalls(log: &str) -> Vec<String> {
+    const SIGNS: [&str; 3] = [
+        "self-detected stall",
+        "detected stalls on CPUs",
+        "soft lockup",
+    ];
+    let bad = |line: &&str| SIGNS.iter().any(|sign| line.contains(sign));
+    log.lines().filter(bad).map(str::to_owned).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

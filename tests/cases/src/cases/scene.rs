@@ -2,19 +2,14 @@
 
 //! The files of one case, who pins and who removes.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, ensure};
 
 use super::decoy::{decoy, worker_waits};
 use super::removal::RemovalKind;
 use super::roles::{DECOY_AT, FILE_SEED, MAPPED, PAGE, PINNED_PAGE, Page, RANGE, RANGES, Roles};
-use crate::files::{Create, Frame, FrameOf, Map, Open, Stacks, Touch, Where};
+use crate::files::{Create, Frame, FrameOf, Map, Open, Touch, Where};
 use crate::host::{Actor, FileSystem, Rig};
 use crate::removals::Removal;
-
-/// How long it may take to remove a case's files.
-const STRIKE_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A case that has been set up.
 pub struct Scene {
@@ -195,31 +190,6 @@ impl Scene {
     /// The order that removes the page.
     pub fn removal(&self) -> Removal {
         self.kind.order(&self.roles, &self.page)
-    }
-
-    /// Ends the actors and removes the files. Gives the stack of a removal that hangs: somebody
-    /// still has the file's locks, and the guest is of no use any more.
-    ///
-    /// # Errors
-    ///
-    /// If the guest fails.
-    pub async fn strike(self, rig: &mut Rig) -> Result<Option<String>> {
-        // A process with a transfer under way can't end.
-        rig.disk().release_all();
-        drop((self.pinner, self.remover, self.decoy));
-        let mut cleaner = rig.actor("cleaner").await?;
-        for path in self.roles.paths() {
-            let gone = cleaner.begin(Removal::Unlink { path }).await?;
-            // Whether it was there depends on the case.
-            if cleaner.done_within(&gone, STRIKE_DEADLINE).await?.is_none() {
-                let pid = Some(cleaner.pid());
-                let functions = Vec::new();
-                let found = rig.watcher().ask(Stacks { pid, functions }).await?;
-                let stack = found.into_iter().next().map(|task| task.stack);
-                return Ok(Some(stack.unwrap_or_else(|| "it runs".to_owned())));
-            }
-        }
-        Ok(None)
     }
 }
 

@@ -10,7 +10,7 @@ use super::{Story, play, race};
 use crate::cases::roles::RANGE;
 use crate::cases::scene::Scene;
 use crate::cases::{KernelKind, Observation, RemovalKind};
-use crate::files::{Close, Create, Sync, Where};
+use crate::files::{Create, Sync, Where};
 use crate::host::{BIG_BLOCKS, FileSystem, NO_BIG_BLOCKS, Rig};
 use crate::removals::Removal;
 
@@ -59,11 +59,8 @@ async fn big_blocks_writeback(rig: &mut Rig, fs: FileSystem, seen: &mut Observat
         Err(fault) => seen.step(format_args!("it can't be synced: {fault}")),
     }
     seen.returned = Some(done.outcome);
-    // A process that is killed may have them for a while yet, and umount would find them in use.
-    for name in ["map", "file"] {
-        let name = name.to_owned();
-        storer.ask(Close { name }).await?;
-    }
+    // Umount would find them in use as long as it has them open.
+    storer.end().await?;
     rig.watcher().ask(Removal::Unlink { path }).await?;
     // The guest has mounted it by itself; another case's umount would find it.
     let target = format!("{}/{BIG_BLOCKS}", fs.mount_point());

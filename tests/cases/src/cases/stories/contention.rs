@@ -44,6 +44,7 @@ pub(super) const STORIES: &[Story] = &[
             // A copy holds its page when the host's file ends before it, and QEMU gets the SIGBUS.
             KernelKind::NoWait if fs == FileSystem::Fuse => vec![Outcome::VmDied],
             KernelKind::NoWait => vec![Outcome::Complained],
+            KernelKind::NoWake => vec![Outcome::Stuck],
             // As in refault-during-wait, if a copy faults the page in again in time.
             KernelKind::Newer => vec![Outcome::Stuck, Outcome::Finished],
             _ => vec![Outcome::Finished],
@@ -91,7 +92,7 @@ async fn fault_storm(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> R
     // It goes on until the case ends it.
     let storm = Runner::start(storm, "the storm", u32::MAX, orders).await?;
     let played = matrix::remove_and_strike(rig, scene, held, kind, seen).await;
-    drop(storm);
+    storm.stop().await?;
     played
 }
 
@@ -117,12 +118,10 @@ async fn process_copy_race(rig: &mut Rig, fs: FileSystem, seen: &mut Observation
     let copier = Runner::start(copier, "the copier", ROUNDS, vec![Order::of(&copy)]).await?;
     let owner = Runner::start(owner, "the owner", ROUNDS, orders).await?;
     // Who is copied from has to live longer.
-    let copied = copier.end(rig, seen).await?;
-    let owned = owner.end(rig, seen).await?;
-    if let Some((_, owned)) = owned {
+    copier.end(rig, seen).await?;
+    if let Some(owned) = owner.end(rig, seen).await? {
         only(seen, &owned.answers, &["peek: \"zeros\""])?;
     }
-    drop(copied);
     close(rig, scene, seen).await
 }
 
@@ -144,7 +143,7 @@ async fn fault_beyond_end(rig: &mut Rig, fs: FileSystem, seen: &mut Observation)
     let looker = Runner::start(looker, "the looker", 10 * ROUNDS, looks).await?;
     let remover = Runner::start(remover, "the cutter", ROUNDS, cuts).await?;
     let (looked, cut) = (looker.end(rig, seen).await?, remover.end(rig, seen).await?);
-    if let (Some((_, looked)), Some((_, cut))) = (looked, cut) {
+    if let (Some(looked), Some(cut)) = (looked, cut) {
         let before = ["peek: \"pattern\"", "peek: \"gone\"", "peek: \"zeros\""];
         only(seen, &looked.answers, &before)?;
         only(seen, &cut.answers, &before[1..])?;
@@ -183,7 +182,7 @@ async fn o_trunc_race(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> 
         Runner::start(cutter, "the cutter", ROUNDS, cuts).await?,
     ];
     for runner in runners {
-        if let Some((_, repeated)) = runner.end(rig, seen).await? {
+        if let Some(repeated) = runner.end(rig, seen).await? {
             let fine = ["peek: \"pattern\"", "peek: \"gone\"", "peek: \"zeros\""];
             only(seen, &repeated.answers, &fine)?;
         }

@@ -106,7 +106,7 @@ async fn crowd(
         }
     }
     for runner in runners {
-        if let Some((_, repeated)) = runner.end(rig, seen).await? {
+        if let Some(repeated) = runner.end(rig, seen).await? {
             let failed = repeated
                 .answers
                 .keys()

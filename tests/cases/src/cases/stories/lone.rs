@@ -147,7 +147,7 @@ async fn extending_write(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) 
     seen.step(format_args!("{count} bytes are written behind the end"));
     ensure!(count == PAGE, "{count} of {PAGE} bytes were written");
     // To open the file again while a page is mapped is another story.
-    drop(writer);
+    writer.end().await?;
     let compare = |offset, len, pattern_at| Compare {
         path: path.clone(),
         offset,

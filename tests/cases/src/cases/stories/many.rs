@@ -29,12 +29,7 @@ pub(super) const STORIES: &[Story] = &[Story {
             vec![Outcome::Waited]
         }
         KernelKind::Seed | KernelKind::NoWake => vec![Outcome::Stuck],
-        KernelKind::NoWait => vec![
-            Outcome::Proceeded,
-            Outcome::Complained,
-            Outcome::Harmed,
-            Outcome::VmDied,
-        ],
+        KernelKind::NoWait => vec![Outcome::Complained],
     },
     play: play!(many_references),
 }];

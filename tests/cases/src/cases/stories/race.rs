@@ -45,12 +45,17 @@ impl Runner {
         })
     }
 
+    /// Ends it, however far it is.
+    pub(super) async fn stop(self) -> Result<()> {
+        Ok(self.actor.end().await?)
+    }
+
     /// Waits for its end; `None` if it hangs, which is seen.
     pub(super) async fn end(
         self,
         rig: &mut Rig,
         seen: &mut Observation,
-    ) -> Result<Option<(Actor, Repeated)>> {
+    ) -> Result<Option<Repeated>> {
         let Self {
             mut actor,
             name,
@@ -77,7 +82,8 @@ impl Runner {
         for (answer, count) in answers {
             seen.step(format_args!("{name}: {count} times {answer}"));
         }
-        Ok(Some((actor, repeated)))
+        actor.end().await?;
+        Ok(Some(repeated))
     }
 }
 

@@ -24,6 +24,9 @@ pub(super) const STORIES: &[Story] = &[
         contract: Contract::MustWait,
         expected: |kernel, _| match kernel {
             KernelKind::Stock | KernelKind::Newer | KernelKind::NoBioWake => {
+                // A race, which Linux wins about every second time. Lists that are broken then are
+                // noticed by a kernel that checks them; else somebody walks them for ever, or two
+                // files share a range.
                 vec![Outcome::Waited, Outcome::Complained, Outcome::Harmed]
             }
             kernel => super::super::expected(
@@ -49,8 +52,10 @@ pub(super) const STORIES: &[Story] = &[
         expected: |kernel, fs| match fs {
             // Eviction itself waits, and with it whoever needs memory.
             FileSystem::Fuse if kernel == KernelKind::Newer => vec![Outcome::Waited],
-            FileSystem::Fuse => vec![Outcome::Complained, Outcome::VmDied, Outcome::Harmed],
-            _ => vec![Outcome::Complained, Outcome::Proceeded],
+            // Linux warns each time. Whether QEMU aborts too (G) depends on which of its threads
+            // is the last to let go of the range's memory.
+            FileSystem::Fuse => vec![Outcome::Complained, Outcome::VmDied],
+            _ => vec![Outcome::Proceeded],
         },
         play: play!(eviction_under_pin),
     },
@@ -63,9 +68,7 @@ pub(super) const STORIES: &[Story] = &[
         fs: &[FileSystem::Fuse],
         contract: Contract::MustWait,
         expected: |kernel, _| match kernel {
-            KernelKind::Seed | KernelKind::NoWait => {
-                vec![Outcome::Proceeded, Outcome::Harmed, Outcome::Complained]
-            }
+            KernelKind::Seed | KernelKind::NoWait => vec![Outcome::Proceeded],
             _ => vec![Outcome::Stuck],
         },
         play: play!(self_deadlock),
