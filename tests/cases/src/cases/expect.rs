@@ -18,7 +18,8 @@ pub enum KernelKind {
     /// files that nobody has mapped, too.
     Newer,
     /// Debian's 6.1: the end of direct I/O wakes nobody, because the bio's pages are put past
-    /// the place that would (`docs/findings.md`).
+    /// the place that would (`docs/findings.md`, A), and the close of a file of FUSE that has no
+    /// name any more can hang the share (F).
     NoBioWake,
     /// It waits for pins only: with the seed's change.
     Seed,
@@ -89,6 +90,10 @@ pub fn expected(
             (KernelKind::Seed, Reference::Get) => vec![Proceeded],
             _ => vec![Complained],
         },
+        // It proceeds, and the last close of the file comes in the case's end.
+        Contract::MayProceed if kernel == KernelKind::NoBioWake && takes_name(fs, removal) => {
+            vec![Proceeded, Stuck]
+        }
         Contract::MayProceed => vec![Proceeded],
         Contract::MustRefuse => vec![Refused],
         Contract::KnownLimit => vec![VmDied],
@@ -106,6 +111,7 @@ pub fn finding(
     match (kernel, pin.reference()) {
         _ if drops_busy_pages(fs, removal) => Some("17"),
         (KernelKind::NoBioWake, Reference::Pin) if must_wait => Some("A"),
+        (KernelKind::NoBioWake, _) if takes_name(fs, removal) => Some("F"),
         _ => None,
     }
 }
@@ -113,6 +119,11 @@ pub fn finding(
 /// Whether Linux drops pages in use from the page cache, and warns of it.
 fn drops_busy_pages(fs: FileSystem, removal: RemovalKind) -> bool {
     (fs, removal) == (FileSystem::Fuse, RemovalKind::CopyOver)
+}
+
+/// Whether a file of FUSE has no name any more, but is open.
+fn takes_name(fs: FileSystem, removal: RemovalKind) -> bool {
+    fs == FileSystem::Fuse && matches!(removal, RemovalKind::Unlink | RemovalKind::RenameOver)
 }
 
 /// What comes of a removal that does not wait where it must, each in the same way every time.

@@ -8,6 +8,7 @@ use anyhow::Result;
 use guest_vm::agent::Signal;
 use lab_report::model::Contract::MustWait;
 
+use super::decoy::worker_is_free;
 use super::observation::{Observation, complaints};
 use super::pin::Held;
 use super::scene::Scene;
@@ -87,6 +88,7 @@ pub(super) async fn order_and_strike(
 
 /// Ends the scene, and takes the kernel's word on it.
 pub(super) async fn close(rig: &mut Rig, scene: Scene, seen: &mut Observation) -> Result<()> {
+    let had_decoy = scene.decoy.is_some();
     if scene.decoy_lost {
         seen.step("a worker has taken a range under the decoy's transfer: this guest's last case");
     } else if let Some(stack) = scene.strike(rig).await? {
@@ -94,6 +96,9 @@ pub(super) async fn close(rig: &mut Rig, scene: Scene, seen: &mut Observation) -
         seen.stuck = true;
         seen.elsewhere = Some(stack.clone());
         seen.evidence.stack = Some(stack);
+        rig.spoil();
+    } else if had_decoy && !worker_is_free(rig.watcher()).await? {
+        seen.step("the worker still waits, for the decoy that has ended: this guest's last case");
         rig.spoil();
     }
     let log = rig.watcher().ask(KernelLog {}).await?;

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::scene::Scene;
 use crate::files::Stacks;
-use crate::host::{Actor, Rig};
+use crate::host::Rig;
 use crate::removals::Removal;
 
 /// How long it may take to remove a case's files.
@@ -34,21 +34,20 @@ impl Scene {
             let gone = cleaner.begin(Removal::Unlink { path }).await?;
             // Whether it was there depends on the case.
             if cleaner.done_within(&gone, STRIKE_DEADLINE).await?.is_none() {
-                return Ok(Some(hung(rig, &cleaner).await?));
+                return Ok(Some(hung(rig, cleaner.pid()).await?));
             }
         }
         Ok(None)
     }
 }
 
-/// The stacks of a cleaner that hangs, and of all who wait for an answer of the share: the one who
+/// The stacks of a process that hangs, and of all who wait for an answer of the share: the one who
 /// is to answer it may be among them.
-async fn hung(rig: &mut Rig, cleaner: &Actor) -> Result<String> {
+pub(super) async fn hung(rig: &mut Rig, pid: u32) -> Result<String> {
     let look = |pid: Option<u32>, functions: &[&str]| Stacks {
         pid,
         functions: functions.iter().map(ToString::to_string).collect(),
     };
-    let pid = cleaner.pid();
     let own = rig.watcher().ask(look(Some(pid), &[])).await?;
     let mut stack = own
         .into_iter()

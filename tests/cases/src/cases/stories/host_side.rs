@@ -68,7 +68,7 @@ macro_rules! stories {
 stories![
     "host-truncate", None, Truncate, KnownLimit, proceeds, dies,
     "the host cuts the file to nothing", "mmap(2) on the host: SIGBUS beyond the end of the file";
-    "server-shrinks", Some("15"), TruncateAndStat, MustWait, complains, complains_or_dies,
+    "server-shrinks", Some("15"), TruncateAndStat, MustWait, complains, dies,
     "the host cuts the file to nothing, and the guest hears of it by stat(2)",
     "fs/fuse/inode.c: fuse_change_attributes_i() calls truncate_pagecache() and breaks no layout";
     "host-punch", None, Punch, MayProceed, proceeds, proceeds,
@@ -91,10 +91,6 @@ fn dies(_: KernelKind, _: FileSystem) -> Vec<Outcome> {
 
 fn complains(_: KernelKind, _: FileSystem) -> Vec<Outcome> {
     vec![Outcome::Complained]
-}
-
-fn complains_or_dies(_: KernelKind, _: FileSystem) -> Vec<Outcome> {
-    vec![Outcome::Complained, Outcome::VmDied]
 }
 
 /// How long the guest may trust the size that it knows.

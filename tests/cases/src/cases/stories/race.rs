@@ -10,7 +10,8 @@ use crate::actor::{Order, Repeat, Repeated};
 use crate::cases::Observation;
 use crate::cases::matrix;
 use crate::cases::scene::Scene;
-use crate::files::{KernelLog, Stacks};
+use crate::cases::strike::hung;
+use crate::files::KernelLog;
 use crate::host::{Actor, Pending, Rig};
 
 /// How long a race may take: its rounds take seconds, so one that has not ended by then hangs.
@@ -63,12 +64,7 @@ impl Runner {
         } = self;
         let done = actor.done_within(&pending, RACE_DEADLINE).await?;
         let Some(done) = done else {
-            let look = Stacks {
-                pid: Some(actor.pid()),
-                functions: Vec::new(),
-            };
-            let found = rig.watcher().ask(look).await?.into_iter().next();
-            let stack = found.map_or_else(|| "it runs".to_owned(), |task| task.stack);
+            let stack = hung(rig, actor.pid()).await?;
             seen.step(format_args!("{name} has not ended in {RACE_DEADLINE:?}"));
             seen.stuck = true;
             seen.evidence.stack = Some(stack.clone());

@@ -19,7 +19,10 @@ use crate::removals::Removal;
 pub(super) const STORIES: &[Story] = &[
     Story {
         name: "worker-stalls-others",
-        finding: |_| Some("18"),
+        finding: |kernel| match kernel {
+            KernelKind::NoBioWake => Some("A"),
+            _ => Some("18"),
+        },
         about: "the window is full of clean ranges and one with a pinned page, the oldest; a \
                 third file's first fault waits until the pin ends",
         source: "fs/fuse/dax.c: try_to_free_dmap_chunks() waits for the first range in use instead \
@@ -31,7 +34,10 @@ pub(super) const STORIES: &[Story] = &[
     },
     Story {
         name: "umount-behind-worker",
-        finding: |_| Some("19"),
+        finding: |kernel| match kernel {
+            KernelKind::NoBioWake => Some("A"),
+            _ => Some("19"),
+        },
         about: "the reclaim worker waits for a pinned page; all files are closed and the share is \
                 unmounted: umount(2) hangs until the pin ends",
         source: "fs/fuse/virtio_fs.c: virtio_fs_conn_destroy() calls cancel_delayed_work_sync()",
@@ -63,8 +69,8 @@ fn waits_behind_worker(kernel: KernelKind, _: FileSystem) -> Vec<Outcome> {
     match kernel {
         // Its worker never waits.
         KernelKind::NoWait => vec![Outcome::Proceeded],
-        // And here for good.
-        KernelKind::NoWake => vec![Outcome::Stuck],
+        // And here for good: the decoy is a transfer.
+        KernelKind::NoWake | KernelKind::NoBioWake => vec![Outcome::Stuck],
         _ => vec![Outcome::Waited],
     }
 }
