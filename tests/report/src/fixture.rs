@@ -175,6 +175,7 @@ pub fn hostile() -> Run {
         vain_wakeups: Some(3),
         guest_log: HOSTILE.into(),
         console_tail: HOSTILE.into(),
+        new_owner: Some(HOSTILE.into()),
         harm: Some(HOSTILE.into()),
     };
     let mut run = run(vec![

@@ -85,13 +85,13 @@ impl Scene {
         } else {
             file(page.offset, page_end, pattern)
         };
-        let kept = vec![
+        let kept = [
             file(0, page.offset, pattern),
             the_page,
             file(page_end, roles.len, pattern),
         ];
         if !removed {
-            return kept;
+            return kept.into();
         }
         match self.kind {
             RemovalKind::Truncate | RemovalKind::OpenTruncate => vec![file(0, roles.len, None)],
@@ -100,7 +100,7 @@ impl Scene {
             }
             RemovalKind::Punch | RemovalKind::Zero => vec![
                 file(0, range, pattern),
-                file(range, range_end, None),
+                file(range, range_end, self.rewritten.then_some(VICTIM_SEED)),
                 file(range_end, roles.len, pattern),
             ],
             RemovalKind::Collapse => vec![
@@ -110,7 +110,21 @@ impl Scene {
                     ..file(range, roles.len - RANGE / 2, pattern)
                 },
             ],
-            RemovalKind::Insert => vec![file(0, range, pattern), file(range, range_end, None)],
+            // All from the range on has moved, and what the disk writes to the page with it.
+            RemovalKind::Insert => {
+                let moved = |part: Compare| Compare {
+                    offset: part.offset + RANGE / 2,
+                    ..part
+                };
+                let [_, the_page, after] = kept;
+                vec![
+                    file(0, range, pattern),
+                    file(range, range_end, None),
+                    moved(file(range, page.offset, pattern)),
+                    moved(the_page),
+                    moved(after),
+                ]
+            }
             RemovalKind::Clone => vec![
                 file(0, range, pattern),
                 file(range, range_end, Some(OTHER_SEED)),
@@ -127,7 +141,7 @@ impl Scene {
             RemovalKind::Unlink => vec![],
             RemovalKind::RenameOver => vec![file(0, roles.other_len, Some(OTHER_SEED))],
             RemovalKind::ReclaimWorker => {
-                let mut all = kept;
+                let mut all = Vec::from(kept);
                 all.push(Compare::new(
                     &roles.other,
                     0,
@@ -141,13 +155,13 @@ impl Scene {
             | RemovalKind::DropCaches
             | RemovalKind::DaxFlag
             | RemovalKind::Umount
-            | RemovalKind::ReclaimInline => kept,
+            | RemovalKind::ReclaimInline => kept.into(),
         }
     }
 }
 
 impl RemovalKind {
-    fn shortens(self) -> bool {
+    pub(super) fn shortens(self) -> bool {
         matches!(
             self,
             Self::Truncate | Self::TruncateMiddle | Self::OpenTruncate

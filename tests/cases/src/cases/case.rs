@@ -6,7 +6,7 @@ use anyhow::Result;
 use lab_report::model::{Contract, Outcome};
 
 use super::stories::{self, Story};
-use super::{KernelKind, Observation, Pin, RemovalKind, expected, matrix};
+use super::{KernelKind, Observation, Pin, RemovalKind, expected, finding, matrix};
 use crate::host::{FileSystem, Rig};
 
 /// Something that is played on a guest and comes to an outcome.
@@ -108,6 +108,14 @@ impl Case {
         match self {
             Self::Matrix { fs, pin, removal } => expected(kernel, fs, pin, removal),
             Self::Story(fs, story) => (story.expected)(kernel, fs),
+        }
+    }
+
+    /// The number or letter of what `docs/findings.md` tells of it on such a kernel, if it does.
+    pub fn finding(self, kernel: KernelKind) -> Option<&'static str> {
+        match self {
+            Self::Matrix { fs, pin, removal } => finding(kernel, fs, pin, removal),
+            Self::Story(_, story) => (story.finding)(kernel),
         }
     }
 

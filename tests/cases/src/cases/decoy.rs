@@ -73,6 +73,16 @@ pub(super) async fn decoy(rig: &mut Rig, path: &str, disk_at: u64) -> Result<Act
 
 /// Whether the worker waits for a page, as it does soon if it ever does.
 pub(super) async fn worker_waits(watcher: &mut Actor) -> Result<bool> {
+    worker_comes_to(watcher, true).await
+}
+
+/// Whether the worker waits for no page any more, as is soon so if somebody wakes it.
+pub(super) async fn worker_is_free(watcher: &mut Actor) -> Result<bool> {
+    worker_comes_to(watcher, false).await
+}
+
+/// Whether the worker comes to wait for a page, or not to, in its time.
+async fn worker_comes_to(watcher: &mut Actor, wait: bool) -> Result<bool> {
     let deadline = Instant::now() + WORKER_DEADLINE;
     let look = Stacks {
         pid: None,
@@ -81,7 +91,7 @@ pub(super) async fn worker_waits(watcher: &mut Actor) -> Result<bool> {
     loop {
         let found = watcher.ask(look.clone()).await?;
         let waits = |function: &&str| found.iter().any(|task| task.calls(function));
-        if BREAK_LAYOUTS.iter().any(waits) {
+        if BREAK_LAYOUTS.iter().any(waits) == wait {
             return Ok(true);
         }
         if Instant::now() > deadline {

@@ -18,7 +18,8 @@ pub enum KernelKind {
     /// files that nobody has mapped, too.
     Newer,
     /// Debian's 6.1: the end of direct I/O wakes nobody, because the bio's pages are put past
-    /// the place that would (`docs/findings.md`).
+    /// the place that would (`docs/findings.md`, A), and the close of a file of FUSE that has no
+    /// name any more can hang the share (F).
     NoBioWake,
     /// It waits for pins only: with the seed's change.
     Seed,
@@ -72,19 +73,81 @@ pub fn expected(
     pin: Pin,
     removal: RemovalKind,
 ) -> Vec<Outcome> {
-    use Outcome::{Complained, Harmed, Proceeded, Refused, Stuck, VmDied, Waited};
+    use Outcome::{Complained, Proceeded, Refused, Stuck, VmDied, Waited};
     match removal.contract(fs) {
         Contract::MustWait => match (kernel, pin.reference()) {
             (KernelKind::NoBioWake, _) if pin.ends_with_bio() => vec![Stuck],
             (KernelKind::Stock | KernelKind::Newer | KernelKind::NoBioWake, _)
             | (KernelKind::Seed, Reference::Pin) => vec![Waited],
-            (KernelKind::Seed, Reference::Get) => vec![Harmed, VmDied, Proceeded, Complained],
-            (KernelKind::NoWait, _) => vec![Harmed, VmDied, Proceeded, Complained],
+            (KernelKind::Seed, Reference::Get) | (KernelKind::NoWait, _) => {
+                vec![slipped(kernel, fs, pin, removal)]
+            }
             (KernelKind::NoWake, _) => vec![Stuck],
         },
+        Contract::MayProceed if drops_busy_pages(fs, removal) => match (kernel, pin.reference()) {
+            // It warns of what it would wait for.
+            (KernelKind::Seed, Reference::Get) => vec![Proceeded],
+            _ => vec![Complained],
+        },
+        // It proceeds, and the last close of the file comes in the case's end.
+        Contract::MayProceed if kernel == KernelKind::NoBioWake && takes_name(fs, removal) => {
+            vec![Proceeded, Stuck]
+        }
         Contract::MayProceed => vec![Proceeded],
         Contract::MustRefuse => vec![Refused],
         Contract::KnownLimit => vec![VmDied],
+    }
+}
+
+/// Where `docs/findings.md` tells of what comes of it, if it does.
+pub fn finding(
+    kernel: KernelKind,
+    fs: FileSystem,
+    pin: Pin,
+    removal: RemovalKind,
+) -> Option<&'static str> {
+    let must_wait = removal.contract(fs) == Contract::MustWait;
+    match (kernel, pin.reference()) {
+        _ if drops_busy_pages(fs, removal) => Some("17"),
+        (KernelKind::NoBioWake, Reference::Pin) if must_wait => Some("A"),
+        (KernelKind::NoBioWake, _) if takes_name(fs, removal) => Some("F"),
+        _ => None,
+    }
+}
+
+/// Whether Linux drops pages in use from the page cache, and warns of it.
+fn drops_busy_pages(fs: FileSystem, removal: RemovalKind) -> bool {
+    (fs, removal) == (FileSystem::Fuse, RemovalKind::CopyOver)
+}
+
+/// Whether a file of FUSE has no name any more, but is open.
+fn takes_name(fs: FileSystem, removal: RemovalKind) -> bool {
+    fs == FileSystem::Fuse && matches!(removal, RemovalKind::Unlink | RemovalKind::RenameOver)
+}
+
+/// What comes of a removal that does not wait where it must, each in the same way every time.
+fn slipped(kernel: KernelKind, fs: FileSystem, pin: Pin, removal: RemovalKind) -> Outcome {
+    use RemovalKind::{Fallocate, Insert, ReclaimInline, ReclaimWorker};
+    // QEMU has the range's memory until the transfer ends, and can't let go of it then (G).
+    let reclaim = matches!(removal, ReclaimInline | ReclaimWorker);
+    if reclaim && pin.reference() == Reference::Pin {
+        return Outcome::VmDied;
+    }
+    // The disk has got the page's bytes with the request, and only its reply is withheld.
+    let done = pin.reference() == Reference::Pin && !pin.writes_page();
+    let kept = matches!(removal, Fallocate | Insert);
+    if done || kept {
+        // Linux warns of pages in use that are dropped. The seed takes a pin only for a use.
+        let warns = kernel != KernelKind::Seed && removal != Fallocate;
+        return match warns {
+            true => Outcome::Complained,
+            false => Outcome::Proceeded,
+        };
+    }
+    // The host's file ends before the page. A disk's data comes when it is long again.
+    match fs == FileSystem::Fuse && removal.shortens() && pin.reference() == Reference::Get {
+        true => Outcome::VmDied,
+        false => Outcome::Harmed,
     }
 }
 

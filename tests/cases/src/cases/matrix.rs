@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use guest_vm::agent::Signal;
+use lab_report::model::Contract::MustWait;
 
+use super::decoy::worker_is_free;
 use super::held::Held;
 use super::observation::{Observation, complaints};
 use super::scene::Scene;
@@ -76,20 +78,28 @@ pub(super) async fn order_and_strike(
 ) -> Result<()> {
     let pending = scene.remover.begin(removal).await?;
     seen.step(format_args!("{} begins", kind.name()));
-    let played = go_on(rig, &mut scene, held, kind, &pending, seen).await;
+    let played = go_on(rig, &mut scene, held, &pending, seen).await;
     // Whatever came of it, nobody may be left waiting for a server.
-    rig.release_all();
+    if !scene.decoy_lost {
+        rig.release_all();
+    }
     played?;
     close(rig, scene, seen).await
 }
 
 /// Ends the scene, and takes the kernel's word on it.
 pub(super) async fn close(rig: &mut Rig, scene: Scene, seen: &mut Observation) -> Result<()> {
-    if let Some(stack) = scene.strike(rig).await? {
+    let had_decoy = scene.decoy.is_some();
+    if scene.decoy_lost {
+        seen.step("a worker has taken a range under the decoy's transfer: this guest's last case");
+    } else if let Some(stack) = scene.strike(rig).await? {
         seen.step("afterwards a file of the case can't be unlinked");
         seen.stuck = true;
         seen.elsewhere = Some(stack.clone());
         seen.evidence.stack = Some(stack);
+        rig.spoil();
+    } else if had_decoy && !worker_is_free(rig.watcher()).await? {
+        seen.step("the worker still waits, for the decoy that has ended: this guest's last case");
         rig.spoil();
     }
     let log = rig.watcher().ask(KernelLog {}).await?;
@@ -104,24 +114,23 @@ pub(super) async fn go_on(
     rig: &mut Rig,
     scene: &mut Scene,
     held: Held,
-    removal: RemovalKind,
     pending: &Pending<Removal>,
     seen: &mut Observation,
 ) -> Result<()> {
-    let waiting = removal.watch(rig, scene, pending).await?;
-    go_on_from(rig, scene, held, removal, pending, waiting, seen).await
+    let waiting = scene.kind.watch(rig, scene, pending).await?;
+    go_on_from(rig, scene, held, pending, waiting, seen).await
 }
 
-/// The same, from when it was seen to wait or to be over.
+/// The same, where it is known whether the removal waits.
 pub(super) async fn go_on_from(
     rig: &mut Rig,
     scene: &mut Scene,
     held: Held,
-    removal: RemovalKind,
     pending: &Pending<Removal>,
     waiting: Waiting<()>,
     seen: &mut Observation,
 ) -> Result<()> {
+    let removal = scene.kind;
     let pin_writes = held.writes_page();
     let mut removed = false;
     let mut wait_for_return = true;
@@ -144,9 +153,9 @@ pub(super) async fn go_on_from(
             }
             removed = done.outcome.is_ok();
             seen.returned = Some(done.outcome);
-            if removed && removal.frees_blocks() {
-                scene.take_freed_space().await?;
-                seen.step("what was freed has a new owner");
+            if removed {
+                let owner = scene.take_freed_space(pin_writes).await?;
+                seen.owned(scene.frame, &owner);
             }
         }
         Waiting::Elsewhere(task) => {
@@ -190,7 +199,8 @@ pub(super) async fn go_on_from(
     }
     let page_written = pin_writes && ended.failed.is_none();
     // A page that stays the file's has what was last written to it, also for who reads it late.
-    let leaked = ended.leaked.filter(|_| removal != RemovalKind::CopyOver);
+    let stays = removal == RemovalKind::CopyOver && removal.contract(scene.roles.fs) != MustWait;
+    let leaked = ended.leaked.filter(|_| !stays);
     seen.harm = match leaked {
         Some(leaked) => Some(format!("who read the pinned page got other data: {leaked}")),
         None => scene.wrong_bytes(rig, removed, page_written).await?,
@@ -210,7 +220,12 @@ async fn wake_by_signal(
     scene.remover.signal(Signal(libc::SIGSTOP));
     scene.remover.signal(Signal(libc::SIGCONT));
     match scene.remover.done_within(pending, SIGNAL_DEADLINE).await? {
-        Some(_) => seen.step("a signal woke it, and it returned: only the wake-up was missing"),
+        Some(_) => {
+            seen.step("a signal woke it, and it returned: only the wake-up was missing");
+            // The worker still waits, for the decoy or for the page: no signal comes to it.
+            let worker = [RemovalKind::ReclaimInline, RemovalKind::ReclaimWorker];
+            seen.woken = !worker.contains(&scene.kind);
+        }
         None => seen.step(format_args!(
             "even a signal did not make it return in {SIGNAL_DEADLINE:?}"
         )),
@@ -219,20 +234,6 @@ async fn wake_by_signal(
 }
 
 impl RemovalKind {
-    /// Whether blocks are free after it that another file can get.
-    fn frees_blocks(self) -> bool {
-        !matches!(
-            self,
-            Self::Fallocate
-                | Self::Dedupe
-                | Self::DropCaches
-                | Self::DaxFlag
-                | Self::Umount
-                | Self::Unlink
-                | Self::RenameOver
-        )
-    }
-
     /// Waits until it is over or waits for the page. That Linux's worker waits is seen at the
     /// worker; whoever wants its range waits for the worker.
     async fn watch(

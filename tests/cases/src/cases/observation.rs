@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use lab_report::model::{Evidence, Outcome};
 
+use super::new_owner::NewOwner;
 use super::scene::Scene;
 use crate::actor::Fault;
-use crate::files::Task;
+use crate::files::{Frame, Task};
 
 /// What was seen of a removal under a pin.
 #[derive(Debug, Default)]
@@ -23,6 +24,8 @@ pub struct Observation {
     pub finished: bool,
     /// After the release it did not return.
     pub stuck: bool,
+    /// A signal ended that, so that nothing hangs any more.
+    pub woken: bool,
     /// Bytes that are wrong, or that somebody got who should not.
     pub harm: Option<String>,
     /// Lines of the guest's kernel log that are complaints.
@@ -45,6 +48,16 @@ impl Observation {
     pub(super) fn stands(&mut self, scene: &Scene) {
         self.evidence.where_it_stood = scene.standing.clone();
         self.step("the page is mapped");
+    }
+
+    /// Who has the page's memory, now that its removal has returned under the pin.
+    pub(super) fn owned(&mut self, frame: Option<Frame>, owner: &NewOwner) {
+        let page = frame.map_or_else(|| "the page".to_owned(), |frame| frame.to_string());
+        self.step(format_args!("{page}: {owner}"));
+        self.evidence.new_owner = match owner {
+            NewOwner::Proven { .. } => Some(format!("{page}: {owner}")),
+            _ => None,
+        };
     }
 
     /// The sum of it, the worst first.
@@ -99,6 +112,18 @@ pub fn complaints(log: &str) -> Vec<String> {
         "blocked for more than",
         "refcount_t:",
         "Bad page",
+    ];
+    let bad = |line: &&str| SIGNS.iter().any(|sign| line.contains(sign));
+    log.lines().filter(bad).map(str::to_owned).collect()
+}
+
+/// The lines of a kernel's log that say that it makes no headway. A busy host can be the reason, so
+/// they say something only where a case has failed.
+pub fn stalls(log: &str) -> Vec<String> {
+    const SIGNS: [&str; 3] = [
+        "self-detected stall",
+        "detected stalls on CPUs",
+        "soft lockup",
     ];
     let bad = |line: &&str| SIGNS.iter().any(|sign| line.contains(sign));
     log.lines().filter(bad).map(str::to_owned).collect()

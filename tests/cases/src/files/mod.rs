@@ -3,9 +3,11 @@
 //! Files and mappings: what a case is played on, and how it looks at them.
 
 mod content;
+mod frames;
 mod mapping;
 mod opened;
 mod peek;
+mod pools;
 mod sleeps;
 mod space;
 mod standing;
@@ -14,12 +16,13 @@ mod watch;
 
 pub(crate) use content::difference;
 pub use content::{Compare, Create, ReadAt};
+pub use frames::{FindFrame, Frame, FrameOf};
 pub use mapping::{Load, Map, Mapping, Touch};
 pub(crate) use opened::kept_or_open;
 pub use opened::{Close, Open};
 pub use peek::{Peek, Peeked};
 pub use sleeps::{TRACEFS, TraceSleeps, TracedSleeps};
-pub use space::{Fill, Reserve};
+pub use space::{Fill, Overwrite, Reserve};
 pub use standing::{Standing, Where};
 pub use store::{Sync, WriteMapped};
 pub use watch::{KernelLog, Stacks, Task};

@@ -10,10 +10,13 @@ use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::content::CHUNK;
+use super::content::{CHUNK, chunks};
+use super::opened::kept_or_open;
+use super::pools;
 use crate::actor::{Belongings, Fault, Verb};
 
-/// Reserves all free space but some, by a file without content.
+/// Reserves all free space but some, by a file without content. What the file system keeps back
+/// for itself it has to give up before: it would be free space that no file can take.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Reserve {
     /// The file that takes it.
@@ -29,6 +32,7 @@ impl Verb for Reserve {
     fn run(self, _: &mut Belongings) -> Result<u64, Fault> {
         let failed = || format!("reserving space by {}", self.path);
         let file = File::create(&self.path).map_err(Fault::of(failed()))?;
+        pools::give_up(&file).map_err(Fault::of(failed()))?;
         let space = statvfs(self.path.as_str()).map_err(Fault::of(failed()))?;
         let free = space.f_bavail * space.f_frsize;
         let len = free.saturating_sub(self.leave);
@@ -39,6 +43,9 @@ impl Verb for Reserve {
         Ok(len)
     }
 }
+
+/// The last that is tried before a file system is called full: a block.
+const LEAST: usize = 4096;
 
 /// Writes a pattern into a new file until the file system is full or `limit` is reached. Gives the
 /// file's length.
@@ -61,16 +68,50 @@ impl Verb for Fill {
         let file = File::create(&self.path).map_err(Fault::of(failed()))?;
         let mut buffer = vec![0; CHUNK];
         let mut len = 0;
-        while len < self.limit {
-            let count = (self.limit - len).min(CHUNK as u64) as usize;
+        // A write that is too long for the space that is left may get none of it.
+        let mut most = CHUNK;
+        while len < self.limit && most >= LEAST {
+            let count = (self.limit - len).min(most as u64) as usize;
             pattern::fill(Seed(self.seed), len, &mut buffer[..count]);
             match file.write_at(&buffer[..count], len) {
                 Ok(count) => len += count as u64,
-                Err(error) if error.raw_os_error() == Some(Errno::NOSPC.raw_os_error()) => break,
+                Err(error) if error.raw_os_error() == Some(Errno::NOSPC.raw_os_error()) => {
+                    most /= 2;
+                }
                 Err(error) => return Err(Fault::of(failed())(error)),
             }
         }
         file.sync_all().map_err(Fault::of(failed()))?;
         Ok(len)
+    }
+}
+
+/// Writes a pattern into a part of a file that is there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Overwrite {
+    /// Which file.
+    pub path: String,
+    /// From where, in bytes.
+    pub offset: u64,
+    /// How much.
+    pub len: u64,
+    /// The pattern.
+    pub seed: u64,
+}
+
+impl Verb for Overwrite {
+    const NAME: &'static str = "overwrite";
+    type Yield = ();
+
+    fn run(self, own: &mut Belongings) -> Result<(), Fault> {
+        let failed = || format!("writing to {}", self.path);
+        let file = kept_or_open(own, &self.path)?;
+        let mut buffer = vec![0; CHUNK];
+        for (at, count) in chunks(self.offset, self.len) {
+            pattern::fill(Seed(self.seed), at, &mut buffer[..count]);
+            file.write_all_at(&buffer[..count], at)
+                .map_err(Fault::of(failed()))?;
+        }
+        file.sync_all().map_err(Fault::of(failed()))
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
-use guest_vm::agent::{Agent, AgentError, ExecRequest, ExitStatus, OutputStream, Running};
+use guest_vm::agent::{Agent, AgentError, ExecRequest, ExitStatus, OutputStream, Running, Signal};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::time::timeout;
 
@@ -17,6 +17,9 @@ pub(super) const PROGRAM: &str = "/bin/guest-actor";
 
 /// How long an order may take that waits for nobody, under emulation on a busy machine.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(120);
+
+/// How long a killed process may take to be gone.
+const END_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Why an actor is of no use any more.
 #[derive(Debug, thiserror::Error)]
@@ -228,8 +231,22 @@ impl Actor {
         }
     }
 
+    /// Kills it and waits until it is gone, with all that it has open. One that hangs in the kernel
+    /// is left there.
+    ///
+    /// # Errors
+    ///
+    /// If the guest's agent has failed.
+    pub async fn end(mut self) -> Result<(), ActorError> {
+        self.signal(Signal::KILL);
+        match timeout(END_DEADLINE, self.running.wait()).await {
+            Ok(ended) => ended.map(drop).map_err(ActorError::from),
+            Err(_hangs) => Ok(()),
+        }
+    }
+
     /// Sends its process a signal.
-    pub fn signal(&self, signal: guest_vm::agent::Signal) {
+    pub fn signal(&self, signal: Signal) {
         self.running.signal(signal);
     }
 }

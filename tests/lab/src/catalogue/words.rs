@@ -16,6 +16,9 @@ pub const KINDS: [KernelKind; 6] = [
     KernelKind::NoWake,
 ];
 
+/// Where bugs of kernels are told of.
+const FINDINGS: &str = "tests/cases/docs/findings.md";
+
 /// Which kernels a kind stands for.
 pub fn kernels(kind: KernelKind) -> &'static str {
     match kind {
@@ -90,7 +93,15 @@ pub fn outcomes(case: Case, kind: KernelKind) -> String {
 
 /// Why that is expected of a kind.
 pub fn reason(case: Case, kind: KernelKind) -> String {
-    if case.pin().is_none() && kind == KernelKind::Stock && !must_pass(case, kind) {
+    if !must_pass(case, kind)
+        && let Some(finding) = case.finding(kind)
+    {
+        return format!(
+            "a bug that is known, {finding} in {FINDINGS}: {}",
+            case.source()
+        );
+    }
+    if case.contract() == Contract::KnownLimit || !must_pass(case, kind) && case.pin().is_none() {
         return format!("known to go wrong: {}", case.source());
     }
     if case.contract() != Contract::MustWait {
@@ -107,18 +118,35 @@ pub fn reason(case: Case, kind: KernelKind) -> String {
         (KernelKind::Newer, _) => "Linux waits for the page, whether it is still mapped or not",
         (KernelKind::NoBioWake, _) => "the end of direct I/O wakes nobody there: a bug",
         (KernelKind::Seed, Some(Reference::Pin)) => "it waits for what FOLL_PIN has counted",
-        (KernelKind::Seed, Some(Reference::Get)) if case.fs() == FileSystem::Fuse => {
-            "it waits for FOLL_PIN only: the page's memory goes while somebody has it, and QEMU \
-             dies of SIGBUS where that touches it"
+        (KernelKind::Seed, _) => {
+            return format!("it waits for FOLL_PIN only: {}", slip(case, kind));
         }
-        (KernelKind::Seed, Some(Reference::Get)) => {
-            "it waits for FOLL_PIN only: whoever has the page reads its block's next owner"
-        }
-        (KernelKind::Seed, None) => "it waits for FOLL_PIN only",
-        (KernelKind::NoWait, _) => "it never waits; made to show that the lab notices",
+        (KernelKind::NoWait, _) => return format!("it never waits: {}", slip(case, kind)),
         (KernelKind::NoWake, _) => "it never wakes who waits; made to show that the lab notices",
     }
     .to_owned()
+}
+
+/// What comes of a removal that does not wait.
+fn slip(case: Case, kind: KernelKind) -> &'static str {
+    match case.expected(kind).as_slice() {
+        [Outcome::VmDied] => {
+            "the host's file ends before the page, and QEMU dies of SIGBUS over it"
+        }
+        [Outcome::Harmed] if case.fs() == FileSystem::Fuse => {
+            "whoever has the page has what its range of the window is used for next"
+        }
+        [Outcome::Harmed] => "whoever has the page has its block's next owner's",
+        [Outcome::Complained] => {
+            "no byte is lost, for what the page was needed for is over or its memory stays the \
+             file's; Linux warns of a page in use that leaves the page cache"
+        }
+        [Outcome::Proceeded] => {
+            "no byte is lost, for what the page was needed for is over or its memory stays the \
+             file's"
+        }
+        _ => "what comes of it depends on who gets the page's memory",
+    }
 }
 
 /// How long a pin is held, and how that is proven.
@@ -182,7 +210,8 @@ mod tests {
     fn outcomes_are_a_phrase() {
         let case = named("matrix::fuse::vmsplice::truncate");
         assert_eq!(outcomes(case, KernelKind::Stock), "waited");
-        assert!(outcomes(case, KernelKind::Seed).contains(", proceeded or complained"));
+        let several = outcomes(named("stale-range::fuse"), KernelKind::Stock);
+        assert!(several.contains("waited, complained or "), "{several}");
     }
 
     #[test]
@@ -192,7 +221,27 @@ mod tests {
                 assert!(!reason(case, kind).is_empty(), "{}", case.name());
             }
         }
-        let known = reason(named("munmap-hides-pin::xfs"), KernelKind::Stock);
-        assert!(known.starts_with("known to go wrong: fs/dax.c"), "{known}");
+    }
+
+    /// What is expected and wrong on a kernel that is not the lab's own must be known somewhere.
+    #[test]
+    fn a_bug_that_is_expected_is_told_by_its_finding() {
+        use KernelKind::{Newer, NoBioWake, Stock};
+        for case in cases::all() {
+            for kind in [Stock, Newer, NoBioWake] {
+                let limit = case.contract() == Contract::KnownLimit;
+                if limit || must_pass(case, kind) {
+                    continue;
+                }
+                let why = reason(case, kind);
+                let (name, from) = (case.name(), "a bug that is known, ");
+                assert!(why.starts_with(from), "{name} on {kind}: {why}");
+            }
+        }
+        let known = reason(named("refault-during-wait::xfs"), KernelKind::Newer);
+        assert!(
+            known.contains("B in tests/cases/docs/findings.md: fs/dax.c"),
+            "{known}"
+        );
     }
 }

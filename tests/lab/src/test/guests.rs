@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Error, Result, ensure};
-use dax_cases::cases::{Case, KernelKind, Observation, complaints};
+use dax_cases::cases::{Case, KernelKind, Observation, complaints, stalls};
 use dax_cases::host::{Rig, RigParts};
 use qemu_guest::process::tail;
 use tokio::time::timeout;
@@ -101,7 +101,8 @@ impl<'a> Guest<'a> {
         match played {
             Ok(()) => {
                 // What is stuck may hold locks that the next case wants.
-                let reusable = !booted.rig.is_spoiled() && !seen.stuck;
+                let hangs = seen.stuck && !seen.woken;
+                let reusable = !booted.rig.is_spoiled() && !hangs;
                 self.booted = Some(booted).filter(|_| reusable);
                 Played::Out
             }
@@ -162,9 +163,9 @@ impl Booted {
 async fn why(mut rig: Rig, error: Error) -> Played {
     let death = timeout(DEATH_DEADLINE, rig.vm_mut().failed()).await;
     let console = fs::read(rig.vm().guest().console()).unwrap_or_default();
-    let complaint = complaints(&String::from_utf8_lossy(&console))
-        .into_iter()
-        .next();
+    let console = String::from_utf8_lossy(&console);
+    let mut complaints = complaints(&console).into_iter().chain(stalls(&console));
+    let complaint = complaints.next();
     match (death, complaint) {
         (_, Some(complaint)) => Played::Broken(complaint),
         (Ok(death), None) => Played::Died(format!("{death:#}")),

@@ -25,6 +25,8 @@ pub struct Evidence {
     pub guest_log: String,
     /// The last of the guest's console.
     pub console_tail: String,
+    /// Who was proven to own the page's memory when the pin ended; `None` where nobody was.
+    pub new_owner: Option<String>,
     /// What was harmed: whose bytes, where, and how they differ.
     pub harm: Option<String>,
 }

@@ -16,7 +16,7 @@ use crate::removals::Removal;
 
 pub(super) const STORIES: &[Story] = &[Story {
     name: "big-blocks-writeback",
-    number: Some(11),
+    finding: |_| Some("11"),
     about: "a page of a file whose server says 2 MiB in st_blksize is stored to, and the file is \
             synced",
     source: "fs/dax.c: dax_writeback_mapping_range() warns and gives EIO if i_blkbits is not \
@@ -59,7 +59,8 @@ async fn big_blocks_writeback(rig: &mut Rig, fs: FileSystem, seen: &mut Observat
         Err(fault) => seen.step(format_args!("it can't be synced: {fault}")),
     }
     seen.returned = Some(done.outcome);
-    drop(storer);
+    // Umount would find them in use as long as it has them open.
+    storer.end().await?;
     rig.watcher().ask(Removal::Unlink { path }).await?;
     // The guest has mounted it by itself; another case's umount would find it.
     let target = format!("{}/{BIG_BLOCKS}", fs.mount_point());

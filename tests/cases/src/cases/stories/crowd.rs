@@ -19,7 +19,7 @@ use crate::removals::Removal;
 pub(super) const STORIES: &[Story] = &[
     Story {
         name: "parallel-reclaim",
-        number: Some(6),
+        finding: |_| Some("6"),
         about: "three actors read and three load from three files that need half as much again as \
                 the window has: all are served",
         source: "fs/fuse/dax.c: wait_event_killable_exclusive() on range_waitq by who has no range \
@@ -31,7 +31,7 @@ pub(super) const STORIES: &[Story] = &[
     },
     Story {
         name: "upgrade-race",
-        number: Some(21),
+        finding: |_| Some("21"),
         about: "ranges that were mapped for reading are stored to while others reclaim them",
         source: "fs/fuse/dax.c: fuse_upgrade_dax_mapping() relies on its reference to the range",
         fs: &[FileSystem::Fuse],
@@ -106,7 +106,7 @@ async fn crowd(
         }
     }
     for runner in runners {
-        if let Some((_, repeated)) = runner.end(rig, seen).await? {
+        if let Some(repeated) = runner.end(rig, seen).await? {
             let failed = repeated
                 .answers
                 .keys()

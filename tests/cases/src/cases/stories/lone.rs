@@ -7,18 +7,21 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use lab_report::model::{Contract, Outcome};
 
-use super::props::{PAGE, map, open};
+use super::props::{PAGE, map, mapping, open, storing};
+use super::race::Runner;
 use super::{Story, play, race};
+use crate::actor::Order;
 use crate::cases::roles::RANGE;
 use crate::cases::scene::Scene;
-use crate::cases::{Observation, RemovalKind};
-use crate::files::{Compare, Load, Map, ReadAt, Touch, WriteMapped};
+use crate::cases::{KernelKind, Observation, RemovalKind};
+use crate::files::{Close, Compare, Create, Load, Map, Open, ReadAt, Touch, WriteMapped};
 use crate::host::{FileSystem, Rig};
+use crate::removals::Removal;
 
 pub(super) const STORIES: &[Story] = &[
     Story {
         name: "private-copy-survives",
-        number: Some(7),
+        finding: |_| Some("7"),
         about: "a private mapping's page is stored to, which makes a copy of it, and a hole is \
                 punched into the file: the copy stays",
         source: "mm/truncate.c: truncate_pagecache_range() unmaps without even_cows",
@@ -29,7 +32,7 @@ pub(super) const STORIES: &[Story] = &[
     },
     Story {
         name: "zero-length-read",
-        number: Some(8),
+        finding: |_| Some("8"),
         about: "pread(2) of no bytes at the beginning, in the middle, at the end of a file and \
                 beyond it returns at once",
         source: "mm/filemap.c and fs/dax.c: a read of no bytes is over before it begins",
@@ -40,7 +43,7 @@ pub(super) const STORIES: &[Story] = &[
     },
     Story {
         name: "extending-write-from-itself",
-        number: Some(22),
+        finding: |_| Some("22"),
         about: "write(2) beyond the end of a file, from a mapping of the same file whose page is \
                 not in the page tables: the fault comes while the write holds the inode's lock",
         source: "fs/fuse/dax.c: fuse_dax_write_iter() holds the inode's lock over \
@@ -50,8 +53,24 @@ pub(super) const STORIES: &[Story] = &[
         expected: |_, _| vec![Outcome::Finished],
         play: play!(extending_write),
     },
+    Story {
+        name: "close-after-unlink",
+        finding: |_| Some("F"),
+        about: "a file is made, mapped and stored to, loses its name, and is closed, again and again",
+        source: "fs/fuse/file.c: fuse_release_end() drops the inode where replies are handled; to \
+                 evict it takes a FUSE_REMOVEMAPPING, whose reply nobody handles then",
+        fs: &[FileSystem::Fuse],
+        contract: Contract::MayProceed,
+        expected: |kernel, _| match kernel {
+            KernelKind::NoBioWake => vec![Outcome::Stuck],
+            _ => vec![Outcome::Finished],
+        },
+        play: play!(close_after_unlink),
+    },
 ];
 
+/// So often that one of the replies comes after the process has let go of the inode.
+const CLOSES: u32 = 100;
 /// How long a system call may take that waits for nobody.
 const CALL_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -147,7 +166,7 @@ async fn extending_write(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) 
     seen.step(format_args!("{count} bytes are written behind the end"));
     ensure!(count == PAGE, "{count} of {PAGE} bytes were written");
     // To open the file again while a page is mapped is another story.
-    drop(writer);
+    writer.end().await?;
     let compare = |offset, len, pattern_at| Compare {
         path: path.clone(),
         offset,
@@ -160,5 +179,41 @@ async fn extending_write(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) 
         seen.harm = seen.harm.take().or(wrong);
     }
     debug_assert!(len % RANGE == 0, "the file ends with a range");
+    race::close(rig, scene, seen).await
+}
+
+async fn close_after_unlink(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    let scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
+    seen.stands(&scene);
+    let path = format!("{}-nameless", scene.roles.file);
+    let (file, map) = ("file".to_owned(), "map".to_owned());
+    let create = Create {
+        path: path.clone(),
+        len: RANGE,
+        seed: scene.page.seed,
+    };
+    let open = Open {
+        name: file.clone(),
+        path: path.clone(),
+        direct: false,
+    };
+    let orders = vec![
+        Order::of(&create),
+        Order::of(&open),
+        Order::of(&mapping(&map, &file, 0)),
+        Order::of(&storing(&map)),
+        Order::of(&Removal::Unlink { path }),
+        Order::of(&Close { name: map }),
+        Order::of(&Close { name: file }),
+    ];
+    let closer = rig.actor("closer").await?;
+    let closer = Runner::start(closer, "the closer", CLOSES, orders).await?;
+    if let Some(closed) = closer.end(rig, seen).await? {
+        let failed = closed
+            .answers
+            .keys()
+            .find(|said| said.contains(" failed: "));
+        ensure!(failed.is_none(), "{failed:?}");
+    }
     race::close(rig, scene, seen).await
 }

@@ -2,8 +2,8 @@
 
 //! Cases that are stories of their own, most of them bugs of Linux, each with what it comes to.
 //!
-//! A story's file has all of it. Its numbers are those of the list that the lab began with, which
-//! `docs/findings.md` goes through.
+//! A story's file has all of it. Numbers are those of the list that the lab began with, letters are
+//! what it found besides; `docs/findings.md` goes through both.
 
 mod blocks;
 mod contention;
@@ -32,8 +32,9 @@ use crate::host::{FileSystem, Rig};
 pub struct Story {
     /// Its name.
     pub name: &'static str,
-    /// Its number in `docs/findings.md`, where it has one.
-    pub number: Option<u32>,
+    /// Its number or letter in `docs/findings.md`, which tells of what comes of it on such a
+    /// kernel; `None` if that has none.
+    pub finding: fn(KernelKind) -> Option<&'static str>,
     /// What happens.
     pub about: &'static str,
     /// Where its expectation comes from.

@@ -10,7 +10,8 @@ use crate::actor::{Order, Repeat, Repeated};
 use crate::cases::Observation;
 use crate::cases::matrix;
 use crate::cases::scene::Scene;
-use crate::files::{KernelLog, Stacks};
+use crate::cases::strike::hung;
+use crate::files::KernelLog;
 use crate::host::{Actor, Pending, Rig};
 
 /// How long a race may take: its rounds take seconds, so one that has not ended by then hangs.
@@ -45,12 +46,17 @@ impl Runner {
         })
     }
 
+    /// Ends it, however far it is.
+    pub(super) async fn stop(self) -> Result<()> {
+        Ok(self.actor.end().await?)
+    }
+
     /// Waits for its end; `None` if it hangs, which is seen.
     pub(super) async fn end(
         self,
         rig: &mut Rig,
         seen: &mut Observation,
-    ) -> Result<Option<(Actor, Repeated)>> {
+    ) -> Result<Option<Repeated>> {
         let Self {
             mut actor,
             name,
@@ -58,12 +64,7 @@ impl Runner {
         } = self;
         let done = actor.done_within(&pending, RACE_DEADLINE).await?;
         let Some(done) = done else {
-            let look = Stacks {
-                pid: Some(actor.pid()),
-                functions: Vec::new(),
-            };
-            let found = rig.watcher().ask(look).await?.into_iter().next();
-            let stack = found.map_or_else(|| "it runs".to_owned(), |task| task.stack);
+            let stack = hung(rig, actor.pid()).await?;
             seen.step(format_args!("{name} has not ended in {RACE_DEADLINE:?}"));
             seen.stuck = true;
             seen.evidence.stack = Some(stack.clone());
@@ -77,7 +78,8 @@ impl Runner {
         for (answer, count) in answers {
             seen.step(format_args!("{name}: {count} times {answer}"));
         }
-        Ok(Some((actor, repeated)))
+        actor.end().await?;
+        Ok(Some(repeated))
     }
 }
 

@@ -13,7 +13,11 @@ use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
 
 pub(super) const STORIES: &[Story] = &[Story {
     name: "refault-during-wait",
-    number: None,
+    finding: |kernel| match kernel {
+        KernelKind::Newer => Some("B"),
+        KernelKind::NoBioWake => Some("A"),
+        _ => None,
+    },
     about: "a truncate waits for a pinned page; meanwhile the page is stored to, which puts it into \
             the page tables again; then the pin ends, and the mapping stays",
     source: "fs/dax.c from 6.15 on: wait_page_idle() waits for a reference count of 0, and a mapping \
@@ -34,10 +38,8 @@ async fn refault_during_wait(rig: &mut Rig, fs: FileSystem, seen: &mut Observati
     let held = matrix::take(rig, &mut scene, Pin::AioRead, seen).await?;
     let pending = scene.remover.begin(scene.removal()).await?;
     let waiting = Waiting::of(&mut scene.remover, &pending, rig.watcher(), &BREAK_LAYOUTS).await?;
-    if let Waiting::Over(done) = waiting {
-        seen.step("it has returned, and the page is still pinned");
-        seen.returned = Some(done.outcome);
-        held.release(&mut scene.pinner, &scene.page, rig).await?;
+    if !matches!(waiting, Waiting::Blocked(_)) {
+        matrix::go_on_from(rig, &mut scene, held, &pending, waiting, seen).await?;
         return matrix::close(rig, scene, seen).await;
     }
     // Who waits lets go of the lock that keeps faults out.
@@ -49,7 +51,7 @@ async fn refault_during_wait(rig: &mut Rig, fs: FileSystem, seen: &mut Observati
     };
     scene.pinner.ask(touch).await?;
     seen.step("it waits for the page, which has been stored to meanwhile");
-    matrix::go_on(rig, &mut scene, held, kind, &pending, seen).await?;
+    matrix::go_on(rig, &mut scene, held, &pending, seen).await?;
     matrix::close(rig, scene, seen)
         .await
         .context("after the fault")

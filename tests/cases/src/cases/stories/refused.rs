@@ -13,7 +13,7 @@ use crate::pins::UringRegister;
 
 pub(super) const STORIES: &[Story] = &[Story {
     name: "uring-fixed-refused",
-    number: None,
+    finding: |_| None,
     about: "io_uring's fixed buffers, registered on a DAX page: FOLL_LONGTERM",
     source: "mm/gup.c: FOLL_LONGTERM of an fsdax mapping is EOPNOTSUPP",
     fs: &FileSystem::ALL,

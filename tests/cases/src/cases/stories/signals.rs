@@ -8,12 +8,15 @@ use lab_report::model::Contract;
 
 use super::{Story, play};
 use crate::cases::scene::Scene;
-use crate::cases::{Observation, Pin, RemovalKind, expected, matrix};
+use crate::cases::{KernelKind, Observation, Pin, RemovalKind, expected, matrix};
 use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
 
 pub(super) const STORIES: &[Story] = &[Story {
     name: "signal-during-wait",
-    number: Some(25),
+    finding: |kernel| match kernel {
+        KernelKind::NoBioWake => Some("A"),
+        _ => Some("25"),
+    },
     about: "a truncate that waits for a pinned page is stopped and continued: it waits on, and the \
             file keeps its size until the page is free",
     source: "___wait_var_event() in TASK_INTERRUPTIBLE: ERESTARTSYS, and the system call restarts",
@@ -29,8 +32,8 @@ async fn signal_during_wait(rig: &mut Rig, fs: FileSystem, seen: &mut Observatio
     seen.stands(&scene);
     let held = matrix::take(rig, &mut scene, Pin::AioRead, seen).await?;
     let pending = scene.remover.begin(scene.removal()).await?;
-    let before = Waiting::of(&mut scene.remover, &pending, rig.watcher(), &BREAK_LAYOUTS).await?;
-    if let Waiting::Blocked(_) = before {
+    let waiting = Waiting::of(&mut scene.remover, &pending, rig.watcher(), &BREAK_LAYOUTS).await?;
+    if let Waiting::Blocked(_) = waiting {
         scene.remover.signal(Signal(libc::SIGSTOP));
         scene.remover.signal(Signal(libc::SIGCONT));
         seen.step("it waits for the page, and has been stopped and continued");
@@ -41,7 +44,7 @@ async fn signal_during_wait(rig: &mut Rig, fs: FileSystem, seen: &mut Observatio
         }
     }
     let harm = seen.harm.take();
-    matrix::go_on(rig, &mut scene, held, kind, &pending, seen).await?;
+    matrix::go_on_from(rig, &mut scene, held, &pending, waiting, seen).await?;
     seen.harm = seen.harm.take().or(harm);
     matrix::close(rig, scene, seen)
         .await

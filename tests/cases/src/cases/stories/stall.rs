@@ -11,7 +11,7 @@ use super::props::{loading, open};
 use super::{Story, play, race};
 use crate::cases::roles::RANGE;
 use crate::cases::scene::Scene;
-use crate::cases::{Observation, RemovalKind, matrix};
+use crate::cases::{KernelKind, Observation, RemovalKind, matrix};
 use crate::files::{Close, Create};
 use crate::host::{BIG_BLOCKS, FileSystem, NO_BIG_BLOCKS, Rig, Waiting};
 use crate::removals::Removal;
@@ -19,40 +19,61 @@ use crate::removals::Removal;
 pub(super) const STORIES: &[Story] = &[
     Story {
         name: "worker-stalls-others",
-        number: Some(18),
+        finding: |kernel| match kernel {
+            KernelKind::NoBioWake => Some("A"),
+            _ => Some("18"),
+        },
         about: "the window is full of clean ranges and one with a pinned page, the oldest; a \
                 third file's first fault waits until the pin ends",
         source: "fs/fuse/dax.c: try_to_free_dmap_chunks() waits for the first range in use instead \
                  of trying the next",
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
-        expected: |_, _| vec![Outcome::Waited],
+        expected: waits_behind_worker,
         play: play!(worker_stalls_others),
     },
     Story {
         name: "umount-behind-worker",
-        number: Some(19),
+        finding: |kernel| match kernel {
+            KernelKind::NoBioWake => Some("A"),
+            _ => Some("19"),
+        },
         about: "the reclaim worker waits for a pinned page; all files are closed and the share is \
                 unmounted: umount(2) hangs until the pin ends",
         source: "fs/fuse/virtio_fs.c: virtio_fs_conn_destroy() calls cancel_delayed_work_sync()",
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
-        expected: |_, _| vec![Outcome::Waited],
+        expected: waits_behind_worker,
         play: |rig, fs, seen| Box::pin(umount(rig, fs, seen, false)),
     },
     Story {
         name: "umount-with-submount",
-        number: None,
+        finding: |_| Some("E"),
         about: "the same, where the guest has visited another file system of the host in the share, \
                 which it mounts by itself",
         source: "fs/fuse/virtio_fs.c: virtio_kill_sb() stops the worker only with the connection's \
                  last super block, and the worker holds an inode of this one",
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
-        expected: |_, _| vec![Outcome::Complained],
+        expected: |kernel, _| match kernel {
+            KernelKind::NoWait => vec![Outcome::Proceeded],
+            // It does not get so far.
+            KernelKind::NoWake => vec![Outcome::Stuck],
+            _ => vec![Outcome::Complained],
+        },
         play: |rig, fs, seen| Box::pin(umount(rig, fs, seen, true)),
     },
 ];
+
+fn waits_behind_worker(kernel: KernelKind, _: FileSystem) -> Vec<Outcome> {
+    match kernel {
+        // Its worker never waits.
+        KernelKind::NoWait => vec![Outcome::Proceeded],
+        // And here for good: the decoy is a transfer.
+        KernelKind::NoWake | KernelKind::NoBioWake => vec![Outcome::Stuck],
+        _ => vec![Outcome::Waited],
+    }
+}
 
 /// How long the wait may last once the pin has ended.
 const WAKE_DEADLINE: Duration = Duration::from_secs(60);
@@ -97,7 +118,7 @@ async fn worker_stalls_others(rig: &mut Rig, fs: FileSystem, seen: &mut Observat
             seen.stuck = true;
         }
     }
-    drop(third);
+    third.end().await?;
     rig.watcher().ask(Removal::Unlink { path }).await?;
     race::close(rig, scene, seen).await
 }

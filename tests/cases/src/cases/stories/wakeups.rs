@@ -20,7 +20,7 @@ use crate::removals::Removal;
 pub(super) const STORIES: &[Story] = &[
     Story {
         name: "pins-one-by-one",
-        number: None,
+        finding: |_| None,
         about: "a page is pinned by a write to a disk and five reads from a file of another share; \
                 they are answered one after the other while the file is truncated: the truncate \
                 waits for the last, and sleeps until then",
@@ -33,7 +33,7 @@ pub(super) const STORIES: &[Story] = &[
     },
     Story {
         name: "woken-in-vain",
-        number: None,
+        finding: |_| None,
         about: "while a truncate waits, the page is drained from a pipe and spliced into it again, \
                 some times, by who has the CPU first: the truncate is woken for a page that is in \
                 use again by the time that it runs",
@@ -100,7 +100,7 @@ async fn pins_one_by_one(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) 
         vain.end(rig.watcher(), seen).await?;
         seen.step("all other pins have ended");
     }
-    matrix::go_on_from(rig, &mut scene, held, kind, &pending, waiting, seen).await?;
+    matrix::go_on_from(rig, &mut scene, held, &pending, waiting, seen).await?;
     rig.release_all();
     matrix::close(rig, scene, seen).await
 }
@@ -142,7 +142,7 @@ async fn woken_in_vain(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) ->
             "the page was let go of and taken again, up to {ROUNDS} times"
         ));
     }
-    matrix::go_on_from(rig, &mut scene, held, kind, &pending, waiting, seen).await?;
+    matrix::go_on_from(rig, &mut scene, held, &pending, waiting, seen).await?;
     matrix::close(rig, scene, seen).await
 }
 

@@ -16,7 +16,7 @@ use crate::removals::Removal;
 pub(super) const STORIES: &[Story] = &[
     Story {
         name: "stale-range",
-        number: Some(5),
+        finding: |_| Some("5"),
         about: "the reclaim worker and a reader that reclaims inline wait for the same pinned \
                 page; after its release both think that they have the range",
         source: "fs/fuse/dax.c: inode_inline_reclaim_one_dmap() and the worker drop the lock to wait",
@@ -24,6 +24,9 @@ pub(super) const STORIES: &[Story] = &[
         contract: Contract::MustWait,
         expected: |kernel, _| match kernel {
             KernelKind::Stock | KernelKind::Newer | KernelKind::NoBioWake => {
+                // A race, which Linux wins about every second time. Lists that are broken then are
+                // noticed by a kernel that checks them; else somebody walks them for ever, or two
+                // files share a range.
                 vec![Outcome::Waited, Outcome::Complained, Outcome::Harmed]
             }
             kernel => super::super::expected(
@@ -37,7 +40,10 @@ pub(super) const STORIES: &[Story] = &[
     },
     Story {
         name: "eviction-under-pin",
-        number: Some(4),
+        finding: |kernel| match kernel {
+            KernelKind::Newer => Some("D"),
+            _ => Some("4"),
+        },
         about: "asynchronous O_DIRECT read into a page; mapping and files are closed, then \
                 drop_caches evicts the inode, and its range is unmapped under the pin",
         source: "fs/fuse/dax.c: fuse_dax_inode_cleanup() at eviction waits for nothing",
@@ -46,23 +52,23 @@ pub(super) const STORIES: &[Story] = &[
         expected: |kernel, fs| match fs {
             // Eviction itself waits, and with it whoever needs memory.
             FileSystem::Fuse if kernel == KernelKind::Newer => vec![Outcome::Waited],
-            FileSystem::Fuse => vec![Outcome::Complained, Outcome::VmDied, Outcome::Harmed],
-            _ => vec![Outcome::Complained, Outcome::Proceeded],
+            // Linux warns each time. Whether QEMU aborts too (G) depends on which of its threads
+            // is the last to let go of the range's memory.
+            FileSystem::Fuse => vec![Outcome::Complained, Outcome::VmDied],
+            _ => vec![Outcome::Proceeded],
         },
         play: play!(eviction_under_pin),
     },
     Story {
         name: "self-deadlock",
-        number: Some(20),
+        finding: |_| Some("20"),
         about: "one thread puts a page into a pipe, fills the window, and reads on: it waits for \
                 itself to drain the pipe",
         source: "fs/fuse/dax.c: inline reclaim waits for a page that its own caller holds",
         fs: &[FileSystem::Fuse],
         contract: Contract::MustWait,
         expected: |kernel, _| match kernel {
-            KernelKind::Seed | KernelKind::NoWait => {
-                vec![Outcome::Proceeded, Outcome::Harmed, Outcome::Complained]
-            }
+            KernelKind::Seed | KernelKind::NoWait => vec![Outcome::Proceeded],
             _ => vec![Outcome::Stuck],
         },
         play: play!(self_deadlock),

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What a removal has freed gets a new owner, while the page is still pinned: whoever pins it has
+//! the new owner's memory then. That it is the very page is proven by its page frame.
+
+use anyhow::Result;
+
+use super::removal::RemovalKind;
+use super::roles::{PAGE, RANGE, VICTIM_SEED};
+use super::scene::Scene;
+use crate::files::{Fill, FindFrame, Overwrite};
+use crate::host::FileSystem;
+use crate::removals::Removal;
+
+/// What became of the page's memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NewOwner {
+    /// This file has the page, here.
+    Proven {
+        /// Which file.
+        path: String,
+        /// Where in it, in bytes.
+        offset: u64,
+    },
+    /// None of the files that could have it has it.
+    Nobody,
+    /// The removal leaves the file its memory.
+    NotFreed,
+    /// Memory of the host that is gone: who touches it ends QEMU.
+    Gone,
+    /// The kernel tells no page frames.
+    Unknown,
+}
+
+impl std::fmt::Display for NewOwner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Proven { path, offset } => write!(f, "it is now at {offset:#x} of {path}"),
+            Self::Nobody => f.write_str("no file of the case has it now"),
+            Self::NotFreed => f.write_str("its file keeps it"),
+            Self::Gone => f.write_str("the host's file has no such page any more"),
+            Self::Unknown => f.write_str("the kernel does not tell who has it"),
+        }
+    }
+}
+
+impl Scene {
+    /// Gives what has been freed to another file, or to the same one anew, and writes to it. A pin
+    /// that reads the page needs no new owner where its old memory is gone.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be had.
+    pub async fn take_freed_space(&mut self, pin_writes: bool) -> Result<NewOwner> {
+        let page = self.page.offset;
+        let range = page - page % RANGE;
+        match (self.roles.fs, self.kind) {
+            (_, kind) if !kind.frees_memory() => Ok(NewOwner::NotFreed),
+            // Linux's worker frees ten ranges at a time: who got this one may have lost it again.
+            (_, RemovalKind::ReclaimInline) => {
+                let offset = self.roles.last_range + page % RANGE;
+                self.find(vec![(self.roles.file.clone(), offset, PAGE)])
+                    .await
+            }
+            (_, RemovalKind::ReclaimWorker) => {
+                let offset = self.roles.last_range + page % RANGE;
+                self.find(vec![(self.roles.other.clone(), offset, PAGE)])
+                    .await
+            }
+            (FileSystem::Fuse, kind) if kind.shortens() => {
+                if !pin_writes {
+                    return Ok(NewOwner::Gone);
+                }
+                // The range of the window stays the file's, also where the file has ended.
+                let path = self.roles.file.clone();
+                let len = self.roles.len;
+                self.remover.ask(Removal::Truncate { path, len }).await?;
+                self.find(vec![(self.roles.file.clone(), page, PAGE)]).await
+            }
+            (FileSystem::Fuse, _) => self.find(vec![(self.roles.file.clone(), page, PAGE)]).await,
+            (FileSystem::Ext4 | FileSystem::Xfs, kind) => {
+                if kind == RemovalKind::Zero {
+                    // The zeros may be the old block, or another one: both are written to.
+                    let zeros = Overwrite {
+                        path: self.roles.file.clone(),
+                        offset: range,
+                        len: RANGE / 2,
+                        seed: VICTIM_SEED,
+                    };
+                    self.remover.ask(zeros).await?;
+                    self.rewritten = true;
+                }
+                let fill = Fill {
+                    path: self.roles.victim.clone(),
+                    limit: crate::host::FREE,
+                    seed: VICTIM_SEED,
+                };
+                let len = self.remover.ask(fill).await?;
+                self.victim_len = Some(len);
+                let victim = (self.roles.victim.clone(), 0, len);
+                self.find(vec![victim, (self.roles.file.clone(), range, RANGE / 2)])
+                    .await
+            }
+        }
+    }
+
+    /// Looks for the page's frame in parts of files: path, offset and length.
+    async fn find(&mut self, parts: Vec<(String, u64, u64)>) -> Result<NewOwner> {
+        let Some(frame) = self.frame else {
+            return Ok(NewOwner::Unknown);
+        };
+        for (path, offset, len) in parts {
+            let find = FindFrame {
+                path: path.clone(),
+                offset,
+                len,
+                frame,
+            };
+            if let Some(offset) = self.remover.ask(find).await? {
+                return Ok(NewOwner::Proven { path, offset });
+            }
+        }
+        Ok(NewOwner::Nobody)
+    }
+}
+
+impl RemovalKind {
+    /// Whether the page's memory is somebody else's after it, or nobody's.
+    fn frees_memory(self) -> bool {
+        !matches!(
+            self,
+            Self::Fallocate
+                | Self::Insert
+                | Self::DropCaches
+                | Self::DaxFlag
+                | Self::Umount
+                | Self::Unlink
+                | Self::RenameOver
+        )
+    }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The end of a scene: its actors and its files go.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::scene::Scene;
+use crate::files::Stacks;
+use crate::host::Rig;
+use crate::removals::Removal;
+
+/// How long it may take to remove a case's files.
+const STRIKE_DEADLINE: Duration = Duration::from_secs(60);
+
+impl Scene {
+    /// Ends the actors and removes the files. Gives the stack of a removal that hangs: somebody
+    /// still has the file's locks, and the guest is of no use any more.
+    ///
+    /// # Errors
+    ///
+    /// If the guest fails.
+    pub async fn strike(self, rig: &mut Rig) -> Result<Option<String>> {
+        // A process with a transfer under way can't end.
+        rig.release_all();
+        let paths = self.roles.paths();
+        // Who still has a file open when it goes is a case of its own (`docs/findings.md`, F).
+        for actor in [self.pinner, self.remover].into_iter().chain(self.decoy) {
+            actor.end().await?;
+        }
+        let mut cleaner = rig.actor("cleaner").await?;
+        for path in paths {
+            let gone = cleaner.begin(Removal::Unlink { path }).await?;
+            // Whether it was there depends on the case.
+            if cleaner.done_within(&gone, STRIKE_DEADLINE).await?.is_none() {
+                return Ok(Some(hung(rig, cleaner.pid()).await?));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The stacks of a process that hangs, and of all who wait for an answer of the share: the one who
+/// is to answer it may be among them.
+pub(super) async fn hung(rig: &mut Rig, pid: u32) -> Result<String> {
+    let look = |pid: Option<u32>, functions: &[&str]| Stacks {
+        pid,
+        functions: functions.iter().map(ToString::to_string).collect(),
+    };
+    let own = rig.watcher().ask(look(Some(pid), &[])).await?;
+    let mut stack = own
+        .into_iter()
+        .next()
+        .map_or_else(|| "it runs".to_owned(), |task| task.stack);
+    let others = rig.watcher().ask(look(None, &["request_wait_answer"]));
+    for task in others.await?.into_iter().filter(|task| task.pid != pid) {
+        stack += &format!("\n{} {}:\n{}", task.comm, task.pid, task.stack);
+    }
+    Ok(stack)
+}
