@@ -2,7 +2,8 @@
 
 //! virtiofsd's file system with DAX in its INIT and its attributes.
 //!
-//! Mechanical: every method delegates. What is promised is decided in [`super::promise`].
+//! Mechanical: every method delegates, once names are known to be such ([`super::name`]). What is
+//! promised is decided in [`super::promise`].
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -18,6 +19,7 @@ use virtiofsd::filesystem::{
 };
 use virtiofsd::fuse::{ATTR_DAX, Attr, SetattrIn};
 
+use super::name::component;
 use super::{NodeCache, NodeId, Promises, WindowTaken};
 
 /// What a share with a window remembers about its files.
@@ -128,6 +130,7 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
     }
 
     fn lookup(&self, ctx: Context, parent: Self::Inode, name: &CStr) -> io::Result<Entry> {
+        component(name)?;
         let entry = self.inner.lookup(ctx, parent, name)?;
         Ok(self.mark_entry(ctx, entry))
     }
@@ -187,6 +190,7 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         name: &CStr,
         extensions: Extensions,
     ) -> io::Result<Entry> {
+        component(name)?;
         self.inner.symlink(ctx, linkname, parent, name, extensions)
     }
 
@@ -200,6 +204,7 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         umask: u32,
         extensions: Extensions,
     ) -> io::Result<Entry> {
+        component(name)?;
         let entry = self
             .inner
             .mknod(ctx, inode, name, mode, rdev, umask, extensions)?;
@@ -215,14 +220,17 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         umask: u32,
         extensions: Extensions,
     ) -> io::Result<Entry> {
+        component(name)?;
         self.inner.mkdir(ctx, parent, name, mode, umask, extensions)
     }
 
     fn unlink(&self, ctx: Context, parent: Self::Inode, name: &CStr) -> io::Result<()> {
+        component(name)?;
         self.inner.unlink(ctx, parent, name)
     }
 
     fn rmdir(&self, ctx: Context, parent: Self::Inode, name: &CStr) -> io::Result<()> {
+        component(name)?;
         self.inner.rmdir(ctx, parent, name)
     }
 
@@ -235,6 +243,8 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         newname: &CStr,
         flags: u32,
     ) -> io::Result<()> {
+        component(oldname)?;
+        component(newname)?;
         self.inner
             .rename(ctx, olddir, oldname, newdir, newname, flags)
     }
@@ -246,6 +256,7 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         newparent: Self::Inode,
         newname: &CStr,
     ) -> io::Result<Entry> {
+        component(newname)?;
         let entry = self.inner.link(ctx, inode, newparent, newname)?;
         Ok(self.mark_entry(ctx, entry))
     }
@@ -271,6 +282,7 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         umask: u32,
         extensions: Extensions,
     ) -> io::Result<(Entry, Option<Self::Handle>, OpenOptions)> {
+        component(name)?;
         let (entry, handle, options) = self
             .inner
             .create(ctx, parent, name, mode, kill_priv, flags, umask, extensions)?;

@@ -2,8 +2,9 @@
 
 //! The shared directory, as the guest sees it through the window.
 //!
-//! [`DaxFs`] wraps virtiofsd's file system and changes two things only: INIT offers per-file DAX,
-//! and attributes carry `FUSE_ATTR_DAX` where [`Promises`] holds that the file can be mapped.
+//! [`DaxFs`] wraps virtiofsd's file system and changes three things only: INIT offers per-file DAX,
+//! attributes carry `FUSE_ATTR_DAX` where [`Promises`] holds that the file can be mapped, and a
+//! name that is a path is refused.
 //! The SETUPMAPPING that follows gets its file through [`with_file`] and keeps the view in a
 //! [`NodeCache`].
 //!
@@ -13,6 +14,7 @@
 
 mod dax_fs;
 mod device;
+mod name;
 mod node;
 mod open;
 mod promise;

@@ -14,6 +14,7 @@
 //! | [`rig`] | a daemon with a VM, and steps that the model follows |
 //! | [`model`] | what files and window have to be |
 //! | [`checks`] | what has to be true after a fault |
+//! | [`escapes`] | requests made to get at what is not shared, beside virtiofsd |
 //! | [`host`] | file systems under the share that fail or are slow |
 //! | [`runner`] | the program that plays the faults one by one |
 //! | [`soak`] | all of it at random, by a seed |
@@ -21,6 +22,7 @@
 //! The driver's VM is the VMM: what QEMU does right and wrong is in its rules and scripts.
 
 pub mod checks;
+pub mod escapes;
 pub mod fault;
 pub mod faults;
 pub mod host;

@@ -11,6 +11,7 @@ mod shmem;
 mod signals;
 mod vmm_gone;
 
+use crate::escapes;
 use crate::fault::Fault;
 
 /// The families' tables.
@@ -22,6 +23,7 @@ const FAMILIES: &[&[Fault]] = &[
     host_fs::FAULTS,
     host_full::FAULTS,
     signals::FAULTS,
+    escapes::FAULTS,
 ];
 
 /// All faults.

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Files that may only be read: a mapping of one could be written all the same, for QEMU enforces
+//! nothing.
+
+use anyhow::Result;
+use virtiofs_driver::{Body, FileOffset, FuseError, Handle, NodeId, WindowOffset};
+
+use crate::escapes::ground::SHARED;
+use crate::escapes::site::Site;
+
+/// The daemon itself may only read it.
+pub fn by_mount(site: &mut Site) -> Result<()> {
+    let node = site.node("locked/file")?;
+    let done = site.client.open(node, libc::O_RDWR);
+    site.refused("OPEN to write, on a read-only mount", done);
+    let handle = Handle(site.client.open(node, libc::O_RDONLY)?.fh);
+    written(site, "on a read-only mount", node, handle);
+    let done = site.client.truncate(node, None, FileOffset(0));
+    site.refused("SETATTR of the size, on a read-only mount", done);
+    let done = site.map(node, false);
+    site.refused("SETUPMAPPING to read, on a read-only mount", done);
+    let done = site.map(node, true);
+    site.refused("SETUPMAPPING to write, on a read-only mount", done);
+    let done = map_by(site, node, handle);
+    site.refused("SETUPMAPPING by a handle, on a read-only mount", done);
+    site.still_holds("locked/file", SHARED)
+}
+
+/// The daemon could write it, but this handle is for reading.
+pub fn by_opening(site: &mut Site) -> Result<()> {
+    let node = site.node("read-only")?;
+    let handle = Handle(site.client.open(node, libc::O_RDONLY)?.fh);
+    written(site, "opened to read", node, handle);
+    site.still_holds("read-only", SHARED)
+}
+
+fn written(site: &mut Site, what: &str, node: NodeId, handle: Handle) {
+    let start = FileOffset(0);
+    let done = site.client.write_slice(node, handle, start, b"!");
+    site.refused(&format!("WRITE of a file {what}"), done);
+    let done = site.client.fallocate(node, handle, 0, start, 1 << 20);
+    site.refused(&format!("FALLOCATE of a file {what}"), done);
+    let done = site.client.truncate(node, Some(handle), start);
+    site.refused(&format!("SETATTR of the size of a file {what}"), done);
+}
+
+/// SETUPMAPPING that names an open file, as Linux's doesn't.
+fn map_by(site: &mut Site, node: NodeId, handle: Handle) -> Result<(), FuseError> {
+    let mut body = Body::setup_mapping(FileOffset(0), 2 << 20, WindowOffset(0), true);
+    if let Body::SetupMapping(args) = &mut body {
+        args.fh = handle.0;
+    }
+    site.client.call(node, body).map(drop)
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The answers of two daemons side by side.
+
+use std::fmt;
+
+use super::step::Step;
+
+/// What came of all attempts.
+#[derive(Debug, Default)]
+pub struct Table {
+    rows: Vec<Row>,
+}
+
+#[derive(Debug)]
+struct Row {
+    attempt: &'static str,
+    what: String,
+    ours: Option<Step>,
+    theirs: Option<Step>,
+}
+
+impl Table {
+    /// Adds an attempt. A step that only one of them came to has a gap for the other.
+    pub fn add(&mut self, attempt: &'static str, ours: Vec<Step>, mut theirs: Vec<Step>) {
+        for step in ours {
+            let same = theirs.iter().position(|other| other.what == step.what);
+            let theirs = same.map(|index| theirs.remove(index));
+            let what = step.what.clone();
+            self.rows.push(Row {
+                attempt,
+                what,
+                ours: Some(step),
+                theirs,
+            });
+        }
+        for step in theirs {
+            let what = step.what.clone();
+            self.rows.push(Row {
+                attempt,
+                what,
+                ours: None,
+                theirs: Some(step),
+            });
+        }
+    }
+
+    /// What is wrong about this project's daemon.
+    pub fn wrong(&self) -> Vec<String> {
+        let ours = self.rows.iter().filter_map(|row| {
+            let wrong = row.ours.as_ref()?.wrong.as_ref()?;
+            Some(format!("{}: {}: {wrong}", row.attempt, row.what))
+        });
+        ours.collect()
+    }
+
+    /// How many steps were judged.
+    pub fn judged(&self) -> usize {
+        self.rows.iter().filter(|row| row.ours.is_some()).count()
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:60} {:14} virtiofsd", "", "virtiofs-daxd")?;
+        let mut attempt = "";
+        for row in &self.rows {
+            if row.attempt != attempt {
+                attempt = row.attempt;
+                writeln!(f, "{attempt}")?;
+            }
+            let (ours, theirs) = (cell(row.ours.as_ref()), cell(row.theirs.as_ref()));
+            writeln!(f, "  {:58} {ours:14} {theirs}", row.what)?;
+        }
+        Ok(())
+    }
+}
+
+/// An answer, marked where it is wrong.
+fn cell(step: Option<&Step>) -> String {
+    match step {
+        None => ".".to_owned(),
+        Some(step) if step.wrong.is_some() => format!("{} !", step.answer),
+        Some(step) => step.answer.clone(),
+    }
+}
