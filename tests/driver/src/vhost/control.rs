@@ -2,13 +2,14 @@
 
 //! The control connection, shared by the VM and its back-end channel.
 
+use std::collections::BTreeMap;
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Mutex, ReentrantMutex, ReentrantMutexGuard};
 use vhost::VhostUserMemoryRegionInfo;
 use vhost::vhost_user::message::VhostUserProtocolFeatures;
 use vhost::vhost_user::{Frontend, VhostUserFrontend};
@@ -27,7 +28,9 @@ pub(crate) struct Control {
     /// A second handle of the same socket, to close it by.
     pub(super) connection: UnixStream,
     /// Held for a request, and by the channel while it serves one if both are one thread's work.
-    main_loop: Mutex<()>,
+    main_loop: ReentrantMutex<()>,
+    /// The mappings that the daemon knows as memory regions, by where they begin.
+    announced: Mutex<BTreeMap<u64, (Mapping, u64)>>,
     started: AtomicBool,
     memory_regions: AtomicUsize,
     pub(super) protocol_features: VhostUserProtocolFeatures,
@@ -44,7 +47,8 @@ impl Control {
             frontend,
             watchdog,
             connection,
-            main_loop: Mutex::default(),
+            main_loop: ReentrantMutex::default(),
+            announced: Mutex::default(),
             started: AtomicBool::new(false),
             memory_regions: AtomicUsize::new(0),
             protocol_features,
@@ -61,7 +65,8 @@ impl Control {
         self.request_within(request, make)
     }
 
-    pub(super) fn main_loop(&self) -> MutexGuard<'_, ()> {
+    /// Nothing else goes on until it is dropped.
+    pub(super) fn main_loop(&self) -> ReentrantMutexGuard<'_, ()> {
         self.main_loop.lock()
     }
 
@@ -82,6 +87,29 @@ impl Control {
         ask(&self.watchdog, request, || make(&mut self.frontend.clone()))
     }
 
+    /// Tells the daemon of all that has changed since it was told last, as `vhost_dev_start` does.
+    pub(crate) fn announce_changes(&self, now: Vec<(Mapping, u64)>) {
+        let before: Vec<_> = self.announced.lock().values().cloned().collect();
+        let same = |a: &Mapping, b: &Mapping| {
+            (a.at, a.len, a.from) == (b.at, b.len, b.from) && Arc::ptr_eq(&a.file, &b.file)
+        };
+        for (gone, address) in before {
+            if !now.iter().any(|(mapping, _)| same(mapping, &gone)) {
+                self.remove(&gone, address);
+            }
+        }
+        for (mapping, address) in now {
+            if !self.announced.lock().contains_key(&mapping.at.0) {
+                self.add(&mapping, address);
+            }
+        }
+    }
+
+    /// The daemon has been given another table, without mappings.
+    pub(super) fn forget_announced(&self) {
+        self.announced.lock().clear();
+    }
+
     fn can_announce(&self) -> bool {
         let slots = VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS;
         self.protocol_features.contains(slots)
@@ -91,14 +119,14 @@ impl Control {
         &self,
         request: &'static str,
         make: impl FnOnce(&mut Frontend) -> vhost::Result<()>,
-    ) {
+    ) -> bool {
         if !self.can_announce() {
-            return;
+            return false;
         }
         // As in QEMU: an error is logged, and the VM goes on.
-        if let Err(error) = self.request_within(request, make) {
-            log::error!("{request} for a mapping: {error:?}");
-        }
+        let made = self.request_within(request, make);
+        made.inspect_err(|error| log::error!("{request} for a mapping: {error:?}"))
+            .is_ok()
     }
 }
 
@@ -113,14 +141,21 @@ impl Announce for Control {
 
     fn add(&self, mapping: &Mapping, address: u64) {
         let region = region(mapping, address);
-        self.announce("ADD_MEM_REG", |frontend| {
+        let told = self.announce("ADD_MEM_REG", |frontend| {
             frontend.add_mem_region(&region).map(drop)
         });
+        if told {
+            let known = (mapping.clone(), address);
+            self.announced.lock().insert(mapping.at.0, known);
+        }
     }
 
     fn remove(&self, mapping: &Mapping, address: u64) {
+        if self.announced.lock().remove(&mapping.at.0).is_none() {
+            return;
+        }
         let region = region(mapping, address);
-        self.announce("REM_MEM_REG", |frontend| {
+        let _ = self.announce("REM_MEM_REG", |frontend| {
             frontend.remove_mem_region(&region)
         });
     }

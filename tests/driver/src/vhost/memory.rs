@@ -111,15 +111,26 @@ impl Vm {
     }
 
     /// Tells the daemon of all memory anew by SET_MEM_TABLE, which takes the place of all that it
-    /// had, mappings of the window included.
+    /// had, and of the mappings one by one, for which that message has no room.
     ///
     /// # Errors
     /// [`VhostError`].
     pub fn set_memory_table(&self) -> Result<(), VhostError> {
         let infos = self.memory.infos();
+        let _busy = self.control.main_loop();
         self.control.request("SET_MEM_TABLE", |frontend| {
             frontend.set_mem_table(&infos).map(drop)
-        })
+        })?;
+        self.control.forget_announced();
+        self.announce_mappings();
+        Ok(())
+    }
+
+    /// Tells the daemon of the window's mappings, if it is to know of them and does not.
+    pub(super) fn announce_mappings(&self) {
+        if let Some(window) = self.window().filter(|_| self.announces) {
+            self.control.announce_changes(window.with_addresses());
+        }
     }
 
     /// One by one if the daemon can.

@@ -36,6 +36,8 @@ pub struct Vm {
     config: Option<DeviceConfig>,
     window: Option<Window>,
     channel: Option<Channel>,
+    /// Whether the daemon is told of mappings.
+    pub(super) announces: bool,
     script: Arc<Mutex<Script>>,
     patience: Duration,
     framing: Framing,
@@ -75,6 +77,7 @@ impl Vm {
             config: negotiated.config,
             window: None,
             channel: None,
+            announces: options.rules().is_some_and(|rules| rules.announce),
             script: Arc::default(),
             patience: options.patience,
             framing: options.framing,
@@ -90,6 +93,8 @@ impl Vm {
     /// # Errors
     /// [`VhostError`].
     pub fn start(&mut self) -> Result<(), VhostError> {
+        let control = Arc::clone(&self.control);
+        let _busy = control.main_loop();
         let features = self.features;
         self.control
             .request("SET_FEATURES", |f| f.set_features(features))?;
@@ -97,14 +102,12 @@ impl Vm {
             self.share_memory()?;
             self.memory.set_shared();
         }
-        if let Some(window) = &self.window {
-            let _busy = self.control.main_loop();
-            window.announce_missed(&*self.control);
-        }
+        // Messages about the window may come as soon as the first queue runs.
+        self.control.set_started(true);
+        self.announce_mappings();
         for queue in self.queue_indices() {
             self.start_queue(queue)?;
         }
-        self.control.set_started(true);
         Ok(())
     }
 
@@ -113,7 +116,9 @@ impl Vm {
     /// # Errors
     /// [`VhostError`].
     pub fn stop(&mut self) -> Result<(), VhostError> {
-        self.control.set_started(false);
+        let control = Arc::clone(&self.control);
+        let _busy = control.main_loop();
+        control.set_started(false);
         for queue in self.queue_indices() {
             self.stop_queue(queue)?;
         }

@@ -46,26 +46,10 @@ impl Window {
             Effect::Map(prepared, mapping) => self.map(prepared, mapping),
             Effect::Unmap { at, len } => self.unmap(at, len),
         };
-        let Some(announce) = announce else {
+        // One that starts is told of all that it has missed.
+        let Some(announce) = announce.filter(|announce| announce.is_started()) else {
             return;
         };
-        if announce.is_started() {
-            self.announce(announce, &gone, &new);
-        } else {
-            let mut state = self.0.state.lock();
-            state.missed.push((gone, new));
-        }
-    }
-
-    /// Tells a device that starts what has changed while it was stopped.
-    pub(crate) fn announce_missed(&self, announce: &dyn Announce) {
-        let missed = std::mem::take(&mut self.0.state.lock().missed);
-        for (gone, new) in missed {
-            self.announce(announce, &gone, &new);
-        }
-    }
-
-    fn announce(&self, announce: &dyn Announce, gone: &[Mapping], new: &[Mapping]) {
         let address = |mapping: &Mapping| self.0.range.address(mapping.at.0) as u64;
         gone.iter()
             .for_each(|one| announce.remove(one, address(one)));

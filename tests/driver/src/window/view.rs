@@ -31,8 +31,6 @@ pub(super) struct State {
     pub(super) table: Table,
     pub(super) violations: Vec<Violation>,
     pub(super) stats: WindowStats,
-    /// What went and what came at each change that the daemon has not been told of.
-    pub(super) missed: Vec<(Vec<Mapping>, Vec<Mapping>)>,
 }
 
 #[derive(Debug)]
@@ -62,6 +60,17 @@ impl Window {
     /// The live mappings in order.
     pub fn mappings(&self) -> Vec<Mapping> {
         self.0.state.lock().table.all()
+    }
+
+    /// The live mappings, and where in this process they are.
+    pub(crate) fn with_addresses(&self) -> Vec<(Mapping, u64)> {
+        let mappings = self.mappings().into_iter();
+        mappings
+            .map(|one| {
+                let address = self.0.range.address(one.at.0) as u64;
+                (one, address)
+            })
+            .collect()
     }
 
     /// How many live mappings there are.

@@ -182,7 +182,8 @@ fn what_was_mapped_while_the_device_was_stopped_is_announced_when_it_starts() {
     let mut requests = &pair.requests;
     requests.set_nonblocking(true).expect("a socket");
     requests.read(&mut [0]).expect_err("nothing is announced");
-    pair.window.announce_missed(&*pair.control);
+    pair.control.set_started(true);
+    pair.control.announce_changes(pair.window.with_addresses());
     let mut code = [0; 4];
     requests.read_exact(&mut code).expect("a request");
     assert_eq!(code, (FrontendReq::ADD_MEM_REG as u32).to_le_bytes());
