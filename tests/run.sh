@@ -4,11 +4,12 @@
 # tests/run.sh [FILTER…]
 #
 # Runs every check: format, lints, unit, property and doc tests, each fuzz target for 15 seconds, the
-# benchmarks for a moment, and the tests in real guests. It installs what a fresh Debian lacks and
-# fetches what guests need. With FILTERs it runs only the guest tests whose names contain one of
-# them, the lab if one is `lab`, and the benchmarks if one is `bench`. A line for each test with its
-# time; the logs of failures are in target/guest-tests, the lab's and the benchmarks' reports in
-# target/lab, those of fuzzing in target/fuzz.
+# benchmarks for a moment, the daemon's faults with a short soak, and the tests in real guests. It
+# installs what a fresh Debian lacks and fetches what guests need. With FILTERs it runs only the guest
+# tests whose names contain one of them, the lab if one is `lab`, the benchmarks if one is `bench`,
+# the faults if one is `faults`. A line for each test with its time; the logs of failures are in
+# target/guest-tests, the lab's and the benchmarks' reports in target/lab, those of fuzzing in
+# target/fuzz.
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -54,7 +55,7 @@ doc_tests() {
 build_for_guests() {
     # One at a time, as the other scripts do: dependencies get the features that a call's packages
     # want, and would be built again by the other script.
-    for package in virtiofs-daxd daxlab guest-tests; do
+    for package in virtiofs-daxd daxlab guest-tests daemon-faults; do
         cargo build --quiet --release -p $package || return
     done
     build_static --quiet -p guest-agent || return
@@ -96,6 +97,12 @@ bench() {
     "$TARGET/release/daxlab" bench all --quick --peer none --out "$TARGET/lab/bench" > /dev/null
 }
 
+# What goes wrong around the daemon, one by one and for a while at random; and ways out of the share.
+fault_steps() {
+    step "faults" "$TARGET/release/daemon-faults" || :
+    step "soak" "$TARGET/release/daxlab" soak --seconds 20 || :
+}
+
 # wanted NAME FILTER…: whether the filters leave NAME; without any everything is left.
 wanted() {
     name=$1
@@ -107,7 +114,7 @@ wanted() {
 
 # Whether the filters leave no guest test.
 no_guest_tests() {
-    [ "$*" = lab ] || [ "$*" = bench ]
+    [ "$*" = lab ] || [ "$*" = bench ] || [ "$*" = faults ]
 }
 
 need_root
@@ -130,6 +137,7 @@ if step "build for guests" build_for_guests; then
     if ! no_guest_tests "$@"; then
         step "guest tests" "$TARGET/release/guest-tests" --logs "$TARGET/guest-tests" "$@" || :
     fi
+    if wanted faults "$@"; then fault_steps; fi
     if wanted bench "$@"; then step "benchmarks: all can be measured" bench || :; fi
     if wanted lab "$@"; then lab_steps || :; fi
 fi

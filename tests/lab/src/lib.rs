@@ -9,5 +9,6 @@ pub mod doctor;
 pub mod kernel;
 pub mod share;
 pub mod signals;
+pub mod soak;
 pub mod terminal;
 pub mod test;

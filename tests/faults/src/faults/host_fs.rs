@@ -49,7 +49,10 @@ pub(super) fn on_layer(setting: &Setting) -> Result<(Rig, Layer)> {
 }
 
 /// What the guest asks for so that the host does this operation.
-fn ask(rig: &mut Rig, operation: Operation, id: FileId) -> Result<(), FuseError> {
+///
+/// # Errors
+/// What is answered.
+pub fn ask(rig: &mut Rig, operation: Operation, id: FileId) -> Result<(), FuseError> {
     let file = rig.files.get(id).clone();
     let (node, handle) = (file.node, file.handle);
     let client = &mut rig.clients[0];

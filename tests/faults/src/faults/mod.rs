@@ -3,11 +3,11 @@
 //! The faults, a file for each family, each with its table.
 
 mod channel;
-mod control;
-mod host_fs;
+pub mod control;
+pub mod host_fs;
 mod host_full;
 mod host_slow;
-mod shmem;
+pub mod shmem;
 mod signals;
 mod vmm_gone;
 

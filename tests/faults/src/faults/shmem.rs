@@ -148,10 +148,14 @@ fn answered_twice(setting: &Setting, kind: CallKind) -> Result<()> {
     rig.leave()
 }
 
-/// The window fails from now on, and the file system does not.
-pub(super) fn without_window(rig: &mut Rig, file: FileId) -> Result<()> {
-    for queue in [0, 1] {
-        let asked = rig.ask_map(queue, file, 0, Slot(9));
+/// The window fails from now on, and the file system does not. The file has 100,000 bytes, and is
+/// not in slot 3.
+///
+/// # Errors
+/// Whatever fails.
+pub fn without_window(rig: &mut Rig, file: FileId) -> Result<()> {
+    for queue in 0..rig.clients.len() {
+        let asked = rig.ask_map(queue, file, 0, Slot(3));
         expect_errno(asked, libc::EIO, "a map without a channel")?;
         rig.write(queue, file, 12_345, b"through FUSE")?;
         rig.read(queue, file, 0, 100_000)?;
@@ -159,7 +163,7 @@ pub(super) fn without_window(rig: &mut Rig, file: FileId) -> Result<()> {
     let other = rig.create(0, 5000)?;
     rig.remove(0, other)?;
     rig.pause()?;
-    rig.read(1, file, 0, 100_000)
+    rig.read(0, file, 0, 100_000)
 }
 
 /// The request hangs; others are served, the device can be stopped, and the daemon ended.

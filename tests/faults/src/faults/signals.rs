@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use tempfile::TempDir;
+use virtiofs_driver::daemon::DaemonError;
 use virtiofs_driver::window::{Action, CallKind};
 use virtiofs_driver::{Daemon, Vm};
 
@@ -84,7 +85,7 @@ fn at(setting: &Setting, stage: Stage) -> Result<()> {
         let what = || format!("{signal:?} to the {role:?} process");
         let (mut daemon, watch, guest) = reach(setting, stage, &share)?;
         watch.step(what());
-        daemon.signal(process(&daemon, role)?, signal)?;
+        send(&daemon, &watch, role, signal)?;
         ended(&mut daemon, code).with_context(what)?;
         let kept = guest.files.iter();
         kept.clone()
@@ -159,6 +160,23 @@ fn reach(setting: &Setting, stage: Stage, share: &TempDir) -> Result<(Daemon, Wa
         _vm: Some(rig.vm),
     };
     Ok((rig.daemon, rig.watch, guest))
+}
+
+/// Sends the signal. While the daemon starts, a process may be seen that ends before it gets one:
+/// then another one is looked for.
+fn send(daemon: &Daemon, watch: &Watch, role: Role, signal: Signal) -> Result<()> {
+    loop {
+        let sent = process(daemon, role).map(|pid| daemon.signal(pid, signal));
+        let gone = match &sent {
+            Err(_) => true,
+            Ok(Err(DaemonError::Signal(error))) => error.raw_os_error() == Some(libc::ESRCH),
+            Ok(_) => false,
+        };
+        if !gone || watch.expired() {
+            return Ok(sent??);
+        }
+        std::thread::yield_now();
+    }
 }
 
 /// The number of a process of the daemon in its default sandbox.

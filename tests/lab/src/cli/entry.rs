@@ -14,7 +14,7 @@ use super::Status;
 use crate::{
     bench,
     catalogue::{self, ExplainArgs, ListArgs, NoCase},
-    doctor, kernel, share, test,
+    doctor, kernel, share, soak, test,
 };
 
 /// Shares directories with guests through a DAX window, and tests what happens there.
@@ -32,6 +32,7 @@ enum Command {
     Kernel(kernel::KernelArgs),
     Test(test::TestArgs),
     Bench(bench::BenchArgs),
+    Soak(soak::SoakArgs),
     List(ListArgs),
     Explain(ExplainArgs),
     Diff(diff::DiffArgs),
@@ -57,6 +58,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Status {
         Command::Kernel(args) => ("kernel", kernel::run(args), Status::LabFailed),
         Command::Test(args) => ("test", test::run(&args, out), Status::LabFailed),
         Command::Bench(args) => ("bench", bench::run(&args, out), Status::LabFailed),
+        Command::Soak(args) => ("soak", soak::run(&args, out), Status::LabFailed),
         Command::List(args) => ("list", catalogue::list(&args, out), Status::LabFailed),
         Command::Explain(args) => ("explain", catalogue::explain(&args, out), Status::LabFailed),
         Command::Diff(args) => {

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What a walk is on: file system, daemon, VMM.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use fastrand::Rng;
+use virtiofs_driver::window::{EmptyFile, Rules};
+
+use crate::host::{Layer, Small};
+use crate::rig::RigOptions;
+
+/// Bytes of a tmpfs that does not get full.
+const AMPLE: u64 = 512 << 20;
+
+/// The file system that is shared.
+#[derive(Debug)]
+pub(super) enum Share {
+    /// The temporary directory's.
+    Own,
+    /// A tmpfs, held for its mount.
+    Tmpfs(Small),
+    /// A layer whose operations can be made to fail.
+    Layer(Layer),
+}
+
+impl Share {
+    pub(super) fn draw(rng: &mut Rng) -> Result<Self> {
+        Ok(match rng.u8(0..3) {
+            0 => Self::Own,
+            1 => Self::Tmpfs(Small::mount(AMPLE)?),
+            _ => Self::Layer(Layer::mount()?),
+        })
+    }
+
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::Own => None,
+            Self::Tmpfs(small) => Some(small.share()),
+            Self::Layer(layer) => Some(layer.share()),
+        }
+    }
+
+    pub(super) fn layer(&self) -> Option<&Layer> {
+        match self {
+            Self::Layer(layer) => Some(layer),
+            _ => None,
+        }
+    }
+}
+
+/// Daemon and VMM on a share.
+pub(super) fn options(rng: &mut Rng, share: &Share) -> RigOptions {
+    let rules = match rng.bool() {
+        true => Rules::qemu(),
+        false => Rules {
+            empty_file: EmptyFile::Leave,
+            ..Rules::strict()
+        },
+    };
+    let sandbox = ["namespace", "chroot", "none"][rng.usize(0..3)];
+    let pool = [0, 0, 1, 3][rng.usize(0..4)];
+    let mut arguments = vec![
+        format!("--sandbox={sandbox}"),
+        format!("--thread-pool-size={pool}"),
+    ];
+    if share.layer().is_some() {
+        // The layer finds no file by its handle once the host's kernel has let go of it.
+        arguments.push("--inode-file-handles=never".to_owned());
+    }
+    RigOptions {
+        queues: rng.usize(1..=4),
+        rules,
+        arguments,
+        share: share.path(),
+        slots: [4, 16, 64][rng.usize(0..3)],
+    }
+}

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! `daxlab soak`: all faults at random, by a seed. The faults are `daemon-faults`'.
+
+mod args;
+mod run;
+
+pub use args::SoakArgs;
+pub use run::run;

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A soak from its seed to what came of it.
+
+use std::{
+    io::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use daemon_faults::soak::{self, Failure, SoakOptions, Summary};
+use guest_vm::Programs;
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    flag,
+};
+
+use super::SoakArgs;
+use crate::cli::Status;
+
+/// Soaks the daemon as the options say.
+///
+/// # Errors
+///
+/// If it can't begin.
+pub fn run(args: &SoakArgs, out: &mut dyn Write) -> Result<Status> {
+    let daemon = match &args.daemon {
+        Some(path) => path.clone(),
+        None => Programs::daemon()?,
+    };
+    let signal = Arc::new(AtomicUsize::new(0));
+    for number in [SIGINT, SIGTERM, SIGHUP] {
+        flag::register_usize(number, Arc::clone(&signal), number as usize)
+            .context("can't catch signals")?;
+    }
+    let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
+    lab_report::put(&format!("seed {seed}\n"), out)?;
+    let stop = Arc::clone(&signal);
+    let options = SoakOptions {
+        daemon,
+        seed,
+        episode: args.episode,
+        time: Duration::from_secs(args.seconds),
+        goes_on: Box::new(move || stop.load(Ordering::Relaxed) == 0),
+    };
+    match soak::run(&options) {
+        Ok(summary) => {
+            lab_report::put(&told(&summary), out)?;
+            let number = u8::try_from(signal.load(Ordering::Relaxed)).unwrap_or(0);
+            Ok(match number {
+                0 => Status::Success,
+                _ => Status::Signalled(number),
+            })
+        }
+        Err(failure) => {
+            lab_report::put(&blamed(&failure, seed), out)?;
+            Ok(Status::Unexpected)
+        }
+    }
+}
+
+fn told(summary: &Summary) -> String {
+    let mut told = format!(
+        "{} episodes, {} steps, nothing found\n",
+        summary.episodes, summary.steps
+    );
+    for (kind, times) in &summary.kinds {
+        told += &format!("{times:>6}  {kind}\n");
+    }
+    told
+}
+
+fn blamed(failure: &Failure, seed: u64) -> String {
+    let mut blamed = format!(
+        "episode {} failed: {}\n{:#}\nits last steps:\n",
+        failure.episode, failure.kind, failure.error
+    );
+    for line in failure.journal.lines() {
+        blamed += &format!("{line}\n");
+    }
+    blamed
+        + &format!(
+            "to play it again: daxlab soak --seed {seed} --episode {} --seconds 1\n",
+            failure.episode
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use daemon_faults::soak::Journal;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_says_how_to_play_it_again() {
+        let mut journal = Journal::default();
+        journal.step("map a range".to_owned());
+        let failure = Failure {
+            episode: 7,
+            kind: "a walk".to_owned(),
+            journal,
+            error: anyhow::anyhow!("a byte is lost"),
+        };
+        let blamed = blamed(&failure, 99);
+        assert!(
+            blamed.starts_with("episode 7 failed: a walk\na byte is lost\n"),
+            "{blamed}"
+        );
+        assert!(blamed.contains("    1  map a range\n"), "{blamed}");
+        assert!(
+            blamed.ends_with("--seed 99 --episode 7 --seconds 1\n"),
+            "{blamed}"
+        );
+    }
+}
