@@ -162,6 +162,21 @@ pub fn small() -> Run {
     ])
 }
 
+/// Two kernels in turn, twenty times each; the second takes twice as long.
+pub fn interleaved() -> Run {
+    let mut cells = Vec::new();
+    for repetition in 1..=20 {
+        for (kernel, slow) in [("build:6.12", 1), ("build:6.12+seed", 2)] {
+            let mut cell = waited(kernel, "xfs", "dio-read", "punch");
+            cell.repetition = repetition;
+            cell.evidence.wake_us = vec![slow * (990 + u64::from(repetition) * 10)];
+            cell.evidence.vain_wakeups = Some(slow - 1);
+            cells.push(cell);
+        }
+    }
+    run(cells)
+}
+
 /// One unexpected cell whose every text is hostile.
 pub fn hostile() -> Run {
     let mut cell = waited(HOSTILE, HOSTILE, HOSTILE, HOSTILE);

@@ -77,6 +77,10 @@ pub struct Wakes<'a> {
     pub kernel: &'a str,
     /// As the server saw them; never empty.
     pub wake: Distribution,
+    /// By the guest's clock.
+    pub wake_guest: Distribution,
+    /// Wake-ups in vain in all of them, if they were counted.
+    pub vain_wakeups: Option<u64>,
 }
 
 impl Wakes<'_> {
@@ -96,13 +100,17 @@ pub fn wakes<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Vec<Wakes<'a>> {
     let kernels = pins.into_iter().flat_map(|((fs, pin), cells)| {
         let kernels = grouped(cells, |cell| cell.kernel.as_str());
         kernels.into_iter().map(move |(kernel, cells)| {
-            let samples = cells.iter().flat_map(|cell| &cell.evidence.wake_us);
-            let wake = Distribution::new(samples.copied().collect());
+            let seen = || cells.iter().map(|cell| &cell.evidence);
+            let wake = seen().flat_map(|seen| &seen.wake_us).copied();
+            let wake_guest = seen().flat_map(|seen| &seen.wake_guest_us).copied();
+            let vain = seen().filter_map(|seen| seen.vain_wakeups);
             Wakes {
                 fs,
                 pin,
                 kernel,
-                wake,
+                wake: Distribution::new(wake.collect()),
+                wake_guest: Distribution::new(wake_guest.collect()),
+                vain_wakeups: vain.reduce(u64::saturating_add),
             }
         })
     });

@@ -26,6 +26,8 @@ mod latency;
 pub mod merge;
 pub mod model;
 pub mod pretty;
+mod ratio;
+mod summary;
 mod text;
 
 pub use error::ReportError;

@@ -4,6 +4,7 @@
 //! escapes every text in the template engine, which is the only writer of markup here.
 
 mod evidence;
+mod latencies;
 mod plot;
 mod view;
 

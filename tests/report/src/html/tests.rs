@@ -54,6 +54,7 @@ fn checked(run: &Run) -> (HashSet<String>, HashSet<String>) {
 fn pages_are_well_formed_and_stand_alone() {
     for run in [
         fixture::small(),
+        fixture::interleaved(),
         fixture::hostile(),
         fixture::all_skipped(),
         fixture::run(vec![]),

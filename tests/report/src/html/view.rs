@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{
     evidence::{self, Evidences},
+    latencies::{Latency, latencies},
     plot::{self, Plot},
 };
 use crate::{
@@ -27,6 +28,7 @@ pub struct View<'a> {
     state: &'static str,
     kernels: Vec<Kernel<'a>>,
     plots: Vec<Plot>,
+    latencies: Vec<Latency<'a>>,
     evidence: Vec<Evidences<'a>>,
     legend: [(&'static str, &'static str); 10],
 }
@@ -89,6 +91,7 @@ pub fn view(run: &Run) -> View<'_> {
         summary: totals.to_string(),
         state,
         plots: plot::plots(run, &kernels),
+        latencies: latencies(run),
         evidence: (0..)
             .zip(&groups)
             .map(|(at, group)| evidence::evidences(at, group))

@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{
     groups::{Group, grouped, groups},
-    latency::wakes,
     model::{Cell, Run, Verdict},
     text,
 };
@@ -113,23 +112,6 @@ pub fn skipped(run: &Run, out: &mut String) {
     }
 }
 
-/// From the release, as the server saw it, to the removal's return.
-pub fn latencies(run: &Run, out: &mut String) {
-    let rows = wakes(&run.cells);
-    if rows.is_empty() {
-        return;
-    }
-    section("From the release to the removal's return", out);
-    for row in rows {
-        let name = text::clip(&row.name(), 30);
-        let kernel = text::clip(row.kernel, 24);
-        let gap = 31 - text::width(&name);
-        let second = 25 - text::width(&kernel);
-        let wake = row.wake;
-        let _ = writeln!(out, "  {name}{:gap$}{kernel}{:second$}{wake}", "", "");
-    }
-}
-
 /// The words that were used.
 pub fn legend(run: &Run, out: &mut String) {
     let used = |word: &str| run.cells.iter().any(|cell| words::word(cell) == word);
@@ -150,7 +132,7 @@ pub fn legend(run: &Run, out: &mut String) {
     wrapped("", &parts.join("; "), out);
 }
 
-fn section(title: &str, out: &mut String) {
+pub(super) fn section(title: &str, out: &mut String) {
     let _ = write!(out, "\n{}\n", text::clip(title, WIDTH));
 }
 

@@ -4,6 +4,7 @@
 //! totals. At most [`table::WIDTH`] columns wide, and nothing is said by colour alone.
 
 mod head;
+mod latencies;
 mod lists;
 mod matrix;
 mod paint;
@@ -24,7 +25,7 @@ pub fn pretty(run: &Run, paint: Paint) -> String {
     lists::named(run, paint, &mut out);
     lists::unexpected(run, paint, &mut out);
     lists::skipped(run, &mut out);
-    lists::latencies(run, &mut out);
+    latencies::latencies(run, &mut out);
     lists::legend(run, &mut out);
     out.push_str(&format!("\n{}\n", run.totals()));
     out
@@ -77,6 +78,19 @@ mod tests {
         let shown = plain(&run);
         assert!(shown.contains("A  debian:6.12 (6.12.117)"), "{shown}");
         assert!(shown.contains("fuse dio-read"), "{shown}");
+    }
+
+    #[test]
+    fn kernels_in_turn_are_compared() {
+        let shown = plain(&fixture::interleaved());
+        let compared = "\nMedian of build:6.12 over that of …, with 95 % of confidence\n";
+        let (_, ratio) = shown.split_once(compared).expect("a section of ratios");
+        let ratio = ratio.lines().next().unwrap();
+        assert!(ratio.contains("build:6.12+seed") && ratio.ends_with("slower than the first"));
+        assert!(
+            shown.contains("     20  xfs dio-read on build:6.12+seed\n"),
+            "{shown}"
+        );
     }
 
     #[test]

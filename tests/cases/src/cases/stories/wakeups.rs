@@ -50,8 +50,8 @@ pub(super) const STORIES: &[Story] = &[
 ];
 
 /// Further pins of the page, beside the one that is held to the end: fewer than the other share's
-/// daemon has threads. They are no requests to the disk, because QEMU's NBD client may sit on the
-/// reply to one of three requests until there is another reply.
+/// daemon has threads. They are no requests to the disk, because with so many of them QEMU sits on
+/// the reply to one until there is another reply.
 const FURTHER_PINS: u64 = 5;
 /// Times that the page is let go of and taken again.
 const ROUNDS: u32 = 8;
