@@ -7,9 +7,9 @@
 # benchmarks for a moment, the daemon's faults with a short soak, and the tests in real guests. It
 # installs what a fresh Debian lacks and fetches what guests need. With FILTERs it runs only the guest
 # tests whose names contain one of them, the lab if one is `lab`, the benchmarks if one is `bench`,
-# the faults if one is `faults`. A line for each test with its time; the logs of failures are in
-# target/guest-tests, the lab's and the benchmarks' reports in target/lab, those of fuzzing in
-# target/fuzz.
+# the daemon's faults if one is `daemon-faults`. A line for each test with its time; the logs of
+# failures are in target/guest-tests, the lab's and the benchmarks' reports in target/lab, those of
+# fuzzing in target/fuzz.
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -114,7 +114,7 @@ wanted() {
 
 # Whether the filters leave no guest test.
 no_guest_tests() {
-    [ "$*" = lab ] || [ "$*" = bench ] || [ "$*" = faults ]
+    [ "$*" = lab ] || [ "$*" = bench ] || [ "$*" = daemon-faults ]
 }
 
 need_root
@@ -137,7 +137,7 @@ if step "build for guests" build_for_guests; then
     if ! no_guest_tests "$@"; then
         step "guest tests" "$TARGET/release/guest-tests" --logs "$TARGET/guest-tests" "$@" || :
     fi
-    if wanted faults "$@"; then fault_steps; fi
+    if wanted daemon-faults "$@"; then fault_steps; fi
     if wanted bench "$@"; then step "benchmarks: all can be measured" bench || :; fi
     if wanted lab "$@"; then lab_steps || :; fi
 fi
