@@ -23,7 +23,6 @@ pub struct RegionId(usize);
 /// The VM's regions. The first one is always there.
 pub(super) struct MemoryTable {
     regions: Vec<Option<Arc<Region>>>,
-    next_base: u64,
     /// Whether the daemon has been told.
     shared: bool,
 }
@@ -32,7 +31,6 @@ impl MemoryTable {
     pub(super) fn new(size: usize) -> Result<Self, VhostError> {
         let mut table = Self {
             regions: Vec::new(),
-            next_base: 0,
             shared: false,
         };
         table.create(size)?;
@@ -52,10 +50,17 @@ impl MemoryTable {
     }
 
     fn create(&mut self, size: usize) -> Result<(RegionId, Arc<Region>), VhostError> {
-        let region = Region::new(GuestAddress(self.next_base), size)?;
-        self.next_base += (size as u64).next_multiple_of(GAP) + GAP;
+        let region = Region::new(GuestAddress(self.free_base()), size)?;
         self.regions.push(Some(Arc::clone(&region)));
         Ok((RegionId(self.regions.len() - 1), region))
+    }
+
+    /// Above all that is there. What was removed leaves its place to what comes next, so that
+    /// nothing ever reaches the window.
+    fn free_base(&self) -> u64 {
+        let regions = self.regions.iter().flatten();
+        let ends = regions.map(|one| one.base().0 + one.size() as u64);
+        ends.max().map_or(0, |end| end.next_multiple_of(GAP) + GAP)
     }
 
     fn infos(&self) -> Vec<VhostUserMemoryRegionInfo> {

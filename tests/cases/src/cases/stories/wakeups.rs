@@ -20,7 +20,7 @@ use crate::removals::Removal;
 pub(super) const STORIES: &[Story] = &[
     Story {
         name: "pins-one-by-one",
-        finding: |_| None,
+        finding: |kernel| (kernel == KernelKind::NoBioWake).then_some("A"),
         about: "a page is pinned by a write to a disk and five reads from a file of another share; \
                 they are answered one after the other while the file is truncated: the truncate \
                 waits for the last, and sleeps until then",
@@ -33,7 +33,7 @@ pub(super) const STORIES: &[Story] = &[
     },
     Story {
         name: "woken-in-vain",
-        finding: |_| None,
+        finding: |kernel| (kernel == KernelKind::Newer).then_some("B"),
         about: "while a truncate waits, the page is drained from a pipe and spliced into it again, \
                 some times, by who has the CPU first: the truncate is woken for a page that is in \
                 use again by the time that it runs",
