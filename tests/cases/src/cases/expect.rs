@@ -130,6 +130,14 @@ fn slipped(kernel: KernelKind, fs: FileSystem, pin: Pin, removal: RemovalKind) -
     use RemovalKind::{Fallocate, Insert, ReclaimInline, ReclaimWorker};
     // QEMU has the range's memory until the transfer ends, and can't let go of it then (G).
     let reclaim = matches!(removal, ReclaimInline | ReclaimWorker);
+    if fs == FileSystem::Fuse && matches!(pin, Pin::FuseDioRead | Pin::FuseDioWrite) {
+        // The other share's daemon has the memory, and no disk of QEMU's: what it reads or writes
+        // was nobody's yet. Measured once each: truncate, punch, inline reclaim.
+        return match reclaim {
+            true => Outcome::Proceeded,
+            false => Outcome::Complained,
+        };
+    }
     if reclaim && pin.reference() == Reference::Pin {
         return Outcome::VmDied;
     }
