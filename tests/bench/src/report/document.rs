@@ -22,8 +22,8 @@ pub fn with_numbers(document: &str, run: &Run) -> Option<String> {
 fn numbers(run: &Run) -> String {
     let host = &run.host;
     let mut out = format!(
-        "{}, {} CPUs ({}), {} GiB, Linux {}; share on {}; load at the beginning {}. {} rounds of \
-         {} s a side.\n",
+        "{}, {} CPUs ({}), {} GiB, Linux {}; share on {}.\n\
+         Load at the beginning {}; {} rounds of {} s a side.\n",
         run.started,
         host.cores,
         host.cpu,

@@ -214,3 +214,27 @@ impl WindowSide {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sides::Pin;
+
+    #[test]
+    fn another_file_s_bytes_are_noticed() {
+        let files = Files::below(&std::env::temp_dir()).unwrap();
+        files.full(DATA, 2 * RANGE).unwrap();
+        let copied = |name| {
+            let path = files.root().join(name);
+            let file = OpenOptions::new().read(true).write(true).open(path);
+            let reader = Reader::copy(file.unwrap(), 2);
+            let mut side = WindowSide::new(REFERENCE, reader, Pin::No, 2);
+            side.prepare(&files, Touch::First)
+        };
+        copied(DATA).unwrap();
+        let mut bytes = fs::read(files.root().join(DATA)).unwrap();
+        bytes[RANGE as usize + 5] ^= 1;
+        fs::write(files.root().join("other"), bytes).unwrap();
+        assert!(matches!(copied("other"), Err(ReadError::Differs(1))));
+    }
+}
