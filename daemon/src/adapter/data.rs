@@ -47,27 +47,32 @@ impl Pieces<'_> {
     }
 
     /// Moves up to `count` bytes, as `call` does for one set of pieces at one offset, until it moves
-    /// none.
+    /// none or fails.
     fn transfer(
         &self,
         count: usize,
         offset: u64,
         mut call: impl FnMut(&[libc::iovec], i64) -> io::Result<usize>,
-    ) -> io::Result<usize> {
+    ) -> Transferred {
         let mut done = 0;
-        loop {
+        let ended = loop {
             let pieces = self.between(done, count);
             if pieces.is_empty() {
-                return Ok(done);
+                break Ok(());
             }
             let at = offset.checked_add(done as u64);
             let at = at.and_then(|at| i64::try_from(at).ok());
-            let at = at.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
-            match call(&pieces, at)? {
-                0 => return Ok(done),
-                moved => done += moved,
+            let moved = at.map_or_else(
+                || Err(io::Error::from_raw_os_error(libc::EINVAL)),
+                |at| call(&pieces, at),
+            );
+            match moved {
+                Ok(0) => break Ok(()),
+                Ok(moved) => done += moved,
+                Err(error) => break Err(error),
             }
-        }
+        };
+        Transferred { moved: done, ended }
     }
 
     /// The pieces of the bytes `from..to`, as many as a system call takes.
@@ -114,11 +119,27 @@ impl Request {
     }
 }
 
-/// What a write comes to that failed on the way: the bytes that are in the file by then, as from
-/// write(2). The guest has the error when it goes on. (A read is another thing: Linux takes fewer
-/// bytes for the file's end, and the rest for zeros.)
-fn part_or_error(moved: io::Result<usize>, written: usize) -> io::Result<usize> {
-    moved.or_else(|error| if written > 0 { Ok(written) } else { Err(error) })
+/// How far a transfer came.
+struct Transferred {
+    moved: usize,
+    ended: io::Result<()>,
+}
+
+impl Transferred {
+    /// What a write comes to. One that failed on the way comes to the bytes that are in the file by
+    /// then, as from write(2); the guest has the error when it goes on.
+    fn written(self) -> io::Result<usize> {
+        match self.ended {
+            Err(error) if self.moved == 0 => Err(error),
+            _ => Ok(self.moved),
+        }
+    }
+
+    /// What a read comes to. One that failed on the way has failed: Linux takes fewer bytes for the
+    /// file's end, and the rest for zeros.
+    fn read(self) -> io::Result<usize> {
+        self.ended.map(|()| self.moved)
+    }
 }
 
 impl ZeroCopyReader for DataIn<'_> {
@@ -129,15 +150,12 @@ impl ZeroCopyReader for DataIn<'_> {
         off: u64,
         flags: Option<WritevFlags>,
     ) -> io::Result<usize> {
-        let mut written = 0;
-        let moved = self.0.transfer(count, off, |pieces, at| {
+        let transferred = self.0.transfer(count, off, |pieces, at| {
             // SAFETY: the pieces are buffers of the request, whose snapshot owns the mappings and
-            // outlives `self`. The kernel may find them changed by the guest, or gone, and then says so.
-            let moved = unsafe { writev_at(f.as_fd(), pieces, at, flags) }?;
-            written += moved;
-            Ok(moved)
+            // outlives `self`. The kernel may find them changed by the guest, or gone, and says so.
+            unsafe { writev_at(f.as_fd(), pieces, at, flags) }
         });
-        part_or_error(moved, written)
+        transferred.written()
     }
 }
 
@@ -149,10 +167,11 @@ impl ZeroCopyWriter for DataOut<'_> {
         off: u64,
         flags: Option<ReadvFlags>,
     ) -> io::Result<usize> {
-        self.0.transfer(count, off, |pieces, at| {
+        let transferred = self.0.transfer(count, off, |pieces, at| {
             // SAFETY: as for `DataIn`; no reference to these bytes exists in this process.
             unsafe { readv_at(f.as_fd(), pieces, at, flags) }
-        })
+        });
+        transferred.read()
     }
 }
 
@@ -163,7 +182,7 @@ mod tests {
 
     use smallvec::smallvec;
 
-    use super::{Pieces, part_or_error};
+    use super::Pieces;
 
     fn pieces() -> Pieces<'static> {
         let none = libc::iovec {
@@ -177,30 +196,25 @@ mod tests {
     }
 
     /// Moves 15 bytes, and fails then: what the file system does whose last block it was.
-    fn fills_up(moved: &mut usize) -> impl FnMut(&[libc::iovec], i64) -> io::Result<usize> + '_ {
-        move |_, at| {
-            if at > 0 {
-                return Err(io::Error::from_raw_os_error(libc::ENOSPC));
-            }
-            *moved += 15;
-            Ok(15)
+    fn fills_up(_: &[libc::iovec], at: i64) -> io::Result<usize> {
+        match at {
+            0 => Ok(15),
+            _ => Err(io::Error::from_raw_os_error(libc::ENOSPC)),
         }
     }
 
     #[test]
     fn a_write_that_fails_on_the_way_comes_to_what_was_written() {
-        let mut written = 0;
-        let moved = pieces().transfer(20, 0, fills_up(&mut written));
-        assert_eq!(part_or_error(moved, written).unwrap(), 15);
-        let mut written = 0;
-        let moved = pieces().transfer(20, 15, fills_up(&mut written));
-        let error = part_or_error(moved, written).unwrap_err();
+        let transferred = pieces().transfer(20, 0, fills_up);
+        assert_eq!(transferred.written().unwrap(), 15);
+        let transferred = pieces().transfer(20, 15, fills_up);
+        let error = transferred.written().unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ENOSPC));
     }
 
     #[test]
     fn a_read_that_fails_on_the_way_has_failed() {
-        let read = pieces().transfer(20, 0, fills_up(&mut 0));
+        let read = pieces().transfer(20, 0, fills_up).read();
         assert_eq!(read.unwrap_err().raw_os_error(), Some(libc::ENOSPC));
     }
 }

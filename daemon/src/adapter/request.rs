@@ -185,15 +185,7 @@ impl Request {
     /// # Errors
     /// When the chain is too short.
     pub fn read_at(&self, offset: usize, bytes: &mut [u8]) -> Result<(), PayloadError> {
-        for_each_piece(
-            &self.readable,
-            offset,
-            bytes.len(),
-            |buffer, skip, range| {
-                let piece = buffer.bytes(&self.memory, skip);
-                piece.read_slice(&mut bytes[range], 0)
-            },
-        )
+        self.read_from(&self.readable, offset, bytes)
     }
 
     /// The object that the guest put at `offset`.
@@ -223,15 +215,7 @@ impl Request {
     /// # Errors
     /// When the room for the reply is too short.
     pub fn read_back_at(&self, offset: usize, bytes: &mut [u8]) -> Result<(), PayloadError> {
-        for_each_piece(
-            &self.writable,
-            offset,
-            bytes.len(),
-            |buffer, skip, range| {
-                let piece = buffer.bytes(&self.memory, skip);
-                piece.read_slice(&mut bytes[range], 0)
-            },
-        )
+        self.read_from(&self.writable, offset, bytes)
     }
 
     /// Writes `bytes` to the reply at `offset`.
@@ -248,6 +232,18 @@ impl Request {
                 piece.write_slice(&bytes[range], 0)
             },
         )
+    }
+
+    fn read_from(
+        &self,
+        buffers: &[Buffer],
+        offset: usize,
+        bytes: &mut [u8],
+    ) -> Result<(), PayloadError> {
+        for_each_piece(buffers, offset, bytes.len(), |buffer, skip, range| {
+            let piece = buffer.bytes(&self.memory, skip);
+            piece.read_slice(&mut bytes[range], 0)
+        })
     }
 
     /// Marks all room for the reply dirty, for a migration that is under way.

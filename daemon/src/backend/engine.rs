@@ -5,7 +5,8 @@
 //! ```text
 //!  pop ─▶ Request ─▶ Header ─▶ SETUPMAPPING, REMOVEMAPPING ─▶ window
 //!                         ├──▶ INIT, DESTROY ─▶ clear the window ─┐
-//!                         └──▶ everything else ───────────────────┴─▶ virtiofsd's server
+//!                         └──▶ everything else ─┬─────────────────┴─▶ virtiofsd's server
+//!                                               └─▶ fast path ─▶ its file system
 //! ```
 //!
 //! Nothing that a guest sends ends the process or a thread: what cannot be parsed is answered
@@ -152,7 +153,8 @@ where
                 return Ok(0);
             }
         };
-        if !fast_path::is_quick(header.opcode()) {
+        let opcode = header.opcode();
+        if !fast_path::is_quick(opcode) {
             ring.tell();
         }
         let Some(window) = &self.window else {
@@ -162,7 +164,7 @@ where
             ring.tell();
             window.operate(ticket, WindowSide::sweep)?;
         }
-        match header.opcode() {
+        match opcode {
             Some(Opcode::SetupMapping) => {
                 let errno = self.set_up_mapping(window, &header, request, ticket)?;
                 Ok(self.reply(&header, request, errno))

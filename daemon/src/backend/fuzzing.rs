@@ -17,10 +17,10 @@ use super::engine::Engine;
 use super::intake::Intake;
 use super::lost_page;
 use super::metrics::Metrics;
+use super::ring::Telling;
 use super::session::KEPT_VIEWS;
 use super::window_side::WindowSide;
 use crate::adapter::AtomicMemory;
-use crate::backend::ring::Telling;
 use crate::config::DaxPolicy;
 use crate::fs::{Dax, DaxFs, NodeCache, Promises, WindowTaken};
 
