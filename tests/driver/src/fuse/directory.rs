@@ -78,9 +78,7 @@ impl Client {
     ) -> Result<Vec<DirectoryEntry>, FuseError> {
         let into = self.own_span(room)?;
         let args = read_args(handle, offset, into.len);
-        let reply = self.call(node, Body::Readdir { args, into })?;
-        let len = expect_reply!(reply, Reply::Data(len) => len)?;
-        parse(&self.buffer.to_vec(len as usize)?, Opcode::Readdir)
+        self.entries(node, Body::Readdir { args, into })
     }
 
     /// READDIRPLUS of what fits into `room` bytes; nothing at the end.
@@ -96,9 +94,15 @@ impl Client {
     ) -> Result<Vec<DirectoryEntry>, FuseError> {
         let into = self.own_span(room)?;
         let args = read_args(handle, offset, into.len);
-        let reply = self.call(node, Body::Readdirplus { args, into })?;
+        self.entries(node, Body::Readdirplus { args, into })
+    }
+
+    /// What a request reads into the client's own buffer.
+    fn entries(&mut self, node: NodeId, body: Body) -> Result<Vec<DirectoryEntry>, FuseError> {
+        let opcode = body.opcode();
+        let reply = self.call(node, body)?;
         let len = expect_reply!(reply, Reply::Data(len) => len)?;
-        parse(&self.buffer.to_vec(len as usize)?, Opcode::Readdirplus)
+        parse(&self.buffer.to_vec(len as usize)?, opcode)
     }
 }
 

@@ -16,7 +16,7 @@ use virtiofs_driver::{
 pub const RANGE: u64 = 2 << 20;
 /// How long anything that must happen may take on a machine that does much else.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// How long what must not happen gets to happen.
+/// How long what must not happen gets to happen: there is nothing that could be waited for.
 pub const MUST_NOT_HAPPEN: Duration = Duration::from_millis(50);
 
 /// Dropped in this order: the VM leaves before the daemon is ended.
