@@ -49,6 +49,18 @@ pub const PINS: [&str; 10] = [
     "longterm-xdp",
 ];
 
+/// The names of all fields, those of what is within included.
+pub fn fields(value: &serde_json::Value) -> Vec<&str> {
+    match value {
+        serde_json::Value::Object(object) => object
+            .iter()
+            .flat_map(|(name, value)| std::iter::once(name.as_str()).chain(fields(value)))
+            .collect(),
+        serde_json::Value::Array(values) => values.iter().flat_map(fields).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// A cell of the matrix that waited as it must.
 pub fn waited(kernel: &str, fs: &str, pin: &str, removal: &str) -> Cell {
     Cell {

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use fastrand::Rng;
 use serde::Serialize;
 
 use super::latency::Distribution;
@@ -37,7 +38,7 @@ impl Ratio {
         }
         let divided = |above: u64, below: u64| (below > 0).then(|| above as f64 / below as f64);
         let ratio = divided(above.median()?, below.median()?)?;
-        let mut random = Random(SEED);
+        let mut random = Rng::with_seed(SEED);
         let mut ratios = Vec::with_capacity(RESAMPLES);
         for _ in 0..RESAMPLES {
             let (above, below) = (
@@ -69,26 +70,13 @@ impl fmt::Display for Ratio {
 }
 
 /// The median of as many samples, drawn with replacement.
-fn drawn_median(from: &Distribution, random: &mut Random) -> u64 {
+fn drawn_median(from: &Distribution, random: &mut Rng) -> u64 {
     let samples = from.samples();
     let mut drawn: Vec<u64> = (0..samples.len())
-        .map(|_| samples[random.below(samples.len())])
+        .map(|_| samples[random.usize(..samples.len())])
         .collect();
     let middle = (drawn.len() - 1) / 2;
     *drawn.select_nth_unstable(middle).1
-}
-
-/// SplitMix64 (Steele, Lea and Flood 2014).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % limit as u64) as usize
-    }
 }
 
 #[cfg(test)]
@@ -137,10 +125,10 @@ mod tests {
     /// twenty is said to differ.
     #[test]
     fn one_in_twenty_of_the_same_is_said_to_differ() {
-        let mut random = Random(7);
+        let mut random = Rng::with_seed(7);
         let mut drawn = || {
             let sample =
-                |random: &mut Random| 1000 + (random.below(100) * random.below(100)) as u64;
+                |random: &mut Rng| 1000 + (random.usize(..100) * random.usize(..100)) as u64;
             Distribution::new((0..20).map(|_| sample(&mut random)).collect())
         };
         let pairs = 60;

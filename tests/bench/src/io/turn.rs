@@ -96,6 +96,7 @@ pub fn turn(
     let (done, begin, end) = thread::scope(|scope| {
         let play = |lane| scope.spawn(|| Lane::play(lane, work, depth as usize, &phase));
         let playing: Vec<_> = lanes.iter_mut().map(play).collect();
+        // A turn is a length of time, and no event ends it.
         thread::sleep(length.lead_in);
         let begin = Moment::now(daemon);
         phase.set(COUNT);

@@ -89,20 +89,9 @@ mod tests {
 
     #[test]
     fn each_field_is_documented() {
-        fn fields(value: &serde_json::Value, known: &mut Vec<String>) {
-            match value {
-                serde_json::Value::Object(object) => {
-                    known.extend(object.keys().cloned());
-                    object.values().for_each(|value| fields(value, known));
-                }
-                serde_json::Value::Array(values) => {
-                    values.iter().for_each(|value| fields(value, known));
-                }
-                _ => {}
-            }
-        }
-        let mut known = Vec::new();
-        fields(&serde_json::to_value(fixture::run()).unwrap(), &mut known);
+        let value = serde_json::to_value(fixture::run()).unwrap();
+        let known = lab_report::fixture::fields(&value);
+        assert!(!known.is_empty());
         let docs = include_str!("../../docs/results.md");
         for field in known {
             assert!(docs.contains(&format!("`{field}`")), "{field}");

@@ -2,15 +2,7 @@
 
 //! The order of a run: programs, measurements, reports.
 
-use std::{
-    fs,
-    io::Write,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::SystemTime,
-};
+use std::{fs, io::Write, time::SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
 use dax_bench::{
@@ -25,17 +17,13 @@ use dax_bench::{
 use guest_vm::Programs;
 use lab_report::model::utc;
 use qemu_guest::fetch::{Cache, Progress, virtiofsd};
-use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
-    flag,
-};
 use virtiofs_driver::Waiting;
 
 use super::{
     BenchArgs,
     args::{Peer, Wait, What},
 };
-use crate::cli::Status;
+use crate::{cli::Status, signals::Noted};
 
 /// Nothing that could be measured is meant.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +71,7 @@ fn measured(args: &BenchArgs) -> Result<Measured> {
     };
     let daemon = Program::at(&daemon, "daxd")?;
     let peer = peer(&args.peer)?;
-    let signal = catch_signals()?;
+    let signal = Noted::catch().context("can't catch signals")?;
     let mut run = begin(args);
     let wants = |suite: Suite, name: &str| args.what.has(suite) && args.wants(name);
     let plan = Plan {
@@ -99,31 +87,16 @@ fn measured(args: &BenchArgs) -> Result<Measured> {
         },
         pin: args.pin.into(),
         wants: &wants,
-        goes_on: &|| signal.load(Ordering::Relaxed) == 0,
+        goes_on: &|| signal.number().is_none(),
         progress: &|what| eprintln!("daxlab bench: {what}"),
     };
     let points = measure(&plan, &mut run.sides);
-    if let Some(signal) = caught(&signal) {
+    if let Some(signal) = signal.number() {
         return Ok(Measured::Signalled(signal));
     }
     run.points = points?;
     ensure!(!run.points.is_empty(), NoPoint);
     Ok(Measured::All(Box::new(run)))
-}
-
-/// From now on the signals that end us are only noted, so that nothing is left behind.
-fn catch_signals() -> Result<Arc<AtomicUsize>> {
-    let noted = Arc::new(AtomicUsize::new(0));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        flag::register_usize(signal, Arc::clone(&noted), signal as usize)
-            .context("can't catch signals")?;
-    }
-    Ok(noted)
-}
-
-fn caught(noted: &AtomicUsize) -> Option<u8> {
-    let signal = u8::try_from(noted.load(Ordering::Relaxed)).ok();
-    signal.filter(|signal| *signal != 0)
 }
 
 fn measure(plan: &Plan<'_>, sides: &mut Vec<Side>) -> Result<Vec<Point>> {

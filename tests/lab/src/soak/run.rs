@@ -2,25 +2,14 @@
 
 //! A soak from its seed to what came of it.
 
-use std::{
-    io::Write,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{io::Write, time::Duration};
 
 use anyhow::{Context as _, Result};
 use daemon_faults::soak::{self, Failure, SoakOptions, Summary};
 use guest_vm::Programs;
-use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
-    flag,
-};
 
 use super::SoakArgs;
-use crate::cli::Status;
+use crate::{cli::Status, signals::Noted};
 
 /// Soaks the daemon as the options say.
 ///
@@ -32,29 +21,21 @@ pub fn run(args: &SoakArgs, out: &mut dyn Write) -> Result<Status> {
         Some(path) => path.clone(),
         None => Programs::daemon()?,
     };
-    let signal = Arc::new(AtomicUsize::new(0));
-    for number in [SIGINT, SIGTERM, SIGHUP] {
-        flag::register_usize(number, Arc::clone(&signal), number as usize)
-            .context("can't catch signals")?;
-    }
+    let signal = Noted::catch().context("can't catch signals")?;
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
     lab_report::put(&format!("seed {seed}\n"), out)?;
-    let stop = Arc::clone(&signal);
+    let noted = signal.clone();
     let options = SoakOptions {
         daemon,
         seed,
         episode: args.episode,
         time: Duration::from_secs(args.seconds),
-        goes_on: Box::new(move || stop.load(Ordering::Relaxed) == 0),
+        goes_on: Box::new(move || noted.number().is_none()),
     };
     match soak::run(&options) {
         Ok(summary) => {
             lab_report::put(&told(&summary), out)?;
-            let number = u8::try_from(signal.load(Ordering::Relaxed)).unwrap_or(0);
-            Ok(match number {
-                0 => Status::Success,
-                _ => Status::Signalled(number),
-            })
+            Ok(signal.number().map_or(Status::Success, Status::Signalled))
         }
         Err(failure) => {
             lab_report::put(&blamed(&failure, seed), out)?;

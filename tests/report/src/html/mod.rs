@@ -9,6 +9,7 @@ mod plot;
 mod view;
 
 use minijinja::{Environment, UndefinedBehavior, syntax::SyntaxConfig, value::Serde};
+use serde::Serialize;
 
 use super::{error::ReportError, model::Run};
 
@@ -24,19 +25,26 @@ pub const STYLE: &str = include_str!("style.css");
 ///
 /// If the template does not fit its data, which the tests would see.
 pub fn html(run: &Run) -> Result<String, ReportError> {
+    Ok(page(TEMPLATE, view::view(run))?)
+}
+
+/// A page of the lab: the template over what it shows.
+///
+/// # Errors
+///
+/// If the template does not fit its data.
+pub fn page(template: &str, view: impl Serialize) -> Result<String, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     let mut syntax = SyntaxConfig::builder();
     environment.set_syntax(syntax.trim_blocks(true).lstrip_blocks(true).build()?);
-    environment.add_template(NAME, TEMPLATE)?;
-    let page = environment
-        .get_template(NAME)?
-        .render(Serde(view::view(run)))?;
+    environment.add_template(NAME, template)?;
+    let page = environment.get_template(NAME)?.render(Serde(view))?;
     Ok(visible(&page))
 }
 
 /// Control characters, which HTML has no place for, as the pictures that Unicode has of them.
-pub fn visible(page: &str) -> String {
+fn visible(page: &str) -> String {
     let picture = |c: char| match c {
         '\n' | '\t' => c,
         '\u{7f}' => '\u{2421}',

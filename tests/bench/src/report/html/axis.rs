@@ -11,7 +11,12 @@ pub const ROW: f64 = 22.0;
 /// What stands above the rows: the axis' labels.
 pub const TOP: f64 = 26.0;
 /// How many sides have a colour of their own.
-pub const COLOURS: usize = 6;
+const COLOURS: usize = 6;
+
+/// The colour of one of the sides.
+pub fn colour(sides: &[&str], side: &str) -> usize {
+    sides.iter().position(|one| *one == side).unwrap_or(0) % COLOURS
+}
 
 /// From a power of its base to another.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::axis::{Axis, COLOURS, ROW, TOP, Tick};
+use super::axis::{Axis, ROW, TOP, Tick, colour};
 use crate::{
     model::{Point, Series},
     report::quantity,
@@ -55,11 +55,7 @@ pub fn plot(points: &[&Point], sides: &[&str]) -> Option<LatencyPlot> {
             y: TOP + ROW * (at as f64 + 0.5),
             point: first.then(|| point.name.clone()),
             side: series.side.clone(),
-            colour: sides
-                .iter()
-                .position(|side| *side == series.side)
-                .unwrap_or(0)
-                % COLOURS,
+            colour: colour(sides, &series.side),
             median: axis.x(median),
             p99: axis.x(p99),
             width: (axis.x(p99) - axis.x(median)).max(1.0),

@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::axis::{Axis, COLOURS, ROW, TOP, Tick};
+use super::axis::{Axis, ROW, TOP, Tick, colour};
 use crate::{
     model::{Comparison, Measure, Point},
     report::quantity,
@@ -54,7 +54,7 @@ pub fn plot(measure: Measure, points: &[&Point], sides: &[&str]) -> Option<Ratio
             y: TOP + ROW * (at as f64 + 0.5),
             point: first.then(|| point.name.clone()),
             side: one.side.clone(),
-            colour: sides.iter().position(|side| *side == one.side).unwrap_or(0) % COLOURS,
+            colour: colour(sides, &one.side),
             low: axis.x(one.ratio.low),
             width: (axis.x(one.ratio.high) - axis.x(one.ratio.low)).max(1.0),
             median: axis.x(one.ratio.median),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The signals that end `daxlab`, caught so that nothing stays behind.
+//! Waiting for a signal.
 
 use std::io;
 
