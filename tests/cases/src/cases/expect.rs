@@ -127,15 +127,17 @@ fn takes_name(fs: FileSystem, removal: RemovalKind) -> bool {
 
 /// What comes of a removal that does not wait where it must, each in the same way every time.
 fn slipped(kernel: KernelKind, fs: FileSystem, pin: Pin, removal: RemovalKind) -> Outcome {
-    use RemovalKind::{Fallocate, Insert, ReclaimInline, ReclaimWorker};
+    use RemovalKind::{Fallocate, Insert, ReclaimInline, ReclaimWorker, TruncateMiddle};
     // QEMU has the range's memory until the transfer ends, and can't let go of it then (G).
     let reclaim = matches!(removal, ReclaimInline | ReclaimWorker);
     if fs == FileSystem::Fuse && matches!(pin, Pin::FuseDioRead | Pin::FuseDioWrite) {
         // The other share's daemon has the memory, and no disk of QEMU's: what it reads or writes
-        // was nobody's yet. Measured once each: truncate, punch, inline reclaim.
-        return match reclaim {
-            true => Outcome::Proceeded,
-            false => Outcome::Complained,
+        // was nobody's yet. But where the range keeps its beginning it stays mapped, and what is
+        // read into it late is in the file when that is long again.
+        return match (removal, pin) {
+            (ReclaimInline | ReclaimWorker | Fallocate, _) => Outcome::Proceeded,
+            (TruncateMiddle, Pin::FuseDioRead) => Outcome::Harmed,
+            _ => Outcome::Complained,
         };
     }
     if reclaim && pin.reference() == Reference::Pin {
