@@ -18,8 +18,8 @@ pub struct SoakOptions {
     pub episode: u64,
     /// No episode is begun after that.
     pub time: Duration,
-    /// Or when this says no.
-    pub goes_on: Box<dyn Fn() -> bool>,
+    /// Or when this says no, which is told what has been done.
+    pub goes_on: Box<dyn FnMut(&Summary) -> bool>,
 }
 
 /// A soak that found nothing.
@@ -50,11 +50,11 @@ pub struct Failure {
 ///
 /// # Errors
 /// The first episode that failed.
-pub fn run(options: &SoakOptions) -> Result<Summary, Box<Failure>> {
+pub fn run(options: &mut SoakOptions) -> Result<Summary, Box<Failure>> {
     let end = Instant::now() + options.time;
     let mut summary = Summary::default();
     let mut number = options.episode;
-    while Instant::now() < end && (options.goes_on)() {
+    while Instant::now() < end && (options.goes_on)(&summary) {
         let setting = Setting {
             daemon: options.daemon.clone(),
             seed: episode_seed(options.seed, number),

@@ -2,7 +2,10 @@
 
 //! A soak from its seed to what came of it.
 
-use std::{io::Write, time::Duration};
+use std::{
+    io::Write,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 use daemon_faults::soak::{self, Failure, SoakOptions, Summary};
@@ -10,6 +13,9 @@ use guest_vm::Programs;
 
 use super::SoakArgs;
 use crate::{cli::Status, signals::Noted};
+
+/// A sign of life is given that often.
+const TELL_EACH: Duration = Duration::from_secs(30);
 
 /// Soaks the daemon as the options say.
 ///
@@ -25,14 +31,24 @@ pub fn run(args: &SoakArgs, out: &mut dyn Write) -> Result<Status> {
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
     lab_report::put(&format!("seed {seed}\n"), out)?;
     let noted = signal.clone();
-    let options = SoakOptions {
+    let mut told_at = Instant::now();
+    let mut options = SoakOptions {
         daemon,
         seed,
         episode: args.episode,
         time: Duration::from_secs(args.seconds),
-        goes_on: Box::new(move || noted.number().is_none()),
+        goes_on: Box::new(move |summary| {
+            if told_at.elapsed() >= TELL_EACH {
+                eprintln!(
+                    "daxlab soak: {} episodes, {} steps",
+                    summary.episodes, summary.steps
+                );
+                told_at = Instant::now();
+            }
+            noted.number().is_none()
+        }),
     };
-    match soak::run(&options) {
+    match soak::run(&mut options) {
         Ok(summary) => {
             lab_report::put(&told(&summary), out)?;
             Ok(signal.number().map_or(Status::Success, Status::Signalled))
