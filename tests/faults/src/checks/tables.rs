@@ -59,6 +59,7 @@ pub fn vmm_has(window: &Window, model: &WindowModel) -> Result<()> {
 /// # Errors
 /// With the first slot that it has another belief of.
 pub fn daemon_has(rig: &mut Rig) -> Result<()> {
+    settled(&rig.window)?;
     let before = rig.window.stats();
     for slot in (0..rig.slots).map(Slot) {
         match rig.shown.0.get(&slot).copied() {
@@ -71,6 +72,7 @@ pub fn daemon_has(rig: &mut Rig) -> Result<()> {
             }
         }
     }
+    settled(&rig.window)?;
     let after = rig.window.stats();
     ensure!(
         before == after,

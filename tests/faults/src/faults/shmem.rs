@@ -154,7 +154,10 @@ fn an_unmap_takes_effect_late(setting: &Setting) -> Result<()> {
 }
 
 /// The guest has not been told of what is under way on the first queue.
-fn not_told(rig: &mut Rig) -> Result<()> {
+///
+/// # Errors
+/// If it has.
+pub fn not_told(rig: &mut Rig) -> Result<()> {
     let early = rig.clients[0].pipeline().poll()?;
     ensure!(early.is_none(), "the guest was told too early: {early:?}");
     Ok(())
