@@ -53,7 +53,8 @@ pub use wire::Unavailable;
 
 /// Where views of files come from.
 pub trait ViewSource: Send + Sync {
-    /// Opens a view of `file` that allows `access`.
+    /// Opens a view of `file` that allows `access`. A [`Window`](crate::Window) has looked before
+    /// whether it is a regular file that was opened for as much.
     ///
     /// # Errors
     /// [`ViewError`]; in particular [`ViewError::NotAllowed`] when the descriptor itself does not
@@ -140,11 +141,16 @@ impl FileId {
     /// # Errors
     /// Whatever `fstat` reports.
     pub fn of(file: BorrowedFd<'_>) -> io::Result<Self> {
-        let stat = rustix::fs::fstat(file)?;
-        Ok(Self {
+        Ok(Self::from(&rustix::fs::fstat(file)?))
+    }
+}
+
+impl From<&rustix::fs::Stat> for FileId {
+    fn from(stat: &rustix::fs::Stat) -> Self {
+        Self {
             device: stat.st_dev,
             inode: stat.st_ino,
-        })
+        }
     }
 }
 
@@ -210,8 +216,8 @@ impl ViewService {
     }
 }
 
-/// Fails unless `file` is a regular file that was opened for at least `access`.
-pub(crate) fn check_descriptor(file: BorrowedFd<'_>, access: Access) -> Result<(), ViewError> {
+/// Which file it is. Fails unless `file` is a regular file that was opened for at least `access`.
+pub(crate) fn check_descriptor(file: BorrowedFd<'_>, access: Access) -> Result<FileId, ViewError> {
     use rustix::fs::{FileType, OFlags};
 
     let flags =
@@ -229,5 +235,5 @@ pub(crate) fn check_descriptor(file: BorrowedFd<'_>, access: Access) -> Result<(
     if !allowed || flags.contains(OFlags::PATH) {
         return Err(ViewError::NotAllowed(access));
     }
-    Ok(())
+    Ok(FileId::from(&stat))
 }

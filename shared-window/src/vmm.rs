@@ -51,7 +51,8 @@ pub trait Vmm: Send + Sync {
     /// [`VmmError`]: the mapping may be there still.
     fn unmap(&self, at: WindowOffset, len: u64) -> Result<(), VmmError>;
 
-    /// Returns once everything that [`Vmm::unmap`] has acknowledged is in effect.
+    /// Returns once everything that [`Vmm::unmap`] has acknowledged is in effect. [`Vmm::map`] does
+    /// that as well.
     ///
     /// # Errors
     /// [`VmmError`] when the VMM is gone or does not answer as it must.

@@ -29,6 +29,7 @@ mod stats;
 
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::budget::RegionBudget;
@@ -57,6 +58,8 @@ struct Inner<M, S> {
     cache: ViewCache,
     stats: Stats,
     table: Mutex<Table<Arc<View>>>,
+    /// Removals have been acknowledged, and may not be in effect yet. Changed with the table locked.
+    unsettled: AtomicBool,
 }
 
 impl<M: Vmm, S: ViewSource> Window<M, S> {
@@ -83,6 +86,7 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
                 cache: ViewCache::new(),
                 stats: Stats::default(),
                 table: Mutex::new(Table::new()),
+                unsettled: AtomicBool::new(false),
             }),
         }
     }
@@ -147,7 +151,8 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
     }
 
     /// Removes mappings, all ranges in one pass. A range that can't be removed does not keep the
-    /// others from being removed.
+    /// others from being removed. Returns once the VMM has acknowledged; what is mapped into the
+    /// range next comes behind it.
     ///
     /// # Errors
     /// The first [`WindowError`] that occurred.
@@ -157,7 +162,7 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
         done
     }
 
-    /// Removes everything: for FUSE_DESTROY and device reset.
+    /// Removes everything: for FUSE_DESTROY and device reset. Returns once all of it is in effect.
     ///
     /// # Errors
     /// The first [`WindowError`] that occurred; what could be removed is.

@@ -40,6 +40,18 @@ fn connected(features: Features) -> (Qemu, VhostUserShmem) {
     (qemu, shmem)
 }
 
+/// A channel whose other end nobody serves.
+fn bare() -> (VhostUserShmem, UnixStream) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let backend = Backend::from_stream(ours);
+    backend.set_reply_ack_flag(true);
+    backend.set_shared_object_flag(true);
+    backend.set_shmem_flag(true);
+    let shmem = VhostUserShmem::new();
+    shmem.install(backend);
+    (shmem, theirs)
+}
+
 fn map(shmem: &VhostUserShmem, page: u64) -> Result<(), VmmError> {
     let (at, from) = (WindowOffset(page * PAGE), FileOffset(page * PAGE));
     shmem.map(at, PAGE, file().as_fd(), from, Access::ReadWrite)
@@ -49,6 +61,22 @@ fn readable(qemu: &Qemu, page: u64) -> bool {
     qemu.memory()
         .read(WindowOffset(page * PAGE), &mut [0])
         .is_ok()
+}
+
+fn ask(page: u64) -> SetupRange {
+    SetupRange {
+        window: WindowOffset(page * PAGE),
+        file: FileOffset(0),
+        len: PAGE,
+        access: Access::ReadWrite,
+    }
+}
+
+fn remove(page: u64) -> RemoveRange {
+    RemoveRange {
+        window: WindowOffset(page * PAGE),
+        len: PAGE,
+    }
 }
 
 #[test]
@@ -159,13 +187,7 @@ fn a_vmm_that_goes_away_is_an_error_not_a_hang() {
 
 #[test]
 fn after_a_wrong_answer_nothing_more_is_asked() {
-    let (ours, mut theirs) = UnixStream::pair().unwrap();
-    let backend = Backend::from_stream(ours);
-    backend.set_reply_ack_flag(true);
-    backend.set_shared_object_flag(true);
-    backend.set_shmem_flag(true);
-    let shmem = VhostUserShmem::new();
-    shmem.install(backend);
+    let (shmem, mut theirs) = bare();
     let vmm = std::thread::spawn(move || {
         // A header of 12 bytes and a UUID; then as many bytes as an answer has, but none.
         theirs.read_exact(&mut [0; 28]).unwrap();
@@ -203,43 +225,46 @@ fn a_channel_is_installed_while_a_request_waits() {
 }
 
 #[test]
-fn a_batch_of_removals_is_fenced_once() {
+fn removals_are_not_fenced_and_a_clear_is() {
     let (qemu, shmem) = connected(Features::ALL);
-    let shmem = Arc::new(shmem);
     let budget = Arc::new(RegionBudget::default());
-    let window = Window::new(size(), Arc::clone(&shmem), DirectViews, budget);
+    let window = Window::new(size(), shmem, DirectViews, budget);
     let file = file();
-    let ask = |page| SetupRange {
-        window: WindowOffset(page * PAGE),
-        file: FileOffset(0),
-        len: PAGE,
-        access: Access::ReadOnly,
-    };
     for page in 0..8 {
         window.setup(file.as_fd(), ask(page)).unwrap();
     }
-    let before = qemu
-        .seen()
-        .iter()
-        .filter(|seen| **seen == Seen::Fence)
-        .count();
-    let remove = |page| RemoveRange {
-        window: WindowOffset(page * PAGE),
-        len: PAGE,
-    };
-    window
-        .remove(&(0..8).map(remove).collect::<Vec<_>>())
-        .unwrap();
-    let after = qemu
-        .seen()
-        .iter()
-        .filter(|seen| **seen == Seen::Fence)
-        .count();
-    assert_eq!(after - before, 1);
-    assert!(
-        qemu.memory().mapped().is_empty(),
-        "removed when the request returns"
-    );
+    let before = qemu.seen().len();
+    window.remove(&[0, 1, 2].map(remove)).unwrap();
+    let unmaps = [0, PAGE, 2 * PAGE].map(Seen::Unmap);
+    assert_eq!(qemu.seen()[before..], unmaps);
+    window.clear().unwrap();
+    assert!(qemu.memory().mapped().is_empty());
+    assert_eq!(qemu.seen().last(), Some(&Seen::Fence));
+}
+
+#[test]
+fn a_removal_that_is_not_in_effect_yet_is_waited_for_when_no_region_is_left() {
+    let (qemu, shmem) = connected(Features::ALL);
+    let budget = Arc::new(RegionBudget::new(1));
+    let window = Window::new(size(), shmem, DirectViews, Arc::clone(&budget));
+    let file = file();
+    window.setup(file.as_fd(), ask(0)).unwrap();
+    budget.set_in_use(1);
+    let commits = qemu.hold_commits();
+    window.remove(&[remove(0)]).unwrap();
+    assert!(readable(&qemu, 0), "acknowledged, not in effect");
+    std::thread::scope(|scope| {
+        let mapping = scope.spawn(|| window.setup(file.as_fd(), ask(1)));
+        // What QEMU's REM_MEM_REG says, before it answers anything else.
+        budget.set_in_use(0);
+        commits.let_go();
+        mapping.join().unwrap().unwrap();
+    });
+    budget.set_in_use(1);
+    let before = qemu.seen();
+    let error = window.setup(file.as_fd(), ask(2)).unwrap_err();
+    assert_eq!(error.errno(), libc::ENOBUFS, "{error}");
+    assert_eq!(qemu.seen(), before, "there is nothing to wait for");
 }
 
 #[test]
@@ -248,12 +273,7 @@ fn a_vmm_that_dropped_its_mappings_can_be_used_again() {
     let budget = Arc::new(RegionBudget::default());
     let window = Window::new(size(), shmem, DirectViews, budget);
     let file = file();
-    let ask = SetupRange {
-        window: WindowOffset(0),
-        file: FileOffset(0),
-        len: PAGE,
-        access: Access::ReadWrite,
-    };
+    let ask = ask(0);
     window.setup(file.as_fd(), ask).unwrap();
     qemu.memory().unmap(WindowOffset(0), PAGE).unwrap();
     window.clear().unwrap();
@@ -268,12 +288,7 @@ fn a_window_refuses_what_a_lost_vmm_may_still_have() {
     let budget = Arc::new(RegionBudget::default());
     let window = Window::new(size(), Arc::clone(&shmem), DirectViews, budget);
     let file = file();
-    let ask = SetupRange {
-        window: WindowOffset(0),
-        file: FileOffset(0),
-        len: PAGE,
-        access: Access::ReadWrite,
-    };
+    let ask = ask(0);
     qemu.leave_at_next_map();
     for _ in 0..2 {
         let error = window.setup(file.as_fd(), ask).unwrap_err();

@@ -151,7 +151,7 @@ impl ZeroCopyReader for DataIn<'_> {
         flags: Option<WritevFlags>,
     ) -> io::Result<usize> {
         let transferred = self.0.transfer(count, off, |pieces, at| {
-            // SAFETY: the pieces are buffers of the request, whose snapshot owns the mappings and
+            // SAFETY: the pieces are buffers of the request, whose memory owns the mappings and
             // outlives `self`. The kernel may find them changed by the guest, or gone, and says so.
             unsafe { writev_at(f.as_fd(), pieces, at, flags) }
         });

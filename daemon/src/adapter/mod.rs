@@ -11,13 +11,15 @@
 //!  (0.18 queue)          private copy of the    a private 0.17 ring   Reader / Writer
 //!                        descriptors            holding that copy
 //!                             │                                            ▲
-//!  guest memory ──────────────┴─▶ MemoryMirror: 0.17 regions over the ─────┘
-//!  (0.18 regions)                 same host pointers
+//!  guest memory ──────────────┴─▶ Mirror: 0.17 regions over the same ──────┘
+//!  (0.18 regions)                 host pointers, those of this request
 //! ```
 //!
 //! Invariants:
 //! * guest memory is mapped once, by the transport; a mirror region never outlives the transport
-//!   region it points into, because a [`Snapshot`] owns both;
+//!   region it points into, because its `Mirror` borrows that region's table;
+//! * a request owns the table that its descriptors were looked up in, and nobody else keeps one: a
+//!   region that has gone from guest memory is unmapped when the last such request is done;
 //! * payload bytes are never copied here, only descriptors are;
 //! * a descriptor is read from the guest once. What was checked is what is used, whatever the
 //!   guest writes to its ring meanwhile;
@@ -31,9 +33,7 @@ mod relay;
 mod request;
 
 pub use data::{DataIn, DataOut};
-pub use memory::{
-    AtomicMemory, MemoryMirror, MirrorError, Snapshot, TransportBitmap, TransportMemory,
-};
+pub use memory::{AtomicMemory, MirrorError, TransportBitmap, TransportMemory};
 pub use relay::{RelayError, with_reader_and_writer};
 pub use request::{ChainError, HeadIndex, MAX_BUFFERS, PayloadError, Request};
 

@@ -17,6 +17,7 @@ use vm_memory::Address as _;
 use vm_memory_017::mmap::FromRangesError;
 use vm_memory_017::{Bytes, GuestAddress, GuestMemoryError, GuestMemoryMmap};
 
+use super::memory::{Mirror, MirrorError};
 use super::request::{Buffer, MAX_BUFFERS, Request};
 
 /// A checked request could not be handed on. All of these are our own faults, not the guest's.
@@ -37,6 +38,9 @@ pub enum RelayError {
         /// Length of the chain.
         buffers: usize,
     },
+    /// The memory that the request is in cannot be shown to virtiofsd.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
     /// virtiofsd refused the chain.
     #[error("cannot open the request")]
     Open(#[source] DescriptorError),
@@ -129,9 +133,10 @@ pub fn with_reader_and_writer<T>(
         };
         let (readable, writable) = request.buffers();
         let chain = ring.chain(readable, writable)?;
-        let memory = request.memory().server();
-        let reader = Reader::new(memory, chain.clone()).map_err(RelayError::Open)?;
-        let writer = Writer::new(memory, chain).map_err(RelayError::Open)?;
+        let buffers = readable.iter().chain(writable);
+        let mirror = Mirror::of(request.memory(), buffers.map(|buffer| buffer.addr))?;
+        let reader = Reader::new(mirror.server(), chain.clone()).map_err(RelayError::Open)?;
+        let writer = Writer::new(mirror.server(), chain).map_err(RelayError::Open)?;
         Ok(serve(reader, writer))
     })
 }

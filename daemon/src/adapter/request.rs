@@ -14,7 +14,7 @@ use vm_memory::{
 
 use vm_memory_017::ByteValued;
 
-use super::memory::{Snapshot, TransportMemory};
+use super::memory::TransportMemory;
 
 /// Longest chain that is accepted, in buffers. The largest FUSE request has some 260.
 pub const MAX_BUFFERS: usize = 32768;
@@ -34,18 +34,18 @@ pub struct HeadIndex(pub u16);
 pub(super) struct Buffer {
     pub(super) addr: GuestAddress,
     pub(super) len: u32,
-    /// Where its `len` bytes lie in this process, while the snapshot of their request lives.
+    /// Where its `len` bytes lie in this process, while the memory of their request lives.
     pub(super) host: *mut u8,
 }
 
 impl Buffer {
     /// Its bytes from `skip` on. Its region's bitmap does not hear of writes: see
     /// [`Request::mark_written`].
-    fn bytes<'a>(&self, _memory: &'a Snapshot, skip: usize) -> VolatileSlice<'a> {
+    fn bytes<'a>(&self, _memory: &'a TransportMemory, skip: usize) -> VolatileSlice<'a> {
         let len = (self.len as usize).saturating_sub(skip);
         let start = self.host.wrapping_add(self.len as usize - len);
-        // SAFETY: `split` looked these bytes up in the memory of the request's snapshot, which owns
-        // the mapping and is borrowed for as long as the slice lives.
+        // SAFETY: `split` looked these bytes up in the request's memory, which owns the mapping
+        // and is borrowed for as long as the slice lives.
         unsafe { VolatileSlice::new(start, len) }
     }
 }
@@ -103,7 +103,7 @@ pub enum PayloadError {
 /// One request of the guest: where its bytes are, and where the reply goes.
 pub struct Request {
     head: HeadIndex,
-    memory: Arc<Snapshot>,
+    memory: Arc<TransportMemory>,
     readable: Buffers,
     writable: Buffers,
 }
@@ -118,7 +118,7 @@ impl Request {
     /// When the chain is not well formed or names bytes outside guest memory.
     pub fn read(
         chain: DescriptorChain<Arc<TransportMemory>>,
-        memory: Arc<Snapshot>,
+        memory: Arc<TransportMemory>,
     ) -> Result<Self, ChainError> {
         let head = HeadIndex(chain.head_index());
         let mut request = Self {
@@ -132,14 +132,14 @@ impl Request {
         for descriptor in chain {
             if descriptor.is_write_only() {
                 split(
-                    request.memory.transport(),
+                    &request.memory,
                     descriptor.addr(),
                     descriptor.len(),
                     &mut request.writable,
                 )?;
             } else if request.writable.is_empty() {
                 split(
-                    request.memory.transport(),
+                    &request.memory,
                     descriptor.addr(),
                     descriptor.len(),
                     &mut request.readable,
@@ -253,7 +253,7 @@ impl Request {
     /// read that failed half way), so the whole room is marked.
     pub fn mark_written(&self) {
         for buffer in &self.writable {
-            let found = self.memory.transport().to_region_addr(buffer.addr);
+            let found = self.memory.to_region_addr(buffer.addr);
             if let Some((region, offset)) = found {
                 GuestMemoryRegion::bitmap(region)
                     .mark_dirty(offset.raw_value() as usize, buffer.len as usize);
@@ -261,7 +261,7 @@ impl Request {
         }
     }
 
-    pub(super) fn memory(&self) -> &Snapshot {
+    pub(super) fn memory(&self) -> &TransportMemory {
         &self.memory
     }
 

@@ -163,13 +163,12 @@ where
         self.offer.config(offset, size)
     }
 
-    /// Requests find the new table on their own; what is needed at once is its size, since this
-    /// very call may be what makes a mapping complete, and an end to regions that are gone.
+    /// Requests find the new table on their own, and nobody keeps an old one; what is needed at
+    /// once is its size, since this very call may be what makes a mapping complete.
     fn update_memory(&self, memory: AtomicMemory) -> io::Result<()> {
         if let Some(front_end) = &self.front_end {
             front_end.budget.set_in_use(memory.memory().num_regions());
         }
-        self.intake.renew_memory();
         Ok(())
     }
 

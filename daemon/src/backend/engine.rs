@@ -102,9 +102,12 @@ where
             memory,
         } = taken;
         let head = HeadIndex(chain.head_index());
-        let len = match Request::read(chain, memory) {
+        // Lives until the guest has heard: it may be the last who holds memory that has gone, such as
+        // a mapping that it has removed, and to let go of that takes longer than the rest.
+        let read = Request::read(chain, memory);
+        let len = match &read {
             Ok(request) => {
-                let answered = self.answer(ring, &request, &mut ticket);
+                let answered = self.answer(ring, request, &mut ticket);
                 if self.logging.load(Ordering::Acquire) {
                     request.mark_written();
                 }

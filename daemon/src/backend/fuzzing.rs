@@ -105,11 +105,6 @@ where
         }
     }
 
-    /// What the control thread does when the table of memory regions has changed.
-    pub fn renew_memory(&self) {
-        self.intake.renew_memory();
-    }
-
     /// Whether every reply is marked dirty, as during a migration.
     pub fn set_logging(&self, logging: bool) {
         self.engine.set_logging(logging);

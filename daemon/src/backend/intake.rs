@@ -8,12 +8,13 @@
 use std::sync::Arc;
 
 use virtio_queue::DescriptorChain;
+use vm_memory::GuestAddressSpace;
 
 use super::complaint::{Complaint, WithSources};
 use super::gate::Ticket;
 use super::metrics::Metrics;
 use super::ring::{Popped, Ring};
-use crate::adapter::{AtomicMemory, HeadIndex, MemoryMirror, Snapshot, TransportMemory};
+use crate::adapter::{AtomicMemory, HeadIndex, TransportMemory};
 
 /// The guest offers descriptors that it has not got back yet.
 #[derive(Debug, thiserror::Error)]
@@ -29,13 +30,13 @@ struct Overlap;
 pub(super) struct Taken {
     pub(super) chain: DescriptorChain<Arc<TransportMemory>>,
     pub(super) ticket: Ticket,
-    pub(super) memory: Arc<Snapshot>,
+    /// What its descriptors lie in.
+    pub(super) memory: Arc<TransportMemory>,
 }
 
 /// Takes requests off any ring of one device.
 pub(super) struct Intake {
     memory: AtomicMemory,
-    mirror: MemoryMirror,
     metrics: Arc<Metrics>,
     complaint: Complaint,
 }
@@ -44,18 +45,8 @@ impl Intake {
     pub(super) fn new(memory: AtomicMemory, metrics: Arc<Metrics>) -> Self {
         Self {
             memory,
-            mirror: MemoryMirror::default(),
             metrics,
             complaint: Complaint::default(),
-        }
-    }
-
-    /// Lets go of memory regions that are gone. For the control thread: waits for nothing but a
-    /// request that does the same.
-    pub(super) fn renew_memory(&self) {
-        if let Err(error) = self.mirror.of(&self.memory) {
-            // The next request finds out, too.
-            log::debug!("{}", WithSources(&error));
         }
     }
 
@@ -106,14 +97,9 @@ impl Intake {
         let mut any = false;
         loop {
             let worker = worker()?;
-            let memory = match self.mirror.of(&self.memory) {
-                Ok(memory) => memory,
-                Err(error) => {
-                    self.blame_ring(queue, &error);
-                    return None;
-                }
-            };
-            match ring.pop(memory.transport()) {
+            // Of this request alone: a table that is kept keeps the files of its regions.
+            let memory = self.memory.memory().into_inner();
+            match ring.pop(&memory) {
                 Ok(Popped::Nothing) => return Some(any),
                 Ok(Popped::Chain(chain, ticket)) => {
                     any = true;

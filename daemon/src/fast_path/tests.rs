@@ -14,7 +14,7 @@ use virtiofsd::server::Server;
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace};
 
 use super::serve;
-use crate::adapter::{MemoryMirror, Request, with_reader_and_writer};
+use crate::adapter::{Request, with_reader_and_writer};
 use crate::fs::DaxFs;
 use crate::testing::fuse::{self, Operation};
 use crate::testing::{AVAIL, Descriptor, Driver, MEMORY_SIZE, QUEUE_SIZE, Share, TABLE};
@@ -142,12 +142,11 @@ fn pop(driver: &Driver) -> Request {
         .expect("avail");
     queue.set_ready(true);
     let chain = queue
-        .iter(memory)
+        .iter(Arc::clone(&memory))
         .expect("an index")
         .next()
         .expect("a chain");
-    let snapshot = MemoryMirror::default().of(&driver.memory).expect("mirror");
-    Request::read(chain, snapshot).expect("a request")
+    Request::read(chain, memory).expect("a request")
 }
 
 fn getattr(node: u64) -> Vec<u8> {

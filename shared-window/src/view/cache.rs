@@ -54,11 +54,7 @@ impl ViewCache {
     ) -> Result<Found, ViewError> {
         // A caller that was handed a shared view must be able to do with its own descriptor what
         // the view does.
-        super::check_descriptor(file, access)?;
-        let id = FileId::of(file).map_err(|source| ViewError::System {
-            what: "stat a file",
-            source,
-        })?;
+        let id = super::check_descriptor(file, access)?;
         // Held while a view is opened, so that a file never gets two. The map is always whole,
         // also where a source panicked.
         let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);

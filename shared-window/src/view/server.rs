@@ -147,7 +147,7 @@ fn prepare(packet: Packet<PACKET>, slots: &SharedSlots) -> Answer {
         return Answer::Refused(NO_REQUEST);
     };
     match check_descriptor(file.as_fd(), access) {
-        Ok(()) => {
+        Ok(_) => {
             let slot = slots.lock().prepare(Prepared { file, access });
             Answer::Prepared(ViewName(slot.0))
         }

@@ -12,14 +12,15 @@
 //! checked before the first mapping, so a window without acknowledgements never comes to be.
 //!
 //! # Removals
-//! SHMEM_UNMAP is acknowledged as early. [`VhostUserShmem::settle`] makes the same detour, once
-//! for a batch. A mapping set up over the range later would be ordered behind anyway; what needs
-//! it is the count of memory regions: the guest that was told "removed" may ask for the next
-//! mapping at once, and must not be refused for a slot that is about to become free.
+//! SHMEM_UNMAP is acknowledged as early, and there is no need to wait for more: a mapping set up
+//! over the range later is ordered behind. What needs the effect is the count of memory regions.
+//! [`VhostUserShmem::settle`] is for whoever finds none left: it makes the detour above.
 //!
 //! A refused SHMEM_UNMAP counts as "nothing is mapped there": QEMU refuses for no other reason, for
 //! one when it has dropped its mappings by itself. Should another VMM have the mapping after all, it
-//! still does not let a new one take its place.
+//! still does not let a new one take its place. So the answers of a batch could be left out but the
+//! last one. They are asked for because each message may be sent only while the VMM has the device
+//! running: those that it has not read yet when it stops the device would end QEMU 11.1.
 //!
 //! # Locks
 //! The channel is installed by the thread that serves the VMM's requests, and the VMM may be

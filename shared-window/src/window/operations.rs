@@ -7,6 +7,7 @@
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::{Inner, RemoveRange, SetupRange, Upgrade, WindowError};
 use crate::table::{Allowed, RangeEvent, RangeState, Table, Target};
@@ -56,7 +57,8 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
                 Err(error) => outcome.failed(error),
             }
         }
-        self.finish(&table, outcome)
+        self.count_ranges(&table);
+        outcome.first_error.map_or(Ok(()), Err)
     }
 
     pub(super) fn clear(&self) -> Result<(), WindowError> {
@@ -64,7 +66,11 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
         let mut outcome = Outcome::default();
         let all: Vec<_> = table.iter().map(|entry| entry.range).collect();
         self.unmap_each(&mut table, &all, &mut outcome);
-        self.finish(&table, outcome)
+        self.count_ranges(&table);
+        if let Err(error) = self.settle() {
+            outcome.failed(error.into());
+        }
+        outcome.first_error.map_or(Ok(()), Err)
     }
 
     /// Checks the numbers of a request, which are the guest's, and the view.
@@ -135,7 +141,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
             InTheWay::ToUnmap(ranges) => ranges,
         };
         self.make_room(table, &in_the_way)?;
-        if !self.budget.has_room() {
+        if !self.has_room()? {
             return Err(WindowError::NoRegionLeft {
                 in_use: self.budget.in_use(),
                 limit: self.budget.limit(),
@@ -154,8 +160,23 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
                 })?;
             self.stats.replaced.count();
         }
-        if !ranges.is_empty() {
+        Ok(())
+    }
+
+    /// Whether the machine has a memory region for one more mapping; regions that are about to
+    /// become free are waited for.
+    fn has_room(&self) -> Result<bool, VmmError> {
+        if !self.budget.has_room() {
+            self.settle()?;
+        }
+        Ok(self.budget.has_room())
+    }
+
+    /// Waits until all removals are in effect, unless it is known that they are.
+    fn settle(&self) -> Result<(), VmmError> {
+        if self.unsettled.load(Ordering::Relaxed) {
             self.vmm.settle()?;
+            self.unsettled.store(false, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -174,6 +195,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
             .map(at, range.len(), view.as_fd(), target.from, allow)
         {
             Ok(()) => {
+                self.unsettled.store(false, Ordering::Relaxed);
                 step(table, at, RangeEvent::Mapped);
                 self.stats.mapped.count();
                 Ok(())
@@ -197,6 +219,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
     fn unmap(&self, table: &mut Views, range: WindowRange) -> Result<(), VmmError> {
         let at = range.start();
         step(table, at, RangeEvent::UnmapStarted);
+        self.unsettled.store(true, Ordering::Relaxed);
         match self.vmm.unmap(at, range.len()) {
             gone @ (Ok(()) | Err(VmmError::NotMapped { .. })) => {
                 if gone.is_err() {
@@ -216,9 +239,8 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
 
     fn unmap_each(&self, table: &mut Views, ranges: &[WindowRange], outcome: &mut Outcome) {
         for range in ranges {
-            match self.unmap(table, *range) {
-                Ok(()) => outcome.unmapped = true,
-                Err(error) => outcome.failed(error.into()),
+            if let Err(error) = self.unmap(table, *range) {
+                outcome.failed(error.into());
             }
         }
     }
@@ -236,23 +258,11 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
             None => Ok(found),
         }
     }
-
-    /// Waits until the removals of a batch are in effect, and tells how it went.
-    fn finish(&self, table: &Views, mut outcome: Outcome) -> Result<(), WindowError> {
-        self.count_ranges(table);
-        if outcome.unmapped
-            && let Err(error) = self.vmm.settle()
-        {
-            outcome.failed(error.into());
-        }
-        outcome.first_error.map_or(Ok(()), Err)
-    }
 }
 
 /// How a batch of removals went so far.
 #[derive(Default)]
 struct Outcome {
-    unmapped: bool,
     first_error: Option<WindowError>,
 }
 

@@ -16,6 +16,7 @@
 //! | [`checks`] | what has to be true after a fault |
 //! | [`escapes`] | requests made to get at what is not shared, beside virtiofsd |
 //! | [`host`] | file systems under the share that fail or are slow |
+//! | [`vmm`] | the VMM as a process of its own, to be killed |
 //! | [`runner`] | the program that plays the faults one by one |
 //! | [`soak`] | all of it at random, by a seed |
 //!
@@ -30,3 +31,4 @@ pub mod model;
 pub mod rig;
 pub mod runner;
 pub mod soak;
+pub mod vmm;

@@ -14,7 +14,7 @@ use libtest_mimic::{Arguments, Trial, run};
 use virtiofs_driver::daemon::daxd;
 
 use crate::fault::{Fault, Setting};
-use crate::faults;
+use crate::{faults, vmm};
 
 /// Names the seed.
 const SEED: &str = "FAULTS_SEED";
@@ -22,6 +22,10 @@ const SEED: &str = "FAULTS_SEED";
 /// Plays what the arguments choose.
 pub fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off")).init();
+    if let Err(error) = vmm::be_one_if_told() {
+        eprintln!("daemon-faults as a VMM: {error:#}");
+        return ExitCode::FAILURE;
+    }
     let mut arguments = Arguments::from_args();
     // They count descriptors, mounts and processes.
     arguments.test_threads = Some(1);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::running::FileStamp;
 use super::{Daemon, DaemonError};
 
 /// How long a daemon may take to start or to end, on a machine that does much else.
@@ -43,6 +44,7 @@ pub struct DaemonCommand {
     dialect: Dialect,
     share: Option<PathBuf>,
     folder: Option<PathBuf>,
+    socket: Option<PathBuf>,
     options: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     patience: Duration,
@@ -56,6 +58,7 @@ impl DaemonCommand {
             dialect: Dialect::VIRTIOFSD,
             share: None,
             folder: None,
+            socket: None,
             options: Vec::new(),
             environment: Vec::new(),
             patience: PATIENCE,
@@ -80,6 +83,13 @@ impl DaemonCommand {
     #[must_use]
     pub fn folder_in(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
+        self
+    }
+
+    /// Listens there instead of in its folder: where another daemon has listened before, say.
+    #[must_use]
+    pub fn socket(mut self, socket: impl Into<PathBuf>) -> Self {
+        self.socket = Some(socket.into());
         self
     }
 
@@ -118,13 +128,18 @@ impl DaemonCommand {
     /// # Errors
     /// [`DaemonError`], with its log if it ended.
     pub fn start(self) -> Result<Daemon, DaemonError> {
-        let place = Place::new(self.folder.as_deref(), self.share.clone())?;
+        let place = Place::new(
+            self.folder.as_deref(),
+            self.share.clone(),
+            self.socket.clone(),
+        )?;
+        let before = FileStamp::of(&place.socket());
         let mut command = self.command(&place)?;
         let child = command.spawn().map_err(|source| DaemonError::Start {
             program: self.program.clone(),
             source,
         })?;
-        Daemon::new(child, place, self.patience)
+        Daemon::new(child, place, before, self.patience)
     }
 
     fn command(&self, place: &Place) -> Result<Command, DaemonError> {
@@ -153,10 +168,15 @@ impl DaemonCommand {
 pub(super) struct Place {
     folder: TempDir,
     pub(super) share: PathBuf,
+    socket: PathBuf,
 }
 
 impl Place {
-    fn new(within: Option<&Path>, share: Option<PathBuf>) -> Result<Self, DaemonError> {
+    fn new(
+        within: Option<&Path>,
+        share: Option<PathBuf>,
+        socket: Option<PathBuf>,
+    ) -> Result<Self, DaemonError> {
         let within = within.map_or_else(std::env::temp_dir, Path::to_owned);
         let folder = tempfile::tempdir_in(&within).map_err(prepare(&within))?;
         let share = match share {
@@ -167,11 +187,16 @@ impl Place {
                 share
             }
         };
-        Ok(Self { folder, share })
+        let socket = socket.unwrap_or_else(|| folder.path().join("sock"));
+        Ok(Self {
+            folder,
+            share,
+            socket,
+        })
     }
 
     pub(super) fn socket(&self) -> PathBuf {
-        self.folder.path().join("sock")
+        self.socket.clone()
     }
 
     pub(super) fn log(&self) -> PathBuf {

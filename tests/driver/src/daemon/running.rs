@@ -3,6 +3,7 @@
 //! A daemon that runs.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
@@ -24,13 +25,38 @@ pub struct Daemon {
     ended: Option<ExitStatus>,
 }
 
+/// What tells a file from the one that takes its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileStamp {
+    inode: u64,
+    changed: (i64, i64),
+}
+
+impl FileStamp {
+    /// Of the file at `path`, if there is one.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        let found = fs::symlink_metadata(path).ok()?;
+        Some(Self {
+            inode: found.ino(),
+            changed: (found.ctime(), found.ctime_nsec()),
+        })
+    }
+}
+
 impl Daemon {
     /// A daemon to be started.
     pub fn command(program: impl Into<PathBuf>) -> DaemonCommand {
         DaemonCommand::new(program)
     }
 
-    pub(super) fn new(child: Child, place: Place, patience: Duration) -> Result<Self, DaemonError> {
+    /// The daemon whose start made this child; returns when there is a socket, which is not the one
+    /// that was there `before`.
+    pub(super) fn new(
+        child: Child,
+        place: Place,
+        before: Option<FileStamp>,
+        patience: Duration,
+    ) -> Result<Self, DaemonError> {
         let mut daemon = Self {
             child,
             place,
@@ -43,7 +69,10 @@ impl Daemon {
                 status,
                 log: daemon.log(),
             })),
-            None => socket.exists().then_some(Ok(())),
+            None => {
+                let now = FileStamp::of(&socket);
+                (now.is_some() && now != before).then_some(Ok(()))
+            }
         })??;
         Ok(daemon)
     }

@@ -47,13 +47,22 @@ impl Window {
             Effect::Unmap { at, len } => self.unmap(at, len),
         };
         // One that starts is told of all that it has missed.
-        let Some(announce) = announce.filter(|announce| announce.is_started()) else {
-            return;
-        };
-        let address = |mapping: &Mapping| self.0.range.address(mapping.at.0) as u64;
-        gone.iter()
-            .for_each(|one| announce.remove(one, address(one)));
-        new.iter().for_each(|one| announce.add(one, address(one)));
+        if let Some(announce) = announce.filter(|announce| announce.is_started()) {
+            let address = |mapping: &Mapping| self.0.range.address(mapping.at.0) as u64;
+            gone.iter()
+                .for_each(|one| announce.remove(one, address(one)));
+            new.iter().for_each(|one| announce.add(one, address(one)));
+        }
+        let mut state = self.0.state.lock();
+        state.pending -= 1;
+        if state.pending == 0 {
+            self.0.settled.notify_all();
+        }
+    }
+
+    /// Something has been accepted whose effect is to come.
+    pub(super) fn expect_effect(&self) {
+        self.0.state.lock().pending += 1;
     }
 
     pub(super) fn note(&self, violation: Violation) {

@@ -3,8 +3,9 @@
 //! The window as guest and test see it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use super::WindowError;
 use super::reservation::Reservation;
@@ -31,12 +32,16 @@ pub(super) struct State {
     pub(super) table: Table,
     pub(super) violations: Vec<Violation>,
     pub(super) stats: WindowStats,
+    /// How many effects are to come of what has been accepted.
+    pub(super) pending: usize,
 }
 
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) range: Reservation,
     pub(super) state: Mutex<State>,
+    /// Nothing is pending any more.
+    pub(super) settled: Condvar,
 }
 
 /// A handle of the window. All of them are the same window.
@@ -48,8 +53,11 @@ impl Window {
     pub(crate) fn new(size: u64) -> Result<Self, WindowError> {
         let range =
             Reservation::new(size).map_err(|source| WindowError::Reserve { size, source })?;
-        let state = Mutex::default();
-        Ok(Self(Arc::new(Shared { range, state })))
+        Ok(Self(Arc::new(Shared {
+            range,
+            state: Mutex::default(),
+            settled: Condvar::new(),
+        })))
     }
 
     /// Bytes of the window.
@@ -81,6 +89,19 @@ impl Window {
     /// The mapping at this place.
     pub fn mapping_at(&self, at: WindowOffset) -> Option<Mapping> {
         self.0.state.lock().table.find(at.0).cloned()
+    }
+
+    /// Waits until all that the VMM has acknowledged is in effect, and the daemon has heard of it. A
+    /// removal may be told to the guest before. False if that is not so within `patience`.
+    #[must_use]
+    pub fn wait_until_settled(&self, patience: Duration) -> bool {
+        let mut state = self.0.state.lock();
+        let unsettled = |state: &mut State| state.pending > 0;
+        let waited = self
+            .0
+            .settled
+            .wait_while_for(&mut state, unsettled, patience);
+        !waited.timed_out()
     }
 
     /// What the daemon has asked for against the rules so far.

@@ -84,6 +84,7 @@ impl Vmm {
     }
 
     fn accept(&self, effect: Effect) -> u64 {
+        self.window.expect_effect();
         let mut next = self.next.lock();
         let gate = next.gate.take();
         let pending = Pending { effect, gate };

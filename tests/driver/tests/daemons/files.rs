@@ -7,7 +7,7 @@ use std::fs;
 use anyhow::Result;
 use virtiofs_driver::{FileOffset, Handle, NodeId, Options, WindowOffset};
 
-use crate::rig::{RANGE, Rig, daemons};
+use crate::rig::{PATIENCE, RANGE, Rig, daemons};
 
 #[test]
 fn a_file_is_made_written_and_read() -> Result<()> {
@@ -53,6 +53,7 @@ fn the_window_shows_the_host_s_bytes() -> Result<()> {
     assert_eq!(&bytes, b"anew");
     assert_eq!(window.mapped(), 1);
     rig.client.remove_mapping(node, &[(at, RANGE)])?;
+    assert!(window.wait_until_settled(PATIENCE));
     assert_eq!((window.mapped(), window.violations()), (0, vec![]));
     Ok(())
 }

@@ -47,6 +47,7 @@ fn the_window_stays_while_the_vm_is_stopped() -> Result<()> {
     assert_eq!(&bytes, b"content");
     rig.vm.start()?;
     rig.client.remove_mapping(node, &[(at, RANGE)])?;
+    assert!(window.wait_until_settled(PATIENCE));
     assert_eq!((window.mapped(), window.violations()), (0, vec![]));
     Ok(())
 }

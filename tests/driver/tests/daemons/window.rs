@@ -10,7 +10,7 @@ use virtiofs_driver::vhost::ChannelEnd;
 use virtiofs_driver::window::{Acknowledge, BeyondLimit, MainLoop, Rules, Violation, WindowError};
 use virtiofs_driver::{FileOffset, NodeId, Options, WindowOffset, daemon};
 
-use crate::rig::{RANGE, Rig};
+use crate::rig::{PATIENCE, RANGE, Rig};
 
 /// Maps the first `count` ranges of a file over the first ranges of the window.
 fn map(rig: &mut Rig, node: NodeId, count: u64) -> Result<(), virtiofs_driver::FuseError> {
@@ -40,6 +40,7 @@ fn the_daemon_keeps_to_all_kinds_of_rules() -> Result<()> {
                 .map(|at| (WindowOffset(at * RANGE), RANGE))
                 .collect();
             rig.client.remove_mapping(node, &ranges)?;
+            assert!(window.wait_until_settled(PATIENCE));
             assert_eq!(window.mapped(), 0);
         }
         assert_eq!(window.violations(), []);
@@ -100,6 +101,7 @@ fn a_vm_out_of_memory_regions_refuses_one_access() -> Result<()> {
     );
     rig.client
         .remove_mapping(node, &[(WindowOffset(0), RANGE)])?;
+    assert!(window.wait_until_settled(PATIENCE));
     assert_eq!(window.mapped(), 3);
     Ok(())
 }

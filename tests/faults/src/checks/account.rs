@@ -26,6 +26,29 @@ impl Account {
         Self::of_processes(&pids)
     }
 
+    /// What a daemon holds once it has let go of the files that were removed, which for the
+    /// companion is after the guest has its answer.
+    ///
+    /// # Errors
+    /// The files that it keeps.
+    pub fn of_one_at_rest(daemon: &Daemon) -> Result<Self> {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let account = Self::of(daemon);
+            let things = account.0.keys();
+            let removed: Vec<_> = things.filter(|thing| is_of_removed_file(thing)).collect();
+            if removed.is_empty() {
+                return Ok(account);
+            }
+            let in_time = Instant::now() < deadline;
+            ensure!(
+                in_time,
+                "after {LIMIT:?} removed files are held: {removed:#?}"
+            );
+            std::thread::sleep(PAUSE);
+        }
+    }
+
     fn of_processes(pids: &[i32]) -> Self {
         let mut all = Self::default();
         for pid in pids {
@@ -97,6 +120,11 @@ impl Account {
             std::thread::sleep(PAUSE);
         }
     }
+}
+
+/// Memory files have no name from the beginning.
+fn is_of_removed_file(thing: &str) -> bool {
+    thing.ends_with(" (deleted)") && !thing.contains("/memfd:")
 }
 
 /// The processes of a group, zombies too.
@@ -171,6 +199,14 @@ mod tests {
         assert_eq!(mapped_file(line), Some("/memfd:guest-memory (deleted)"));
         assert_eq!(mapped_file("7f0-7f1 rw-p 00000000 00:00 0 "), None);
         assert_eq!(mapped_file("7f0-7f1 rw-p 00000000 00:00 0    [heap]"), None);
+    }
+
+    #[test]
+    fn removed_files_are_told_from_memory() {
+        use super::is_of_removed_file as removed;
+        assert!(removed("dax-views: descriptor of /file-66 (deleted)"));
+        assert!(!removed("daxd: mapping of /memfd:guest-memory (deleted)"));
+        assert!(!removed("daxd: descriptor of /file-66"));
     }
 
     #[test]

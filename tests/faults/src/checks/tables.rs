@@ -10,7 +10,7 @@ use virtiofs_driver::Window;
 use virtiofs_driver::window::Violation;
 
 use crate::model::{RANGE, Slot, WindowModel};
-use crate::rig::{Rig, expect_errno};
+use crate::rig::{Rig, STEP_LIMIT, expect_errno};
 
 /// The VMM was asked for nothing that ends QEMU or that it refuses. A message that it finds after
 /// it has stopped the device is the limit of what a daemon can do.
@@ -24,11 +24,22 @@ pub fn rules_were_kept(window: &Window) -> Result<()> {
     Ok(())
 }
 
+/// What the VMM has acknowledged is in effect. A guest may be told of a removal before.
+///
+/// # Errors
+/// If it is not so in time.
+pub fn settled(window: &Window) -> Result<()> {
+    let settled = window.wait_until_settled(STEP_LIMIT);
+    ensure!(settled, "an effect is missing after {STEP_LIMIT:?}");
+    Ok(())
+}
+
 /// The VMM has exactly the model's mappings.
 ///
 /// # Errors
 /// With both tables.
 pub fn vmm_has(window: &Window, model: &WindowModel) -> Result<()> {
+    settled(window)?;
     let there: Vec<_> = window
         .mappings()
         .iter()
@@ -48,6 +59,7 @@ pub fn vmm_has(window: &Window, model: &WindowModel) -> Result<()> {
 /// # Errors
 /// With the first slot that it has another belief of.
 pub fn daemon_has(rig: &mut Rig) -> Result<()> {
+    settled(&rig.window)?;
     let before = rig.window.stats();
     for slot in (0..rig.slots).map(Slot) {
         match rig.shown.0.get(&slot).copied() {
@@ -60,6 +72,7 @@ pub fn daemon_has(rig: &mut Rig) -> Result<()> {
             }
         }
     }
+    settled(&rig.window)?;
     let after = rig.window.stats();
     ensure!(
         before == after,

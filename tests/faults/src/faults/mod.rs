@@ -4,12 +4,16 @@
 
 mod channel;
 pub mod control;
+mod host_disk;
 pub mod host_fs;
 mod host_full;
 mod host_slow;
+mod oracle;
+mod restart;
 pub mod shmem;
 mod signals;
 mod vmm_gone;
+mod vmm_killed;
 
 use crate::escapes;
 use crate::fault::Fault;
@@ -19,10 +23,14 @@ const FAMILIES: &[&[Fault]] = &[
     shmem::FAULTS,
     channel::FAULTS,
     vmm_gone::FAULTS,
+    vmm_killed::FAULTS,
     control::FAULTS,
     host_fs::FAULTS,
+    host_disk::FAULTS,
     host_full::FAULTS,
     signals::FAULTS,
+    restart::FAULTS,
+    oracle::FAULTS,
     escapes::FAULTS,
 ];
 

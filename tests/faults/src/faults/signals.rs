@@ -64,8 +64,9 @@ const ENDS: [(Role, Signal, Option<i32>); 5] = [
     (Role::Serving, Signal::KILL, Some(1)),
 ];
 
+/// What a process of the daemon is.
 #[derive(Debug, Clone, Copy)]
-enum Role {
+pub(super) enum Role {
     Supervisor,
     Serving,
     Companion,
@@ -164,7 +165,7 @@ fn reach(setting: &Setting, stage: Stage, share: &TempDir) -> Result<(Daemon, Wa
 
 /// Sends the signal. While the daemon starts, a process may be seen that ends before it gets one:
 /// then another one is looked for.
-fn send(daemon: &Daemon, watch: &Watch, role: Role, signal: Signal) -> Result<()> {
+pub(super) fn send(daemon: &Daemon, watch: &Watch, role: Role, signal: Signal) -> Result<()> {
     loop {
         let sent = process(daemon, role).map(|pid| daemon.signal(pid, signal));
         let gone = match &sent {

@@ -2,9 +2,9 @@
 
 //! The VMM ends while many mappings are in flight.
 
-use anyhow::Result;
-use virtiofs_driver::Script;
+use anyhow::{Result, ensure};
 use virtiofs_driver::window::{Action, CallKind};
+use virtiofs_driver::{Client, Script};
 
 use crate::checks::bytes;
 use crate::fault::{Fault, Setting};
@@ -13,6 +13,8 @@ use crate::rig::{Held, Rig, RigOptions, ended};
 
 /// Mappings in flight.
 const MANY: u64 = 100;
+/// The same, of which none has come back.
+const ALL_IN_FLIGHT: u64 = 128;
 
 /// The family.
 pub const FAULTS: &[Fault] = &[
@@ -40,6 +42,14 @@ pub const FAULTS: &[Fault] = &[
     Fault::new("vmm_gone::while_the_device_is_stopped", |setting| {
         gone(setting, &RigOptions::default(), How::Stopped)
     }),
+    Fault::new(
+        "vmm_gone::more_than_a_hundred_at_the_first_call",
+        |setting| all_in_flight(setting, CallKind::Map),
+    ),
+    Fault::new(
+        "vmm_gone::more_than_a_hundred_at_the_first_fence",
+        |setting| all_in_flight(setting, CallKind::Fence),
+    ),
 ];
 
 #[derive(Clone, Copy)]
@@ -94,6 +104,43 @@ fn gone(setting: &Setting, options: &RigOptions, how: How) -> Result<()> {
             rig.vm.disconnect();
         }
     }
+    let model = rig.files.get(file).clone();
+    let (mut daemon, watch) = rig.without_vm();
+    watch.step("the daemon ends");
+    ended(&mut daemon, Some(0))?;
+    bytes::on_host(daemon.share(), &model)
+}
+
+/// The VMM goes at the first of many mappings: all of them are in flight, and none comes back.
+fn all_in_flight(setting: &Setting, kind: CallKind) -> Result<()> {
+    let options = RigOptions {
+        queues: 4,
+        slots: ALL_IN_FLIGHT,
+        ..RigOptions::default()
+    };
+    let mut rig = Rig::start(setting, &options)?;
+    let file = rig.create(0, 100_000)?;
+    let held = Held::new();
+    rig.next_call(kind, Action::Hold(held.gate()));
+    rig.watch.step("mappings take off");
+    let queues = rig.clients.len() as u64;
+    for slot in 0..ALL_IN_FLIGHT {
+        rig.begin_map((slot % queues) as usize, file, 0, Slot(slot))?;
+    }
+    held.wait_until_reached()?;
+    let pipelines = rig.clients.iter_mut().map(Client::pipeline);
+    let in_flight: usize = pipelines.map(|one| one.in_flight()).sum();
+    ensure!(in_flight as u64 == ALL_IN_FLIGHT, "{in_flight} in flight");
+    for client in &mut rig.clients {
+        let back = client.pipeline().poll()?;
+        ensure!(
+            back.is_none(),
+            "one came back before the VMM went: {back:?}"
+        );
+    }
+    rig.watch.step("the VMM goes");
+    rig.vm.disconnect();
+    held.release();
     let model = rig.files.get(file).clone();
     let (mut daemon, watch) = rig.without_vm();
     watch.step("the daemon ends");

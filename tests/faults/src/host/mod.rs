@@ -3,14 +3,17 @@
 //! File systems under the share that fail or are slow.
 //!
 //! - [`Layer`]: a FUSE file system over a directory, whose operations fail or wait on command.
+//! - [`Disk`]: ext4 on a disk whose blocks can't be read or written on command.
 //! - [`Small`]: a tmpfs that is soon full.
 
 mod behaviour;
+mod disk;
 mod file_system;
 mod layer;
 mod nodes;
 mod small;
 
 pub use behaviour::{Behaviour, Operation};
+pub use disk::Disk;
 pub use layer::Layer;
 pub use small::Small;

@@ -29,6 +29,8 @@ pub struct RigOptions {
     pub arguments: Vec<String>,
     /// What is shared, if it is no new directory.
     pub share: Option<PathBuf>,
+    /// Where the daemon listens, if not in a folder of its own.
+    pub socket: Option<PathBuf>,
     /// Slots of the window, a power of two.
     pub slots: u64,
 }
@@ -40,6 +42,7 @@ impl Default for RigOptions {
             rules: Rules::qemu(),
             arguments: Vec::new(),
             share: None,
+            socket: None,
             slots: SLOTS,
         }
     }
@@ -114,7 +117,7 @@ impl Rig {
         };
         rig.init()?;
         rig.warm_up()?;
-        rig.before = Account::of(&rig.daemon);
+        rig.before = Account::of_one_at_rest(&rig.daemon)?;
         Ok(rig)
     }
 
@@ -150,6 +153,9 @@ pub fn daemon(setting: &Setting, options: &RigOptions) -> Result<Daemon> {
         .args(&options.arguments);
     if let Some(share) = &options.share {
         command = command.share(share);
+    }
+    if let Some(socket) = &options.socket {
+        command = command.socket(socket);
     }
     Ok(command.start()?)
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use virtiofs_driver::{FileOffset, FuseError, WindowOffset};
 
 use super::Rig;
-use crate::checks::bytes;
+use crate::checks::{bytes, tables};
 use crate::model::{FileId, RANGE, Shown, Slot};
 
 impl Rig {
@@ -49,6 +49,7 @@ impl Rig {
             .0
             .remove(&slot)
             .context("a slot that was shown")?;
+        tables::settled(&self.window)?;
         let there = self.window.mapping_at(slot.offset());
         ensure!(there.is_none(), "{slot:?} is there after REMOVEMAPPING");
         Ok(())

@@ -74,6 +74,7 @@ pub(super) fn options(rng: &mut Rng, share: &Share) -> RigOptions {
         rules,
         arguments,
         share: share.path(),
+        socket: None,
         slots: [4, 16, 64][rng.usize(0..3)],
     }
 }

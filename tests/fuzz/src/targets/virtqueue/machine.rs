@@ -156,10 +156,7 @@ impl Machine {
             Operation::Poke { at, bytes } => {
                 memory::put_bytes(&self.memory, at.address(), &bytes.0);
             }
-            Operation::Memory { kind } => {
-                self.set_regions(*kind);
-                device.renew_memory();
-            }
+            Operation::Memory { kind } => self.set_regions(*kind),
             Operation::Logging { enabled } => device.set_logging(enabled & 1 != 0),
             other => self.control(device, other),
         }

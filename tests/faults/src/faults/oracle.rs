@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What would be a fault of the daemon is one of the VMM's here, so that it is seen that each check
+//! of the window reports what it is for.
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use virtiofs_driver::window::{Action, CallKind};
+
+use super::shmem::not_told;
+use crate::checks::tables;
+use crate::fault::{Fault, Setting};
+use crate::model::{FileId, Shown, Slot};
+use crate::rig::{Rig, RigOptions, STEP_LIMIT};
+
+/// The family.
+pub const FAULTS: &[Fault] = &[
+    Fault::new(
+        "oracle::a_mapping_that_is_not_there_is_found",
+        not_mapped_is_found,
+    ),
+    Fault::new(
+        "oracle::a_mapping_that_is_left_is_found",
+        not_unmapped_is_found,
+    ),
+    Fault::new(
+        "oracle::a_table_of_the_daemon_s_own_is_found",
+        another_table_is_found,
+    ),
+    Fault::new(
+        "oracle::a_guest_that_is_told_too_early_is_found",
+        told_too_early_is_found,
+    ),
+];
+
+/// A success, and nothing is done.
+const ACKNOWLEDGED_ONLY: Action = Action::Answer(0);
+
+/// A rig with a file that is mapped at slot 1, all of which is as it has to be.
+fn mapped(setting: &Setting) -> Result<(Rig, FileId)> {
+    let mut rig = Rig::start(setting, &RigOptions::default())?;
+    let file = rig.create(0, 100_000)?;
+    rig.map(0, file, 0, Slot(1))?;
+    rig.verify()?;
+    Ok((rig, file))
+}
+
+/// Fails unless the check has failed with these words.
+fn reported<T>(checked: Result<T>, words: &str) -> Result<()> {
+    let error = match checked {
+        Ok(_) => anyhow::bail!("a check did not report {words:?}"),
+        Err(error) => format!("{error:#}"),
+    };
+    ensure!(error.contains(words), "reported, but as {error:?}");
+    Ok(())
+}
+
+/// The VMM acknowledges a mapping and does not make it: the guest is told of one that is not there.
+fn not_mapped_is_found(setting: &Setting) -> Result<()> {
+    let (mut rig, file) = mapped(setting)?;
+    rig.next_call(CallKind::Map, ACKNOWLEDGED_ONLY);
+    reported(rig.map(0, file, 0, Slot(2)), "nothing is mapped at")?;
+    reported(tables::vmm_has(&rig.window, &rig.shown), "the VMM has")?;
+    reported(rig.verify_bytes(), "nothing is mapped at")?;
+    reported(rig.verify(), "nothing is mapped at")?;
+    rig.leave()
+}
+
+/// The VMM acknowledges a removal and leaves the mapping.
+fn not_unmapped_is_found(setting: &Setting) -> Result<()> {
+    let (mut rig, _) = mapped(setting)?;
+    rig.next_call(CallKind::Unmap, ACKNOWLEDGED_ONLY);
+    reported(rig.unmap(0, Slot(1)), "is there after REMOVEMAPPING")?;
+    reported(tables::vmm_has(&rig.window, &rig.shown), "the VMM has")?;
+    reported(rig.verify(), "the VMM has")?;
+    rig.leave()
+}
+
+/// The daemon has a mapping that the model has not, lacks one that it has, or has another one.
+fn another_table_is_found(setting: &Setting) -> Result<()> {
+    let (mut rig, file) = mapped(setting)?;
+    rig.ask_map(0, file, 0, Slot(2))?;
+    reported(tables::daemon_has(&mut rig), "which is a hole")?;
+    // The check has asked for its removal.
+    tables::daemon_has(&mut rig)?;
+
+    rig.ask_unmap(0, Slot(1))?;
+    reported(
+        tables::daemon_has(&mut rig),
+        "the daemon's table is another",
+    )?;
+    // The check has asked for it.
+    tables::daemon_has(&mut rig)?;
+
+    let other = rig.create(1, 50_000)?;
+    let from = virtiofs_driver::FileOffset(0);
+    rig.shown.0.insert(Slot(1), Shown { file: other, from });
+    reported(
+        tables::daemon_has(&mut rig),
+        "the daemon's table is another",
+    )?;
+    rig.finish()
+}
+
+/// The VMM acknowledges a mapping that it has not made, and so the guest hears of it: early, by the
+/// measure of when it will be there, which is never.
+fn told_too_early_is_found(setting: &Setting) -> Result<()> {
+    let (mut rig, file) = mapped(setting)?;
+    rig.next_call(CallKind::Map, ACKNOWLEDGED_ONLY);
+    rig.begin_map(0, file, 0, Slot(2))?;
+    rig.watch.step("the guest is told too early");
+    let deadline = Instant::now() + STEP_LIMIT;
+    let told = loop {
+        match not_told(&mut rig) {
+            Ok(()) => ensure!(Instant::now() < deadline, "not told within {STEP_LIMIT:?}"),
+            told @ Err(_) => break told,
+        }
+        std::thread::yield_now();
+    };
+    reported(told, "told too early")?;
+    let there = rig.window.mapping_at(Slot(2).offset());
+    ensure!(there.is_none(), "it was not too early: {there:?}");
+    rig.leave()
+}

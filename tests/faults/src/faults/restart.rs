@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A daemon ends at some stage, and the next one on the same socket path serves what there was.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
+use virtiofs_driver::window::{Action, CallKind};
+use virtiofs_driver::{Daemon, Vm};
+
+use super::signals::{Role, send};
+use crate::checks::bytes;
+use crate::fault::{Fault, Setting};
+use crate::model::{FileModel, Slot};
+use crate::rig::{Held, Rig, RigOptions, STEP_LIMIT, Watch, daemon, ended, vm_options};
+
+/// The family.
+pub const FAULTS: &[Fault] = &[
+    Fault::new("restart::before_init", |setting| {
+        restarted(setting, Stage::BeforeInit)
+    }),
+    Fault::new("restart::after_init", |setting| {
+        restarted(setting, Stage::AfterInit)
+    }),
+    Fault::new("restart::with_live_mappings", |setting| {
+        restarted(setting, Stage::Mapped)
+    }),
+    Fault::new("restart::with_a_request_in_flight", |setting| {
+        restarted(setting, Stage::InFlight)
+    }),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    BeforeInit,
+    AfterInit,
+    Mapped,
+    InFlight,
+}
+
+/// How the first daemon ends.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    VmmLeaves,
+    Signal(Role, Signal, Option<i32>),
+    /// All of its processes at once: nobody is left to remove socket and pid file.
+    AllKilled,
+}
+
+const ENDS: [End; 5] = [
+    End::VmmLeaves,
+    End::Signal(Role::Supervisor, Signal::TERM, Some(0)),
+    End::Signal(Role::Supervisor, Signal::KILL, None),
+    End::Signal(Role::Serving, Signal::KILL, Some(1)),
+    End::AllKilled,
+];
+
+/// The first daemon and its guest. Dropped in this order.
+struct First {
+    /// What is under way is held by it.
+    held: Held,
+    vm: Vm,
+    daemon: Daemon,
+    watch: Watch,
+    files: Vec<FileModel>,
+}
+
+/// Daemons that share a directory of this folder, by a socket of this folder.
+///
+/// # Errors
+/// If the directory can't be made.
+pub fn at(folder: &Path) -> Result<RigOptions> {
+    let share = folder.join("share");
+    std::fs::create_dir_all(&share)?;
+    Ok(RigOptions {
+        share: Some(share),
+        socket: Some(folder.join("sock")),
+        ..RigOptions::default()
+    })
+}
+
+fn restarted(setting: &Setting, stage: Stage) -> Result<()> {
+    for end in ENDS {
+        let folder = tempfile::tempdir()?;
+        let options = at(folder.path())?;
+        let first = reach(setting, &options, stage)?;
+        let files = first.end(end).with_context(|| format!("{end:?}"))?;
+        serves_on(setting, &options, files).with_context(|| format!("after {end:?}"))?;
+    }
+    Ok(())
+}
+
+fn reach(setting: &Setting, options: &RigOptions, stage: Stage) -> Result<First> {
+    let held = Held::new();
+    if stage == Stage::BeforeInit {
+        let daemon = daemon(setting, options)?;
+        return Ok(First {
+            held,
+            vm: Vm::connect(&daemon.socket(), &vm_options(options))?,
+            watch: Watch::new(daemon.pid(), STEP_LIMIT),
+            daemon,
+            files: Vec::new(),
+        });
+    }
+    let mut rig = Rig::start(setting, options)?;
+    if stage != Stage::AfterInit {
+        let (mapped, written) = (rig.create(0, 100_000)?, rig.create(1, 50_000)?);
+        rig.map(0, mapped, 0, Slot(1))?;
+        rig.store(Slot(1), 60_000, 10_000)?;
+        rig.map(1, written, 0, Slot(2))?;
+        if stage == Stage::InFlight {
+            rig.next_call(CallKind::Map, Action::Hold(held.gate()));
+            rig.begin_map(0, written, 0, Slot(3))?;
+            held.wait_until_reached()?;
+            rig.write(1, written, 40_000, b"while another request is in flight")?;
+        }
+    }
+    let ids = rig.files.ids().into_iter();
+    Ok(First {
+        held,
+        files: ids.map(|id| rig.files.get(id).clone()).collect(),
+        vm: rig.vm,
+        daemon: rig.daemon,
+        watch: rig.watch,
+    })
+}
+
+impl First {
+    /// Ends it, and checks that no more than it has to is left, and what the files hold.
+    fn end(mut self, end: End) -> Result<Vec<FileModel>> {
+        self.watch.step(format!("{end:?}"));
+        match end {
+            End::VmmLeaves => {
+                self.vm.disconnect();
+                ended(&mut self.daemon, Some(0))?;
+            }
+            End::Signal(role, signal, code) => {
+                send(&self.daemon, &self.watch, role, signal)?;
+                ended(&mut self.daemon, code)?;
+            }
+            End::AllKilled => {
+                self.daemon.kill();
+                let left = self.daemon.processes();
+                ensure!(left.is_empty(), "processes are left: {left:?}");
+                ensure!(self.daemon.socket().exists(), "who removed the socket?");
+            }
+        }
+        let share = self.daemon.share();
+        self.files
+            .iter()
+            .try_for_each(|file| bytes::on_host(share, file))?;
+        drop(self.held);
+        Ok(self.files)
+    }
+}
+
+/// A new daemon there serves these files, by FUSE and through the window, and all else.
+///
+/// # Errors
+/// Whatever fails.
+pub fn serves_on(setting: &Setting, options: &RigOptions, files: Vec<FileModel>) -> Result<()> {
+    let mut rig = Rig::start(setting, options)?;
+    let ids: Vec<_> = files.into_iter().map(|file| rig.files.add(file)).collect();
+    rig.find_again(0)?;
+    for (id, slot) in ids.into_iter().zip((4..).map(Slot)) {
+        let size = rig.files.get(id).bytes.len();
+        rig.read(1, id, 0, size)?;
+        rig.map(0, id, 0, slot)?;
+        rig.store(slot, 10, 5000)?;
+    }
+    let file = rig.create(0, 30_000)?;
+    rig.map(1, file, 0, Slot(1))?;
+    rig.finish()
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A VMM that is a process of its own, to be killed.
+//!
+//! The program plays it when it is started with `--as-vmm STAGE SOCKET`: it mounts, maps, stores,
+//! begins what the stage is about, says so on its standard output, and waits to be killed.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Signal, set_parent_process_death_signal};
+use virtiofs_driver::fuse::RemovemappingOne;
+use virtiofs_driver::window::{Action, CallKind};
+use virtiofs_driver::{
+    Body, Client, FileOffset, InitOptions, NodeId, QueueIndex, Request, Script, Vm,
+};
+
+use crate::model::{RANGE, Slot};
+use crate::rig::{Held, RigOptions, vm_options};
+
+/// The option that makes the program a VMM.
+const OPTION: &str = "--as-vmm";
+/// What it says when the stage is reached.
+const REACHED: &str = "reached";
+/// The file that it maps.
+pub const FILE: &str = "file-of-the-vmm";
+/// Where it stores in that file, through the window, and what.
+pub const STORED: (usize, &[u8]) = (5000, b"stored by a VMM that was killed");
+/// Mappings that are in flight then.
+pub const MANY: u64 = 120;
+
+/// What is in flight when it is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The first mapping is not acknowledged yet.
+    Map,
+    /// It is acknowledged, and not in effect.
+    Effect,
+    /// It is in effect, and that is not confirmed.
+    Fence,
+    /// A removal is not acknowledged yet, and mappings wait behind it.
+    Unmap,
+}
+
+/// A VMM that runs. Killed when it is dropped.
+#[derive(Debug)]
+pub struct Vmm(Child);
+
+impl Stage {
+    /// All of them, by their names.
+    const NAMES: [(&str, Self); 4] = [
+        ("map", Self::Map),
+        ("effect", Self::Effect),
+        ("fence", Self::Fence),
+        ("unmap", Self::Unmap),
+    ];
+
+    fn name(self) -> &'static str {
+        let found = Self::NAMES.into_iter().find(|(_, stage)| *stage == self);
+        found.map_or("", |(name, _)| name)
+    }
+}
+
+/// How the rig of such a VMM is.
+#[must_use]
+pub fn options() -> RigOptions {
+    RigOptions {
+        slots: 128,
+        ..RigOptions::default()
+    }
+}
+
+impl Vmm {
+    /// Starts one on this socket, and returns when it has come to the stage.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn start(stage: Stage, socket: &Path) -> Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args([OPTION, stage.name()])
+            .arg(socket)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("start a VMM")?;
+        let output = child.stdout.take().context("its output")?;
+        let vmm = Self(child);
+        let mut line = String::new();
+        // Ends with the VMM, whose every request has a limit.
+        BufReader::new(output).read_line(&mut line)?;
+        ensure!(line.trim_end() == REACHED, "the VMM ended before {stage:?}");
+        Ok(vmm)
+    }
+
+    /// SIGKILL; returns when it has ended.
+    ///
+    /// # Errors
+    /// If it had ended before.
+    pub fn kill(mut self) -> Result<()> {
+        let before = self.0.try_wait()?;
+        ensure!(before.is_none(), "the VMM has ended by itself: {before:?}");
+        self.0.kill()?;
+        self.0.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Vmm {
+    fn drop(&mut self) {
+        // Fails only if it has ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Is a VMM if the program's arguments say so; does not return then, unless something fails.
+///
+/// # Errors
+/// Whatever fails.
+pub fn be_one_if_told() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() != Some(OPTION) {
+        return Ok(());
+    }
+    let (Some(name), Some(socket)) = (arguments.next(), arguments.next()) else {
+        bail!("{OPTION} STAGE SOCKET");
+    };
+    let found = Stage::NAMES.into_iter().find(|(known, _)| *known == name);
+    let (_, stage) = found.with_context(|| format!("{OPTION}: there is no stage {name}"))?;
+    be_one(stage, &PathBuf::from(socket))
+}
+
+fn be_one(stage: Stage, socket: &Path) -> Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let options = options();
+    let mut vm = Vm::connect(socket, &vm_options(&options))?;
+    let queues = 0..options.queues;
+    let clients = queues.map(|queue| Client::new(&mut vm, QueueIndex::request(queue)));
+    let mut clients = clients.collect::<Result<Vec<_>, _>>()?;
+    clients[0].init(&InitOptions::linux())?;
+    let node = NodeId(clients[0].lookup(NodeId::ROOT, FILE)?.nodeid);
+    let last = Slot(options.slots - 1);
+    clients[0].setup_mapping(node, FileOffset(0), RANGE, last.offset(), true)?;
+    let window = vm.window().cloned().context("there is a window")?;
+    let (at, stored) = STORED;
+    window.write(
+        virtiofs_driver::WindowOffset(last.offset().0 + at as u64),
+        stored,
+    )?;
+
+    let held = Held::new();
+    let (kind, action) = match stage {
+        Stage::Map => (CallKind::Map, Action::Hold(held.gate())),
+        Stage::Effect => (CallKind::Map, Action::HoldEffect(held.gate())),
+        Stage::Fence => (CallKind::Fence, Action::Hold(held.gate())),
+        Stage::Unmap => (CallKind::Unmap, Action::Hold(held.gate())),
+    };
+    let mut action = Some(action);
+    vm.set_script(Script::new(move |call| {
+        let now = call.kind == kind;
+        now.then(|| action.take()).flatten().unwrap_or_default()
+    }));
+    if stage == Stage::Unmap {
+        begin_unmap(&mut clients[0], last)?;
+        held.wait_until_reached()?;
+    }
+    for slot in (0..MANY).map(Slot) {
+        let place = slot.0 as usize % clients.len();
+        let body = Body::setup_mapping(FileOffset(0), RANGE, slot.offset(), true);
+        let pipeline = clients[place].pipeline();
+        pipeline.submit(&Request::new(node, body))?;
+        pipeline.kick()?;
+    }
+    held.wait_until_reached()?;
+    let in_flight: usize = clients
+        .iter_mut()
+        .map(|one| one.pipeline().in_flight())
+        .sum();
+    ensure!(in_flight as u64 >= MANY, "{in_flight} in flight");
+    println!("{REACHED}");
+    std::io::stdout().flush()?;
+    loop {
+        std::thread::sleep(Duration::MAX);
+    }
+}
+
+fn begin_unmap(client: &mut Client, slot: Slot) -> Result<()> {
+    let ranges = [RemovemappingOne {
+        moffset: slot.offset().0,
+        len: RANGE,
+    }];
+    let body = Body::RemoveMapping {
+        count: 1,
+        ranges: &ranges,
+    };
+    let pipeline = client.pipeline();
+    pipeline.submit(&Request::new(NodeId::default(), body))?;
+    Ok(pipeline.kick()?)
+}
