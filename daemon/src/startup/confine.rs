@@ -26,7 +26,7 @@ use super::{privileges, seccomp};
 use crate::backend::{Names, Observer};
 use crate::config::{Confinement, Fault, RequestedSize, Share};
 use crate::serve::{Serving, WindowSetup};
-use crate::telemetry::Place;
+use crate::telemetry::{Place, Server};
 
 /// The daemon's process, split off and not yet confined.
 #[derive(Debug)]
@@ -60,9 +60,12 @@ impl Unconfined {
         let (listener, mut share) =
             enter_sandbox(config.share, &config.confinement, self.listener)?;
         share.passthrough.guest_fd_limit = guest_fd_limit;
-        let observer = match &self.metrics {
-            Some(_) => Some(observer(&share)?),
-            None => None,
+        let (observer, metrics) = match self.metrics {
+            Some(place) => {
+                let server = Server::new(place).map_err(StartError::system("serve metrics"))?;
+                (Some(observer(&share)?), Some(server))
+            }
+            None => (None, None),
         };
         let more = More {
             syslog: config.logging.syslog,
@@ -81,7 +84,7 @@ impl Unconfined {
                 window,
                 observer,
             },
-            metrics: self.metrics,
+            metrics,
             stop,
             leash: self.leash,
             lifeline: self.lifeline,

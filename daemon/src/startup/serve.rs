@@ -25,15 +25,15 @@ use super::stop::{Leash, StopRequests};
 use crate::backend::{Look, Metrics};
 use crate::config::Share;
 use crate::serve::{ServeError, Serving, prepare};
-use crate::telemetry::{self, Place, Source};
+use crate::telemetry::{Server, Source};
 
 /// A daemon that has given up all it can.
 pub(super) struct Confined {
     pub(super) share: Share,
     pub(super) listener: Listener,
     pub(super) serving: Serving,
-    /// Where to show metrics, if anywhere.
-    pub(super) metrics: Option<Place>,
+    /// Who shows metrics, if anybody.
+    pub(super) metrics: Option<Server>,
     pub(super) stop: StopRequests,
     pub(super) leash: Leash,
     /// Held until this process ends.
@@ -59,7 +59,7 @@ impl Confined {
             share,
             listener,
             serving,
-            metrics: place,
+            metrics: server,
             stop,
             leash,
             lifeline,
@@ -74,9 +74,10 @@ impl Confined {
             End::Abandoned
         })?;
         let BackEnd { run, metrics, look } = open(share, listener, serving)?;
-        if let Some(place) = place {
+        if let Some(server) = server {
             let source = Source::new(Arc::clone(&metrics), look);
-            telemetry::start(place, source).map_err(StartError::system("serve metrics"))?;
+            let started = server.start(source);
+            started.map_err(StartError::system("start a thread"))?;
         }
         report("serve", ends, move || {
             match catch_unwind(AssertUnwindSafe(run)) {

@@ -4,7 +4,8 @@
 //!
 //! ```text
 //!   Prometheus, browser, daxlab top ──▶ server ──▶ route ──▶ exposition   GET /metrics
-//!                                    one thread      │
+//!                                    one thread      ├─▶ page         GET /
+//!                                                    ├─▶ window_json  GET /window.json
 //!                                                    ▼
 //!                                                  Source ──▶ Snapshot ──▶ counters, window, files
 //! ```
@@ -15,12 +16,14 @@
 //! many times a second.
 
 mod exposition;
+mod page;
 mod place;
 mod route;
 mod server;
 mod snapshot;
 mod source;
+mod window_json;
 
 pub use place::{Listener, Place};
-pub use server::{MOST_CONNECTIONS, start};
+pub use server::{MOST_CONNECTIONS, Server};
 pub use source::Source;

@@ -7,12 +7,14 @@ use std::convert::Infallible;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, HeaderValue,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::exposition;
+use super::page::{PAGE, POLICY};
 use super::source::Source;
+use super::{exposition, window_json};
 
 /// A whole response.
 pub(super) type Answer = Response<Full<Bytes>>;
@@ -21,6 +23,8 @@ pub(super) type Answer = Response<Full<Bytes>>;
 const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 const PLAIN: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+const JSON: &str = "application/json";
 
 /// Answers one request.
 pub(super) fn answer<B>(
@@ -44,14 +48,38 @@ pub(super) fn answer<B>(
 
 fn look(source: &Source, path: &str) -> Answer {
     match path {
+        "/" => page(),
         "/metrics" => {
-            let text = source.snapshot().map(exposition::text);
-            match text {
-                Some(Ok(text)) => respond(StatusCode::OK, exposition::CONTENT_TYPE, text),
-                _ => say(StatusCode::INTERNAL_SERVER_ERROR, "there are no numbers\n"),
-            }
+            let text = source
+                .snapshot()
+                .and_then(|seen| exposition::text(seen).ok());
+            numbers(exposition::CONTENT_TYPE, text)
         }
-        _ => say(StatusCode::NOT_FOUND, "there is /metrics\n"),
+        "/window.json" => {
+            let text = source
+                .snapshot()
+                .and_then(|seen| window_json::text(&seen).ok());
+            numbers(JSON, text)
+        }
+        _ => say(
+            StatusCode::NOT_FOUND,
+            "there are /, /metrics and /window.json\n",
+        ),
+    }
+}
+
+fn page() -> Answer {
+    let mut answer = respond(StatusCode::OK, HTML, PAGE.as_str());
+    if let Ok(policy) = HeaderValue::from_str(&POLICY) {
+        answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    answer
+}
+
+fn numbers(kind: &'static str, text: Option<String>) -> Answer {
+    match text {
+        Some(text) => respond(StatusCode::OK, kind, text),
+        None => say(StatusCode::INTERNAL_SERVER_ERROR, "there are no numbers\n"),
     }
 }
 
@@ -76,10 +104,15 @@ fn say(status: StatusCode, text: &'static str) -> Answer {
 fn respond(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
-    let headers: [(HeaderName, &str); 3] = [
+    let headers: [(HeaderName, &str); 5] = [
         (CONTENT_TYPE, kind),
         (CACHE_CONTROL, "no-store"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
     ];
     for (name, value) in headers {
         answer

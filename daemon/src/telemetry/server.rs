@@ -17,7 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use log::error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::runtime;
+use tokio::runtime::{self, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
@@ -37,24 +37,42 @@ const LONGEST_CONNECTION: Duration = Duration::from_secs(60);
 /// Between a connection that could not be taken, for want of descriptors say, and the next try.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Serves metrics from now on, until the process ends.
-///
-/// # Errors
-/// When the thread, or what it waits with, cannot be had.
-pub fn start(place: Place, source: Source) -> io::Result<()> {
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build()?;
-    let serve = move || {
-        if let Err(error) = runtime.block_on(serve(place, source)) {
-            error!("metrics are not served any more: {error}");
-        }
-    };
-    thread::Builder::new()
-        .name("metrics".to_owned())
-        .spawn(serve)
-        .map(drop)
+/// All that it takes to serve metrics but the metrics. It is made before the system call filter is
+/// loaded: what an event loop is made of depends on how the program was built.
+pub struct Server {
+    runtime: Runtime,
+    place: Place,
+}
+
+impl Server {
+    /// Prepares to serve metrics there.
+    ///
+    /// # Errors
+    /// When what it waits with cannot be had.
+    pub fn new(place: Place) -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()?;
+        Ok(Self { runtime, place })
+    }
+
+    /// Serves metrics from now on, until the process ends.
+    ///
+    /// # Errors
+    /// When the thread cannot be had.
+    pub fn start(self, source: Source) -> io::Result<()> {
+        let Self { runtime, place } = self;
+        let serve = move || {
+            if let Err(error) = runtime.block_on(serve(place, source)) {
+                error!("metrics are not served any more: {error}");
+            }
+        };
+        thread::Builder::new()
+            .name("metrics".to_owned())
+            .spawn(serve)
+            .map(drop)
+    }
 }
 
 async fn serve(place: Place, source: Source) -> io::Result<()> {

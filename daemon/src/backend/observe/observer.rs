@@ -24,6 +24,7 @@ const ERRORS: usize = 135;
 #[derive(Debug)]
 pub struct Observer {
     started: SystemTime,
+    begun: Instant,
     operations: [Counter; OPERATIONS.len()],
     errors: [Counter; ERRORS],
     latencies: [Histogram; Class::ALL.len()],
@@ -39,6 +40,8 @@ pub struct Observer {
 pub struct Observed {
     /// When the daemon began to serve.
     pub started: SystemTime,
+    /// How long ago that was, by a clock that nobody sets.
+    pub running: Duration,
     /// Requests answered by operation; the names occur once each.
     pub operations: Vec<(&'static str, u64)>,
     /// Requests answered with an error, by the error's number; only those that occurred.
@@ -61,6 +64,7 @@ impl Observer {
     pub fn new(names: Names) -> Self {
         Self {
             started: SystemTime::now(),
+            begun: Instant::now(),
             operations: std::array::from_fn(|_| Counter::default()),
             errors: std::array::from_fn(|_| Counter::default()),
             latencies: std::array::from_fn(|_| Histogram::default()),
@@ -149,6 +153,7 @@ impl Observer {
         let errors = self.errors.iter().enumerate();
         Observed {
             started: self.started,
+            running: self.begun.elapsed(),
             operations: (0..OPERATIONS.len()).filter(is_first).map(named).collect(),
             errors: errors
                 .map(|(errno, count)| (errno as i32, count.get()))
