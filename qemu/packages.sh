@@ -38,6 +38,14 @@ libacl1-dev /usr/include/sys/acl.h
 LIST
 }
 
+# What shows the daemon's page.
+page_packages() {
+    cat <<'LIST'
+chromium /usr/bin/chromium
+fonts-dejavu-core /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
+LIST
+}
+
 # What the lab makes its file systems with.
 lab_packages() {
     cat <<'LIST'

@@ -4,10 +4,11 @@
 # tests/run.sh [FILTER…]
 #
 # Runs every check: format, lints, unit, property and doc tests, each fuzz target for 15 seconds, the
-# benchmarks for a moment, the daemon's faults with a short soak, and the tests in real guests. It
+# benchmarks for a moment, the daemon's faults with a short soak, its page in a browser, and the tests
+# in real guests. It
 # installs what a fresh Debian lacks and fetches what guests need. With FILTERs it runs only the guest
 # tests whose names contain one of them, the lab if one is `lab`, the benchmarks if one is `bench`,
-# the daemon's faults if one is `daemon-faults`. A line for each test with its time; the logs of
+# the daemon's faults if one is `daemon-faults`, its page if one is `page`. A line for each test with its time; the logs of
 # failures are in target/guest-tests, the lab's and the benchmarks' reports in target/lab, those of
 # fuzzing in target/fuzz.
 set -eu
@@ -103,6 +104,11 @@ fault_steps() {
     step "soak" "$TARGET/release/daxlab" soak --seconds 20 || :
 }
 
+# The daemon's live page in a real browser, without a VM.
+page() {
+    cargo build --quiet --release -p page-tests && "$TARGET/release/page-tests"
+}
+
 # wanted NAME FILTER…: whether the filters leave NAME; without any everything is left.
 wanted() {
     name=$1
@@ -114,7 +120,7 @@ wanted() {
 
 # Whether the filters leave no guest test.
 no_guest_tests() {
-    [ "$*" = lab ] || [ "$*" = bench ] || [ "$*" = daemon-faults ]
+    [ "$*" = lab ] || [ "$*" = bench ] || [ "$*" = daemon-faults ] || [ "$*" = page ]
 }
 
 need_root
@@ -124,6 +130,7 @@ if wanted lab "$@"; then
 else
     need_packages suite_packages
 fi
+if wanted page "$@"; then need_packages page_packages; fi
 if [ $# -eq 0 ]; then
     step "format" cargo fmt --all --check || :
     step "lints" cargo clippy --quiet --workspace --all-targets -- -D warnings || :
@@ -138,6 +145,7 @@ if step "build for guests" build_for_guests; then
         step "guest tests" "$TARGET/release/guest-tests" --logs "$TARGET/guest-tests" "$@" || :
     fi
     if wanted daemon-faults "$@"; then fault_steps; fi
+    if wanted page "$@"; then step "page" page || :; fi
     if wanted bench "$@"; then step "benchmarks: all can be measured" bench || :; fi
     if wanted lab "$@"; then lab_steps || :; fi
 fi
