@@ -11,6 +11,7 @@ mod fast_path;
 pub mod fs;
 pub mod serve;
 pub mod startup;
+pub mod telemetry;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

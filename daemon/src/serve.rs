@@ -8,7 +8,7 @@ use std::sync::Arc;
 use shared_window::{DirectViews, RegionBudget, Upgrade, ViewSource, WindowOptions, WindowSize};
 use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
 
-use crate::backend::{Session, SessionError, SessionOptions, SessionWindow};
+use crate::backend::{Observer, Session, SessionError, SessionOptions, SessionWindow};
 use crate::config::{DaxPolicy, Fault};
 
 /// Why serving did not begin or did not end well.
@@ -24,6 +24,8 @@ pub struct Serving {
     pub thread_pool_size: usize,
     /// Which files are named to the guest, where there is a window.
     pub dax: DaxPolicy,
+    /// Who wants to know more than the counters.
+    pub observer: Option<Arc<Observer>>,
     /// The window, if there is to be one.
     pub window: Option<WindowSetup>,
 }
@@ -79,6 +81,7 @@ where
         tag: serving.tag,
         request_queues: serving.request_queues.get().into(),
         thread_pool_size: serving.thread_pool_size,
+        observer: serving.observer,
     };
     let window = serving.window.map(|window| SessionWindow {
         size: window.size,

@@ -71,11 +71,13 @@ const VIRTIOFSD_1_14: [(&str, Value); 43] = [
 ];
 
 /// The options that are ours.
-const OURS: [(&str, Value); 4] = [
+const OURS: [(&str, Value); 6] = [
     ("--dax-window", Required),
     ("--dax", Required),
     ("--dax-min-size", Required),
     ("--request-queues", Required),
+    ("--metrics", Required),
+    ("--metrics-anywhere", No),
 ];
 
 /// The options that a help text lists, with the way they take a value.

@@ -14,6 +14,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use shared_window::{ViewSource, Vmm};
 use virtiofsd::filesystem::FileSystem;
@@ -82,6 +83,11 @@ where
 
     pub(super) fn server(&self) -> &Server<DaxFs<F, S>> {
         &self.server
+    }
+
+    /// The file system itself.
+    pub(super) fn fs(&self) -> &DaxFs<F, S> {
+        &self.fs
     }
 
     pub(super) fn window(&self) -> Option<&WindowSide<F, M, S>> {
@@ -153,12 +159,28 @@ where
                 return Ok(0);
             }
         };
+        let Some(observer) = self.metrics.observer() else {
+            return self.dispatch(ring, &header, request, ticket);
+        };
+        let begun = Instant::now();
+        let len = self.dispatch(ring, &header, request, ticket)?;
+        observer.answered(header.fields(), request, len, begun);
+        Ok(len)
+    }
+
+    fn dispatch(
+        &self,
+        ring: &Ring,
+        header: &Header,
+        request: &Request,
+        ticket: &mut Ticket,
+    ) -> Result<u32, Abandoned> {
         let opcode = header.opcode();
         if !fast_path::is_quick(opcode) {
             ring.tell();
         }
         let Some(window) = &self.window else {
-            return Ok(self.forward(&header, request));
+            return Ok(self.forward(header, request));
         };
         if window.is_stale() {
             ring.tell();
@@ -166,16 +188,16 @@ where
         }
         match opcode {
             Some(Opcode::SetupMapping) => {
-                let errno = self.set_up_mapping(window, &header, request, ticket)?;
-                Ok(self.reply(&header, request, errno))
+                let errno = self.set_up_mapping(window, header, request, ticket)?;
+                Ok(self.reply(header, request, errno))
             }
             Some(Opcode::RemoveMapping) => {
-                let errno = self.remove_mapping(window, &header, request, ticket)?;
-                Ok(self.reply(&header, request, errno))
+                let errno = self.remove_mapping(window, header, request, ticket)?;
+                Ok(self.reply(header, request, errno))
             }
             Some(Opcode::Init) => {
                 window.operate(ticket, WindowSide::clear)?;
-                let len = self.forward(&header, request);
+                let len = self.forward(header, request);
                 if let Err(error) = message::add_map_alignment(request, len) {
                     log::debug!("no MAP_ALIGNMENT in this INIT: {error}");
                 }
@@ -183,9 +205,9 @@ where
             }
             Some(Opcode::Destroy) => {
                 window.operate(ticket, WindowSide::clear)?;
-                Ok(self.forward(&header, request))
+                Ok(self.forward(header, request))
             }
-            _ => Ok(self.forward(&header, request)),
+            _ => Ok(self.forward(header, request)),
         }
     }
 

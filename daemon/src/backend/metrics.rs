@@ -7,7 +7,11 @@
 //! sees numbers of about the same moment, not a consistent set.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::observe::Observer;
+use super::refusal::Refusals;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -56,18 +60,27 @@ pub struct Metrics {
     pub mappings_set_up: Counter,
     /// SETUPMAPPING requests answered with an error.
     pub mappings_refused: Counter,
+    /// The same by reason.
+    pub refusals: Refusals,
     /// REMOVEMAPPING requests.
     pub removals: Counter,
     /// Times that the whole window was cleared (INIT, DESTROY, device reset).
     pub clears: Counter,
     /// Files opened for the window.
     pub files_opened: Counter,
+    observer: Option<Arc<Observer>>,
 }
 
 impl Metrics {
     /// Counters for a device with `queues` queues, the high priority queue included.
     #[must_use]
     pub fn new(queues: usize) -> Self {
+        Self::observed(queues, None)
+    }
+
+    /// The same, and what `observer` collects.
+    #[must_use]
+    pub fn observed(queues: usize, observer: Option<Arc<Observer>>) -> Self {
         Self {
             requests: (0..queues).map(|_| Counter::default()).collect(),
             bad_chains: Counter::default(),
@@ -80,10 +93,18 @@ impl Metrics {
             abandoned: Counter::default(),
             mappings_set_up: Counter::default(),
             mappings_refused: Counter::default(),
+            refusals: Refusals::default(),
             removals: Counter::default(),
             clears: Counter::default(),
             files_opened: Counter::default(),
+            observer,
         }
+    }
+
+    /// Who wants to know more than these counters.
+    #[must_use]
+    pub fn observer(&self) -> Option<&Observer> {
+        self.observer.as_deref()
     }
 }
 

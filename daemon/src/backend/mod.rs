@@ -26,21 +26,27 @@ mod engine;
 pub mod fuzzing;
 mod gate;
 mod intake;
+mod look;
 mod lost_page;
 mod message;
 mod metrics;
 mod migration;
+mod observe;
 mod offer;
 mod pace;
 mod pause;
 mod pool;
+mod refusal;
 mod ring;
 mod session;
 mod threads;
 mod window_side;
 
 pub(crate) use complaint::{Complaint, WithSources};
+pub use look::{Look, WindowLook};
 pub use metrics::{Counter, Metrics};
+pub use observe::{BOUNDS, Cell, CellState, Class, Distribution, Names, Observed, Observer};
+pub use refusal::{Refusal, Refusals};
 #[cfg(test)]
 pub(crate) use ring::Ring;
 pub(crate) use session::KEPT_VIEWS;

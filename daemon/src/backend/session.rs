@@ -16,9 +16,11 @@ use super::contain;
 use super::device::{Device, FrontEnd};
 use super::engine::Engine;
 use super::intake::Intake;
+use super::look::Look;
 use super::lost_page;
 use super::metrics::Metrics;
 use super::migration::Migration;
+use super::observe::{ObservedVmm, Observer};
 use super::offer::Offer;
 use super::pause::{Pause, PausedVmm};
 use super::pool::Pool;
@@ -68,6 +70,8 @@ pub struct SessionOptions {
     pub request_queues: u32,
     /// Threads that process requests; 0 for one thread a queue.
     pub thread_pool_size: usize,
+    /// Who wants to know more than the counters.
+    pub observer: Option<Arc<Observer>>,
 }
 
 /// What a share with a window needs.
@@ -84,7 +88,7 @@ pub struct SessionWindow<S> {
     pub policy: DaxPolicy,
 }
 
-type SessionVmm = PausedVmm<Arc<VhostUserShmem>>;
+type SessionVmm = PausedVmm<ObservedVmm<Arc<VhostUserShmem>>>;
 type SessionDevice<F, S> = Device<F, SessionVmm, S>;
 
 /// A device that waits for its front end.
@@ -117,7 +121,7 @@ where
             request_queues: options.request_queues,
             window: window.as_ref().map(|window| window.size),
         };
-        let metrics = Arc::new(Metrics::new(offer.queues()));
+        let metrics = Arc::new(Metrics::observed(offer.queues(), options.observer));
         let memory = AtomicMemory::new(TransportMemory::new());
         let parts = Parts::new(Arc::new(fs), window, &metrics);
         let engine = Engine::new(parts.fs, parts.window, Arc::clone(&metrics));
@@ -143,6 +147,12 @@ where
     #[must_use]
     pub fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(&self.metrics)
+    }
+
+    /// What can be seen of the window and its files, as long as the session is there.
+    #[must_use]
+    pub fn look(&self) -> Arc<dyn Look> {
+        Arc::new(Arc::downgrade(&self.device))
     }
 
     /// Accepts one front end, serves it, and returns when it is gone.
@@ -227,7 +237,10 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
         });
         let window = Window::with_options(
             size,
-            PausedVmm::new(Arc::clone(&shmem), Arc::clone(&pause)),
+            PausedVmm::new(
+                ObservedVmm::new(Arc::clone(&shmem), Arc::clone(metrics)),
+                Arc::clone(&pause),
+            ),
             views,
             Arc::clone(&budget),
             options,

@@ -99,6 +99,7 @@ impl Case {
             tag: Some("share".to_owned()),
             request_queues: 1,
             thread_pool_size,
+            observer: None,
         };
         let session = Session::new(fs, options, window).expect("a session");
         let metrics = session.metrics();

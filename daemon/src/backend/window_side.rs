@@ -33,7 +33,7 @@ use super::complaint::{Complaint, WithSources};
 use super::contain::contain;
 use super::gate::{Abandoned, Standing, Ticket};
 use super::metrics::Metrics;
-use crate::fs::{Dax, NodeId, with_file};
+use crate::fs::{Dax, NodeCache, NodeId, with_file};
 
 /// Why a mapping was not set up.
 #[derive(Debug, thiserror::Error)]
@@ -121,9 +121,13 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
     }
 
     /// The window itself, to be looked at.
-    #[cfg(feature = "fuzzing")]
     pub(super) fn window(&self) -> &Window<M, S> {
         &self.window
+    }
+
+    /// Files with a view that is kept.
+    pub(super) fn kept_views(&self) -> &NodeCache<Arc<View>> {
+        &self.dax.views
     }
 
     /// Runs `operation` off the ring, when it is this request's turn.
@@ -163,6 +167,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
             Ok(()) => self.metrics.mappings_set_up.count(),
             Err(error) => {
                 self.metrics.mappings_refused.count();
+                self.metrics.refusals.of(error.into()).count();
                 self.complaint.warn(WithSources(error));
             }
         }
@@ -187,9 +192,17 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
             len: wanted.len,
             access,
         };
+        let observer = self.metrics.observer();
+        if let Some(observer) = observer {
+            observer.about(node, view.file());
+        }
         self.window
             .setup_view(&view, range)
-            .map_err(|source| SetupError::Window { node, source })
+            .map_err(|source| SetupError::Window { node, source })?;
+        if let (Some(observer), Access::ReadWrite) = (observer, access) {
+            observer.written_to(range.window);
+        }
+        Ok(())
     }
 
     fn view(&self, context: Context, node: NodeId) -> Result<Arc<View>, SetupError> {
@@ -205,6 +218,9 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
             .inspect_err(|_| self.dax.promises.revoke(node))
             .map_err(|source| SetupError::Open { node, source })?;
         self.metrics.files_opened.count();
+        if let Some(observer) = self.metrics.observer() {
+            observer.opened(node, file.as_fd());
+        }
         let view = self
             .window
             .view(file.as_fd(), Access::ReadWrite)

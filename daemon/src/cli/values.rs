@@ -15,7 +15,7 @@ use virtiofsd::sandbox::SandboxMode;
 use virtiofsd::soft_idmap::cmdline::IdMap;
 
 use crate::cli::args::share::InodeFileHandles;
-use crate::config::{CapabilityChanges, RequestedSize};
+use crate::config::{CapabilityChanges, MetricsAddress, RequestedSize};
 
 /// Longest tag in bytes: the field of the device's configuration (virtio 1.2, 5.11.4).
 const MAX_TAG_LEN: usize = 36;
@@ -54,6 +54,12 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 /// `--dax-window`.
 pub(super) fn window_size(text: &str) -> Result<RequestedSize, String> {
     RequestedSize::try_from(size(text)?).map_err(|error| error.to_string())
+}
+
+/// `--metrics`.
+pub(super) fn metrics_address(text: &str) -> Result<MetricsAddress, String> {
+    text.parse::<MetricsAddress>()
+        .map_err(|error| error.to_string())
 }
 
 /// `--modcaps`.

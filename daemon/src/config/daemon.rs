@@ -2,14 +2,19 @@
 
 //! All settings of one daemon, and the checks that need more than one option.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU16;
 
 use log::LevelFilter;
 use virtiofsd::passthrough::{MigrationMode, NegotiationMode};
 
-use super::{Confinement, DaxPolicy, Endpoint, Fault, Share, SocketFile, WindowRequest};
+use super::{
+    Confinement, DaxPolicy, Endpoint, Fault, MetricsAddress, MetricsEndpoint, Share, SocketFile,
+    WindowRequest,
+};
 use crate::cli::args::Args;
 use crate::cli::args::endpoint::EndpointArgs;
+use crate::cli::args::metrics::MetricsArgs;
 
 /// How the daemon logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +48,8 @@ pub struct Config {
     pub confinement: Confinement,
     /// Limit of open files: `None` for the default, 0 for leaving it.
     pub rlimit_nofile: Option<u64>,
+    /// Where the daemon shows what it does, if it is to.
+    pub metrics: Option<MetricsEndpoint>,
     /// How the daemon logs.
     pub logging: Logging,
     /// Deprecated spellings in use, one sentence each.
@@ -64,6 +71,15 @@ pub enum ConfigError {
         /// The option.
         option: &'static str,
     },
+    /// Metrics for other machines, which nobody asked for in so many words.
+    #[error(
+        "--metrics={address} can be reached from other machines, and asks nobody for a password; \
+         use 127.0.0.1 or [::1], a socket's path, or add --metrics-anywhere"
+    )]
+    MetricsAnywhere {
+        /// The address.
+        address: SocketAddr,
+    },
     /// ACLs hold IDs that the daemon doesn't translate.
     #[error("{option} can't be combined with --posix-acl={acl}, whose IDs would stay untranslated")]
     TranslatedAcl {
@@ -80,6 +96,7 @@ impl TryFrom<Args> for Config {
     fn try_from(args: Args) -> Result<Self, ConfigError> {
         check_migration(&args)?;
         check_translation(&args)?;
+        let metrics = metrics(&args.metrics)?;
         let deprecations = deprecations(&args);
         let dir = args
             .share
@@ -106,6 +123,7 @@ impl TryFrom<Args> for Config {
                 capabilities: args.sandbox.modcaps.unwrap_or_default(),
             },
             rlimit_nofile: args.sandbox.rlimit_nofile,
+            metrics,
             logging: Logging {
                 level: if args.legacy.compat_debug {
                     LevelFilter::Debug
@@ -158,6 +176,19 @@ fn check_translation(args: &Args) -> Result<(), ConfigError> {
         NegotiationMode::Auto | NegotiationMode::Always => {
             Err(ConfigError::TranslatedAcl { option, acl })
         }
+    }
+}
+
+/// Where to show metrics: for this machine alone, unless told otherwise.
+fn metrics(args: &MetricsArgs) -> Result<Option<MetricsEndpoint>, ConfigError> {
+    let anywhere = args.metrics_anywhere;
+    match &args.metrics {
+        Some(MetricsAddress::Tcp(address)) if !address.ip().is_loopback() && !anywhere => {
+            Err(ConfigError::MetricsAnywhere { address: *address })
+        }
+        given => Ok(given
+            .clone()
+            .map(|address| MetricsEndpoint { address, anywhere })),
     }
 }
 

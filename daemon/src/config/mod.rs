@@ -12,6 +12,7 @@ mod daemon;
 mod dax;
 mod endpoint;
 mod fault;
+mod metrics;
 mod share;
 mod window;
 
@@ -21,5 +22,6 @@ pub use daemon::{Config, ConfigError, Logging};
 pub use dax::{DaxMode, DaxPolicy};
 pub use endpoint::{Endpoint, SocketFile};
 pub use fault::Fault;
+pub use metrics::{MetricsAddress, MetricsEndpoint};
 pub use share::Share;
 pub use window::{RequestedSize, WindowRequest, WindowSizeError};

@@ -75,6 +75,12 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         }
     }
 
+    /// The file system that is wrapped.
+    #[must_use]
+    pub fn inner(&self) -> &F {
+        &self.inner
+    }
+
     fn mark(&self, context: Context, node: NodeId, mut attr: Attr) -> Attr {
         if let Some(dax) = &self.dax
             && self.heeded.load(Ordering::Relaxed)

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 /// A file as FUSE names it. virtiofsd's server never gives a number twice, so something remembered
 /// too long is useless but never about another file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u64);
 
 /// Remembers one value for each file, and forgets the least recently used beyond a limit.
@@ -29,6 +29,21 @@ impl<T: Clone> NodeCache<T> {
     /// The value of `node`.
     pub fn get(&self, node: NodeId) -> Option<T> {
         self.entries.lock().get(&node).cloned()
+    }
+
+    /// Whether something is remembered for `node`; does not count as a use of it.
+    pub fn holds(&self, node: NodeId) -> bool {
+        self.entries.lock().contains(&node)
+    }
+
+    /// How many files something is remembered for.
+    pub fn len(&self) -> usize {
+        self.entries.lock().len()
+    }
+
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Remembers `value` for `node`.

@@ -14,9 +14,10 @@ use super::companion::Companion;
 use super::error::StartError;
 use super::fork::{Side, fork};
 use super::listen;
+use super::metrics_socket;
 use super::run::sentence;
 use super::split::Listening;
-use crate::config::Endpoint;
+use crate::config::{Endpoint, SocketFile};
 
 /// What the process that returns from [`Checked::accompany`] is now.
 pub(super) enum Pair {
@@ -49,10 +50,7 @@ impl Checked {
                     views: view_server,
                     end_of_life,
                     supervisor,
-                    socket: match self.config.endpoint {
-                        Endpoint::Create(socket) => Some(socket),
-                        Endpoint::Inherited(_) => None,
-                    },
+                    sockets: self.socket_files(),
                 }))
             }
             Side::Parent(pid) => Ok(Pair::Accompanied(Box::new(Accompanied {
@@ -66,6 +64,17 @@ impl Checked {
         }
     }
 
+    /// The sockets that this daemon creates, each with its pid file.
+    fn socket_files(&self) -> Vec<SocketFile> {
+        let for_the_vmm = match &self.config.endpoint {
+            Endpoint::Create(socket) => Some(socket.clone()),
+            Endpoint::Inherited(_) => None,
+        };
+        let metrics = self.config.metrics.as_ref();
+        let metrics = metrics.and_then(metrics_socket::file);
+        for_the_vmm.into_iter().chain(metrics).collect()
+    }
+
     /// Both ends of the service of views, if a window is wanted.
     fn prepare_views(&self) -> Option<(StartingViews, ViewServer)> {
         self.window?;
@@ -76,11 +85,22 @@ impl Checked {
 }
 
 impl Accompanied {
-    /// Creates socket and pid file, or takes over the socket that is given.
+    /// Creates sockets and pid files, or takes over the socket that is given.
     pub(super) fn listen(self) -> Result<Listening, StartError> {
-        let (listener, files) = listen::listen(&self.checked.config.endpoint)?;
+        let config = &self.checked.config;
+        let (listener, files) = listen::listen(&config.endpoint)?;
+        let mut files = vec![files];
+        let metrics = match &config.metrics {
+            Some(endpoint) => {
+                let (place, more) = metrics_socket::listen(endpoint)?;
+                files.push(more);
+                Some(place)
+            }
+            None => None,
+        };
         Ok(Listening {
             files,
+            metrics,
             checked: self.checked,
             listener,
             views: self.views,

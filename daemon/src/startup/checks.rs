@@ -18,6 +18,8 @@ use crate::config::{Config, KeptCapabilities, RequestedSize, WindowRequest};
 const MEMORY_REGION_FILES: u64 = 509;
 /// Descriptors for all the rest: sockets, eventfds, /proc, the log.
 const OTHER_FILES: u64 = 100;
+/// Descriptors for metrics: connections, and what waits for them.
+const METRICS_FILES: u64 = crate::telemetry::MOST_CONNECTIONS as u64 + 8;
 /// Linux maps ranges of this many bytes.
 const WINDOW_RANGE: u64 = 2 << 20;
 /// Fewer than this for the guest is worth a warning.
@@ -123,7 +125,8 @@ fn guest_fd_limit(config: &Config, window: Option<RequestedSize>) -> Result<u64,
     let limit = setup_rlimit_nofile(config.rlimit_nofile)
         .map_err(|reason| StartError::FileLimit { reason })?;
     let serving = u64::from(config.request_queues.get()) + config.thread_pool_size as u64;
-    let own = own_files(serving, window);
+    let metrics = config.metrics.as_ref().map_or(0, |_| METRICS_FILES);
+    let own = own_files(serving, window) + metrics;
     match limit.checked_sub(own) {
         None | Some(0) => Err(StartError::FileLimitTooSmall {
             limit,

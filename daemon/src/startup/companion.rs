@@ -30,8 +30,8 @@ pub(super) struct Companion {
     pub(super) end_of_life: PipeReader,
     /// The process that creates the files, and removes them if it can.
     pub(super) supervisor: Pid,
-    /// The socket, unless it is the operator's.
-    pub(super) socket: Option<SocketFile>,
+    /// The sockets, but for one that is the operator's.
+    pub(super) sockets: Vec<SocketFile>,
 }
 
 impl Companion {
@@ -50,7 +50,7 @@ impl Companion {
         // Nobody writes, so this is the end of the lifeline; an error can't be told from it, and
         // to remove the files is right in both cases.
         let _ = self.end_of_life.read(&mut [0]);
-        if let Some(socket) = &self.socket {
+        for socket in &self.sockets {
             left_over::remove(socket, self.supervisor);
         }
         match served {

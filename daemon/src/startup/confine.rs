@@ -5,9 +5,11 @@
 //! The order is virtiofsd's: sandbox, system call filter, capabilities. Before it the views are
 //! made sure of, since nothing can be opened or mounted after it.
 
+use std::fs::File;
 use std::io::PipeWriter;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
+use std::sync::Arc;
 
 use log::{info, warn};
 use shared_window::{StartingViews, WindowSize};
@@ -17,17 +19,22 @@ use virtiofsd::sandbox::Sandbox;
 use super::checks::Checked;
 use super::error::StartError;
 use super::run::sentence;
+use super::seccomp::More;
 use super::serve::Confined;
 use super::stop::Leash;
 use super::{privileges, seccomp};
+use crate::backend::{Names, Observer};
 use crate::config::{Confinement, Fault, RequestedSize, Share};
 use crate::serve::{Serving, WindowSetup};
+use crate::telemetry::Place;
 
 /// The daemon's process, split off and not yet confined.
 #[derive(Debug)]
 pub(super) struct Unconfined {
     pub(super) checked: Checked,
     pub(super) listener: UnixListener,
+    /// Where to show metrics, if anywhere.
+    pub(super) metrics: Option<Place>,
     /// Where views will come from, if a window is wanted.
     pub(super) views: Option<StartingViews>,
     /// Ends with the supervisor.
@@ -53,7 +60,15 @@ impl Unconfined {
         let (listener, mut share) =
             enter_sandbox(config.share, &config.confinement, self.listener)?;
         share.passthrough.guest_fd_limit = guest_fd_limit;
-        seccomp::load(config.confinement.seccomp, config.logging.syslog)?;
+        let observer = match &self.metrics {
+            Some(_) => Some(observer(&share)?),
+            None => None,
+        };
+        let more = More {
+            syslog: config.logging.syslog,
+            metrics: observer.is_some(),
+        };
+        seccomp::load(config.confinement.seccomp, more)?;
         privileges::keep(&capabilities)?;
         Ok(Confined {
             share,
@@ -64,12 +79,24 @@ impl Unconfined {
                 thread_pool_size: config.thread_pool_size,
                 dax: config.dax,
                 window,
+                observer,
             },
+            metrics: self.metrics,
             stop,
             leash: self.leash,
             lifeline: self.lifeline,
         })
     }
+}
+
+/// Who collects what is shown. It reads names where the sandbox lets the file system read links.
+fn observer(share: &Share) -> Result<Arc<Observer>, StartError> {
+    let links = match &share.passthrough.proc_sfd_rawfd {
+        Some(links) => links.try_clone(),
+        None => File::open("/proc/self/fd"),
+    };
+    let links = links.map_err(StartError::file("open", "/proc/self/fd"))?;
+    Ok(Arc::new(Observer::new(Names::new(links))))
 }
 
 /// The window, if this host can make its views. Else the share is served without one, and the

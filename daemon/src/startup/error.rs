@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
-use crate::config::CapabilityError;
+use crate::config::{CapabilityError, MetricsAddress};
 
 /// Why the daemon could not start, or stopped serving.
 #[derive(Debug, thiserror::Error)]
@@ -48,27 +48,42 @@ pub enum StartError {
         least: u64,
     },
     /// The directory for the socket isn't there.
-    #[error("can't create the socket: {dir} is no directory; create it, or change --socket-path")]
+    #[error("can't create the socket: {dir} is no directory; create it, or change {option}")]
     NoSocketDir {
         /// The directory.
         dir: PathBuf,
+        /// The option that names the socket.
+        option: &'static str,
     },
     /// Another daemon holds the pid file.
     #[error(
         "another daemon uses this socket: {pid_file} is locked by {holder}; stop that one, or \
-         change --socket-path"
+         change {option}"
     )]
     InUse {
         /// The pid file.
         pid_file: PathBuf,
         /// The process as far as the file tells.
         holder: String,
+        /// The option that names the socket.
+        option: &'static str,
     },
     /// Something that isn't a socket has the socket's name.
-    #[error("{path} exists and is not a socket; remove it, or change --socket-path")]
+    #[error("{path} exists and is not a socket; remove it, or change {option}")]
     NotASocket {
         /// The path.
         path: PathBuf,
+        /// The option that names the socket.
+        option: &'static str,
+    },
+    /// The address for `--metrics` can't be had.
+    #[error("can't listen at {address}; change --metrics (port 0 takes a free one)")]
+    Metrics {
+        /// The address.
+        address: MetricsAddress,
+        /// Why not.
+        #[source]
+        source: io::Error,
     },
     /// `--fd` names no listening socket.
     #[error("--fd={fd} is not a listening Unix socket; bind and listen before starting the daemon")]

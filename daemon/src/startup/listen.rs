@@ -47,7 +47,7 @@ impl CreatedFiles {
 pub(super) fn listen(endpoint: &Endpoint) -> Result<(UnixListener, CreatedFiles), StartError> {
     match endpoint {
         Endpoint::Inherited(fd) => Ok((inherited(*fd)?, CreatedFiles::default())),
-        Endpoint::Create(socket) => create(socket),
+        Endpoint::Create(socket) => create(socket, "--socket-path"),
     }
 }
 
@@ -71,11 +71,17 @@ fn inherited(fd: RawFd) -> Result<UnixListener, StartError> {
 }
 
 /// Creates pid file and socket.
-fn create(socket: &SocketFile) -> Result<(UnixListener, CreatedFiles), StartError> {
+pub(super) fn create(
+    socket: &SocketFile,
+    option: &'static str,
+) -> Result<(UnixListener, CreatedFiles), StartError> {
     let path = &socket.path;
     let dir = socket.directory();
     if !dir.is_dir() {
-        return Err(StartError::NoSocketDir { dir: dir.into() });
+        return Err(StartError::NoSocketDir {
+            dir: dir.into(),
+            option,
+        });
     }
     let group = socket.group.as_deref().map(find_group).transpose()?;
 
@@ -85,8 +91,8 @@ fn create(socket: &SocketFile) -> Result<(UnixListener, CreatedFiles), StartErro
     } else {
         UMASK_OWNER
     });
-    files.pid_file = Some(PidFile::create(socket.pid_file())?);
-    remove_left_over(path)?;
+    files.pid_file = Some(PidFile::create(socket.pid_file(), option)?);
+    remove_left_over(path, option)?;
     let listener = UnixListener::bind(path).map_err(StartError::file("create the socket", path))?;
     files.socket = Some(Created::at(path).map_err(StartError::file("stat", path))?);
     if let Some(group) = group {
@@ -103,12 +109,15 @@ fn find_group(name: &str) -> Result<Group, StartError> {
 }
 
 /// Removes a socket that a daemon left behind; its lock is ours by now, so it is dead.
-fn remove_left_over(path: &Path) -> Result<(), StartError> {
+fn remove_left_over(path: &Path, option: &'static str) -> Result<(), StartError> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => {
             fs::remove_file(path).map_err(StartError::file("remove the old socket", path))
         }
-        Ok(_) => Err(StartError::NotASocket { path: path.into() }),
+        Ok(_) => Err(StartError::NotASocket {
+            path: path.into(),
+            option,
+        }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(StartError::file("stat", path)(error)),
     }

@@ -48,6 +48,7 @@ mod fork;
 mod left_over;
 mod listen;
 mod logging;
+mod metrics_socket;
 mod pid_file;
 mod privileges;
 mod restraint;

@@ -29,10 +29,11 @@ pub(super) struct PidFile {
 
 impl PidFile {
     /// Creates and locks the file at `path`, and writes this process's id to it.
-    pub(super) fn create(path: PathBuf) -> Result<Self, StartError> {
+    /// `option` names the socket beside it.
+    pub(super) fn create(path: PathBuf, option: &'static str) -> Result<Self, StartError> {
         let (mut file, created) = loop {
             let mut file = open(&path).map_err(StartError::file("create", &path))?;
-            lock(&mut file, &path)?;
+            lock(&mut file, &path, option)?;
             // The holder before us may have removed the very file that we waited for.
             let ours = file.metadata().map_err(StartError::file("stat", &path))?;
             match fs::symlink_metadata(&path) {
@@ -72,7 +73,7 @@ fn open(path: &Path) -> io::Result<File> {
 ///
 /// Where the process in the file is dead, what holds the lock is a companion that removes the
 /// files of a killed daemon; it does nothing else, and is worth waiting for.
-fn lock(file: &mut File, path: &Path) -> Result<(), StartError> {
+fn lock(file: &mut File, path: &Path, option: &'static str) -> Result<(), StartError> {
     let locked = match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => {
             let mut text = String::new();
@@ -84,6 +85,7 @@ fn lock(file: &mut File, path: &Path) -> Result<(), StartError> {
                     return Err(StartError::InUse {
                         pid_file: path.to_owned(),
                         holder: holder.to_string(),
+                        option,
                     });
                 }
             }
@@ -133,11 +135,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s.pid");
         fs::write(&path, "12345678901234\nleft over\n").unwrap();
-        let held = PidFile::create(path.clone()).unwrap();
+        let held = PidFile::create(path.clone(), "--socket-path").unwrap();
         let written = fs::read_to_string(&path).unwrap();
         assert_eq!(written, format!("{}\n", std::process::id()));
 
-        match PidFile::create(path.clone()) {
+        match PidFile::create(path.clone(), "--socket-path") {
             Err(StartError::InUse { holder, .. }) => {
                 assert_eq!(holder, format!("process {}", std::process::id()));
             }
@@ -145,7 +147,7 @@ mod tests {
         }
         drop(held);
         assert!(!path.exists());
-        drop(PidFile::create(path).unwrap());
+        drop(PidFile::create(path, "--socket-path").unwrap());
     }
 
     #[test]
@@ -156,7 +158,7 @@ mod tests {
         let path = dir.path().join("s.pid");
         std::os::unix::fs::symlink(&target, &path).unwrap();
         assert!(matches!(
-            PidFile::create(path),
+            PidFile::create(path, "--socket-path"),
             Err(StartError::File { what: "create", .. })
         ));
         assert_eq!(fs::read(&target).unwrap(), b"precious");

@@ -5,7 +5,8 @@
 //! virtiofsd builds and loads its filter in one function, so its list is repeated here; a test
 //! compares the two. What is more: vhost-user-backend 0.24 calls shutdown(2) on the VMM's socket
 //! when the VMM has gone, and vhost 0.18 asks with getsockopt(2) whether the back-end channel is
-//! a Unix stream socket. virtiofsd's filter would answer both by killing the process.
+//! a Unix stream socket. virtiofsd's filter would answer both by killing the process. With
+//! `--metrics` there are `recvfrom` and `sendto` without an address.
 //!
 //! Whoever adds a system call to the serving threads finds out here first, in the way of a daemon
 //! killed by SIGSYS. Extending the list is the last resort.
@@ -130,24 +131,47 @@ const SOCKET_OPTIONS: [libc::c_int; 2] = [libc::SO_DOMAIN, libc::SO_TYPE];
 /// The call that syslog needs.
 const SYSLOG: &str = "sendto";
 
+/// The calls that serving metrics needs, on a socket that is connected: what they do there read(2)
+/// and write(2) do too. Any address makes them another call, which is not allowed; it is the
+/// argument of this number.
+const ON_A_CONNECTION: [&str; 2] = ["recvfrom", "sendto"];
+const ADDRESS: u32 = 4;
+
+/// What else the daemon has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct More {
+    /// It logs to syslog.
+    pub(super) syslog: bool,
+    /// It serves metrics.
+    pub(super) metrics: bool,
+}
+
 /// Loads the filter for this thread and those that it starts. Sets no_new_privs.
-pub(super) fn load(mode: SeccompMode, syslog: bool) -> Result<(), StartError> {
+pub(super) fn load(mode: SeccompMode, more: More) -> Result<(), StartError> {
     let action = match mode {
         SeccompMode::None => return Ok(()),
         SeccompMode::Kill => ScmpAction::KillProcess,
         SeccompMode::Log => ScmpAction::Log,
         SeccompMode::Trap => ScmpAction::Trap,
     };
-    build(action, syslog)
+    build(action, more)
         .and_then(|filter| filter.load())
         .map_err(StartError::Seccomp)
 }
 
-fn build(action: ScmpAction, syslog: bool) -> Result<ScmpFilterContext, SeccompError> {
+fn build(action: ScmpAction, more: More) -> Result<ScmpFilterContext, SeccompError> {
     let mut filter = ScmpFilterContext::new_filter(action)?;
     let calls = VIRTIOFSD.iter().chain([&SHUTDOWN]);
-    for name in calls.chain(syslog.then_some(&SYSLOG)) {
+    for name in calls.chain(more.syslog.then_some(&SYSLOG)) {
         filter.add_rule(ScmpAction::Allow, ScmpSyscall::from_name(name)?)?;
+    }
+    if more.metrics {
+        for name in ON_A_CONNECTION {
+            // What is allowed as it is cannot be allowed with conditions too.
+            if !(more.syslog && name == SYSLOG) {
+                allow_on_a_connection(&mut filter, name)?;
+            }
+        }
     }
     for option in SOCKET_OPTIONS {
         let argument = |index, value: libc::c_int| {
@@ -162,6 +186,16 @@ fn build(action: ScmpAction, syslog: bool) -> Result<ScmpFilterContext, SeccompE
         )?;
     }
     Ok(filter)
+}
+
+/// Allows a call where it names no address.
+fn allow_on_a_connection(filter: &mut ScmpFilterContext, name: &str) -> Result<(), SeccompError> {
+    filter.add_rule_conditional(
+        ScmpAction::Allow,
+        ScmpSyscall::from_name(name)?,
+        &[ScmpArgCompare::new(ADDRESS, ScmpCompareOp::Equal, 0)],
+    )?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -22,15 +22,18 @@ use virtiofsd::passthrough::read_only::PassthroughFsRo;
 use super::error::StartError;
 use super::status::ExitStatus;
 use super::stop::{Leash, StopRequests};
-use crate::backend::Metrics;
+use crate::backend::{Look, Metrics};
 use crate::config::Share;
 use crate::serve::{ServeError, Serving, prepare};
+use crate::telemetry::{self, Place, Source};
 
 /// A daemon that has given up all it can.
 pub(super) struct Confined {
     pub(super) share: Share,
     pub(super) listener: Listener,
     pub(super) serving: Serving,
+    /// Where to show metrics, if anywhere.
+    pub(super) metrics: Option<Place>,
     pub(super) stop: StopRequests,
     pub(super) leash: Leash,
     /// Held until this process ends.
@@ -56,6 +59,7 @@ impl Confined {
             share,
             listener,
             serving,
+            metrics: place,
             stop,
             leash,
             lifeline,
@@ -69,7 +73,11 @@ impl Confined {
             leash.wait();
             End::Abandoned
         })?;
-        let BackEnd { run, metrics } = open(share, listener, serving)?;
+        let BackEnd { run, metrics, look } = open(share, listener, serving)?;
+        if let Some(place) = place {
+            let source = Source::new(Arc::clone(&metrics), look);
+            telemetry::start(place, source).map_err(StartError::system("serve metrics"))?;
+        }
         report("serve", ends, move || {
             match catch_unwind(AssertUnwindSafe(run)) {
                 Ok(result) => End::Served(result),
@@ -111,6 +119,7 @@ struct BackEnd {
     run: Box<dyn FnOnce() -> Result<(), ServeError> + Send>,
     /// Can be read wherever the serving threads are.
     metrics: Arc<Metrics>,
+    look: Arc<dyn Look>,
 }
 
 /// Opens the share and puts a back end on it.
@@ -133,6 +142,7 @@ where
     let session = prepare(fs, serving).map_err(StartError::Serve)?;
     Ok(BackEnd {
         metrics: session.metrics(),
+        look: session.look(),
         run: Box::new(move || session.run(listener)),
     })
 }

@@ -23,14 +23,17 @@ use super::fork::{Side, fork};
 use super::listen::CreatedFiles;
 use super::stop::leash;
 use super::supervisor::Supervisor;
+use crate::telemetry::Place;
 
 /// A daemon with its endpoint, not yet a process of its own. The order of the fields is that in
 /// which they are dropped on an error: the companion, which is waited for, goes last.
 #[derive(Debug)]
 pub(super) struct Listening {
-    pub(super) files: CreatedFiles,
+    pub(super) files: Vec<CreatedFiles>,
     pub(super) checked: Checked,
     pub(super) listener: UnixListener,
+    /// Where to show metrics, if anywhere.
+    pub(super) metrics: Option<Place>,
     pub(super) views: Option<StartingViews>,
     pub(super) companion: CompanionProcess,
 }
@@ -50,17 +53,18 @@ impl Listening {
         match fork()? {
             Side::Child => {
                 drop(leash_holder);
-                self.files.disown();
+                self.files.into_iter().for_each(CreatedFiles::disown);
                 Ok(Role::Daemon(Box::new(Unconfined {
                     checked: self.checked,
                     listener: self.listener,
+                    metrics: self.metrics,
                     views: self.views,
                     leash,
                     lifeline: self.companion.into_lifeline(),
                 })))
             }
             Side::Parent(daemon) => {
-                drop((self.checked, self.listener, self.views, leash));
+                drop((self.checked, self.listener, self.metrics, self.views, leash));
                 Ok(Role::Supervisor(Supervisor {
                     daemon,
                     companion: self.companion,

@@ -23,7 +23,7 @@ pub(super) struct Supervisor {
     pub(super) daemon: Pid,
     pub(super) companion: CompanionProcess,
     /// Removed at the end.
-    pub(super) files: CreatedFiles,
+    pub(super) files: Vec<CreatedFiles>,
     /// Tells the daemon, when this process is gone, that nobody waits for it any more.
     pub(super) leash: PipeWriter,
 }

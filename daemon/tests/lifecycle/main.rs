@@ -10,5 +10,6 @@ mod shared_memory;
 
 mod confinement;
 mod ends;
+mod metrics;
 mod migration;
 mod mistakes;

@@ -9,6 +9,7 @@
 pub mod endpoint;
 pub mod legacy;
 pub mod logging;
+pub mod metrics;
 pub mod migration;
 pub mod sandbox;
 pub mod share;

@@ -7,6 +7,7 @@ use clap::Parser;
 use super::endpoint::EndpointArgs;
 use super::legacy::LegacyArgs;
 use super::logging::LoggingArgs;
+use super::metrics::MetricsArgs;
 use super::migration::MigrationArgs;
 use super::sandbox::SandboxArgs;
 use super::share::ShareArgs;
@@ -52,6 +53,9 @@ pub struct Args {
     /// Live migration.
     #[command(flatten)]
     pub migration: MigrationArgs,
+    /// Metrics.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
     /// Logging.
     #[command(flatten)]
     pub logging: LoggingArgs,

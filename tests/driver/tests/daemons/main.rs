@@ -5,7 +5,9 @@
 
 mod account;
 mod files;
+mod http;
 mod lifecycle;
+mod metrics;
 mod operations;
 mod queues;
 mod rig;

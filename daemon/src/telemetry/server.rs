@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Takes connections and answers them, all on one thread.
+//!
+//! Everything that a client can use up has a bound: the number of connections, the size of a
+//! request, the time for its header, and how long a connection lasts. Further clients wait in the
+//! kernel's queue until one of the others is done.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use log::error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::runtime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+
+use super::place::{Listener, Place};
+use super::route;
+use super::source::Source;
+
+/// Most connections at a time.
+pub const MOST_CONNECTIONS: usize = 32;
+/// Most headers of a request, and most bytes of them all.
+const MOST_HEADERS: usize = 64;
+const LONGEST_HEAD: usize = 16 << 10;
+/// A client has this long to send a request's header, also the next one of the same connection.
+const HEADER_WITHIN: Duration = Duration::from_secs(5);
+/// A connection ends after this, whatever the client does; it may connect anew.
+const LONGEST_CONNECTION: Duration = Duration::from_secs(60);
+/// Between a connection that could not be taken, for want of descriptors say, and the next try.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Serves metrics from now on, until the process ends.
+///
+/// # Errors
+/// When the thread, or what it waits with, cannot be had.
+pub fn start(place: Place, source: Source) -> io::Result<()> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()?;
+    let serve = move || {
+        if let Err(error) = runtime.block_on(serve(place, source)) {
+            error!("metrics are not served any more: {error}");
+        }
+    };
+    thread::Builder::new()
+        .name("metrics".to_owned())
+        .spawn(serve)
+        .map(drop)
+}
+
+async fn serve(place: Place, source: Source) -> io::Result<()> {
+    let desk = Arc::new(Desk {
+        only_local: place.only_by_local_names(),
+        source,
+    });
+    let seats = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    match place.listener {
+        Listener::Tcp(listener) => {
+            let listener = TcpListener::from_std(listener)?;
+            loop {
+                let seat = take(&seats).await?;
+                match listener.accept().await {
+                    Ok((stream, _)) => desk.attend(stream, seat),
+                    Err(_) => sleep(PAUSE).await,
+                }
+            }
+        }
+        Listener::Unix(listener) => {
+            let listener = UnixListener::from_std(listener)?;
+            loop {
+                let seat = take(&seats).await?;
+                match listener.accept().await {
+                    Ok((stream, _)) => desk.attend(stream, seat),
+                    Err(_) => sleep(PAUSE).await,
+                }
+            }
+        }
+    }
+}
+
+async fn take(seats: &Arc<Semaphore>) -> io::Result<OwnedSemaphorePermit> {
+    let seat = Arc::clone(seats).acquire_owned().await;
+    seat.map_err(io::Error::other)
+}
+
+/// Where requests are answered.
+struct Desk {
+    only_local: bool,
+    source: Source,
+}
+
+impl Desk {
+    fn attend<T>(self: &Arc<Self>, stream: T, seat: OwnedSemaphorePermit)
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let desk = Arc::clone(self);
+        tokio::spawn(async move {
+            let answer = |request| {
+                std::future::ready(route::answer(&desk.source, desk.only_local, &request))
+            };
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_WITHIN)
+                .max_headers(MOST_HEADERS)
+                .max_buf_size(LONGEST_HEAD)
+                .serve_connection(TokioIo::new(stream), service_fn(answer));
+            // A client that breaks off, or says what is no request, is no news.
+            let _ = timeout(LONGEST_CONNECTION, connection).await;
+            drop(seat);
+        });
+    }
+}
