@@ -237,3 +237,7 @@ impl Measured {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "lane_tests.rs"]
+mod tests;

@@ -67,7 +67,9 @@ impl Contestant {
             append: APPEND.map(str::to_owned).into(),
             ..VmSpec::default()
         };
-        spec.shares.extend(side.share(ground.share(), virtiofsd));
+        let metrics = side.window().map(|_| ground.metrics());
+        spec.shares
+            .extend(side.share(ground.share(), virtiofsd, metrics.as_deref()));
         match side {
             Side::Ext4 => spec.pmem.push(ground.image(FileSystem::Ext4, &name)?),
             Side::Xfs => spec.pmem.push(ground.image(FileSystem::Xfs, &name)?),
@@ -98,7 +100,7 @@ impl Contestant {
             hand,
             daemon: vm.daemons().first().map(|daemon| Family::of(daemon.pid())),
             qemu: Family::of(vm.guest().pid()),
-            metrics: None,
+            metrics,
             made: None,
             vm,
         };

@@ -3,6 +3,7 @@
 //! Where the files are: in memory, so that no disk is measured. All sides that share a folder share
 //! the same one.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,8 @@ pub struct Ground {
     dir: RunDir,
     share: PathBuf,
     image: ByteSize,
+    /// How many sockets of metrics there are.
+    sockets: Cell<u32>,
 }
 
 impl Ground {
@@ -53,6 +56,7 @@ impl Ground {
         Ok(Self {
             dir,
             share,
+            sockets: Cell::new(0),
             image: ByteSize::new(image.next_multiple_of(128 << 20)),
         })
     }
@@ -69,6 +73,13 @@ impl Ground {
     /// If they can't be made.
     pub fn files(&self, files: Files) -> Result<()> {
         make(&self.share, files).context("making the files that are shared")
+    }
+
+    /// A socket's path for a daemon's metrics, another one each time.
+    pub(super) fn metrics(&self) -> PathBuf {
+        let number = self.sockets.get();
+        self.sockets.set(number + 1);
+        self.dir.join(&format!("metrics{number}"))
     }
 
     /// An image with a file system; `name` tells it from others.

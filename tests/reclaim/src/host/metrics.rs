@@ -30,16 +30,29 @@ pub enum MetricsError {
     Missing(&'static str),
 }
 
-/// What has been since the daemon's start.
+/// How old what the daemon tells may be, and a little more.
+pub(super) const STALE: Duration = Duration::from_millis(150);
+
+/// What has been since the daemon's start, and what is now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Metrics {
-    /// SETUPMAPPING requests that came to something.
+    /// SETUPMAPPING requests.
     pub set_up: u64,
-    /// Ranges that the guest had removed.
+    /// Of these, the ones that were refused.
+    pub refused: u64,
+    /// Ranges that the VMM unmapped.
     pub removed: u64,
-    /// Ranges that are mapped now.
-    pub mapped: u64,
+    /// Bytes of the window that are mapped now.
+    pub mapped_bytes: u64,
+    /// Bytes of files behind them.
+    pub used_bytes: u64,
 }
+
+const ACCEPTED: &str = "virtiofs_daxd_setupmapping_ok_total";
+const REFUSED: &str = "virtiofs_daxd_setupmapping_refused_total";
+const REMOVED: &str = "virtiofs_daxd_window_unmaps_total";
+const MAPPED: &str = "virtiofs_daxd_window_occupied_bytes";
+const USED: &str = "virtiofs_daxd_window_used_bytes";
 
 impl Metrics {
     /// Asks at a socket.
@@ -66,17 +79,17 @@ impl Metrics {
 
     fn read(text: &str) -> Result<Self, MetricsError> {
         let sum = |name: &'static str| sum(text, name).ok_or(MetricsError::Missing(name));
+        // A reason is listed once there has been one.
+        let refused = sum(REFUSED).unwrap_or(0);
         Ok(Self {
-            set_up: sum(SET_UP)?,
+            set_up: sum(ACCEPTED)? + refused,
+            refused,
             removed: sum(REMOVED)?,
-            mapped: sum(MAPPED)?,
+            mapped_bytes: sum(MAPPED)?,
+            used_bytes: sum(USED)?,
         })
     }
 }
-
-const SET_UP: &str = "virtiofs_daxd_maps_total";
-const REMOVED: &str = "virtiofs_daxd_unmaps_total";
-const MAPPED: &str = "virtiofs_daxd_window_ranges";
 
 /// The sum of a family's samples; none if it has none.
 fn sum(text: &str, family: &str) -> Option<u64> {
@@ -108,6 +121,6 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let error = Metrics::read("").unwrap_err().to_string();
-        assert!(error.contains(SET_UP), "{error}");
+        assert!(error.contains(ACCEPTED), "{error}");
     }
 }

@@ -109,8 +109,16 @@ impl Side {
     }
 
     /// The share's description, where it is one.
-    pub(super) fn share(self, dir: &Path, virtiofsd: &Path) -> Option<Share> {
-        let share = Share::new(dir, super::contestant::TAG.parse().expect("a short tag"));
+    pub(super) fn share(
+        self,
+        dir: &Path,
+        virtiofsd: &Path,
+        metrics: Option<&Path>,
+    ) -> Option<Share> {
+        let mut share = Share::new(dir, super::contestant::TAG.parse().expect("a short tag"));
+        if let Some(path) = metrics {
+            share.extra = vec!["--metrics".into(), path.into()];
+        }
         match self {
             Self::Window(size) => Some(share.with_window(size)),
             Self::NoWindow => Some(share),

@@ -5,11 +5,12 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use tokio::time::sleep;
 
-use super::{Contestant, Metrics, agreement};
+use super::{Contestant, Metrics, agreement, metrics::STALE};
 use crate::model::Round;
 use crate::plan::{Pins, Point};
-use crate::work::{Order, RANGE, Ran};
+use crate::work::{Order, Ran};
 
 /// A cold pass may take so many times a turn's length.
 const COLD: u32 = 8;
@@ -103,7 +104,9 @@ impl Contestant {
         loop {
             let before = Metrics::at(&socket).await?;
             self.hand.order(&Order::Trace).await?;
-            // The kernel's worker may have been at work between both.
+            // The kernel's worker may have been at work between both, and what the daemon tells may
+            // be a little old.
+            sleep(STALE).await;
             if Metrics::at(&socket).await? == before {
                 return Ok(Some(before));
             }
@@ -118,7 +121,9 @@ impl Contestant {
                     Some((_, after)) => *after,
                     None => Metrics::at(&socket).await?,
                 };
-                round.mapped_bytes = Some(metrics.mapped * RANGE);
+                round.mapped_bytes = Some(metrics.mapped_bytes);
+                round.used_bytes = Some(metrics.used_bytes);
+                round.refused = Some(metrics.refused - before.refused);
                 round.set_up = Some(metrics.set_up - before.set_up);
                 round.removed = Some(metrics.removed - before.removed);
                 settled.map(|(counts, _)| counts)

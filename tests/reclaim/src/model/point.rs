@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Distribution, Latency, aims};
 use crate::plan::{Pins, Point};
-use crate::work::{Files, Work};
+use crate::work::Work;
 
 /// What one turn gave.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,10 @@ pub struct Round {
     pub worker: Option<u64>,
     /// Bytes of the window that were mapped at the end.
     pub mapped_bytes: Option<u64>,
+    /// Bytes of files behind them.
+    pub used_bytes: Option<u64>,
+    /// SETUPMAPPING requests that the daemon refused.
+    pub refused: Option<u64>,
 }
 
 /// What one side did at a point.
@@ -170,11 +174,6 @@ impl PointResult {
         let mut ratios = self.ratios.iter();
         let found = ratios.find(|one| one.side == side && is(&one.against, against));
         found.map(|one| one.ratio)
-    }
-
-    /// The working set.
-    pub fn files(&self) -> Files {
-        self.work.files
     }
 
     fn compared(&self) -> Vec<Ratio> {

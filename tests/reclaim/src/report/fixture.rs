@@ -27,6 +27,7 @@ fn series(side: &str, mib: u64) -> Series {
         inline: side.contains("32M").then_some(mib / 3),
         worker: side.contains("32M").then_some(mib / 6),
         mapped_bytes: side.contains("32M").then_some(32 << 20),
+        used_bytes: side.contains("32M").then_some(30 << 20),
         ..Round::default()
     };
     let series = Series {
@@ -56,6 +57,7 @@ pub fn run() -> Run {
         command: vec!["daxlab".into(), HOSTILE.into()],
         host: Host {
             cores: 2,
+            load: 1.5,
             ..Host::here("tmpfs".into())
         },
         guests: Guests {

@@ -33,7 +33,7 @@ pub fn table(run: &Run) -> String {
         rows.push(Row::Line(format!("{}: {}", point.name, point.about)));
         for series in &point.series {
             rows.push(Row::Cells(cells(point, series)));
-            rows.extend(facts(point, series).map(Row::Line));
+            rows.extend(facts(series).map(Row::Line));
         }
         rows.extend(point.aims.iter().map(|aim| Row::Line(told(aim))));
     }
@@ -126,7 +126,7 @@ fn cells(point: &PointResult, series: &Series) -> Vec<String> {
 }
 
 /// What has no column.
-fn facts(point: &PointResult, series: &Series) -> impl Iterator<Item = String> {
+fn facts(series: &Series) -> impl Iterator<Item = String> {
     let mut told = Vec::new();
     let median = |count: fn(&Round) -> Option<u64>| {
         series.median_of(|round| count(round).map(|count| count as f64))
@@ -135,13 +135,15 @@ fn facts(point: &PointResult, series: &Series) -> impl Iterator<Item = String> {
     {
         told.push(format!("a turn: {set_up:.0} set up, {removed:.0} removed"));
     }
-    if let Some(mapped) = median(|round| round.mapped_bytes) {
-        let used = (point.files().working as f64).min(mapped);
+    let bytes = median(|round| round.mapped_bytes).zip(median(|round| round.used_bytes));
+    if let Some((mapped, used)) = bytes {
+        let [mapped, used] = [mapped, used].map(|bytes| bytes / f64::from(1 << 20));
         told.push(format!(
-            "mapped {:.1} MiB at the end, of which {:.1} can be in use",
-            mapped / f64::from(1 << 20),
-            used / f64::from(1 << 20)
+            "mapped at the end: {mapped:.1} MiB for {used:.1} of files"
         ));
+    }
+    if let Some(refused) = median(|round| round.refused).filter(|count| *count > 0.0) {
+        told.push(format!("{refused:.0} refused"));
     }
     if series.stalls() > 0 {
         told.push(format!(
