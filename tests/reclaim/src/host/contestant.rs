@@ -5,14 +5,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use dax_cases::host::FileSystem;
 use guest_vm::{Vm, VmSpec};
 use qemu_guest::accel::AccelChoice;
 use qemu_guest::machine::ByteSize;
 use tokio::time::{Instant, sleep};
 
-use super::{Family, Ground, Hand, KernelParts, Side};
+use super::{Family, Ground, Hand, KernelParts, Side, Standing};
 use crate::guest::TRACEFS;
 use crate::work::{Files, Order};
 
@@ -40,7 +40,7 @@ pub struct Contestant {
     /// The kernel, as the user named it.
     pub kernel: String,
     pub(super) hand: Hand,
-    pub(super) vm: Vm,
+    pub(super) guest: Standing,
     pub(super) daemon: Option<Family>,
     pub(super) qemu: Family,
     pub(super) metrics: Option<PathBuf>,
@@ -75,25 +75,16 @@ impl Contestant {
             Side::Xfs => spec.pmem.push(ground.image(FileSystem::Xfs, &name)?),
             _ => {}
         }
-        let vm = Vm::boot(&kernel.parts, spec).await;
-        let vm = vm.with_context(|| format!("{name}: the guest did not boot"))?;
-        let ready = async {
-            mount(&vm, side).await?;
+        let (guest, hand) = Standing::start(&name, &kernel.parts, spec, async |vm: &Vm| {
+            mount(vm, side).await?;
             // For the counts, which a kernel without it has none of.
-            vm.agent()
-                .mount("tracefs", TRACEFS, "tracefs", "")
-                .await
-                .ok();
-            anyhow::Ok(Hand::start(vm.agent()).await?)
-        };
-        let hand = ready.await.with_context(|| {
-            let problems = vm.agent().boot().problems.join("\n");
-            format!(
-                "{name}: {problems}\nthe guest's console:\n{}",
-                vm.guest().console_tail()
-            )
-        })?;
-        let started = Self {
+            let tracefs = vm.agent().mount("tracefs", TRACEFS, "tracefs", "");
+            tracefs.await.ok();
+            Ok(Hand::start(vm.agent()).await?)
+        })
+        .await?;
+        let vm = guest.vm();
+        Ok(Self {
             name,
             side,
             kernel: kernel.spec.clone(),
@@ -102,33 +93,18 @@ impl Contestant {
             qemu: Family::of(vm.guest().pid()),
             metrics,
             made: None,
-            vm,
-        };
-        started.stop().await?;
-        Ok(started)
+            guest,
+        })
     }
 
     /// The daemon's command line.
     pub fn command(&self) -> String {
-        let daemon = self.vm.daemons().first();
-        daemon
-            .map(|daemon| daemon.command_line().to_string())
-            .unwrap_or_default()
+        self.guest.command()
     }
 
     /// Where the guest has the files.
     pub(super) fn dir(&self) -> String {
         MOUNT_POINT.to_owned()
-    }
-
-    /// Lets the guest go on.
-    pub(super) async fn go_on(&self) -> Result<()> {
-        Ok(self.vm.guest().qmp().await.cont().await?)
-    }
-
-    /// Lets it stand still.
-    pub(super) async fn stop(&self) -> Result<()> {
-        Ok(self.vm.guest().qmp().await.stop().await?)
     }
 
     /// Makes files where the host has not made them.
@@ -148,23 +124,8 @@ impl Contestant {
     ///
     /// If it does not end, or not without an error.
     pub async fn end(self) -> Result<()> {
-        self.go_on().await?;
         drop(self.hand);
-        let name = self.name;
-        self.vm
-            .power_off()
-            .await
-            .with_context(|| format!("{name}: the guest's end"))
-    }
-
-    /// Ends the guest at once, and leaves its logs in a folder.
-    ///
-    /// # Errors
-    ///
-    /// If they can't be kept.
-    pub fn keep_logs(self) -> Result<PathBuf> {
-        drop(self.hand);
-        self.vm.keep_logs()
+        self.guest.end().await
     }
 }
 

@@ -11,6 +11,7 @@ mod kernel;
 mod measure;
 mod metrics;
 mod side;
+mod standing;
 mod turn;
 
 pub use contestant::{Contestant, MEMORY};
@@ -21,3 +22,4 @@ pub use kernel::KernelParts;
 pub use measure::{Ended, Field, Length, Measured, Watch, measure};
 pub use metrics::{Metrics, MetricsError};
 pub use side::{Side, SideError, SideKind};
+pub use standing::Standing;

@@ -28,17 +28,17 @@ impl Contestant {
         number: u64,
         length: Duration,
     ) -> Result<(Round, Ran)> {
-        self.go_on().await?;
+        self.guest.go_on().await?;
         let turn = self.awake(point, window, number, length).await;
         let turn = turn.with_context(|| {
-            let console = self.vm.guest().console_tail();
+            let console = self.guest.vm().guest().console_tail();
             format!(
                 "{}: {}\nthe guest's console:\n{console}",
                 self.name,
                 point.name()
             )
         })?;
-        self.stop().await?;
+        self.guest.stop().await?;
         Ok(turn)
     }
 
