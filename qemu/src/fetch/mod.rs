@@ -20,6 +20,7 @@ pub mod needs;
 pub mod packages;
 pub mod progress;
 pub mod qemu;
+pub mod source_tools;
 pub mod tool;
 pub mod virtiofsd;
 

@@ -9,6 +9,7 @@ use std::{
 
 /// What runs in a guest must be static, so it is always built for an explicit target.
 const AGENT: &str = "x86_64-unknown-linux-gnu/release/guest-agent";
+const RECLAIM: &str = "x86_64-unknown-linux-gnu/release/guest-reclaim";
 const ACTOR: &str = "x86_64-unknown-linux-gnu/release/guest-actor";
 
 /// An executable that has not been built.
@@ -88,6 +89,22 @@ impl Programs {
                 build: "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS='-C target-feature=+crt-static' \
                         cargo build --release -p dax-cases --target x86_64-unknown-linux-gnu",
                 variable: "GUEST_ACTOR",
+            })
+    }
+
+    /// The static `guest-reclaim`, which accesses working sets.
+    ///
+    /// # Errors
+    ///
+    /// [`MissingProgram`].
+    pub fn reclaim() -> Result<PathBuf, MissingProgram> {
+        named_by("GUEST_RECLAIM")
+            .or_else(|| above(&env::current_exe().ok()?, 4, RECLAIM))
+            .ok_or(MissingProgram {
+                name: "the static guest-reclaim",
+                build: "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS='-C target-feature=+crt-static' \
+                        cargo build --release -p dax-reclaim --target x86_64-unknown-linux-gnu",
+                variable: "GUEST_RECLAIM",
             })
     }
 }

@@ -14,9 +14,14 @@ const END: &str = "<!-- end of the numbers -->";
 
 /// The document with the run's numbers in place of those that it has. None if it has no marks.
 pub fn with_numbers(document: &str, run: &Run) -> Option<String> {
-    let (before, rest) = document.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{}{END}{after}", numbers(run)))
+    between(document, BEGIN, END, &numbers(run))
+}
+
+/// The document with other text between two lines of it. None if it has no such lines.
+pub fn between(document: &str, begin: &str, end: &str, text: &str) -> Option<String> {
+    let (before, rest) = document.split_once(begin)?;
+    let (_, after) = rest.split_once(end)?;
+    Some(format!("{before}{begin}\n{text}{end}{after}"))
 }
 
 fn numbers(run: &Run) -> String {

@@ -5,13 +5,13 @@
 mod document;
 mod files;
 mod html;
-mod quantity;
+pub mod quantity;
 mod table;
 
-pub use document::with_numbers;
+pub use document::{between, with_numbers};
 pub use files::{ReportError, names, write_all};
 pub use html::html;
-pub use table::{points_table, table};
+pub use table::{points_table, table, told};
 
 #[cfg(test)]
 mod fixture;

@@ -58,35 +58,33 @@ impl Images {
     ///
     /// If a tool is missing or fails.
     pub fn make(dir: &Path) -> Result<Self, ImageError> {
-        let pmem = [
-            image(
-                dir,
-                FileSystem::Ext4,
-                "mkfs.ext4",
-                "e2fsprogs",
-                &["-q", "-F", "-b", "4096", "-m", "0"],
-            )?,
-            image(
-                dir,
-                FileSystem::Xfs,
-                "mkfs.xfs",
-                "xfsprogs",
-                &["-q", "-f", "-m", "reflink=1"],
-            )?,
-        ];
+        let image = |fs: FileSystem| pmem_image(&dir.join(format!("{fs}.img")), fs, SIZE);
+        let pmem = [image(FileSystem::Ext4)?, image(FileSystem::Xfs)?];
         Ok(Self { pmem: pmem.into() })
     }
 }
 
-fn image(
-    dir: &Path,
-    fs: FileSystem,
-    tool: &'static str,
-    package: &'static str,
-    options: &[&str],
-) -> Result<Pmem, ImageError> {
-    let path = dir.join(format!("{fs}.img"));
-    let made = File::create(&path).and_then(|file| file.set_len(SIZE.bytes()));
+/// Makes a sparse image with a fresh ext4 or xfs, for persistent memory.
+///
+/// # Errors
+///
+/// If the tool is missing or fails.
+///
+/// # Panics
+///
+/// For virtio-fs, which is in no image.
+pub fn pmem_image(path: &Path, fs: FileSystem, size: ByteSize) -> Result<Pmem, ImageError> {
+    let (tool, package, options): (_, _, &[&str]) = match fs {
+        FileSystem::Ext4 => (
+            "mkfs.ext4",
+            "e2fsprogs",
+            &["-q", "-F", "-b", "4096", "-m", "0"],
+        ),
+        FileSystem::Xfs => ("mkfs.xfs", "xfsprogs", &["-q", "-f", "-m", "reflink=1"]),
+        FileSystem::Fuse => unreachable!("a share is in no image"),
+    };
+    let path = path.to_owned();
+    let made = File::create(&path).and_then(|file| file.set_len(size.bytes()));
     made.map_err(|source| ImageError::Create {
         path: path.clone(),
         source,
@@ -106,8 +104,5 @@ fn image(
             said: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         });
     }
-    Ok(Pmem {
-        image: path,
-        size: SIZE,
-    })
+    Ok(Pmem { image: path, size })
 }

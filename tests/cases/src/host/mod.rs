@@ -18,7 +18,7 @@ pub use actor::{Actor, ActorError, Done, Pending};
 pub use blocks::{BIG_BLOCKS, NO_BIG_BLOCKS};
 pub use disk::{Disk, DiskError};
 pub use held_share::{HELD_FILE, HeldShare, HeldShareError};
-pub use images::{ImageError, Images};
+pub use images::{ImageError, Images, pmem_image};
 pub use place::FileSystem;
 pub use rig::{FREE, Rig, RigParts};
 pub use server::Server;

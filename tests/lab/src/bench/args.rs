@@ -4,9 +4,11 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use dax_bench::{sides::Pin, turns::Length};
 use glob::Pattern;
+
+use super::reclaim::ReclaimArgs;
 
 /// Measures the daemon from a driver in user space, in turn with a peer
 ///
@@ -14,10 +16,17 @@ use glob::Pattern;
 /// ratios are of rounds that were measured one after the other, with their 95 % interval. Nothing
 /// fails for being slow: aims that are missed are marked `!`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 Exit status: 0 everything was measured, however fast; 2 a mistake on this command line, or no point \
-fits; 3 something could not be measured; 128 + N signal N came.")]
+fits; 3 something could not be measured; 128 + N signal N came."
+)]
 pub struct BenchArgs {
+    /// What is measured in real guests
+    #[command(subcommand)]
+    pub in_guests: Option<InGuests>,
+
     /// What is measured
     #[arg(value_enum, default_value = "all")]
     pub what: What,
@@ -82,6 +91,12 @@ pub struct BenchArgs {
     /// Where the reports go: results.json, report.html, table.txt
     #[arg(long, value_name = "DIR", default_value = "daxlab-bench")]
     pub out: PathBuf,
+}
+
+/// What is measured in real guests.
+#[derive(Debug, Subcommand)]
+pub enum InGuests {
+    Reclaim(ReclaimArgs),
 }
 
 /// What is measured.

@@ -21,7 +21,7 @@ use virtiofs_driver::Waiting;
 
 use super::{
     BenchArgs,
-    args::{Peer, Wait, What},
+    args::{InGuests, Peer, Wait, What},
 };
 use crate::{cli::Status, signals::Noted};
 
@@ -36,6 +36,9 @@ pub struct NoPoint;
 ///
 /// If something can't be measured or written.
 pub fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<Status> {
+    if let Some(InGuests::Reclaim(args)) = &args.in_guests {
+        return super::reclaim::run(args, out);
+    }
     // Before minutes of work, not after.
     fs::create_dir_all(&args.out).with_context(|| format!("can't use {}", args.out.display()))?;
     let run = match &args.from {

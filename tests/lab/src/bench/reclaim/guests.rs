@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The guests of a run, from their start to their end.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use dax_reclaim::{
+    host::{Contestant, Field, Ground, KernelParts, Side},
+    model::{Guests, Kernel, SideInfo},
+};
+use qemu_guest::fetch::{KernelSpec, Progress, kernel::DebianKernel, virtiofsd};
+
+use super::ReclaimArgs;
+
+/// The smallest window that the daemon gives, and the largest whose ranges a VM can have at once.
+const WINDOWS: std::ops::RangeInclusive<u64> = 4 << 20..=512 << 20;
+
+/// Everything that guests are started from, for each kernel.
+pub(super) fn kernels(args: &ReclaimArgs) -> Result<Vec<KernelParts>> {
+    let usual = [KernelSpec::Debian(DebianKernel::V6_12)];
+    let specs = match args.kernels.is_empty() {
+        true => &usual[..],
+        false => &args.kernels[..],
+    };
+    let parts = |spec| KernelParts::obtain(spec, &[], Progress::auto());
+    specs.iter().map(parts).collect()
+}
+
+/// Starts all guests, one after the other.
+pub(super) async fn start(
+    args: &ReclaimArgs,
+    kernels: &[KernelParts],
+    working: u64,
+    goes_on: &dyn Fn() -> bool,
+) -> Result<Option<Field>> {
+    let windows = args.windows();
+    for window in &windows {
+        let fits = window.bytes().is_power_of_two() && WINDOWS.contains(&window.bytes());
+        ensure!(
+            fits,
+            "no window of {window}: use powers of two from 4M to 512M"
+        );
+    }
+    let largest = windows
+        .iter()
+        .map(|window| window.bytes())
+        .max()
+        .unwrap_or(0);
+    let ground = Ground::make(working, largest)?;
+    let cache = &kernels[0].parts.cache;
+    let virtiofsd = virtiofsd::obtain(cache).context("no virtiofsd to compare with")?;
+    let mut contestants = Vec::new();
+    let sides: Vec<Side> = args
+        .kinds()
+        .iter()
+        .flat_map(|kind| kind.sides(&windows))
+        .collect();
+    for side in sides {
+        for kernel in kernels {
+            if !goes_on() {
+                return Ok(None);
+            }
+            let name = match kernels.len() {
+                1 => side.to_string(),
+                _ => format!("{side}@{}", kernel.spec),
+            };
+            eprintln!("daxlab bench reclaim: starting {name}");
+            let accel = args.accel.into();
+            let started =
+                Contestant::start(name, side, kernel, &ground, &virtiofsd.path, accel).await?;
+            contestants.push(started);
+        }
+    }
+    Ok(Some(Field {
+        contestants,
+        ground,
+        window: windows[0].bytes(),
+    }))
+}
+
+/// What all guests have in common.
+pub(super) async fn about(args: &ReclaimArgs, kernels: &[KernelParts]) -> Result<Guests> {
+    let parts = &kernels[0].parts;
+    let accel = parts.accel(args.accel.into()).await?.accel;
+    Ok(Guests {
+        qemu: parts.qemu.version().to_string(),
+        accel: format!("{accel:?}").to_lowercase(),
+        cpus: guest_vm::VmSpec::default().cpus.get(),
+        memory_mib: dax_reclaim::host::MEMORY.bytes() >> 20,
+        kernels: kernels
+            .iter()
+            .map(|kernel| Kernel {
+                spec: kernel.spec.clone(),
+                release: kernel.parts.kernel.release.clone(),
+            })
+            .collect(),
+    })
+}
+
+/// What is compared.
+pub(super) fn sides(field: &Field) -> Vec<SideInfo> {
+    let info = |one: &Contestant| SideInfo {
+        name: one.name.clone(),
+        about: one.side.about(),
+        command: one.command(),
+    };
+    field.contestants.iter().map(info).collect()
+}
+
+/// Ends all guests in good order.
+pub(super) async fn end(field: Field) -> Result<()> {
+    let mut ends = Vec::new();
+    for one in field.contestants {
+        ends.push(one.end().await);
+    }
+    ends.into_iter().collect()
+}
+
+/// How long is left, told to people.
+pub(super) fn rest(done: usize, all: usize, elapsed: Duration) -> String {
+    match done {
+        0 => String::new(),
+        _ => {
+            let rest = elapsed.as_secs_f64() / done as f64 * (all - done) as f64;
+            format!(", about {:.0} s left", rest)
+        }
+    }
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! `daxlab bench reclaim`: what a window's reclaim costs, in guests. The measuring is
+//! `dax-reclaim`'s.
+
+mod args;
+mod guests;
+mod run;
+
+pub use args::ReclaimArgs;
+pub use run::run;

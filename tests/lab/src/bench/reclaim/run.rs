@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The order of a run: guests, measurements, reports.
+
+use std::{
+    fs,
+    io::Write,
+    time::{Instant, SystemTime},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use dax_bench::{files::file_system, model::Host};
+use dax_reclaim::{
+    host::{Ended, Field, KernelParts, Watch, measure},
+    model::{self, Run, SCHEMA, Settings},
+    plan::{Point, points},
+    report::{table, with_numbers, write_all},
+};
+use lab_report::model::utc;
+
+use super::{ReclaimArgs, guests};
+use crate::{bench::NoPoint, cli::Status, signals::Noted};
+
+/// Measures what the options name, and reports it.
+///
+/// # Errors
+///
+/// If something can't be measured or written.
+pub fn run(args: &ReclaimArgs, out: &mut dyn Write) -> Result<Status> {
+    // Before minutes of work, not after.
+    fs::create_dir_all(&args.out).with_context(|| format!("can't use {}", args.out.display()))?;
+    let run = match &args.from {
+        Some(path) => model::read(path)?,
+        None => match measured(args)? {
+            Outcome::All(run) => *run,
+            Outcome::Signalled(signal) => return Ok(Status::Signalled(signal)),
+        },
+    };
+    write_all(&run, &args.out)?;
+    if let Some(path) = &args.into {
+        let told = || format!("can't put the numbers into {}", path.display());
+        let document = fs::read_to_string(path).with_context(told)?;
+        let document = with_numbers(&document, &run).context("it has no marks for them");
+        fs::write(path, document.with_context(told)?).with_context(told)?;
+    }
+    lab_report::put(&table(&run), out)?;
+    Ok(Status::Success)
+}
+
+/// How measuring ended.
+enum Outcome {
+    /// There is all of it.
+    All(Box<Run>),
+    /// This signal came.
+    Signalled(u8),
+}
+
+fn measured(args: &ReclaimArgs) -> Result<Outcome> {
+    let window = args.windows()[0].bytes();
+    let mut points = points(args.extent(), window);
+    points.retain(|point| args.wants(&point.name()));
+    if let Some(shard) = args.shard {
+        points = shard.of(points);
+    }
+    ensure!(!points.is_empty(), NoPoint);
+    let signal = Noted::catch().context("can't catch signals")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start the runtime")?;
+    runtime.block_on(async {
+        let (began, started) = (Instant::now(), utc(SystemTime::now()));
+        let kernels = guests::kernels(args)?;
+        let host = Host::here(file_system("/dev/shm".as_ref()));
+        let goes_on = || signal.number().is_none();
+        let working = points
+            .iter()
+            .map(|point| point.work.files.working)
+            .max()
+            .unwrap_or(0);
+        let field = guests::start(args, &kernels, working, &goes_on).await?;
+        let mut run = Run {
+            schema: SCHEMA,
+            lab_version: env!("CARGO_PKG_VERSION").to_owned(),
+            started,
+            took_s: 0,
+            command: std::env::args().collect(),
+            host,
+            guests: guests::about(args, &kernels).await?,
+            settings: Settings {
+                rounds: args.length().rounds,
+                seconds: args.seconds.as_secs_f64(),
+                window,
+            },
+            sides: Vec::new(),
+            points: Vec::new(),
+        };
+        let Some(field) = field else {
+            return Ok(Outcome::Signalled(signal.number().unwrap_or_default()));
+        };
+        run.sides = guests::sides(&field);
+        play(args, field, &points, &goes_on, &mut run, &kernels).await?;
+        run.took_s = began.elapsed().as_secs();
+        Ok(match signal.number() {
+            Some(signal) => Outcome::Signalled(signal),
+            None => Outcome::All(Box::new(run)),
+        })
+    })
+}
+
+async fn play(
+    args: &ReclaimArgs,
+    mut field: Field,
+    points: &[Point],
+    goes_on: &dyn Fn() -> bool,
+    run: &mut Run,
+    _kernels: &[KernelParts],
+) -> Result<()> {
+    let began = Instant::now();
+    let progress = |done: usize, all: usize, point: &Point| {
+        let rest = guests::rest(done, all, began.elapsed());
+        eprintln!(
+            "daxlab bench reclaim: {} of {all}: {}{rest}",
+            done + 1,
+            point.name()
+        );
+    };
+    let watch = Watch {
+        goes_on,
+        progress: &progress,
+    };
+    let measured = measure(&mut field, points, args.length(), &watch).await?;
+    run.points = measured.points;
+    if measured.ended == Ended::All {
+        guests::end(field).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A side with its guest. It stands still while it is another's turn.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use dax_cases::host::FileSystem;
+use guest_vm::{Vm, VmSpec};
+use qemu_guest::accel::AccelChoice;
+use qemu_guest::machine::ByteSize;
+use tokio::time::{Instant, sleep};
+
+use super::{Family, Ground, Hand, KernelParts, Side, Standing};
+use crate::guest::TRACEFS;
+use crate::work::{Files, Order};
+
+/// The share's name.
+pub(super) const TAG: &str = "files";
+/// Where the guest has the files.
+const MOUNT_POINT: &str = "/mnt/files";
+/// The memory of each guest.
+pub const MEMORY: ByteSize = ByteSize::mib(1024);
+/// How much of it tmpfs may take.
+const TMPFS: &str = "size=80%";
+/// A kernel that has lost a task to an oops must not go on: what it does then means nothing.
+const APPEND: [&str; 2] = ["quiet", "oops=panic"];
+/// How long Linux may take to find its persistent memory.
+const DEVICE_DEADLINE: Duration = Duration::from_secs(60);
+/// Between two looks for a device; the guest's agent announces none.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// A side with its guest.
+pub struct Contestant {
+    /// Its name in the results.
+    pub name: String,
+    /// Who serves the files.
+    pub side: Side,
+    /// The kernel, as the user named it.
+    pub kernel: String,
+    pub(super) hand: Hand,
+    pub(super) guest: Standing,
+    pub(super) daemon: Option<Family>,
+    pub(super) qemu: Family,
+    pub(super) metrics: Option<PathBuf>,
+    made: Option<Files>,
+}
+
+impl Contestant {
+    /// Boots a guest, mounts the files, and lets it stand still.
+    ///
+    /// # Errors
+    ///
+    /// If anything of it fails. Nothing is left then.
+    pub async fn start(
+        name: String,
+        side: Side,
+        kernel: &KernelParts,
+        ground: &Ground,
+        virtiofsd: &std::path::Path,
+        accel: AccelChoice,
+    ) -> Result<Self> {
+        let mut spec = VmSpec {
+            accel,
+            memory: MEMORY,
+            append: APPEND.map(str::to_owned).into(),
+            ..VmSpec::default()
+        };
+        let metrics = side.window().map(|_| ground.metrics());
+        spec.shares
+            .extend(side.share(ground.share(), virtiofsd, metrics.as_deref()));
+        match side {
+            Side::Ext4 => spec.pmem.push(ground.image(FileSystem::Ext4, &name)?),
+            Side::Xfs => spec.pmem.push(ground.image(FileSystem::Xfs, &name)?),
+            _ => {}
+        }
+        let (guest, hand) = Standing::start(&name, &kernel.parts, spec, async |vm: &Vm| {
+            mount(vm, side).await?;
+            // For the counts, which a kernel without it has none of.
+            let tracefs = vm.agent().mount("tracefs", TRACEFS, "tracefs", "");
+            tracefs.await.ok();
+            Ok(Hand::start(vm.agent()).await?)
+        })
+        .await?;
+        let vm = guest.vm();
+        Ok(Self {
+            name,
+            side,
+            kernel: kernel.spec.clone(),
+            hand,
+            daemon: vm.daemons().first().map(|daemon| Family::of(daemon.pid())),
+            qemu: Family::of(vm.guest().pid()),
+            metrics,
+            made: None,
+            guest,
+        })
+    }
+
+    /// The daemon's command line.
+    pub fn command(&self) -> String {
+        self.guest.command()
+    }
+
+    /// Where the guest has the files.
+    pub(super) fn dir(&self) -> String {
+        MOUNT_POINT.to_owned()
+    }
+
+    /// Makes files where the host has not made them.
+    pub(super) async fn make(&mut self, files: Files) -> Result<()> {
+        if self.side.is_shared() || self.made.is_some_and(|made| covers(made, files)) {
+            return Ok(());
+        }
+        let dir = self.dir();
+        self.hand.order(&Order::Make { dir, files }).await?;
+        self.made = Some(files);
+        Ok(())
+    }
+
+    /// Ends the guest in good order.
+    ///
+    /// # Errors
+    ///
+    /// If it does not end, or not without an error.
+    pub async fn end(self) -> Result<()> {
+        drop(self.hand);
+        self.guest.end().await
+    }
+}
+
+fn covers(made: Files, files: Files) -> bool {
+    made.size == files.size && made.working >= files.working
+}
+
+async fn mount(vm: &Vm, side: Side) -> Result<()> {
+    let (source, kind, options) = match side {
+        Side::Window(_) => (TAG, "virtiofs", "dax=inode"),
+        Side::NoWindow | Side::Virtiofsd(_) => (TAG, "virtiofs", ""),
+        Side::Ext4 => ("/dev/pmem0", "ext4", "dax=always"),
+        Side::Xfs => ("/dev/pmem0", "xfs", "dax=always"),
+        Side::Tmpfs => ("tmpfs", "tmpfs", TMPFS),
+    };
+    let deadline = Instant::now() + DEVICE_DEADLINE;
+    while source.starts_with('/') && vm.agent().stat(source).await.is_err() {
+        ensure!(
+            Instant::now() < deadline,
+            "waited {DEVICE_DEADLINE:?} in vain for the guest's {source}"
+        );
+        sleep(LOOK_AGAIN).await;
+    }
+    Ok(vm.agent().mount(source, MOUNT_POINT, kind, options).await?)
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What guests of one kernel are started from.
+
+use anyhow::Result;
+use guest_vm::{Parts, Programs, Wanted};
+use qemu_guest::fetch::{KernelSpec, Progress};
+
+/// Where the guest has the program.
+pub(super) const PROGRAM: &str = "/bin/guest-reclaim";
+/// For the sides on persistent memory, beyond those of every guest.
+const MODULES: [&str; 3] = ["virtio_pmem", "ext4", "xfs"];
+/// Checksums that these ask for by name, and what a kernel may have built in.
+const OPTIONAL_MODULES: [&str; 3] = ["crc32c_generic", "crc32c_intel", "nd_pmem"];
+
+/// QEMU, a kernel, and an initramfs with the guest's program.
+#[derive(Debug)]
+pub struct KernelParts {
+    /// As the user named it.
+    pub spec: String,
+    /// All of it.
+    pub parts: Parts,
+}
+
+impl KernelParts {
+    /// Fetches and builds what is not there yet.
+    ///
+    /// # Errors
+    ///
+    /// If something is neither there nor to be had.
+    pub fn obtain(
+        spec: &KernelSpec,
+        files: &[(String, std::path::PathBuf)],
+        progress: Progress,
+    ) -> Result<Self> {
+        let program = Programs::reclaim()?;
+        let mut programs = vec![(PROGRAM.to_owned(), program)];
+        programs.extend_from_slice(files);
+        let wanted = Wanted {
+            kernel: spec.clone(),
+            modules: MODULES.map(str::to_owned).into(),
+            optional_modules: OPTIONAL_MODULES.map(str::to_owned).into(),
+            programs,
+            ..Wanted::default()
+        };
+        Ok(Self {
+            spec: spec.to_string(),
+            parts: Parts::obtain(&wanted, progress)?,
+        })
+    }
+}

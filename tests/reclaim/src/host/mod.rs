@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The host's half: a guest for each side, turns, and what they cost the host.
+
+mod agreement;
+mod contestant;
+mod cpu;
+mod ground;
+mod hand;
+mod kernel;
+mod measure;
+mod metrics;
+mod side;
+mod standing;
+mod turn;
+
+pub use contestant::{Contestant, MEMORY};
+pub use cpu::Family;
+pub use ground::Ground;
+pub use hand::{Hand, HandError};
+pub use kernel::KernelParts;
+pub use measure::{Ended, Field, Length, Measured, Watch, measure};
+pub use metrics::{Metrics, MetricsError};
+pub use side::{Side, SideError, SideKind};
+pub use standing::Standing;

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A guest that stands still while it is another's turn.
+
+use anyhow::{Context as _, Result};
+use guest_vm::{Parts, Vm, VmSpec};
+
+/// A guest with a name. Dropping it kills it and its daemon.
+pub struct Standing {
+    name: String,
+    vm: Vm,
+}
+
+impl Standing {
+    /// Boots it, lets something be made ready in it, and stops it.
+    ///
+    /// # Errors
+    ///
+    /// If anything of it fails. Nothing is left then.
+    pub async fn start<R>(
+        name: &str,
+        parts: &Parts,
+        spec: VmSpec,
+        ready: impl AsyncFnOnce(&Vm) -> Result<R>,
+    ) -> Result<(Self, R)> {
+        let vm = Vm::boot(parts, spec).await;
+        let vm = vm.with_context(|| format!("{name}: the guest did not boot"))?;
+        let made = ready(&vm).await.with_context(|| {
+            let problems = vm.agent().boot().problems.join("\n");
+            let console = vm.guest().console_tail();
+            format!("{name}: {problems}\nthe guest's console:\n{console}")
+        })?;
+        let name = name.to_owned();
+        let standing = Self { name, vm };
+        standing.stop().await?;
+        Ok((standing, made))
+    }
+
+    /// The guest.
+    pub fn vm(&self) -> &Vm {
+        &self.vm
+    }
+
+    /// The daemon's command line; empty if there is none.
+    pub fn command(&self) -> String {
+        let daemon = self.vm.daemons().first();
+        daemon
+            .map(|daemon| daemon.command_line().to_string())
+            .unwrap_or_default()
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    ///
+    /// If QEMU does not.
+    pub async fn go_on(&self) -> Result<()> {
+        Ok(self.vm.guest().qmp().await.cont().await?)
+    }
+
+    /// Stops it.
+    ///
+    /// # Errors
+    ///
+    /// If QEMU does not.
+    pub async fn stop(&self) -> Result<()> {
+        Ok(self.vm.guest().qmp().await.stop().await?)
+    }
+
+    /// Ends it in good order.
+    ///
+    /// # Errors
+    ///
+    /// If it does not end, or not without an error.
+    pub async fn end(self) -> Result<()> {
+        self.go_on().await?;
+        let Self { name, vm } = self;
+        vm.power_off()
+            .await
+            .with_context(|| format!("{name}: the guest's end"))
+    }
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! One turn of one side.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::time::sleep;
+
+use super::{Contestant, Metrics, agreement, metrics::STALE};
+use crate::model::Round;
+use crate::plan::{Pins, Point};
+use crate::work::{Order, Ran};
+
+/// A cold pass may take so many times a turn's length.
+const COLD: u32 = 8;
+
+impl Contestant {
+    /// Lets it do a point's work once.
+    ///
+    /// # Errors
+    ///
+    /// If it can't, finds wrong content, or guest and daemon disagree.
+    pub(super) async fn turn(
+        &mut self,
+        point: &Point,
+        window: u64,
+        number: u64,
+        length: Duration,
+    ) -> Result<(Round, Ran)> {
+        self.guest.go_on().await?;
+        let turn = self.awake(point, window, number, length).await;
+        let turn = turn.with_context(|| {
+            let console = self.guest.vm().guest().console_tail();
+            format!(
+                "{}: {}\nthe guest's console:\n{console}",
+                self.name,
+                point.name()
+            )
+        })?;
+        self.guest.stop().await?;
+        Ok(turn)
+    }
+
+    async fn awake(
+        &mut self,
+        point: &Point,
+        window: u64,
+        number: u64,
+        length: Duration,
+    ) -> Result<(Round, Ran)> {
+        let (dir, work) = (self.dir(), point.work.clone());
+        self.make(work.files).await?;
+        let ranges = match (self.side.window(), point.pins) {
+            (None, _) | (_, Pins::None) => 0,
+            (Some(_), pins) => pins.ranges(window),
+        };
+        if ranges > 0 {
+            let dir = dir.clone();
+            self.hand.order(&Order::Pin { dir, ranges }).await?;
+        }
+        let limit = match work.temperature {
+            crate::work::Temperature::Cold => length * COLD,
+            crate::work::Temperature::Warm => length,
+        };
+        let prepare = Order::Prepare {
+            dir,
+            work,
+            turn: number,
+        };
+        self.hand.order(&prepare).await?;
+        let before = self.begin_to_count().await?;
+        let cpu = (self.daemon.as_ref().map(|one| one.cpu()), self.qemu.cpu());
+        let ran = self.hand.run(limit).await?;
+        let mut round = Round {
+            bytes: ran.bytes(),
+            accesses: ran.accesses(),
+            ns: ran.ns,
+            stalled: ran.stalled,
+            daemon_cpu_ns: self
+                .daemon
+                .as_ref()
+                .zip(cpu.0)
+                .map(|(one, before)| (one.cpu() - before).as_nanos() as u64),
+            qemu_cpu_ns: (self.qemu.cpu() - cpu.1).as_nanos() as u64,
+            ..Round::default()
+        };
+        if self.side.window().is_some() {
+            self.count(&mut round, before).await?;
+        }
+        self.hand.order(&Order::Finish).await?;
+        Ok((round, ran))
+    }
+
+    /// From here on the guest counts, and this is what the daemon has counted before.
+    async fn begin_to_count(&mut self) -> Result<Option<Metrics>> {
+        if self.side.window().is_none() {
+            return Ok(None);
+        }
+        let Some(socket) = self.metrics.clone() else {
+            self.hand.order(&Order::Trace).await?;
+            return Ok(None);
+        };
+        loop {
+            let before = Metrics::at(&socket).await?;
+            self.hand.order(&Order::Trace).await?;
+            // The kernel's worker may have been at work between both, and what the daemon tells may
+            // be a little old.
+            sleep(STALE).await;
+            if Metrics::at(&socket).await? == before {
+                return Ok(Some(before));
+            }
+        }
+    }
+
+    async fn count(&mut self, round: &mut Round, before: Option<Metrics>) -> Result<()> {
+        let counts = match (self.metrics.clone(), before) {
+            (Some(socket), Some(before)) => {
+                let settled = agreement::settled(&mut self.hand, &socket, before).await?;
+                let metrics = match &settled {
+                    Some((_, after)) => *after,
+                    None => Metrics::at(&socket).await?,
+                };
+                round.mapped_bytes = Some(metrics.mapped_bytes);
+                round.used_bytes = Some(metrics.used_bytes);
+                round.refused = Some(metrics.refused - before.refused);
+                round.set_up = Some(metrics.set_up - before.set_up);
+                round.removed = Some(metrics.removed - before.removed);
+                settled.map(|(counts, _)| counts)
+            }
+            _ => self.hand.counts().await?,
+        };
+        if let Some(counts) = counts {
+            round.set_up = Some(counts.set_up);
+            round.removed = Some(counts.removed);
+            round.inline = Some(counts.inline);
+            round.worker = Some(counts.worker);
+        }
+        Ok(())
+    }
+}
