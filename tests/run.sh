@@ -5,12 +5,11 @@
 #
 # Runs every check: format, lints, unit, property and doc tests, each fuzz target for 15 seconds, the
 # benchmarks for a moment, the daemon's faults with a short soak, its page in a browser, and the tests
-# in real guests. It
-# installs what a fresh Debian lacks and fetches what guests need. With FILTERs it runs only the guest
-# tests whose names contain one of them, the lab if one is `lab`, the benchmarks if one is `bench`,
-# the daemon's faults if one is `daemon-faults`, its page if one is `page`. A line for each test with its time; the logs of
-# failures are in target/guest-tests, the lab's and the benchmarks' reports in target/lab, those of
-# fuzzing in target/fuzz.
+# in real guests. It installs what a fresh Debian lacks and fetches what guests need. With FILTERs it
+# runs only the guest tests whose names contain one of them, the lab if one is `lab`, the benchmarks
+# if one is `bench`, the daemon's faults if one is `daemon-faults`, its page if one is `page`. A line
+# for each test with its time; the logs of failures are in target/guest-tests, the lab's and the
+# benchmarks' reports in target/lab, those of fuzzing in target/fuzz.
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)

@@ -12,3 +12,4 @@ pub mod signals;
 pub mod soak;
 pub mod terminal;
 pub mod test;
+pub mod top;

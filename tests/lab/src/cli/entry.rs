@@ -14,7 +14,7 @@ use super::Status;
 use crate::{
     bench,
     catalogue::{self, ExplainArgs, ListArgs, NoCase},
-    doctor, kernel, share, soak, test,
+    doctor, kernel, share, soak, test, top,
 };
 
 /// Shares directories with guests through a DAX window, and tests what happens there.
@@ -33,6 +33,7 @@ enum Command {
     Test(test::TestArgs),
     Bench(bench::BenchArgs),
     Soak(soak::SoakArgs),
+    Top(top::TopArgs),
     List(ListArgs),
     Explain(ExplainArgs),
     Diff(diff::DiffArgs),
@@ -69,6 +70,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Status {
         Command::Test(args) => ("test", test::run(&args, out), Status::LabFailed),
         Command::Bench(args) => ("bench", bench::run(&args, out), Status::LabFailed),
         Command::Soak(args) => ("soak", soak::run(&args, out), Status::LabFailed),
+        Command::Top(args) => ("top", top::run(&args, out), Status::LabFailed),
         Command::List(args) => ("list", catalogue::list(&args, out), Status::LabFailed),
         Command::Explain(args) => ("explain", catalogue::explain(&args, out), Status::LabFailed),
         Command::Diff(args) => {

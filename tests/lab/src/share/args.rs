@@ -70,6 +70,10 @@ pub struct ShareArgs {
     #[arg(long)]
     pub no_dax: bool,
 
+    /// Have the daemon show what it does: its --metrics, for a browser, Prometheus or `daxlab top`
+    #[arg(long, value_name = "ADDR|PATH")]
+    pub metrics: Option<String>,
+
     /// Print the daemon's and QEMU's command lines, ready to paste, and start nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -107,8 +107,12 @@ impl TryFrom<ShareArgs> for Config {
             Some(size) => WindowWish::Asked(size),
             None => WindowWish::Default(DEFAULT_WINDOW),
         };
+        let metrics = args
+            .metrics
+            .map(|address| ["--metrics".into(), address.into()]);
         let plain = Share {
             read_only: args.read_only,
+            extra: metrics.into_iter().flatten().collect(),
             ..Share::new(dir, args.tag)
         };
         let share = match window.size() {
@@ -173,6 +177,13 @@ mod tests {
     fn config(line: &[&str]) -> Result<Config, ConfigError> {
         let words = ["share"].iter().chain(line);
         Cli::parse_from(words).args.try_into()
+    }
+
+    #[test]
+    fn metrics_are_the_daemon_s() {
+        assert!(config(&["/tmp"]).unwrap().share.extra.is_empty());
+        let config = config(&["/tmp", "--metrics", "127.0.0.1:9926"]).unwrap();
+        assert_eq!(config.share.extra, ["--metrics", "127.0.0.1:9926"]);
     }
 
     #[test]

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Asks a daemon what it sees.
+
+use std::io;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::header::HOST;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+use super::address::Address;
+use super::seen::Seen;
+
+/// How long a daemon may take to answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// No daemon has more to say: 500 ranges, and as many names.
+const LONGEST: usize = 16 << 20;
+
+/// What the daemon sees now.
+pub async fn look(address: &Address) -> Result<Seen> {
+    let asked = timeout(PATIENCE, ask(address)).await;
+    let text = asked.unwrap_or_else(|_| {
+        Err(anyhow!(
+            "{address} has not answered in {PATIENCE:?}: is that a daemon's --metrics?"
+        ))
+    })?;
+    Seen::from_json(&text).with_context(|| format!("what {address} says can't be understood"))
+}
+
+async fn ask(address: &Address) -> Result<Bytes> {
+    let nobody = |error: io::Error| {
+        anyhow!("no daemon at {address} ({error}): start it with --metrics {address}")
+    };
+    match address {
+        Address::Tcp(at) => get(TcpStream::connect(at).await.map_err(nobody)?, at).await,
+        Address::Unix(path) => {
+            get(UnixStream::connect(path).await.map_err(nobody)?, "daemon").await
+        }
+    }
+}
+
+async fn get<T>(stream: T, host: &str) -> Result<Bytes>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // It ends with the sender; what goes wrong there, the sender says.
+    tokio::spawn(connection);
+    let request = Request::get("/window.json")
+        .header(HOST, host)
+        .body(Empty::<Bytes>::new())?;
+    let answer = sender.send_request(request).await?;
+    let status = answer.status();
+    ensure!(status == StatusCode::OK, "{host} answers {status}");
+    let body = Limited::new(answer.into_body(), LONGEST).collect().await;
+    Ok(body.map_err(|error| anyhow!(error))?.to_bytes())
+}
