@@ -32,7 +32,7 @@ const SUITE: &str = "trixie";
 /// The programs need no more of what their packages depend on.
 const PACKAGES: [&str; 6] = ["git", "grep", "tcc", "libc6", "libpcre2-8-0", "zlib1g"];
 const LOADER: &str = "lib64/ld-linux-x86-64.so.2";
-const LIBRARIES: [&str; 3] = ["libc.so.6", "libpcre2-8.so.0", "libz.so.1"];
+const LIBRARIES: [&str; 4] = ["libc.so.6", "libm.so.6", "libpcre2-8.so.0", "libz.so.1"];
 const PROGRAMS: [&str; 3] = ["git", "grep", "tcc"];
 /// Where the guest has the programs: busybox has a grep of its own.
 pub const BIN: &str = "/opt/bin";

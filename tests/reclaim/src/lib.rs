@@ -20,3 +20,5 @@ pub mod model;
 pub mod plan;
 #[cfg(feature = "host")]
 pub mod report;
+#[cfg(feature = "host")]
+pub mod tree;

@@ -14,6 +14,7 @@ mod policy;
 mod posix;
 mod pressure;
 mod read_only;
+mod reclaim;
 mod share_command;
 mod share_options;
 mod share_shell;
@@ -23,7 +24,7 @@ mod upgrade;
 use crate::scenario::Group;
 
 /// All groups, in the order in which they run.
-pub fn all() -> [Group; 17] {
+pub fn all() -> [Group; 18] {
     [
         data::GROUP,
         faults::GROUP,
@@ -42,5 +43,6 @@ pub fn all() -> [Group; 17] {
         share_shell::GROUP,
         test_command::GROUP,
         fsx::GROUP,
+        reclaim::GROUP,
     ]
 }

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use dax_bench::{sides::Pin, turns::Length};
 use glob::Pattern;
 
-use super::reclaim::ReclaimArgs;
+use super::{reclaim::ReclaimArgs, tree::TreeArgs};
 
 /// Measures the daemon from a driver in user space, in turn with a peer
 ///
@@ -97,6 +97,7 @@ pub struct BenchArgs {
 #[derive(Debug, Subcommand)]
 pub enum InGuests {
     Reclaim(ReclaimArgs),
+    Tree(TreeArgs),
 }
 
 /// What is measured.

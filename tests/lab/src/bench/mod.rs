@@ -5,6 +5,7 @@
 mod args;
 mod reclaim;
 mod run;
+mod tree;
 
 pub use args::BenchArgs;
 pub use run::{NoPoint, run};

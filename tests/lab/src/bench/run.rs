@@ -36,8 +36,10 @@ pub struct NoPoint;
 ///
 /// If something can't be measured or written.
 pub fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<Status> {
-    if let Some(InGuests::Reclaim(args)) = &args.in_guests {
-        return super::reclaim::run(args, out);
+    match &args.in_guests {
+        Some(InGuests::Reclaim(args)) => return super::reclaim::run(args, out),
+        Some(InGuests::Tree(args)) => return super::tree::run(args, out),
+        None => {}
     }
     // Before minutes of work, not after.
     fs::create_dir_all(&args.out).with_context(|| format!("can't use {}", args.out.display()))?;

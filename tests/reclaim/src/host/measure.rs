@@ -79,7 +79,8 @@ pub async fn measure(
         }
         let first = known.insert((point.work.access, point.work.temperature));
         for round in 0..length.rounds + u32::from(first) {
-            for (one, (series, latencies)) in field.contestants.iter_mut().zip(&mut series) {
+            for at in in_order(round, series.len()) {
+                let (one, (series, latencies)) = (&mut field.contestants[at], &mut series[at]);
                 if !(watch.goes_on)() {
                     let ended = Ended::Stopped;
                     return Ok(Measured {
@@ -106,6 +107,14 @@ pub async fn measure(
     })
 }
 
+/// Forward, then backward: who comes first after the pause between two rounds changes.
+pub(crate) fn in_order(round: u32, count: usize) -> Vec<usize> {
+    match round % 2 {
+        0 => (0..count).collect(),
+        _ => (0..count).rev().collect(),
+    }
+}
+
 fn add(
     series: &mut Series,
     latencies: &mut Distribution,
@@ -115,4 +124,15 @@ fn add(
         latencies.add(&thread.latencies);
     }
     series.rounds.push(round);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_side_comes_first_and_last() {
+        assert_eq!(in_order(0, 3), [0, 1, 2]);
+        assert_eq!(in_order(1, 3), [2, 1, 0]);
+    }
 }

@@ -19,6 +19,7 @@ pub use cpu::Family;
 pub use ground::Ground;
 pub use hand::{Hand, HandError};
 pub use kernel::KernelParts;
+pub(crate) use measure::in_order;
 pub use measure::{Ended, Field, Length, Measured, Watch, measure};
 pub use metrics::{Metrics, MetricsError};
 pub use side::{Side, SideError, SideKind};

@@ -61,6 +61,9 @@ pub struct Ratio {
     pub against: String,
     /// How many times as much.
     pub ratio: Estimate,
+    /// The same of bytes by a second of the host's processor time, QEMU's and the daemon's: what
+    /// others do on the host meanwhile is not in it, and neither is the time that nobody worked.
+    pub per_cpu: Option<Estimate>,
 }
 
 /// What all sides did at a point.
@@ -91,6 +94,12 @@ impl Round {
     /// Bytes a second.
     pub fn throughput(&self) -> f64 {
         self.bytes as f64 * 1e9 / self.ns.max(1) as f64
+    }
+
+    /// Bytes by a second of processor time of QEMU and daemon.
+    pub fn per_cpu(&self) -> f64 {
+        let ns = self.qemu_cpu_ns + self.daemon_cpu_ns.unwrap_or(0);
+        self.bytes as f64 * 1e9 / ns.max(1) as f64
     }
 
     /// Of a count, how many a second.
@@ -176,6 +185,13 @@ impl PointResult {
         found.map(|one| one.ratio)
     }
 
+    /// A side's ratio of bytes by processor time.
+    pub fn per_cpu(&self, side: &str, against: &str) -> Option<Estimate> {
+        let mut ratios = self.ratios.iter();
+        let found = ratios.find(|one| one.side == side && is(&one.against, against));
+        found.and_then(|one| one.per_cpu)
+    }
+
     fn compared(&self) -> Vec<Ratio> {
         let mut ratios = Vec::new();
         for reference in REFERENCES {
@@ -191,14 +207,17 @@ impl PointResult {
                 else {
                     continue;
                 };
-                let throughput = |series: &Series| -> Vec<f64> {
-                    series.rounds.iter().map(Round::throughput).collect()
+                let between = |number: fn(&Round) -> f64| {
+                    let of = |series: &Series| -> Vec<f64> {
+                        series.rounds.iter().map(number).collect()
+                    };
+                    paired_ratio(&of(one), &of(other))
                 };
-                let ratio = paired_ratio(&throughput(one), &throughput(other));
-                ratios.extend(ratio.map(|ratio| Ratio {
+                ratios.extend(between(Round::throughput).map(|ratio| Ratio {
                     side: one.side.clone(),
                     against: other.side.clone(),
                     ratio,
+                    per_cpu: between(Round::per_cpu),
                 }));
             }
         }

@@ -11,10 +11,11 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::model::{Crossover, PointResult, Round, Run, Series, crossovers};
 
 /// What stands above the columns.
-const HEAD: [&str; 11] = [
+const HEAD: [&str; 12] = [
     "point / side",
     "bytes",
     "× virtiofsd",
+    "by CPU",
     "× no window",
     "× tmpfs",
     "median",
@@ -114,6 +115,7 @@ fn cells(point: &PointResult, series: &Series) -> Vec<String> {
         format!("  {}", series.side),
         quantity::throughput(series.throughput()),
         ratio("virtiofsd-auto"),
+        plain(point.per_cpu(&series.side, "virtiofsd-auto")),
         ratio("daxd-none"),
         ratio("tmpfs"),
         quantity::time(series.latency.median_ns as f64),

@@ -7,5 +7,5 @@ mod args;
 mod guests;
 mod run;
 
-pub use args::ReclaimArgs;
+pub use args::{AccelArg, ReclaimArgs};
 pub use run::run;

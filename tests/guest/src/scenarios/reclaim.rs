@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! `daxlab bench reclaim` in small: a guest whose window is too small for what it reads.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use dax_reclaim::host::{
+    Contestant, Ended, Field, Ground, KernelParts, Length, Side, Watch, measure,
+};
+use dax_reclaim::model::Round;
+use dax_reclaim::plan::{Extent, Point, points};
+use dax_reclaim::work::PAGE;
+use qemu_guest::accel::AccelChoice;
+use qemu_guest::fetch::kernel::DebianKernel;
+use qemu_guest::fetch::{KernelSpec, Progress};
+use qemu_guest::machine::ByteSize;
+
+use crate::lab::Host;
+use crate::scenario::{Group, Tests};
+use crate::tests;
+
+/// Of four ranges, the first of which the guest's worker sets free.
+const WINDOW: ByteSize = ByteSize::mib(8);
+/// Reading twice as much as that: each range is taken from the one before.
+const POINT: &str = "read-seq-cold/2x";
+const LENGTH: Length = Length {
+    rounds: 1,
+    turn: Duration::from_secs(5),
+};
+
+pub const GROUP: Group = Group {
+    name: "reclaim",
+    tests: Tests::Alone(tests![Alone: is_measured_and_wrong_content_is_caught]),
+};
+
+async fn is_measured_and_wrong_content_is_caught(_host: &Host) -> Result<()> {
+    let all = points(Extent::Usual, WINDOW.bytes());
+    let point = all.into_iter().find(|point| point.name() == POINT);
+    let point = point.context("no such point")?;
+    let files = point.work.files;
+    let mut field = field(files.working).await?;
+
+    let measured = play(&mut field, &point).await?;
+    let [round] = &measured[..] else {
+        anyhow::bail!("{} rounds", measured.len());
+    };
+    ensure!(round.bytes == files.working, "{round:?}");
+    // The daemon has counted as much, or the turn would have failed.
+    let taken = round
+        .inline
+        .zip(round.worker)
+        .map(|(inline, worker)| inline + worker);
+    let ranges = files.working / dax_reclaim::work::RANGE;
+    ensure!(
+        round.set_up >= Some(ranges) && taken >= Some(ranges / 2),
+        "{round:?}"
+    );
+    ensure!(round.mapped_bytes <= Some(WINDOW.bytes()), "{round:?}");
+    ensure!(
+        round.daemon_cpu_ns > Some(0) && round.qemu_cpu_ns > 0,
+        "{round:?}"
+    );
+
+    let path = field.ground.share().join(files.path(1));
+    File::options()
+        .write(true)
+        .open(path)?
+        .write_all_at(&[0; PAGE as usize], 7 * PAGE)?;
+    let caught = play(&mut field, &point).await;
+    let said = format!(
+        "{:#}",
+        caught.err().context("wrong content was not noticed")?
+    );
+    ensure!(
+        said.contains("00001, byte 28672: the page has the stamp 0,"),
+        "{said}"
+    );
+    for one in field.contestants {
+        one.end().await?;
+    }
+    Ok(())
+}
+
+async fn field(working: u64) -> Result<Field> {
+    let kernel = KernelSpec::Debian(DebianKernel::V6_12);
+    let kernel = KernelParts::obtain(&kernel, &[], Progress::auto())?;
+    let ground = Ground::make(working, WINDOW.bytes())?;
+    let side = Side::Window(WINDOW);
+    // A side with a window is served by our daemon.
+    let virtiofsd = "/nonexistent".as_ref();
+    let accel = AccelChoice::Auto;
+    let one = Contestant::start(side.to_string(), side, &kernel, &ground, virtiofsd, accel).await?;
+    Ok(Field {
+        contestants: vec![one],
+        ground,
+        window: WINDOW.bytes(),
+    })
+}
+
+async fn play(field: &mut Field, point: &Point) -> Result<Vec<Round>> {
+    let watch = Watch {
+        goes_on: &|| true,
+        progress: &|_, _, _| (),
+    };
+    let mut measured = measure(field, std::slice::from_ref(point), LENGTH, &watch).await?;
+    ensure!(measured.ended == Ended::All && measured.points.len() == 1);
+    let mut series = measured.points.remove(0).series;
+    Ok(series.remove(0).rounds)
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The options of `daxlab bench tree`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use dax_reclaim::tree::{Policy, Shape};
+use qemu_guest::{fetch::KernelSpec, machine::ByteSize};
+
+use crate::bench::reclaim::AccelArg;
+
+/// Measures git status, grep -r and a compile on a source tree in guests, by which files use the
+/// window
+///
+/// The tree is always the same: 20,000 files that nobody has written, committed to git. Each side
+/// has a guest of its own; they take turns, and stand still while it is another's. Nothing fails for
+/// being slow.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit status: 0 everything was measured, however fast; 2 a mistake on this command line; 3 something \
+could not be measured, or came to something else than it must; 128 + N signal N came.")]
+pub struct TreeArgs {
+    /// A short run: a tenth of the files, three sides, one round
+    #[arg(long)]
+    pub quick: bool,
+
+    /// Who takes part: default, never, virtiofsd, or a size for --dax-min-size, such as 64K
+    /// [default: virtiofsd,never,default,1M,256K,64K,16K,0]
+    #[arg(long = "side", value_name = "SIDE,…", value_delimiter = ',')]
+    pub sides: Vec<Policy>,
+
+    /// The guests' kernel [default: debian:6.12]
+    #[arg(long, value_name = "KERNEL")]
+    pub kernel: Option<KernelSpec>,
+
+    /// Size of the window
+    #[arg(long, value_name = "SIZE", default_value = "256M")]
+    pub window: ByteSize,
+
+    /// Turns of each side [default: 3; with --quick 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rounds: Option<u32>,
+
+    /// How the guests' processors run
+    #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
+    pub accel: AccelArg,
+
+    /// Measure nothing, and report an earlier run once more: its results.json
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+
+    /// Put the numbers into this Markdown document, between its marks; how
+    /// tests/reclaim/docs/source-tree.md is kept
+    #[arg(long, value_name = "FILE")]
+    pub into: Option<PathBuf>,
+
+    /// Where the reports go: results.json, table.txt
+    #[arg(long, value_name = "DIR", default_value = "daxlab-tree")]
+    pub out: PathBuf,
+}
+
+impl TreeArgs {
+    /// The tree.
+    pub fn shape(&self) -> Shape {
+        Shape {
+            files: if self.quick { 2_000 } else { 20_000 },
+            seed: 1,
+        }
+    }
+
+    /// Turns of each side.
+    pub fn rounds(&self) -> u32 {
+        self.rounds.unwrap_or(if self.quick { 1 } else { 3 })
+    }
+
+    /// Who takes part.
+    pub fn policies(&self) -> Vec<Policy> {
+        match (self.sides.is_empty(), self.quick) {
+            (true, true) => Policy::QUICK.into(),
+            (true, false) => Policy::ALL.into(),
+            _ => self.sides.clone(),
+        }
+    }
+}

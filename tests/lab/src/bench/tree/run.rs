@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The order of a run: tree, guests, chores, reports.
+
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    time::{Instant, SystemTime},
+};
+
+use anyhow::{Context as _, Result};
+use dax_bench::{files::file_system, model::Host};
+use dax_reclaim::{
+    host::{KernelParts, MEMORY},
+    model::{Guests, Kernel, SideInfo},
+    tree::{
+        self, Contestant, Repository, SCHEMA, TreeRun, Watch, measure, table, with_numbers,
+        write_all,
+    },
+};
+use lab_report::model::utc;
+use qemu_guest::fetch::{
+    Cache, KernelSpec, Progress, kernel::DebianKernel, source_tools, virtiofsd,
+};
+
+use super::TreeArgs;
+use crate::{cli::Status, signals::Noted};
+
+/// Where a host has memory for files.
+const PLACE: &str = "/dev/shm";
+
+/// Measures what the options name, and reports it.
+///
+/// # Errors
+///
+/// If something can't be measured or written.
+pub fn run(args: &TreeArgs, out: &mut dyn Write) -> Result<Status> {
+    // Before minutes of work, not after.
+    fs::create_dir_all(&args.out).with_context(|| format!("can't use {}", args.out.display()))?;
+    let run = match &args.from {
+        Some(path) => tree::read(path)?,
+        None => {
+            let signal = Noted::catch().context("can't catch signals")?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .context("can't start the runtime")?;
+            let goes_on = || signal.number().is_none();
+            match runtime.block_on(measured(args, &goes_on))? {
+                Some(run) => run,
+                None => return Ok(Status::Signalled(signal.number().unwrap_or_default())),
+            }
+        }
+    };
+    write_all(&run, &args.out)?;
+    if let Some(path) = &args.into {
+        let told = || format!("can't put the numbers into {}", path.display());
+        let document = fs::read_to_string(path).with_context(told)?;
+        let document = with_numbers(&document, &run).context("it has no marks for them");
+        fs::write(path, document.with_context(told)?).with_context(told)?;
+    }
+    lab_report::put(&table(&run), out)?;
+    Ok(Status::Success)
+}
+
+/// None if a signal came.
+async fn measured(args: &TreeArgs, goes_on: &dyn Fn() -> bool) -> Result<Option<TreeRun>> {
+    let (began, started) = (Instant::now(), utc(SystemTime::now()));
+    let host = Host::here(file_system(PLACE.as_ref()));
+    let kernel = kernel(args)?;
+    let progress = |what: &str| eprintln!("daxlab bench tree: {what}");
+    progress("making the tree");
+    let repository = Repository::make(Path::new(PLACE), args.shape())?;
+    let Some(contestants) = start(args, &kernel, &repository, goes_on).await? else {
+        return Ok(None);
+    };
+    let info = |one: &Contestant| SideInfo {
+        name: one.name.clone(),
+        about: String::new(),
+        command: one.command(),
+    };
+    let sides = contestants.iter().map(info).collect();
+    let watch = Watch {
+        goes_on,
+        progress: &progress,
+    };
+    let chores = measure(&contestants, args.shape(), args.rounds(), &watch).await?;
+    let Some(chores) = chores else {
+        return Ok(None);
+    };
+    for one in contestants {
+        one.end().await?;
+    }
+    Ok(Some(TreeRun {
+        schema: SCHEMA,
+        lab_version: env!("CARGO_PKG_VERSION").to_owned(),
+        started,
+        took_s: began.elapsed().as_secs(),
+        command: std::env::args().collect(),
+        host,
+        guests: guests(args, &kernel).await?,
+        rounds: args.rounds(),
+        window: args.window.bytes(),
+        files: args.shape().files,
+        bytes: repository.bytes(),
+        sides,
+        chores,
+    }))
+}
+
+fn kernel(args: &TreeArgs) -> Result<KernelParts> {
+    let cache = Cache::open(Progress::auto())?;
+    let tools = source_tools::obtain(&cache)?;
+    let usual = KernelSpec::Debian(DebianKernel::V6_12);
+    KernelParts::obtain(
+        args.kernel.as_ref().unwrap_or(&usual),
+        &tools,
+        Progress::auto(),
+    )
+}
+
+async fn start(
+    args: &TreeArgs,
+    kernel: &KernelParts,
+    repository: &Repository,
+    goes_on: &dyn Fn() -> bool,
+) -> Result<Option<Vec<Contestant>>> {
+    let virtiofsd =
+        virtiofsd::obtain(&kernel.parts.cache).context("no virtiofsd to compare with")?;
+    let mut contestants = Vec::new();
+    for policy in args.policies() {
+        if !goes_on() {
+            return Ok(None);
+        }
+        eprintln!("daxlab bench tree: starting {policy}");
+        let (window, accel) = (args.window, args.accel.into());
+        let path = &virtiofsd.path;
+        let one = Contestant::start(policy, kernel, repository, window, path, accel).await?;
+        contestants.push(one);
+    }
+    Ok(Some(contestants))
+}
+
+async fn guests(args: &TreeArgs, kernel: &KernelParts) -> Result<Guests> {
+    let parts = &kernel.parts;
+    let accel = parts.accel(args.accel.into()).await?.accel;
+    Ok(Guests {
+        qemu: parts.qemu.version().to_string(),
+        accel: format!("{accel:?}").to_lowercase(),
+        cpus: guest_vm::VmSpec::default().cpus.get(),
+        memory_mib: MEMORY.bytes() >> 20,
+        kernels: vec![Kernel {
+            spec: kernel.spec.clone(),
+            release: parts.kernel.release.clone(),
+        }],
+    })
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What a run found, as it stands in its `results.json`; `docs/results.md` describes it.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use dax_bench::model::{Aim, Bound, Host};
+use dax_bench::stats::{Estimate, median, paired_ratio};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Guests, SideInfo};
+
+/// The version of the format.
+pub const SCHEMA: u32 = 1;
+/// Whom sides are compared with.
+pub(super) const REFERENCE: &str = "virtiofsd";
+/// How much longer a chore may take.
+const AT_MOST: f64 = 1.05;
+
+/// Everything that a run found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TreeRun {
+    /// The version of this format.
+    pub schema: u32,
+    /// daxlab's version.
+    pub lab_version: String,
+    /// When it began: UTC, RFC 3339.
+    pub started: String,
+    /// How long it took, in seconds.
+    pub took_s: u64,
+    /// daxlab's command line.
+    pub command: Vec<String>,
+    /// The machine.
+    pub host: Host,
+    /// What all guests have in common.
+    pub guests: Guests,
+    /// Turns of each side.
+    pub rounds: u32,
+    /// Size of the window, in bytes.
+    pub window: u64,
+    /// How many files.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// What was compared.
+    pub sides: Vec<SideInfo>,
+    /// What was found.
+    pub chores: Vec<ChoreResult>,
+}
+
+/// A chore with empty or with warm caches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChoreResult {
+    /// What people call it.
+    pub chore: String,
+    /// The guest's caches before it: empty or warm.
+    pub caches: String,
+    /// How long it took by each side.
+    pub times: Vec<Times>,
+    /// Time against the reference's, of turns that were played one after the other.
+    pub ratios: Vec<(String, Estimate)>,
+    /// What it should reach.
+    pub aims: Vec<Aim>,
+}
+
+/// How long it took, turn by turn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Times {
+    /// By whom.
+    pub side: String,
+    /// Seconds of each turn.
+    pub seconds: Vec<f64>,
+    /// Processor time of the daemon's processes, in seconds of each turn.
+    pub daemon_cpu_s: Vec<f64>,
+}
+
+impl Times {
+    pub(super) fn of(side: &str) -> Self {
+        Self {
+            side: side.to_owned(),
+            seconds: Vec::new(),
+            daemon_cpu_s: Vec::new(),
+        }
+    }
+
+    pub(super) fn median(&self) -> f64 {
+        median(&self.seconds).unwrap_or(0.0)
+    }
+}
+
+impl ChoreResult {
+    /// With ratios and aims.
+    pub(super) fn new(chore: &str, caches: &str, times: Vec<Times>) -> Self {
+        let reference = times.iter().find(|one| one.side == REFERENCE);
+        let ratio = |one: &Times| {
+            let ratio = paired_ratio(&one.seconds, &reference?.seconds)?;
+            (one.side != REFERENCE).then(|| (one.side.clone(), ratio))
+        };
+        let ratios: Vec<_> = times.iter().filter_map(ratio).collect();
+        let aim = |(side, ratio): &(String, Estimate)| {
+            Aim::new(
+                side,
+                format!("time / {REFERENCE}"),
+                Bound::AtMost(AT_MOST),
+                *ratio,
+            )
+        };
+        Self {
+            chore: chore.to_owned(),
+            caches: caches.to_owned(),
+            aims: ratios.iter().map(aim).collect(),
+            ratios,
+            times,
+        }
+    }
+}
+
+/// Why there are no results.
+#[derive(Debug, thiserror::Error)]
+pub enum TreeError {
+    /// The file can't be read or written.
+    #[error("can't read or write {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is something else.
+    #[error("{} is no results.json of daxlab bench tree with schema {SCHEMA}", path.display())]
+    NoResults {
+        /// The file.
+        path: PathBuf,
+        /// Where it is not.
+        source: serde_json::Error,
+    },
+}
+
+/// Reads a results.json.
+///
+/// # Errors
+///
+/// If the file can't be read, is something else, or of another version.
+pub fn read(path: &Path) -> Result<TreeRun, TreeError> {
+    let text = fs::read_to_string(path).map_err(|source| TreeError::File {
+        path: path.into(),
+        source,
+    })?;
+    let no_results = |source| TreeError::NoResults {
+        path: path.into(),
+        source,
+    };
+    let run: TreeRun = serde_json::from_str(&text).map_err(no_results)?;
+    match run.schema {
+        SCHEMA => Ok(run),
+        _ => Err(no_results(serde::de::Error::custom("another schema"))),
+    }
+}
