@@ -38,6 +38,10 @@ pub(super) struct Buffer {
     pub(super) host: *mut u8,
 }
 
+// SAFETY: the address is a number here. Its bytes are reached by `bytes` and by system calls, while
+// the request's memory is borrowed, and every thread sees the same mapping.
+unsafe impl Send for Buffer {}
+
 impl Buffer {
     /// Its bytes from `skip` on. Its region's bitmap does not hear of writes: see
     /// [`Request::mark_written`].

@@ -28,13 +28,15 @@ use vmm_sys_util::event::{
 use super::alarm::Alarm;
 use super::complaint::WithSources;
 use super::engine::Engine;
-use super::intake::Intake;
+use super::intake::{Intake, Taken};
 use super::migration::{AsState, Migration, MigrationError};
 use super::offer::Offer;
+use super::opened::Opened;
 use super::pause::Pause;
 use super::pool::{FreeThread, Pool};
 use super::ring::{Ring, Telling};
 use super::threads::Crew;
+use super::window_thread::WindowThread;
 use crate::adapter::{AtomicMemory, TransportBitmap};
 use crate::fs::{DaxFs, WindowTaken};
 
@@ -61,6 +63,7 @@ pub(super) struct Device<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     pub(super) front_end: Option<FrontEnd>,
     pub(super) crew: Crew,
     pub(super) pool: Option<Pool>,
+    pub(super) window_thread: Option<WindowThread>,
     pub(super) alarm: Arc<Alarm>,
     pub(super) migration: Migration,
     /// The rings that have been served; no other one can have a request in flight.
@@ -93,7 +96,14 @@ where
         let Some(pool) = &self.pool else {
             let mut since = Instant::now();
             let here = |(), taken| {
-                self.engine.serve(ring, taken, ring.pace().telling());
+                let window_thread = self.window_thread.as_ref();
+                serve(
+                    &self.engine,
+                    window_thread,
+                    ring,
+                    taken,
+                    ring.pace().telling(),
+                );
                 let now = Instant::now();
                 if ring.pace().note(now - since) {
                     ring.tell();
@@ -104,15 +114,37 @@ where
         };
         let there = |thread: FreeThread<'_>, taken| {
             let (engine, ring) = (Arc::clone(&self.engine), ring.clone());
-            let alarm = Arc::clone(&self.alarm);
+            let (alarm, window_thread) = (Arc::clone(&self.alarm), self.window_thread.clone());
             thread.run(move || {
                 alarm.guard(|| {
-                    engine.serve(&ring, taken, Telling::Now);
+                    serve(&engine, window_thread.as_ref(), &ring, taken, Telling::Now);
                     Ok(())
                 });
             });
         };
         self.intake.drain(queue, ring, || pool.free_thread(), there);
+    }
+}
+
+/// Serves one request, or hands it over to the thread for the window.
+fn serve<F, M, S>(
+    engine: &Arc<Engine<F, M, S>>,
+    window_thread: Option<&WindowThread>,
+    ring: &Ring,
+    taken: Taken,
+    telling: Telling,
+) where
+    F: FileSystem + Send + Sync + 'static,
+    M: Vmm + 'static,
+    S: ViewSource + 'static,
+{
+    let mut opened = Opened::new(taken);
+    match window_thread {
+        Some(thread) if opened.enter_window() => {
+            let (engine, ring) = (Arc::clone(engine), ring.clone());
+            thread.run(move || engine.serve(&ring, opened, Telling::Now));
+        }
+        _ => engine.serve(ring, opened, telling),
     }
 }
 

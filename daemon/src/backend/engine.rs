@@ -24,13 +24,13 @@ use virtiofsd::server::Server;
 use super::complaint::{Complaint, WithSources};
 use super::contain::contain;
 use super::gate::{Abandoned, Ticket};
-use super::intake::Taken;
 use super::lost_page;
 use super::message::{self, Header, MessageError};
 use super::metrics::Metrics;
+use super::opened::{Asked, Opened};
 use super::ring::{Ring, Telling};
 use super::window_side::WindowSide;
-use crate::adapter::{HeadIndex, PayloadError, RelayError, Request, with_reader_and_writer};
+use crate::adapter::{PayloadError, RelayError, Request, with_reader_and_writer};
 use crate::fast_path;
 use crate::fs::{DaxFs, NodeId};
 
@@ -101,21 +101,20 @@ where
 
     /// Serves one request and returns it to the guest, who hears of it as `telling` says. With
     /// [`Telling::Later`] the caller has to [`Ring::tell`] when nothing follows.
-    pub(super) fn serve(&self, ring: &Ring, taken: Taken, telling: Telling) {
-        let Taken {
-            chain,
+    pub(super) fn serve(&self, ring: &Ring, opened: Opened, telling: Telling) {
+        let Opened {
+            head,
             mut ticket,
-            memory,
-        } = taken;
-        let head = HeadIndex(chain.head_index());
+            read,
+            asked,
+        } = opened;
         // Lives until the guest has heard: it may be the last who holds memory that has gone, such as
         // a mapping that it has removed, and to let go of that takes longer than the rest.
-        let read = Request::read(chain, memory);
         let len = match &read {
-            Ok(request) => {
-                let answered = self.answer(ring, request, &mut ticket);
+            Ok(opened) => {
+                let answered = self.answer(ring, opened, asked, &mut ticket);
                 if self.logging.load(Ordering::Acquire) {
-                    request.mark_written();
+                    opened.0.mark_written();
                 }
                 answered
             }
@@ -152,21 +151,22 @@ where
     fn answer(
         &self,
         ring: &Ring,
-        request: &Request,
+        (request, header): &(Request, Result<Header, MessageError>),
+        asked: Option<Asked>,
         ticket: &mut Ticket,
     ) -> Result<u32, Abandoned> {
-        let header = match Header::of(request) {
+        let header = match header {
             Ok(header) => header,
             Err(error) => {
-                self.blame_request(&error);
+                self.blame_request(error);
                 return Ok(0);
             }
         };
         let Some(observer) = self.metrics.observer() else {
-            return self.dispatch(ring, &header, request, ticket);
+            return self.dispatch(ring, header, request, asked, ticket);
         };
         let begun = Instant::now();
-        let len = self.dispatch(ring, &header, request, ticket)?;
+        let len = self.dispatch(ring, header, request, asked, ticket)?;
         observer.answered(header.fields(), request, len, begun);
         Ok(len)
     }
@@ -176,6 +176,7 @@ where
         ring: &Ring,
         header: &Header,
         request: &Request,
+        asked: Option<Asked>,
         ticket: &mut Ticket,
     ) -> Result<u32, Abandoned> {
         let opcode = header.opcode();
@@ -185,19 +186,23 @@ where
         let Some(window) = &self.window else {
             return Ok(self.forward(header, request));
         };
+        // Before it steps aside: what the guest wrote is its request only while the ring is there.
+        let asked = match asked.map_or_else(|| Asked::read(header, request), |it| Ok(Some(it))) {
+            Ok(asked) => asked,
+            Err(error) => {
+                self.blame_request(&error);
+                return Ok(self.reply(header, request, libc::EINVAL));
+            }
+        };
         if window.is_stale() {
             ring.tell();
             window.operate(ticket, WindowSide::sweep)?;
         }
+        if let Some(asked) = asked {
+            let errno = self.map_or_unmap(window, header, asked, ticket)?;
+            return Ok(self.reply(header, request, errno));
+        }
         match opcode {
-            Some(Opcode::SetupMapping) => {
-                let errno = self.set_up_mapping(window, header, request, ticket)?;
-                Ok(self.reply(header, request, errno))
-            }
-            Some(Opcode::RemoveMapping) => {
-                let errno = self.remove_mapping(window, header, request, ticket)?;
-                Ok(self.reply(header, request, errno))
-            }
             Some(Opcode::Init) => {
                 window.operate(ticket, WindowSide::clear)?;
                 let len = self.forward(header, request);
@@ -214,43 +219,26 @@ where
         }
     }
 
-    fn set_up_mapping(
+    /// Does what is asked of the window; the errno that it comes to.
+    fn map_or_unmap(
         &self,
         window: &WindowSide<F, M, S>,
         header: &Header,
-        request: &Request,
+        asked: Asked,
         ticket: &mut Ticket,
     ) -> Result<i32, Abandoned> {
-        let wanted = match message::setup_mapping(header, request) {
-            Ok(wanted) => wanted,
-            Err(error) => {
-                self.blame_request(&error);
-                return Ok(libc::EINVAL);
+        match asked {
+            Asked::Map(wanted) => {
+                let (context, node) = (header.context(), NodeId(header.nodeid()));
+                let set_up = |window: &WindowSide<F, M, S>| window.set_up(context, node, &wanted);
+                let result = window.operate(ticket, set_up)?;
+                Ok(result.map_or_else(|error| error.errno(), |()| 0))
             }
-        };
-        let node = NodeId(header.nodeid());
-        let result = window.operate(ticket, |window| {
-            window.set_up(header.context(), node, &wanted)
-        })?;
-        Ok(result.map_or_else(|error| error.errno(), |()| 0))
-    }
-
-    fn remove_mapping(
-        &self,
-        window: &WindowSide<F, M, S>,
-        header: &Header,
-        request: &Request,
-        ticket: &mut Ticket,
-    ) -> Result<i32, Abandoned> {
-        let ranges = match message::remove_mapping(header, request) {
-            Ok(ranges) => ranges,
-            Err(error) => {
-                self.blame_request(&error);
-                return Ok(libc::EINVAL);
+            Asked::Unmap(ranges) => {
+                let result = window.operate(ticket, |window| window.remove(&ranges))?;
+                Ok(result.map_or_else(|error| error.errno(), |()| 0))
             }
-        };
-        let result = window.operate(ticket, |window| window.remove(&ranges))?;
-        Ok(result.map_or_else(|error| error.errno(), |()| 0))
+        }
     }
 
     /// Lets virtiofsd's file system answer, through its server if need be.

@@ -11,7 +11,7 @@ use shared_window::{DirectViews, RegionBudget, Window, WindowOffset, WindowSize}
 use vhost_user_backend::VringT as _;
 use virtiofsd::passthrough::PassthroughFs;
 
-use super::Engine;
+use super::{Engine, Opened};
 use crate::backend::Ring;
 use crate::backend::contain;
 use crate::backend::intake::Intake;
@@ -149,7 +149,7 @@ impl Case {
 }
 
 fn serve(engine: &TestEngine, intake: &Intake, ring: &Ring) {
-    let serve = |(), taken| engine.serve(ring, taken, Telling::Later);
+    let serve = |(), taken| engine.serve(ring, Opened::new(taken), Telling::Later);
     intake.drain(0, ring, || Some(()), serve);
 }
 
@@ -444,7 +444,8 @@ fn descriptors_offered_again_before_their_return_are_left_alone() {
     assert_eq!(held.len(), usize::from(QUEUE_SIZE));
     assert_ne!(case.metrics.bad_rings.get(), 0);
     for taken in held {
-        case.engine.serve(&case.ring, taken, Telling::Now);
+        case.engine
+            .serve(&case.ring, Opened::new(taken), Telling::Now);
     }
     case.driver.used();
 }

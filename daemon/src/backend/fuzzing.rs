@@ -17,6 +17,7 @@ use super::engine::Engine;
 use super::intake::Intake;
 use super::lost_page;
 use super::metrics::Metrics;
+use super::opened::Opened;
 use super::ring::Telling;
 use super::session::KEPT_VIEWS;
 use super::window_side::WindowSide;
@@ -92,7 +93,10 @@ where
 
     /// Serves all that is available, as a kick has a queue's thread do.
     pub fn kick(&self) {
-        let serve = |(), taken| self.engine.serve(&self.ring, taken, Telling::Later);
+        let serve = |(), taken| {
+            self.engine
+                .serve(&self.ring, Opened::new(taken), Telling::Later);
+        };
         self.intake.drain(0, &self.ring, || Some(()), serve);
     }
 

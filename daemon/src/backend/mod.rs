@@ -5,6 +5,7 @@
 //! ```text
 //!   control thread            a thread for each queue, or one, or the pool
 //!   Device ──stop, reset──▶ Ring ──▶ Engine ──▶ virtiofsd's server
+//!      │                      │         │  window thread
 //!      │                      │         └─────▶ WindowSide ──▶ Window ──▶ PausedVmm ──▶ QEMU
 //!      └── waits for requests ┘                      ▲
 //!          and never for ────────────────────────────┘
@@ -15,7 +16,8 @@
 //! * a vring's lock is held to pop or to complete a request, never while one is processed;
 //! * the control thread takes no lock that is held across a call to the VMM;
 //! * it waits for requests in flight, but not for those inside the window (`gate`);
-//! * a request is in flight when a thread serves it, not when it waits for one (`pool`).
+//! * a request is in flight when a thread serves it, not when it waits for one (`pool`), or it is
+//!   inside the window (`window_thread`).
 
 mod alarm;
 mod complaint;
@@ -33,6 +35,7 @@ mod metrics;
 mod migration;
 mod observe;
 mod offer;
+mod opened;
 mod pace;
 mod pause;
 mod pool;
@@ -41,6 +44,7 @@ mod ring;
 mod session;
 mod threads;
 mod window_side;
+mod window_thread;
 
 pub(crate) use complaint::{Complaint, WithSources};
 pub use look::{Look, WindowLook};

@@ -11,7 +11,7 @@ use vhost::vhost_user::{Error as VhostUserError, Listener};
 use vhost_user_backend::{Error as BackendError, VhostUserDaemon};
 use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
 
-use super::alarm::Failure;
+use super::alarm::{Alarm, Failure};
 use super::contain;
 use super::device::{Device, FrontEnd};
 use super::engine::Engine;
@@ -26,6 +26,7 @@ use super::pause::{Pause, PausedVmm};
 use super::pool::Pool;
 use super::threads::{Crew, ThreadsError};
 use super::window_side::WindowSide;
+use super::window_thread::WindowThread;
 use crate::adapter::{AtomicMemory, TransportMemory};
 use crate::config::DaxPolicy;
 use crate::fs::{Dax, DaxFs, NodeCache, Promises, WindowTaken};
@@ -125,6 +126,10 @@ where
         let memory = AtomicMemory::new(TransportMemory::new());
         let parts = Parts::new(Arc::new(fs), window, &metrics);
         let engine = Engine::new(parts.fs, parts.window, Arc::clone(&metrics));
+        let alarm = Arc::<Alarm>::default();
+        let window_thread = engine
+            .window()
+            .map(|_| WindowThread::start(Arc::clone(&alarm)));
         let device = Device {
             engine: Arc::new(engine),
             intake: Intake::new(memory.clone(), Arc::clone(&metrics)),
@@ -133,7 +138,8 @@ where
             front_end: parts.front_end,
             crew,
             pool,
-            alarm: Arc::default(),
+            window_thread: window_thread.transpose()?,
+            alarm,
             migration: Migration::default(),
         };
         Ok(Self {

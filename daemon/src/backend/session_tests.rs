@@ -254,6 +254,37 @@ fn a_mapping_is_answered_to_the_guest_only_when_it_is_in_effect() {
     }
 }
 
+/// One queue, and with or without a pool.
+#[test]
+fn other_requests_do_not_wait_for_a_mapping() {
+    for (threads, held) in [0, 1].into_iter().zip([Held::Mappings, Held::Fences]) {
+        let mut case = Case::new(threads);
+        let node = case.mount();
+        case.map(node);
+        case.front_end.hold(held);
+        let mut replies_at = Vec::new();
+        // More of them than there are threads.
+        for page in 1..4 {
+            let setup = fuse::setup_mapping(node, 0, PAGE, page * PAGE);
+            replies_at.push(case.front_end.offer(&setup, 16).1);
+        }
+        case.front_end.wait_for_a_call();
+        let getattr = fuse::request(Operation::Getattr, node, &[0; 16]);
+        assert_eq!(fuse::errno(&case.front_end.ask(&getattr, 256)), 0);
+        case.front_end.release();
+        let mut returned = 0;
+        while returned < replies_at.len() {
+            case.front_end.wait_for_a_return();
+            returned += case.front_end.driver.used().len();
+        }
+        for at in replies_at {
+            assert_eq!(fuse::errno(&case.front_end.driver.read(at, 16)), 0);
+        }
+        assert_eq!(case.front_end.mapped().len(), 4);
+        case.end();
+    }
+}
+
 #[test]
 fn no_window_message_is_sent_while_the_queue_is_stopped() {
     let mut case = Case::new(0);

@@ -22,6 +22,9 @@ pub enum ThreadsError {
          container's seccomp profile, or use one request queue and no thread pool"
     )]
     Unshare(#[source] nix::Error),
+    /// No thread to be had for the window.
+    #[error("cannot start the thread for mappings")]
+    Window(#[source] io::Error),
     /// No threads to be had.
     #[error("cannot start the pool of {size} threads")]
     Pool {

@@ -19,7 +19,8 @@ pub(crate) const QUEUE_SIZE: u16 = 16;
 pub(crate) const TABLE: u64 = 0x1000;
 pub(crate) const AVAIL: u64 = 0x2000;
 pub(crate) const USED: u64 = 0x3000;
-const BUFFERS: u64 = 0x10000;
+/// Where requests and replies lie; there is nothing else from here on.
+pub(crate) const BUFFERS: u64 = 0x10000;
 
 const NEXT: u16 = 1;
 const WRITE: u16 = 2;

@@ -14,7 +14,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-pub(crate) use driver::{AVAIL, Descriptor, Driver, MEMORY_SIZE, QUEUE_SIZE, TABLE, USED};
+pub(crate) use driver::{AVAIL, BUFFERS, Descriptor, Driver, MEMORY_SIZE, QUEUE_SIZE, TABLE, USED};
 pub(crate) use front_end::{FrontEnd, Held};
 pub(crate) use held_vmm::HeldVmm;
 pub(crate) use share::Share;

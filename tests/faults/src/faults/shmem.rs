@@ -3,7 +3,9 @@
 //! Calls to the VMM that are refused, answered late, twice or never.
 
 use anyhow::{Result, ensure};
+use virtiofs_driver::fuse::Completion;
 use virtiofs_driver::window::{Action, CallKind, Violation};
+use virtiofs_driver::{Body, Request};
 
 use crate::fault::{Fault, Setting};
 use crate::model::{FileId, Slot};
@@ -112,7 +114,8 @@ fn mapped(setting: &Setting) -> Result<(Rig, FileId)> {
     Ok((rig, file))
 }
 
-/// The guest is told neither before the answer nor before the effect, and others are served.
+/// The guest is told neither before the answer nor before the effect, and other requests are served,
+/// in the same queue as in another one.
 fn answered_late(
     setting: &Setting,
     kind: CallKind,
@@ -125,6 +128,7 @@ fn answered_late(
     held.wait_until_reached()?;
     rig.read(1, file, 0, 100_000)?;
     rig.write(1, file, 70_000, b"meanwhile")?;
+    served_behind(&mut rig, file)?;
     not_told(&mut rig)?;
     held.release();
     let landed = rig.land(&[flight])?;
@@ -151,6 +155,18 @@ fn an_unmap_takes_effect_late(setting: &Setting) -> Result<()> {
     ensure!(landed.iter().all(|one| one.result.is_ok()), "{landed:?}");
     rig.load(Slot(1))?;
     rig.finish()
+}
+
+/// A request of the first queue is served, although another one is under way there.
+fn served_behind(rig: &mut Rig, file: FileId) -> Result<()> {
+    rig.watch.step("a request behind one that waits");
+    let node = rig.files.get(file).node;
+    let pipeline = rig.clients[0].pipeline();
+    let sent = pipeline.submit(&Request::new(node, Body::Getattr(Default::default())))?;
+    let Completion { unique, result } = pipeline.complete()?;
+    ensure!(unique == sent, "the guest was told too early of {unique}");
+    result?;
+    Ok(())
 }
 
 /// The guest has not been told of what is under way on the first queue.
@@ -204,6 +220,7 @@ fn never_answered(setting: &Setting, kind: CallKind) -> Result<()> {
     rig.next_call(kind, Action::NeverAnswer);
     begin(&mut rig, kind, file)?;
     rig.read(1, file, 0, 100_000)?;
+    served_behind(&mut rig, file)?;
     rig.pause()?;
     rig.write(1, file, 70_000, b"meanwhile")?;
     rig.read(1, file, 0, 100_000)?;

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A request between its ring and whoever serves it.
+
+use fuse_backend_rs::abi::virtio_fs::{RemovemappingOne, SetupmappingIn};
+use virtiofsd::fuse::Opcode;
+
+use super::gate::Ticket;
+use super::intake::Taken;
+use super::message::{self, Header, MessageError};
+use crate::adapter::{ChainError, HeadIndex, Request};
+
+/// A request that was read off its chain, if that was one.
+pub(super) struct Opened {
+    pub(super) head: HeadIndex,
+    pub(super) ticket: Ticket,
+    pub(super) read: Result<(Request, Result<Header, MessageError>), ChainError>,
+    /// Of the window, if it has stepped aside for that.
+    pub(super) asked: Option<Asked>,
+}
+
+/// What a request asks of the window.
+pub(super) enum Asked {
+    Map(SetupmappingIn),
+    Unmap(Vec<RemovemappingOne>),
+}
+
+impl Asked {
+    /// Reads it off the guest's memory; nothing if the request is about something else.
+    pub(super) fn read(header: &Header, request: &Request) -> Result<Option<Self>, MessageError> {
+        Ok(match header.opcode() {
+            Some(Opcode::SetupMapping) => Some(Self::Map(message::setup_mapping(header, request)?)),
+            Some(Opcode::RemoveMapping) => {
+                Some(Self::Unmap(message::remove_mapping(header, request)?))
+            }
+            _ => None,
+        })
+    }
+}
+
+impl Opened {
+    pub(super) fn new(taken: Taken) -> Self {
+        let Taken {
+            chain,
+            ticket,
+            memory,
+        } = taken;
+        let head = HeadIndex(chain.head_index());
+        let read = Request::read(chain, memory).map(|request| {
+            let header = Header::of(&request);
+            (request, header)
+        });
+        Self {
+            head,
+            ticket,
+            read,
+            asked: None,
+        }
+    }
+
+    /// Steps aside for the window, if it is a request of sense about mappings; whether it is. From
+    /// then on it touches neither ring nor guest memory until it has its ring back.
+    pub(super) fn enter_window(&mut self) -> bool {
+        if let Ok((request, Ok(header))) = &self.read
+            && let Ok(Some(asked)) = Asked::read(header, request)
+        {
+            self.asked = Some(asked);
+            self.ticket.enter_window();
+        }
+        self.asked.is_some()
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The thread that serves requests about the window.
+//!
+//! They wait for QEMU, a hundred times as long as most others take; so whoever takes one off its
+//! ring hands it over, and goes on with the next request. There is one such thread, since one
+//! window operation is done at a time.
+//!
+//! A request that waits for this thread is not waited for by whoever stops its ring: it has stepped
+//! aside before (see [`super::gate`]). It occupies a descriptor of its ring, so there are never more
+//! of them than the rings have.
+//!
+//! Nothing but these requests runs here. Others need an umask of their thread's own (see
+//! [`super::threads`]), which this thread has not.
+
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+use super::alarm::Alarm;
+use super::threads::ThreadsError;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// See the module's documentation. The thread ends when nobody has this any more and all is served.
+#[derive(Clone)]
+pub(super) struct WindowThread(mpsc::Sender<Job>);
+
+impl WindowThread {
+    /// Starts it; a panic in it ends the session by `alarm`.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub(super) fn start(alarm: Arc<Alarm>) -> Result<Self, ThreadsError> {
+        let (jobs, next) = mpsc::channel::<Job>();
+        let serve = move || {
+            for job in next {
+                alarm.guard(|| {
+                    job();
+                    Ok(())
+                });
+            }
+        };
+        let thread = thread::Builder::new().name("window".to_owned());
+        thread.spawn(serve).map_err(ThreadsError::Window)?;
+        Ok(Self(jobs))
+    }
+
+    /// Has it serve one request, after those before it.
+    pub(super) fn run(&self, serve: impl FnOnce() + Send + 'static) {
+        // It takes them for as long as this is there.
+        let _ = self.0.send(Box::new(serve));
+    }
+}
