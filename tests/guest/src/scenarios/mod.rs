@@ -9,6 +9,7 @@ mod faults;
 mod fsx;
 mod kernels;
 mod life;
+mod metrics;
 mod migration;
 mod policy;
 mod posix;
@@ -23,7 +24,7 @@ mod upgrade;
 use crate::scenario::Group;
 
 /// All groups, in the order in which they run.
-pub fn all() -> [Group; 17] {
+pub fn all() -> [Group; 18] {
     [
         data::GROUP,
         faults::GROUP,
@@ -34,6 +35,7 @@ pub fn all() -> [Group; 17] {
         upgrade::GROUP,
         confinement::GROUP,
         life::GROUP,
+        metrics::GROUP,
         migration::GROUP,
         kernels::GROUP,
         posix::GROUP,
