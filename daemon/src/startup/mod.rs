@@ -32,9 +32,10 @@
 //!
 //! # Invariants
 //!
-//! * Socket and pid file are removed by the supervisor, which owns them as `created::Created`, or
-//!   if it is killed by the companion (`left_over`), which is there before they are. Both do so
-//!   only while they hold the lock on the pid file, so never under another daemon.
+//! * Sockets (the VMM's, and that of `--metrics` if it has a path) and their pid files are removed
+//!   by the supervisor, which owns them as `created::Created`, or if it is killed by the companion
+//!   (`left_over`), which is there before they are. Both do so only while they hold the lock on the
+//!   pid file, so never under another daemon.
 //! * No process has a second thread before the last fork.
 //! * No byte that a guest sent is seen by supervisor or companion.
 

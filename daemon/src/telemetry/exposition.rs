@@ -11,7 +11,7 @@ use std::time::UNIX_EPOCH;
 use nix::errno::Errno;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet};
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
@@ -275,10 +275,7 @@ impl Writer<'_> {
 fn labelled<'s>(
     family: &'s mut MetricEncoder<'_>,
     labels: &'s Label,
-) -> Result<MetricEncoder<'s>, fmt::Error>
-where
-    Label: EncodeLabelSet,
-{
+) -> Result<MetricEncoder<'s>, fmt::Error> {
     family.encode_family(labels)
 }
 

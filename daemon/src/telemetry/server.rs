@@ -7,6 +7,7 @@
 //! kernel's queue until one of the others is done.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -34,6 +35,8 @@ const LONGEST_HEAD: usize = 16 << 10;
 const HEADER_WITHIN: Duration = Duration::from_secs(5);
 /// A connection ends after this, whatever the client does; it may connect anew.
 const LONGEST_CONNECTION: Duration = Duration::from_secs(60);
+/// A response that is under way then may still be taken for this long.
+const GRACE: Duration = Duration::from_secs(5);
 /// Between a connection that could not be taken, for want of descriptors say, and the next try.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -132,8 +135,15 @@ impl Desk {
                 .max_headers(MOST_HEADERS)
                 .max_buf_size(LONGEST_HEAD)
                 .serve_connection(TokioIo::new(stream), service_fn(answer));
+            let mut connection = pin!(connection);
             // A client that breaks off, or says what is no request, is no news.
-            let _ = timeout(LONGEST_CONNECTION, connection).await;
+            if timeout(LONGEST_CONNECTION, connection.as_mut())
+                .await
+                .is_err()
+            {
+                connection.as_mut().graceful_shutdown();
+                let _ = timeout(GRACE, connection).await;
+            }
             drop(seat);
         });
     }

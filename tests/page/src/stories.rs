@@ -172,6 +172,10 @@ async fn gone() -> Result<()> {
     shown.wait_for("the daemon's end", said).await?;
     // That nobody answers is the browser's to complain of; nothing else is.
     let complaints = shown.take_complaints();
+    ensure!(
+        !complaints.is_empty(),
+        "complaints are not seen, so none would be"
+    );
     let other = complaints
         .iter()
         .find(|one| !one.contains("Failed to load resource: net::ERR_CONNECTION"));

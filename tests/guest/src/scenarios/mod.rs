@@ -9,6 +9,7 @@ mod faults;
 mod fsx;
 mod kernels;
 mod life;
+mod metrics;
 mod migration;
 mod policy;
 mod posix;
@@ -35,6 +36,7 @@ pub fn all() -> [Group; 18] {
         upgrade::GROUP,
         confinement::GROUP,
         life::GROUP,
+        metrics::GROUP,
         migration::GROUP,
         kernels::GROUP,
         posix::GROUP,
