@@ -8,7 +8,7 @@ use clap::Args;
 use dax_reclaim::tree::{Policy, Shape};
 use qemu_guest::{fetch::KernelSpec, machine::ByteSize};
 
-use crate::bench::reclaim::AccelArg;
+use crate::bench::reclaim::{AccelArg, window};
 
 /// Measures git status, grep -r and a compile on a source tree in guests, by which files use the
 /// window
@@ -30,12 +30,16 @@ pub struct TreeArgs {
     #[arg(long = "side", value_name = "SIDE,…", value_delimiter = ',')]
     pub sides: Vec<Policy>,
 
+    /// How many files the tree has [default: 20000; with --quick 2000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=99_999))]
+    pub files: Option<u32>,
+
     /// The guests' kernel [default: debian:6.12]
     #[arg(long, value_name = "KERNEL")]
     pub kernel: Option<KernelSpec>,
 
     /// Size of the window
-    #[arg(long, value_name = "SIZE", default_value = "256M")]
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = window)]
     pub window: ByteSize,
 
     /// Turns of each side [default: 3; with --quick 1]
@@ -63,8 +67,9 @@ pub struct TreeArgs {
 impl TreeArgs {
     /// The tree.
     pub fn shape(&self) -> Shape {
+        let usual = if self.quick { 2_000 } else { 20_000 };
         Shape {
-            files: if self.quick { 2_000 } else { 20_000 },
+            files: self.files.unwrap_or(usual) as usize,
             seed: 1,
         }
     }
