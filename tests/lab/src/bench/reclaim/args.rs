@@ -14,8 +14,8 @@ use qemu_guest::{accel::AccelChoice, fetch::KernelSpec, machine::ByteSize};
 
 /// Measures in guests what a window's reclaim costs, against other ways to the same files
 ///
-/// Each side has a guest of its own, all alike; they take turns, A B C A B C, and stand still while
-/// it is another's. Each access checks what it reads. Nothing fails for being slow: aims that are
+/// Each side has a guest of its own, all alike; they take turns, A B C, C B A, and the others
+/// are idle. Each access checks what it reads. Nothing fails for being slow: aims that are
 /// missed are marked `!`.
 #[derive(Debug, Args)]
 #[command(after_help = "\

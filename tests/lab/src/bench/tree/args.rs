@@ -14,7 +14,7 @@ use crate::bench::reclaim::{AccelArg, window};
 /// window
 ///
 /// The tree is always the same: 20,000 files that nobody has written, committed to git. Each side
-/// has a guest of its own; they take turns, and stand still while it is another's. Nothing fails for
+/// has a guest of its own; they take turns, and the others are idle. Nothing fails for
 /// being slow.
 #[derive(Debug, Args)]
 #[command(after_help = "\
