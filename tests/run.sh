@@ -95,7 +95,9 @@ lab_steps() {
 
 # That everything can be measured; how fast it was is looked at by whoever wants to know.
 bench() {
-    "$TARGET/release/daxlab" bench all --quick --peer none --out "$TARGET/lab/bench" > /dev/null
+    "$TARGET/release/daxlab" bench all --quick --peer none --out "$TARGET/lab/bench" > /dev/null &&
+        "$TARGET/release/daxlab" bench reclaim --only 'load-*-cold/2x' --side window,ext4,tmpfs \
+            --window 8M --rounds 1 --seconds 0.05 --out "$TARGET/lab/reclaim" > /dev/null
 }
 
 # What goes wrong around the daemon, one by one and for a while at random; and ways out of the share.

@@ -37,6 +37,56 @@ fn mistakes_in_share() {
 }
 
 #[test]
+fn mistakes_in_benchmarks_in_guests() {
+    let reclaim = ["bench", "reclaim"];
+    let tree = ["bench", "tree"];
+    let out = tempfile::tempdir().unwrap();
+    for (command, args, status, told) in [
+        (reclaim, ["--window", "3M"], 2, "a power of two"),
+        (reclaim, ["--window", "1G"], 2, "from 4M to 512M"),
+        (reclaim, ["--side", "btrfs"], 2, "use window, none"),
+        (reclaim, ["--shard", "3/3"], 2, "use I/N"),
+        (reclaim, ["--seconds", "0"], 2, "from 0.01 to 60"),
+        (
+            reclaim,
+            ["--only", "nothing"],
+            2,
+            "named such as read-seq-warm/2x",
+        ),
+        (reclaim, ["--from", "/no/such"], 3, "can't read /no/such"),
+        (
+            reclaim,
+            ["--from", "/etc/passwd"],
+            3,
+            "no results.json of daxlab bench reclaim",
+        ),
+        (tree, ["--side", "often"], 2, "use default, never"),
+        (
+            tree,
+            ["--from", "/etc/passwd"],
+            3,
+            "no results.json of daxlab bench tree",
+        ),
+    ] {
+        let out = ["--out", out.path().to_str().unwrap()];
+        let args: Vec<&str> = [command, args, out].concat();
+        let output = daxlab(&args, "/dev/null/none");
+        assert_eq!(
+            output.status.code(),
+            Some(status),
+            "{args:?}: {}",
+            stderr(&output)
+        );
+        assert!(
+            stderr(&output).contains(told),
+            "{args:?}: {}",
+            stderr(&output)
+        );
+        assert!(output.stdout.is_empty(), "nothing is reported");
+    }
+}
+
+#[test]
 fn doctor_fails_where_share_can_not_run() {
     let output = daxlab(&["doctor"], "/dev/null/none");
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));

@@ -96,8 +96,8 @@ pub struct BenchArgs {
 /// What is measured in real guests.
 #[derive(Debug, Subcommand)]
 pub enum InGuests {
-    Reclaim(ReclaimArgs),
-    Tree(TreeArgs),
+    Reclaim(Box<ReclaimArgs>),
+    Tree(Box<TreeArgs>),
 }
 
 /// What is measured.

@@ -27,8 +27,11 @@ use crate::{cli::Status, signals::Noted};
 
 /// Nothing that could be measured is meant.
 #[derive(Debug, thiserror::Error)]
-#[error("no point fits --only; they are named such as getattr/1, setup-large-qemu/16 and warm")]
-pub struct NoPoint;
+#[error("no point fits --only; they are named such as {0}")]
+pub struct NoPoint(pub(super) &'static str);
+
+/// What points are called.
+const NAMES: &str = "getattr/1, setup-large-qemu/16 and warm";
 
 /// Measures what the options name, and reports it.
 ///
@@ -100,7 +103,7 @@ fn measured(args: &BenchArgs) -> Result<Measured> {
         return Ok(Measured::Signalled(signal));
     }
     run.points = points?;
-    ensure!(!run.points.is_empty(), NoPoint);
+    ensure!(!run.points.is_empty(), NoPoint(NAMES));
     Ok(Measured::All(Box::new(run)))
 }
 

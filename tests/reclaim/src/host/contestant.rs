@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A side with its guest. It stands still while it is another's turn.
+//! A side with its guest.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -48,7 +48,7 @@ pub struct Contestant {
 }
 
 impl Contestant {
-    /// Boots a guest, mounts the files, and lets it stand still.
+    /// Boots a guest and mounts the files.
     ///
     /// # Errors
     ///

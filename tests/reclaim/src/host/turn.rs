@@ -28,7 +28,6 @@ impl Contestant {
         number: u64,
         length: Duration,
     ) -> Result<(Round, Ran)> {
-        self.guest.go_on().await?;
         let turn = self.awake(point, window, number, length).await;
         let turn = turn.with_context(|| {
             let console = self.guest.vm().guest().console_tail();
@@ -38,7 +37,6 @@ impl Contestant {
                 point.name()
             )
         })?;
-        self.guest.stop().await?;
         Ok(turn)
     }
 

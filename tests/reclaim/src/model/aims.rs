@@ -36,7 +36,9 @@ fn wanted(point: &PointResult) -> Option<(&'static str, Bound)> {
         return None;
     }
     let virtiofsd = |factor| Some(("virtiofsd-auto", Bound::AtLeast(factor)));
-    let within = point.times <= 1.0;
+    // Linux sets ranges free from 20 % of free ones on, so that a working set of the window's size
+    // is not within it.
+    let within = point.times <= 0.8;
     match (work.access, work.temperature) {
         // Where nothing is cached: once a page is, a load from it is a load from memory on all sides.
         (Access::Load, Temperature::Cold) if within => virtiofsd(10.0),

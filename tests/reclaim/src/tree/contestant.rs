@@ -36,7 +36,7 @@ pub(super) struct Took {
 }
 
 impl Contestant {
-    /// Boots a guest, mounts the tree, and lets it stand still.
+    /// Boots a guest and mounts the tree.
     ///
     /// # Errors
     ///
@@ -82,7 +82,6 @@ impl Contestant {
         shape: Shape,
         first: &mut Option<String>,
     ) -> Result<[Took; 2]> {
-        self.guest.go_on().await?;
         let agent = self.guest.vm().agent();
         agent.sync().await?;
         agent
@@ -90,7 +89,6 @@ impl Contestant {
             .await?;
         let cold = self.once(chore, shape, first).await?;
         let warm = self.once(chore, shape, first).await?;
-        self.guest.stop().await?;
         Ok([cold, warm])
     }
 

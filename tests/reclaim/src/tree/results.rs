@@ -15,6 +15,8 @@ use crate::model::{Guests, SideInfo};
 pub const SCHEMA: u32 = 1;
 /// Whom sides are compared with.
 pub(super) const REFERENCE: &str = "virtiofsd";
+/// Turns from which on an aim has a verdict.
+const SURE_FROM: usize = 3;
 /// How much longer a chore may take.
 const AT_MOST: f64 = 1.05;
 
@@ -98,6 +100,8 @@ impl ChoreResult {
             (one.side != REFERENCE).then(|| (one.side.clone(), ratio))
         };
         let ratios: Vec<_> = times.iter().filter_map(ratio).collect();
+        // Of fewer turns there is no interval that says something.
+        let enough = times.iter().all(|one| one.seconds.len() >= SURE_FROM);
         let aim = |(side, ratio): &(String, Estimate)| {
             Aim::new(
                 side,
@@ -109,7 +113,7 @@ impl ChoreResult {
         Self {
             chore: chore.to_owned(),
             caches: caches.to_owned(),
-            aims: ratios.iter().map(aim).collect(),
+            aims: ratios.iter().filter(|_| enough).map(aim).collect(),
             ratios,
             times,
         }

@@ -14,8 +14,8 @@ use qemu_guest::{accel::AccelChoice, fetch::KernelSpec, machine::ByteSize};
 
 /// Measures in guests what a window's reclaim costs, against other ways to the same files
 ///
-/// Each side has a guest of its own, all alike; they take turns, A B C A B C, and stand still while
-/// it is another's. Each access checks what it reads. Nothing fails for being slow: aims that are
+/// Each side has a guest of its own, all alike; they take turns, A B C, C B A, and the others
+/// are idle. Each access checks what it reads. Nothing fails for being slow: aims that are
 /// missed are marked `!`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -50,7 +50,7 @@ pub struct ReclaimArgs {
 
     /// Sizes of windows; working sets are multiples of the first [default: 32M,128M; with --quick
     /// 32M]
-    #[arg(long = "window", value_name = "SIZE,…", value_delimiter = ',')]
+    #[arg(long = "window", value_name = "SIZE,…", value_delimiter = ',', value_parser = window)]
     pub windows: Vec<ByteSize>,
 
     /// Turns of each side at each point [default: 5; with --quick 3]
@@ -142,6 +142,16 @@ impl ReclaimArgs {
     /// Whether a point is to be measured.
     pub fn wants(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|pattern| pattern.matches(name))
+    }
+}
+
+/// A window that has some ranges, and no more of them than a VM survives.
+pub fn window(text: &str) -> Result<ByteSize, String> {
+    let size: ByteSize = text.parse().map_err(|error| format!("{error}"))?;
+    let ranges = size.bytes() / dax_reclaim::work::RANGE;
+    match size.bytes().is_power_of_two() && (2..=256).contains(&ranges) {
+        true => Ok(size),
+        false => Err("use a power of two from 4M to 512M".to_owned()),
     }
 }
 

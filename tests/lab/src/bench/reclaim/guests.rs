@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use dax_reclaim::{
     host::{Contestant, Field, Ground, KernelParts, Side},
     model::{Guests, Kernel, SideInfo},
@@ -12,9 +12,6 @@ use dax_reclaim::{
 use qemu_guest::fetch::{KernelSpec, Progress, kernel::DebianKernel, virtiofsd};
 
 use super::ReclaimArgs;
-
-/// The smallest window that the daemon gives, and the largest whose ranges a VM can have at once.
-const WINDOWS: std::ops::RangeInclusive<u64> = 4 << 20..=512 << 20;
 
 /// Everything that guests are started from, for each kernel.
 pub(super) fn kernels(args: &ReclaimArgs) -> Result<Vec<KernelParts>> {
@@ -35,13 +32,6 @@ pub(super) async fn start(
     goes_on: &dyn Fn() -> bool,
 ) -> Result<Option<Field>> {
     let windows = args.windows();
-    for window in &windows {
-        let fits = window.bytes().is_power_of_two() && WINDOWS.contains(&window.bytes());
-        ensure!(
-            fits,
-            "no window of {window}: use powers of two from 4M to 512M"
-        );
-    }
     let largest = windows
         .iter()
         .map(|window| window.bytes())

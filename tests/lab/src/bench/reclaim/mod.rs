@@ -7,5 +7,5 @@ mod args;
 mod guests;
 mod run;
 
-pub use args::{AccelArg, ReclaimArgs};
+pub use args::{AccelArg, ReclaimArgs, window};
 pub use run::run;

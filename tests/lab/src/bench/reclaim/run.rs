@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use dax_bench::{files::file_system, model::Host};
 use dax_reclaim::{
-    host::{Ended, Field, KernelParts, Watch, measure},
+    host::{Ended, Field, Watch, measure},
     model::{self, Run, SCHEMA, Settings},
     plan::{Point, points},
     report::{table, with_numbers, write_all},
@@ -20,6 +20,9 @@ use lab_report::model::utc;
 
 use super::{ReclaimArgs, guests};
 use crate::{bench::NoPoint, cli::Status, signals::Noted};
+
+/// What points are called.
+const NAMES: &str = "read-seq-warm/2x, load-seq-cold/0.5x and read-seq-warm/2x/4t";
 
 /// Measures what the options name, and reports it.
 ///
@@ -62,7 +65,7 @@ fn measured(args: &ReclaimArgs) -> Result<Outcome> {
     if let Some(shard) = args.shard {
         points = shard.of(points);
     }
-    ensure!(!points.is_empty(), NoPoint);
+    ensure!(!points.is_empty(), NoPoint(NAMES));
     let signal = Noted::catch().context("can't catch signals")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -99,7 +102,7 @@ fn measured(args: &ReclaimArgs) -> Result<Outcome> {
             return Ok(Outcome::Signalled(signal.number().unwrap_or_default()));
         };
         run.sides = guests::sides(&field);
-        play(args, field, &points, &goes_on, &mut run, &kernels).await?;
+        play(args, field, &points, &goes_on, &mut run).await?;
         run.took_s = began.elapsed().as_secs();
         Ok(match signal.number() {
             Some(signal) => Outcome::Signalled(signal),
@@ -114,7 +117,6 @@ async fn play(
     points: &[Point],
     goes_on: &dyn Fn() -> bool,
     run: &mut Run,
-    _kernels: &[KernelParts],
 ) -> Result<()> {
     let began = Instant::now();
     let progress = |done: usize, all: usize, point: &Point| {

@@ -8,13 +8,13 @@ use clap::Args;
 use dax_reclaim::tree::{Policy, Shape};
 use qemu_guest::{fetch::KernelSpec, machine::ByteSize};
 
-use crate::bench::reclaim::AccelArg;
+use crate::bench::reclaim::{AccelArg, window};
 
 /// Measures git status, grep -r and a compile on a source tree in guests, by which files use the
 /// window
 ///
 /// The tree is always the same: 20,000 files that nobody has written, committed to git. Each side
-/// has a guest of its own; they take turns, and stand still while it is another's. Nothing fails for
+/// has a guest of its own; they take turns, and the others are idle. Nothing fails for
 /// being slow.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -30,12 +30,16 @@ pub struct TreeArgs {
     #[arg(long = "side", value_name = "SIDE,…", value_delimiter = ',')]
     pub sides: Vec<Policy>,
 
+    /// How many files the tree has [default: 20000; with --quick 2000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=99_999))]
+    pub files: Option<u32>,
+
     /// The guests' kernel [default: debian:6.12]
     #[arg(long, value_name = "KERNEL")]
     pub kernel: Option<KernelSpec>,
 
     /// Size of the window
-    #[arg(long, value_name = "SIZE", default_value = "256M")]
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = window)]
     pub window: ByteSize,
 
     /// Turns of each side [default: 3; with --quick 1]
@@ -63,8 +67,9 @@ pub struct TreeArgs {
 impl TreeArgs {
     /// The tree.
     pub fn shape(&self) -> Shape {
+        let usual = if self.quick { 2_000 } else { 20_000 };
         Shape {
-            files: if self.quick { 2_000 } else { 20_000 },
+            files: self.files.unwrap_or(usual) as usize,
             seed: 1,
         }
     }
