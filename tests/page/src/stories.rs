@@ -35,7 +35,7 @@ pub const ALL: [(&str, Story); 6] = [
     ("page::a_share_without_a_window_says_so", || {
         Box::pin(no_window())
     }),
-    ("page::ranges_are_reached_by_keyboard", || {
+    ("page::ranges_and_colours_are_reached_by_keyboard", || {
         Box::pin(keyboard())
     }),
     ("page::a_large_window_is_shown_whole", || Box::pin(large())),
@@ -227,6 +227,15 @@ async fn keyboard() -> Result<()> {
         told.contains("/file") && told.contains("0x200000"),
         "{told}"
     );
+    let colour = format!("getComputedStyle({}).backgroundColor", cell(9));
+    let by_file = shown.value(&colour).await?;
+    let element = shown.page.find_element("#colour input[value=file]").await?;
+    element.focus().await?;
+    element.press_key("ArrowRight").await?;
+    let chosen = "document.getElementById('grid').dataset.colour === 'age'";
+    shown.wait_for("the choice of colour", chosen).await?;
+    let by_age = shown.value(&colour).await?;
+    ensure!(by_age != by_file, "age and file have the same colour");
     shown.expect_no_trouble()?;
     shown.close().await
 }

@@ -99,3 +99,107 @@ impl<M: Vmm> Vmm for ObservedVmm<M> {
         self.time(Call::Settle, Vmm::settle, |_, _| {})
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io;
+    use std::os::fd::AsFd as _;
+
+    use parking_lot::Mutex;
+    use shared_window::FileId;
+
+    use super::*;
+    use crate::backend::observe::Names;
+    use crate::fs::NodeId;
+
+    /// A VMM that answers what it is told to, once each.
+    struct Told(Mutex<Vec<Result<(), VmmError>>>);
+
+    impl Told {
+        fn answer(&self) -> Result<(), VmmError> {
+            self.0.lock().remove(0)
+        }
+    }
+
+    impl Vmm for &Told {
+        fn map(
+            &self,
+            _at: WindowOffset,
+            _len: u64,
+            _view: BorrowedFd<'_>,
+            _from: FileOffset,
+            _access: Access,
+        ) -> Result<(), VmmError> {
+            self.answer()
+        }
+
+        fn unmap(&self, _at: WindowOffset, _len: u64) -> Result<(), VmmError> {
+            self.answer()
+        }
+    }
+
+    const AT: WindowOffset = WindowOffset(0);
+    const LEN: u64 = 4096;
+
+    fn lost() -> VmmError {
+        VmmError::Channel {
+            what: "map",
+            source: io::ErrorKind::UnexpectedEof.into(),
+        }
+    }
+
+    fn refused() -> VmmError {
+        VmmError::Refused {
+            what: "unmap",
+            at: AT,
+            len: LEN,
+            reason: None,
+        }
+    }
+
+    /// The state of the one range after each of these calls.
+    fn states(calls: Vec<(Call, Result<(), VmmError>)>) -> Vec<Option<CellState>> {
+        let file = File::open("/proc/self/fd").unwrap();
+        let observer = Arc::new(Observer::new(Names::new(file.try_clone().unwrap())));
+        let metrics = Arc::new(Metrics::observed(1, Some(Arc::clone(&observer))));
+        let (calls, answers): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
+        let told = Told(Mutex::new(answers));
+        let vmm = ObservedVmm::new(&told, metrics);
+        observer.about(
+            NodeId(1),
+            FileId {
+                device: 1,
+                inode: 1,
+            },
+        );
+        let states = calls.iter().map(|call| {
+            // What comes of it is the window's to say.
+            let _ = match call {
+                Call::Map => vmm.map(AT, LEN, file.as_fd(), FileOffset(0), Access::ReadWrite),
+                _ => vmm.unmap(AT, LEN),
+            };
+            observer.read().cells.first().map(|cell| cell.state)
+        });
+        states.collect()
+    }
+
+    #[test]
+    fn what_is_known_after_a_call_is_what_is_charted() {
+        use Call::{Map, Unmap};
+        use CellState::{Live, Unknown};
+        let gone = VmmError::NotMapped { at: AT, len: LEN };
+        let after = states(vec![
+            (Map, Err(VmmError::NoChannel)),
+            (Map, Ok(())),
+            (Unmap, Err(refused())),
+            (Unmap, Ok(())),
+            (Map, Err(lost())),
+            (Unmap, Err(gone)),
+        ]);
+        assert_eq!(
+            after,
+            [None, Some(Live), Some(Unknown), None, Some(Unknown), None]
+        );
+    }
+}

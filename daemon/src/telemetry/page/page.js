@@ -257,7 +257,10 @@
     cells[to].tabIndex = 0;
     cells[to].focus();
   });
-  byId("colour").addEventListener("change", (event) => setData(grid, "colour", event.target.value));
+  // A browser may remember the choice over a reload.
+  const chooseColour = () => setData(grid, "colour", byId("colour").querySelector(":checked").value);
+  byId("colour").addEventListener("change", chooseColour);
+  chooseColour();
 
   // The files.
   const filesBody = byId("files").tBodies[0];

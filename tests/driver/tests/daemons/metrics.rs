@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use virtiofs_driver::{FileOffset, NodeId, Options, WindowOffset, daemon};
+use virtiofs_driver::window::{Action, CallKind, Gate, MainLoop, Rules};
+use virtiofs_driver::{
+    Body, FileOffset, NodeId, Options, Request, Script, WindowOffset, WindowOption, daemon,
+};
 
 use crate::http::{Samples, address, connect, exchange, get};
 use crate::rig::{PATIENCE, RANGE, Rig, pattern};
@@ -20,9 +23,18 @@ const SEATS: usize = 32;
 
 /// A daemon that serves metrics, and where.
 fn rig() -> Result<(Rig, String)> {
+    let rules = Rules {
+        // So that a test can hold the channel, and go on with the rest.
+        main_loop: MainLoop::Separate,
+        ..Rules::qemu()
+    };
+    let options = Options {
+        window: WindowOption::Required(rules),
+        ..Options::default()
+    };
     let rig = Rig::start_with(
         daemon::daxd()?,
-        &Options::default(),
+        &options,
         &["--tag=share", "--dax-window=64M", "--metrics=127.0.0.1:0"],
     )?;
     let address = address(&rig.daemon)?;
@@ -235,6 +247,36 @@ fn what_is_shown_is_what_the_vmm_has() -> Result<()> {
             );
         }
     }
+    Ok(())
+}
+
+/// While the VMM takes its time the window's table is locked. Who looks on neither waits for that,
+/// nor sees what is not there yet.
+#[test]
+fn a_vmm_that_takes_its_time_hides_nothing() -> Result<()> {
+    let (mut rig, address) = rig()?;
+    let (node, _) = rig.file("file", b"content")?;
+    rig.client
+        .setup_mapping(node, FileOffset(0), RANGE, WindowOffset(0), true)?;
+    let gate = Gate::new();
+    rig.vm
+        .set_script(Script::once(CallKind::Map, 1, Action::Hold(gate.clone())));
+    let body = Body::setup_mapping(FileOffset(RANGE), RANGE, WindowOffset(RANGE), true);
+    rig.client.pipeline().submit(&Request::new(node, body))?;
+    rig.client.pipeline().kick()?;
+    assert!(
+        gate.wait_until_reached(PATIENCE),
+        "no SHMEM_MAP within {PATIENCE:?}"
+    );
+    assert_eq!(shown(&address)?, [(0, 0, true)]);
+    let held = Samples::take(&address)?;
+    assert_eq!(
+        held.of("vmm_call_duration_seconds_count{call=\"map\"}"),
+        Some(1.0)
+    );
+    gate.open();
+    rig.client.pipeline().complete()?.result?;
+    assert_eq!(shown(&address)?.len(), 2);
     Ok(())
 }
 
