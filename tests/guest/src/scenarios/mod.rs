@@ -25,7 +25,7 @@ mod upgrade;
 use crate::scenario::Group;
 
 /// All groups, in the order in which they run.
-pub fn all() -> [Group; 18] {
+pub fn all() -> [Group; 19] {
     [
         data::GROUP,
         faults::GROUP,
