@@ -29,7 +29,8 @@ pub enum Side {
 /// A name that no side has.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{0:?} is no side: use window, none, virtiofsd-auto, virtiofsd-always, virtiofsd-never, ext4,      xfs or tmpfs"
+    "{0:?} is no side: use window, none, virtiofsd-auto, virtiofsd-always, virtiofsd-never, ext4, \
+     xfs or tmpfs"
 )]
 pub struct SideError(String);
 
