@@ -73,14 +73,18 @@ pub async fn measure(
     for (at, point) in points.iter().enumerate() {
         (watch.progress)(at, points.len(), point);
         field.ground.files(point.work.files)?;
-        let mut series: Vec<(Series, Distribution)> = Vec::new();
-        for one in &field.contestants {
-            series.push((Series::new(&one.name), Distribution::default()));
-        }
+        let players = field.contestants.iter_mut();
+        let players = players.filter(|one| one.side.can(point.work.access));
+        let mut players: Vec<(&mut Contestant, Series, Distribution)> = players
+            .map(|one| {
+                let series = Series::new(&one.name);
+                (one, series, Distribution::default())
+            })
+            .collect();
         let first = known.insert((point.work.access, point.work.temperature));
         for round in 0..length.rounds + u32::from(first) {
-            for at in in_order(round, series.len()) {
-                let (one, (series, latencies)) = (&mut field.contestants[at], &mut series[at]);
+            for at in in_order(round, players.len()) {
+                let (one, series, latencies) = &mut players[at];
                 if !(watch.goes_on)() {
                     let ended = Ended::Stopped;
                     return Ok(Measured {
@@ -96,9 +100,9 @@ pub async fn measure(
                 }
             }
         }
-        let series = series
+        let series = players
             .into_iter()
-            .map(|(series, latencies)| series.with(&latencies));
+            .map(|(_, series, latencies)| series.with(&latencies));
         results.push(PointResult::new(point, series.collect()));
     }
     Ok(Measured {

@@ -9,6 +9,8 @@ use std::str::FromStr;
 use qemu_guest::machine::ByteSize;
 use qemu_guest::process::{Cache, Share};
 
+use crate::work::Access;
+
 /// Who serves the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -29,7 +31,8 @@ pub enum Side {
 /// A name that no side has.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{0:?} is no side: use window, none, virtiofsd-auto, virtiofsd-always, virtiofsd-never, ext4,      xfs or tmpfs"
+    "{0:?} is no side: use window, none, virtiofsd-auto, virtiofsd-always, virtiofsd-never, ext4, \
+     xfs or tmpfs"
 )]
 pub struct SideError(String);
 
@@ -103,6 +106,12 @@ impl Side {
         }
     }
 
+    /// Whether files can be accessed so. What the guest may not cache at all can't be mapped shared
+    /// (`FOPEN_DIRECT_IO`).
+    pub fn can(self, access: Access) -> bool {
+        !(access.is_mapped() && self == Self::Virtiofsd(Cache::Never))
+    }
+
     /// Whether the host's files are what the guest sees.
     pub fn is_shared(self) -> bool {
         matches!(self, Self::Window(_) | Self::NoWindow | Self::Virtiofsd(_))
@@ -160,6 +169,8 @@ mod tests {
         };
         assert_eq!(sides("window"), ["daxd-16M", "daxd-64M"]);
         assert_eq!(sides("virtiofsd-never"), ["virtiofsd-never"]);
+        let never = Side::Virtiofsd(Cache::Never);
+        assert!(never.can(Access::Read) && !never.can(Access::Load));
         let error = "btrfs".parse::<SideKind>().unwrap_err().to_string();
         assert!(error.contains("use window, none"), "{error}");
     }

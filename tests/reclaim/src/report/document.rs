@@ -25,7 +25,9 @@ pub fn with_numbers(document: &str, run: &Run) -> Option<String> {
 fn numbers(run: &Run) -> String {
     let (host, guests) = (&run.host, &run.guests);
     let mut out = format!(
-        "{}, {} CPUs ({}), Linux {}, load {} at the beginning; {} s.\n         Guests: QEMU {} with {}, {} CPUs, {} MiB, {}.\n         Window {} MiB, {} rounds of {} s a side, files in {}.\n\n",
+        "{}, {} CPUs ({}), Linux {}, load {} at the beginning; {} s.\n\
+         Guests: QEMU {} with {}, {} CPUs, {} MiB, {}.\n\
+         Window {} MiB, {} rounds of {} s a side, files in {}.\n\n",
         run.started,
         host.cores,
         host.cpu,

@@ -64,7 +64,9 @@ pub(super) fn crossover(one: &Crossover) -> String {
 fn head(run: &Run) -> String {
     let (host, guests) = (&run.host, &run.guests);
     let mut out = format!(
-        "daxlab {}, {}, {} s; {} CPUs ({}), Linux {}, load {}\n         guests: QEMU {} with {}, {} CPUs, {} MiB, {}\n         window {} MiB; {} rounds of {} s a side; files on the host in {}\n",
+        "daxlab {}, {}, {} s; {} CPUs ({}), Linux {}, load {}\n\
+         guests: QEMU {} with {}, {} CPUs, {} MiB, {}\n\
+         window {} MiB; {} rounds of {} s a side; files on the host in {}\n",
         run.lab_version,
         run.started,
         run.took_s,

@@ -78,7 +78,9 @@ fn about(run: &TreeRun) -> String {
     let (host, guests) = (&run.host, &run.guests);
     let kernels = guests.kernels.iter().map(|kernel| kernel.release.as_str());
     format!(
-        "{}, {} CPUs ({}), Linux {}, load {} at the beginning; {} s.\n         Guests: QEMU {} with {}, {} CPUs, {} MiB, Linux {}.\n         {} files of {} MiB in {}, window {} MiB, {} rounds a side.\n",
+        "{}, {} CPUs ({}), Linux {}, load {} at the beginning; {} s.\n\
+         Guests: QEMU {} with {}, {} CPUs, {} MiB, Linux {}.\n\
+         {} files of {} MiB in {}, window {} MiB, {} rounds a side.\n",
         run.started,
         host.cores,
         host.cpu,

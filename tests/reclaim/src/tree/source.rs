@@ -125,7 +125,13 @@ fn function(text: &mut String, number: usize, part: usize, random: &mut fastrand
     let [a, b, c] = [(); 3].map(|()| random.u16(1..));
     let _ = writeln!(
         text,
-        "/* Step {part}, with {a:x}, {b:x} and {c:x} as the table has them. */\n         int step_{number:05}_{part}(int first, int second)\n{{\n         \tint sum = first * {a} + second;\n         \tfor (int i = 0; i < {b}; i++) {{\n         \t\tif ((sum ^ i) % {c} == 0)\n\t\t\tsum += i << 1;\n         \t\telse\n\t\t\tsum -= second + {part};\n         \t}}\n\treturn sum;\n}}\n"
+        "/* Step {part}, with {a:x}, {b:x} and {c:x} as the table has them. */\n\
+         int step_{number:05}_{part}(int first, int second)\n{{\n\
+         \tint sum = first * {a} + second;\n\
+         \tfor (int i = 0; i < {b}; i++) {{\n\
+         \t\tif ((sum ^ i) % {c} == 0)\n\t\t\tsum += i << 1;\n\
+         \t\telse\n\t\t\tsum -= second + {part};\n\
+         \t}}\n\treturn sum;\n}}\n"
     );
 }
 
