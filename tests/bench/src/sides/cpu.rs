@@ -40,13 +40,14 @@ mod tests {
 
     use super::*;
 
+    /// Others may have the processor for a long time.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
     #[test]
-    fn work_takes_time_and_sleep_does_not() {
+    fn work_takes_time() {
         let (before, began) = (of_this_process(), Instant::now());
-        while began.elapsed() < Duration::from_millis(200) {
-            std::hint::black_box(0);
+        while of_this_process() - before < Duration::from_millis(50) {
+            assert!(began.elapsed() < PATIENCE, "work takes no processor time");
         }
-        // Others may have had the processor, and other tests count as well.
-        assert!(of_this_process() - before > Duration::from_millis(20));
     }
 }
