@@ -13,7 +13,17 @@ use sha2::{Digest, Sha256};
 
 const HTML: &str = include_str!("page/page.html");
 const CSS: &str = include_str!("page/page.css");
-const JS: &str = include_str!("page/page.js");
+/// In one scope: each uses what those before it define.
+const JS: &str = concat!(
+    include_str!("page/elements.js"),
+    include_str!("page/numbers.js"),
+    include_str!("page/tiles.js"),
+    include_str!("page/rates.js"),
+    include_str!("page/grid.js"),
+    include_str!("page/detail.js"),
+    include_str!("page/tables.js"),
+    include_str!("page/look.js"),
+);
 
 /// The page.
 pub(super) static PAGE: LazyLock<String> =

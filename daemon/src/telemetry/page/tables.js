@@ -1,0 +1,62 @@
+const MOST_FILES = 40;      // rows of the table
+
+// The files.
+const filesBody = byId("files").tBodies[0];
+let picked = null;  // the file that is pointed at
+const pick = (node) => {
+  picked = node;
+  if (node === null) delete grid.dataset.file;
+  else grid.dataset.file = node;
+  for (const cell of cells) cell.classList.toggle("picked", node !== null && cell.dataset.node === node);
+};
+const fileRow = () => {
+  const row = document.createElement("tr");
+  row.tabIndex = 0;
+  for (let column = 0; column < 6; column += 1) row.append(make("td", column > 1 ? "n" : ""));
+  row.cells[0].append(make("span", "swatch"));
+  for (const begin of ["pointerenter", "focus"]) row.addEventListener(begin, () => pick(row.dataset.node));
+  for (const end of ["pointerleave", "blur"]) row.addEventListener(end, () => pick(null));
+  return row;
+};
+const drawFiles = (seen) => {
+  const files = seen.files.map((file) => ({ ...file, ranges: 0, mapped: 0 }));
+  for (const range of seen.ranges) {
+    files[range.file].ranges += 1;
+    files[range.file].mapped += range.len;
+  }
+  files.sort((a, b) => b.mapped - a.mapped || a.node - b.node);
+  const listed = files.slice(0, MOST_FILES);
+  while (filesBody.rows.length > listed.length) filesBody.lastChild.remove();
+  listed.forEach((file, index) => {
+    if (!filesBody.rows[index]) filesBody.append(fileRow());
+    const row = filesBody.rows[index];
+    setData(row, "node", String(file.node));
+    row.cells[0].firstChild.style.setProperty("--hue", hueOf(file.node));
+    const texts = [nameOf(file), file.inode, String(file.ranges), bytes(file.mapped),
+      file.size === null ? "unknown" : bytes(file.size)];
+    texts.forEach((text, column) => setText(row.cells[column + 1], text));
+    if (row.cells[1].title !== texts[0]) row.cells[1].title = texts[0];
+  });
+  setText(byId("files-more"), files.length > MOST_FILES ? `the ${MOST_FILES} largest of ${files.length}` : "");
+  if (picked !== null) pick(files.some((file) => String(file.node) === picked) ? picked : null);
+};
+
+// The classes of requests.
+const classesBody = byId("classes").tBodies[0];
+const drawClasses = (seen) => {
+  const last = samples.length - 1;
+  const used = seen.classes.filter((one) => one.count > 0);
+  while (classesBody.rows.length > used.length) classesBody.lastChild.remove();
+  used.forEach((one, index) => {
+    if (!classesBody.rows[index]) {
+      const row = document.createElement("tr");
+      for (let column = 0; column < 4; column += 1) row.append(make("td", column ? "n" : ""));
+      classesBody.append(row);
+    }
+    const perSecond = rateAt(last, (sample) => sample.classes.get(one.name) ?? 0);
+    const texts = [one.name, count(one.count), rate(perSecond), seconds(one.seconds / one.count)];
+    texts.forEach((text, column) => setText(classesBody.rows[index].cells[column], text));
+  });
+  const queues = seen.totals.queues.map((n, queue) => `queue ${queue}: ${count(n)}`);
+  setText(byId("queues"), queues.join(" · "));
+};
