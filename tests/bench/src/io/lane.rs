@@ -100,11 +100,11 @@ impl Lane {
                 let slot = self.slot_of(completion.unique)?;
                 let UnderWay { step, began, .. } = self.under_way[slot].take().ok_or_else(lost)?;
                 let outcome = step.outcome(completion.result)?;
-                let counted = phase.counts().then_some(&mut done);
-                match self.take_note(outcome, now - began, counted) {
-                    Some(next) => self.submit(slot, next, began)?,
-                    None if !phase.is_over() => self.begin(slot, work)?,
-                    None => {}
+                self.take_note(&outcome, now - began, phase, &mut done);
+                match outcome {
+                    Outcome::Then(next) => self.submit(slot, next, began)?,
+                    _ if !phase.is_over() => self.begin(slot, work)?,
+                    _ => {}
                 }
                 match self.pipeline.poll().map_err(Wrong::Failed)? {
                     Some(more) => completion = more,
@@ -115,27 +115,21 @@ impl Lane {
         Ok(done)
     }
 
-    /// Notes what ended; returns what its operation goes on with.
-    fn take_note(
-        &mut self,
-        outcome: Outcome,
-        took: Duration,
-        done: Option<&mut Done>,
-    ) -> Option<Step> {
-        let bytes = match outcome {
-            Outcome::Then(step) => return Some(step),
-            Outcome::Aside => return None,
+    /// Notes what a reply came to. An operation may be several requests, of which the last counts.
+    fn take_note(&mut self, outcome: &Outcome, took: Duration, phase: &Phase, done: &mut Done) {
+        let bytes = match *outcome {
+            Outcome::Then(_) | Outcome::Aside => return,
             Outcome::Done(bytes) => bytes,
             Outcome::Forget(node) => {
                 self.remember(node);
                 0
             }
         };
-        if let Some(done) = done {
+        if phase.counts() {
             done.latencies.record(took);
             done.bytes += u64::from(bytes);
+            phase.note_counted();
         }
-        None
     }
 
     /// A node that is to be forgotten with the others.

@@ -39,11 +39,14 @@ const STOP: u8 = 2;
 impl Phase {
     /// Whether what ends now counts.
     pub fn counts(&self) -> bool {
-        let counts = self.now.load(Ordering::Relaxed) == COUNT;
-        if counts && !self.counted.load(Ordering::Relaxed) {
+        self.now.load(Ordering::Relaxed) == COUNT
+    }
+
+    /// Something was counted.
+    pub fn note_counted(&self) {
+        if !self.has_counted() {
             self.counted.store(true, Ordering::Relaxed);
         }
-        counts
     }
 
     /// Whether nothing new is to be begun.
