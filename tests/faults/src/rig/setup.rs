@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
 use virtiofs_driver::{
     Client, Daemon, InitOptions, Options, QueueIndex, Rules, Vm, Window, WindowOption,
@@ -117,6 +117,9 @@ impl Rig {
         };
         rig.init()?;
         rig.warm_up()?;
+        // The daemon lets go of a removed mapping's memory region after the guest has its answer.
+        let settled = rig.window.wait_until_settled(STEP_LIMIT);
+        ensure!(settled, "after {STEP_LIMIT:?} a removal is not in effect");
         rig.before = Account::of_one_at_rest(&rig.daemon)?;
         Ok(rig)
     }
