@@ -2,6 +2,8 @@
 
 //! Runs for the tests of the reports.
 
+use std::collections::HashSet;
+
 use super::model::{Cell, Contract, Evidence, Host, Outcome, Run, SCHEMA, Verdict};
 
 /// Text that breaks every format that does not escape it.
@@ -59,6 +61,52 @@ pub fn fields(value: &serde_json::Value) -> Vec<&str> {
         serde_json::Value::Array(values) => values.iter().flat_map(fields).collect(),
         _ => Vec::new(),
     }
+}
+
+/// Elements that have no end tag.
+const VOID: [&str; 4] = ["meta", "br", "line", "circle"];
+
+/// Reads a page's tags as strictly as XML would; says the ids and the links' targets.
+///
+/// # Panics
+///
+/// If the page is not well-formed, or wants anything but itself.
+pub fn checked_page(page: &str) -> (HashSet<String>, HashSet<String>) {
+    let lower = page.to_lowercase();
+    for foreign in [
+        "http://", "https://", "<script", "<link", "@import", "url(", "<img",
+    ] {
+        assert!(!lower.contains(foreign), "{foreign}");
+    }
+    assert!(!page.contains(|c: char| c.is_control() && c != '\n' && c != '\t'));
+    let (mut open, mut ids, mut targets) = (Vec::new(), HashSet::new(), HashSet::new());
+    let mut rest = page.strip_prefix("<!DOCTYPE html>").unwrap();
+    while let Some((text, after)) = rest.split_once('<') {
+        if open.last() != Some(&"style") {
+            assert!(!text.contains(['>', '"']), "unescaped: {text:?}");
+        }
+        let (tag, after) = after.split_once('>').unwrap();
+        assert!(!tag.contains('<'), "{tag:?}");
+        assert_eq!(tag.matches('"').count() % 2, 0, "{tag:?}");
+        rest = after;
+        let name = tag.split([' ', '\n', '/']).find(|part| !part.is_empty());
+        let name = name.unwrap();
+        if tag.starts_with('/') {
+            assert_eq!(open.pop(), Some(name), "closed in this order");
+        } else if !VOID.contains(&name) && !tag.ends_with('/') {
+            open.push(name);
+        }
+        let attribute = |name: &str| {
+            let (_, value) = tag.split_once(&format!(" {name}=\""))?;
+            Some(value.split('"').next().unwrap().to_owned())
+        };
+        if let Some(id) = attribute("id") {
+            assert!(ids.insert(id), "{tag:?} twice");
+        }
+        targets.extend(attribute("href").map(|href| href.strip_prefix('#').unwrap().to_owned()));
+    }
+    assert!(open.is_empty(), "{open:?}");
+    (ids, targets)
 }
 
 /// A cell of the matrix that waited as it must.

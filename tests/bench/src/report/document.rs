@@ -4,7 +4,10 @@
 
 use std::fmt::Write as _;
 
-use super::quantity::{self, count, interval, throughput, time};
+use super::{
+    grid::markdown,
+    quantity::{self, count, interval, throughput, time},
+};
 use crate::model::{Measure, Point, Round, Run, Series, Suite, Verdict};
 
 /// The line before the numbers.
@@ -189,16 +192,6 @@ fn verdicts(point: &Point) -> String {
         other => other.name(),
     });
     names.collect::<Vec<_>>().join(", ")
-}
-
-fn markdown(head: &[&str], rows: &[Vec<String>]) -> String {
-    let line = |cells: Vec<&str>| format!("| {} |\n", cells.join(" | "));
-    let mut out = line(head.to_vec());
-    out += &line(vec!["---"; head.len()]);
-    for row in rows {
-        out += &line(row.iter().map(String::as_str).collect());
-    }
-    out
 }
 
 #[cfg(test)]

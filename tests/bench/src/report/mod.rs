@@ -4,6 +4,7 @@
 
 mod document;
 mod files;
+pub mod grid;
 mod html;
 pub mod quantity;
 mod table;

@@ -4,9 +4,10 @@
 
 use std::fmt::Write as _;
 
-use unicode_width::UnicodeWidthStr as _;
-
-use super::quantity;
+use super::{
+    grid::{Row, columns},
+    quantity,
+};
 use crate::model::{Aim, Measure, Point, Round, Run, Series, Suite, Verdict};
 
 /// What stands above the columns.
@@ -74,12 +75,7 @@ pub fn points_table(points: &[&Point], cores: u32) -> String {
         }
         rows.extend(point.aims.iter().map(|aim| Row::Line(told(aim))));
     }
-    render(&rows)
-}
-
-enum Row {
-    Cells(Vec<String>),
-    Line(String),
+    columns(&rows)
 }
 
 fn cells(point: &Point, series: &Series) -> Vec<String> {
@@ -142,36 +138,10 @@ pub fn told(aim: &Aim) -> String {
     )
 }
 
-fn render(rows: &[Row]) -> String {
-    let mut widths = [0; HEAD.len()];
-    for row in rows {
-        if let Row::Cells(cells) = row {
-            for (width, cell) in widths.iter_mut().zip(cells) {
-                *width = cell.width().max(*width);
-            }
-        }
-    }
-    let mut out = String::new();
-    for row in rows {
-        match row {
-            Row::Line(line) => out.push_str(line),
-            Row::Cells(cells) => {
-                for (at, (width, cell)) in widths.iter().zip(cells).enumerate() {
-                    let room = " ".repeat(width - cell.width());
-                    match at {
-                        0 => out.extend([cell.as_str(), &room]),
-                        _ => out.extend(["  ", &room, cell.as_str()]),
-                    }
-                }
-            }
-        }
-        out.push('\n');
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
+    use unicode_width::UnicodeWidthStr as _;
+
     use super::*;
     use crate::report::fixture;
 

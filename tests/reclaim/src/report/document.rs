@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use dax_bench::model::Verdict;
-use dax_bench::report::{between, quantity};
+use dax_bench::report::{between, grid::markdown, quantity};
 
 use super::table::{crossover, kernels, plain};
 use crate::model::{PointResult, Round, Run, Series, crossovers};
@@ -173,16 +173,6 @@ fn all(run: &Run) -> String {
         ],
         &rows,
     )
-}
-
-fn markdown(head: &[&str], rows: &[Vec<String>]) -> String {
-    let line = |cells: Vec<&str>| format!("| {} |\n", cells.join(" | "));
-    let mut out = line(head.to_vec());
-    out += &line(vec!["---"; head.len()]);
-    for row in rows {
-        out += &line(row.iter().map(String::as_str).collect());
-    }
-    out
 }
 
 #[cfg(test)]

@@ -4,9 +4,11 @@
 
 use std::fmt::Write as _;
 
-use dax_bench::report::{quantity, told};
+use dax_bench::report::{
+    grid::{Row, columns},
+    quantity, told,
+};
 use dax_bench::stats::Estimate;
-use unicode_width::UnicodeWidthStr as _;
 
 use crate::model::{Crossover, PointResult, Round, Run, Series, crossovers};
 
@@ -38,7 +40,7 @@ pub fn table(run: &Run) -> String {
         }
         rows.extend(point.aims.iter().map(|aim| Row::Line(told(aim))));
     }
-    out += &render(&rows);
+    out += &columns(&rows);
     for one in crossovers(&run.points) {
         let _ = writeln!(out, "{}", crossover(&one));
     }
@@ -96,11 +98,6 @@ pub(super) fn kernels(run: &Run) -> String {
     let kernels = run.guests.kernels.iter();
     let named = kernels.map(|kernel| format!("{} ({})", kernel.spec, kernel.release));
     named.collect::<Vec<_>>().join(", ")
-}
-
-enum Row {
-    Cells(Vec<String>),
-    Line(String),
 }
 
 fn cells(point: &PointResult, series: &Series) -> Vec<String> {
@@ -167,34 +164,6 @@ fn shown<T>(number: Option<T>, how: impl FnOnce(T) -> String) -> String {
 /// Of a ratio, without its interval.
 pub(super) fn plain(estimate: Option<Estimate>) -> String {
     shown(estimate, |estimate| quantity::ratio(estimate.median))
-}
-
-fn render(rows: &[Row]) -> String {
-    let mut widths = [0; HEAD.len()];
-    for row in rows {
-        if let Row::Cells(cells) = row {
-            for (width, cell) in widths.iter_mut().zip(cells) {
-                *width = cell.width().max(*width);
-            }
-        }
-    }
-    let mut out = String::new();
-    for row in rows {
-        match row {
-            Row::Line(line) => out.push_str(line),
-            Row::Cells(cells) => {
-                for (at, (width, cell)) in widths.iter().zip(cells).enumerate() {
-                    let room = " ".repeat(width - cell.width());
-                    match at {
-                        0 => out.extend([cell.as_str(), &room]),
-                        _ => out.extend(["  ", &room, cell.as_str()]),
-                    }
-                }
-            }
-        }
-        out.push('\n');
-    }
-    out
 }
 
 #[cfg(test)]

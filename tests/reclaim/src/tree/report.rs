@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use dax_bench::model::Verdict;
-use dax_bench::report::{between, quantity};
+use dax_bench::report::{between, grid::markdown, quantity};
 
 use super::results::{ChoreResult, Times, TreeError, TreeRun};
 
@@ -46,15 +46,8 @@ pub fn table(run: &TreeRun) -> String {
 
 /// The document with the run's numbers in place of those that it has. None if it has no marks.
 pub fn with_numbers(document: &str, run: &TreeRun) -> Option<String> {
-    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let mut text = about(run);
-    text += "\n";
-    let head = head(run);
-    text += &line(&head);
-    text += &line(&vec!["---".to_owned(); head.len()]);
-    for side in sides(run) {
-        text += &line(&row(run, side));
-    }
+    let rows: Vec<_> = sides(run).map(|side| row(run, side)).collect();
+    let text = format!("{}\n{}", about(run), markdown(&head(run), &rows));
     between(document, BEGIN, END, &text)
 }
 
