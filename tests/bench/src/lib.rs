@@ -18,6 +18,7 @@ pub mod map;
 pub mod model;
 mod plan;
 pub mod report;
+pub mod results;
 pub mod sides;
 pub mod stats;
 pub mod turns;

@@ -3,13 +3,11 @@
 //! What a run found; `results.json` is this.
 
 mod aim;
-mod json;
 mod point;
 mod round;
 mod run;
 
 pub use aim::{Aim, Bound, Verdict};
-pub use json::{JsonError, json, read};
 pub use point::{Comparison, Fact, Point, Series, Suite};
 pub use round::{Measure, Round};
 pub use run::{Host, Run, SCHEMA, Settings, Side};

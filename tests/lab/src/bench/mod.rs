@@ -4,6 +4,7 @@
 
 mod args;
 mod reclaim;
+mod reports;
 mod run;
 mod tree;
 

@@ -2,15 +2,14 @@
 
 //! The order of a run: programs, measurements, reports.
 
-use std::{fs, io::Write, time::SystemTime};
+use std::{io::Write, time::SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
 use dax_bench::{
     Plan,
     files::file_system,
     io, map,
-    model::{self, Host, Point, Run, SCHEMA, Settings, Side, Suite},
-    report::{table, with_numbers, write_all},
+    model::{Host, Point, Run, SCHEMA, Settings, Side, Suite},
     sides::Program,
     window,
 };
@@ -22,6 +21,7 @@ use virtiofs_driver::Waiting;
 use super::{
     BenchArgs,
     args::{InGuests, Peer, Wait, What},
+    reports::{self, Measured, Places},
 };
 use crate::{cli::Status, signals::Noted};
 
@@ -44,35 +44,15 @@ pub fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<Status> {
         Some(InGuests::Tree(args)) => return super::tree::run(args, out),
         None => {}
     }
-    // Before minutes of work, not after.
-    fs::create_dir_all(&args.out).with_context(|| format!("can't use {}", args.out.display()))?;
-    let run = match &args.from {
-        Some(path) => model::read(path)?,
-        None => match measured(args)? {
-            Measured::All(run) => *run,
-            Measured::Signalled(signal) => return Ok(Status::Signalled(signal)),
-        },
+    let places = Places {
+        from: args.from.as_deref(),
+        out: &args.out,
+        into: args.into.as_deref(),
     };
-    write_all(&run, &args.out)?;
-    if let Some(path) = &args.into {
-        let told = || format!("can't put the numbers into {}", path.display());
-        let document = fs::read_to_string(path).with_context(told)?;
-        let document = with_numbers(&document, &run).context("it has no marks for them");
-        fs::write(path, document.with_context(told)?).with_context(told)?;
-    }
-    lab_report::put(&table(&run), out)?;
-    Ok(Status::Success)
+    reports::run(&places, || measured(args), out)
 }
 
-/// How measuring ended.
-enum Measured {
-    /// There is all of it.
-    All(Box<Run>),
-    /// This signal came.
-    Signalled(u8),
-}
-
-fn measured(args: &BenchArgs) -> Result<Measured> {
+fn measured(args: &BenchArgs) -> Result<Measured<Run>> {
     let daemon = match &args.daemon {
         Some(path) => path.clone(),
         None => Programs::daemon()?,

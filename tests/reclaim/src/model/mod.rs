@@ -5,12 +5,10 @@
 mod aims;
 mod crossover;
 mod distribution;
-mod json;
 mod point;
 mod run;
 
 pub use crossover::{Crossover, crossovers};
 pub use distribution::{Distribution, Latency};
-pub use json::{JsonError, json, read};
 pub use point::{PointResult, Ratio, Round, Series};
 pub use run::{Guests, Kernel, Run, SCHEMA, Settings, SideInfo};

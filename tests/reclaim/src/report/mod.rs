@@ -3,12 +3,11 @@
 //! Every way to tell what a run found.
 
 mod document;
-mod files;
 mod html;
+mod results;
 mod table;
 
 pub use document::with_numbers;
-pub use files::{ReportError, names, write_all};
 pub use html::html;
 pub use table::table;
 

@@ -15,6 +15,5 @@ pub use contestant::Contestant;
 pub use files::{Repository, RepositoryError};
 pub use measure::{Watch, measure};
 pub use policy::Policy;
-pub use report::{table, with_numbers, write_all};
-pub use results::{ChoreResult, SCHEMA, TreeError, TreeRun, read};
+pub use results::{ChoreResult, SCHEMA, TreeRun};
 pub use source::{Shape, Source};

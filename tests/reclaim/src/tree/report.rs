@@ -3,13 +3,12 @@
 //! The run for a terminal and for documents.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
 
 use dax_bench::model::Verdict;
 use dax_bench::report::{between, grid::markdown, quantity};
+use dax_bench::results::Results;
 
-use super::results::{ChoreResult, Times, TreeError, TreeRun};
+use super::results::{ChoreResult, SCHEMA, Times, TreeRun};
 
 /// The line before the numbers.
 const BEGIN: &str = "<!-- numbers of `daxlab bench tree`, made by it: change nothing here -->";
@@ -51,20 +50,21 @@ pub fn with_numbers(document: &str, run: &TreeRun) -> Option<String> {
     between(document, BEGIN, END, &text)
 }
 
-/// Writes results.json and table.txt into a folder, which has to be there.
-///
-/// # Errors
-///
-/// If a file can't be written.
-pub fn write_all(run: &TreeRun, folder: &Path) -> Result<(), TreeError> {
-    let write = |name, text: String| {
-        let path = folder.join(name);
-        fs::write(&path, text).map_err(|source| TreeError::File { path, source })
-    };
-    let mut json = serde_json::to_string_pretty(run).expect("plain data and finite numbers");
-    json.push('\n');
-    write("results.json", json)?;
-    write("table.txt", table(run))
+impl Results for TreeRun {
+    const SCHEMA: u32 = SCHEMA;
+    const COMMAND: &'static str = "daxlab bench tree";
+
+    fn table(&self) -> String {
+        table(self)
+    }
+
+    fn page(&self) -> Result<Option<String>, minijinja::Error> {
+        Ok(None)
+    }
+
+    fn with_numbers(&self, document: &str) -> Option<String> {
+        with_numbers(document, self)
+    }
 }
 
 fn about(run: &TreeRun) -> String {
@@ -129,11 +129,13 @@ fn cell(chore: &ChoreResult, side: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use dax_bench::model::Host;
+    use dax_bench::results::{read, write_all};
 
     use super::*;
     use crate::model::Guests;
-    use crate::tree::results::SCHEMA;
 
     fn run() -> TreeRun {
         let times = |side: &str, seconds: f64| Times {
@@ -205,10 +207,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write_all(&run(), folder.path()).unwrap();
         let path = folder.path().join("results.json");
-        assert_eq!(crate::tree::read(&path).unwrap(), run());
+        assert_eq!(read::<TreeRun>(&path).unwrap(), run());
         fs::write(&path, "[]").unwrap();
         assert!(
-            crate::tree::read(&path)
+            read::<TreeRun>(&path)
                 .unwrap_err()
                 .to_string()
                 .contains("is no results.json")

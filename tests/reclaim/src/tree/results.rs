@@ -2,9 +2,6 @@
 
 //! What a run found, as it stands in its `results.json`; `docs/results.md` describes it.
 
-use std::path::{Path, PathBuf};
-use std::{fs, io};
-
 use dax_bench::model::{Aim, Bound, Host};
 use dax_bench::stats::{Estimate, median, paired_ratio};
 use serde::{Deserialize, Serialize};
@@ -117,47 +114,5 @@ impl ChoreResult {
             ratios,
             times,
         }
-    }
-}
-
-/// Why there are no results.
-#[derive(Debug, thiserror::Error)]
-pub enum TreeError {
-    /// The file can't be read or written.
-    #[error("can't read or write {}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It is something else.
-    #[error("{} is no results.json of daxlab bench tree with schema {SCHEMA}", path.display())]
-    NoResults {
-        /// The file.
-        path: PathBuf,
-        /// Where it is not.
-        source: serde_json::Error,
-    },
-}
-
-/// Reads a results.json.
-///
-/// # Errors
-///
-/// If the file can't be read, is something else, or of another version.
-pub fn read(path: &Path) -> Result<TreeRun, TreeError> {
-    let text = fs::read_to_string(path).map_err(|source| TreeError::File {
-        path: path.into(),
-        source,
-    })?;
-    let no_results = |source| TreeError::NoResults {
-        path: path.into(),
-        source,
-    };
-    let run: TreeRun = serde_json::from_str(&text).map_err(no_results)?;
-    match run.schema {
-        SCHEMA => Ok(run),
-        _ => Err(no_results(serde::de::Error::custom("another schema"))),
     }
 }

@@ -3,7 +3,6 @@
 //! The order of a run: guests, measurements, reports.
 
 use std::{
-    fs,
     io::Write,
     time::{Instant, SystemTime},
 };
@@ -12,14 +11,20 @@ use anyhow::{Context as _, Result, ensure};
 use dax_bench::{files::file_system, model::Host};
 use dax_reclaim::{
     host::{Ended, Field, Watch, measure},
-    model::{self, Run, SCHEMA, Settings},
+    model::{Run, SCHEMA, Settings},
     plan::{Point, points},
-    report::{table, with_numbers, write_all},
 };
 use lab_report::model::utc;
 
 use super::{ReclaimArgs, guests};
-use crate::{bench::NoPoint, cli::Status, signals::Noted};
+use crate::{
+    bench::{
+        NoPoint,
+        reports::{self, Measured, Places},
+    },
+    cli::Status,
+    signals::Noted,
+};
 
 /// What points are called.
 const NAMES: &str = "read-seq-warm/2x, load-seq-cold/0.5x and read-seq-warm/2x/4t";
@@ -30,35 +35,15 @@ const NAMES: &str = "read-seq-warm/2x, load-seq-cold/0.5x and read-seq-warm/2x/4
 ///
 /// If something can't be measured or written.
 pub fn run(args: &ReclaimArgs, out: &mut dyn Write) -> Result<Status> {
-    // Before minutes of work, not after.
-    fs::create_dir_all(&args.out).with_context(|| format!("can't use {}", args.out.display()))?;
-    let run = match &args.from {
-        Some(path) => model::read(path)?,
-        None => match measured(args)? {
-            Outcome::All(run) => *run,
-            Outcome::Signalled(signal) => return Ok(Status::Signalled(signal)),
-        },
+    let places = Places {
+        from: args.from.as_deref(),
+        out: &args.out,
+        into: args.into.as_deref(),
     };
-    write_all(&run, &args.out)?;
-    if let Some(path) = &args.into {
-        let told = || format!("can't put the numbers into {}", path.display());
-        let document = fs::read_to_string(path).with_context(told)?;
-        let document = with_numbers(&document, &run).context("it has no marks for them");
-        fs::write(path, document.with_context(told)?).with_context(told)?;
-    }
-    lab_report::put(&table(&run), out)?;
-    Ok(Status::Success)
+    reports::run(&places, || measured(args), out)
 }
 
-/// How measuring ended.
-enum Outcome {
-    /// There is all of it.
-    All(Box<Run>),
-    /// This signal came.
-    Signalled(u8),
-}
-
-fn measured(args: &ReclaimArgs) -> Result<Outcome> {
+fn measured(args: &ReclaimArgs) -> Result<Measured<Run>> {
     let window = args.windows()[0].bytes();
     let mut points = points(args.extent(), window);
     points.retain(|point| args.wants(&point.name()));
@@ -99,14 +84,14 @@ fn measured(args: &ReclaimArgs) -> Result<Outcome> {
             points: Vec::new(),
         };
         let Some(field) = field else {
-            return Ok(Outcome::Signalled(signal.number().unwrap_or_default()));
+            return Ok(Measured::Signalled(signal.number().unwrap_or_default()));
         };
         run.sides = guests::sides(&field);
         play(args, field, &points, &goes_on, &mut run).await?;
         run.took_s = began.elapsed().as_secs();
         Ok(match signal.number() {
-            Some(signal) => Outcome::Signalled(signal),
-            None => Outcome::All(Box::new(run)),
+            Some(signal) => Measured::Signalled(signal),
+            None => Measured::All(Box::new(run)),
         })
     })
 }

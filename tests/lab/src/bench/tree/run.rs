@@ -3,7 +3,6 @@
 //! The order of a run: tree, guests, chores, reports.
 
 use std::{
-    fs,
     io::Write,
     path::Path,
     time::{Instant, SystemTime},
@@ -14,10 +13,7 @@ use dax_bench::{files::file_system, model::Host};
 use dax_reclaim::{
     host::{KernelParts, MEMORY},
     model::{Guests, Kernel, SideInfo},
-    tree::{
-        self, Contestant, Repository, SCHEMA, TreeRun, Watch, measure, table, with_numbers,
-        write_all,
-    },
+    tree::{Contestant, Repository, SCHEMA, TreeRun, Watch, measure},
 };
 use lab_report::model::utc;
 use qemu_guest::fetch::{
@@ -25,7 +21,11 @@ use qemu_guest::fetch::{
 };
 
 use super::TreeArgs;
-use crate::{cli::Status, signals::Noted};
+use crate::{
+    bench::reports::{self, Measured, Places},
+    cli::Status,
+    signals::Noted,
+};
 
 /// Where a host has memory for files.
 const PLACE: &str = "/dev/shm";
@@ -36,36 +36,29 @@ const PLACE: &str = "/dev/shm";
 ///
 /// If something can't be measured or written.
 pub fn run(args: &TreeArgs, out: &mut dyn Write) -> Result<Status> {
-    // Before minutes of work, not after.
-    fs::create_dir_all(&args.out).with_context(|| format!("can't use {}", args.out.display()))?;
-    let run = match &args.from {
-        Some(path) => tree::read(path)?,
-        None => {
-            let signal = Noted::catch().context("can't catch signals")?;
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .context("can't start the runtime")?;
-            let goes_on = || signal.number().is_none();
-            match runtime.block_on(measured(args, &goes_on))? {
-                Some(run) => run,
-                None => return Ok(Status::Signalled(signal.number().unwrap_or_default())),
-            }
-        }
+    let places = Places {
+        from: args.from.as_deref(),
+        out: &args.out,
+        into: args.into.as_deref(),
     };
-    write_all(&run, &args.out)?;
-    if let Some(path) = &args.into {
-        let told = || format!("can't put the numbers into {}", path.display());
-        let document = fs::read_to_string(path).with_context(told)?;
-        let document = with_numbers(&document, &run).context("it has no marks for them");
-        fs::write(path, document.with_context(told)?).with_context(told)?;
-    }
-    lab_report::put(&table(&run), out)?;
-    Ok(Status::Success)
+    reports::run(&places, || measured(args), out)
+}
+
+fn measured(args: &TreeArgs) -> Result<Measured<TreeRun>> {
+    let signal = Noted::catch().context("can't catch signals")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start the runtime")?;
+    let goes_on = || signal.number().is_none();
+    Ok(match runtime.block_on(in_guests(args, &goes_on))? {
+        Some(run) => Measured::All(Box::new(run)),
+        None => Measured::Signalled(signal.number().unwrap_or_default()),
+    })
 }
 
 /// None if a signal came.
-async fn measured(args: &TreeArgs, goes_on: &dyn Fn() -> bool) -> Result<Option<TreeRun>> {
+async fn in_guests(args: &TreeArgs, goes_on: &dyn Fn() -> bool) -> Result<Option<TreeRun>> {
     let (began, started) = (Instant::now(), utc(SystemTime::now()));
     let host = Host::here(file_system(PLACE.as_ref()));
     let kernel = kernel(args)?;
