@@ -7,17 +7,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What runs in a guest must be static, so it is always built for an explicit target.
-const AGENT: &str = "x86_64-unknown-linux-gnu/release/guest-agent";
-const RECLAIM: &str = "x86_64-unknown-linux-gnu/release/guest-reclaim";
-const ACTOR: &str = "x86_64-unknown-linux-gnu/release/guest-actor";
+/// What guests' programs are built for.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// An executable that has not been built.
 #[derive(Debug, thiserror::Error)]
 #[error("{name} is not built; build it with: {build} (or set {variable} to its path)")]
 pub struct MissingProgram {
-    name: &'static str,
-    build: &'static str,
+    name: String,
+    build: String,
     variable: &'static str,
 }
 
@@ -53,9 +51,9 @@ impl Programs {
         // A test's executable is in a folder below that of the programs.
         named_by("VIRTIOFS_DAXD")
             .or_else(|| above(&env::current_exe().ok()?, 2, "virtiofs-daxd"))
-            .ok_or(MissingProgram {
-                name: "virtiofs-daxd",
-                build: "cargo build --release -p virtiofs-daxd",
+            .ok_or_else(|| MissingProgram {
+                name: "virtiofs-daxd".to_owned(),
+                build: "cargo build --release -p virtiofs-daxd".to_owned(),
                 variable: "VIRTIOFS_DAXD",
             })
     }
@@ -66,14 +64,7 @@ impl Programs {
     ///
     /// [`MissingProgram`].
     pub fn agent() -> Result<PathBuf, MissingProgram> {
-        named_by("GUEST_AGENT")
-            .or_else(|| above(&env::current_exe().ok()?, 4, AGENT))
-            .ok_or(MissingProgram {
-                name: "the static guest-agent",
-                build: "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS='-C target-feature=+crt-static' \
-                        cargo build --release -p guest-agent --target x86_64-unknown-linux-gnu",
-                variable: "GUEST_AGENT",
-            })
+        in_guest("guest-agent", "guest-agent", "GUEST_AGENT")
     }
 
     /// The static `guest-actor`, which plays the lab's cases.
@@ -82,14 +73,7 @@ impl Programs {
     ///
     /// [`MissingProgram`].
     pub fn actor() -> Result<PathBuf, MissingProgram> {
-        named_by("GUEST_ACTOR")
-            .or_else(|| above(&env::current_exe().ok()?, 4, ACTOR))
-            .ok_or(MissingProgram {
-                name: "the static guest-actor",
-                build: "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS='-C target-feature=+crt-static' \
-                        cargo build --release -p dax-cases --target x86_64-unknown-linux-gnu",
-                variable: "GUEST_ACTOR",
-            })
+        in_guest("guest-actor", "dax-cases", "GUEST_ACTOR")
     }
 
     /// The static `guest-reclaim`, which accesses working sets.
@@ -98,15 +82,24 @@ impl Programs {
     ///
     /// [`MissingProgram`].
     pub fn reclaim() -> Result<PathBuf, MissingProgram> {
-        named_by("GUEST_RECLAIM")
-            .or_else(|| above(&env::current_exe().ok()?, 4, RECLAIM))
-            .ok_or(MissingProgram {
-                name: "the static guest-reclaim",
-                build: "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS='-C target-feature=+crt-static' \
-                        cargo build --release -p dax-reclaim --target x86_64-unknown-linux-gnu",
-                variable: "GUEST_RECLAIM",
-            })
+        in_guest("guest-reclaim", "dax-reclaim", "GUEST_RECLAIM")
     }
+}
+
+/// A program of a guest. What runs there must be static, so it is always built for an explicit
+/// target.
+fn in_guest(name: &str, package: &str, variable: &'static str) -> Result<PathBuf, MissingProgram> {
+    let built = format!("{TARGET}/release/{name}");
+    named_by(variable)
+        .or_else(|| above(&env::current_exe().ok()?, 4, &built))
+        .ok_or_else(|| MissingProgram {
+            name: format!("the static {name}"),
+            build: format!(
+                "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS='-C target-feature=+crt-static' \
+                 cargo build --release -p {package} --target {TARGET}"
+            ),
+            variable,
+        })
 }
 
 fn named_by(variable: &str) -> Option<PathBuf> {
@@ -142,8 +135,8 @@ mod tests {
     #[test]
     fn what_is_missing_says_how_to_build_it() {
         let error = MissingProgram {
-            name: "x",
-            build: "cargo build -p x",
+            name: "x".to_owned(),
+            build: "cargo build -p x".to_owned(),
             variable: "X",
         };
         assert!(error.to_string().contains("cargo build -p x"));
