@@ -43,6 +43,7 @@ mod refusal;
 mod ring;
 mod session;
 mod threads;
+mod together;
 mod window_side;
 mod window_thread;
 

@@ -8,15 +8,16 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use vhost_user_backend::{VringMutex, VringState, VringStateGuard, VringStateMutGuard, VringT};
-use virtio_queue::{DescriptorChain, Error as QueueError, QueueOwnedT, QueueT};
+use virtio_queue::{DescriptorChain, Error as QueueError, Queue, QueueOwnedT, QueueT};
 
 use super::gate::{NotAdmitted, Position, RingGate, Ticket};
 use super::pace::Pace;
 use super::pause::Pause;
+use super::together::Together;
 use crate::adapter::{AtomicMemory, HeadIndex, TransportMemory};
 
 /// What a ring had to offer.
@@ -44,17 +45,13 @@ pub(super) enum Telling {
     Later,
 }
 
-/// Requests that are told of together, at most. Each saves a system call that wakes somebody; the
-/// guest should have begun with the first ones when the last ones are served.
-const TOLD_TOGETHER: u32 = 8;
-
 /// One virtqueue, shared by the control thread and the threads that serve it.
 #[derive(Clone)]
 pub struct Ring {
     vring: VringMutex<AtomicMemory>,
     gate: Arc<RingGate>,
-    /// Requests returned that the guest has not been told of. Changed with the vring's lock held.
-    untold: Arc<AtomicU32>,
+    /// Requests returned that the guest has not been told of.
+    together: Arc<Together>,
     /// Something was used while there was no call fd to say so.
     owes_signal: Arc<AtomicBool>,
     pace: Arc<Pace>,
@@ -93,6 +90,9 @@ impl Ring {
         if chain.head_index() >= size {
             return Ok(Popped::BadHead(HeadIndex(chain.head_index())));
         }
+        if self.together.is_empty() {
+            self.together.begin(waiting(state.get_queue_mut(), memory));
+        }
         Ok(match self.gate.admit(size) {
             Ok(ticket) => Popped::Chain(chain, ticket),
             Err(refused) => {
@@ -120,8 +120,8 @@ impl Ring {
     ) -> Result<(), QueueError> {
         let mut state = self.vring.get_mut();
         let result = state.add_used(head.0, len);
-        let untold = self.untold.fetch_add(1, Ordering::Relaxed) + 1;
-        if telling == Telling::Now || untold >= TOLD_TOGETHER {
+        let enough = self.together.add();
+        if enough || telling == Telling::Now {
             self.tell_with(&mut state);
         }
         // Before the lock is released: once the guest can use the descriptors again, they must not
@@ -133,15 +133,14 @@ impl Ring {
 
     /// Tells the guest of all that has been returned, if it wants to know.
     pub(super) fn tell(&self) {
-        if self.untold.load(Ordering::Relaxed) > 0 {
+        if !self.together.is_empty() {
             self.tell_with(&mut self.vring.get_mut());
         }
     }
 
     fn tell_with(&self, state: &mut VringState<AtomicMemory>) {
         // Better once too often: an index that cannot be read says nothing about the guest's wish.
-        if self.untold.swap(0, Ordering::Relaxed) > 0 && state.needs_notification().unwrap_or(true)
-        {
+        if self.together.take() > 0 && state.needs_notification().unwrap_or(true) {
             self.signal(state);
         }
     }
@@ -199,6 +198,13 @@ impl Ring {
     }
 }
 
+/// Requests that are on the available ring, none if that cannot be read. What the guest makes of its
+/// index meanwhile is bounded by whoever uses the number.
+fn waiting(queue: &Queue, memory: &TransportMemory) -> u16 {
+    let available = queue.avail_idx(memory, Ordering::Relaxed);
+    available.map_or(0, |index| index.0.wrapping_sub(queue.next_avail()))
+}
+
 /// The ring is set up and enabled: the spec's "started and enabled".
 fn is_live(state: &VringState<AtomicMemory>) -> bool {
     state.get_queue().ready() && state.is_enabled()
@@ -230,7 +236,7 @@ impl VringT<AtomicMemory> for Ring {
         Ok(Self {
             vring: VringMutex::new(mem, max_queue_size)?,
             gate: Arc::new(RingGate::new()),
-            untold: Arc::new(AtomicU32::new(0)),
+            together: Arc::new(Together::new()),
             owes_signal: Arc::new(AtomicBool::new(false)),
             pace: Arc::new(Pace::new()),
             pause: Arc::new(OnceLock::new()),

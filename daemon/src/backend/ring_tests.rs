@@ -10,7 +10,7 @@ use vhost_user_backend::VringT;
 use vm_memory::GuestAddressSpace;
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
-use super::{Popped, Ring, TOLD_TOGETHER, Telling};
+use super::{Popped, Ring, Telling};
 use crate::adapter::HeadIndex;
 use crate::testing::Driver;
 
@@ -41,6 +41,11 @@ impl Case {
     /// Serves one request, and says how often the guest has been called since the last look.
     fn serve(&mut self, telling: Telling) -> u64 {
         self.driver.offer(b"request", 16);
+        self.serve_offered(telling)
+    }
+
+    /// Serves the first of the requests that have been offered.
+    fn serve_offered(&mut self, telling: Telling) -> u64 {
         let memory = self.driver.memory.memory().into_inner();
         let Ok(Popped::Chain(chain, ticket)) = self.ring.pop(&memory) else {
             panic!("a request is available");
@@ -79,10 +84,26 @@ fn requests_are_told_of_one_by_one_or_together() {
 fn no_more_than_some_are_told_of_together() {
     let mut case = Case::new();
     for _ in 0..2 {
-        for nth in 1..=TOLD_TOGETHER {
-            let told = u64::from(nth == TOLD_TOGETHER);
+        for nth in 1..=8 {
+            let told = u64::from(nth == 8);
             assert_eq!(case.serve(Telling::Later), told, "request {nth}");
         }
+    }
+}
+
+#[test]
+fn what_waits_on_the_ring_is_counted() {
+    let mut case = Case::new();
+    for _ in 0..8 {
+        case.serve(Telling::Later);
+    }
+    for _ in 0..12 {
+        case.driver.offer(b"request", 0);
+    }
+    // 12 are waiting and 8 were told of.
+    for nth in 1..=12 {
+        let told = u64::from(nth == 10);
+        assert_eq!(case.serve_offered(Telling::Later), told, "request {nth}");
     }
 }
 
