@@ -25,4 +25,4 @@ pub use sleeps::{TRACEFS, TraceSleeps, TracedSleeps};
 pub use space::{Fill, Overwrite, Reserve};
 pub use standing::{Standing, Where};
 pub use store::{Sync, WriteMapped};
-pub use watch::{KernelLog, Stacks, Task};
+pub use watch::{KernelLog, Stacks, Task, sleepers};

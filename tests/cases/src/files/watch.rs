@@ -39,19 +39,36 @@ impl Verb for Stacks {
             Some(pid) => vec![pid],
             None => all().map_err(Fault::of("listing /proc"))?,
         };
-        let wanted = |task: &Task| {
-            let has = |function: &String| calls(&task.stack, function);
-            self.functions.is_empty() || self.functions.iter().any(has)
-        };
-        Ok(pids
-            .into_iter()
-            .filter_map(sleeping)
-            .filter(wanted)
-            .collect())
+        Ok(asleep_in(pids, &self.functions).collect())
     }
 }
 
+/// All sleeping tasks that have one of these functions in their stack; all without any.
+///
+/// # Errors
+/// When /proc can't be listed.
+pub fn sleepers<F: AsRef<str>>(functions: &[F]) -> std::io::Result<Vec<Task>> {
+    // All threads: a process of a fault may not be the one that faults.
+    let pids = all()?.into_iter().flat_map(threads);
+    Ok(asleep_in(pids, functions).collect())
+}
+
+fn asleep_in<F: AsRef<str>>(
+    pids: impl IntoIterator<Item = u32>,
+    functions: &[F],
+) -> impl Iterator<Item = Task> {
+    pids.into_iter().filter_map(sleeping).filter(|task| {
+        let has = |function: &F| task.calls(function.as_ref());
+        functions.is_empty() || functions.iter().any(has)
+    })
+}
+
 impl Task {
+    /// The functions it is in, the innermost first.
+    pub fn functions(&self) -> impl Iterator<Item = &str> {
+        functions(&self.stack)
+    }
+
     /// Whether this very function is in its stack.
     pub fn calls(&self, function: &str) -> bool {
         calls(&self.stack, function)
@@ -61,15 +78,27 @@ impl Task {
 /// Whether a stack has a frame of this very function: `[<0>] NAME+0x12/0x34`, with the compiler's
 /// own suffixes (`.isra.0`, `.constprop.0`).
 fn calls(stack: &str, function: &str) -> bool {
-    stack.lines().any(|line| {
+    functions(stack).any(|symbol| symbol.split('.').next() == Some(function))
+}
+
+fn functions(stack: &str) -> impl Iterator<Item = &str> {
+    stack.lines().map(|line| {
         let frame = line.rsplit("] ").next().unwrap_or_default();
-        let symbol = frame.split('+').next().unwrap_or_default();
-        symbol.split('.').next() == Some(function)
+        frame.split('+').next().unwrap_or_default()
     })
 }
 
 fn all() -> std::io::Result<Vec<u32>> {
-    let entries = fs::read_dir("/proc")?;
+    numbers_in("/proc")
+}
+
+/// None of a process that has just ended.
+fn threads(pid: u32) -> Vec<u32> {
+    numbers_in(&format!("/proc/{pid}/task")).unwrap_or_default()
+}
+
+fn numbers_in(dir: &str) -> std::io::Result<Vec<u32>> {
+    let entries = fs::read_dir(dir)?;
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     Ok(pids.collect())
 }

@@ -10,6 +10,7 @@ mod mapping;
 mod opened;
 mod pins;
 mod serve;
+mod stalled;
 mod ticks;
 mod trace;
 mod turn;

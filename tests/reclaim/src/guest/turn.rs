@@ -12,9 +12,10 @@ use super::{
     lane::{End, Lane, Measured},
     opened::Opened,
     pins::Pins,
+    stalled,
     ticks::Rate,
 };
-use crate::work::{Pattern, Ran, Temperature, Work};
+use crate::work::{Blocked, Pattern, Ran, Temperature, Work};
 
 /// How long warming up may take. A pass over the largest working set takes a few seconds.
 const WARM_UP: Duration = Duration::from_secs(120);
@@ -31,8 +32,9 @@ pub(super) struct Turn {
     opened: Opened,
     number: u64,
     ran: bool,
-    /// Whether warming up came to a standstill.
+    /// Whether warming up came to a standstill, and who slept then.
     stalled: bool,
+    blocked: Vec<Blocked>,
 }
 
 impl Turn {
@@ -53,11 +55,13 @@ impl Turn {
             number,
             ran: false,
             stalled: false,
+            blocked: Vec::new(),
         };
         if turn.work.temperature == Temperature::Warm {
             let wanted = turn.work.pattern;
             turn.work.pattern = Pattern::Sequential;
-            turn.stalled = turn.go(End::Pass(WARM_UP), rate, &mut pins)?.stalled;
+            let warmed = turn.go(End::Pass(WARM_UP), rate, &mut pins)?;
+            (turn.stalled, turn.blocked) = (warmed.stalled, warmed.blocked);
             turn.work.pattern = wanted;
             turn.ran = false;
         }
@@ -74,13 +78,14 @@ impl Turn {
         let end = End::of(&self.work, limit);
         let mut ran = self.go(end, rate, pins)?;
         ran.stalled |= self.stalled;
+        ran.blocked.append(&mut self.blocked);
         Ok(ran)
     }
 
     fn go(&mut self, end: End, rate: Rate, pins: &mut Option<Pins>) -> Result<Ran, Fault> {
         let done: Vec<AtomicU64> = (0..self.work.threads).map(|_| AtomicU64::new(0)).collect();
         let (work, opened, number) = (&self.work, &self.opened, self.number);
-        let (measured, stalled) = thread::scope(|scope| {
+        let (measured, blocked) = thread::scope(|scope| {
             let threads: Vec<_> = (0..)
                 .zip(&done)
                 .map(|(thread, done)| {
@@ -92,12 +97,12 @@ impl Turn {
                 })
                 .collect();
             let ended = || threads.iter().all(thread::ScopedJoinHandle::is_finished);
-            let stalled = watch(&done, ended, pins)?;
+            let blocked = watch(&done, ended, pins)?;
             let measured = threads
                 .into_iter()
                 .map(|thread| thread.join().expect("no panic"));
             let measured: Vec<(Measured, Lane<'_>)> = measured.collect::<Result<_, Fault>>()?;
-            Ok::<_, Fault>((measured, stalled))
+            Ok::<_, Fault>((measured, blocked))
         })?;
         opened.sync()?;
         for (_, lane) in &measured {
@@ -109,7 +114,8 @@ impl Turn {
         Ok(Ran {
             ns: from.zip(to).map_or(0, |(from, to)| rate.ns(to.since(from))),
             threads: measured.iter().map(|(one, _)| one.told(rate)).collect(),
-            stalled,
+            stalled: blocked.is_some(),
+            blocked: blocked.unwrap_or_default(),
         })
     }
 
@@ -122,30 +128,32 @@ impl Turn {
     }
 }
 
-/// Waits for the threads' end. Whether they came to a standstill that only the end of the pins ended.
+/// Waits for the threads' end. Who slept where, if they came to a standstill that only the end of the
+/// pins ended.
 fn watch(
     done: &[AtomicU64],
     ended: impl Fn() -> bool,
     pins: &mut Option<Pins>,
-) -> Result<bool, Fault> {
+) -> Result<Option<Vec<Blocked>>, Fault> {
     let count = || {
         done.iter()
             .map(|one| one.load(Ordering::Relaxed))
             .sum::<u64>()
     };
     let (mut before, mut since) = (count(), Instant::now());
-    let mut stalled = false;
+    let mut blocked = None;
     while !ended() {
         thread::sleep(LOOK_AGAIN);
         let now = count();
         if now != before {
             (before, since) = (now, Instant::now());
-        } else if since.elapsed() > STALL && pins.take().is_some() {
-            stalled = true;
+        } else if since.elapsed() > STALL && pins.is_some() {
+            blocked = Some(stalled::sleepers()?);
+            *pins = None;
             since = Instant::now();
         } else if since.elapsed() > HANG {
             return Err(Fault::Hangs(HANG.as_secs()));
         }
     }
-    Ok(stalled)
+    Ok(blocked)
 }

@@ -75,6 +75,7 @@ impl Contestant {
             accesses: ran.accesses(),
             ns: ran.ns,
             stalled: ran.stalled,
+            blocked: ran.blocked.clone(),
             daemon_cpu_ns: self
                 .daemon
                 .as_ref()

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Distribution, Latency, aims};
 use crate::plan::{Pins, Point};
-use crate::work::Work;
+use crate::work::{Blocked, Work};
 
 /// What one turn gave.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub struct Round {
     pub ns: u64,
     /// Whether they came to a standstill that only the end of the pins ended.
     pub stalled: bool,
+    /// Which of the guest's tasks slept in Linux's DAX code then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocked: Vec<Blocked>,
     /// Processor time of all of the daemon's processes on the host; none where there is no daemon.
     pub daemon_cpu_ns: Option<u64>,
     /// Processor time of QEMU on the host.
@@ -147,6 +150,17 @@ impl Series {
     /// In how many rounds accesses came to a standstill.
     pub fn stalls(&self) -> usize {
         self.rounds.iter().filter(|round| round.stalled).count()
+    }
+
+    /// Where the guest's tasks slept in such a standstill: each place once.
+    pub fn blocked(&self) -> Vec<&Blocked> {
+        let mut places: Vec<&Blocked> = Vec::new();
+        for one in self.rounds.iter().flat_map(|round| &round.blocked) {
+            if places.iter().all(|place| place.stack != one.stack) {
+                places.push(one);
+            }
+        }
+        places
     }
 
     /// The kernel's name in a run of several: what stands behind `@`.

@@ -48,6 +48,28 @@ fn numbers(run: &Run) -> String {
     out += &over_working_sets(run);
     out += "\n### All points\n\n";
     out += &all(run);
+    out += &standstills(run);
+    out
+}
+
+/// Where the guest's tasks slept when accesses came to a standstill.
+fn standstills(run: &Run) -> String {
+    let mut out = String::new();
+    for point in &run.points {
+        for series in &point.series {
+            let places = series.blocked();
+            if !places.is_empty() {
+                let _ = write!(
+                    out,
+                    "\n{}, {} in a standstill:\n\n",
+                    point.name, series.side
+                );
+            }
+            for place in places {
+                let _ = writeln!(out, "- `{}`", place.told());
+            }
+        }
+    }
     out
 }
 
@@ -189,6 +211,8 @@ mod tests {
         for part in [
             "| load-seq-cold/0.5x | daxd-32M | throughput / virtiofsd-auto ≥ 10 | 3.90 [3.90 3.90] | **missed** | 3.90 [3.90 3.90] |",
             "- daxd-32M, read warm: as fast as no window up to 4 windows, slower from 8\n",
+            "load-seq-warm/2x/pins-most, daxd-32M in a standstill:\n\n- `",
+            "fuse_wait_dax_page < worker_thread`\n",
             "| daxd-32M | 1.56 GiB/s | 1.56 GiB/s | 1.56 GiB/s | 1.04 GiB/s | 800 MiB/s |",
         ] {
             assert!(text.contains(part), "{part}: {text}");

@@ -7,7 +7,8 @@ use dax_bench::model::Host;
 use crate::model::{
     Distribution, Guests, Kernel, PointResult, Round, Run, SCHEMA, Series, Settings, SideInfo,
 };
-use crate::plan::{Extent, points};
+use crate::plan::{Extent, Pins, points};
+use crate::work::Blocked;
 
 /// What a page must not take for markup.
 pub const HOSTILE: &str = "<script>&\"'{{ x }}\u{1b}";
@@ -39,10 +40,19 @@ fn series(side: &str, mib: u64) -> Series {
 
 /// A run of all usual points, in which a window is the better the smaller the working set is.
 pub fn run() -> Run {
+    let worker = Blocked {
+        comm: HOSTILE.into(),
+        stack: vec!["fuse_wait_dax_page".into(), "worker_thread".into()],
+    };
     let result = |point: &crate::plan::Point| {
-        let ours = (1600.0 / point.times.max(1.0)) as u64;
+        let mut window = series("daxd-32M", (1600.0 / point.times.max(1.0)) as u64);
+        if point.pins == Pins::Most {
+            for round in &mut window.rounds {
+                (round.stalled, round.blocked) = (true, vec![worker.clone()]);
+            }
+        }
         let sides = [
-            series("daxd-32M", ours),
+            window,
             series("daxd-none", 400),
             series("virtiofsd-auto", 410),
             series("tmpfs", 2000),

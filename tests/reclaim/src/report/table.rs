@@ -154,7 +154,9 @@ fn facts(series: &Series) -> impl Iterator<Item = String> {
         ));
     }
     let line = (!told.is_empty()).then(|| format!("      {}", told.join("; ")));
-    line.into_iter()
+    let asleep = series.blocked().into_iter();
+    let asleep = asleep.map(|place| format!("        asleep then: {}", place.told()));
+    line.into_iter().chain(asleep)
 }
 
 fn shown<T>(number: Option<T>, how: impl FnOnce(T) -> String) -> String {
@@ -192,6 +194,9 @@ mod tests {
             text.contains("daxd-32M: throughput / virtiofsd-auto ≥ 10: 3.90 [3.90 3.90] missed!"),
             "{text}"
         );
+        let (_, stalled) = text.split_once("STANDSTILL in 3 of 3 rounds\n").unwrap();
+        let asleep = stalled.lines().next().unwrap();
+        assert!(asleep.starts_with("        asleep then: "), "{asleep}");
         assert!(
             text.contains(
                 "daxd-32M, read warm: as fast as no window up to 4 windows, slower from 8"

@@ -11,7 +11,7 @@ mod zipf;
 
 pub use files::{Files, Place, RANGE};
 pub use kinds::{Access, Pattern, Temperature, Work};
-pub use orders::{Answer, Counts, Gave, Order, Ran, RanThread};
+pub use orders::{Answer, Blocked, Counts, Gave, Order, Ran, RanThread};
 pub use stamp::{PAGE, Stamp, fill};
 pub use walk::Walk;
 pub use zipf::Zipf;

@@ -74,6 +74,17 @@ pub struct Ran {
     pub threads: Vec<RanThread>,
     /// Whether some access did not end until the pins were let go of.
     pub stalled: bool,
+    /// Who slept in Linux's DAX code meanwhile.
+    pub blocked: Vec<Blocked>,
+}
+
+/// Tasks of the guest that sleep at the same place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocked {
+    /// The name of one of them.
+    pub comm: String,
+    /// The kernel's functions that it is in, the innermost first.
+    pub stack: Vec<String>,
 }
 
 /// What one thread did.
@@ -98,6 +109,14 @@ pub struct Counts {
     pub inline: u64,
     /// Ranges that were taken from a file by the kernel's worker.
     pub worker: u64,
+}
+
+impl Blocked {
+    /// In a line; a guest may call its tasks what it likes.
+    pub fn told(&self) -> String {
+        let stack = self.stack.join(" < ");
+        format!("{}: {}", self.comm.escape_debug(), stack.escape_debug())
+    }
 }
 
 impl Ran {
