@@ -23,9 +23,10 @@ pub struct DaxPolicy {
 }
 
 impl DaxPolicy {
-    /// Default of `--dax-min-size`, in bytes: a smaller file costs one `SHMEM_MAP` for a handful
-    /// of pages that a single `FUSE_READ` would have brought.
-    pub const DEFAULT_MIN_SIZE: u64 = 128 * 1024;
+    /// Default of `--dax-min-size`, in bytes. A smaller file costs a range of 2 MiB and one
+    /// `SHMEM_MAP` for pages that one or two `FUSE_READ`s would have brought; measured on a source
+    /// tree, 128 KiB is the largest bound that makes it slower (tests/reclaim/docs/source-tree.md).
+    pub const DEFAULT_MIN_SIZE: u64 = 256 * 1024;
 
     /// Whether the policy names a regular file of `size` bytes that somebody, or nobody, may
     /// execute.

@@ -32,7 +32,7 @@ pub struct WindowArgs {
     #[arg(
         long,
         value_name = "SIZE",
-        default_value = "128K",
+        default_value = "256K",
         value_parser = values::size
     )]
     pub dax_min_size: u64,

@@ -10,6 +10,7 @@ use hdrhistogram::Histogram;
 
 use super::{
     Fault,
+    buffer::Buffer,
     opened::Opened,
     ticks::{Rate, Ticks},
 };
@@ -27,7 +28,7 @@ pub(super) struct Lane<'a> {
     thread: u32,
     version: u64,
     walk: Walk,
-    buffer: Vec<u8>,
+    buffer: Buffer,
     /// Where it wrote last, as a ring.
     written: Vec<u64>,
     writes: usize,
@@ -70,7 +71,7 @@ impl<'a> Lane<'a> {
             thread,
             version: turn,
             walk: Walk::new(work, thread, turn),
-            buffer: vec![0; work.block() as usize],
+            buffer: Buffer::new(work.block() as usize),
             written: Vec::with_capacity(KEPT),
             writes: 0,
         }

@@ -2,6 +2,7 @@
 
 //! The guest's half: files, accesses to them, pins, and what the kernel does meanwhile.
 
+mod buffer;
 mod caches;
 mod fault;
 mod files;

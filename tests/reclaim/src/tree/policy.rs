@@ -36,7 +36,7 @@ impl Policy {
         Self::Never,
         Self::Default,
         Self::MinSize(ByteSize::mib(1)),
-        Self::MinSize(ByteSize::new(256 << 10)),
+        Self::MinSize(ByteSize::new(128 << 10)),
         Self::MinSize(ByteSize::new(64 << 10)),
         Self::MinSize(ByteSize::new(16 << 10)),
         Self::MinSize(ByteSize::new(0)),

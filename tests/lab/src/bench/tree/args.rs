@@ -26,7 +26,7 @@ pub struct TreeArgs {
     pub quick: bool,
 
     /// Who takes part: default, never, virtiofsd, or a size for --dax-min-size, such as 64K
-    /// [default: virtiofsd,never,default,1M,256K,64K,16K,0]
+    /// [default: virtiofsd,never,default,1M,128K,64K,16K,0]
     #[arg(long = "side", value_name = "SIDE,…", value_delimiter = ',')]
     pub sides: Vec<Policy>,
 
