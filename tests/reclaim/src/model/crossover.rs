@@ -17,9 +17,9 @@ pub struct Crossover {
     pub access: Access,
     /// With which caches.
     pub temperature: Temperature,
-    /// The largest working set, in windows, at which it is at least as fast; none if at no one.
+    /// The largest working set, in windows, up to which it is as fast; none if it begins behind.
     pub last_ahead: Option<f64>,
-    /// The smallest one after that at which it is not; none if it is ahead everywhere.
+    /// The smallest one at which it is not; none if it is as fast everywhere.
     pub first_behind: Option<f64>,
 }
 
@@ -66,14 +66,14 @@ pub fn crossovers(points: &[PointResult]) -> Vec<Crossover> {
     found
 }
 
+/// What counts as just as fast: a few rounds don't tell more than this from chance.
+const AS_FAST: f64 = 0.9;
+
 /// Of working sets in ascending order with their ratios.
 fn between(ratios: &[(f64, f64)]) -> (Option<f64>, Option<f64>) {
-    let ahead = ratios.iter().rposition(|(_, ratio)| *ratio >= 1.0);
-    let behind = ratios.get(ahead.map_or(0, |at| at + 1));
-    (
-        ahead.map(|at| ratios[at].0),
-        behind.map(|(times, _)| *times),
-    )
+    let behind = ratios.iter().position(|(_, ratio)| *ratio < AS_FAST);
+    let ahead = behind.unwrap_or(ratios.len()).checked_sub(1);
+    (ahead.map(|at| ratios[at].0), behind.map(|at| ratios[at].0))
 }
 
 #[cfg(test)]
@@ -89,6 +89,6 @@ mod tests {
         assert_eq!(found([3.0, 1.2, 0.5]), (Some(1.0), Some(2.0)));
         assert_eq!(found([3.0, 1.2, 1.0]), (Some(2.0), None));
         assert_eq!(found([0.9, 0.8, 0.7]), (None, Some(0.5)));
-        assert_eq!(found([0.9, 1.1, 0.7]), (Some(1.0), Some(2.0)));
+        assert_eq!(found([0.97, 0.5, 3.0]), (Some(0.5), Some(1.0)));
     }
 }
