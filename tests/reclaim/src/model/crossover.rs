@@ -88,7 +88,7 @@ mod tests {
         };
         assert_eq!(found([3.0, 1.2, 0.5]), (Some(1.0), Some(2.0)));
         assert_eq!(found([3.0, 1.2, 1.0]), (Some(2.0), None));
-        assert_eq!(found([0.9, 0.8, 0.7]), (None, Some(0.5)));
+        assert_eq!(found([0.85, 0.8, 0.7]), (None, Some(0.5)));
         assert_eq!(found([0.97, 0.5, 3.0]), (Some(0.5), Some(1.0)));
     }
 }
