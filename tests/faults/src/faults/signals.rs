@@ -119,7 +119,7 @@ fn reach(setting: &Setting, stage: Stage, share: &TempDir) -> Result<(Daemon, Wa
         let daemon = daemon(setting, &options)?;
         let watch = Watch::new(daemon.pid(), STEP_LIMIT);
         watch.step("the serving process starts");
-        while process(&daemon, Role::Serving).is_err() {
+        while !process(&daemon, Role::Serving).is_ok_and(serves) {
             ensure!(!watch.expired(), "there is no serving process");
             std::thread::yield_now();
         }
@@ -167,17 +167,30 @@ fn reach(setting: &Setting, stage: Stage, share: &TempDir) -> Result<(Daemon, Wa
 /// then another one is looked for.
 pub(super) fn send(daemon: &Daemon, watch: &Watch, role: Role, signal: Signal) -> Result<()> {
     loop {
-        let sent = process(daemon, role).map(|pid| daemon.signal(pid, signal));
+        let found = process(daemon, role);
+        let pid = found.as_ref().ok().copied();
+        let sent = found.map(|pid| daemon.signal(pid, signal));
         let gone = match &sent {
             Err(_) => true,
             Ok(Err(DaemonError::Signal(error))) => error.raw_os_error() == Some(libc::ESRCH),
-            Ok(_) => false,
+            // While it starts, the sandbox has short-lived processes that look like the serving one.
+            Ok(_) => process(daemon, role).is_ok_and(|now| Some(now) != pid),
         };
         if !gone || watch.expired() {
             return Ok(sent??);
         }
         std::thread::yield_now();
     }
+}
+
+/// Whether it has its thread that serves: the sandbox's short-lived processes have none.
+fn serves(pid: i32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    let mut threads = threads.into_iter().flatten().flatten();
+    threads.any(|one| {
+        let name = std::fs::read_to_string(one.path().join("comm"));
+        name.is_ok_and(|name| name.trim_end() == "serve")
+    })
 }
 
 /// The number of a process of the daemon in its default sandbox.
