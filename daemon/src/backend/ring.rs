@@ -91,7 +91,7 @@ impl Ring {
             return Ok(Popped::BadHead(HeadIndex(chain.head_index())));
         }
         if self.together.is_empty() {
-            self.together.begin(waiting(state.get_queue_mut(), memory));
+            self.together.begin(waiting(state.get_queue(), memory));
         }
         Ok(match self.gate.admit(size) {
             Ok(ticket) => Popped::Chain(chain, ticket),

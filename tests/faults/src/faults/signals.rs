@@ -119,7 +119,7 @@ fn reach(setting: &Setting, stage: Stage, share: &TempDir) -> Result<(Daemon, Wa
         let daemon = daemon(setting, &options)?;
         let watch = Watch::new(daemon.pid(), STEP_LIMIT);
         watch.step("the serving process starts");
-        while !process(&daemon, Role::Serving).is_ok_and(serves) {
+        while process(&daemon, Role::Serving).is_err() {
             ensure!(!watch.expired(), "there is no serving process");
             std::thread::yield_now();
         }
@@ -167,14 +167,11 @@ fn reach(setting: &Setting, stage: Stage, share: &TempDir) -> Result<(Daemon, Wa
 /// then another one is looked for.
 pub(super) fn send(daemon: &Daemon, watch: &Watch, role: Role, signal: Signal) -> Result<()> {
     loop {
-        let found = process(daemon, role);
-        let pid = found.as_ref().ok().copied();
-        let sent = found.map(|pid| daemon.signal(pid, signal));
+        let sent = process(daemon, role).map(|pid| daemon.signal(pid, signal));
         let gone = match &sent {
             Err(_) => true,
             Ok(Err(DaemonError::Signal(error))) => error.raw_os_error() == Some(libc::ESRCH),
-            // While it starts, the sandbox has short-lived processes that look like the serving one.
-            Ok(_) => process(daemon, role).is_ok_and(|now| Some(now) != pid),
+            Ok(_) => false,
         };
         if !gone || watch.expired() {
             return Ok(sent??);
@@ -183,7 +180,7 @@ pub(super) fn send(daemon: &Daemon, watch: &Watch, role: Role, signal: Signal) -
     }
 }
 
-/// Whether it has its thread that serves: the sandbox's short-lived processes have none.
+/// Whether it has the thread that serves.
 fn serves(pid: i32) -> bool {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
     let mut threads = threads.into_iter().flatten().flatten();
@@ -204,15 +201,8 @@ fn process(daemon: &Daemon, role: Role) -> Result<i32> {
             .iter()
             .find(|one| companion(&one.name))
             .map(|one| one.pid),
-        Role::Serving => {
-            let outer = all
-                .iter()
-                .find(|one| one.parent == supervisor && !companion(&one.name));
-            let outer = outer.context("the sandbox's outer process")?.pid;
-            all.iter()
-                .find(|one| one.parent == outer)
-                .map(|one| one.pid)
-        }
+        // Not by its place: while the daemon starts, the sandbox has short-lived processes there.
+        Role::Serving => all.iter().map(|one| one.pid).find(|pid| serves(*pid)),
     };
     found.with_context(|| format!("there is no {role:?} process: {all:?}"))
 }

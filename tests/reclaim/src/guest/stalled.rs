@@ -21,15 +21,10 @@ const OF_THE_WINDOW: [&str; 6] = [
 /// The tasks that sleep in Linux's DAX code for FUSE; one for those that sleep at the same place.
 pub(super) fn sleepers() -> Result<Vec<Blocked>, Fault> {
     let asleep = files::sleepers(&OF_THE_WINDOW).map_err(Fault::of("listing /proc"))?;
-    let mut blocked: Vec<Blocked> = Vec::new();
-    for task in asleep {
-        let stack: Vec<String> = task.functions().map(str::to_owned).collect();
-        if blocked.iter().all(|one| one.stack != stack) {
-            blocked.push(Blocked {
-                comm: task.comm,
-                stack,
-            });
+    Ok(Blocked::each_place(asleep.into_iter().map(|task| {
+        Blocked {
+            stack: task.functions().map(str::to_owned).collect(),
+            comm: task.comm,
         }
-    }
-    Ok(blocked)
+    })))
 }

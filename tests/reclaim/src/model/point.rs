@@ -154,13 +154,7 @@ impl Series {
 
     /// Where the guest's tasks slept in such a standstill: each place once.
     pub fn blocked(&self) -> Vec<&Blocked> {
-        let mut places: Vec<&Blocked> = Vec::new();
-        for one in self.rounds.iter().flat_map(|round| &round.blocked) {
-            if places.iter().all(|place| place.stack != one.stack) {
-                places.push(one);
-            }
-        }
-        places
+        Blocked::each_place(self.rounds.iter().flat_map(|round| &round.blocked))
     }
 
     /// The kernel's name in a run of several: what stands behind `@`.

@@ -59,8 +59,7 @@ pub(super) fn crossover(one: &Crossover) -> String {
         (Some(ahead), None) => {
             format!("{what}: as fast as no window up to {ahead} windows at least")
         }
-        (None, Some(behind)) => format!("{what}: slower than no window from {behind} windows on"),
-        (None, None) => format!("{what}: not measured"),
+        (None, _) => format!("{what}: slower than no window from the smallest set on"),
     }
 }
 

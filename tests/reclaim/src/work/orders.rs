@@ -2,6 +2,8 @@
 
 //! What the host asks of the guest's program, and what it is told. A line of JSON each.
 
+use std::borrow::Borrow;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Files, Work};
@@ -112,6 +114,18 @@ pub struct Counts {
 }
 
 impl Blocked {
+    /// One for each place.
+    pub fn each_place<T: Borrow<Self>>(all: impl IntoIterator<Item = T>) -> Vec<T> {
+        let mut places: Vec<T> = Vec::new();
+        for one in all {
+            let new = |place: &T| place.borrow().stack != one.borrow().stack;
+            if places.iter().all(new) {
+                places.push(one);
+            }
+        }
+        places
+    }
+
     /// In a line; a guest may call its tasks what it likes.
     pub fn told(&self) -> String {
         let stack = self.stack.join(" < ");

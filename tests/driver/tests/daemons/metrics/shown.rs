@@ -13,6 +13,7 @@ use crate::rig::{PATIENCE, RANGE, pattern};
 
 /// The window as the daemon shows it: where, from where in the file, whether the guest writes there.
 fn shown(address: &str) -> Result<Vec<(u64, u64, bool)>> {
+    // What the daemon has seen is good for this long, and nothing says when it has looked anew.
     std::thread::sleep(FRESH);
     let json: Value = serde_json::from_str(&get(address, "/window.json")?)?;
     let ranges = json["window"]["ranges"].as_array().context("no ranges")?;
