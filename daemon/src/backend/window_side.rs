@@ -24,8 +24,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use fuse_backend_rs::abi::virtio_fs::{RemovemappingOne, SetupmappingFlags, SetupmappingIn};
 use parking_lot::Mutex;
 use shared_window::{
-    Access, FileOffset, RemoveRange, SetupRange, View, ViewSource, Vmm, Window, WindowError,
-    WindowOffset,
+    Access, FileOffset, RemoveRange, SetupRange, View, ViewError, ViewSource, Vmm, Window,
+    WindowError, WindowOffset,
 };
 use virtiofsd::filesystem::{Context, FileSystem};
 
@@ -226,6 +226,14 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
             .view(file.as_fd(), Access::ReadWrite)
             .inspect_err(|_| self.dax.promises.revoke(node))
             .map_err(|source| SetupError::Window { node, source })?;
+        self.dax
+            .promises
+            .prove_writing(file.as_fd(), view.as_fd())
+            .inspect_err(|_| self.dax.promises.revoke(node))
+            .map_err(|error| SetupError::Window {
+                node,
+                source: ViewError::Unsupported(error).into(),
+            })?;
         self.dax.views.put(node, Arc::clone(&view));
         Ok(view)
     }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What is known of a device's files once one of them could be mapped.
+//! What is known of a device's files, and what one file's attributes and permissions say.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
-use rustix::thread::CapabilitySet;
 
 /// A device as it is mounted somewhere. Both matter: the file system type decides whether views
 /// work, the mount whether files can be written.
@@ -17,43 +16,22 @@ pub(super) struct MountedDevice {
     pub(super) mount: u64,
 }
 
-/// Which files of a device can be mapped.
+/// What was tried with files of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mappable {
-    /// None.
-    Nothing,
-    /// All that are not frozen: nobody refuses this process to write.
-    Everything,
-    /// Those that can be opened for writing, which only an attempt tells.
-    WhatOpens,
+    /// A view cannot be mapped.
+    No,
+    /// A view for reading could be mapped. Nothing was opened for writing yet.
+    ForReading,
+    /// A view for reading and writing could be mapped.
+    ForWriting,
 }
 
-/// File systems of this host alone, by the magic numbers of `linux/magic.h`. On any other one a
-/// server may refuse what the capability allows here, as NFS does by root_squash.
-const LOCAL: [u64; 6] = [
-    0xef53,      // ext2, ext3, ext4
-    0x5846_5342, // XFS
-    0x9123_683e, // Btrfs
-    0x0102_1994, // tmpfs
-    0xf2f5_2010, // F2FS
-    0x2fc1_2fc1, // ZFS
-];
-
-impl Mappable {
-    /// What to think of the device of `file`, a view of which could be mapped.
-    pub(super) fn like(file: BorrowedFd<'_>) -> io::Result<Self> {
-        let held = rustix::thread::capabilities(None)?.effective;
-        let file_system = rustix::fs::fstatfs(file)?.f_type as u64;
-        let all = held.contains(CapabilitySet::DAC_OVERRIDE) && LOCAL.contains(&file_system);
-        Ok(if all {
-            Self::Everything
-        } else {
-            Self::WhatOpens
-        })
-    }
-}
-
-/// Where a file lies, and whether it is frozen: nobody at all can write it.
+/// Where a file lies, and whether this process may write it.
+///
+/// `file` may be open with `O_PATH`. The question disturbs neither the file nor those who watch it:
+/// an open for writing would copy the file up on overlayfs, recall delegations, wait for leases,
+/// and look like a modification to a watcher.
 pub(super) fn place(file: BorrowedFd<'_>) -> io::Result<(MountedDevice, bool)> {
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
     let stat = rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, wanted)?;
@@ -63,5 +41,21 @@ pub(super) fn place(file: BorrowedFd<'_>) -> io::Result<(MountedDevice, bool)> {
         mount: stat.stx_mnt_id,
     };
     let frozen = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND | StatxAttributes::VERITY;
-    Ok((device, stat.stx_attributes.intersects(frozen)))
+    let writable = !stat.stx_attributes.intersects(frozen) && may_read_and_write(file);
+    Ok((device, writable))
+}
+
+/// Asks the kernel, which also knows read-only mounts, capabilities, and servers that squash root.
+fn may_read_and_write(file: BorrowedFd<'_>) -> bool {
+    // SAFETY: the path is a string with an end, and nothing of ours is written to.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_faccessat2,
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            libc::R_OK | libc::W_OK,
+            libc::AT_EMPTY_PATH | libc::AT_EACCESS,
+        )
+    };
+    answer == 0
 }

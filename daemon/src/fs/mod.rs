@@ -8,8 +8,8 @@
 //! The SETUPMAPPING that follows gets its file through [`with_file`] and keeps the view in a
 //! [`NodeCache`].
 //!
-//! Invariant: a promise is made only for a file that the daemon could open for reading and writing
-//! and on a device where a view has been mapped once. A promise that later turns out wrong costs
+//! Invariant: a promise is made only for a file that the daemon may read and write, on a device
+//! where a view has been mapped once. A promise that later turns out wrong costs
 //! the guest an error, never a wrong byte.
 
 mod dax_fs;

@@ -7,27 +7,27 @@
 //! daemon map this file?" is answered before, once for each node, as cheaply as it can be:
 //!
 //! * the file type and the size come with the attributes;
-//! * an `O_PATH` open tells the device, the mount and the immutable flag, and disturbs nobody on
-//!   the host (no event, no permission asked);
-//! * on the first file of each mounted device a view is opened and mapped. What that says holds
-//!   for all of its files;
-//! * where something may still refuse this process to write one of them, each is opened for
-//!   writing: on network file systems and the like, or without CAP_DAC_OVERRIDE;
-//! * so is a file with an execute permission, which only `--dax always` names: while the host runs
-//!   it that fails (ETXTBSY), and it cannot be mapped writable then.
+//! * an `O_PATH` open tells the device, the mount, the immutable flag, and whether this process may
+//!   write the file. It disturbs nothing on the host: no event, no lease, no copy;
+//! * of the first file of each mounted device a view for reading is opened and mapped. What that
+//!   says holds for all of its files.
+//!
+//! No file is opened for writing to answer the question. That a device's files can be mapped for
+//! writing too is tried when the first of them is really mapped ([`Promises::prove_writing`]), and
+//! what then turns out costs that one access. So does a file that runs on the host as a program
+//! (ETXTBSY), which only `--dax always` names.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::ptr;
 
 use parking_lot::Mutex;
+use rustix::mm::{MapFlags, ProtFlags};
 use shared_window::{Access, ViewError, ViewSource};
 use virtiofsd::filesystem::{Context, FileSystem};
 use virtiofsd::fuse::Attr;
-use vm_memory::mmap::MmapRegionError;
-use vm_memory::{FileOffset, MmapRegion};
 
 use super::device::{Mappable, MountedDevice, place};
 use super::{NodeCache, NodeId, with_file};
@@ -46,7 +46,7 @@ enum ProofError {
     #[error("no view of a file can be opened")]
     Open(#[source] ViewError),
     #[error("a view of a file cannot be mapped")]
-    Map(#[source] MmapRegionError),
+    Map(#[source] io::Error),
 }
 
 /// The answers so far.
@@ -85,12 +85,10 @@ impl<S: ViewSource> Promises<S> {
         if let Some(answer) = self.nodes.get(node) {
             return answer;
         }
-        let answer = self
-            .examine(fs, context, node, executable)
-            .unwrap_or_else(|error| {
-                log::debug!("node {} is not offered for DAX: {error}", node.0);
-                false
-            });
+        let answer = self.examine(fs, context, node).unwrap_or_else(|error| {
+            log::debug!("node {} is not offered for DAX: {error}", node.0);
+            false
+        });
         self.nodes.put(node, answer);
         answer
     }
@@ -110,29 +108,43 @@ impl<S: ViewSource> Promises<S> {
         self.nodes.clear();
     }
 
-    fn examine<F: FileSystem>(
-        &self,
-        fs: &F,
-        context: Context,
-        node: NodeId,
-        executable: bool,
-    ) -> io::Result<bool> {
-        let (device, frozen) = with_file(fs, context, node, libc::O_PATH, place)?;
-        if frozen {
+    /// The first view of a device for reading and writing is mapped once, before a guest maps it.
+    /// `view` is one of `file`.
+    ///
+    /// # Errors
+    /// When it cannot be mapped; no file of the device is promised any more then.
+    pub fn prove_writing(&self, file: BorrowedFd<'_>, view: BorrowedFd<'_>) -> io::Result<()> {
+        let (device, _) = place(file)?;
+        if self.devices.lock().get(&device) == Some(&Mappable::ForWriting) {
+            return Ok(());
+        }
+        match map_a_page(view, ProtFlags::READ | ProtFlags::WRITE) {
+            Ok(()) => {
+                self.devices.lock().insert(device, Mappable::ForWriting);
+                Ok(())
+            }
+            Err(error) => {
+                if is_of_all_files(&error) {
+                    self.exclude(device, &ProofError::Map(error.kind().into()));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn examine<F: FileSystem>(&self, fs: &F, context: Context, node: NodeId) -> io::Result<bool> {
+        let (device, writable) = with_file(fs, context, node, libc::O_PATH, place)?;
+        if !writable {
             return Ok(false);
         }
         let known = self.devices.lock().get(&device).copied();
         match known {
-            Some(Mappable::Nothing) => Ok(false),
-            Some(Mappable::Everything) if !executable => Ok(true),
-            Some(Mappable::Everything | Mappable::WhatOpens) => {
-                with_file(fs, context, node, libc::O_RDWR, |_| Ok(true))
-            }
+            Some(mappable) => Ok(mappable != Mappable::No),
             None => self.try_device(fs, context, node, device),
         }
     }
 
-    /// Opens and maps a view of the first file of `device`.
+    /// Opens and maps a view of the first file of `device`, for reading.
     fn try_device<F: FileSystem>(
         &self,
         fs: &F,
@@ -140,42 +152,53 @@ impl<S: ViewSource> Promises<S> {
         node: NodeId,
         device: MountedDevice,
     ) -> io::Result<bool> {
-        let tried = with_file(fs, context, node, libc::O_RDWR, |file| {
-            match self.prove(file) {
-                Ok(()) => Mappable::like(file).map(Ok),
-                Err(error) => Ok(Err(error)),
-            }
-        });
-        let answer = match tried {
-            Ok(Ok(files)) => files,
-            Ok(Err(error)) => {
-                log::warn!(
-                    "files on device {}:{} are shared without DAX: {}",
-                    device.major,
-                    device.minor,
-                    WithSources(&error)
-                );
-                Mappable::Nothing
-            }
-            Err(error) if error.raw_os_error() == Some(libc::EROFS) => Mappable::Nothing,
-            // That says something about this file only.
-            Err(error) => return Err(error),
-        };
-        self.devices.lock().insert(device, answer);
-        Ok(answer != Mappable::Nothing)
+        // A lease is not waited for: it says something about this file only, as other errors do.
+        let flags = libc::O_RDONLY | libc::O_NONBLOCK;
+        let proof = with_file(fs, context, node, flags, |file| Ok(self.prove(file)))?;
+        if let Err(error) = proof {
+            self.exclude(device, &error);
+            return Ok(false);
+        }
+        self.devices
+            .lock()
+            .entry(device)
+            .or_insert(Mappable::ForReading);
+        Ok(true)
+    }
+
+    fn exclude(&self, device: MountedDevice, error: &ProofError) {
+        log::warn!(
+            "files on device {}:{} are shared without DAX: {}",
+            device.major,
+            device.minor,
+            WithSources(error)
+        );
+        self.devices.lock().insert(device, Mappable::No);
     }
 
     fn prove(&self, file: BorrowedFd<'_>) -> Result<(), ProofError> {
         let view = self
             .views
-            .open(file, Access::ReadWrite)
+            .open(file, Access::ReadOnly)
             .map_err(ProofError::Open)?;
-        let page = shared_window::page_size() as usize;
-        let view = FileOffset::new(File::from(view), 0);
-        MmapRegion::<()>::from_file(view, page)
-            .map(drop)
-            .map_err(ProofError::Map)
+        map_a_page(view.as_fd(), ProtFlags::READ).map_err(ProofError::Map)
     }
+}
+
+/// Maps the first page of a view, and unmaps it.
+fn map_a_page(view: BorrowedFd<'_>, allow: ProtFlags) -> io::Result<()> {
+    let len = shared_window::page_size() as usize;
+    // SAFETY: a mapping at an address that the kernel chooses is in no one's way, and nothing looks
+    // at it.
+    let page = unsafe { rustix::mm::mmap(ptr::null_mut(), len, allow, MapFlags::SHARED, view, 0) }?;
+    // SAFETY: this is the mapping that was made above.
+    unsafe { rustix::mm::munmap(page, len) }?;
+    Ok(())
+}
+
+/// Whether a mapping failed for a reason that the file shares with all of its device.
+fn is_of_all_files(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENODEV | libc::EINVAL))
 }
 
 #[cfg(test)]

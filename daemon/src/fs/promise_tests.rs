@@ -4,10 +4,10 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -119,15 +119,6 @@ fn a_device_without_views_is_shared_without_dax() {
 }
 
 #[test]
-fn a_look_at_a_program_does_not_open_it_for_writing() {
-    let case = Case::new(DaxMode::Inode);
-    case.share.put("program", &[1; 4096], 0o755);
-    let lease = Lease::on(&case.share.path("program"));
-    assert!(!case.covers("program"), "a program is not for the window");
-    assert!(lease.is_kept(), "opened for writing: no execve would work");
-}
-
-#[test]
 fn a_file_that_becomes_a_program_is_no_longer_promised() {
     let case = Case::new(DaxMode::Inode);
     case.share.put("script", &[1; 4096], 0o644);
@@ -138,34 +129,53 @@ fn a_file_that_becomes_a_program_is_no_longer_promised() {
 }
 
 #[test]
-fn a_program_that_runs_on_the_host_is_not_promised() {
-    let case = Case::new(DaxMode::Always);
-    case.share.put("file", &[1; 4096], 0o644);
-    assert!(case.covers("file"), "the device is proven");
-    let cat = fs::read("/bin/cat").expect("a program");
-    for name in ["running", "idle"] {
-        case.share.put(name, &cat, 0o755);
+fn no_look_opens_a_file_for_writing() {
+    for mode in [DaxMode::Inode, DaxMode::Always] {
+        let case = Case::new(mode);
+        for (name, permissions) in [("first", 0o644), ("second", 0o644), ("program", 0o755)] {
+            case.share.put(name, &[1; 4096], permissions);
+            let lease = Lease::on(&case.share.path(name));
+            let promised = permissions == 0o644 || mode == DaxMode::Always;
+            assert_eq!(case.covers(name), promised, "{name}, {mode:?}");
+            assert!(lease.is_kept(), "{name} was opened for writing, {mode:?}");
+        }
     }
-    let mut running = Command::new(case.share.path("running"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("the program runs");
-    let answers = ["running", "idle"].map(|name| case.covers(name));
-    drop(running.stdin.take());
-    running.wait().expect("the program ends");
-    assert_eq!(answers, [false, true]);
 }
 
 #[test]
-fn asking_does_not_open_plain_files_for_writing() {
+fn a_device_that_cannot_be_mapped_for_writing_is_found_out_by_the_first_mapping() {
     let case = Case::new(DaxMode::Inode);
-    case.share.put("first", &[1; 4096], 0o644);
-    case.share.put("second", &[1; 4096], 0o644);
-    assert!(case.covers("first"));
-    let lease = Lease::on(&case.share.path("second"));
-    assert!(case.covers("second"));
-    assert!(lease.is_kept());
+    for name in ["a", "b"] {
+        case.share.put(name, &[1; 4096], 0o644);
+    }
+    assert!(case.covers("a"));
+    let file = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(case.share.path("a"))
+        .expect("the file");
+    // A socket has no mmap either.
+    let (view, _) = UnixStream::pair().expect("a socket");
+    let error = case.promises.prove_writing(file.as_fd(), view.as_fd());
+    assert_eq!(error.unwrap_err().raw_os_error(), Some(libc::ENODEV));
+    assert!(!case.covers("b"), "it is on the same device");
+}
+
+#[test]
+fn a_view_that_maps_proves_its_device_once() {
+    let case = Case::new(DaxMode::Inode);
+    case.share.put("a", &[1; 4096], 0o644);
+    let file = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(case.share.path("a"))
+        .expect("the file");
+    let prove = |view: BorrowedFd<'_>| case.promises.prove_writing(file.as_fd(), view);
+    prove(file.as_fd()).expect("it can be mapped");
+    let (socket, _) = UnixStream::pair().expect("a socket");
+    prove(socket.as_fd()).expect("nothing is mapped again");
+    assert!(case.covers("a"));
+    assert_eq!(case.views_opened(), 0, "more is known than that");
 }
 
 #[test]

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The system call filter: virtiofsd's allow list, and two calls more.
+//! The system call filter: virtiofsd's allow list, and three calls more.
 //!
 //! virtiofsd builds and loads its filter in one function, so its list is repeated here; a test
 //! compares the two. What is more: vhost-user-backend 0.24 calls shutdown(2) on the VMM's socket
 //! when the VMM has gone, and vhost 0.18 asks with getsockopt(2) whether the back-end channel is
-//! a Unix stream socket. virtiofsd's filter would answer both by killing the process. With
+//! a Unix stream socket. With a window there is faccessat2, which asks whether a file may be written
+//! without opening it. virtiofsd's filter would answer all three by killing the process. With
 //! `--metrics` there are `recvfrom` and `sendto` without an address.
 //!
 //! Whoever adds a system call to the serving threads finds out here first, in the way of a daemon
@@ -125,6 +126,9 @@ const VIRTIOFSD: [&str; 101] = [
 /// A call that our transport needs.
 const SHUTDOWN: &str = "shutdown";
 
+/// The call that tells which files can be mapped. It opens nothing.
+const MAY_WRITE: &str = "faccessat2";
+
 /// The questions that our transport asks of a socket with getsockopt(2), all of `SOL_SOCKET`.
 const SOCKET_OPTIONS: [libc::c_int; 2] = [libc::SO_DOMAIN, libc::SO_TYPE];
 
@@ -161,7 +165,7 @@ pub(super) fn load(mode: SeccompMode, more: More) -> Result<(), StartError> {
 
 fn build(action: ScmpAction, more: More) -> Result<ScmpFilterContext, SeccompError> {
     let mut filter = ScmpFilterContext::new_filter(action)?;
-    let calls = VIRTIOFSD.iter().chain([&SHUTDOWN]);
+    let calls = VIRTIOFSD.iter().chain([&SHUTDOWN, &MAY_WRITE]);
     for name in calls.chain(more.syslog.then_some(&SYSLOG)) {
         filter.add_rule(ScmpAction::Allow, ScmpSyscall::from_name(name)?)?;
     }

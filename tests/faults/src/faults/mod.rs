@@ -7,6 +7,7 @@ pub mod control;
 mod host_disk;
 pub mod host_fs;
 mod host_full;
+mod host_look;
 mod host_slow;
 mod oracle;
 mod restart;
@@ -28,6 +29,7 @@ const FAMILIES: &[&[Fault]] = &[
     host_fs::FAULTS,
     host_disk::FAULTS,
     host_full::FAULTS,
+    host_look::FAULTS,
     signals::FAULTS,
     restart::FAULTS,
     oracle::FAULTS,

@@ -5,15 +5,18 @@
 //! - [`Layer`]: a FUSE file system over a directory, whose operations fail or wait on command.
 //! - [`Disk`]: ext4 on a disk whose blocks can't be read or written on command.
 //! - [`Small`]: a tmpfs that is soon full.
+//! - [`Overlay`]: an overlayfs, whose lower directory is to stay as it is.
 
 mod behaviour;
 mod disk;
 mod file_system;
 mod layer;
 mod nodes;
+mod overlay;
 mod small;
 
 pub use behaviour::{Behaviour, Operation};
 pub use disk::Disk;
 pub use layer::Layer;
+pub use overlay::Overlay;
 pub use small::Small;
