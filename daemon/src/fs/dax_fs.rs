@@ -52,6 +52,8 @@ pub struct DaxFs<F, S> {
     /// The guest has a window and has said that it heeds `FUSE_ATTR_DAX`. For any other one no file
     /// is examined.
     heeded: Arc<AtomicBool>,
+    /// The guest's kernel caches writes (`--writeback`), so it may read what it has open for writing.
+    writeback: Arc<AtomicBool>,
 }
 
 impl<F, S> Clone for DaxFs<F, S> {
@@ -60,6 +62,7 @@ impl<F, S> Clone for DaxFs<F, S> {
             inner: Arc::clone(&self.inner),
             dax: self.dax.clone(),
             heeded: Arc::clone(&self.heeded),
+            writeback: Arc::clone(&self.writeback),
         }
     }
 }
@@ -72,6 +75,7 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
             inner,
             dax,
             heeded: Arc::default(),
+            writeback: Arc::default(),
         }
     }
 
@@ -112,6 +116,17 @@ fn split<I: From<u64> + Into<u64>>(inode: I) -> (NodeId, I) {
     (NodeId(number), I::from(number))
 }
 
+/// `open(2)` flags for a handle that a kernel with a write-back cache writes by: to change a part of
+/// a page it reads the page first. virtiofsd's OPEN sees to that, its CREATE does not.
+fn readable(flags: u32) -> u32 {
+    let mode = libc::O_ACCMODE as u32;
+    if flags & mode == libc::O_WRONLY as u32 {
+        (flags & !mode) | libc::O_RDWR as u32
+    } else {
+        flags
+    }
+}
+
 impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
     type Inode = F::Inode;
     type Handle = F::Handle;
@@ -125,6 +140,8 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         }
         let heeded = has_window && capable.contains(FsOptions::HAS_INODE_DAX);
         self.heeded.store(heeded, Ordering::Relaxed);
+        let writeback = options.contains(FsOptions::WRITEBACK_CACHE);
+        self.writeback.store(writeback, Ordering::Relaxed);
         Ok(options)
     }
 
@@ -289,6 +306,11 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         extensions: Extensions,
     ) -> io::Result<(Entry, Option<Self::Handle>, OpenOptions)> {
         component(name)?;
+        let flags = if self.writeback.load(Ordering::Relaxed) {
+            readable(flags)
+        } else {
+            flags
+        };
         let (entry, handle, options) = self
             .inner
             .create(ctx, parent, name, mode, kill_priv, flags, umask, extensions)?;
@@ -538,6 +560,10 @@ impl<F: SerializableFileSystem, S: ViewSource> SerializableFileSystem for DaxFs<
     }
 
     fn deserialize_and_apply(&self, state_pipe: File) -> io::Result<()> {
-        self.inner.deserialize_and_apply(state_pipe)
+        self.inner.deserialize_and_apply(state_pipe)?;
+        // There was no INIT here. A handle that can be read too does no harm to a guest without a
+        // write-back cache.
+        self.writeback.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }

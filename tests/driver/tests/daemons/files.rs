@@ -5,7 +5,11 @@
 use std::fs;
 
 use anyhow::Result;
-use virtiofs_driver::{FileOffset, Handle, NodeId, Options, WindowOffset};
+use virtiofs_driver::fuse::FsOptions;
+use virtiofs_driver::{
+    Client, Daemon, FileOffset, Handle, InitOptions, NodeId, Options, QueueIndex, Vm, WindowOffset,
+    daemon,
+};
 
 use crate::rig::{PATIENCE, RANGE, Rig, daemons};
 
@@ -30,6 +34,32 @@ fn a_file_is_made_written_and_read() -> Result<()> {
             .lookup(NodeId::ROOT, "none")
             .expect_err("no such file");
         assert_eq!(error.errno(), Some(libc::ENOENT));
+    }
+    Ok(())
+}
+
+/// Linux reads the rest of a page before it writes a part of it back.
+#[test]
+fn what_is_made_for_writing_can_be_read_by_a_kernel_with_a_write_back_cache() -> Result<()> {
+    let arguments = ["--writeback", "--dax-window=64M"];
+    let daemon = Daemon::command(daemon::daxd()?).args(arguments).start()?;
+    let mut vm = Vm::connect(&daemon.socket(), &Options::default())?;
+    let mut client = Client::new(&mut vm, QueueIndex::request(0))?;
+    let mut init = InitOptions::linux();
+    init.flags |= FsOptions::WRITEBACK_CACHE;
+    client.init(&init)?;
+    for (name, flags) in [
+        ("written", libc::O_WRONLY),
+        ("appended", libc::O_WRONLY | libc::O_APPEND),
+    ] {
+        let (entry, open) = client.create(NodeId::ROOT, name, flags, 0o600)?;
+        let (node, handle) = (NodeId(entry.nodeid), Handle(open.fh));
+        client.write_slice(node, handle, FileOffset(0), b"some content")?;
+        let read = client.read_vec(node, handle, FileOffset(0), 4096)?;
+        assert_eq!(read, b"some content", "{name}");
+        client.write_slice(node, handle, FileOffset(5), b"CON")?;
+        let on_host = fs::read(daemon.share().join(name))?;
+        assert_eq!(on_host, b"some CONtent", "{name}");
     }
     Ok(())
 }
