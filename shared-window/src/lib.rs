@@ -67,8 +67,8 @@ pub use units::{
     Access, FileOffset, WindowOffset, WindowRange, WindowSize, WindowSizeError, page_size,
 };
 pub use view::{
-    DirectViews, FileId, StartingViews, Unavailable, View, ViewClient, ViewError, ViewServer,
-    ViewServerError, ViewService, ViewSource,
+    DirectViews, FileId, FileKey, StartingViews, Unavailable, View, ViewClient, ViewError,
+    ViewServer, ViewServerError, ViewService, ViewSource,
 };
 pub use vmm::{Effect, ProcessWindow, ProcessWindowError, VhostUserShmem, Vmm, VmmError};
 pub use window::{

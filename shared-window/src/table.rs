@@ -12,15 +12,15 @@ mod state;
 use std::collections::BTreeMap;
 
 use crate::units::{Access, FileOffset, WindowOffset, WindowRange};
-use crate::view::FileId;
+use crate::view::FileKey;
 
 pub use state::RangeState;
 pub(crate) use state::{IllegalTransition, RangeEvent};
 
 /// What is mapped: a place in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
-    pub(crate) file: FileId,
+    pub(crate) file: FileKey,
     pub(crate) from: FileOffset,
 }
 
@@ -40,11 +40,7 @@ pub(crate) struct Entry<H> {
     pub(crate) target: Target,
     pub(crate) access: Allowed,
     pub(crate) state: RangeState,
-    #[expect(
-        dead_code,
-        reason = "is there to be dropped with the entry, not to be read"
-    )]
-    hold: H,
+    pub(crate) hold: H,
 }
 
 /// All ranges that are not free.
@@ -174,7 +170,7 @@ mod tests {
 
     fn target(inode: u64) -> Target {
         Target {
-            file: FileId { device: 1, inode },
+            file: FileKey::numbered(inode),
             from: FileOffset(0),
         }
     }

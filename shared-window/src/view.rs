@@ -28,6 +28,7 @@ mod client;
 mod direct;
 mod harden;
 mod instance;
+mod key;
 mod passthrough;
 mod server;
 mod slots;
@@ -48,6 +49,7 @@ use crate::units::Access;
 pub(crate) use cache::ViewCache;
 pub use client::{StartingViews, ViewClient};
 pub use direct::DirectViews;
+pub use key::FileKey;
 pub use server::{ViewServer, ViewServerError};
 pub use wire::Unavailable;
 
@@ -125,7 +127,8 @@ impl ViewError {
     }
 }
 
-/// What tells one file of this host from another.
+/// The numbers by which the host names a file: for people, and to ask whether two files *may* be the
+/// same. They are no identity, which [`FileKey`] is: two files can have equal numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId {
     /// The device that the file is on.
@@ -135,8 +138,7 @@ pub struct FileId {
 }
 
 impl FileId {
-    /// The identity of the file behind a descriptor. It stays unique only while some descriptor of
-    /// the file is open; a [`View`] holds one.
+    /// The numbers of the file behind a descriptor.
     ///
     /// # Errors
     /// Whatever `fstat` reports.
@@ -158,20 +160,27 @@ impl From<&rustix::fs::Stat> for FileId {
 #[derive(Debug)]
 pub struct View {
     descriptor: File,
+    key: FileKey,
     file: FileId,
     access: Access,
 }
 
 impl View {
-    fn new(descriptor: OwnedFd, file: FileId, access: Access) -> Self {
+    fn new(descriptor: OwnedFd, key: FileKey, file: FileId, access: Access) -> Self {
         Self {
             descriptor: descriptor.into(),
+            key,
             file,
             access,
         }
     }
 
     /// The file that this is a view of.
+    pub fn key(&self) -> &FileKey {
+        &self.key
+    }
+
+    /// The numbers by which the host names that file.
     pub fn file(&self) -> FileId {
         self.file
     }

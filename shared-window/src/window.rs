@@ -35,7 +35,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::budget::RegionBudget;
 use crate::table::{RangeState, Table};
 use crate::units::{Access, WindowSize};
-use crate::view::{View, ViewCache, ViewSource};
+use crate::view::{FileKey, View, ViewCache, ViewError, ViewSource};
 use crate::vmm::Vmm;
 
 pub use error::WindowError;
@@ -101,15 +101,23 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
         &self.inner.vmm
     }
 
-    /// The view of `file` for `access`: the open one if somebody holds it, else a new one.
+    /// The view of `file` for `access`: the open one of this `key` if somebody holds it, else a new
+    /// one.
     ///
-    /// A server that keeps it beside the inode spares [`Window::setup`]'s search.
+    /// A server that has a number for each file gives that as the key, and is exact also where two
+    /// files of the host have equal inode numbers. One that keeps the view beside its inode spares
+    /// [`Window::setup`]'s search.
     ///
     /// # Errors
     /// [`WindowError::View`].
-    pub fn view(&self, file: BorrowedFd<'_>, access: Access) -> Result<Arc<View>, WindowError> {
+    pub fn view(
+        &self,
+        key: FileKey,
+        file: BorrowedFd<'_>,
+        access: Access,
+    ) -> Result<Arc<View>, WindowError> {
         let inner = &self.inner;
-        match inner.cache.get(file, access, &inner.views) {
+        match inner.cache.get(key, file, access, &inner.views) {
             Ok(found) => {
                 if found.opened {
                     inner.stats.views_opened.count();
@@ -123,7 +131,7 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
         }
     }
 
-    /// Maps a range of `file`. Returns once the guest can use it.
+    /// Maps a range of `file`, told from others by [`FileKey::of`]. Returns once the guest can use it.
     ///
     /// `file` need not stay open.
     ///
@@ -136,7 +144,11 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
             Reopen::Writable => reopen::for_writing(file)?,
         };
         let file = reopened.as_ref().map_or(file, AsFd::as_fd);
-        let view = self.view(file, Access::ReadWrite)?;
+        let key = FileKey::of(file).map_err(|source| ViewError::System {
+            what: "tell a file from others",
+            source,
+        })?;
+        let view = self.view(key, file, Access::ReadWrite)?;
         self.setup_view(&view, ask)
     }
 
@@ -182,7 +194,8 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
             .iter()
             .map(|entry| Mapping {
                 window: entry.range,
-                file: entry.target.file,
+                key: entry.target.file.clone(),
+                file: entry.hold.file(),
                 from: entry.target.from,
                 state: entry.state,
             })

@@ -8,8 +8,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use shared_window::{
-    Access, DirectViews, FileOffset, ProcessWindow, RegionBudget, RemoveRange, SetupRange, Upgrade,
-    Window, WindowOffset, WindowOptions, WindowSize, page_size,
+    Access, DirectViews, FileKey, FileOffset, ProcessWindow, RegionBudget, RemoveRange, SetupRange,
+    Upgrade, Window, WindowOffset, WindowOptions, WindowSize, page_size,
 };
 
 const RANGE: u64 = 2 << 20;
@@ -95,6 +95,22 @@ fn the_faulty_upgrade_unmaps_and_maps() {
     assert_eq!(memory.mapped()[0].1, Access::ReadWrite);
     let stats = window.stats();
     assert_eq!((stats.mapped, stats.unmapped), (2, 1));
+}
+
+#[test]
+fn a_file_with_the_numbers_of_another_one_is_another_file() {
+    // The key is what the server says: as if `two` had the inode number of `one`.
+    let Rig { window, memory, .. } = rig(WindowOptions::default());
+    let file = file(1);
+    let (one, two) = (FileKey::numbered(1), FileKey::numbered(2));
+    for key in [one, two.clone(), two] {
+        let view = window.view(key, file.as_fd(), Access::ReadWrite).unwrap();
+        window.setup_view(&view, ask(0, Access::ReadWrite)).unwrap();
+    }
+    let stats = window.stats();
+    assert_eq!(stats.views_opened, 2, "a view each");
+    assert_eq!((stats.mapped, stats.replaced, stats.repeated), (2, 1, 1));
+    assert_eq!(memory.mapped().len(), 1);
 }
 
 #[test]
@@ -233,7 +249,10 @@ fn a_file_that_may_not_be_written_is_not_mapped() {
         let error = window.setup(read_only.as_fd(), ask(0, access)).unwrap_err();
         assert_eq!(error.errno(), libc::EACCES, "{error}");
     }
-    let view = window.view(read_only.as_fd(), Access::ReadOnly).unwrap();
+    let key = FileKey::numbered(1);
+    let view = window
+        .view(key, read_only.as_fd(), Access::ReadOnly)
+        .unwrap();
     let error = window
         .setup_view(&view, ask(0, Access::ReadOnly))
         .unwrap_err();

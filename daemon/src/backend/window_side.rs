@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use fuse_backend_rs::abi::virtio_fs::{RemovemappingOne, SetupmappingFlags, SetupmappingIn};
 use parking_lot::Mutex;
 use shared_window::{
-    Access, FileOffset, RemoveRange, SetupRange, View, ViewError, ViewSource, Vmm, Window,
+    Access, FileKey, FileOffset, RemoveRange, SetupRange, View, ViewError, ViewSource, Vmm, Window,
     WindowError, WindowOffset,
 };
 use virtiofsd::filesystem::{Context, FileSystem};
@@ -223,7 +223,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
         }
         let view = self
             .window
-            .view(file.as_fd(), Access::ReadWrite)
+            .view(FileKey::numbered(node.0), file.as_fd(), Access::ReadWrite)
             .inspect_err(|_| self.dax.promises.revoke(node))
             .map_err(|source| SetupError::Window { node, source })?;
         self.dax

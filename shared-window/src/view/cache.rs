@@ -4,14 +4,14 @@
 //!
 //! Opening a view costs a round trip to another process; a mapping per 2 MiB of a file must not
 //! pay it each. The cache holds no view itself: a view lives while a mapping or the server does.
-//! That also makes the key safe, for an inode number can't be given to another file while a view
-//! keeps the file open.
+//! That also makes the kernel's handles safe as keys, for one can't be given to another file while a
+//! view keeps the file open.
 
 use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::{FileId, View, ViewError, ViewSource};
+use super::{FileKey, View, ViewError, ViewSource};
 use crate::units::Access;
 
 /// Dead entries are swept when there are this many entries, and again whenever the number has
@@ -25,7 +25,7 @@ pub(crate) struct ViewCache {
 
 #[derive(Debug)]
 struct Views {
-    by_file: HashMap<(FileId, Access), Weak<View>>,
+    by_file: HashMap<(FileKey, Access), Weak<View>>,
     sweep_at: usize,
 }
 
@@ -48,24 +48,27 @@ impl ViewCache {
     /// The view of `file` that is open already, or a new one from `source`.
     pub(crate) fn get(
         &self,
+        key: FileKey,
         file: BorrowedFd<'_>,
         access: Access,
         source: &impl ViewSource,
     ) -> Result<Found, ViewError> {
         // A caller that was handed a shared view must be able to do with its own descriptor what
         // the view does.
-        let id = super::check_descriptor(file, access)?;
+        let numbers = super::check_descriptor(file, access)?;
         // Held while a view is opened, so that a file never gets two. The map is always whole,
         // also where a source panicked.
         let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(view) = views.by_file.get(&(id, access)).and_then(Weak::upgrade) {
+        let entry = (key, access);
+        if let Some(view) = views.by_file.get(&entry).and_then(Weak::upgrade) {
             return Ok(Found {
                 view,
                 opened: false,
             });
         }
-        let view = Arc::new(View::new(source.open(file, access)?, id, access));
-        views.insert((id, access), Arc::downgrade(&view));
+        let opened = source.open(file, access)?;
+        let view = Arc::new(View::new(opened, entry.0.clone(), numbers, access));
+        views.insert(entry, Arc::downgrade(&view));
         Ok(Found { view, opened: true })
     }
 
@@ -76,7 +79,7 @@ impl ViewCache {
 }
 
 impl Views {
-    fn insert(&mut self, key: (FileId, Access), view: Weak<View>) {
+    fn insert(&mut self, key: (FileKey, Access), view: Weak<View>) {
         if self.by_file.len() >= self.sweep_at {
             self.by_file.retain(|_, view| view.strong_count() > 0);
             self.sweep_at = (2 * self.by_file.len()).max(FIRST_SWEEP);
@@ -96,7 +99,10 @@ mod tests {
     fn a_view_is_shared_while_somebody_holds_it() {
         let cache = ViewCache::new();
         let file = tempfile::tempfile().unwrap();
-        let get = |access| cache.get(file.as_fd(), access, &DirectViews).unwrap();
+        let get = |access| {
+            let key = FileKey::numbered(1);
+            cache.get(key, file.as_fd(), access, &DirectViews).unwrap()
+        };
 
         let first = get(Access::ReadWrite);
         let again = get(Access::ReadWrite);
@@ -111,12 +117,26 @@ mod tests {
     }
 
     #[test]
+    fn files_with_equal_numbers_have_a_view_each() {
+        // A duplicate of a descriptor has all numbers that its file has.
+        let (cache, file) = (ViewCache::new(), tempfile::tempfile().unwrap());
+        let get = |node| {
+            let key = FileKey::numbered(node);
+            cache.get(key, file.as_fd(), Access::ReadWrite, &DirectViews)
+        };
+        let (one, other) = (get(1).unwrap(), get(2).unwrap());
+        assert_eq!(one.view.file(), other.view.file());
+        assert!(other.opened && !Arc::ptr_eq(&one.view, &other.view));
+    }
+
+    #[test]
     fn entries_of_views_that_are_gone_do_not_pile_up() {
         let cache = ViewCache::new();
         for _ in 0..20 * FIRST_SWEEP {
             let file = tempfile::tempfile().unwrap();
+            let key = FileKey::of(file.as_fd()).unwrap();
             cache
-                .get(file.as_fd(), Access::ReadWrite, &DirectViews)
+                .get(key, file.as_fd(), Access::ReadWrite, &DirectViews)
                 .unwrap();
         }
         assert!(

@@ -21,7 +21,7 @@ const ALL: u64 = u64::MAX;
 type Views = Table<Arc<View>>;
 
 /// A request for a mapping whose numbers have been checked.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Ask {
     range: WindowRange,
     target: Target,
@@ -96,7 +96,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
             return Err(WindowError::NotWritable(view.access()));
         }
         let target = Target {
-            file: view.file(),
+            file: view.key().clone(),
             from: file,
         };
         let allow = match self.options.upgrade {
@@ -127,7 +127,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
         view: &Arc<View>,
         ask: Ask,
     ) -> Result<(), WindowError> {
-        let in_the_way = match in_the_way(table, ask)? {
+        let in_the_way = match in_the_way(table, &ask)? {
             InTheWay::Itself(allowed) => {
                 self.stats.repeated.count();
                 if table.upgrade(ask.range.start(), ask.asked) {
@@ -188,12 +188,9 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
             asked,
             allow,
         } = ask;
-        let at = range.start();
+        let (at, from) = (range.start(), target.from);
         table.start_mapping(range, target, Allowed { asked, allow }, Arc::clone(view));
-        match self
-            .vmm
-            .map(at, range.len(), view.as_fd(), target.from, allow)
-        {
+        match self.vmm.map(at, range.len(), view.as_fd(), from, allow) {
             Ok(()) => {
                 self.unsettled.store(false, Ordering::Relaxed);
                 step(table, at, RangeEvent::Mapped);
@@ -273,7 +270,7 @@ impl Outcome {
 }
 
 /// Finds out what stands in the way of `ask`, or that it can't be had.
-fn in_the_way(table: &Views, ask: Ask) -> Result<InTheWay, WindowError> {
+fn in_the_way(table: &Views, ask: &Ask) -> Result<InTheWay, WindowError> {
     let mut to_unmap = Vec::new();
     for entry in table.overlapping(ask.range) {
         let live = entry.state == RangeState::Live;

@@ -4,7 +4,7 @@
 
 use crate::table::RangeState;
 use crate::units::{Access, FileOffset, WindowOffset, WindowRange};
-use crate::view::FileId;
+use crate::view::{FileId, FileKey};
 
 /// A mapping that a guest asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,11 +30,13 @@ pub struct RemoveRange {
 }
 
 /// A range of the window that is not free.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
     /// The range.
     pub window: WindowRange,
     /// The file that is mapped there.
+    pub key: FileKey,
+    /// The numbers by which the host names that file.
     pub file: FileId,
     /// The place in the file.
     pub from: FileOffset,

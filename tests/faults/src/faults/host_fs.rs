@@ -2,6 +2,8 @@
 
 //! The file system under the share fails, is slow, or is full.
 
+use std::os::unix::fs::MetadataExt;
+
 use anyhow::{Context, Result, ensure};
 use virtiofs_driver::{FileOffset, FuseError, NodeId};
 
@@ -30,6 +32,7 @@ pub const FAULTS: &[Fault] = &[
         not_mapped,
     ),
     Fault::new("host_fs::a_page_that_can_t_be_read", lost_page),
+    Fault::new("host_fs::files_have_one_number", one_number),
     Fault::new("host_fs::a_read_is_slow", host_slow::a_read_is_slow),
     Fault::new(
         "host_fs::an_open_for_the_window_hangs",
@@ -128,6 +131,38 @@ fn not_mapped(setting: &Setting) -> Result<()> {
         rig.store(Slot(1), 10, 5000)?;
         rig.remove(0, file)?;
     }
+    rig.finish()
+}
+
+/// A union of file systems shows one inode number for several files. The guest reads and writes the
+/// one that it names.
+fn one_number(setting: &Setting) -> Result<()> {
+    let layer = Layer::mount_alike()?;
+    let options = RigOptions {
+        share: Some(layer.share()),
+        ..RigOptions::default()
+    };
+    let mut rig = Rig::start(setting, &options)?;
+    let (one, other) = (rig.create(0, 20_000)?, rig.create(1, 20_000)?);
+    let number = |rig: &Rig, id| -> Result<u64> {
+        let path = layer.share().join(&rig.files.get(id).name);
+        Ok(path.metadata()?.ino())
+    };
+    let (first, second) = (number(&rig, one)?, number(&rig, other)?);
+    ensure!(first == second, "the numbers are {first} and {second}");
+    ensure!(
+        rig.files.get(one).node != rig.files.get(other).node,
+        "virtiofsd's file system takes them for one file"
+    );
+    rig.map(0, one, 0, Slot(1))?;
+    rig.map(1, other, 0, Slot(2))?;
+    for (slot, at) in [(1, 100), (2, 7000)] {
+        rig.store(Slot(slot), at, 5000)?;
+    }
+    rig.verify()?;
+    // In the same range, which Linux does after a removal that failed.
+    rig.map(0, other, 0, Slot(1))?;
+    rig.store(Slot(1), 15_000, 5000)?;
     rig.finish()
 }
 

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::behaviour::{Behaviour, Operation, Switches};
 use super::file_system::Faulty;
-use super::nodes::Nodes;
+use super::nodes::{Nodes, Numbers};
 
 /// Operations that can be held up before others are.
 const THREADS: usize = 6;
@@ -31,13 +31,25 @@ impl Layer {
     /// # Errors
     /// Where FUSE is not to be had.
     pub fn mount() -> Result<Self> {
+        Self::mount_with(Numbers::Own)
+    }
+
+    /// Mounts one whose files all have the same inode number.
+    ///
+    /// # Errors
+    /// Where FUSE is not to be had.
+    pub fn mount_alike() -> Result<Self> {
+        Self::mount_with(Numbers::Alike)
+    }
+
+    fn mount_with(numbers: Numbers) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let (below, above) = (folder.path().join("below"), folder.path().join("share"));
         fs::create_dir(&below)?;
         fs::create_dir(&above)?;
         let switches = Switches::default();
         let faulty = Faulty {
-            nodes: Nodes::new(below),
+            nodes: Nodes::new(below, numbers),
             switches: switches.clone(),
         };
         let mut config = Config::default();

@@ -14,18 +14,32 @@ use std::time::{Duration, SystemTime};
 use fuser::{FileAttr, FileHandle, FileType, INodeNo};
 use parking_lot::Mutex;
 
+/// The inode numbers that `stat` shows of the layer's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Numbers {
+    /// Those of the file system below.
+    Own,
+    /// One for all, as a union of file systems may show. Handles tell the files apart.
+    Alike,
+}
+
+/// The number of all files where they are alike.
+const ALIKE: u64 = 42;
+
 /// Files by their numbers, which are those of the file system below, and open files.
 #[derive(Debug)]
 pub(super) struct Nodes {
     root: PathBuf,
+    numbers: Numbers,
     paths: Mutex<HashMap<u64, PathBuf>>,
     open: Mutex<(u64, HashMap<u64, Arc<File>>)>,
 }
 
 impl Nodes {
-    pub(super) fn new(root: PathBuf) -> Self {
+    pub(super) fn new(root: PathBuf, numbers: Numbers) -> Self {
         Self {
             root,
+            numbers,
             paths: Mutex::default(),
             open: Mutex::default(),
         }
@@ -40,7 +54,13 @@ impl Nodes {
     }
 
     pub(super) fn child(&self, parent: INodeNo, name: &OsStr) -> io::Result<PathBuf> {
-        Ok(self.path(parent)?.join(name))
+        let parent = self.path(parent)?;
+        // The kernel asks for that name where it has only the handle of a file.
+        Ok(if name == "." {
+            parent
+        } else {
+            parent.join(name)
+        })
     }
 
     /// Learns of a file.
@@ -59,7 +79,11 @@ impl Nodes {
             Some(handle) => self.file(handle)?.metadata()?,
             None => fs::symlink_metadata(self.path(node)?)?,
         };
-        Ok(attributes(&metadata, node.0))
+        let number = match self.numbers {
+            Numbers::Alike if node != INodeNo::ROOT => ALIKE,
+            _ => node.0,
+        };
+        Ok(attributes(&metadata, number))
     }
 
     pub(super) fn opened(&self, file: File) -> FileHandle {
