@@ -12,6 +12,7 @@
 //!   that speaks vhost-user and [`ProcessWindow`] for memory of this process;
 //! - [`ViewSource`] is the seam to views of files, which hide a file's size from the VMM, with
 //!   [`ViewClient`] for views by FUSE passthrough and [`DirectViews`] for the file itself;
+//! - [`MappedFiles`] tells a server that takes pages from a file who has them mapped;
 //! - [`RegionBudget`] keeps a virtual machine below the number of memory regions that it can bear.
 //!
 //! It knows no queues, no virtio device, and no server.
@@ -55,6 +56,7 @@
 //! ```
 
 mod budget;
+mod mapped;
 mod table;
 mod units;
 mod view;
@@ -62,6 +64,7 @@ mod vmm;
 mod window;
 
 pub use budget::RegionBudget;
+pub use mapped::{Losing, MappedFiles};
 pub use table::RangeState;
 pub use units::{
     Access, FileOffset, WindowOffset, WindowRange, WindowSize, WindowSizeError, page_size,

@@ -33,6 +33,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::budget::RegionBudget;
+use crate::mapped::{Mapped, MappedFiles};
 use crate::table::{RangeState, Table};
 use crate::units::{Access, WindowSize};
 use crate::view::{FileKey, View, ViewCache, ViewError, ViewSource};
@@ -49,6 +50,13 @@ pub struct Window<M: Vmm, S: ViewSource> {
     inner: Arc<Inner<M, S>>,
 }
 
+/// What lives as long as a mapping.
+struct Held {
+    view: Arc<View>,
+    /// The file is known to be mapped there from before the VMM maps it until after it has unmapped.
+    _mapped: Mapped,
+}
+
 struct Inner<M, S> {
     size: WindowSize,
     vmm: M,
@@ -56,8 +64,9 @@ struct Inner<M, S> {
     budget: Arc<RegionBudget>,
     options: WindowOptions,
     cache: ViewCache,
+    mapped: MappedFiles,
     stats: Stats,
-    table: Mutex<Table<Arc<View>>>,
+    table: Mutex<Table<Held>>,
     /// Removals have been acknowledged, and may not be in effect yet. Changed with the table locked.
     unsettled: AtomicBool,
 }
@@ -84,6 +93,7 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
                 budget,
                 options,
                 cache: ViewCache::new(),
+                mapped: MappedFiles::default(),
                 stats: Stats::default(),
                 table: Mutex::new(Table::new()),
                 unsettled: AtomicBool::new(false),
@@ -99,6 +109,11 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
     /// The VMM behind the window.
     pub fn vmm(&self) -> &M {
         &self.inner.vmm
+    }
+
+    /// Which places of files are mapped. Asking it never waits for the VMM.
+    pub fn mapped_files(&self) -> &MappedFiles {
+        &self.inner.mapped
     }
 
     /// The view of `file` for `access`: the open one of this `key` if somebody holds it, else a new
@@ -195,7 +210,7 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
             .map(|entry| Mapping {
                 window: entry.range,
                 key: entry.target.file.clone(),
-                file: entry.hold.file(),
+                file: entry.hold.view.file(),
                 from: entry.target.from,
                 state: entry.state,
             })
@@ -204,7 +219,7 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
 }
 
 impl<M, S> Inner<M, S> {
-    fn lock(&self) -> MutexGuard<'_, Table<Arc<View>>> {
+    fn lock(&self) -> MutexGuard<'_, Table<Held>> {
         self.table.lock().unwrap_or_else(|poisoned| {
             // A VMM panicked in a call: nobody knows what came of that call.
             let mut table = poisoned.into_inner();
@@ -215,7 +230,7 @@ impl<M, S> Inner<M, S> {
         })
     }
 
-    fn count_ranges(&self, table: &Table<Arc<View>>) {
+    fn count_ranges(&self, table: &Table<Held>) {
         let count = |state| table.count(state);
         self.stats.live.set(count(RangeState::Live));
         self.stats

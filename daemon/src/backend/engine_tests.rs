@@ -20,7 +20,7 @@ use crate::backend::metrics::Metrics;
 use crate::backend::ring::Telling;
 use crate::backend::window_side::WindowSide;
 use crate::config::{DaxMode, DaxPolicy};
-use crate::fs::{Dax, DaxFs, NodeCache, Promises, WindowTaken};
+use crate::fs::{Dax, DaxFs, Losses, NodeCache, Promises, WindowTaken};
 use crate::testing::fuse::{self, InitReply, Operation};
 use crate::testing::{
     AVAIL, Descriptor, Driver, HeldVmm, MEMORY_SIZE, QUEUE_SIZE, Share, TABLE, expect,
@@ -66,14 +66,15 @@ impl Case {
             mode: DaxMode::Always,
             min_size: 0,
         };
+        let budget = Arc::new(RegionBudget::default());
+        let window = Window::new(size, Arc::clone(&vmm), DirectViews, budget);
         let dax = Arc::new(Dax {
             promises: Promises::new(policy, DirectViews),
             views: NodeCache::new(8.try_into().expect("not 0")),
+            losses: Losses::new(window.mapped_files()),
             taken: WindowTaken::default(),
         });
         dax.taken.set();
-        let budget = Arc::new(RegionBudget::default());
-        let window = Window::new(size, Arc::clone(&vmm), DirectViews, budget);
         let metrics = Arc::new(Metrics::new(1));
         let side = WindowSide::new(
             Arc::clone(&share.fs),

@@ -23,7 +23,7 @@ use super::session::KEPT_VIEWS;
 use super::window_side::WindowSide;
 use crate::adapter::AtomicMemory;
 use crate::config::DaxPolicy;
-use crate::fs::{Dax, DaxFs, NodeCache, Promises, WindowTaken};
+use crate::fs::{Dax, DaxFs, Losses, NodeCache, Promises, WindowTaken};
 
 pub use super::ring::Ring;
 
@@ -140,12 +140,14 @@ fn side<F: FileSystem, M: Vmm, S: ViewSource + Clone>(
     } = window;
     let taken = WindowTaken::default();
     taken.set();
+    let promises = Promises::new(policy, views.clone());
+    let window = Window::new(size, vmm, views, budget);
     let dax = Arc::new(Dax {
-        promises: Promises::new(policy, views.clone()),
+        promises,
         views: NodeCache::new(KEPT_VIEWS),
+        losses: Losses::new(window.mapped_files()),
         taken,
     });
-    let window = Window::new(size, vmm, views, budget);
     let side = WindowSide::new(
         Arc::clone(fs),
         Arc::clone(&dax),

@@ -59,7 +59,9 @@ impl From<&SetupError> for Refusal {
         match error {
             SetupError::Open { .. } => Self::Open,
             SetupError::Window { source, .. } => match source {
-                WindowError::View(_) | WindowError::NotWritable(_) => Self::View,
+                WindowError::View(_) | WindowError::NotWritable(_) | WindowError::LosingPages => {
+                    Self::View
+                }
                 WindowError::NoRegionLeft { .. } => Self::RegionBudget,
                 WindowError::Overlap { .. } => Self::Overlap,
                 WindowError::Indeterminate { .. } => Self::Indeterminate,

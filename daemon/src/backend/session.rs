@@ -29,7 +29,7 @@ use super::window_side::WindowSide;
 use super::window_thread::WindowThread;
 use crate::adapter::{AtomicMemory, TransportMemory};
 use crate::config::DaxPolicy;
-use crate::fs::{Dax, DaxFs, NodeCache, Promises, WindowTaken};
+use crate::fs::{Dax, DaxFs, Losses, NodeCache, Promises, WindowTaken};
 
 /// Views kept for files without a live mapping, to be mapped again: as many as the default window
 /// has ranges. A view is a descriptor, keeps the host from executing the file, and keeps a deleted
@@ -236,11 +236,7 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
         let budget = Arc::new(budget);
         let pause = Arc::new(Pause::new());
         let taken = WindowTaken::default();
-        let dax = Arc::new(Dax {
-            promises: Promises::new(policy, views.clone()),
-            views: NodeCache::new(KEPT_VIEWS),
-            taken: taken.clone(),
-        });
+        let promises = Promises::new(policy, views.clone());
         let window = Window::with_options(
             size,
             PausedVmm::new(
@@ -251,6 +247,12 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
             Arc::clone(&budget),
             options,
         );
+        let dax = Arc::new(Dax {
+            promises,
+            views: NodeCache::new(KEPT_VIEWS),
+            losses: Losses::new(window.mapped_files()),
+            taken: taken.clone(),
+        });
         Self {
             fs: DaxFs::new(Arc::clone(&fs), Some(Arc::clone(&dax))),
             window: Some(WindowSide::new(fs, dax, window, Arc::clone(metrics))),

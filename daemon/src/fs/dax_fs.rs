@@ -19,8 +19,16 @@ use virtiofsd::filesystem::{
 };
 use virtiofsd::fuse::{ATTR_DAX, Attr, SetattrIn};
 
+use super::losses::{Loss, Losses};
 use super::name::component;
 use super::{NodeCache, NodeId, Promises, WindowTaken};
+
+/// The flag of OPEN and CREATE that empties a file.
+const TRUNCATE: u32 = libc::O_TRUNC as u32;
+/// The flags of CREATE that make a file.
+const MAKE: u32 = (libc::O_CREAT | libc::O_EXCL) as u32;
+/// The mode of FALLOCATE that makes a file shorter.
+const COLLAPSE: u32 = libc::FALLOC_FL_COLLAPSE_RANGE as u32;
 
 /// What a share with a window remembers about its files.
 pub struct Dax<S> {
@@ -28,6 +36,8 @@ pub struct Dax<S> {
     pub promises: Promises<S>,
     /// The views of files that were mapped lately.
     pub views: NodeCache<Arc<View>>,
+    /// What the guest may not take from a file.
+    pub losses: Losses,
     /// Without it nothing is promised: the guest has no window.
     pub taken: WindowTaken,
 }
@@ -103,9 +113,66 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         entry
     }
 
+    /// Does what may take pages from the file of `node`, unless they are mapped under another node.
+    fn lose<T>(
+        &self,
+        context: Context,
+        node: NodeId,
+        loss: Loss,
+        work: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        let _losing = match &self.dax {
+            Some(dax) => Some(dax.losses.begin(&*self.inner, context, node, loss)?),
+            None => None,
+        };
+        work()
+    }
+
     fn let_go(&self, node: NodeId) {
         if let Some(dax) = &self.dax {
             dax.forget(node);
+        }
+    }
+}
+
+impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
+    /// Empties a file that a CREATE has opened, if there is anything in it: by another open, as
+    /// virtiofsd's file system does for a file that was there before.
+    fn truncate_created(
+        &self,
+        ctx: Context,
+        kill_priv: bool,
+        flags: u32,
+        mut entry: Entry,
+        handle: Option<F::Handle>,
+        options: OpenOptions,
+    ) -> io::Result<(Entry, Option<F::Handle>, OpenOptions)> {
+        if entry.attr.size == 0 {
+            return Ok((entry, handle, options));
+        }
+        let inode = || F::Inode::from(entry.inode);
+        let emptied = self.open(ctx, inode(), kill_priv, flags & !MAKE);
+        if let Some(handle) = handle {
+            // As an O_TRUNC that fails leaves no descriptor behind.
+            let released = self
+                .inner
+                .release(ctx, inode(), 0, handle, false, false, None);
+            if let Err(error) = released {
+                log::debug!("cannot release a handle of node {}: {error}", entry.inode);
+            }
+        }
+        match emptied {
+            Ok((handle, _)) => {
+                entry.attr.size = 0;
+                if let Ok((attr, _)) = self.inner.getattr(ctx, inode(), None) {
+                    entry.attr = attr;
+                }
+                Ok((entry, handle, options))
+            }
+            Err(error) => {
+                self.inner.forget(ctx, inode(), 1);
+                Err(error)
+            }
         }
     }
 }
@@ -197,7 +264,12 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         valid: SetattrValid,
     ) -> io::Result<(Attr, Duration)> {
         let (node, inode) = split(inode);
-        let (attr, timeout) = self.inner.setattr(ctx, inode, attr, handle, valid)?;
+        let set = || self.inner.setattr(ctx, inode, attr, handle, valid);
+        let (attr, timeout) = if valid.contains(SetattrValid::SIZE) {
+            self.lose(ctx, node, Loss::To(attr.size), set)?
+        } else {
+            set()?
+        };
         Ok((self.mark(ctx, node, attr), timeout))
     }
 
@@ -291,7 +363,13 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         kill_priv: bool,
         flags: u32,
     ) -> io::Result<(Option<Self::Handle>, OpenOptions)> {
-        self.inner.open(ctx, inode, kill_priv, flags)
+        if flags & TRUNCATE == 0 {
+            return self.inner.open(ctx, inode, kill_priv, flags);
+        }
+        let (node, inode) = split(inode);
+        self.lose(ctx, node, Loss::To(0), || {
+            self.inner.open(ctx, inode, kill_priv, flags)
+        })
     }
 
     fn create(
@@ -311,9 +389,17 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         } else {
             flags
         };
-        let (entry, handle, options) = self
-            .inner
-            .create(ctx, parent, name, mode, kill_priv, flags, umask, extensions)?;
+        let create = |flags| {
+            self.inner
+                .create(ctx, parent, name, mode, kill_priv, flags, umask, extensions)
+        };
+        let (entry, handle, options) = if self.dax.is_some() && flags & TRUNCATE != 0 {
+            // It may be there already, so that this is an open of a node that is not known yet.
+            let (entry, handle, options) = create(flags & !TRUNCATE)?;
+            self.truncate_created(ctx, kill_priv, flags, entry, handle, options)?
+        } else {
+            create(flags)?
+        };
         Ok((self.mark_entry(ctx, entry), handle, options))
     }
 
@@ -388,8 +474,17 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         offset: u64,
         length: u64,
     ) -> io::Result<()> {
-        self.inner
-            .fallocate(ctx, inode, handle, mode, offset, length)
+        if mode & COLLAPSE == 0 {
+            // A hole has zeros, which a mapping shows.
+            return self
+                .inner
+                .fallocate(ctx, inode, handle, mode, offset, length);
+        }
+        let (node, inode) = split(inode);
+        self.lose(ctx, node, Loss::Of(length), || {
+            self.inner
+                .fallocate(ctx, inode, handle, mode, offset, length)
+        })
     }
 
     fn release(

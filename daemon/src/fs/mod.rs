@@ -2,9 +2,10 @@
 
 //! The shared directory, as the guest sees it through the window.
 //!
-//! [`DaxFs`] wraps virtiofsd's file system and changes three things only: INIT offers per-file DAX,
-//! attributes carry `FUSE_ATTR_DAX` where [`Promises`] holds that the file can be mapped, and a
-//! name that is a path is refused.
+//! [`DaxFs`] wraps virtiofsd's file system and changes four things only: INIT offers per-file DAX,
+//! attributes carry `FUSE_ATTR_DAX` where [`Promises`] holds that the file can be mapped, a name
+//! that is a path is refused, and so is an operation that takes pages which are mapped under another
+//! node ([`Losses`]).
 //! The SETUPMAPPING that follows gets its file through [`with_file`] and keeps the view in a
 //! [`NodeCache`].
 //!
@@ -14,6 +15,7 @@
 
 mod dax_fs;
 mod device;
+mod losses;
 mod name;
 mod node;
 mod open;
@@ -21,6 +23,7 @@ mod promise;
 mod taken;
 
 pub use dax_fs::{Dax, DaxFs};
+pub use losses::Losses;
 pub use node::{NodeCache, NodeId};
 pub use open::with_file;
 pub use promise::Promises;

@@ -71,6 +71,9 @@ pub enum WindowError {
         /// The number from which mappings are refused.
         limit: usize,
     },
+    /// The file is losing pages by another of the server's names for it, and that does not end.
+    #[error("the file has been losing pages for too long, through another mount of it")]
+    LosingPages,
     /// An earlier request of this range failed in a way that left its state unknown, and the VMM
     /// still does not unmap it.
     #[error("it is not known whether the VMM has a mapping of {range}, and it won't unmap it")]
@@ -95,6 +98,7 @@ impl WindowError {
     /// | number | meaning |
     /// |---|---|
     /// | EINVAL | the request makes no sense: bounds, alignment, an unknown or partial removal |
+    /// | ETXTBSY | the file is losing pages by an operation on another node, which does not end |
     /// | EBUSY | a live mapping of another range is in the way |
     /// | EACCES | the file may not be written, so it can't be mapped |
     /// | ENOBUFS | the machine has no region left; it works again after a removal |
@@ -112,6 +116,7 @@ impl WindowError {
             | Self::Unknown(_)
             | Self::Partial { .. } => libc::EINVAL,
             Self::Overlap { .. } => libc::EBUSY,
+            Self::LosingPages => libc::ETXTBSY,
             Self::NotWritable(_) | Self::View(ViewError::NotAllowed(_)) => libc::EACCES,
             Self::NoRegionLeft { .. } => libc::ENOBUFS,
             Self::View(

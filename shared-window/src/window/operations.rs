@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Inner, RemoveRange, SetupRange, Upgrade, WindowError};
+use super::{Held, Inner, RemoveRange, SetupRange, Upgrade, WindowError};
 use crate::table::{Allowed, RangeEvent, RangeState, Table, Target};
 use crate::units::{Access, WindowOffset, WindowRange, page_size};
 use crate::view::{View, ViewSource};
@@ -18,7 +18,7 @@ use crate::vmm::{Effect, Vmm, VmmError};
 /// The length that stands for all of the window in a removal.
 const ALL: u64 = u64::MAX;
 
-type Views = Table<Arc<View>>;
+type Views = Table<Held>;
 
 /// A request for a mapping whose numbers have been checked.
 #[derive(Clone)]
@@ -42,8 +42,14 @@ enum InTheWay {
 impl<M: Vmm, S: ViewSource> Inner<M, S> {
     pub(super) fn setup(&self, view: &Arc<View>, ask: SetupRange) -> Result<(), WindowError> {
         let ask = self.check(view, ask)?;
+        let (from, len) = (ask.target.from, ask.range.len());
+        let mapped = self.mapped.enter(view.file(), view.key(), from, len);
+        let held = Held {
+            view: Arc::clone(view),
+            _mapped: mapped.map_err(|_| WindowError::LosingPages)?,
+        };
         let mut table = self.lock();
-        let done = self.setup_locked(&mut table, view, ask);
+        let done = self.setup_locked(&mut table, held, ask);
         self.count_ranges(&table);
         done
     }
@@ -121,12 +127,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
             })
     }
 
-    fn setup_locked(
-        &self,
-        table: &mut Views,
-        view: &Arc<View>,
-        ask: Ask,
-    ) -> Result<(), WindowError> {
+    fn setup_locked(&self, table: &mut Views, held: Held, ask: Ask) -> Result<(), WindowError> {
         let in_the_way = match in_the_way(table, &ask)? {
             InTheWay::Itself(allowed) => {
                 self.stats.repeated.count();
@@ -147,7 +148,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
                 limit: self.budget.limit(),
             });
         }
-        self.map(table, view, ask)
+        self.map(table, held, ask)
     }
 
     /// Unmaps what is in the way of a new mapping.
@@ -181,7 +182,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
         Ok(())
     }
 
-    fn map(&self, table: &mut Views, view: &Arc<View>, ask: Ask) -> Result<(), WindowError> {
+    fn map(&self, table: &mut Views, held: Held, ask: Ask) -> Result<(), WindowError> {
         let Ask {
             range,
             target,
@@ -189,7 +190,8 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
             allow,
         } = ask;
         let (at, from) = (range.start(), target.from);
-        table.start_mapping(range, target, Allowed { asked, allow }, Arc::clone(view));
+        let view = Arc::clone(&held.view);
+        table.start_mapping(range, target, Allowed { asked, allow }, held);
         match self.vmm.map(at, range.len(), view.as_fd(), from, allow) {
             Ok(()) => {
                 self.unsettled.store(false, Ordering::Relaxed);

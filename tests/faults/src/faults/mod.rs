@@ -13,6 +13,7 @@ mod oracle;
 mod restart;
 pub mod shmem;
 mod signals;
+mod two_mounts;
 mod vmm_gone;
 mod vmm_killed;
 
@@ -30,6 +31,7 @@ const FAMILIES: &[&[Fault]] = &[
     host_disk::FAULTS,
     host_full::FAULTS,
     host_look::FAULTS,
+    two_mounts::FAULTS,
     signals::FAULTS,
     restart::FAULTS,
     oracle::FAULTS,

@@ -6,6 +6,7 @@
 //! - [`Disk`]: ext4 on a disk whose blocks can't be read or written on command.
 //! - [`Small`]: a tmpfs that is soon full.
 //! - [`Overlay`]: an overlayfs, whose lower directory is to stay as it is.
+//! - [`Twice`]: a directory at two places.
 
 mod behaviour;
 mod disk;
@@ -14,9 +15,11 @@ mod layer;
 mod nodes;
 mod overlay;
 mod small;
+mod twice;
 
 pub use behaviour::{Behaviour, Operation};
 pub use disk::Disk;
 pub use layer::Layer;
 pub use overlay::Overlay;
 pub use small::Small;
+pub use twice::Twice;

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! One file of the host is two of the guest's, by two mounts in the share. What takes pages from the
+//! one must not take them from under a mapping of the other.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use virtiofs_driver::{FileOffset, Handle, NodeId};
+
+use crate::fault::{Fault, Setting};
+use crate::host::Twice;
+use crate::model::{RANGE, Slot};
+use crate::rig::{Rig, RigOptions, expect_errno};
+
+/// The family.
+pub const FAULTS: &[Fault] = &[
+    Fault::new("two_mounts::mapped_pages_are_not_taken", not_taken),
+    Fault::new("two_mounts::what_takes_no_mapped_page_is_done", done),
+];
+
+/// The file's size: one range and a page.
+const SIZE: u64 = RANGE + PAGE;
+const PAGE: u64 = 4096;
+/// Where the first range is mapped.
+const SLOT: Slot = Slot(3);
+
+/// A file under both of its names.
+struct Both {
+    rig: Rig,
+    host: Twice,
+    /// The directory of the name by which it is truncated.
+    folder: NodeId,
+    one: (NodeId, Handle),
+    two: (NodeId, Handle),
+}
+
+impl Both {
+    /// The first range of the file is mapped by its second name.
+    fn start(setting: &Setting) -> Result<Self> {
+        let host = Twice::mount()?;
+        let options = RigOptions {
+            share: Some(host.share()),
+            ..RigOptions::default()
+        };
+        let mut rig = Rig::start(setting, &options)?;
+        let mut content = rig.random(SIZE as usize);
+        content[0] = b'x';
+        fs::write(host.share().join("one/file"), content)?;
+        let folder = NodeId(rig.clients[0].walk("one")?.nodeid);
+        let [one, two] = ["one/file", "two/file"].map(|name| -> Result<_> {
+            let client = &mut rig.clients[0];
+            let node = NodeId(client.walk(name)?.nodeid);
+            Ok((node, Handle(client.open(node, libc::O_RDWR)?.fh)))
+        });
+        let (one, two) = (one?, two?);
+        ensure!(one.0 != two.0, "the guest has one node for both names");
+        let mut both = Self {
+            rig,
+            host,
+            folder,
+            one,
+            two,
+        };
+        both.map()?;
+        Ok(both)
+    }
+
+    fn map(&mut self) -> Result<()> {
+        let (node, at) = (self.two.0, SLOT.offset());
+        self.rig.clients[1].setup_mapping(node, FileOffset(0), RANGE, at, true)?;
+        Ok(())
+    }
+
+    fn unmap(&mut self) -> Result<()> {
+        self.rig.clients[1].remove_mapping(self.two.0, &[(SLOT.offset(), RANGE)])?;
+        Ok(())
+    }
+
+    fn size(&self) -> Result<u64> {
+        Ok(fs::metadata(self.host.share().join("one/file"))?.len())
+    }
+
+    /// The guest's first byte through the window.
+    fn first_byte(&self) -> Result<u8> {
+        let mut first = [0];
+        let read = self.rig.window.read(SLOT.offset(), &mut first);
+        read.context("through the window")?;
+        Ok(first[0])
+    }
+
+    /// Every operation that takes pages, each by the first name.
+    fn take(&mut self, errno: i32) -> Result<()> {
+        let (folder, (node, handle)) = (self.folder, self.one);
+        let client = &mut self.rig.clients[0];
+        let to = |size| FileOffset(size);
+        let tried = [
+            ("SETATTR", client.truncate(node, None, to(0)).map(drop)),
+            (
+                "SETATTR with a handle",
+                client.truncate(node, Some(handle), to(PAGE)).map(drop),
+            ),
+            (
+                "SETATTR to a byte of a page",
+                client.truncate(node, None, to(RANGE - PAGE)).map(drop),
+            ),
+            (
+                "OPEN",
+                client.open(node, libc::O_RDWR | libc::O_TRUNC).map(drop),
+            ),
+            (
+                "CREATE",
+                client
+                    .create(folder, "file", libc::O_WRONLY | libc::O_TRUNC, 0o644)
+                    .map(drop),
+            ),
+            (
+                "FALLOCATE",
+                client.fallocate(
+                    node,
+                    handle,
+                    libc::FALLOC_FL_COLLAPSE_RANGE,
+                    FileOffset(0),
+                    2 * PAGE,
+                ),
+            ),
+        ];
+        for (what, result) in tried {
+            expect_errno(result, errno, what)?;
+        }
+        Ok(())
+    }
+}
+
+fn not_taken(setting: &Setting) -> Result<()> {
+    let mut both = Both::start(setting)?;
+    let before = both.rig.daemon.usage().descriptors();
+    both.take(libc::ETXTBSY)?;
+    ensure!(both.size()? == SIZE, "it has {} bytes", both.size()?);
+    ensure!(both.first_byte()? == b'x', "another byte");
+    let after = both.rig.daemon.usage().descriptors();
+    ensure!(after == before, "{before} descriptors, then {after}");
+    ensure!(
+        both.rig.daemon.log().contains("keeps its size"),
+        "the log says nothing of it"
+    );
+
+    // Its own kernel takes the mappings of a node away that it truncates, and says so by no request.
+    let (node, handle) = both.two;
+    both.rig.clients[0].truncate(node, Some(handle), FileOffset(PAGE))?;
+    ensure!(both.size()? == PAGE, "it has {} bytes", both.size()?);
+    Ok(())
+}
+
+fn done(setting: &Setting) -> Result<()> {
+    let mut both = Both::start(setting)?;
+    let (node, handle) = both.one;
+    let client = &mut both.rig.clients[0];
+    // Behind the range, and nothing at all.
+    client.truncate(node, None, FileOffset(RANGE))?;
+    client.truncate(node, Some(handle), FileOffset(SIZE))?;
+    let punch = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+    client.fallocate(node, handle, punch, FileOffset(0), PAGE)?;
+    ensure!(both.first_byte()? == 0, "a hole has no byte");
+
+    both.unmap()?;
+    let client = &mut both.rig.clients[0];
+    client.truncate(node, None, FileOffset(PAGE))?;
+    let how = libc::O_RDWR | libc::O_TRUNC;
+    let (entry, open) = client.create(both.folder, "file", how, 0o644)?;
+    ensure!(entry.attr.size == 0, "CREATE says {}", entry.attr.size);
+    ensure!(NodeId(entry.nodeid) == node, "CREATE has another node");
+    client.write_slice(node, Handle(open.fh), FileOffset(0), b"new")?;
+    let (entry, open) = client.create(both.folder, "new", how, 0o400)?;
+    client.write_slice(NodeId(entry.nodeid), Handle(open.fh), FileOffset(0), b"n")?;
+    ensure!(both.size()? == 3, "it has {} bytes", both.size()?);
+    both.map()?;
+    ensure!(both.first_byte()? == b'n', "another byte");
+    Ok(())
+}
