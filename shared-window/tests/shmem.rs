@@ -146,6 +146,24 @@ fn what_was_not_negotiated_fails_before_anything_is_mapped() {
 }
 
 #[test]
+fn whether_mappings_can_be_confirmed_is_known_without_a_message() {
+    for shared_object in [true, false] {
+        let features = Features {
+            shared_object,
+            ..Features::ALL
+        };
+        let (qemu, shmem) = connected(features);
+        assert_eq!(shmem.can_confirm(), Some(shared_object));
+        assert_eq!(qemu.seen(), []);
+        if shared_object {
+            map(&shmem, 0).unwrap();
+        }
+        shmem.uninstall();
+        assert_eq!(shmem.can_confirm(), None);
+    }
+}
+
+#[test]
 fn a_refusal_is_no_broken_channel() {
     let (_qemu, shmem) = connected(Features::ALL);
     map(&shmem, 3).unwrap();

@@ -207,6 +207,10 @@ where
     fn set_backend_req_fd(&self, backend: Backend) {
         if let Some(front_end) = &self.front_end {
             front_end.shmem.install(backend);
+            match front_end.shmem.can_confirm() {
+                Some(true) => front_end.taken.gain_channel(),
+                _ => front_end.taken.lose_channel(),
+            }
         }
     }
 
@@ -272,6 +276,13 @@ where
 
     fn get_shmem_config(&self) -> io::Result<VhostUserShMemConfig> {
         if let Some(front_end) = &self.front_end {
+            if front_end.shmem.can_confirm() == Some(false) {
+                log::warn!(
+                    "no DAX window: the VMM has no vhost-user feature SHARED_OBJECT, by which the \
+                     daemon learns that a mapping is in effect"
+                );
+                return Ok(VhostUserShMemConfig::default());
+            }
             front_end.taken.set();
         }
         Ok(self.offer.shared_memory())

@@ -75,6 +75,7 @@ impl Case {
             taken: WindowTaken::default(),
         });
         dax.taken.set();
+        dax.taken.gain_channel();
         let metrics = Arc::new(Metrics::new(1));
         let side = WindowSide::new(
             Arc::clone(&share.fs),

@@ -140,6 +140,7 @@ fn side<F: FileSystem, M: Vmm, S: ViewSource + Clone>(
     } = window;
     let taken = WindowTaken::default();
     taken.set();
+    taken.gain_channel();
     let promises = Promises::new(policy, views.clone());
     let window = Window::new(size, vmm, views, budget);
     let dax = Arc::new(Dax {

@@ -161,6 +161,13 @@ where
         Arc::new(Arc::downgrade(&self.device))
     }
 
+    /// Whether the window can be used, if there is one; to be told when it can't be any more.
+    #[must_use]
+    pub fn window(&self) -> Option<WindowTaken> {
+        let front_end = self.device.front_end.as_ref()?;
+        Some(front_end.taken.clone())
+    }
+
     /// Accepts one front end, serves it, and returns when it is gone.
     ///
     /// # Errors

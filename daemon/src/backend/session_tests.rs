@@ -459,6 +459,26 @@ fn a_guest_that_took_no_window_is_moved_and_promised_nothing() {
     case.end();
 }
 
+/// crosvm maps files and has no shared objects: it ends at a request that it does not know.
+#[test]
+fn a_vmm_without_shared_objects_gets_no_window_and_no_unknown_request() {
+    let connect = FrontEnd::start_without_shared_objects;
+    let mut case = Case::connected(share_with_a_file(), 0, Some(window()), connect);
+    let reply = case.front_end.ask(&fuse::init(0), 256);
+    assert!(!fuse::InitReply::parse(&reply).inode_dax);
+    let (node, promised) = fuse::entry(&case.front_end.ask(&fuse::lookup("file"), 256));
+    assert!(!promised, "a promise that no mapping can keep");
+    // A guest that maps all the same is refused.
+    let setup = fuse::setup_mapping(node, 0, PAGE, 0);
+    assert_eq!(fuse::errno(&case.front_end.ask(&setup, 16)), libc::EIO);
+    assert_eq!(
+        (case.front_end.fences(), case.front_end.mapped().len()),
+        (0, 0)
+    );
+    case.save();
+    case.end();
+}
+
 impl Case {
     fn transfer(&mut self, direction: VhostTransferStateDirection, file: OwnedFd) {
         let refused = self

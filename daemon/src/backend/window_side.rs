@@ -169,9 +169,24 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
                 self.metrics.mappings_refused.count();
                 self.metrics.refusals.of(error.into()).count();
                 self.complaint.warn(WithSources(error));
+                self.note_what_is_lost(error);
             }
         }
         result
+    }
+
+    /// Stops promises where no mapping will succeed any more.
+    fn note_what_is_lost(&self, error: &SetupError) {
+        match error {
+            SetupError::Window { source, .. } if source.is_loss_of_vmm() => {
+                self.dax.taken.lose_channel();
+            }
+            SetupError::Window {
+                source: WindowError::View(ViewError::ServerGone | ViewError::Protocol(_)),
+                ..
+            } => self.dax.taken.lose_views(),
+            _ => {}
+        }
     }
 
     fn try_set_up(

@@ -38,7 +38,7 @@ pub struct Dax<S> {
     pub views: NodeCache<Arc<View>>,
     /// What the guest may not take from a file.
     pub losses: Losses,
-    /// Without it nothing is promised: the guest has no window.
+    /// Unless it is usable nothing is promised.
     pub taken: WindowTaken,
 }
 
@@ -98,6 +98,7 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
     fn mark(&self, context: Context, node: NodeId, mut attr: Attr) -> Attr {
         if let Some(dax) = &self.dax
             && self.heeded.load(Ordering::Relaxed)
+            && dax.taken.is_usable()
             && dax.promises.cover(&*self.inner, context, node, &attr)
         {
             attr.flags |= ATTR_DAX;
@@ -201,11 +202,11 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
 
     fn init(&self, capable: FsOptions) -> io::Result<FsOptions> {
         let mut options = self.inner.init(capable)?;
-        let has_window = self.dax.as_ref().is_some_and(|dax| dax.taken.is_set());
-        if has_window {
+        let usable = self.dax.as_ref().is_some_and(|dax| dax.taken.is_usable());
+        if usable {
             options |= FsOptions::HAS_INODE_DAX;
         }
-        let heeded = has_window && capable.contains(FsOptions::HAS_INODE_DAX);
+        let heeded = usable && capable.contains(FsOptions::HAS_INODE_DAX);
         self.heeded.store(heeded, Ordering::Relaxed);
         let writeback = options.contains(FsOptions::WRITEBACK_CACHE);
         self.writeback.store(writeback, Ordering::Relaxed);

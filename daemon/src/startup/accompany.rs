@@ -17,6 +17,7 @@ use super::listen;
 use super::metrics_socket;
 use super::run::sentence;
 use super::split::Listening;
+use super::stop::{Leash, leash};
 use crate::config::{Endpoint, SocketFile};
 
 /// What the process that returns from [`Checked::accompany`] is now.
@@ -34,6 +35,8 @@ pub(super) struct Accompanied {
     /// Where views will come from, if a window is wanted. Dropped before the companion, which
     /// serves them as long as anybody could ask.
     views: Option<StartingViews>,
+    /// Ends with the companion.
+    end_of_views: Leash,
     companion: CompanionProcess,
 }
 
@@ -42,13 +45,15 @@ impl Checked {
     pub(super) fn accompany(self) -> Result<Pair, StartError> {
         let (end_of_life, lifeline) = io::pipe().map_err(StartError::system("create a pipe"))?;
         let (views, view_server) = self.prepare_views().unzip();
+        let (end_of_views, held) = leash().map_err(StartError::system("create a pipe"))?;
         let supervisor = Pid::this();
         match fork()? {
             Side::Child => {
-                drop((lifeline, views));
+                drop((lifeline, views, end_of_views));
                 Ok(Pair::Companion(Companion {
                     views: view_server,
                     end_of_life,
+                    _alive: held,
                     supervisor,
                     sockets: self.socket_files(),
                 }))
@@ -60,6 +65,7 @@ impl Checked {
                     lifeline: Some(lifeline),
                 },
                 views,
+                end_of_views,
             }))),
         }
     }
@@ -104,6 +110,7 @@ impl Accompanied {
             checked: self.checked,
             listener,
             views: self.views,
+            end_of_views: self.end_of_views,
             companion: self.companion,
         })
     }

@@ -7,7 +7,7 @@
 //! and it outlives the daemon by the moment that this takes.
 
 use std::ffi::CStr;
-use std::io::{PipeReader, Read};
+use std::io::{PipeReader, PipeWriter, Read};
 
 use log::{error, warn};
 use nix::unistd::Pid;
@@ -28,6 +28,8 @@ pub(super) struct Companion {
     pub(super) views: Option<ViewServer>,
     /// Ends with the last of supervisor and daemon.
     pub(super) end_of_life: PipeReader,
+    /// Held until this process ends, so that the daemon learns of it.
+    pub(super) _alive: PipeWriter,
     /// The process that creates the files, and removes them if it can.
     pub(super) supervisor: Pid,
     /// The sockets, but for one that is the operator's.

@@ -37,6 +37,8 @@ pub(super) struct Unconfined {
     pub(super) metrics: Option<Place>,
     /// Where views will come from, if a window is wanted.
     pub(super) views: Option<StartingViews>,
+    /// Ends with the companion, who serves them.
+    pub(super) end_of_views: Leash,
     /// Ends with the supervisor.
     pub(super) leash: Leash,
     /// Held as long as the daemon lives.
@@ -86,6 +88,7 @@ impl Unconfined {
             },
             metrics,
             stop,
+            end_of_views: self.end_of_views,
             leash: self.leash,
             lifeline: self.lifeline,
         })

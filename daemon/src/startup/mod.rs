@@ -28,7 +28,7 @@
 //! | supervisor killed | the daemon sees the end of the leash pipe and stops; the companion sees the end of the lifeline and removes the files |
 //! | daemon killed | the supervisor sees it exit (outer) or the outer one does (inner) |
 //! | outer one killed | virtiofsd has the kernel send SIGTERM to the inner one |
-//! | companion killed | the supervisor logs it; files without a view get no mapping any more |
+//! | companion killed | the supervisor logs it; the daemon sees the end of a pipe and promises no file any more |
 //!
 //! # Invariants
 //!

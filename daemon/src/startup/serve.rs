@@ -24,6 +24,7 @@ use super::status::ExitStatus;
 use super::stop::{Leash, StopRequests};
 use crate::backend::{Look, Metrics};
 use crate::config::Share;
+use crate::fs::WindowTaken;
 use crate::serve::{ServeError, Serving, prepare};
 use crate::telemetry::{Server, Source};
 
@@ -35,6 +36,8 @@ pub(super) struct Confined {
     /// Who shows metrics, if anybody.
     pub(super) metrics: Option<Server>,
     pub(super) stop: StopRequests,
+    /// Ends with the companion.
+    pub(super) end_of_views: Leash,
     pub(super) leash: Leash,
     /// Held until this process ends.
     pub(super) lifeline: Option<PipeWriter>,
@@ -61,6 +64,7 @@ impl Confined {
             serving,
             metrics: server,
             stop,
+            end_of_views,
             leash,
             lifeline,
         } = self;
@@ -73,7 +77,18 @@ impl Confined {
             leash.wait();
             End::Abandoned
         })?;
-        let BackEnd { run, metrics, look } = open(share, listener, serving)?;
+        let BackEnd {
+            run,
+            metrics,
+            look,
+            window,
+        } = open(share, listener, serving)?;
+        if let Some(window) = window {
+            start("companion", move || {
+                end_of_views.wait();
+                window.lose_views();
+            })?;
+        }
         if let Some(server) = server {
             let source = Source::new(Arc::clone(&metrics), look);
             let started = server.start(source);
@@ -105,12 +120,14 @@ fn report(
     ends: Sender<End>,
     wait: impl FnOnce() -> End + Send + 'static,
 ) -> Result<(), StartError> {
+    // Nobody listens any more once serving is over, and nobody has to.
+    start(name, move || drop(ends.send(wait())))
+}
+
+fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
     thread::Builder::new()
         .name(name.to_owned())
-        .spawn(move || {
-            // Nobody listens any more once serving is over, and nobody has to.
-            let _ = ends.send(wait());
-        })
+        .spawn(run)
         .map(drop)
         .map_err(StartError::system("start a thread"))
 }
@@ -121,6 +138,7 @@ struct BackEnd {
     /// Can be read wherever the serving threads are.
     metrics: Arc<Metrics>,
     look: Arc<dyn Look>,
+    window: Option<WindowTaken>,
 }
 
 /// Opens the share and puts a back end on it.
@@ -144,6 +162,7 @@ where
     Ok(BackEnd {
         metrics: session.metrics(),
         look: session.look(),
+        window: session.window(),
         run: Box::new(move || session.run(listener)),
     })
 }

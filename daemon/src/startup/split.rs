@@ -21,7 +21,7 @@ use super::confine::Unconfined;
 use super::error::StartError;
 use super::fork::{Side, fork};
 use super::listen::CreatedFiles;
-use super::stop::leash;
+use super::stop::{Leash, leash};
 use super::supervisor::Supervisor;
 use crate::telemetry::Place;
 
@@ -35,6 +35,8 @@ pub(super) struct Listening {
     /// Where to show metrics, if anywhere.
     pub(super) metrics: Option<Place>,
     pub(super) views: Option<StartingViews>,
+    /// Ends with the companion.
+    pub(super) end_of_views: Leash,
     pub(super) companion: CompanionProcess,
 }
 
@@ -59,12 +61,14 @@ impl Listening {
                     listener: self.listener,
                     metrics: self.metrics,
                     views: self.views,
+                    end_of_views: self.end_of_views,
                     leash,
                     lifeline: self.companion.into_lifeline(),
                 })))
             }
             Side::Parent(daemon) => {
-                drop((self.checked, self.listener, self.metrics, self.views, leash));
+                drop((self.checked, self.listener, self.metrics));
+                drop((self.views, self.end_of_views, leash));
                 Ok(Role::Supervisor(Supervisor {
                     daemon,
                     companion: self.companion,

@@ -28,7 +28,7 @@
 //! during a request.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -53,6 +53,8 @@ pub struct VhostUserShmem {
 
 struct Channel {
     backend: Backend,
+    /// Whether the VMM takes the request that serves as fence.
+    has_fence: bool,
     /// Whether the VMM has been seen to answer.
     answers: AtomicBool,
 }
@@ -78,6 +80,7 @@ impl VhostUserShmem {
     /// already, as vhost-user-backend does.
     pub fn install(&self, backend: Backend) {
         *self.slot() = Some(Arc::new(Channel {
+            has_fence: has_fence(&backend),
             backend,
             answers: AtomicBool::new(false),
         }));
@@ -86,6 +89,12 @@ impl VhostUserShmem {
     /// Forgets the channel.
     pub fn uninstall(&self) {
         *self.slot() = None;
+    }
+
+    /// Whether the VMM negotiated the request that proves a mapping to be in effect; `None` while
+    /// there is no channel. Where it did not, no mapping will ever be made. Never waits for the VMM.
+    pub fn can_confirm(&self) -> Option<bool> {
+        self.slot().as_ref().map(|channel| channel.has_fence)
     }
 
     fn slot(&self) -> std::sync::MutexGuard<'_, Option<Arc<Channel>>> {
@@ -200,6 +209,17 @@ impl Channel {
     fn broken(&self, what: &'static str, source: io::Error) -> VmmError {
         self.backend.set_failed(libc::EPIPE);
         VmmError::Channel { what, source }
+    }
+}
+
+/// Whether SHARED_OBJECT was negotiated, which only the vhost crate knows. It is asked without a
+/// message: a lookup would carry a descriptor that does not exist, so that the kernel sends nothing.
+fn has_fence(backend: &Backend) -> bool {
+    const NO_DESCRIPTOR: RawFd = -1;
+    let object = VhostUserSharedMsg { uuid: NO_OBJECT };
+    match backend.shared_object_lookup(&object, &NO_DESCRIPTOR) {
+        Ok(_) => true,
+        Err(error) => cause(&error).is_some(),
     }
 }
 

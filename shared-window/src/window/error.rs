@@ -128,6 +128,18 @@ impl WindowError {
             Self::Indeterminate { .. } | Self::View(_) | Self::Vmm(_) => libc::EIO,
         }
     }
+
+    /// Whether the VMM can't be asked any more, or never could: no later request will do better on
+    /// this channel.
+    pub fn is_loss_of_vmm(&self) -> bool {
+        let (Self::Vmm(error) | Self::Indeterminate { source: error, .. }) = self else {
+            return false;
+        };
+        match error {
+            VmmError::NoChannel | VmmError::NotNegotiated { .. } | VmmError::Channel { .. } => true,
+            VmmError::Refused { .. } | VmmError::NotMapped { .. } => false,
+        }
+    }
 }
 
 impl From<WindowError> for io::Error {

@@ -146,6 +146,7 @@ impl Negotiation<'_> {
         let mut wanted = offered & self.options.protocol_features & !of_window;
         if self.options.rules().is_some() && offered.contains(of_window | Protocol::BACKEND_REQ) {
             wanted |= of_window;
+            wanted.set(Protocol::SHARED_OBJECT, self.options.shared_objects);
         }
         self.ask("SET_PROTOCOL_FEATURES", |f| f.set_protocol_features(wanted))?;
         if wanted.contains(Protocol::REPLY_ACK) {

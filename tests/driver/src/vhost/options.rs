@@ -43,6 +43,9 @@ pub struct Options {
     pub memory: usize,
     /// Whether there is a window.
     pub window: WindowOption,
+    /// Whether the VMM has SHARED_OBJECT where it has a window. QEMU does; crosvm and Cloud
+    /// Hypervisor don't, and may end at such a request.
+    pub shared_objects: bool,
     /// The protocol features that are acknowledged where they are offered, apart from those of the
     /// window, which [`Options::window`] decides about.
     pub protocol_features: VhostUserProtocolFeatures,
@@ -61,6 +64,7 @@ impl Default for Options {
             framing: Framing::default(),
             memory: 64 << 20,
             window: WindowOption::IfOffered(Rules::qemu()),
+            shared_objects: true,
             protocol_features: VhostUserProtocolFeatures::all(),
             patience: PATIENCE,
         }

@@ -9,6 +9,7 @@ mod http;
 mod lifecycle;
 mod metrics;
 mod operations;
+mod promises;
 mod queues;
 mod rig;
 mod script;

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What the guest is told about files that can't be mapped any more. A file whose attributes carry
+//! `FUSE_ATTR_DAX` is unreadable for Linux when its mapping is refused.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
+use virtiofs_driver::window::{Acknowledge, Action, CallKind, MainLoop, Rules};
+use virtiofs_driver::{FileOffset, NodeId, Options, Script, WindowOffset, WindowOption};
+
+use crate::rig::{PATIENCE, RANGE, Rig};
+
+/// `FUSE_ATTR_DAX` of `linux/fuse.h`.
+const ATTR_DAX: u32 = 1 << 1;
+/// Bytes of a file that `--dax-min-size` lets into the window.
+const LARGE: usize = 300 << 10;
+
+/// A new file on the host, and whether the guest is told that it can map it.
+fn new_file(rig: &mut Rig, name: &str) -> Result<(NodeId, bool)> {
+    std::fs::write(rig.daemon.share().join(name), vec![7; LARGE])?;
+    let entry = rig.client.lookup(NodeId::ROOT, name)?;
+    Ok((NodeId(entry.nodeid), entry.attr.flags & ATTR_DAX != 0))
+}
+
+/// A new file that is not promised can be read.
+fn expect_read_through_fuse(rig: &mut Rig, name: &str) -> Result<NodeId> {
+    let (node, promised) = new_file(rig, name)?;
+    ensure!(!promised, "{name} is promised and can't be mapped");
+    let handle = virtiofs_driver::Handle(rig.client.open(node, libc::O_RDWR)?.fh);
+    let bytes = rig.client.read_vec(node, handle, FileOffset(0), 4096)?;
+    ensure!(bytes == vec![7; 4096], "other bytes");
+    Ok(node)
+}
+
+fn map(rig: &mut Rig, node: NodeId) -> Result<(), virtiofs_driver::FuseError> {
+    let (from, at) = (FileOffset(0), WindowOffset(0));
+    rig.client.setup_mapping(node, from, RANGE, at, true)
+}
+
+fn wait_for_the_end_of(pid: i32) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while Path::new(&format!("/proc/{pid}")).exists() {
+        ensure!(
+            Instant::now() < deadline,
+            "process {pid} did not end within {PATIENCE:?}"
+        );
+        std::thread::yield_now();
+    }
+    Ok(())
+}
+
+#[test]
+fn no_file_is_promised_without_the_companion() -> Result<()> {
+    let mut rig = Rig::with_rules(Rules::qemu())?;
+    let (known, promised) = new_file(&mut rig, "before")?;
+    ensure!(promised, "with a companion it is");
+    let companion = rig.daemon.processes().into_iter();
+    let companion = companion.map(|one| (one.pid, one.name));
+    let mut companion = companion.filter(|(_, name)| name == "dax-views");
+    let (pid, _) = companion.next().context("there is no companion")?;
+    rig.daemon.signal(pid, Signal::KILL)?;
+    wait_for_the_end_of(pid)?;
+    // The daemon learns of it by itself, a moment later; no file had to fail before.
+    let deadline = Instant::now() + PATIENCE;
+    for turn in 0.. {
+        if !new_file(&mut rig, &format!("after-{turn}"))?.1 {
+            break;
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "files are promised without a companion"
+        );
+    }
+    expect_read_through_fuse(&mut rig, "new")?;
+    let attr = rig.client.getattr(known, None)?;
+    ensure!(attr.flags & ATTR_DAX == 0, "a file that has no view yet");
+    Ok(())
+}
+
+#[test]
+fn no_file_is_promised_once_the_channel_is_known_to_be_closed() -> Result<()> {
+    let mut rig = Rig::with_rules(Rules::qemu())?;
+    let (node, promised) = new_file(&mut rig, "before")?;
+    ensure!(promised, "with a channel it is");
+    rig.vm.close_channel();
+    map(&mut rig, node).expect_err("there is no channel");
+    expect_read_through_fuse(&mut rig, "after")?;
+    Ok(())
+}
+
+/// As crosvm and Cloud Hypervisor: they map, answer when they have, and know no shared objects.
+/// Here the daemon is asked for the window's size before it has the channel, so there is a window.
+#[test]
+fn a_vmm_without_shared_objects_is_promised_nothing_and_asked_nothing() -> Result<()> {
+    let rules = Rules {
+        acknowledge: Acknowledge::AfterEffect,
+        main_loop: MainLoop::Separate,
+        announce: false,
+        ..Rules::qemu()
+    };
+    for shared_objects in [true, false] {
+        let mut rig = Rig::start(&Options {
+            window: WindowOption::Required(rules),
+            shared_objects,
+            ..Options::default()
+        })?;
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        rig.vm.set_script(Script::new(move |call| {
+            if matches!(call.kind, CallKind::Fence | CallKind::Other(_)) {
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+            Action::Proceed
+        }));
+        if shared_objects {
+            let (node, promised) = new_file(&mut rig, "file")?;
+            ensure!(promised, "a VMM with a fence");
+            map(&mut rig, node)?;
+            ensure!(asked.load(Ordering::Relaxed) > 0, "no fence was seen");
+        } else {
+            let node = expect_read_through_fuse(&mut rig, "file")?;
+            // A guest that mounts with dax=always.
+            map(&mut rig, node).expect_err("nothing shows that a mapping is in effect");
+            ensure!(
+                asked.load(Ordering::Relaxed) == 0,
+                "the VMM does not know this"
+            );
+        }
+    }
+    Ok(())
+}
