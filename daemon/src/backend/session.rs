@@ -184,6 +184,8 @@ where
         daemon
             .start(&mut listener)
             .map_err(SessionError::Connection)?;
+        // There is one front end. Another one that connects is refused, and does not wait.
+        drop(listener);
         if let Some(connection) = daemon.shutdown_handle() {
             self.device.alarm.arm(move || connection.shutdown());
         }

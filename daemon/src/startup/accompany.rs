@@ -50,6 +50,8 @@ impl Checked {
         match fork()? {
             Side::Child => {
                 drop((lifeline, views, end_of_views));
+                // Where this process kept the socket, a client would wait that will never be served.
+                drop(listen::inherited(&self.config.endpoint));
                 Ok(Pair::Companion(Companion {
                     views: view_server,
                     end_of_life,
@@ -94,11 +96,11 @@ impl Accompanied {
     /// Creates sockets and pid files, or takes over the socket that is given.
     pub(super) fn listen(self) -> Result<Listening, StartError> {
         let config = &self.checked.config;
-        let (listener, files) = listen::listen(&config.endpoint)?;
+        let (listener, files) = listen::listen(&config.endpoint, &self.checked.stop)?;
         let mut files = vec![files];
         let metrics = match &config.metrics {
             Some(endpoint) => {
-                let (place, more) = metrics_socket::listen(endpoint)?;
+                let (place, more) = metrics_socket::listen(endpoint, &self.checked.stop)?;
                 files.push(more);
                 Some(place)
             }

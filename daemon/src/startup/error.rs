@@ -68,6 +68,9 @@ pub enum StartError {
         /// The option that names the socket.
         option: &'static str,
     },
+    /// A signal came before the daemon could serve. That is no failure.
+    #[error("asked to stop")]
+    AskedToStop,
     /// Something that isn't a socket has the socket's name.
     #[error("{path} exists and is not a socket; remove it, or change {option}")]
     NotASocket {

@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::warn;
 use nix::unistd::Pid;
@@ -17,8 +17,10 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 
 use crate::config::SocketFile;
 
-/// Between two tries for a lock whose holder is about to give it up.
-const PAUSE: Duration = Duration::from_millis(1);
+/// How long a holder of the lock that is about to give it up may take.
+const HANDOVER: Duration = Duration::from_secs(10);
+/// Between two tries for the lock: at first, and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(100));
 
 /// Removes socket and pid file if they are those of the dead process `supervisor`.
 pub(super) fn remove(socket: &SocketFile, supervisor: Pid) {
@@ -37,6 +39,8 @@ fn try_remove(socket: &SocketFile, supervisor: Pid) -> io::Result<()> {
         .write(true)
         .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
         .open(&path)?;
+    let give_up = Instant::now() + HANDOVER;
+    let mut pause = PAUSES.0;
     loop {
         let locked = flock(&pid_file, FlockOperation::NonBlockingLockExclusive).is_ok();
         match (Owner::read(&mut pid_file)?, locked) {
@@ -52,7 +56,15 @@ fn try_remove(socket: &SocketFile, supervisor: Pid) -> io::Result<()> {
             (Owner::Nobody, false) => {}
             (Owner::Process(_) | Owner::Unknown, _) => return Ok(()),
         }
-        std::thread::sleep(PAUSE);
+        if Instant::now() >= give_up {
+            // Not one of ours: those do either within milliseconds.
+            return Err(io::Error::other(format!(
+                "{} stayed locked for {HANDOVER:?}",
+                path.display()
+            )));
+        }
+        std::thread::sleep(pause);
+        pause = PAUSES.1.min(2 * pause);
     }
 }
 
@@ -93,6 +105,7 @@ mod tests {
 
     use super::remove;
     use crate::config::SocketFile;
+    use crate::testing::{expect, in_background};
 
     const DEAD: Pid = Pid::from_raw(4_000_000);
 
@@ -153,6 +166,21 @@ mod tests {
         drop(holder);
         removing.join().unwrap();
         assert!(!path.exists() && !pid_file.exists());
+    }
+
+    /// Nothing tells how long it waits but that it ends.
+    #[test]
+    fn a_lock_of_a_stranger_is_not_waited_for_for_ever() {
+        for text in ["", "4000000\n"] {
+            let dir = tempfile::tempdir().unwrap();
+            let (socket, path, pid_file) = socket_in(dir.path());
+            fs::write(&pid_file, text).unwrap();
+            let holder = fs::File::open(&pid_file).unwrap();
+            flock(&holder, FlockOperation::NonBlockingLockExclusive).unwrap();
+            let removed = in_background(move || remove(&socket, DEAD));
+            expect(&removed, "the companion to give up");
+            assert!(path.exists() && pid_file.exists(), "{text:?}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use virtiofsd::oslib::ScopedUmask;
 use super::created::Created;
 use super::error::StartError;
 use super::pid_file::PidFile;
+use super::stop::StopRequests;
 use crate::config::{Endpoint, SocketFile};
 
 /// Access for the owner only.
@@ -43,16 +44,28 @@ impl CreatedFiles {
     }
 }
 
-/// Opens the endpoint.
-pub(super) fn listen(endpoint: &Endpoint) -> Result<(UnixListener, CreatedFiles), StartError> {
+/// Opens the endpoint. `stop` ends a wait for a daemon that is about to leave it.
+pub(super) fn listen(
+    endpoint: &Endpoint,
+    stop: &StopRequests,
+) -> Result<(UnixListener, CreatedFiles), StartError> {
     match endpoint {
-        Endpoint::Inherited(fd) => Ok((inherited(*fd)?, CreatedFiles::default())),
-        Endpoint::Create(socket) => create(socket, "--socket-path"),
+        Endpoint::Inherited(fd) => Ok((take_over(*fd)?, CreatedFiles::default())),
+        Endpoint::Create(socket) => create(socket, "--socket-path", stop),
+    }
+}
+
+/// The parent's socket, if that is the endpoint. Owned, so that a process with no use for it closes
+/// it by dropping it.
+pub(super) fn inherited(endpoint: &Endpoint) -> Option<UnixListener> {
+    match endpoint {
+        Endpoint::Inherited(fd) => take_over(*fd).ok(),
+        Endpoint::Create(_) => None,
     }
 }
 
 /// Takes over the parent's socket.
-fn inherited(fd: RawFd) -> Result<UnixListener, StartError> {
+fn take_over(fd: RawFd) -> Result<UnixListener, StartError> {
     let not_listening = || StartError::NotListening { fd };
     if fd < 0 {
         return Err(not_listening());
@@ -74,6 +87,7 @@ fn inherited(fd: RawFd) -> Result<UnixListener, StartError> {
 pub(super) fn create(
     socket: &SocketFile,
     option: &'static str,
+    stop: &StopRequests,
 ) -> Result<(UnixListener, CreatedFiles), StartError> {
     let path = &socket.path;
     let dir = socket.directory();
@@ -91,7 +105,7 @@ pub(super) fn create(
     } else {
         UMASK_OWNER
     });
-    files.pid_file = Some(PidFile::create(socket.pid_file(), option)?);
+    files.pid_file = Some(PidFile::create(socket.pid_file(), option, stop)?);
     remove_left_over(path, option)?;
     let listener = UnixListener::bind(path).map_err(StartError::file("create the socket", path))?;
     files.socket = Some(Created::at(path).map_err(StartError::file("stat", path))?);
@@ -133,7 +147,7 @@ mod tests {
 
     use nix::sched::{CloneFlags, unshare};
 
-    use super::{StartError, listen};
+    use super::{CreatedFiles, StartError, StopRequests, listen};
     use crate::config::{Endpoint, SocketFile};
 
     /// Gives the test's thread an umask of its own. Other tests of this process set the common one,
@@ -149,6 +163,10 @@ mod tests {
         })
     }
 
+    fn open(endpoint: &Endpoint) -> Result<(UnixListener, CreatedFiles), StartError> {
+        listen(endpoint, &StopRequests::none())
+    }
+
     fn entries(dir: &Path) -> usize {
         fs::read_dir(dir).unwrap().count()
     }
@@ -159,7 +177,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
         drop(UnixListener::bind(&path).unwrap());
-        let (_listener, files) = listen(&at(&path, None)).unwrap();
+        let (_listener, files) = open(&at(&path, None)).unwrap();
         UnixStream::connect(&path).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&path) & 0o077, 0, "the owner's alone");
@@ -174,19 +192,19 @@ mod tests {
         own_umask();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
-        let no_group = listen(&at(&path, Some("no-such-group")));
+        let no_group = open(&at(&path, Some("no-such-group")));
         assert!(matches!(no_group, Err(StartError::NoGroup { .. })));
-        let no_dir = listen(&at(&dir.path().join("no/s"), None));
+        let no_dir = open(&at(&dir.path().join("no/s"), None));
         assert!(matches!(no_dir, Err(StartError::NoSocketDir { .. })));
         let long = dir.path().join("l".repeat(200));
         assert!(matches!(
-            listen(&at(&long, None)),
+            open(&at(&long, None)),
             Err(StartError::File { .. })
         ));
         assert_eq!(entries(dir.path()), 0);
 
         fs::write(&path, "precious").unwrap();
-        let not_a_socket = listen(&at(&path, None));
+        let not_a_socket = open(&at(&path, None));
         assert!(matches!(not_a_socket, Err(StartError::NotASocket { .. })));
         assert_eq!(fs::read(&path).unwrap(), b"precious");
         assert_eq!(entries(dir.path()), 1);
@@ -196,7 +214,7 @@ mod tests {
     fn an_inherited_descriptor_must_be_a_listening_socket() {
         let (end, _other) = UnixStream::pair().unwrap();
         for fd in [-1, i32::MAX, end.as_raw_fd()] {
-            let refused = listen(&Endpoint::Inherited(fd));
+            let refused = open(&Endpoint::Inherited(fd));
             assert!(
                 matches!(refused, Err(StartError::NotListening { .. })),
                 "{fd}"
@@ -205,7 +223,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
         let socket = UnixListener::bind(&path).unwrap();
-        let (listener, _) = listen(&Endpoint::Inherited(socket.into_raw_fd())).unwrap();
+        let (listener, _) = open(&Endpoint::Inherited(socket.into_raw_fd())).unwrap();
         UnixStream::connect(&path).unwrap();
         listener.accept().unwrap();
     }

@@ -12,6 +12,7 @@ use log::info;
 
 use super::error::StartError;
 use super::listen::{self, CreatedFiles};
+use super::stop::StopRequests;
 use crate::config::{MetricsAddress, MetricsEndpoint, SocketFile};
 use crate::telemetry::{Listener, Place};
 
@@ -19,14 +20,17 @@ use crate::telemetry::{Listener, Place};
 const OPTION: &str = "--metrics";
 
 /// Opens the socket. It does not block: nothing could make it so once the filter is loaded.
-pub(super) fn listen(endpoint: &MetricsEndpoint) -> Result<(Place, CreatedFiles), StartError> {
+pub(super) fn listen(
+    endpoint: &MetricsEndpoint,
+    stop: &StopRequests,
+) -> Result<(Place, CreatedFiles), StartError> {
     let failed = |source| StartError::Metrics {
         address: endpoint.address.clone(),
         source,
     };
     let (listener, files) = match &endpoint.address {
         MetricsAddress::Unix(path) => {
-            let (listener, files) = listen::create(&socket_file(path), OPTION)?;
+            let (listener, files) = listen::create(&socket_file(path), OPTION, stop)?;
             listener.set_nonblocking(true).map_err(failed)?;
             (Listener::Unix(listener), files)
         }

@@ -7,16 +7,24 @@
 //! the files, or the next daemon.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use log::info;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
 use super::created::Created;
 use super::error::StartError;
+use super::stop::StopRequests;
+
+/// How long the companion of a daemon that was killed may take to remove its files.
+const HANDOVER: Duration = Duration::from_secs(10);
+/// Between two tries for its lock.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A locked pid file.
 #[derive(Debug)]
@@ -30,10 +38,14 @@ pub(super) struct PidFile {
 impl PidFile {
     /// Creates and locks the file at `path`, and writes this process's id to it.
     /// `option` names the socket beside it.
-    pub(super) fn create(path: PathBuf, option: &'static str) -> Result<Self, StartError> {
+    pub(super) fn create(
+        path: PathBuf,
+        option: &'static str,
+        stop: &StopRequests,
+    ) -> Result<Self, StartError> {
         let (mut file, created) = loop {
             let mut file = open(&path).map_err(StartError::file("create", &path))?;
-            lock(&mut file, &path, option)?;
+            lock(&mut file, &path, option, stop)?;
             // The holder before us may have removed the very file that we waited for.
             let ours = file.metadata().map_err(StartError::file("stat", &path))?;
             match fs::symlink_metadata(&path) {
@@ -72,34 +84,49 @@ fn open(path: &Path) -> io::Result<File> {
 /// Takes the lock, or says who has it.
 ///
 /// Where the process in the file is dead, what holds the lock is a companion that removes the
-/// files of a killed daemon; it does nothing else, and is worth waiting for.
-fn lock(file: &mut File, path: &Path, option: &'static str) -> Result<(), StartError> {
-    let locked = match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => {
-            let mut text = String::new();
-            file.read_to_string(&mut text)
-                .map_err(StartError::file("read", path))?;
-            match Holder::from_text(&text) {
-                Holder::Dead => flock(&file, FlockOperation::LockExclusive),
-                holder => {
-                    return Err(StartError::InUse {
-                        pid_file: path.to_owned(),
-                        holder: holder.to_string(),
-                        option,
-                    });
-                }
-            }
+/// files of a killed daemon; it does nothing else, and is worth waiting for. But a process that
+/// lives in another process namespace looks dead from here, so there is a limit.
+fn lock(
+    file: &mut File,
+    path: &Path,
+    option: &'static str,
+    stop: &StopRequests,
+) -> Result<(), StartError> {
+    let give_up = Instant::now() + HANDOVER;
+    let mut told = false;
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => {}
+            result => return result.map_err(|errno| StartError::file("lock", path)(errno.into())),
         }
-        result => result,
-    };
-    locked.map_err(|errno| StartError::file("lock", path)(errno.into()))
+        let mut text = String::new();
+        file.rewind()
+            .and_then(|()| file.read_to_string(&mut text))
+            .map_err(StartError::file("read", path))?;
+        let holder = Holder::from_text(&text);
+        if !matches!(holder, Holder::Dead(_)) || Instant::now() >= give_up {
+            return Err(StartError::InUse {
+                pid_file: path.to_owned(),
+                holder: holder.to_string(),
+                option,
+            });
+        }
+        if !told {
+            info!("waiting for {} to be released by {holder}", path.display());
+            told = true;
+        }
+        if stop.wait_for(PAUSE) {
+            return Err(StartError::AskedToStop);
+        }
+    }
 }
 
 /// The process that a locked pid file names.
 #[derive(Debug, PartialEq, Eq)]
 enum Holder {
     Alive(Pid),
-    Dead,
+    /// It has ended, or lives in another process namespace.
+    Dead(Pid),
     Unknown,
 }
 
@@ -108,7 +135,7 @@ impl Holder {
         match text.trim().parse().ok().and_then(Pid::from_raw) {
             None => Self::Unknown,
             Some(pid) => match test_kill_process(pid) {
-                Err(Errno::SRCH) => Self::Dead,
+                Err(Errno::SRCH) => Self::Dead(pid),
                 _ => Self::Alive(pid),
             },
         }
@@ -119,7 +146,11 @@ impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Alive(pid) => write!(f, "process {pid}"),
-            Self::Dead | Self::Unknown => f.write_str("an unknown process"),
+            Self::Dead(pid) => write!(
+                f,
+                "process {pid}, which is not among this system's or this container's"
+            ),
+            Self::Unknown => f.write_str("an unknown process"),
         }
     }
 }
@@ -127,19 +158,24 @@ impl std::fmt::Display for Holder {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
 
-    use super::{PidFile, StartError};
+    use super::{PidFile, StartError, StopRequests};
+
+    fn create(path: &Path) -> Result<PidFile, StartError> {
+        PidFile::create(path.to_owned(), "--socket-path", &StopRequests::none())
+    }
 
     #[test]
     fn it_holds_this_process_until_it_is_dropped() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s.pid");
         fs::write(&path, "12345678901234\nleft over\n").unwrap();
-        let held = PidFile::create(path.clone(), "--socket-path").unwrap();
+        let held = create(&path).unwrap();
         let written = fs::read_to_string(&path).unwrap();
         assert_eq!(written, format!("{}\n", std::process::id()));
 
-        match PidFile::create(path.clone(), "--socket-path") {
+        match create(&path) {
             Err(StartError::InUse { holder, .. }) => {
                 assert_eq!(holder, format!("process {}", std::process::id()));
             }
@@ -147,7 +183,7 @@ mod tests {
         }
         drop(held);
         assert!(!path.exists());
-        drop(PidFile::create(path, "--socket-path").unwrap());
+        drop(create(&path).unwrap());
     }
 
     #[test]
@@ -158,7 +194,7 @@ mod tests {
         let path = dir.path().join("s.pid");
         std::os::unix::fs::symlink(&target, &path).unwrap();
         assert!(matches!(
-            PidFile::create(path, "--socket-path"),
+            create(&path),
             Err(StartError::File { what: "create", .. })
         ));
         assert_eq!(fs::read(&target).unwrap(), b"precious");

@@ -4,7 +4,7 @@
 
 use std::error::Error;
 
-use log::error;
+use log::{error, info};
 
 use super::accompany::Pair;
 use super::checks::Checked;
@@ -20,6 +20,10 @@ use crate::config::Config;
 pub fn run(config: Config) -> ExitStatus {
     logging::start(config.logging);
     start(config).unwrap_or_else(|error| {
+        if matches!(error, StartError::AskedToStop) {
+            info!("{error}");
+            return ExitStatus::Orderly;
+        }
         error!("{}", sentence(&error));
         ExitStatus::Failed
     })

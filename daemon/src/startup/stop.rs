@@ -9,7 +9,9 @@
 //! because the handlers restart system calls.
 
 use std::io::{self, PipeReader, PipeWriter, Read};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
@@ -28,6 +30,22 @@ impl StopRequests {
             pipe::register(signal, writer.try_clone()?)?;
         }
         Ok(Self(reader))
+    }
+
+    /// Requests that never come.
+    #[cfg(test)]
+    pub(super) fn none() -> Self {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        std::mem::forget(writer);
+        Self(reader)
+    }
+
+    /// Waits so long, and says whether a process of this daemon was asked to stop by then.
+    pub(super) fn wait_for(&self, time: Duration) -> bool {
+        let mut pipe = [PollFd::new(&self.0, PollFlags::IN)];
+        // A signal that interrupts this is in the pipe when it is looked at again.
+        let limit = Timespec::try_from(time).ok();
+        poll(&mut pipe, limit.as_ref()).is_ok_and(|ready| ready > 0)
     }
 
     /// Blocks until a process of this daemon was asked to stop.

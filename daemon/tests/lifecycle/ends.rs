@@ -2,13 +2,17 @@
 
 //! Every way a daemon can end, in every sandbox.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::ExitStatusExt;
 
-use rustix::process::Signal;
+use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Pid, Signal, kill_process};
 
-use crate::fixture::{Daemon, Guarded, MODES, Place, bare_command, can_run, signal, wait_for};
+use crate::fixture::{
+    Daemon, Guarded, MODES, PATIENCE, Place, bare_command, can_run, signal, wait_for,
+};
 
 /// The mounts that a daemon could be the reason of: those with a place of the tests in them, and
 /// FUSE file systems. Others may mount what they like meanwhile.
@@ -207,20 +211,113 @@ fn a_killed_daemon_can_be_started_again_at_once() {
     daemon.wait_until_gone();
 }
 
+/// A daemon that is handed a socket that no other process keeps.
+fn with_inherited_socket(place: &Place, options: &[&str]) -> Guarded {
+    let listener = UnixListener::bind(place.socket()).unwrap();
+    rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
+    let log = place.share().with_file_name("log");
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&listener);
+    let mut command = bare_command(&log);
+    command.arg("--shared-dir").arg(place.share()).args(options);
+    Guarded::spawn(command.arg(format!("--fd={fd}")))
+}
+
+/// A client that comes while another one is served. It is refused, or hung up on if it was quicker
+/// than the daemon; it does not wait.
+fn expect_refusal(place: &Place, mode: &str) {
+    let mut client = match UnixStream::connect(place.socket()) {
+        Err(error) => return assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused, "{mode}"),
+        Ok(client) => client,
+    };
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    match client.read(&mut [0]) {
+        Ok(0) => {}
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+        other => panic!("{mode}: a client that is not served was left to wait: {other:?}"),
+    }
+    let refused = UnixStream::connect(place.socket()).expect_err("no one listens");
+    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused, "{mode}");
+}
+
+#[test]
+fn a_second_client_is_refused_and_does_not_wait() {
+    if !can_run() {
+        return;
+    }
+    for mode in MODES {
+        for options in [
+            &["--sandbox", mode][..],
+            &["--sandbox", mode, "--dax-window=0"],
+        ] {
+            let place = Place::new();
+            let mut inherited = with_inherited_socket(&place, options);
+            let first = UnixStream::connect(place.socket()).unwrap();
+            expect_refusal(&place, mode);
+            drop(first);
+            assert_eq!(inherited.wait().code(), Some(0), "{}", place.logged());
+
+            let mut created = Daemon::start(options);
+            let first = UnixStream::connect(created.place.socket()).unwrap();
+            expect_refusal(&created.place, mode);
+            drop(first);
+            assert_eq!(created.wait().code(), Some(0));
+        }
+    }
+}
+
+/// A daemon whose process can't be seen from here, as one in another container.
+fn locked_by_an_unseen_process(place: &Place, text: &str) -> File {
+    fs::write(place.pid_file(), text).unwrap();
+    let holder = File::open(place.pid_file()).unwrap();
+    flock(&holder, FlockOperation::NonBlockingLockExclusive).unwrap();
+    holder
+}
+
+#[test]
+fn a_daemon_of_another_process_namespace_is_not_waited_for_for_ever() {
+    if !can_run() {
+        return;
+    }
+    for (text, named) in [("4000000\n", "process 4000000"), ("", "an unknown process")] {
+        let place = Place::new();
+        let holder = locked_by_an_unseen_process(&place, text);
+        let options: [&str; 0] = [];
+        let mut child = Guarded::spawn(&mut place.command(&options));
+        assert_eq!(child.wait().code(), Some(1), "{text:?}");
+        let log = place.logged();
+        assert!(log.contains(&format!("is locked by {named}")), "{log}");
+        child.wait_for_group();
+        assert_eq!(place.left_over(), [place.pid_file()], "the other one's");
+        drop(holder);
+    }
+}
+
+#[test]
+fn a_daemon_that_waits_for_another_one_s_lock_can_be_asked_to_stop() {
+    if !can_run() {
+        return;
+    }
+    let place = Place::new();
+    let holder = locked_by_an_unseen_process(&place, "4000000\n");
+    let options: [&str; 0] = [];
+    let mut child = Guarded::spawn(&mut place.command(&options));
+    wait_for("the daemon to say what it waits for", || {
+        place.logged().contains("waiting for").then_some(())
+    });
+    let supervisor = Pid::from_raw(child.group()).unwrap();
+    kill_process(supervisor, Signal::TERM).unwrap();
+    assert_eq!(child.wait().code(), Some(0), "{}", place.logged());
+    child.wait_for_group();
+    drop(holder);
+}
+
 #[test]
 fn an_inherited_socket_is_served_and_left_alone() {
     if !can_run() {
         return;
     }
     let place = Place::new();
-    let listener = UnixListener::bind(place.socket()).unwrap();
-    rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
-    let log = place.share().with_file_name("log");
-    let fd = std::os::fd::AsRawFd::as_raw_fd(&listener);
-    let mut command = bare_command(&log);
-    command.arg("--shared-dir").arg(place.share());
-    let mut child = Guarded::spawn(command.arg(format!("--fd={fd}")));
-    drop(listener);
+    let mut child = with_inherited_socket(&place, &[]);
     drop(UnixStream::connect(place.socket()).unwrap());
     let status = child.wait();
     assert_eq!(status.code(), Some(0), "{}", place.logged());

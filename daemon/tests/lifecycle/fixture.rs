@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::proc::{self, Process};
 
 /// How long anything may take on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at a condition that nothing announces.
 const PAUSE: Duration = Duration::from_millis(5);
 
