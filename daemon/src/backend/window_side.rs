@@ -24,8 +24,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use fuse_backend_rs::abi::virtio_fs::{RemovemappingOne, SetupmappingFlags, SetupmappingIn};
 use parking_lot::Mutex;
 use shared_window::{
-    Access, FileKey, FileOffset, RemoveRange, SetupRange, View, ViewError, ViewSource, Vmm, Window,
-    WindowError, WindowOffset,
+    Access, FileKey, FileOffset, RemoveRange, SetupRange, View, ViewError, ViewSource, Vmm,
+    VmmError, Window, WindowError, WindowOffset,
 };
 use virtiofsd::filesystem::{Context, FileSystem};
 
@@ -33,7 +33,7 @@ use super::complaint::{Complaint, WithSources};
 use super::contain::contain;
 use super::gate::{Abandoned, Standing, Ticket};
 use super::metrics::Metrics;
-use crate::fs::{Dax, NodeCache, NodeId, with_file};
+use crate::fs::{Dax, NodeCache, NodeId, is_trouble, is_trouble_with_view, with_file};
 
 /// Why a mapping was not set up.
 #[derive(Debug, thiserror::Error)]
@@ -68,26 +68,6 @@ impl SetupError {
             Self::Window { source, .. } => source.errno(),
         }
     }
-}
-
-/// Whether the host could not open a file for a reason that is none of the file's: no descriptor or
-/// memory left, a disk or server that fails. It may be opened later.
-fn is_trouble(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(
-            libc::EIO
-                | libc::ESTALE
-                | libc::EMFILE
-                | libc::ENFILE
-                | libc::ENOMEM
-                | libc::ENOSPC
-                | libc::EDQUOT
-                | libc::EINTR
-                | libc::EAGAIN
-                | libc::ETIMEDOUT
-        )
-    )
 }
 
 /// The window and what it needs of the file system.
@@ -169,23 +149,41 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
                 self.metrics.mappings_refused.count();
                 self.metrics.refusals.of(error.into()).count();
                 self.complaint.warn(WithSources(error));
-                self.note_what_is_lost(error);
+                self.take_back(context, node, error);
             }
         }
         result
     }
 
-    /// Stops promises where no mapping will succeed any more.
-    fn note_what_is_lost(&self, error: &SetupError) {
+    /// Takes back what was promised and can't be kept: of this file where it is the file's fault, of
+    /// its device's for a while where the VMM refused, of all where nothing can be mapped any more.
+    /// What is only this request's fault (its range, the budget) takes nothing back.
+    fn take_back(&self, context: Context, node: NodeId, error: &SetupError) {
+        let promises = &self.dax.promises;
         match error {
+            SetupError::Open { source, .. } if is_trouble(source) => {}
+            SetupError::Open { source, .. } => {
+                if source.raw_os_error() == Some(libc::EROFS) {
+                    // What else was promised is as old as the mount was writable.
+                    promises.forget_all();
+                }
+                promises.revoke(node);
+            }
             SetupError::Window { source, .. } if source.is_loss_of_vmm() => {
                 self.dax.taken.lose_channel();
             }
-            SetupError::Window {
-                source: WindowError::View(ViewError::ServerGone | ViewError::Protocol(_)),
-                ..
-            } => self.dax.taken.lose_views(),
-            _ => {}
+            SetupError::Window { source, .. } => match source {
+                WindowError::View(ViewError::ServerGone | ViewError::Protocol(_)) => {
+                    self.dax.taken.lose_views();
+                }
+                WindowError::View(error) if is_trouble_with_view(error) => {}
+                WindowError::View(_) | WindowError::NotWritable(_) => promises.revoke(node),
+                WindowError::Vmm(VmmError::Refused { .. }) => {
+                    promises.revoke(node);
+                    promises.doubt_device_of(&*self.fs, context, node);
+                }
+                _ => {}
+            },
         }
     }
 
@@ -230,7 +228,6 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
                 self.metrics.panics.count();
                 Err(io::Error::other(panicked))
             })
-            .inspect_err(|_| self.dax.promises.revoke(node))
             .map_err(|source| SetupError::Open { node, source })?;
         self.metrics.files_opened.count();
         if let Some(observer) = self.metrics.observer() {
@@ -239,15 +236,13 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
         let view = self
             .window
             .view(FileKey::numbered(node.0), file.as_fd(), Access::ReadWrite)
-            .inspect_err(|_| self.dax.promises.revoke(node))
             .map_err(|source| SetupError::Window { node, source })?;
         self.dax
             .promises
             .prove_writing(file.as_fd(), view.as_fd())
-            .inspect_err(|_| self.dax.promises.revoke(node))
             .map_err(|error| SetupError::Window {
                 node,
-                source: ViewError::Unsupported(error).into(),
+                source: unusable_view(error).into(),
             })?;
         self.dax.views.put(node, Arc::clone(&view));
         Ok(view)
@@ -301,6 +296,15 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
             self.clear();
         }
     }
+}
+
+/// A view that could not be mapped here, as the VMM would map it.
+fn unusable_view(source: io::Error) -> ViewError {
+    if is_trouble(&source) {
+        let what = "map a view";
+        return ViewError::System { what, source };
+    }
+    ViewError::Unsupported(source)
 }
 
 /// Keeps the file open beyond [`with_file`]; the view source looks at its type itself.

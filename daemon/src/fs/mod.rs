@@ -15,12 +15,14 @@
 
 mod dax_fs;
 mod device;
+mod doubt;
 mod losses;
 mod name;
 mod node;
 mod open;
 mod promise;
 mod taken;
+mod trouble;
 
 pub use dax_fs::{Dax, DaxFs};
 pub use losses::Losses;
@@ -28,3 +30,4 @@ pub use node::{NodeCache, NodeId};
 pub use open::with_file;
 pub use promise::Promises;
 pub use taken::WindowTaken;
+pub use trouble::{is_trouble, is_trouble_with_view};

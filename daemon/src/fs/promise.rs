@@ -12,6 +12,10 @@
 //! * of the first file of each mounted device a view for reading is opened and mapped. What that
 //!   says holds for all of its files.
 //!
+//! A failure that says nothing about the files (no descriptor left, no memory) is no answer: it is
+//! asked again later, as is a device of whose files the VMM has refused to map one
+//! ([`super::doubt`]).
+//!
 //! No file is opened for writing to answer the question. That a device's files can be mapped for
 //! writing too is tried when the first of them is really mapped ([`Promises::prove_writing`]), and
 //! what then turns out costs that one access. So does a file that runs on the host as a program
@@ -30,7 +34,8 @@ use virtiofsd::filesystem::{Context, FileSystem};
 use virtiofsd::fuse::Attr;
 
 use super::device::{Mappable, MountedDevice, place};
-use super::{NodeCache, NodeId, with_file};
+use super::doubt::Doubt;
+use super::{NodeCache, NodeId, is_trouble, is_trouble_with_view, with_file};
 use crate::backend::WithSources;
 use crate::config::DaxPolicy;
 
@@ -49,12 +54,37 @@ enum ProofError {
     Map(#[source] io::Error),
 }
 
+impl ProofError {
+    fn is_trouble(&self) -> bool {
+        match self {
+            Self::Open(error) => is_trouble_with_view(error),
+            Self::Map(error) => is_trouble(error),
+        }
+    }
+}
+
+/// Whether a file can be mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// As long as the guest holds the node.
+    Always(bool),
+    /// Not at this time; to be asked again.
+    NotNow,
+}
+
+/// What is known of a device.
+#[derive(Debug, Default, Clone, Copy)]
+struct Device {
+    proven: Option<Mappable>,
+    doubt: Option<Doubt>,
+}
+
 /// The answers so far.
 pub struct Promises<S> {
     policy: DaxPolicy,
     views: S,
     nodes: NodeCache<bool>,
-    devices: Mutex<HashMap<MountedDevice, Mappable>>,
+    devices: Mutex<HashMap<MountedDevice, Device>>,
 }
 
 impl<S: ViewSource> Promises<S> {
@@ -87,8 +117,15 @@ impl<S: ViewSource> Promises<S> {
         }
         let answer = self.examine(fs, context, node).unwrap_or_else(|error| {
             log::debug!("node {} is not offered for DAX: {error}", node.0);
-            false
+            if is_trouble(&error) {
+                Answer::NotNow
+            } else {
+                Answer::Always(false)
+            }
         });
+        let Answer::Always(answer) = answer else {
+            return false;
+        };
         self.nodes.put(node, answer);
         answer
     }
@@ -96,6 +133,13 @@ impl<S: ViewSource> Promises<S> {
     /// Takes the promise for `node` back: it turned out that the file cannot be mapped.
     pub fn revoke(&self, node: NodeId) {
         self.nodes.put(node, false);
+    }
+
+    /// The VMM has refused to map `node`, whose file may be the reason, or all of its device.
+    pub fn doubt_device_of<F: FileSystem>(&self, fs: &F, context: Context, node: NodeId) {
+        if let Ok((device, _)) = with_file(fs, context, node, libc::O_PATH, place) {
+            self.doubt(device);
+        }
     }
 
     /// The guest no longer holds `node`.
@@ -115,12 +159,12 @@ impl<S: ViewSource> Promises<S> {
     /// When it cannot be mapped; no file of the device is promised any more then.
     pub fn prove_writing(&self, file: BorrowedFd<'_>, view: BorrowedFd<'_>) -> io::Result<()> {
         let (device, _) = place(file)?;
-        if self.devices.lock().get(&device) == Some(&Mappable::ForWriting) {
+        if self.known(device).proven == Some(Mappable::ForWriting) {
             return Ok(());
         }
         match map_a_page(view, ProtFlags::READ | ProtFlags::WRITE) {
             Ok(()) => {
-                self.devices.lock().insert(device, Mappable::ForWriting);
+                self.devices.lock().entry(device).or_default().proven = Some(Mappable::ForWriting);
                 Ok(())
             }
             Err(error) => {
@@ -132,14 +176,21 @@ impl<S: ViewSource> Promises<S> {
         }
     }
 
-    fn examine<F: FileSystem>(&self, fs: &F, context: Context, node: NodeId) -> io::Result<bool> {
+    fn known(&self, device: MountedDevice) -> Device {
+        let devices = self.devices.lock();
+        devices.get(&device).copied().unwrap_or_default()
+    }
+
+    fn examine<F: FileSystem>(&self, fs: &F, context: Context, node: NodeId) -> io::Result<Answer> {
         let (device, writable) = with_file(fs, context, node, libc::O_PATH, place)?;
         if !writable {
-            return Ok(false);
+            return Ok(Answer::Always(false));
         }
-        let known = self.devices.lock().get(&device).copied();
-        match known {
-            Some(mappable) => Ok(mappable != Mappable::No),
+        let known = self.known(device);
+        match known.proven {
+            Some(Mappable::No) => Ok(Answer::Always(false)),
+            _ if known.doubt.is_some_and(|doubt| doubt.lasts()) => Ok(Answer::NotNow),
+            Some(_) => Ok(Answer::Always(true)),
             None => self.try_device(fs, context, node, device),
         }
     }
@@ -151,19 +202,36 @@ impl<S: ViewSource> Promises<S> {
         context: Context,
         node: NodeId,
         device: MountedDevice,
-    ) -> io::Result<bool> {
+    ) -> io::Result<Answer> {
         // A lease is not waited for: it says something about this file only, as other errors do.
         let flags = libc::O_RDONLY | libc::O_NONBLOCK;
-        let proof = with_file(fs, context, node, flags, |file| Ok(self.prove(file)))?;
-        if let Err(error) = proof {
-            self.exclude(device, &error);
-            return Ok(false);
+        match with_file(fs, context, node, flags, |file| Ok(self.prove(file)))? {
+            Ok(()) => {
+                let mut devices = self.devices.lock();
+                let proven = &mut devices.entry(device).or_default().proven;
+                proven.get_or_insert(Mappable::ForReading);
+                Ok(Answer::Always(true))
+            }
+            Err(error) if error.is_trouble() => {
+                self.doubt(device);
+                let (major, minor) = (device.major, device.minor);
+                log::warn!(
+                    "whether files on device {major}:{minor} can be mapped is asked later: {}",
+                    WithSources(&error)
+                );
+                Ok(Answer::NotNow)
+            }
+            Err(error) => {
+                self.exclude(device, &error);
+                Ok(Answer::Always(false))
+            }
         }
-        self.devices
-            .lock()
-            .entry(device)
-            .or_insert(Mappable::ForReading);
-        Ok(true)
+    }
+
+    fn doubt(&self, device: MountedDevice) {
+        let mut devices = self.devices.lock();
+        let known = devices.entry(device).or_default();
+        known.doubt = Some(Doubt::after(known.doubt));
     }
 
     fn exclude(&self, device: MountedDevice, error: &ProofError) {
@@ -173,7 +241,7 @@ impl<S: ViewSource> Promises<S> {
             device.minor,
             WithSources(error)
         );
-        self.devices.lock().insert(device, Mappable::No);
+        self.devices.lock().entry(device).or_default().proven = Some(Mappable::No);
     }
 
     fn prove(&self, file: BorrowedFd<'_>) -> Result<(), ProofError> {

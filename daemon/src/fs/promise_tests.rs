@@ -9,7 +9,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use shared_window::{Access, DirectViews, ViewError, ViewSource};
@@ -17,13 +18,15 @@ use shared_window::{Access, DirectViews, ViewError, ViewSource};
 use super::Promises;
 use crate::config::{DaxMode, DaxPolicy};
 use crate::fs::NodeId;
-use crate::testing::Share;
+use crate::testing::{MUST_HAPPEN, Share};
 
 /// Views of the files themselves, counted, and refused on request.
 #[derive(Default)]
 struct Views {
     opened: AtomicUsize,
     refuse: AtomicBool,
+    /// An errno that every view fails with; 0 for none.
+    fail: AtomicI32,
 }
 
 impl ViewSource for Views {
@@ -34,7 +37,13 @@ impl ViewSource for Views {
                 libc::EOPNOTSUPP,
             )));
         }
-        DirectViews.open(file, access)
+        match self.fail.load(Ordering::Relaxed) {
+            0 => DirectViews.open(file, access),
+            errno => Err(ViewError::System {
+                what: "open a view",
+                source: io::Error::from_raw_os_error(errno),
+            }),
+        }
     }
 }
 
@@ -116,6 +125,29 @@ fn a_device_without_views_is_shared_without_dax() {
     case.views.refuse.store(false, Ordering::Relaxed);
     assert!(!case.covers("b"), "half of a device would be a surprise");
     assert_eq!(case.views_opened(), 1);
+}
+
+#[test]
+fn a_device_is_asked_about_again_after_a_failure_that_passes() {
+    for errno in [libc::EMFILE, libc::ENOMEM, libc::EIO, libc::EINTR] {
+        let case = Case::new(DaxMode::Inode);
+        case.views.fail.store(errno, Ordering::Relaxed);
+        case.share.put("a", &[1; 4096], 0o644);
+        case.share.put("b", &[1; 4096], 0o644);
+        assert!(!case.covers("a") && !case.covers("b"), "errno {errno}");
+        assert_eq!(case.views_opened(), 1, "not at each question");
+        case.views.fail.store(0, Ordering::Relaxed);
+        let deadline = Instant::now() + MUST_HAPPEN;
+        while !case.covers("a") {
+            assert!(
+                Instant::now() < deadline,
+                "no promise {MUST_HAPPEN:?} after errno {errno} had passed"
+            );
+            std::thread::yield_now();
+        }
+        assert!(case.covers("b"));
+        assert_eq!(case.views_opened(), 2);
+    }
 }
 
 #[test]

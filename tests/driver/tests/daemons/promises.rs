@@ -3,7 +3,8 @@
 //! What the guest is told about files that can't be mapped any more. A file whose attributes carry
 //! `FUSE_ATTR_DAX` is unreadable for Linux when its mapping is refused.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -11,7 +12,10 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use virtiofs_driver::window::{Acknowledge, Action, CallKind, MainLoop, Rules};
-use virtiofs_driver::{FileOffset, NodeId, Options, Script, WindowOffset, WindowOption};
+use virtiofs_driver::{
+    Client, Daemon, FileOffset, InitOptions, NodeId, Options, QueueIndex, Script, Vm, WindowOffset,
+    WindowOption, daemon,
+};
 
 use crate::rig::{PATIENCE, RANGE, Rig};
 
@@ -132,5 +136,115 @@ fn a_vmm_without_shared_objects_is_promised_nothing_and_asked_nothing() -> Resul
             );
         }
     }
+    Ok(())
+}
+
+/// Waits until new files are promised, as they are once a doubt has passed.
+fn wait_for_a_promise(rig: &mut Rig) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    for turn in 0.. {
+        if new_file(rig, &format!("later-{turn}"))?.1 {
+            break;
+        }
+        ensure!(Instant::now() < deadline, "no promise within {PATIENCE:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_mapping_that_the_vmm_refuses_takes_promises_back() -> Result<()> {
+    let mut rig = Rig::with_rules(Rules::qemu())?;
+    let (refused, promised) = new_file(&mut rig, "refused")?;
+    ensure!(promised, "before the VMM has refused it");
+    let script = Script::once(CallKind::Map, 0, Action::Refuse(libc::EACCES));
+    rig.vm.set_script(script);
+    map(&mut rig, refused).expect_err("the VMM refuses");
+    let attr = rig.client.getattr(refused, None)?;
+    ensure!(
+        attr.flags & ATTR_DAX == 0,
+        "promised although it was refused"
+    );
+    // The VMM says no reason, so that it may be one of all files.
+    expect_read_through_fuse(&mut rig, "next")?;
+    wait_for_a_promise(&mut rig)?;
+    Ok(())
+}
+
+#[test]
+fn a_request_that_makes_no_sense_takes_no_promise_back() -> Result<()> {
+    let mut rig = Rig::with_rules(Rules::qemu())?;
+    let (node, _) = new_file(&mut rig, "file")?;
+    let beyond = WindowOffset(64 << 20);
+    for (at, from, len) in [
+        (beyond, 0, RANGE),
+        (WindowOffset(0), 1, RANGE),
+        (beyond, 0, 0),
+    ] {
+        let asked = rig
+            .client
+            .setup_mapping(node, FileOffset(from), len, at, true);
+        asked.expect_err("a range that makes no sense");
+    }
+    map(&mut rig, node)?;
+    let overlapping = WindowOffset(RANGE / 2);
+    let asked = rig
+        .client
+        .setup_mapping(node, FileOffset(0), RANGE, overlapping, true);
+    asked.expect_err("a live mapping is in the way");
+    let attr = rig.client.getattr(node, None)?;
+    ensure!(
+        attr.flags & ATTR_DAX != 0,
+        "the file can be mapped as before"
+    );
+    ensure!(new_file(&mut rig, "next")?.1, "and so can all others");
+    Ok(())
+}
+
+/// A file system in memory, unmounted when dropped.
+struct Mount(PathBuf);
+
+impl Mount {
+    fn on(path: PathBuf) -> Result<Self> {
+        run("mount", &["-t", "tmpfs", "none"], &path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        if let Err(error) = run("umount", &["--lazy"], &self.0) {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+fn run(program: &str, arguments: &[&str], path: &Path) -> Result<()> {
+    let status = Command::new(program).args(arguments).arg(path).status();
+    let status = status.with_context(|| format!("can't run {program}"))?;
+    ensure!(status.success(), "{program} {arguments:?}: {status}");
+    Ok(())
+}
+
+#[test]
+fn a_file_system_that_becomes_read_only_costs_one_access_and_not_one_a_file() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mount = Mount::on(folder.path().to_owned())?;
+    let daemon = Daemon::command(daemon::daxd()?).arg("--dax-window=64M");
+    let daemon = daemon.share(folder.path()).start()?;
+    let mut vm = Vm::connect(&daemon.socket(), &Options::default())?;
+    let mut client = Client::new(&mut vm, QueueIndex::request(0))?;
+    client.init(&InitOptions::linux())?;
+    let mut rig = Rig { client, vm, daemon };
+    let (first, promised) = new_file(&mut rig, "first")?;
+    let (second, also) = new_file(&mut rig, "second")?;
+    ensure!(promised && also, "while it can be written");
+    run("mount", &["-o", "remount,ro"], &mount.0)?;
+    map(&mut rig, first).expect_err("it can't be opened for writing");
+    for node in [first, second] {
+        let attr = rig.client.getattr(node, None)?;
+        ensure!(attr.flags & ATTR_DAX == 0, "promised on a read-only mount");
+    }
+    drop(rig);
+    drop(mount);
     Ok(())
 }
