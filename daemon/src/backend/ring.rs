@@ -8,15 +8,15 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use vhost_user_backend::{VringMutex, VringState, VringStateGuard, VringStateMutGuard, VringT};
 use virtio_queue::{DescriptorChain, Error as QueueError, Queue, QueueOwnedT, QueueT};
 
 use super::gate::{NotAdmitted, Position, RingGate, Ticket};
 use super::pace::Pace;
-use super::pause::Pause;
+use super::pause::{Pause, RingPause};
 use super::together::Together;
 use crate::adapter::{AtomicMemory, HeadIndex, TransportMemory};
 
@@ -56,13 +56,13 @@ pub struct Ring {
     owes_signal: Arc<AtomicBool>,
     pace: Arc<Pace>,
     /// What else stops and starts with this ring.
-    pause: Arc<OnceLock<Arc<Pause>>>,
+    pause: Arc<RingPause>,
 }
 
 impl Ring {
     /// Lets `pause` stop and start with this ring, the first time it is called.
     pub(super) fn pauses(&self, pause: &Arc<Pause>) {
-        self.pause.get_or_init(|| Arc::clone(pause));
+        self.pause.attach(pause);
     }
 
     /// How quickly its requests have been served.
@@ -190,11 +190,7 @@ impl Ring {
         if live {
             self.gate.start(position(&state));
         }
-        match self.pause.get() {
-            Some(pause) if live => pause.start(),
-            Some(pause) => pause.stop(),
-            None => {}
-        }
+        self.pause.follow(live);
     }
 }
 
@@ -239,7 +235,7 @@ impl VringT<AtomicMemory> for Ring {
             together: Arc::new(Together::new()),
             owes_signal: Arc::new(AtomicBool::new(false)),
             pace: Arc::new(Pace::new()),
-            pause: Arc::new(OnceLock::new()),
+            pause: Arc::default(),
         })
     }
 

@@ -93,6 +93,15 @@ impl Vm {
     /// # Errors
     /// [`VhostError`].
     pub fn start(&mut self) -> Result<(), VhostError> {
+        self.start_first(self.vrings.len())
+    }
+
+    /// The same for a driver that uses so many of the queues, the high priority one among them.
+    /// QEMU enables the others all the same.
+    ///
+    /// # Errors
+    /// [`VhostError`].
+    pub fn start_first(&mut self, used: usize) -> Result<(), VhostError> {
         let control = Arc::clone(&self.control);
         let _busy = control.main_loop();
         let features = self.features;
@@ -106,7 +115,11 @@ impl Vm {
         self.control.set_started(true);
         self.announce_mappings();
         for queue in self.queue_indices() {
-            self.start_queue(queue)?;
+            if queue.0 < used {
+                self.start_queue(queue)?;
+            } else {
+                self.enable_queue(queue, true)?;
+            }
         }
         Ok(())
     }

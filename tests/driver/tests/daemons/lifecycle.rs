@@ -9,7 +9,8 @@ use anyhow::Result;
 use virtiofs_driver::queue::QueueError;
 use virtiofs_driver::vhost::VhostError;
 use virtiofs_driver::{
-    Body, FileOffset, FuseError, InitOptions, NodeId, Options, Request, Vm, WindowOffset,
+    Body, Client, FileOffset, FuseError, InitOptions, NodeId, Options, QueueIndex, Request, Vm,
+    WindowOffset,
 };
 
 use crate::rig::{PATIENCE, RANGE, Rig, daemons, pattern};
@@ -64,6 +65,33 @@ fn a_driver_begins_anew_after_a_reset() -> Result<()> {
         let node = NodeId(rig.client.lookup(NodeId::ROOT, "file")?.nodeid);
         assert_eq!(rig.client.getattr(node, None)?.size, 7);
     }
+    Ok(())
+}
+
+/// As a kdump kernel on one processor does. It has to get rid of its predecessor's mapping first.
+#[test]
+fn the_next_driver_may_use_fewer_queues() -> Result<()> {
+    let mut rig = Rig::start(&Options {
+        request_queues: 3,
+        ..Options::default()
+    })?;
+    let (window, (node, _)) = (rig.window()?, rig.file("file", b"content")?);
+    let at = WindowOffset(0);
+    rig.client
+        .setup_mapping(node, FileOffset(0), RANGE, at, true)?;
+    for queue in 1..3 {
+        let mut client = Client::new(&mut rig.vm, QueueIndex::request(queue))?;
+        client.getattr(NodeId::ROOT, None)?;
+    }
+    rig.vm.reset()?;
+    rig.client.pipeline().restart();
+    rig.vm.start_first(2)?;
+    rig.client.init(&InitOptions::linux())?;
+    assert_eq!(window.mapped(), 0);
+    let node = NodeId(rig.client.lookup(NodeId::ROOT, "file")?.nodeid);
+    rig.client
+        .setup_mapping(node, FileOffset(0), RANGE, at, true)?;
+    assert_eq!((window.mapped(), window.violations()), (1, vec![]));
     Ok(())
 }
 
