@@ -89,6 +89,7 @@ where
         budget: window.budget,
         options: WindowOptions {
             upgrade: window.upgrade,
+            max_ranges: WindowOptions::linux_ranges(window.size),
             ..WindowOptions::default()
         },
         policy: serving.dax,

@@ -78,6 +78,11 @@ impl<H> Table<H> {
         self.entries.values()
     }
 
+    /// How many entries there are, in whatever state.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// How many entries are in `state`. Does not walk the table.
     pub(crate) fn count(&self, state: RangeState) -> usize {
         self.counts.get(&state).copied().unwrap_or(0)

@@ -240,7 +240,9 @@ impl<M, S> Inner<M, S> {
 
     fn count_outcome(&self, outcome: &Result<(), WindowError>) {
         match outcome {
-            Err(WindowError::NoRegionLeft { .. }) => self.stats.refused_for_regions.count(),
+            Err(WindowError::NoRegionLeft { .. } | WindowError::NoRangeLeft { .. }) => {
+                self.stats.refused_for_regions.count()
+            }
             // These are counted where they happen.
             Ok(()) | Err(WindowError::Vmm(_) | WindowError::View(_)) => {}
             Err(_) => self.stats.refused_requests.count(),

@@ -239,6 +239,31 @@ fn a_full_machine_refuses_one_mapping_and_recovers() {
 }
 
 #[test]
+fn a_window_has_no_more_ranges_than_it_may() {
+    let size = WindowSize::new(RANGES * RANGE).unwrap();
+    assert_eq!(WindowOptions::linux_ranges(size), RANGES as usize);
+    let Rig { window, .. } = rig(WindowOptions {
+        max_ranges: 2,
+        ..WindowOptions::default()
+    });
+    let file = file(1);
+    let setup = |slot| window.setup(file.as_fd(), ask(slot, Access::ReadOnly));
+    setup(0).unwrap();
+    setup(1).unwrap();
+    let error = setup(2).unwrap_err();
+    assert_eq!(error.errno(), libc::ENOBUFS, "{error}");
+    setup(1).expect("what is there needs no other");
+    let mut elsewhere = ask(1, Access::ReadOnly);
+    elsewhere.file = FileOffset(RANGE);
+    window
+        .setup(file.as_fd(), elsewhere)
+        .expect("one is replaced");
+    window.remove(&[remove(0, 1)]).unwrap();
+    setup(2).unwrap();
+    assert_eq!(window.stats().refused_for_regions, 1);
+}
+
+#[test]
 fn a_file_that_may_not_be_written_is_not_mapped() {
     let Rig { window, memory, .. } = rig(WindowOptions::default());
     let dir = tempfile::tempdir().unwrap();

@@ -142,7 +142,16 @@ fn serve<F, M, S>(
     match window_thread {
         Some(thread) if opened.enter_window() => {
             let (engine, ring) = (Arc::clone(engine), ring.clone());
-            thread.run(move || engine.serve(&ring, opened, Telling::Now));
+            match engine.to_be_opened(&mut opened, |node| thread.opens(node)) {
+                None => thread.run(move || engine.serve(&ring, opened, Telling::Now)),
+                Some(file) => {
+                    let (opener, node) = (Arc::clone(&engine), file.node);
+                    let open = move || opener.open(&file, opened);
+                    thread.open(node, open, move |opened| {
+                        engine.serve(&ring, opened, Telling::Now);
+                    });
+                }
+            }
         }
         _ => engine.serve(ring, opened, telling),
     }

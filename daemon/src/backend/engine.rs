@@ -27,9 +27,9 @@ use super::gate::{Abandoned, Ticket};
 use super::lost_page;
 use super::message::{self, Header, MessageError};
 use super::metrics::Metrics;
-use super::opened::{Asked, Opened};
+use super::opened::{Asked, Opened, Wanted};
 use super::ring::{Ring, Telling};
-use super::window_side::WindowSide;
+use super::window_side::{FileToOpen, WindowSide};
 use crate::adapter::{PayloadError, RelayError, Request, with_reader_and_writer};
 use crate::fast_path;
 use crate::fs::{DaxFs, NodeId};
@@ -219,6 +219,34 @@ where
         }
     }
 
+    /// Gives the request the file that it wants mapped, if that is open; else it is to be opened.
+    /// Requests for a file that `is_being_opened` wait for that as well, to keep their order.
+    pub(super) fn to_be_opened(
+        &self,
+        opened: &mut Opened,
+        is_being_opened: impl FnOnce(NodeId) -> bool,
+    ) -> Option<FileToOpen> {
+        let window = self.window.as_ref()?;
+        let (header, wanted) = opened.wanted()?;
+        let file = FileToOpen {
+            context: header.context(),
+            node: NodeId(header.nodeid()),
+            driver: window.driver(),
+        };
+        if !is_being_opened(file.node) {
+            wanted.file = window.kept(&file).map(Ok);
+        }
+        wanted.file.is_none().then_some(file)
+    }
+
+    /// Opens a file for the request. It may hang, so nothing of the window may be held.
+    pub(super) fn open(&self, file: &FileToOpen, mut opened: Opened) -> Opened {
+        if let (Some(window), Some((_, wanted))) = (&self.window, opened.wanted()) {
+            wanted.file = Some(window.open(file));
+        }
+        opened
+    }
+
     /// Does what is asked of the window; the errno that it comes to.
     fn map_or_unmap(
         &self,
@@ -228,10 +256,20 @@ where
         ticket: &mut Ticket,
     ) -> Result<i32, Abandoned> {
         match asked {
-            Asked::Map(wanted) => {
-                let (context, node) = (header.context(), NodeId(header.nodeid()));
-                let set_up = |window: &WindowSide<F, M, S>| window.set_up(context, node, &wanted);
-                let result = window.operate(ticket, set_up)?;
+            Asked::Map(Wanted { range, file }) => {
+                let file = file.unwrap_or_else(|| {
+                    ticket.enter_window();
+                    window.open(&FileToOpen {
+                        context: header.context(),
+                        node: NodeId(header.nodeid()),
+                        driver: window.driver(),
+                    })
+                });
+                let result = window.operate(ticket, |window| window.set_up(file, &range))?;
+                if let Err(error) = &result {
+                    let (context, node) = (header.context(), NodeId(header.nodeid()));
+                    window.take_back(context, node, error);
+                }
                 Ok(result.map_or_else(|error| error.errno(), |()| 0))
             }
             Asked::Unmap(ranges) => {

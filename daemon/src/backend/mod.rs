@@ -36,6 +36,7 @@ mod migration;
 mod observe;
 mod offer;
 mod opened;
+mod openers;
 mod pace;
 mod pause;
 mod pool;

@@ -8,6 +8,7 @@ use virtiofsd::fuse::Opcode;
 use super::gate::Ticket;
 use super::intake::Taken;
 use super::message::{self, Header, MessageError};
+use super::window_side::{OpenFile, SetupError};
 use crate::adapter::{ChainError, HeadIndex, Request};
 
 /// A request that was read off its chain, if that was one.
@@ -21,15 +22,25 @@ pub(super) struct Opened {
 
 /// What a request asks of the window.
 pub(super) enum Asked {
-    Map(SetupmappingIn),
+    Map(Wanted),
     Unmap(Vec<RemovemappingOne>),
+}
+
+/// A mapping that is asked for.
+pub(super) struct Wanted {
+    pub(super) range: SetupmappingIn,
+    /// The file that is to be mapped, if it has been opened.
+    pub(super) file: Option<Result<OpenFile, SetupError>>,
 }
 
 impl Asked {
     /// Reads it off the guest's memory; nothing if the request is about something else.
     pub(super) fn read(header: &Header, request: &Request) -> Result<Option<Self>, MessageError> {
         Ok(match header.opcode() {
-            Some(Opcode::SetupMapping) => Some(Self::Map(message::setup_mapping(header, request)?)),
+            Some(Opcode::SetupMapping) => Some(Self::Map(Wanted {
+                range: message::setup_mapping(header, request)?,
+                file: None,
+            })),
             Some(Opcode::RemoveMapping) => {
                 Some(Self::Unmap(message::remove_mapping(header, request)?))
             }
@@ -55,6 +66,14 @@ impl Opened {
             ticket,
             read,
             asked: None,
+        }
+    }
+
+    /// The mapping that is asked for and by what header, once it has stepped aside for the window.
+    pub(super) fn wanted(&mut self) -> Option<(&Header, &mut Wanted)> {
+        match (&self.read, &mut self.asked) {
+            (Ok((_, Ok(header))), Some(Asked::Map(wanted))) => Some((header, wanted)),
+            _ => None,
         }
     }
 

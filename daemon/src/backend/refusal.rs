@@ -15,7 +15,7 @@ pub enum Refusal {
     Open,
     /// The file cannot be viewed.
     View,
-    /// The VM has no memory region left.
+    /// The VM has no memory region left, or the window no range.
     RegionBudget,
     /// A live mapping of another range is in the way.
     Overlap,
@@ -57,12 +57,14 @@ impl Refusal {
 impl From<&SetupError> for Refusal {
     fn from(error: &SetupError) -> Self {
         match error {
-            SetupError::Open { .. } => Self::Open,
+            SetupError::Open { .. } | SetupError::Cleared { .. } => Self::Open,
             SetupError::Window { source, .. } => match source {
                 WindowError::View(_) | WindowError::NotWritable(_) | WindowError::LosingPages => {
                     Self::View
                 }
-                WindowError::NoRegionLeft { .. } => Self::RegionBudget,
+                WindowError::NoRegionLeft { .. } | WindowError::NoRangeLeft { .. } => {
+                    Self::RegionBudget
+                }
                 WindowError::Overlap { .. } => Self::Overlap,
                 WindowError::Indeterminate { .. } => Self::Indeterminate,
                 WindowError::Vmm(_) => Self::Vmm,

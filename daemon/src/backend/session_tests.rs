@@ -23,14 +23,16 @@ use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
 use virtiofsd::passthrough::PassthroughFs;
 
 use super::{Session, SessionError, SessionOptions, SessionWindow};
-use crate::backend::Metrics;
 use crate::backend::threads::Crew;
+use crate::backend::{Look, Metrics};
 use crate::config::{DaxMode, DaxPolicy};
 use crate::testing::fuse::{self, Operation};
 use crate::testing::{FrontEnd, Held, MUST_HAPPEN, Share, USED, expect, in_background};
 
 #[path = "session_failure_tests.rs"]
 mod failure;
+#[path = "session_open_tests.rs"]
+mod open;
 #[path = "session_pool_tests.rs"]
 mod pool;
 
@@ -44,6 +46,7 @@ struct Case {
     share: Rc<Share>,
     front_end: FrontEnd,
     metrics: Arc<Metrics>,
+    look: Arc<dyn Look>,
     ended: Receiver<Result<(), SessionError>>,
     _socket: TempDir,
 }
@@ -102,7 +105,7 @@ impl Case {
             observer: None,
         };
         let session = Session::new(fs, options, window).expect("a session");
-        let metrics = session.metrics();
+        let (metrics, look) = (session.metrics(), session.look());
         let dir = tempfile::tempdir().expect("a directory");
         let socket = dir.path().join("socket");
         let listener = Listener::new(&socket, true).expect("a socket");
@@ -111,6 +114,7 @@ impl Case {
             share,
             front_end: connect(&socket),
             metrics,
+            look,
             ended,
             _socket: dir,
         }

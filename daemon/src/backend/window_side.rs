@@ -10,6 +10,10 @@
 //! INIT has cleared the window for a new driver, no request of an old one can map into it: that
 //! request either finished before INIT got the turn, or finds its ring stopped or started anew.
 //!
+//! A file is opened before the turn, since that takes as long as its file system likes. What was
+//! asked for before a clear is not mapped after it, nor is its view kept: a request bears the number
+//! of the *driver* that it came from, and each clear begins a new one.
+//!
 //! The window is cleared
 //! * by INIT, before it reaches the file system: the sure sign of a new driver;
 //! * by DESTROY: Linux removes no mapping at umount;
@@ -19,7 +23,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use fuse_backend_rs::abi::virtio_fs::{RemovemappingOne, SetupmappingFlags, SetupmappingIn};
 use parking_lot::Mutex;
@@ -47,6 +51,12 @@ pub(super) enum SetupError {
         #[source]
         source: io::Error,
     },
+    /// The window was cleared after the guest had asked for it.
+    #[error("node {} was asked for before the window was cleared", .node.0)]
+    Cleared {
+        /// The file.
+        node: NodeId,
+    },
     /// The window refused, or the VMM.
     #[error("node {} cannot be mapped", .node.0)]
     Window {
@@ -65,9 +75,29 @@ impl SetupError {
             Self::Open { source, .. } if is_trouble(source) => libc::EIO,
             // EROFS, ETXTBSY and the like would puzzle the reader of a mapping.
             Self::Open { .. } => libc::EACCES,
+            Self::Cleared { .. } => libc::EIO,
             Self::Window { source, .. } => source.errno(),
         }
     }
+}
+
+/// The driver that a request came from: how often the window had been cleared, or was to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct DriverNumber(u64);
+
+/// A file that a request wants mapped.
+pub(super) struct FileToOpen {
+    pub(super) context: Context,
+    pub(super) node: NodeId,
+    /// Who asks.
+    pub(super) driver: DriverNumber,
+}
+
+/// A file that can be mapped.
+pub(super) struct OpenFile {
+    node: NodeId,
+    driver: DriverNumber,
+    view: Arc<View>,
 }
 
 /// The window and what it needs of the file system.
@@ -79,6 +109,8 @@ pub(super) struct WindowSide<F, M: Vmm, S: ViewSource> {
     /// Held during every window operation.
     turn: Mutex<()>,
     stale: AtomicBool,
+    /// How often it has been cleared.
+    clears: AtomicU64,
     complaint: Complaint,
 }
 
@@ -96,6 +128,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
             metrics,
             turn: Mutex::new(()),
             stale: AtomicBool::new(false),
+            clears: AtomicU64::new(0),
             complaint: Complaint::default(),
         }
     }
@@ -135,21 +168,50 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
         Ok(result)
     }
 
-    /// Maps a range of `node`; an operation.
+    /// The driver that a request comes from which is read now. A clear that is due comes before it.
+    pub(super) fn driver(&self) -> DriverNumber {
+        let due = u64::from(self.is_stale());
+        DriverNumber(self.clears.load(Ordering::SeqCst) + due)
+    }
+
+    fn is_current(&self, driver: DriverNumber) -> bool {
+        driver == DriverNumber(self.clears.load(Ordering::SeqCst))
+    }
+
+    /// The file, if it need not be opened.
+    pub(super) fn kept(&self, file: &FileToOpen) -> Option<OpenFile> {
+        Some(OpenFile {
+            node: file.node,
+            driver: file.driver,
+            view: self.dax.views.get(file.node)?,
+        })
+    }
+
+    /// The file, opened if need be. Not an operation: it may hang.
+    pub(super) fn open(&self, file: &FileToOpen) -> Result<OpenFile, SetupError> {
+        if let Some(kept) = self.kept(file) {
+            return Ok(kept);
+        }
+        let &FileToOpen { node, driver, .. } = file;
+        let view = self.view(file.context, node)?;
+        let still = || self.is_current(driver);
+        self.dax.views.put_if(node, Arc::clone(&view), still);
+        Ok(OpenFile { node, driver, view })
+    }
+
+    /// Maps a range of a file; an operation.
     pub(super) fn set_up(
         &self,
-        context: Context,
-        node: NodeId,
+        file: Result<OpenFile, SetupError>,
         wanted: &SetupmappingIn,
     ) -> Result<(), SetupError> {
-        let result = self.try_set_up(context, node, wanted);
+        let result = file.and_then(|file| self.try_set_up(&file, wanted));
         match &result {
             Ok(()) => self.metrics.mappings_set_up.count(),
             Err(error) => {
                 self.metrics.mappings_refused.count();
                 self.metrics.refusals.of(error.into()).count();
                 self.complaint.warn(WithSources(error));
-                self.take_back(context, node, error);
             }
         }
         result
@@ -157,8 +219,9 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
 
     /// Takes back what was promised and can't be kept: of this file where it is the file's fault, of
     /// its device's for a while where the VMM refused, of all where nothing can be mapped any more.
-    /// What is only this request's fault (its range, the budget) takes nothing back.
-    fn take_back(&self, context: Context, node: NodeId, error: &SetupError) {
+    /// What is only this request's fault (its range, the budget) takes nothing back. Not an operation:
+    /// it may ask the host about the file.
+    pub(super) fn take_back(&self, context: Context, node: NodeId, error: &SetupError) {
         let promises = &self.dax.promises;
         match error {
             SetupError::Open { source, .. } if is_trouble(source) => {}
@@ -172,6 +235,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
             SetupError::Window { source, .. } if source.is_loss_of_vmm() => {
                 self.dax.taken.lose_channel();
             }
+            SetupError::Cleared { .. } => {}
             SetupError::Window { source, .. } => match source {
                 WindowError::View(ViewError::ServerGone | ViewError::Protocol(_)) => {
                     self.dax.taken.lose_views();
@@ -187,13 +251,12 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
         }
     }
 
-    fn try_set_up(
-        &self,
-        context: Context,
-        node: NodeId,
-        wanted: &SetupmappingIn,
-    ) -> Result<(), SetupError> {
-        let view = self.view(context, node)?;
+    fn try_set_up(&self, file: &OpenFile, wanted: &SetupmappingIn) -> Result<(), SetupError> {
+        let OpenFile { node, driver, view } = file;
+        let node = *node;
+        if !self.is_current(*driver) {
+            return Err(SetupError::Cleared { node });
+        }
         let access = if wanted.flags & SetupmappingFlags::WRITE.bits() != 0 {
             Access::ReadWrite
         } else {
@@ -210,7 +273,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
             observer.about(node, view.file());
         }
         self.window
-            .setup_view(&view, range)
+            .setup_view(view, range)
             .map_err(|source| SetupError::Window { node, source })?;
         if let (Some(observer), Access::ReadWrite) = (observer, access) {
             observer.written_to(range.window);
@@ -219,9 +282,6 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
     }
 
     fn view(&self, context: Context, node: NodeId) -> Result<Arc<View>, SetupError> {
-        if let Some(view) = self.dax.views.get(node) {
-            return Ok(view);
-        }
         let opened = contain(|| with_file(&*self.fs, context, node, libc::O_RDWR, duplicate));
         let file = opened
             .unwrap_or_else(|panicked| {
@@ -244,7 +304,6 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
                 node,
                 source: unusable_view(error).into(),
             })?;
-        self.dax.views.put(node, Arc::clone(&view));
         Ok(view)
     }
 
@@ -269,6 +328,8 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
     /// Unmaps everything and lets go of every file; an operation.
     pub(super) fn clear(&self) {
         self.metrics.clears.count();
+        // First: from here on what was opened before is neither mapped nor kept.
+        self.clears.fetch_add(1, Ordering::SeqCst);
         self.stale.store(false, Ordering::Release);
         if let Err(error) = self.window.clear() {
             // What could not be unmapped stays refused for new mappings until it can.

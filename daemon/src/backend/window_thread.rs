@@ -10,6 +10,8 @@
 //! aside before (see [`super::gate`]). It occupies a descriptor of its ring, so there are never more
 //! of them than the rings have.
 //!
+//! A file that is to be mapped is opened before, by the threads beside this one ([`super::openers`]).
+//!
 //! Nothing but these requests runs here. Others need an umask of their thread's own (see
 //! [`super::threads`]), which this thread has not.
 
@@ -17,13 +19,18 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use super::alarm::Alarm;
+use super::openers::Openers;
 use super::threads::ThreadsError;
+use crate::fs::NodeId;
 
 type Job = Box<dyn FnOnce() + Send>;
 
 /// See the module's documentation. The thread ends when nobody has this any more and all is served.
 #[derive(Clone)]
-pub(super) struct WindowThread(mpsc::Sender<Job>);
+pub(super) struct WindowThread {
+    jobs: mpsc::Sender<Job>,
+    openers: Arc<Openers>,
+}
 
 impl WindowThread {
     /// Starts it; a panic in it ends the session by `alarm`.
@@ -32,6 +39,7 @@ impl WindowThread {
     /// When there is no thread to be had.
     pub(super) fn start(alarm: Arc<Alarm>) -> Result<Self, ThreadsError> {
         let (jobs, next) = mpsc::channel::<Job>();
+        let openers = Arc::new(Openers::start(Arc::clone(&alarm))?);
         let serve = move || {
             for job in next {
                 alarm.guard(|| {
@@ -42,12 +50,31 @@ impl WindowThread {
         };
         let thread = thread::Builder::new().name("window".to_owned());
         thread.spawn(serve).map_err(ThreadsError::Window)?;
-        Ok(Self(jobs))
+        Ok(Self { jobs, openers })
+    }
+
+    /// Whether `node` is being opened, or is about to be.
+    pub(super) fn opens(&self, node: NodeId) -> bool {
+        self.openers.opens(node)
+    }
+
+    /// Opens `node` on another thread, which passes what comes of it on to this one.
+    pub(super) fn open<T: Send + 'static>(
+        &self,
+        node: NodeId,
+        open: impl FnOnce() -> T + Send + 'static,
+        serve: impl FnOnce(T) + Send + 'static,
+    ) {
+        let jobs = self.jobs.clone();
+        self.openers.run(node, move || {
+            let opened = open();
+            let _ = jobs.send(Box::new(move || serve(opened)));
+        });
     }
 
     /// Has it serve one request, after those before it.
     pub(super) fn run(&self, serve: impl FnOnce() + Send + 'static) {
         // It takes them for as long as this is there.
-        let _ = self.0.send(Box::new(serve));
+        let _ = self.jobs.send(Box::new(serve));
     }
 }

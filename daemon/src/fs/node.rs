@@ -53,6 +53,15 @@ impl<T: Clone> NodeCache<T> {
         drop(evicted);
     }
 
+    /// Remembers `value` for `node` if `still` is true with the cache locked: what is forgotten
+    /// afterwards is forgotten.
+    pub fn put_if(&self, node: NodeId, value: T, still: impl FnOnce() -> bool) {
+        let mut entries = self.entries.lock();
+        let evicted = still().then(|| entries.push(node, value));
+        drop(entries);
+        drop(evicted);
+    }
+
     /// Forgets `node`.
     pub fn forget(&self, node: NodeId) {
         let forgotten = self.entries.lock().pop(&node);

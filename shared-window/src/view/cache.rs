@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::{FileKey, View, ViewError, ViewSource};
 use crate::units::Access;
@@ -51,25 +51,35 @@ impl ViewCache {
         key: FileKey,
         file: BorrowedFd<'_>,
         access: Access,
-        source: &impl ViewSource,
+        source: &(impl ViewSource + ?Sized),
     ) -> Result<Found, ViewError> {
         // A caller that was handed a shared view must be able to do with its own descriptor what
         // the view does.
         let numbers = super::check_descriptor(file, access)?;
-        // Held while a view is opened, so that a file never gets two. The map is always whole,
-        // also where a source panicked.
-        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = (key, access);
-        if let Some(view) = views.by_file.get(&entry).and_then(Weak::upgrade) {
-            return Ok(Found {
-                view,
-                opened: false,
-            });
+        let shared = |view| Found {
+            view,
+            opened: false,
+        };
+        if let Some(view) = self.lock().get(&entry) {
+            return Ok(shared(view));
         }
+        // Without the lock: an open takes as long as the file's own file system likes, and other
+        // files must not wait for it. Of two that open the same file the later one's view goes.
         let opened = source.open(file, access)?;
         let view = Arc::new(View::new(opened, entry.0.clone(), numbers, access));
+        let mut views = self.lock();
+        if let Some(first) = views.get(&entry) {
+            drop(views);
+            return Ok(shared(first));
+        }
         views.insert(entry, Arc::downgrade(&view));
         Ok(Found { view, opened: true })
+    }
+
+    /// The map is always whole, also where a thread panicked.
+    fn lock(&self) -> MutexGuard<'_, Views> {
+        self.views.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[cfg(test)]
@@ -79,6 +89,10 @@ impl ViewCache {
 }
 
 impl Views {
+    fn get(&self, key: &(FileKey, Access)) -> Option<Arc<View>> {
+        self.by_file.get(key).and_then(Weak::upgrade)
+    }
+
     fn insert(&mut self, key: (FileKey, Access), view: Weak<View>) {
         if self.by_file.len() >= self.sweep_at {
             self.by_file.retain(|_, view| view.strong_count() > 0);
@@ -90,7 +104,9 @@ impl Views {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd;
+    use std::fs::File;
+    use std::os::fd::{AsFd, OwnedFd};
+    use std::sync::mpsc::{self, Receiver, Sender};
 
     use super::super::DirectViews;
     use super::*;
@@ -114,6 +130,44 @@ mod tests {
         );
         drop((first, again));
         assert!(get(Access::ReadWrite).opened, "nobody held it any more");
+    }
+
+    /// Says when it is asked, and opens when it may.
+    struct SlowViews {
+        asked: Sender<()>,
+        go_on: Mutex<Receiver<()>>,
+    }
+
+    impl ViewSource for SlowViews {
+        fn open(&self, file: BorrowedFd<'_>, access: Access) -> Result<OwnedFd, ViewError> {
+            self.asked.send(()).unwrap();
+            self.go_on.lock().unwrap().recv().unwrap();
+            DirectViews.open(file, access)
+        }
+    }
+
+    #[test]
+    fn other_files_do_not_wait_for_one_whose_view_takes_long() {
+        let cache = ViewCache::new();
+        let (slow, other) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        let get = |file: &File, source: &dyn ViewSource| {
+            let key = FileKey::of(file.as_fd()).unwrap();
+            let got = cache.get(key, file.as_fd(), Access::ReadWrite, source);
+            got.unwrap()
+        };
+        let ((asked, is_asked), (may, go_on)) = (mpsc::channel(), mpsc::channel());
+        let go_on = Mutex::new(go_on);
+        let source = SlowViews { asked, go_on };
+        std::thread::scope(|scope| {
+            let opening = scope.spawn(|| get(&slow, &source));
+            is_asked.recv().unwrap();
+            assert!(get(&other, &DirectViews).opened);
+            let first = get(&slow, &DirectViews);
+            may.send(()).unwrap();
+            let late = opening.join().unwrap();
+            assert!(!late.opened, "another has opened it meanwhile");
+            assert!(Arc::ptr_eq(&late.view, &first.view));
+        });
     }
 
     #[test]

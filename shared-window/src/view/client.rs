@@ -37,7 +37,8 @@ pub struct StartingViews {
 #[derive(Debug)]
 pub struct ViewClient {
     mount: OwnedFd,
-    /// Held from the request until the view is open: the server keeps one view prepared at a time.
+    /// Held for a request and its answer. Not while the view is opened, which takes as long as the
+    /// file's own file system likes.
     socket: Mutex<Packets>,
 }
 
@@ -79,6 +80,19 @@ impl ViewClient {
         self.open(file.as_fd(), Access::ReadWrite).map(drop)
     }
 
+    fn ask(&self, file: BorrowedFd<'_>, access: Access) -> Result<Packet<PACKET>, ViewError> {
+        // Nothing in between can leave the socket half used, so a panic elsewhere is no reason to
+        // stop.
+        let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        socket
+            .send(&Prepare(access).encode(), Some(file))
+            .map_err(|errno| match errno {
+                Errno::PIPE | Errno::CONNRESET => ViewError::ServerGone,
+                other => ViewError::system("ask for a view", other),
+            })?;
+        receive(&socket)
+    }
+
     fn open_prepared(&self, name: ViewName, access: Access) -> Result<OwnedFd, ViewError> {
         let mode = match access {
             Access::ReadOnly => OFlags::RDONLY,
@@ -99,16 +113,8 @@ impl ViewClient {
 impl ViewSource for ViewClient {
     fn open(&self, file: BorrowedFd<'_>, access: Access) -> Result<OwnedFd, ViewError> {
         // Whether the descriptor allows that much is looked at by the server, which has to anyway.
-        // Nothing in between can leave the socket half used, so a panic elsewhere is no reason to
-        // stop.
-        let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
-        socket
-            .send(&Prepare(access).encode(), Some(file))
-            .map_err(|errno| match errno {
-                Errno::PIPE | Errno::CONNRESET => ViewError::ServerGone,
-                other => ViewError::system("ask for a view", other),
-            })?;
-        match Answer::decode(receive(&socket)?.bytes) {
+        let answer = self.ask(file, access)?;
+        match Answer::decode(answer.bytes) {
             Some(Answer::Prepared(name)) => self.open_prepared(name, access),
             Some(Answer::Refused(refusal)) => Err(refusal.into_error(access)),
             _ => Err(ViewError::Protocol(
@@ -117,7 +123,6 @@ impl ViewSource for ViewClient {
         }
     }
 }
-
 fn receive(socket: &Packets) -> Result<Packet<PACKET>, ViewError> {
     socket.receive().map_err(|missing| match missing {
         Missing::Closed => ViewError::ServerGone,

@@ -5,19 +5,24 @@
 //! ```text
 //!              prepare               open, backed
 //!     free ──────────────▶ prepared ──────────────▶ open
-//!      ▲                      │ prepare (another)     │ release
+//!      ▲                      │ prepare (others)      │ release
 //!      └──────────────────────┴───────────────────────┘
 //! ```
 //!
-//! A slot is a name in the mount and an inode of it. At most one is prepared. It can be opened
-//! once: whoever is sent a view (a VMM is) could open it again by way of `/proc/self/fd` with more
+//! A slot is a name in the mount and an inode of it. A client's threads open at the same time, since
+//! an open takes as long as the file's own file system likes; so many slots may be prepared, and of
+//! more than these the oldest is dropped. Each can be opened once: whoever is sent a view (a VMM is) could open it again by way of `/proc/self/fd` with more
 //! access than it was given, and finds no prepared slot. Slots are used again, so that the kernel's
 //! cache of names stays as small as the largest number of views that were open at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 
 use crate::units::Access;
+
+/// Slots that are prepared at once. Each holds a descriptor, and a client that takes views for what
+/// they are has as many as it has threads that open files.
+const MOST_PREPARED: usize = 256;
 
 /// The number of a slot; also its name in the mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,7 +38,7 @@ pub(super) struct Prepared {
 /// The slots of one mount; `B` is what keeps an open view backed.
 #[derive(Debug)]
 pub(super) struct Slots<B> {
-    prepared: Option<(Slot, Prepared)>,
+    prepared: VecDeque<(Slot, Prepared)>,
     open: HashMap<Slot, B>,
     free: Vec<Slot>,
     next: u64,
@@ -42,16 +47,19 @@ pub(super) struct Slots<B> {
 impl<B> Slots<B> {
     pub(super) fn new() -> Self {
         Self {
-            prepared: None,
+            prepared: VecDeque::new(),
             open: HashMap::new(),
             free: Vec::new(),
             next: 0,
         }
     }
 
-    /// Makes `prepared` the one view that can be opened. One that nobody opened is dropped.
+    /// Makes `prepared` a view that can be opened. One that was prepared long ago and is not open
+    /// yet is dropped.
     pub(super) fn prepare(&mut self, prepared: Prepared) -> Slot {
-        if let Some((unopened, _)) = self.prepared.take() {
+        if self.prepared.len() == MOST_PREPARED
+            && let Some((unopened, _)) = self.prepared.pop_front()
+        {
             self.free.push(unopened);
         }
         let slot = self.free.pop().unwrap_or_else(|| {
@@ -59,7 +67,7 @@ impl<B> Slots<B> {
             self.next += 1;
             slot
         });
-        self.prepared = Some((slot, prepared));
+        self.prepared.push_back((slot, prepared));
         slot
     }
 
@@ -70,9 +78,9 @@ impl<B> Slots<B> {
 
     /// Takes out what is prepared in `slot` for `access`; `None` when that is not what is.
     pub(super) fn take_prepared(&mut self, slot: Slot, access: Access) -> Option<Prepared> {
-        let (_, prepared) = self
-            .prepared
-            .take_if(|(it, prepared)| *it == slot && prepared.access == access)?;
+        let wanted = |(it, prepared): &(Slot, Prepared)| *it == slot && prepared.access == access;
+        let at = self.prepared.iter().position(wanted)?;
+        let (_, prepared) = self.prepared.remove(at)?;
         Some(prepared)
     }
 
@@ -116,6 +124,21 @@ mod tests {
     }
 
     #[test]
+    fn several_are_prepared_and_the_oldest_goes() {
+        let mut slots = Slots::<()>::new();
+        let [first, second] = [(); 2].map(|()| slots.prepare(prepared(Access::ReadWrite)));
+        assert_ne!(first, second);
+        assert!(slots.take_prepared(second, Access::ReadWrite).is_some());
+        for _ in 0..MOST_PREPARED - 1 {
+            assert_ne!(slots.prepare(prepared(Access::ReadWrite)), first);
+        }
+        let newest = slots.prepare(prepared(Access::ReadOnly));
+        assert_eq!(newest, first, "its place is the newest's");
+        assert!(slots.take_prepared(first, Access::ReadWrite).is_none());
+        assert!(slots.take_prepared(newest, Access::ReadOnly).is_some());
+    }
+
+    #[test]
     fn slots_are_used_again_but_never_twice_at_once() {
         let mut slots = Slots::new();
         let first = slots.prepare(prepared(Access::ReadWrite));
@@ -123,11 +146,6 @@ mod tests {
         slots.opened(first, "first");
         let second = slots.prepare(prepared(Access::ReadWrite));
         assert_ne!(first, second);
-        assert_eq!(
-            slots.prepare(prepared(Access::ReadWrite)),
-            second,
-            "nobody opened it"
-        );
         slots.take_prepared(second, Access::ReadWrite).unwrap();
         slots.not_opened(second);
 

@@ -71,6 +71,12 @@ pub enum WindowError {
         /// The number from which mappings are refused.
         limit: usize,
     },
+    /// The guest has as many ranges mapped as it may.
+    #[error("the window has {limit} ranges mapped, which is as many as it may")]
+    NoRangeLeft {
+        /// The number from which mappings are refused.
+        limit: usize,
+    },
     /// The file is losing pages by another of the server's names for it, and that does not end.
     #[error("the file has been losing pages for too long, through another mount of it")]
     LosingPages,
@@ -101,7 +107,7 @@ impl WindowError {
     /// | ETXTBSY | the file is losing pages by an operation on another node, which does not end |
     /// | EBUSY | a live mapping of another range is in the way |
     /// | EACCES | the file may not be written, so it can't be mapped |
-    /// | ENOBUFS | the machine has no region left; it works again after a removal |
+    /// | ENOBUFS | the machine has no region left, or the window no range; it works again after a removal |
     /// | EOPNOTSUPP | this file can't be mapped, now or later |
     /// | EIO | the VMM or the server of views failed |
     ///
@@ -118,7 +124,7 @@ impl WindowError {
             Self::Overlap { .. } => libc::EBUSY,
             Self::LosingPages => libc::ETXTBSY,
             Self::NotWritable(_) | Self::View(ViewError::NotAllowed(_)) => libc::EACCES,
-            Self::NoRegionLeft { .. } => libc::ENOBUFS,
+            Self::NoRegionLeft { .. } | Self::NoRangeLeft { .. } => libc::ENOBUFS,
             Self::View(
                 ViewError::Unavailable(_)
                 | ViewError::NotRegular

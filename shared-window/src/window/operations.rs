@@ -142,6 +142,10 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
             InTheWay::ToUnmap(ranges) => ranges,
         };
         self.make_room(table, &in_the_way)?;
+        let limit = self.options.max_ranges;
+        if table.len() >= limit {
+            return Err(WindowError::NoRangeLeft { limit });
+        }
         if !self.has_room()? {
             return Err(WindowError::NoRegionLeft {
                 in_use: self.budget.in_use(),

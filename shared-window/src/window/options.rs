@@ -2,13 +2,39 @@
 
 //! Where the window leaves a choice to its server.
 
+use crate::units::WindowSize;
+
 /// How a window behaves where there is a choice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowOptions {
     /// What to do when a guest wants to write where it only read so far.
     pub upgrade: Upgrade,
     /// What to do with a descriptor that is open for reading only.
     pub reopen: Reopen,
+    /// How many ranges the guest may have mapped at once. Without a limit it may map page by page,
+    /// and use up the machine's memory regions with any window.
+    pub max_ranges: usize,
+}
+
+impl WindowOptions {
+    /// Bytes that a Linux guest maps at a time, at a multiple of as many (`FUSE_DAX_SHIFT`).
+    pub const LINUX_RANGE: u64 = 2 << 20;
+
+    /// As many ranges as a Linux guest can map in a window of this size; one at least.
+    pub fn linux_ranges(size: WindowSize) -> usize {
+        usize::try_from(size.bytes() / Self::LINUX_RANGE).map_or(usize::MAX, |ranges| ranges.max(1))
+    }
+}
+
+impl Default for WindowOptions {
+    /// No limit to the number of ranges but the machine's [`RegionBudget`](crate::RegionBudget).
+    fn default() -> Self {
+        Self {
+            upgrade: Upgrade::default(),
+            reopen: Reopen::default(),
+            max_ranges: usize::MAX,
+        }
+    }
 }
 
 /// What to do when a guest wants to write where it only read so far.

@@ -6,6 +6,7 @@
 mod account;
 mod files;
 mod http;
+mod lease;
 mod lifecycle;
 mod metrics;
 mod operations;

@@ -8,8 +8,11 @@ use std::fs::File;
 use anyhow::{Context, Result};
 use virtiofs_driver::vhost::ChannelEnd;
 use virtiofs_driver::window::{Acknowledge, BeyondLimit, MainLoop, Rules, Violation, WindowError};
-use virtiofs_driver::{FileOffset, NodeId, Options, WindowOffset, daemon};
+use virtiofs_driver::{
+    Body, Client, FileOffset, NodeId, Options, QueueIndex, Request, WindowOffset, daemon,
+};
 
+use crate::lease::Lease;
 use crate::rig::{PATIENCE, RANGE, Rig};
 
 /// Maps the first `count` ranges of a file over the first ranges of the window.
@@ -80,6 +83,61 @@ fn holes_and_lost_pages_are_errors() -> Result<()> {
         matches!(read(0), Err(WindowError::LostPage { .. })),
         "truncated"
     );
+    Ok(())
+}
+
+/// A guest may map any page, so that the window's size is no limit to the regions that it takes.
+#[test]
+fn a_guest_has_as_many_ranges_as_linux_could_have() -> Result<()> {
+    const PAGE: u64 = 4096;
+    let mut rig = Rig::with_rules(Rules::qemu())?;
+    let (window, (node, _)) = (rig.window()?, rig.file("file", b"content")?);
+    let mut map = |page: u64| {
+        let at = WindowOffset(page * PAGE);
+        rig.client
+            .setup_mapping(node, FileOffset(0), PAGE, at, true)
+    };
+    let limit = window.size() / RANGE;
+    (0..limit).try_for_each(&mut map)?;
+    for page in limit..limit + 3 {
+        let refused = map(page).expect_err("one more than Linux could have");
+        assert_eq!(refused.errno(), Some(libc::ENOBUFS), "{refused}");
+    }
+    map(0).context("it is there")?;
+    rig.client
+        .remove_mapping(node, &[(WindowOffset(0), PAGE)])?;
+    let last = WindowOffset((limit + 3) * PAGE);
+    rig.client
+        .setup_mapping(node, FileOffset(0), PAGE, last, true)?;
+    assert_eq!(window.mapped() as u64, limit);
+    Ok(())
+}
+
+/// On the host a lease holds an open up for 45 s.
+#[test]
+fn a_file_with_a_lease_holds_up_no_other() -> Result<()> {
+    let mut rig = Rig::start(&Options {
+        request_queues: 2,
+        ..Options::default()
+    })?;
+    // The first file of a file system is opened in any case.
+    let (other, _) = rig.file("other", b"content")?;
+    let path = rig.daemon.share().join("leased");
+    std::fs::write(&path, b"content")?;
+    let lease = Lease::take(&path)?;
+    let leased = NodeId(rig.client.lookup(NodeId::ROOT, "leased")?.nodeid);
+    let body = Body::setup_mapping(FileOffset(0), RANGE, WindowOffset(20 * RANGE), true);
+    let mut client = Client::new(&mut rig.vm, QueueIndex::request(1))?;
+    let waiting = client.pipeline();
+    waiting.submit(&Request::new(leased, body))?;
+    waiting.kick()?;
+    lease.wait_until_wanted()?;
+    map(&mut rig, other, 4)?;
+    let early = waiting.poll()?;
+    assert!(early.is_none(), "the lease did not hold it up: {early:?}");
+    drop(lease);
+    let completion = waiting.complete()?;
+    assert!(completion.result.is_ok(), "{completion:?}");
     Ok(())
 }
 

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A file whose open takes as long as the test likes.
+
+use std::fs::File;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+use shared_window::{Access, DirectViews, ViewError, ViewSource};
+
+use super::{Case, PAGE, share_with_a_file, window_on};
+use crate::fs::NodeId;
+use crate::testing::fuse::{self, Operation};
+use crate::testing::{MUST_HAPPEN, Share};
+
+/// What tells the file that takes long from the other one.
+const SLOW_SIZE: u64 = 2 * PAGE;
+
+#[derive(Default)]
+struct State {
+    released: bool,
+    waiting: usize,
+}
+
+/// Holds the open of one file until that is released.
+#[derive(Clone, Default)]
+struct SlowViews(Arc<(Mutex<State>, Condvar)>);
+
+impl SlowViews {
+    fn wait_until_reached(&self) {
+        let (state, changed) = &*self.0;
+        let idle = |state: &mut State| state.waiting == 0;
+        let waited = changed.wait_while_for(&mut state.lock(), idle, MUST_HAPPEN);
+        assert!(!waited.timed_out(), "waited {MUST_HAPPEN:?} for an open");
+    }
+
+    fn release(&self) {
+        self.0.0.lock().released = true;
+        self.0.1.notify_all();
+    }
+}
+
+impl ViewSource for SlowViews {
+    fn open(&self, file: BorrowedFd<'_>, access: Access) -> Result<OwnedFd, ViewError> {
+        let opened = DirectViews.open(file, access)?;
+        let opened = File::from(opened);
+        if opened.metadata().expect("metadata").len() == SLOW_SIZE {
+            let (state, changed) = &*self.0;
+            let mut state = state.lock();
+            state.waiting += 1;
+            changed.notify_all();
+            changed.wait_while(&mut state, |state| !state.released);
+        }
+        Ok(opened.into())
+    }
+}
+
+/// A mounted share, the slow file and the other one.
+fn case(threads: usize) -> (Case, SlowViews, [u64; 2]) {
+    let share: Rc<Share> = share_with_a_file();
+    share.put("slow", &[2; SLOW_SIZE as usize], 0o644);
+    let views = SlowViews::default();
+    let mut case = Case::on(share, threads, Some(window_on(views.clone())));
+    // Such a guest is promised nothing, so no view is tried before it asks for one.
+    case.front_end.ask(&fuse::init_without_inode_dax(), 256);
+    let nodes =
+        ["slow", "file"].map(|name| fuse::entry(&case.front_end.ask(&fuse::lookup(name), 256)).0);
+    (case, views, nodes)
+}
+
+impl Case {
+    /// Returns when so many requests have come back.
+    fn wait_for_replies(&mut self, mut replies: usize) {
+        while replies > 0 {
+            self.front_end.wait_for_a_return();
+            replies -= self.front_end.driver.used().len();
+        }
+    }
+
+    fn errno_at(&self, reply_at: vm_memory::GuestAddress) -> i32 {
+        fuse::errno(&self.front_end.driver.read(reply_at, 16))
+    }
+}
+
+#[test]
+fn an_open_that_hangs_holds_up_its_own_file_alone() {
+    for threads in [0, 2] {
+        let (mut case, views, [slow, other]) = case(threads);
+        let setup = |node, page| fuse::setup_mapping(node, 0, PAGE, page * PAGE);
+        let mut replies_at = Vec::new();
+        for page in [0, 1] {
+            replies_at.push(case.front_end.offer(&setup(slow, page), 16).1);
+        }
+        views.wait_until_reached();
+        assert_eq!(fuse::errno(&case.front_end.ask(&setup(other, 2), 16)), 0);
+        assert_eq!(case.front_end.mapped(), [2 * PAGE]);
+        views.release();
+        case.wait_for_replies(2);
+        for at in replies_at {
+            assert_eq!(case.errno_at(at), 0);
+        }
+        assert_eq!(case.front_end.mapped(), [2 * PAGE, 0, PAGE]);
+        case.end();
+    }
+}
+
+#[test]
+fn what_is_opened_too_late_is_neither_mapped_nor_kept() {
+    for threads in [0, 2] {
+        let (mut case, views, [slow, _]) = case(threads);
+        let setup = fuse::setup_mapping(slow, 0, PAGE, 0);
+        let (_, reply_at) = case.front_end.offer(&setup, 16);
+        views.wait_until_reached();
+        let destroy = fuse::request(Operation::Destroy, 0, &[]);
+        assert_eq!(fuse::errno(&case.front_end.ask(&destroy, 16)), 0);
+        case.front_end.ask(&fuse::init_without_inode_dax(), 256);
+        views.release();
+        case.wait_for_replies(1);
+        assert_eq!(case.errno_at(reply_at), libc::EIO);
+        assert_eq!(case.front_end.mapped(), [0; 0]);
+        assert!(!case.look.keeps_view(NodeId(slow)));
+        case.end();
+    }
+}
+
+#[test]
+fn a_session_ends_while_an_open_hangs() {
+    for threads in [0, 2] {
+        let (mut case, views, [slow, _]) = case(threads);
+        case.front_end
+            .offer(&fuse::setup_mapping(slow, 0, PAGE, 0), 16);
+        views.wait_until_reached();
+        case.end();
+        views.release();
+    }
+}
