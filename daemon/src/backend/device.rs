@@ -34,6 +34,7 @@ use super::offer::Offer;
 use super::opened::Opened;
 use super::pause::Pause;
 use super::pool::{FreeThread, Pool};
+use super::reminder::Reminder;
 use super::ring::{Ring, Telling};
 use super::threads::Crew;
 use super::window_thread::WindowThread;
@@ -64,6 +65,8 @@ pub(super) struct Device<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     pub(super) crew: Crew,
     pub(super) pool: Option<Pool>,
     pub(super) window_thread: Option<WindowThread>,
+    /// Not with a pool, which tells of each request at once.
+    pub(super) reminder: Option<Reminder>,
     pub(super) alarm: Arc<Alarm>,
     pub(super) migration: Migration,
     /// The rings that have been served; no other one can have a request in flight.
@@ -85,6 +88,9 @@ where
         if let Some(pool) = &self.pool {
             pool.close();
         }
+        if let Some(reminder) = &self.reminder {
+            reminder.close();
+        }
         self.served_rings().for_each(Ring::close);
     }
 
@@ -97,6 +103,9 @@ where
             let mut since = Instant::now();
             let here = |(), taken| {
                 let window_thread = self.window_thread.as_ref();
+                if let Some(reminder) = &self.reminder {
+                    reminder.look_after(ring);
+                }
                 serve(
                     &self.engine,
                     window_thread,
@@ -251,6 +260,9 @@ where
                 let ring = served.get_or_init(|| {
                     if let Some(front_end) = &self.front_end {
                         ring.pauses(&front_end.pause);
+                    }
+                    if let Some(reminder) = &self.reminder {
+                        reminder.watch(ring);
                     }
                     ring.clone()
                 });

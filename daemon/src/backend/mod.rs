@@ -41,6 +41,7 @@ mod pace;
 mod pause;
 mod pool;
 mod refusal;
+mod reminder;
 mod ring;
 mod session;
 mod threads;

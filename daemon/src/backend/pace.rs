@@ -6,7 +6,8 @@
 //! as that, those that come one after another are told of together, which delays each by the time
 //! of the few that follow it. A request that takes long (a cold cache, a slow or throttled disk)
 //! would delay others by as much; so after one of these each is told of at once, until many quick
-//! ones in a row have been seen. A request that nothing follows is always told of at once.
+//! ones in a row have been seen. A request that nothing follows is always told of at once, and those
+//! that are followed by one that takes very long are told of meanwhile by [`super::reminder`].
 //!
 //! Owner: the ring; the one thread that serves it notes what it sees.
 

@@ -17,6 +17,7 @@ use virtio_queue::{DescriptorChain, Error as QueueError, Queue, QueueOwnedT, Que
 use super::gate::{NotAdmitted, Position, RingGate, Ticket};
 use super::pace::Pace;
 use super::pause::{Pause, RingPause};
+pub(super) use super::together::Batch;
 use super::together::Together;
 use crate::adapter::{AtomicMemory, HeadIndex, TransportMemory};
 
@@ -136,6 +137,22 @@ impl Ring {
         if !self.together.is_empty() {
             self.tell_with(&mut self.vring.get_mut());
         }
+    }
+
+    /// Whether the guest has been told of all that has been returned by the calling thread.
+    pub(super) fn is_told(&self) -> bool {
+        self.together.is_empty()
+    }
+
+    /// The same of all threads, at the moment at which this takes the vring's lock.
+    pub(super) fn is_told_for_sure(&self) -> bool {
+        let _state = self.vring.get_ref();
+        self.together.is_empty()
+    }
+
+    /// What the guest has not been told of, as far as is known without the vring's lock.
+    pub(super) fn untold(&self) -> Option<Batch> {
+        self.together.batch()
     }
 
     fn tell_with(&self, state: &mut VringState<AtomicMemory>) {
@@ -346,4 +363,4 @@ impl VringT<AtomicMemory> for Ring {
 
 #[cfg(test)]
 #[path = "ring_tests.rs"]
-mod tests;
+pub(super) mod tests;

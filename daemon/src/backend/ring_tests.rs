@@ -14,14 +14,14 @@ use super::{Popped, Ring, Telling};
 use crate::adapter::HeadIndex;
 use crate::testing::Driver;
 
-struct Case {
+pub(in crate::backend) struct Case {
     driver: Driver,
-    ring: Ring,
+    pub(in crate::backend) ring: Ring,
     call: EventFd,
 }
 
 impl Case {
-    fn new() -> Self {
+    pub(in crate::backend) fn new() -> Self {
         let mut driver = Driver::new();
         let ring = driver.ring_at(65530);
         let call = EventFd::new(EFD_NONBLOCK).expect("an event");
@@ -39,7 +39,7 @@ impl Case {
     }
 
     /// Serves one request, and says how often the guest has been called since the last look.
-    fn serve(&mut self, telling: Telling) -> u64 {
+    pub(in crate::backend) fn serve(&mut self, telling: Telling) -> u64 {
         self.driver.offer(b"request", 16);
         self.serve_offered(telling)
     }
@@ -57,7 +57,7 @@ impl Case {
         self.calls()
     }
 
-    fn calls(&self) -> u64 {
+    pub(in crate::backend) fn calls(&self) -> u64 {
         let mut count = [0; 8];
         match self.call_file().read_exact(&mut count) {
             Ok(()) => u64::from_ne_bytes(count),

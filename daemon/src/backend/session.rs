@@ -24,6 +24,7 @@ use super::observe::{ObservedVmm, Observer};
 use super::offer::Offer;
 use super::pause::{Pause, PausedVmm};
 use super::pool::Pool;
+use super::reminder::Reminder;
 use super::threads::{Crew, ThreadsError};
 use super::window_side::WindowSide;
 use super::window_thread::WindowThread;
@@ -130,6 +131,10 @@ where
         let window_thread = engine
             .window()
             .map(|_| WindowThread::start(Arc::clone(&alarm)));
+        let reminder = pool
+            .is_none()
+            .then(|| Reminder::start(Arc::clone(&alarm)))
+            .transpose()?;
         let device = Device {
             engine: Arc::new(engine),
             intake: Intake::new(memory.clone(), Arc::clone(&metrics)),
@@ -139,6 +144,7 @@ where
             crew,
             pool,
             window_thread: window_thread.transpose()?,
+            reminder,
             alarm,
             migration: Migration::default(),
         };

@@ -25,6 +25,9 @@ pub enum ThreadsError {
     /// No thread to be had for the window.
     #[error("cannot start the thread for mappings")]
     Window(#[source] io::Error),
+    /// No thread to be had that looks after finished requests.
+    #[error("cannot start the thread that tells the guest of what is finished")]
+    Reminder(#[source] io::Error),
     /// No threads to be had.
     #[error("cannot start the pool of {size} threads")]
     Pool {

@@ -26,7 +26,13 @@ pub(super) struct Together {
     wanted: AtomicU32,
     /// How many there were when the guest was told the last time.
     told: AtomicU32,
+    /// How often the guest has been told.
+    batch: AtomicU32,
 }
+
+/// Requests that have been returned and not been told of, until they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Batch(u32);
 
 impl Together {
     /// Nothing is to be told.
@@ -35,12 +41,19 @@ impl Together {
             untold: AtomicU32::new(0),
             wanted: AtomicU32::new(FEW),
             told: AtomicU32::new(0),
+            batch: AtomicU32::new(0),
         }
     }
 
     /// Whether there is nothing to tell.
     pub(super) fn is_empty(&self) -> bool {
         self.untold.load(Ordering::Relaxed) == 0
+    }
+
+    /// What is to be told, if anything is. Without the vring's lock it may be a little old.
+    pub(super) fn batch(&self) -> Option<Batch> {
+        let batch = Batch(self.batch.load(Ordering::Relaxed));
+        (!self.is_empty()).then_some(batch)
     }
 
     /// The first of some is taken off the ring, where so many others wait.
@@ -63,6 +76,8 @@ impl Together {
         if untold > 0 {
             self.untold.store(0, Ordering::Relaxed);
             self.told.store(untold, Ordering::Relaxed);
+            let batch = self.batch.load(Ordering::Relaxed);
+            self.batch.store(batch.wrapping_add(1), Ordering::Relaxed);
         }
         untold
     }

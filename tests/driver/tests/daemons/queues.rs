@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use fuse_backend_rs::abi::fuse_abi::OpenIn;
 use virtiofs_driver::daemon;
 use virtiofs_driver::fuse::Completion;
 use virtiofs_driver::queue::QueueStats;
@@ -13,6 +14,7 @@ use virtiofs_driver::{
     Request, Vm, Waiting,
 };
 
+use crate::lease::Lease;
 use crate::rig::{Rig, daemons, pattern};
 
 const BLOCK: usize = 16 << 10;
@@ -68,6 +70,39 @@ fn read_and_write(daemon: PathBuf, options: &Options, waiting: Waiting) -> Resul
     client.write_slice(node, handle, FileOffset(1), &content)?;
     let found = std::fs::read(rig.daemon.share().join("file"))?;
     assert_eq!((found[0], &found[1..]), (content[0], &content[..]));
+    Ok(())
+}
+
+/// Quick requests are told of together. One that turns out to wait, here for a lease, must not keep
+/// what is finished before it.
+#[test]
+fn what_is_finished_is_told_of_while_another_request_waits() -> Result<()> {
+    let mut rig = Rig::start_with(daemon::daxd()?, &Options::default(), &[])?;
+    let (node, handle) = rig.file("file", b"content")?;
+    let into = rig.vm.memory().allocate(4096, 4096)?;
+    let path = rig.daemon.share().join("leased");
+    std::fs::write(&path, b"content")?;
+    let leased = NodeId(rig.client.lookup(NodeId::ROOT, "leased")?.nodeid);
+    for _ in 0..1000 {
+        rig.client.getattr(node, None)?;
+    }
+    let lease = Lease::take(&path)?;
+    let pipeline = rig.client.pipeline();
+    pipeline.set_waiting(Waiting::Interrupt);
+    let read = Body::read(handle, FileOffset(0), into.span());
+    let quick = pipeline.submit(&Request::new(node, read))?;
+    let open = OpenIn {
+        flags: libc::O_RDWR as u32,
+        fuse_flags: 0,
+    };
+    let slow = pipeline.submit(&Request::new(leased, Body::Open(open)))?;
+    let first = pipeline.complete()?;
+    assert!(first.unique == quick && first.result.is_ok(), "{first:?}");
+    let early = pipeline.poll()?;
+    assert!(early.is_none(), "it was told of with {early:?}");
+    drop(lease);
+    let second = pipeline.complete()?;
+    assert!(second.unique == slow && second.result.is_ok(), "{second:?}");
     Ok(())
 }
 
