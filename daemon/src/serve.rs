@@ -9,7 +9,7 @@ use shared_window::{DirectViews, RegionBudget, Upgrade, ViewSource, WindowOption
 use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
 
 use crate::backend::{Observer, Session, SessionError, SessionOptions, SessionWindow};
-use crate::config::{DaxPolicy, Fault};
+use crate::config::{DaxPolicy, Fault, HostTruncate};
 
 /// Why serving did not begin or did not end well.
 pub type ServeError = SessionError;
@@ -36,6 +36,7 @@ pub struct WindowSetup {
     views: Arc<dyn ViewSource>,
     upgrade: Upgrade,
     budget: RegionBudget,
+    host_truncate: HostTruncate,
 }
 
 impl WindowSetup {
@@ -46,6 +47,16 @@ impl WindowSetup {
             views: Arc::new(views),
             upgrade: Upgrade::InPlace,
             budget: RegionBudget::default(),
+            host_truncate: HostTruncate::Allow,
+        }
+    }
+
+    /// The same under that rule for others: `views` keep to it, as long as there are any.
+    #[must_use]
+    pub fn with_host_truncate(self, host_truncate: HostTruncate) -> Self {
+        Self {
+            host_truncate,
+            ..self
         }
     }
 
@@ -87,6 +98,8 @@ where
         size: window.size,
         views: window.views,
         budget: window.budget,
+        // A file that is mapped no more is to be as free as any other.
+        keep_views: window.host_truncate == HostTruncate::Allow,
         options: WindowOptions {
             upgrade: window.upgrade,
             max_ranges: WindowOptions::linux_ranges(window.size),

@@ -70,8 +70,8 @@ pub use units::{
     Access, FileOffset, WindowOffset, WindowRange, WindowSize, WindowSizeError, page_size,
 };
 pub use view::{
-    DirectViews, FileId, FileKey, StartingViews, Unavailable, View, ViewClient, ViewError,
-    ViewServer, ViewServerError, ViewService, ViewSource,
+    DirectViews, FileId, FileKey, StartingViews, Unavailable, Unguarded, View, ViewClient,
+    ViewError, ViewServer, ViewServerError, ViewService, ViewSource,
 };
 pub use vmm::{Effect, ProcessWindow, ProcessWindowError, VhostUserShmem, Vmm, VmmError};
 pub use window::{

@@ -26,6 +26,7 @@
 mod cache;
 mod client;
 mod direct;
+mod guard;
 mod harden;
 mod instance;
 mod key;
@@ -51,7 +52,7 @@ pub use client::{StartingViews, ViewClient};
 pub use direct::DirectViews;
 pub use key::FileKey;
 pub use server::{ViewServer, ViewServerError};
-pub use wire::Unavailable;
+pub use wire::{Unavailable, Unguarded};
 
 /// Where views of files come from.
 pub trait ViewSource: Send + Sync {

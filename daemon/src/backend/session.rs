@@ -88,6 +88,8 @@ pub struct SessionWindow<S> {
     pub options: WindowOptions,
     /// Which files are named to the guest.
     pub policy: DaxPolicy,
+    /// Views of files that were mapped lately are kept.
+    pub keep_views: bool,
 }
 
 type SessionVmm = PausedVmm<ObservedVmm<Arc<VhostUserShmem>>>;
@@ -239,6 +241,7 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
             budget,
             options,
             policy,
+            keep_views,
         }) = window
         else {
             return Self {
@@ -264,7 +267,11 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
         );
         let dax = Arc::new(Dax {
             promises,
-            views: NodeCache::new(KEPT_VIEWS),
+            views: if keep_views {
+                NodeCache::new(KEPT_VIEWS)
+            } else {
+                NodeCache::without_memory()
+            },
             losses: Losses::new(window.mapped_files()),
             taken: taken.clone(),
         });

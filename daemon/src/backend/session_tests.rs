@@ -71,6 +71,7 @@ fn window_on<S: ViewSource>(views: S) -> SessionWindow<S> {
             mode: DaxMode::Always,
             min_size: 0,
         },
+        keep_views: true,
     }
 }
 

@@ -9,8 +9,8 @@ use log::LevelFilter;
 use virtiofsd::passthrough::{MigrationMode, NegotiationMode};
 
 use super::{
-    Confinement, DaxPolicy, Endpoint, Fault, MetricsAddress, MetricsEndpoint, Share, SocketFile,
-    WindowRequest,
+    Confinement, DaxPolicy, Endpoint, Fault, HostTruncate, MetricsAddress, MetricsEndpoint, Share,
+    SocketFile, WindowRequest,
 };
 use crate::cli::args::Args;
 use crate::cli::args::endpoint::EndpointArgs;
@@ -40,6 +40,8 @@ pub struct Config {
     pub thread_pool_size: usize,
     /// Files that the guest is told to map.
     pub dax: DaxPolicy,
+    /// What others may do to files that are mapped.
+    pub host_truncate: HostTruncate,
     /// The window that is asked for.
     pub window: WindowRequest,
     /// Safeguards that a test took away.
@@ -113,6 +115,7 @@ impl TryFrom<Args> for Config {
             thread_pool_size: args.endpoint.thread_pool_size,
             endpoint: endpoint(args.endpoint),
             dax: args.window.policy(),
+            host_truncate: args.window.host_truncate,
             window: args.window.request(),
             faults: args.window.fault,
             confinement: Confinement {

@@ -13,6 +13,15 @@ pub enum DaxMode {
     Never,
 }
 
+/// What `--host-truncate` says of other processes of the host, for files that are mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum HostTruncate {
+    /// They may take mapped pages away.
+    Allow,
+    /// They get ETXTBSY.
+    Refuse,
+}
+
 /// The operator's choice of files for the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DaxPolicy {

@@ -19,7 +19,7 @@ mod window;
 pub use capabilities::{CapabilityChanges, CapabilityError, KeptCapabilities, ModcapsError};
 pub use confinement::{Confinement, SeccompMode};
 pub use daemon::{Config, ConfigError, Logging};
-pub use dax::{DaxMode, DaxPolicy};
+pub use dax::{DaxMode, DaxPolicy, HostTruncate};
 pub use endpoint::{Endpoint, SocketFile};
 pub use fault::Fault;
 pub use metrics::{MetricsAddress, MetricsEndpoint};

@@ -15,6 +15,7 @@ pub struct NodeId(pub u64);
 /// Remembers one value for each file, and forgets the least recently used beyond a limit.
 pub struct NodeCache<T> {
     entries: Mutex<LruCache<NodeId, T>>,
+    keeps: bool,
 }
 
 impl<T: Clone> NodeCache<T> {
@@ -23,6 +24,16 @@ impl<T: Clone> NodeCache<T> {
     pub fn new(limit: NonZeroUsize) -> Self {
         Self {
             entries: Mutex::new(empty(limit)),
+            keeps: true,
+        }
+    }
+
+    /// A cache that forgets everything at once.
+    #[must_use]
+    pub fn without_memory() -> Self {
+        Self {
+            keeps: false,
+            ..Self::new(NonZeroUsize::MIN)
         }
     }
 
@@ -48,6 +59,9 @@ impl<T: Clone> NodeCache<T> {
 
     /// Remembers `value` for `node`.
     pub fn put(&self, node: NodeId, value: T) {
+        if !self.keeps {
+            return;
+        }
         // Values may be descriptors; they are closed after the lock is released.
         let evicted = self.entries.lock().push(node, value);
         drop(evicted);
@@ -57,7 +71,7 @@ impl<T: Clone> NodeCache<T> {
     /// afterwards is forgotten.
     pub fn put_if(&self, node: NodeId, value: T, still: impl FnOnce() -> bool) {
         let mut entries = self.entries.lock();
-        let evicted = still().then(|| entries.push(node, value));
+        let evicted = (self.keeps && still()).then(|| entries.push(node, value));
         drop(entries);
         drop(evicted);
     }
@@ -108,5 +122,7 @@ mod tests {
         assert!(!held(1));
         cache.clear();
         assert!(!held(3));
+        NodeCache::without_memory().put(NodeId(0), Arc::clone(&values[0]));
+        assert!(!held(0));
     }
 }

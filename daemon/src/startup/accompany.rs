@@ -18,7 +18,7 @@ use super::metrics_socket;
 use super::run::sentence;
 use super::split::Listening;
 use super::stop::{Leash, leash};
-use crate::config::{Endpoint, SocketFile};
+use crate::config::{Endpoint, HostTruncate, SocketFile};
 
 /// What the process that returns from [`Checked::accompany`] is now.
 pub(super) enum Pair {
@@ -86,9 +86,14 @@ impl Checked {
     /// Both ends of the service of views, if a window is wanted.
     fn prepare_views(&self) -> Option<(StartingViews, ViewServer)> {
         self.window?;
-        ViewService::prepare()
+        let (client, server) = ViewService::prepare()
             .inspect_err(|error| warn!("no DAX window: {}", sentence(error)))
-            .ok()
+            .ok()?;
+        let server = match self.config.host_truncate {
+            HostTruncate::Allow => server,
+            HostTruncate::Refuse => server.refuse_truncation(&self.config.share.dir),
+        };
+        Some((client, server))
     }
 }
 

@@ -24,7 +24,7 @@ use super::serve::Confined;
 use super::stop::Leash;
 use super::{privileges, seccomp};
 use crate::backend::{Names, Observer};
-use crate::config::{Confinement, Fault, RequestedSize, Share};
+use crate::config::{Config, Confinement, RequestedSize, Share};
 use crate::serve::{Serving, WindowSetup};
 use crate::telemetry::{Place, Server};
 
@@ -58,7 +58,7 @@ impl Unconfined {
             window,
             guest_fd_limit,
         } = self.checked;
-        let window = make_window(window, self.views, &config.faults);
+        let window = make_window(window, self.views, &config);
         let (listener, mut share) =
             enter_sandbox(config.share, &config.confinement, self.listener)?;
         share.passthrough.guest_fd_limit = guest_fd_limit;
@@ -110,7 +110,7 @@ fn observer(share: &Share) -> Result<Arc<Observer>, StartError> {
 fn make_window(
     size: Option<RequestedSize>,
     views: Option<StartingViews>,
-    faults: &[Fault],
+    config: &Config,
 ) -> Option<WindowSetup> {
     let views = views?
         .wait_ready()
@@ -120,8 +120,11 @@ fn make_window(
         .inspect_err(|error| warn!("no DAX window: {}", sentence(error)))
         .ok()?;
     info!("DAX window of {} MiB", size.bytes() >> 20);
-    let window = WindowSetup::new(size, views);
-    Some(faults.iter().fold(window, |window, &fault| {
+    if let Some(reason) = views.unguarded() {
+        warn!("--host-truncate=refuse refuses nothing here: {reason}");
+    }
+    let window = WindowSetup::new(size, views).with_host_truncate(config.host_truncate);
+    Some(config.faults.iter().fold(window, |window, &fault| {
         warn!("--fault {fault}: {}; for tests only", fault.consequence());
         window.with_fault(fault)
     }))

@@ -11,14 +11,15 @@
 //! process that opens in a FUSE mount of its own can therefore never end when it is killed between
 //! the two halves; one process that waits for another can.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 
 use rustix::fs::{MemfdFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::socket::{Missing, Packet, Packets};
-use super::wire::{Answer, PACKET, Prepare, ViewName};
+use super::wire::{Answer, GuardFile, Guarding, PACKET, Prepare, Unguarded, ViewName};
 use super::{ViewError, ViewSource};
 use crate::units::Access;
 
@@ -40,6 +41,9 @@ pub struct ViewClient {
     /// Held for a request and its answer. Not while the view is opened, which takes as long as the
     /// file's own file system likes.
     socket: Mutex<Packets>,
+    guarding: Guarding,
+    /// Said once, of the first file.
+    unguarded_file: Once,
 }
 
 impl StartingViews {
@@ -53,12 +57,16 @@ impl StartingViews {
     /// [`ViewError::Unavailable`] with a sentence for the operator when this host can't make
     /// views, else whatever went wrong on the way.
     pub fn wait_ready(self) -> Result<ViewClient, ViewError> {
-        let Packet { bytes, descriptor } = receive(&self.socket)?;
+        let Packet {
+            bytes, descriptor, ..
+        } = receive(&self.socket)?;
         match (Answer::decode(bytes), descriptor) {
-            (Some(Answer::Ready), Some(mount)) => {
+            (Some(Answer::Ready(guarding)), Some(mount)) => {
                 let client = ViewClient {
                     mount,
                     socket: Mutex::new(self.socket),
+                    guarding,
+                    unguarded_file: Once::new(),
                 };
                 client.prove()?;
                 Ok(client)
@@ -77,20 +85,59 @@ impl ViewClient {
     fn prove(&self) -> Result<(), ViewError> {
         let file = rustix::fs::memfd_create("view-probe", MemfdFlags::CLOEXEC)
             .map_err(|errno| ViewError::system("make a file in memory", errno))?;
-        self.open(file.as_fd(), Access::ReadWrite).map(drop)
+        self.open_view(file.as_fd(), Access::ReadWrite).map(drop)
     }
 
-    fn ask(&self, file: BorrowedFd<'_>, access: Access) -> Result<Packet<PACKET>, ViewError> {
+    /// Why others are not kept from truncating the files of views, where the server was to.
+    pub fn unguarded(&self) -> Option<Unguarded> {
+        match self.guarding {
+            Guarding::Off | Guarding::On => None,
+            Guarding::Impossible(reason) => Some(reason),
+        }
+    }
+
+    fn open_view(
+        &self,
+        file: BorrowedFd<'_>,
+        access: Access,
+    ) -> Result<(OwnedFd, ViewName), ViewError> {
+        match self.ask(&Prepare(access).encode(), Some(file))? {
+            Answer::Prepared(name) => Ok((self.open_prepared(name, access)?, name)),
+            Answer::Refused(refusal) => Err(refusal.into_error(access)),
+            _ => Err(OTHER_ANSWER),
+        }
+    }
+
+    /// Has the file of an open view guarded. After the open, so that what is done by way of the view
+    /// itself is never asked about. A file that can't be is served all the same.
+    fn guard(&self, name: ViewName) -> Result<(), ViewError> {
+        match self.ask(&GuardFile(name).encode(), None)? {
+            Answer::Guarded => {}
+            Answer::NotGuarded(errno) => self.unguarded_file.call_once(|| {
+                log::warn!(
+                    "a mapped file can be truncated by others on this host ({}); so may further \
+                     ones",
+                    io::Error::from_raw_os_error(errno)
+                );
+            }),
+            _ => return Err(OTHER_ANSWER),
+        }
+        Ok(())
+    }
+
+    fn ask(
+        &self,
+        request: &[u8; PACKET],
+        file: Option<BorrowedFd<'_>>,
+    ) -> Result<Answer, ViewError> {
         // Nothing in between can leave the socket half used, so a panic elsewhere is no reason to
         // stop.
         let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
-        socket
-            .send(&Prepare(access).encode(), Some(file))
-            .map_err(|errno| match errno {
-                Errno::PIPE | Errno::CONNRESET => ViewError::ServerGone,
-                other => ViewError::system("ask for a view", other),
-            })?;
-        receive(&socket)
+        socket.send(request, file).map_err(|errno| match errno {
+            Errno::PIPE | Errno::CONNRESET => ViewError::ServerGone,
+            other => ViewError::system("ask for a view", other),
+        })?;
+        Answer::decode(receive(&socket)?.bytes).ok_or(OTHER_ANSWER)
     }
 
     fn open_prepared(&self, name: ViewName, access: Access) -> Result<OwnedFd, ViewError> {
@@ -113,16 +160,16 @@ impl ViewClient {
 impl ViewSource for ViewClient {
     fn open(&self, file: BorrowedFd<'_>, access: Access) -> Result<OwnedFd, ViewError> {
         // Whether the descriptor allows that much is looked at by the server, which has to anyway.
-        let answer = self.ask(file, access)?;
-        match Answer::decode(answer.bytes) {
-            Some(Answer::Prepared(name)) => self.open_prepared(name, access),
-            Some(Answer::Refused(refusal)) => Err(refusal.into_error(access)),
-            _ => Err(ViewError::Protocol(
-                "a request was answered by something else",
-            )),
+        let (view, name) = self.open_view(file, access)?;
+        if self.guarding == Guarding::On {
+            self.guard(name)?;
         }
+        Ok(view)
     }
 }
+
+const OTHER_ANSWER: ViewError = ViewError::Protocol("a request was answered by something else");
+
 fn receive(socket: &Packets) -> Result<Packet<PACKET>, ViewError> {
     socket.receive().map_err(|missing| match missing {
         Missing::Closed => ViewError::ServerGone,

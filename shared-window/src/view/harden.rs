@@ -20,6 +20,9 @@ const PROCESS_NAME: &std::ffi::CStr = c"dax-views";
 pub(super) const TO_REMOVE_FILES: CapabilitySet =
     CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::FOWNER);
 
+/// What keeping others from truncating files needs, beside CAP_SYS_ADMIN: to see what they do.
+pub(super) const TO_SEE_CALLS: CapabilitySet = CapabilitySet::SYS_PTRACE;
+
 /// What serving views needs.
 const TO_SERVE: CapabilitySet = CapabilitySet::SYS_ADMIN;
 

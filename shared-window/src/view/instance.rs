@@ -33,8 +33,8 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    /// Mounts, and starts to serve.
-    pub(super) fn start() -> Result<Self, Unavailable> {
+    /// Mounts, and starts to serve; keeps the files of views if they are to be guarded.
+    pub(super) fn start(guards: bool) -> Result<Self, Unavailable> {
         let device = OpenOptions::new()
             .read(true)
             .write(true)
@@ -49,7 +49,7 @@ impl Instance {
         let slots = SharedSlots::new();
         // Views are for whoever runs the VMM, hence the widest access; the mount itself is private.
         Session::from_fd(
-            Views::new(slots.clone()),
+            Views::new(slots.clone(), guards),
             device,
             SessionACL::All,
             Config::default(),

@@ -8,6 +8,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -18,6 +19,7 @@ use fuser::{
     TimeOrNow,
 };
 
+use super::guard::Guarded;
 use super::slots::{Slot, Slots};
 use crate::units::Access;
 
@@ -35,16 +37,26 @@ const FIRST_INODE: u64 = 2;
 /// (`FILESYSTEM_MAX_STACK_DEPTH`). Nothing can be stacked on the views in turn.
 const STACK_DEPTH: u32 = 2;
 
+/// What keeps an open view backed.
+#[derive(Debug)]
+pub(super) struct Backing {
+    id: BackingId,
+    /// The file, where it is to be guarded and is not yet.
+    pub(super) file: Option<OwnedFd>,
+    /// Where it is.
+    pub(super) guarded: Option<Guarded>,
+}
+
 /// The slots, shared with the thread that prepares views.
 #[derive(Debug, Clone)]
-pub(super) struct SharedSlots(Arc<Mutex<Slots<BackingId>>>);
+pub(super) struct SharedSlots(Arc<Mutex<Slots<Backing>>>);
 
 impl SharedSlots {
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(Slots::new())))
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Slots<BackingId>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Slots<Backing>> {
         // No step of Slots can panic half-way.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -54,13 +66,16 @@ impl SharedSlots {
 #[derive(Debug)]
 pub(super) struct Views {
     slots: SharedSlots,
+    /// Files are to be guarded, once their views are open.
+    guards: bool,
     started: SystemTime,
 }
 
 impl Views {
-    pub(super) fn new(slots: SharedSlots) -> Self {
+    pub(super) fn new(slots: SharedSlots, guards: bool) -> Self {
         Self {
             slots,
+            guards,
             started: SystemTime::now(),
         }
     }
@@ -103,8 +118,13 @@ impl Views {
             return reply.error(Errno::EACCES);
         };
         match reply.open_backing(&prepared.file) {
-            Ok(backing) => {
-                let backing = slots.opened(slot, backing);
+            Ok(id) => {
+                let backing = Backing {
+                    id,
+                    file: self.guards.then_some(prepared.file),
+                    guarded: None,
+                };
+                let backing = &slots.opened(slot, backing).id;
                 // The last close need not wait for this server.
                 let flags = FopenFlags::FOPEN_NOFLUSH;
                 reply.opened_passthrough(FileHandle(slot.0), flags, backing);
@@ -175,6 +195,7 @@ impl Filesystem for Views {
         reply: ReplyEmpty,
     ) {
         let backing = slot_of(inode).and_then(|slot| self.slots.lock().released(slot));
+        // With it the guard of its file.
         drop(backing);
         reply.ok();
     }

@@ -9,21 +9,26 @@
 //! descriptor has: the kernel opens the backing file anew, with this process's rights, and does
 //! not compare.
 //!
-//! It keeps no descriptor longer than until its view is open, and opens no view itself (see the
-//! client).
+//! It keeps no descriptor longer than until its view is open, but where it guards files, and opens no
+//! view itself (see the client).
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 use thiserror::Error;
 
+use super::guard::Guard;
 use super::instance::Instance;
 use super::passthrough::SharedSlots;
-use super::slots::Prepared;
+use super::slots::{Prepared, Slot};
 use super::socket::{Missing, Packet, Packets};
-use super::wire::{Answer, PACKET, Prepare, Refusal, Unavailable, ViewName};
+use super::wire::{
+    Answer, GuardFile, Guarding, PACKET, Prepare, Refusal, Unavailable, Unguarded, ViewName,
+};
 use super::{ViewError, check_descriptor, harden};
 
 /// The server's end, before it serves.
@@ -35,6 +40,8 @@ use super::{ViewError, check_descriptor, harden};
 pub struct ViewServer {
     socket: Packets,
     keep: CapabilitySet,
+    /// Where the files lie that are to be guarded.
+    guarded: Option<PathBuf>,
 }
 
 /// The answer to a packet that is no request.
@@ -64,6 +71,7 @@ impl ViewServer {
         Self {
             socket,
             keep: CapabilitySet::empty(),
+            guarded: None,
         }
     }
 
@@ -71,6 +79,16 @@ impl ViewServer {
     /// for a process that has to clean up when its client is gone.
     pub fn keep_right_to_remove_files(mut self) -> Self {
         self.keep |= harden::TO_REMOVE_FILES;
+        self
+    }
+
+    /// Keeps other processes from truncating a file that has a view, as long as it has one: they get
+    /// ETXTBSY. The client is let through. `share` is where the files lie. It takes Linux 6.14,
+    /// ext4, xfs or btrfs, and CAP_SYS_PTRACE beside CAP_SYS_ADMIN, which is kept for it; where one
+    /// is missing, [`ViewClient::unguarded`](super::ViewClient::unguarded) says so.
+    pub fn refuse_truncation(mut self, share: impl Into<PathBuf>) -> Self {
+        self.guarded = Some(share.into());
+        self.keep |= harden::TO_SEE_CALLS;
         self
     }
 
@@ -87,8 +105,13 @@ impl ViewServer {
         let privileges = |errno: Errno| ViewServerError::Privileges(errno.into());
         harden::enclose().map_err(privileges)?;
         harden::drop_capabilities(self.keep).map_err(privileges)?;
-        let ended = match Instance::start() {
-            Ok(instance) => self.serve(instance),
+        let guard = self.guarded.as_deref().map(Guard::start);
+        let guard = match (guard, self.socket.ask_for_senders()) {
+            (Some(Ok(_)), Err(errno)) => Some(Err(Unguarded::NoEvents(errno.raw_os_error()))),
+            (guard, _) => guard,
+        };
+        let ended = match Instance::start(matches!(guard, Some(Ok(_)))) {
+            Ok(instance) => self.serve(instance, guard),
             Err(reason) => self.decline(reason),
         };
         match ended {
@@ -97,12 +120,25 @@ impl ViewServer {
         }
     }
 
-    fn serve(&self, instance: Instance) -> Ended {
+    fn serve(&self, instance: Instance, guard: Option<Result<Arc<Guard>, Unguarded>>) -> Ended {
         let Instance { mount, slots } = instance;
-        if let Err(ended) = self.answer(Answer::Ready, Some(mount)) {
+        let (guarding, guard) = match guard {
+            None => (Guarding::Off, None),
+            Some(Err(reason)) => (Guarding::Impossible(reason), None),
+            Some(Ok(guard)) => (Guarding::On, Some(guard)),
+        };
+        if let Err(ended) = self.answer(Answer::Ready(guarding), Some(mount)) {
             return ended;
         }
-        self.answer_each(|packet| prepare(packet, &slots))
+        self.answer_each(|packet| match (GuardFile::decode(packet.bytes), &guard) {
+            (Some(GuardFile(name)), Some(guard)) => {
+                if let Some(client) = packet.sender {
+                    guard.serves(client.as_raw_nonzero().get());
+                }
+                guard_file(guard, Slot(name.0), &slots)
+            }
+            _ => prepare(packet, &slots),
+        })
     }
 
     /// Tells why there are no views, and waits for the client to go.
@@ -155,6 +191,25 @@ fn prepare(packet: Packet<PACKET>, slots: &SharedSlots) -> Answer {
     }
 }
 
+/// Guards the file of an open view.
+fn guard_file(guard: &Arc<Guard>, slot: Slot, slots: &SharedSlots) -> Answer {
+    let mut slots = slots.lock();
+    let backing = slots.open(slot);
+    let Some((backing, file)) = backing.and_then(|backing| {
+        let file = backing.file.take()?;
+        Some((backing, file))
+    }) else {
+        return Answer::Refused(NO_REQUEST);
+    };
+    match guard.add(file) {
+        Ok(guarded) => {
+            backing.guarded = Some(guarded);
+            Answer::Guarded
+        }
+        Err(errno) => Answer::NotGuarded(errno.raw_os_error()),
+    }
+}
+
 fn refusal(error: &ViewError) -> Refusal {
     match error {
         ViewError::NotRegular => Refusal::NotRegular,
@@ -181,6 +236,7 @@ mod tests {
         let packet = Packet {
             bytes: Prepare(access).encode(),
             descriptor: file,
+            sender: None,
         };
         prepare(packet, &SharedSlots::new())
     }
@@ -220,6 +276,7 @@ mod tests {
         let packet = Packet {
             bytes: [0xff; PACKET],
             descriptor: Some(tempfile::tempfile().unwrap().into()),
+            sender: None,
         };
         assert_eq!(
             prepare(packet, &SharedSlots::new()),

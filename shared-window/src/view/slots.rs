@@ -89,6 +89,11 @@ impl<B> Slots<B> {
         self.open.entry(slot).insert_entry(backing).into_mut()
     }
 
+    /// What backs an open slot.
+    pub(super) fn open(&mut self, slot: Slot) -> Option<&mut B> {
+        self.open.get_mut(&slot)
+    }
+
     /// Frees a slot whose opening failed after [`Slots::take_prepared`].
     pub(super) fn not_opened(&mut self, slot: Slot) {
         self.free.push(slot);

@@ -14,9 +14,12 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
     SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
+use rustix::process::Pid;
 
 /// Room for the one descriptor of a packet.
 const ONE_DESCRIPTOR: usize = rustix::cmsg_space!(ScmRights(1));
+/// And for what the kernel says of who sent it.
+const AND_SENDER: usize = rustix::cmsg_space!(ScmRights(1), ScmCredentials(1));
 
 /// One end of a pair.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub(super) struct Packets(OwnedFd);
 pub(super) struct Packet<const N: usize> {
     pub(super) bytes: [u8; N],
     pub(super) descriptor: Option<OwnedFd>,
+    /// The process that sent it, where this end was made to ask the kernel.
+    pub(super) sender: Option<Pid>,
 }
 
 /// What may come in place of a packet.
@@ -51,6 +56,11 @@ pub(super) fn pair() -> Result<(Packets, Packets), Errno> {
 }
 
 impl Packets {
+    /// Has the kernel say of each packet that arrives who sent it.
+    pub(super) fn ask_for_senders(&self) -> Result<(), Errno> {
+        rustix::net::sockopt::set_socket_passcred(&self.0, true)
+    }
+
     pub(super) fn send(
         &self,
         bytes: &[u8],
@@ -73,7 +83,7 @@ impl Packets {
     /// Waits for a packet of exactly `N` bytes.
     pub(super) fn receive<const N: usize>(&self) -> Result<Packet<N>, Missing> {
         let mut bytes = [0; N];
-        let mut space = [MaybeUninit::uninit(); ONE_DESCRIPTOR];
+        let mut space = [MaybeUninit::uninit(); AND_SENDER];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = rustix::io::retry_on_intr(|| {
             rustix::net::recvmsg(
@@ -87,18 +97,25 @@ impl Packets {
             Errno::CONNRESET => Missing::Closed,
             other => Missing::System(other),
         })?;
-        let descriptor = control
-            .drain()
-            .filter_map(|message| match message {
-                RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-                _ => None,
-            })
-            .next();
+        let (mut descriptor, mut sender) = (None, None);
+        for message in control.drain() {
+            match message {
+                RecvAncillaryMessage::ScmRights(descriptors) => descriptor = descriptors.last(),
+                RecvAncillaryMessage::ScmCredentials(credentials) => {
+                    sender = Some(credentials.pid);
+                }
+                _ => {}
+            }
+        }
         match received.bytes {
             // An empty packet is never sent.
             0 => Err(Missing::Closed),
             n if n != N || received.flags.contains(ReturnFlags::CTRUNC) => Err(Missing::Malformed),
-            _ => Ok(Packet { bytes, descriptor }),
+            _ => Ok(Packet {
+                bytes,
+                descriptor,
+                sender,
+            }),
         }
     }
 }

@@ -8,10 +8,12 @@
 //! | byte 0 | byte 1 | bytes 8 to 15 | descriptor | from |
 //! |---|---|---|---|---|
 //! | 1 prepare | 0 read-only, 1 read-write | | the file | client |
-//! | 2 ready | | | the mount | server |
+//! | 2 ready | 0 guards no file, 1 guards files, from 2 why it can't | errno | the mount | server |
 //! | 3 unavailable | reason | errno | | server |
 //! | 4 prepared | | name of the view | | server |
 //! | 5 refused | 1 not regular, 2 not allowed, 3 failed | errno | | server |
+//! | 6 guard | | name of the view | | client |
+//! | 7 guarded | 0 yes, 1 no | errno | | server |
 
 use std::io;
 
@@ -31,17 +33,56 @@ pub(super) struct ViewName(pub(super) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Prepare(pub(super) Access);
 
+/// What the client asks for: guard the file of an open view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct GuardFile(pub(super) ViewName);
+
 /// What the server says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// First of all, with the mount: views can be had.
-    Ready,
+    /// First of all, with the mount: views can be had, and their files are guarded or not.
+    Ready(Guarding),
     /// First of all: there will be no views.
     Unavailable(Unavailable),
     /// The view can be opened once, by this name.
     Prepared(ViewName),
     /// There won't be a view of that file.
     Refused(Refusal),
+    /// The file of the view is guarded.
+    Guarded,
+    /// It is not, for this errno.
+    NotGuarded(i32),
+}
+
+/// Whether the server keeps others from truncating the files of views.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Guarding {
+    /// It was not asked to.
+    Off,
+    /// It does, when asked for each view.
+    On,
+    /// It was asked to, and can't.
+    Impossible(Unguarded),
+}
+
+/// Why a host can't keep others from truncating files that have a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Unguarded {
+    /// The kernel is older than the feature, or built without it.
+    #[error("it takes Linux 6.14 or newer, with CONFIG_FANOTIFY_ACCESS_PERMISSIONS")]
+    Kernel,
+    /// The file system does not ask before it truncates.
+    #[error("the file system of the share can't be watched: ext4, xfs and btrfs can")]
+    FileSystem,
+    /// What another process does can't be seen.
+    #[error(
+        "/proc/PID/syscall of other processes can't be read: it takes CAP_SYS_PTRACE, and \
+         kernel.yama.ptrace_scope below 3"
+    )]
+    NoCalls,
+    /// fanotify failed in some other way.
+    #[error("fanotify failed: {}", describe(*.0))]
+    NoEvents(i32),
 }
 
 /// Why the server prepares no view of a file.
@@ -97,10 +138,30 @@ impl Prepare {
     }
 }
 
+impl GuardFile {
+    pub(super) fn encode(self) -> [u8; PACKET] {
+        packet(6, 0, self.0.0)
+    }
+
+    pub(super) fn decode(bytes: [u8; PACKET]) -> Option<Self> {
+        match fields(bytes) {
+            (6, 0, name) => Some(Self(ViewName(name))),
+            _ => None,
+        }
+    }
+}
+
 impl Answer {
     pub(super) fn encode(self) -> [u8; PACKET] {
         match self {
-            Self::Ready => packet(2, 0, 0),
+            Self::Ready(Guarding::Off) => packet(2, 0, 0),
+            Self::Ready(Guarding::On) => packet(2, 1, 0),
+            Self::Ready(Guarding::Impossible(reason)) => match reason {
+                Unguarded::Kernel => packet(2, 2, 0),
+                Unguarded::FileSystem => packet(2, 3, 0),
+                Unguarded::NoCalls => packet(2, 4, 0),
+                Unguarded::NoEvents(errno) => packet(2, 5, errno as u64),
+            },
             Self::Unavailable(Unavailable::NoDevice(errno)) => packet(3, 1, errno as u64),
             Self::Unavailable(Unavailable::NotPermitted) => packet(3, 2, 0),
             Self::Unavailable(Unavailable::NoPassthrough) => packet(3, 3, 0),
@@ -109,6 +170,8 @@ impl Answer {
             Self::Refused(Refusal::NotRegular) => packet(5, 1, 0),
             Self::Refused(Refusal::NotAllowed) => packet(5, 2, 0),
             Self::Refused(Refusal::Failed(errno)) => packet(5, 3, errno as u64),
+            Self::Guarded => packet(7, 0, 0),
+            Self::NotGuarded(errno) => packet(7, 1, errno as u64),
         }
     }
 
@@ -116,7 +179,12 @@ impl Answer {
         let (kind, detail, value) = fields(bytes);
         let errno = value as i32;
         Some(match (kind, detail) {
-            (2, 0) => Self::Ready,
+            (2, 0) => Self::Ready(Guarding::Off),
+            (2, 1) => Self::Ready(Guarding::On),
+            (2, 2) => Self::Ready(Guarding::Impossible(Unguarded::Kernel)),
+            (2, 3) => Self::Ready(Guarding::Impossible(Unguarded::FileSystem)),
+            (2, 4) => Self::Ready(Guarding::Impossible(Unguarded::NoCalls)),
+            (2, 5) => Self::Ready(Guarding::Impossible(Unguarded::NoEvents(errno))),
             (3, 1) => Self::Unavailable(Unavailable::NoDevice(errno)),
             (3, 2) => Self::Unavailable(Unavailable::NotPermitted),
             (3, 3) => Self::Unavailable(Unavailable::NoPassthrough),
@@ -125,6 +193,8 @@ impl Answer {
             (5, 1) => Self::Refused(Refusal::NotRegular),
             (5, 2) => Self::Refused(Refusal::NotAllowed),
             (5, 3) => Self::Refused(Refusal::Failed(errno)),
+            (7, 0) => Self::Guarded,
+            (7, 1) => Self::NotGuarded(errno),
             _ => return None,
         })
     }
@@ -169,8 +239,18 @@ mod tests {
                 Some(Prepare(access))
             );
         }
+        let ask = GuardFile(ViewName(u64::MAX));
+        assert_eq!(GuardFile::decode(ask.encode()), Some(ask));
+        let impossible = |reason| Answer::Ready(Guarding::Impossible(reason));
         for answer in [
-            Answer::Ready,
+            Answer::Ready(Guarding::Off),
+            Answer::Ready(Guarding::On),
+            impossible(Unguarded::Kernel),
+            impossible(Unguarded::FileSystem),
+            impossible(Unguarded::NoCalls),
+            impossible(Unguarded::NoEvents(libc::EMFILE)),
+            Answer::Guarded,
+            Answer::NotGuarded(libc::EOPNOTSUPP),
             Answer::Unavailable(Unavailable::NoDevice(libc::ENOENT)),
             Answer::Unavailable(Unavailable::NotPermitted),
             Answer::Unavailable(Unavailable::NoPassthrough),
@@ -189,11 +269,13 @@ mod tests {
         for (kind, detail) in [
             (0, 0),
             (1, 2),
-            (2, 1),
+            (2, 6),
             (3, 0),
             (3, 5),
             (4, 1),
             (5, 0),
+            (6, 1),
+            (7, 2),
             (255, 255),
         ] {
             let bytes = packet(kind, detail, 7);
@@ -201,6 +283,7 @@ mod tests {
                 (Prepare::decode(bytes), Answer::decode(bytes)),
                 (None, None)
             );
+            assert_eq!(GuardFile::decode(bytes), None);
         }
     }
 }

@@ -5,7 +5,7 @@
 use clap::Args;
 
 use crate::cli::values;
-use crate::config::{DaxMode, DaxPolicy, Fault, RequestedSize, WindowRequest};
+use crate::config::{DaxMode, DaxPolicy, Fault, HostTruncate, RequestedSize, WindowRequest};
 
 /// Options of the DAX window.
 #[derive(Debug, Clone, Args)]
@@ -36,6 +36,15 @@ pub struct WindowArgs {
         value_parser = values::size
     )]
     pub dax_min_size: u64,
+
+    /// Whether other processes of the host may truncate a file while a guest has it mapped
+    ///
+    /// A page that is gone when the guest touches it can end QEMU. `refuse`: they get "Text file
+    /// busy" (ETXTBSY) from truncate, ftruncate and an open with O_TRUNC that would take a page; it
+    /// takes Linux 6.14 and ext4, xfs or btrfs, and where it can't be done the daemon warns and
+    /// allows it. Opens and reads of mapped files by others take a few µs longer then.
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = HostTruncate::Allow)]
+    pub host_truncate: HostTruncate,
 
     /// Take a safeguard away, so that a test can show that it would notice. Never in earnest.
     #[arg(long, value_name = "FAULT", hide = true, value_enum)]

@@ -9,6 +9,7 @@ pub mod host_fs;
 mod host_full;
 mod host_look;
 mod host_slow;
+mod host_truncate;
 mod oracle;
 mod restart;
 pub mod shmem;
@@ -32,6 +33,7 @@ const FAMILIES: &[&[Fault]] = &[
     host_full::FAULTS,
     host_look::FAULTS,
     two_mounts::FAULTS,
+    host_truncate::FAULTS,
     signals::FAULTS,
     restart::FAULTS,
     oracle::FAULTS,

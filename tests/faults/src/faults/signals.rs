@@ -191,7 +191,7 @@ fn serves(pid: i32) -> bool {
 }
 
 /// The number of a process of the daemon in its default sandbox.
-fn process(daemon: &Daemon, role: Role) -> Result<i32> {
+pub(super) fn process(daemon: &Daemon, role: Role) -> Result<i32> {
     let all = daemon.processes();
     let supervisor = daemon.pid();
     let companion = |name: &str| name == "dax-views" || name == "daxd-companion";

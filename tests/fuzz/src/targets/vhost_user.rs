@@ -121,5 +121,6 @@ fn window() -> SessionWindow<DirectViews> {
             mode: DaxMode::Always,
             min_size: 0,
         },
+        keep_views: true,
     }
 }
