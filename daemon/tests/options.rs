@@ -71,10 +71,11 @@ const VIRTIOFSD_1_14: [(&str, Value); 43] = [
 ];
 
 /// The options that are ours.
-const OURS: [(&str, Value); 6] = [
+const OURS: [(&str, Value); 7] = [
     ("--dax-window", Required),
     ("--dax", Required),
     ("--dax-min-size", Required),
+    ("--host-truncate", Required),
     ("--request-queues", Required),
     ("--metrics", Required),
     ("--metrics-anywhere", No),
@@ -237,11 +238,12 @@ fn settings_imply_what_virtiofsd_says_they_imply() {
 #[test]
 fn a_wrong_command_line_gets_one_sentence_and_exit_code_2() {
     // What is added to the base, and what the sentence must say.
-    let table: [(&[&str], &str); 22] = [
+    let table: [(&[&str], &str); 23] = [
         (&["--dax-window=300M"], "power of two"),
         (&["--dax-window=1M"], "from 2M to 16G"),
         (&["--dax-window=wide"], "expected a size"),
         (&["--dax=sometimes"], "always, inode, never"),
+        (&["--host-truncate=wait"], "allow, refuse"),
         (&["--dax-min-size=-1"], "--dax-min-size"),
         (&["--request-queues=0"], "from 1 to 63"),
         (&["--tag="], "at least one byte"),

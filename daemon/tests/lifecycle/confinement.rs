@@ -124,6 +124,12 @@ fn the_helpers_keep_only_what_they_need() {
     let views = daemon.roles.companion.name == "dax-views";
     assert!(views, "without views there is nothing to look at");
     keeps(&daemon.roles.companion, REMOVE_FILES | SYS_ADMIN);
+    const SEE_CALLS: u64 = 1 << 19;
+    let daemon = Daemon::start(&["--host-truncate=refuse"]);
+    keeps(
+        &daemon.roles.companion,
+        REMOVE_FILES | SYS_ADMIN | SEE_CALLS,
+    );
     let daemon = Daemon::start(&["--dax=never"]);
     keeps(&daemon.roles.companion, REMOVE_FILES);
 }

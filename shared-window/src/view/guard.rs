@@ -24,7 +24,6 @@ mod call;
 mod event;
 
 use std::collections::HashMap;
-use std::fs;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::process;
@@ -48,6 +47,8 @@ const FALLS_ASLEEP: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_micros(20);
 /// What is shown of a thread that does not sleep.
 const RUNNING: &str = "running";
+/// A call's number, and eight words of it.
+const LONGEST_LINE: usize = 256;
 
 /// What is asked for of a marked file.
 const EVENTS: u64 = PRE_ACCESS | libc::FAN_OPEN_PERM;
@@ -96,7 +97,7 @@ impl Guard {
         }
         // Of a process that is not this one's: the kernel lets everybody look at itself.
         let parent = rustix::process::getppid().map_or(1, |pid| pid.as_raw_nonzero().get());
-        fs::read(calls_of(parent)).map_err(|_| Unguarded::NoCalls)?;
+        read_call(parent, &mut [0; LONGEST_LINE]).map_err(|_| Unguarded::NoCalls)?;
         let guard = Arc::new(Self {
             group,
             client: AtomicI32::new(0),
@@ -169,18 +170,36 @@ impl Guard {
         rustix::io::write(&self.group, &bytes).map(drop)
     }
 
+    /// Most events are of reads and writes: the call is looked at first.
     fn refuses(&self, event: &Event) -> bool {
-        let client = self.client.load(Ordering::Relaxed);
-        let is_thread_of =
-            |process| Path::new(&format!("/proc/{process}/task/{}", event.thread)).exists();
-        if client == 0 || is_thread_of(client) || is_thread_of(process::id().cast_signed()) {
-            return false;
-        }
         let Ok(stat) = rustix::fs::fstat(&event.file) else {
             return false;
         };
-        let call = Call::parse(&line_of(event.thread));
-        event.what.takes_pages(call, stat.st_size.cast_unsigned())
+        let call = Self::call_of(event.thread);
+        let size = stat.st_size.cast_unsigned();
+        event.what.takes_pages(call, size) && !self.is_of_this_service(event.thread)
+    }
+
+    /// Whether a thread is the client's, or this process's.
+    fn is_of_this_service(&self, thread: i32) -> bool {
+        let client = self.client.load(Ordering::Relaxed);
+        let is_of = |process: i32| Path::new(&format!("/proc/{process}/task/{thread}")).exists();
+        client == 0 || is_of(client) || is_of(process::id().cast_signed())
+    }
+
+    /// The call that a thread is in. The event may be read before the thread has gone to sleep, and
+    /// then its call isn't shown yet.
+    fn call_of(thread: i32) -> Option<Call> {
+        let deadline = Instant::now() + FALLS_ASLEEP;
+        loop {
+            let mut buffer = [0; LONGEST_LINE];
+            let len = read_call(thread, &mut buffer).unwrap_or(0);
+            let line = str::from_utf8(&buffer[..len]).unwrap_or_default();
+            if line.trim_end() != RUNNING || Instant::now() >= deadline {
+                return Call::parse(line);
+            }
+            thread::sleep(PAUSE);
+        }
     }
 }
 
@@ -209,23 +228,11 @@ impl Drop for FailOpen {
     }
 }
 
-/// The file that shows the system call that a thread is in.
-fn calls_of(thread: i32) -> String {
-    format!("/proc/{thread}/syscall")
-}
-
-/// The line of that file. The event may be read before the thread has gone to sleep, and then its
-/// call isn't shown yet.
-fn line_of(thread: i32) -> String {
-    let path = calls_of(thread);
-    let deadline = Instant::now() + FALLS_ASLEEP;
-    loop {
-        let line = fs::read_to_string(&path).unwrap_or_default();
-        if line.trim_end() != RUNNING || Instant::now() >= deadline {
-            return line;
-        }
-        thread::sleep(PAUSE);
-    }
+/// Reads what `/proc` shows of the system call that a thread is in.
+fn read_call(thread: i32, line: &mut [u8]) -> Result<usize, Errno> {
+    let path = format!("/proc/{thread}/syscall");
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::io::read(file, line)
 }
 
 fn new_group() -> Result<OwnedFd, Errno> {

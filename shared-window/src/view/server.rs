@@ -84,7 +84,8 @@ impl ViewServer {
 
     /// Keeps other processes from truncating a file that has a view, as long as it has one: they get
     /// ETXTBSY. The client is let through. `share` is where the files lie. It takes Linux 6.14,
-    /// ext4, xfs or btrfs, and CAP_SYS_PTRACE beside CAP_SYS_ADMIN, which is kept for it; where one
+    /// ext4, xfs or btrfs, and CAP_SYS_PTRACE beside CAP_SYS_ADMIN, which is kept for it (files of
+    /// other users also take [`ViewServer::keep_right_to_remove_files`]); where one
     /// is missing, [`ViewClient::unguarded`](super::ViewClient::unguarded) says so.
     pub fn refuse_truncation(mut self, share: impl Into<PathBuf>) -> Self {
         self.guarded = Some(share.into());
