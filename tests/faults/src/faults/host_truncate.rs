@@ -13,13 +13,14 @@ use std::thread;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
+use virtiofs_driver::{FileOffset, Handle, NodeId};
 
 use super::signals::{Role, process};
 use crate::checks::bytes;
 use crate::fault::{Fault, Setting};
 use crate::host::Small;
 use crate::model::{FileId, Slot};
-use crate::rig::{Rig, RigOptions};
+use crate::rig::{Rig, RigOptions, expect_errno};
 
 /// The family.
 pub const FAULTS: &[Fault] = &[
@@ -36,6 +37,7 @@ pub const FAULTS: &[Fault] = &[
     ),
     Fault::new("host_truncate::a_file_system_that_can_t_is_named", on_tmpfs),
     Fault::new("host_truncate::by_default_all_is_allowed", by_default),
+    Fault::new("host_truncate::another_vm_is_one_of_the_others", another_vm),
 ];
 
 const SIZE: usize = 100_000;
@@ -164,7 +166,7 @@ fn by_the_guest(setting: &Setting) -> Result<()> {
     let (node, how) = (rig.files.get(file).node, libc::O_RDWR | libc::O_TRUNC);
     let open = rig.clients[1].open(node, how)?;
     rig.files.get_mut(file).bytes.clear();
-    rig.clients[1].release(node, virtiofs_driver::Handle(open.fh))?;
+    rig.clients[1].release(node, Handle(open.fh))?;
     rig.write(0, file, 0, &more)?;
     rig.load(SLOT)?;
     rig.finish()
@@ -320,4 +322,32 @@ fn allowed(rig: &mut Rig) -> Result<()> {
     truncate(&path, PAGE)?;
     rig.files.get_mut(file).bytes.truncate(PAGE as usize);
     rig.load(SLOT)
+}
+
+/// Of the same share, by a daemon of its own that refuses nothing.
+fn another_vm(setting: &Setting) -> Result<()> {
+    let Some(Mapped { mut rig, file, .. }) = Mapped::start(setting)? else {
+        return Ok(());
+    };
+    let options = RigOptions {
+        share: Some(rig.daemon.share().to_owned()),
+        ..RigOptions::default()
+    };
+    let mut other = Rig::start(setting, &options)?;
+    let client = &mut other.clients[0];
+    let node = NodeId(
+        client
+            .lookup(NodeId::ROOT, &rig.files.get(file).name)?
+            .nodeid,
+    );
+    let done = client.truncate(node, None, FileOffset(0));
+    expect_errno(done, libc::ETXTBSY, "SETATTR")?;
+    let done = client.open(node, libc::O_RDWR | libc::O_TRUNC);
+    expect_errno(done, libc::ETXTBSY, "OPEN")?;
+    let open = client.open(node, libc::O_RDWR)?;
+    client.write_slice(node, Handle(open.fh), FileOffset(10), b"of another VM")?;
+    rig.files.get_mut(file).put(10, b"of another VM");
+    rig.load(SLOT)?;
+    other.leave()?;
+    rig.finish()
 }

@@ -4,24 +4,30 @@
 //! one must not take them from under a mapping of the other.
 
 use std::fs;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use virtiofs_driver::{FileOffset, Handle, NodeId};
 
 use crate::fault::{Fault, Setting};
-use crate::host::Twice;
+use crate::host::{Behaviour, Layer, Operation, Twice};
 use crate::model::{RANGE, Slot};
-use crate::rig::{Rig, RigOptions, expect_errno};
+use crate::rig::{Held, Rig, RigOptions, expect_errno};
 
 /// The family.
 pub const FAULTS: &[Fault] = &[
     Fault::new("two_mounts::mapped_pages_are_not_taken", not_taken),
     Fault::new("two_mounts::what_takes_no_mapped_page_is_done", done),
+    Fault::new("two_mounts::a_mapping_waits_for_a_truncation", waits),
 ];
 
 /// The file's size: one range and a page.
 const SIZE: u64 = RANGE + PAGE;
 const PAGE: u64 = 4096;
+/// How long what must not happen gets to happen: there is nothing that could be waited for.
+const MUST_NOT_HAPPEN: Duration = Duration::from_millis(50);
 /// Where the first range is mapped.
 const SLOT: Slot = Slot(3);
 
@@ -38,7 +44,12 @@ struct Both {
 impl Both {
     /// The first range of the file is mapped by its second name.
     fn start(setting: &Setting) -> Result<Self> {
-        let host = Twice::mount()?;
+        let mut both = Self::unmapped(setting, Twice::mount()?)?;
+        both.map()?;
+        Ok(both)
+    }
+
+    fn unmapped(setting: &Setting, host: Twice) -> Result<Self> {
         let options = RigOptions {
             share: Some(host.share()),
             ..RigOptions::default()
@@ -55,15 +66,13 @@ impl Both {
         });
         let (one, two) = (one?, two?);
         ensure!(one.0 != two.0, "the guest has one node for both names");
-        let mut both = Self {
+        Ok(Self {
             rig,
             host,
             folder,
             one,
             two,
-        };
-        both.map()?;
-        Ok(both)
+        })
     }
 
     fn map(&mut self) -> Result<()> {
@@ -176,5 +185,39 @@ fn done(setting: &Setting) -> Result<()> {
     ensure!(both.size()? == 3, "it has {} bytes", both.size()?);
     both.map()?;
     ensure!(both.first_byte()? == b'n', "another byte");
+    Ok(())
+}
+
+/// It comes between the look for mappings and the truncation itself.
+fn waits(setting: &Setting) -> Result<()> {
+    let layer = Layer::mount()?;
+    let mut both = Both::unmapped(setting, Twice::mount_of(&layer.share())?)?;
+    let held = Held::new();
+    layer.set(Operation::Setattr, Behaviour::Hold(held.gate()));
+    let (one, (two, _)) = (both.one, both.two);
+    let [first, second] = &mut both.rig.clients[..] else {
+        bail!("there are two queues");
+    };
+    thread::scope(|scope| {
+        let shorter = scope.spawn(|| first.truncate(one.0, Some(one.1), FileOffset(PAGE)));
+        held.wait_until_reached()?;
+        let (tell, told) = mpsc::channel();
+        let mapped = scope.spawn(move || {
+            let mapped = second.setup_mapping(two, FileOffset(0), RANGE, SLOT.offset(), true);
+            let _ = tell.send(());
+            mapped
+        });
+        let early = told.recv_timeout(MUST_NOT_HAPPEN);
+        held.release();
+        ensure!(
+            early.is_err(),
+            "it was mapped while the file was made shorter"
+        );
+        shorter.join().expect("no panic")?;
+        mapped.join().expect("no panic")?;
+        Ok(())
+    })?;
+    ensure!(both.size()? == PAGE, "it has {} bytes", both.size()?);
+    ensure!(both.first_byte()? == b'x', "another byte");
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! A directory that is mounted at two places of a share.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use rustix::mount::{UnmountFlags, mount_bind, unmount};
@@ -15,30 +15,51 @@ pub struct Twice {
     folder: TempDir,
 }
 
+/// The two places.
+const PLACES: [&str; 2] = ["one", "two"];
+
 impl Twice {
-    /// Mounts one upon the other.
+    /// Mounts a new directory.
     ///
     /// # Errors
     /// If it can't be mounted.
     pub fn mount() -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let (one, two) = (folder.path().join("one"), folder.path().join("two"));
-        fs::create_dir(&one)?;
-        fs::create_dir(&two)?;
-        mount_bind(&one, &two).context("mount a directory once more")?;
-        Ok(Self { folder })
+        let below = folder.path().join("below");
+        fs::create_dir(&below)?;
+        Self::mount_in(folder, &below)
+    }
+
+    /// Mounts this directory.
+    ///
+    /// # Errors
+    /// If it can't be mounted.
+    pub fn mount_of(directory: &Path) -> Result<Self> {
+        Self::mount_in(tempfile::tempdir()?, directory)
+    }
+
+    fn mount_in(folder: TempDir, directory: &Path) -> Result<Self> {
+        let twice = Self { folder };
+        for place in PLACES {
+            let place = twice.share().join(place);
+            fs::create_dir_all(&place)?;
+            mount_bind(directory, &place).context("mount a directory once more")?;
+        }
+        Ok(twice)
     }
 
     /// What is shared.
     #[must_use]
     pub fn share(&self) -> PathBuf {
-        self.folder.path().to_owned()
+        self.folder.path().join("share")
     }
 }
 
 impl Drop for Twice {
     fn drop(&mut self) {
-        // Detached: whoever uses it still does not keep it here.
-        let _ = unmount(self.folder.path().join("two"), UnmountFlags::DETACH);
+        for place in PLACES {
+            // Detached: whoever uses it still does not keep it here.
+            let _ = unmount(self.share().join(place), UnmountFlags::DETACH);
+        }
     }
 }
