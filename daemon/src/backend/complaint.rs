@@ -26,19 +26,34 @@ impl fmt::Display for WithSources<'_> {
     }
 }
 
-#[derive(Default)]
 struct State {
     last: Option<Instant>,
     suppressed: u64,
 }
 
 /// One kind of complaint.
-#[derive(Default)]
 pub(crate) struct Complaint {
     state: Mutex<State>,
 }
 
+impl Default for Complaint {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Complaint {
+    /// Nothing of this kind has been logged yet.
+    pub(crate) const fn new() -> Self {
+        let state = State {
+            last: None,
+            suppressed: 0,
+        };
+        Self {
+            state: Mutex::new(state),
+        }
+    }
+
     /// Logs `what` as a warning, unless one of its kind was logged a short while ago.
     pub(crate) fn warn(&self, what: impl fmt::Display) {
         self.voice(what, |text| log::warn!("{text}"));

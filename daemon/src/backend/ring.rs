@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use vhost_user_backend::{VringMutex, VringState, VringStateGuard, VringStateMutGuard, VringT};
 use virtio_queue::{DescriptorChain, Error as QueueError, Queue, QueueOwnedT, QueueT};
 
+use super::complaint::Complaint;
 use super::gate::{NotAdmitted, Position, RingGate, Ticket};
 use super::pace::Pace;
 use super::pause::{Pause, RingPause};
@@ -196,7 +197,8 @@ impl Ring {
         if state.get_call().is_none() {
             self.owes_signal.store(true, Ordering::Relaxed);
         } else if let Err(error) = state.signal_used_queue() {
-            log::warn!("cannot signal the guest: {error}");
+            static COMPLAINT: Complaint = Complaint::new();
+            COMPLAINT.warn(format_args!("cannot signal the guest: {error}"));
         }
     }
 

@@ -17,7 +17,7 @@ use virtiofsd::filesystem::{
     Context, Entry, Extensions, FileSystem, FsOptions, GetxattrReply, ListxattrReply, OpenOptions,
     SerializableFileSystem, SetattrValid, SetxattrFlags, ZeroCopyReader, ZeroCopyWriter,
 };
-use virtiofsd::fuse::{ATTR_DAX, Attr, SetattrIn};
+use virtiofsd::fuse::{ATTR_DAX, ATTR_SUBMOUNT, Attr, SetattrIn};
 
 use super::losses::{Loss, Losses};
 use super::name::component;
@@ -62,6 +62,8 @@ pub struct DaxFs<F, S> {
     /// The guest has a window and has said that it heeds `FUSE_ATTR_DAX`. For any other one no file
     /// is examined.
     heeded: Arc<AtomicBool>,
+    /// The guest does not know which directories are mounts, so it is not shown.
+    hides_mounts: Arc<AtomicBool>,
     /// The guest's kernel caches writes (`--writeback`), so it may read what it has open for writing.
     writeback: Arc<AtomicBool>,
 }
@@ -72,6 +74,7 @@ impl<F, S> Clone for DaxFs<F, S> {
             inner: Arc::clone(&self.inner),
             dax: self.dax.clone(),
             heeded: Arc::clone(&self.heeded),
+            hides_mounts: Arc::clone(&self.hides_mounts),
             writeback: Arc::clone(&self.writeback),
         }
     }
@@ -85,6 +88,7 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
             inner,
             dax,
             heeded: Arc::default(),
+            hides_mounts: Arc::default(),
             writeback: Arc::default(),
         }
     }
@@ -107,6 +111,9 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
     }
 
     fn mark_entry(&self, context: Context, mut entry: Entry) -> Entry {
+        if entry.attr.flags & ATTR_SUBMOUNT != 0 && self.hides_mounts.load(Ordering::Relaxed) {
+            entry.attr.flags &= !ATTR_SUBMOUNT;
+        }
         // Inode 0 is a negative entry.
         if entry.inode != 0 {
             entry.attr = self.mark(context, NodeId(entry.inode), entry.attr);
@@ -201,7 +208,10 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
     type DirIter = F::DirIter;
 
     fn init(&self, capable: FsOptions) -> io::Result<FsOptions> {
-        let mut options = self.inner.init(capable)?;
+        // Without SUBMOUNTS virtiofsd prints a line, which no log could limit.
+        let mut options = self.inner.init(capable | FsOptions::SUBMOUNTS)?;
+        let hides_mounts = !capable.contains(FsOptions::SUBMOUNTS);
+        self.hides_mounts.store(hides_mounts, Ordering::Relaxed);
         let usable = self.dax.as_ref().is_some_and(|dax| dax.taken.is_usable());
         if usable {
             options |= FsOptions::HAS_INODE_DAX;

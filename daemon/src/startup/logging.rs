@@ -5,7 +5,8 @@
 use std::panic;
 
 use env_logger::Env;
-use log::{LevelFilter, error, warn};
+use log::{LevelFilter, Log, error, warn};
+use syslog::{BasicLogger, Formatter3164};
 
 use super::restraint::Restrained;
 use crate::config::Logging;
@@ -14,19 +15,42 @@ use crate::config::Logging;
 pub(super) fn start(logging: Logging) {
     if !logging.syslog {
         to_stderr(logging.level);
-    } else if let Err(error) = syslog::init(syslog::Facility::LOG_USER, logging.level, None) {
+    } else if let Err(error) = to_syslog(logging.level) {
         to_stderr(logging.level);
         warn!("syslog can't be reached, logging to stderr: {error}");
     }
     log_panics();
 }
 
-/// RUST_LOG counts more than the option, as in virtiofsd. A syslog has a limit of its own for the
-/// lines of one process; here it is kept by [`Restrained`].
+/// As `syslog::init` does, which leaves no place for [`Restrained`]: to the host's own syslog, or to
+/// one that listens on it.
+fn to_syslog(level: LevelFilter) -> Result<(), syslog::Error> {
+    let mut formatter = Formatter3164 {
+        facility: syslog::Facility::LOG_USER,
+        hostname: None,
+        process: env!("CARGO_PKG_NAME").to_owned(),
+        pid: std::process::id(),
+    };
+    let logger = syslog::unix(formatter.clone()).or_else(|_| {
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        formatter.hostname = name.map(|name| name.trim().to_owned());
+        syslog::tcp(formatter.clone(), "127.0.0.1:601")
+            .or_else(|_| syslog::udp(formatter, "127.0.0.1:0", "127.0.0.1:514"))
+    })?;
+    use_logger(BasicLogger::new(logger), level);
+    Ok(())
+}
+
+/// RUST_LOG counts more than the option, as in virtiofsd.
 fn to_stderr(level: LevelFilter) {
     let env = Env::default().default_filter_or(filter(level));
     let logger = env_logger::Builder::from_env(env).build();
-    log::set_max_level(logger.filter());
+    let level = logger.filter();
+    use_logger(logger, level);
+}
+
+fn use_logger(logger: impl Log + 'static, level: LevelFilter) {
+    log::set_max_level(level);
     // Fails only where there is a logger, which there is not: this is the process's first step.
     let _ = log::set_boxed_logger(Box::new(Restrained::new(logger)));
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Keeps a guest from filling the host's disk with what virtiofsd's library logs about it.
+//! Keeps a guest from filling the host's disk with what libraries log about it.
 //!
-//! The library logs, for example, each INIT of a driver that offers less than it was configured
-//! for, and a guest can send any number of those. Of each such line one is let through in a while,
-//! as of this daemon's own; what is logged for debugging is left alone.
+//! virtiofsd's logs, for example, each INIT of a driver that offers less than it was configured
+//! for, virtio-queue each ring that makes no sense, and a guest can send any number of those. Of each
+//! such line one is let through in a while, as of this daemon's own, which are limited where they are
+//! made; what is logged for debugging is left alone.
 
 use std::collections::HashMap;
 
@@ -19,7 +20,7 @@ type Place = (Option<&'static str>, Option<u32>);
 /// A logger with restraint.
 pub(super) struct Restrained<L> {
     logger: L,
-    /// As many as the library has log statements.
+    /// As many as the libraries have log statements.
     complaints: Mutex<HashMap<Place, Complaint>>,
 }
 
@@ -32,8 +33,10 @@ impl<L> Restrained<L> {
     }
 }
 
+/// Whether it is logged by a library, and not for debugging.
 fn is_complaint(metadata: &Metadata<'_>) -> bool {
-    metadata.level() <= Level::Info && metadata.target().starts_with("virtiofsd::")
+    let ours = metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
+    metadata.level() <= Level::Info && !ours
 }
 
 impl<L: Log> Log for Restrained<L> {
@@ -105,8 +108,15 @@ mod tests {
         for _ in 0..1000 {
             log("virtiofsd::server", Level::Error, 1);
             log("virtiofsd::passthrough", Level::Warn, 2);
+            log("virtio_queue::queue", Level::Error, 3);
+            log("shared_window::window::operations", Level::Warn, 4);
         }
-        let expected = ["virtiofsd::server 1", "virtiofsd::passthrough 2"];
+        let expected = [
+            "virtiofsd::server 1",
+            "virtiofsd::passthrough 2",
+            "virtio_queue::queue 3",
+            "shared_window::window::operations 4",
+        ];
         assert_eq!(*lines.0.lock(), expected);
         lines.0.lock().clear();
         for _ in 0..3 {

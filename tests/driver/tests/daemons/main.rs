@@ -8,6 +8,7 @@ mod files;
 mod http;
 mod lease;
 mod lifecycle;
+mod log;
 mod metrics;
 mod operations;
 mod promises;
