@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use shared_window::{RegionBudget, VhostUserShmem, ViewSource, Vmm};
 use vhost::vhost_user::Backend;
@@ -43,6 +43,10 @@ use crate::fs::{DaxFs, WindowTaken};
 
 /// Largest queue that VIRTIO allows.
 const MAX_QUEUE_SIZE: usize = 32768;
+
+/// How long requests have to come to their end when the front end is gone. What they do to files is
+/// done by then, unless the host hangs.
+const LAST_REQUESTS: Duration = Duration::from_secs(10);
 
 /// How the device reaches its front end about the window.
 pub(super) struct FrontEnd {
@@ -79,7 +83,8 @@ where
     M: Vmm + 'static,
     S: ViewSource + 'static,
 {
-    /// Ends all requests, for a front end that is gone; those inside the window are abandoned.
+    /// Ends all requests, for a front end that is gone; those inside the window are abandoned. What
+    /// hangs does not keep the daemon: its thread ends with the process.
     pub(super) fn close(&self) {
         if let Some(front_end) = &self.front_end {
             front_end.shmem.uninstall();
@@ -91,7 +96,15 @@ where
         if let Some(reminder) = &self.reminder {
             reminder.close();
         }
-        self.served_rings().for_each(Ring::close);
+        let deadline = Instant::now() + LAST_REQUESTS;
+        let left: usize = self.served_rings().map(|ring| ring.close(deadline)).sum();
+        if left > 0 {
+            log::warn!(
+                "the VMM is gone, and {left} of its requests are still waiting for the host's file \
+                 system after {LAST_REQUESTS:?}: the daemon ends without them, or as soon as the \
+                 kernel lets go of them"
+            );
+        }
     }
 
     fn served_rings(&self) -> impl Iterator<Item = &Ring> {

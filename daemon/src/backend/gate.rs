@@ -32,6 +32,7 @@
 //! Owner: [`super::ring::Ring`] drives the phases; the request's thread owns its [`Ticket`].
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -193,12 +194,15 @@ impl RingGate {
         self.changed.notify_all();
     }
 
-    /// Ends everything: no request is let in again, and those in the window are abandoned.
-    pub(super) fn close(&self) {
+    /// Ends everything: no request is let in again, and those in the window are abandoned. Returns
+    /// when no request is in the `Ring` place, or at `deadline`; how many are there still.
+    pub(super) fn close(&self, deadline: Instant) -> usize {
         let mut state = self.state.lock();
         state.phase = Phase::Closed;
         self.changed.notify_all();
-        self.changed.wait_while(&mut state, |state| state.busy > 0);
+        let busy = |state: &mut State| state.busy > 0;
+        self.changed.wait_while_until(&mut state, busy, deadline);
+        state.busy
     }
 
     /// Returns whether the ring was running before.

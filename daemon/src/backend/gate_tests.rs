@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use super::{Abandoned, NotAdmitted, Position, RingGate, Standing};
-use crate::testing::{begun_in_background, expect, expect_to_wait, in_background};
+use crate::testing::{MUST_HAPPEN, begun_in_background, expect, expect_to_wait, in_background};
 
 const SIZE: u16 = 16;
 
@@ -74,10 +75,22 @@ fn no_request_enters_a_ring_that_does_not_run() {
     gate.reset();
     assert!(gate.admit(SIZE).is_err(), "reset");
     gate.start(at(0, 0));
-    gate.close();
+    assert_eq!(gate.close(Instant::now() + MUST_HAPPEN), 0);
     assert!(gate.admit(SIZE).is_err(), "closed");
     gate.start(at(0, 0));
     assert!(gate.admit(SIZE).is_err(), "closed for good");
+}
+
+#[test]
+fn the_end_waits_for_a_request_on_the_ring_but_not_for_ever() {
+    let gate = running();
+    let ticket = gate.admit(SIZE).expect("running");
+    assert_eq!(gate.close(Instant::now()), 1, "one that hangs");
+    let closing = Arc::clone(&gate);
+    let closed = begun_in_background(move || closing.close(Instant::now() + MUST_HAPPEN));
+    expect_to_wait(&closed, "a request is on the ring");
+    drop(ticket);
+    assert_eq!(expect(&closed, "the end"), 0);
 }
 
 #[test]
@@ -159,7 +172,8 @@ fn a_request_in_the_window_is_abandoned_when_the_ring_starts_elsewhere() {
 #[test]
 fn reset_and_close_release_requests_that_wait_in_the_window() {
     type End = fn(&RingGate);
-    let ends: [(&str, End); 2] = [("reset", RingGate::reset), ("close", RingGate::close)];
+    let close = |gate: &RingGate| assert_eq!(gate.close(Instant::now() + MUST_HAPPEN), 0);
+    let ends: [(&str, End); 2] = [("reset", RingGate::reset), ("close", close)];
     for (name, end) in ends {
         let gate = running();
         let mut ticket = gate.admit(SIZE).expect("running");

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use vhost_user_backend::{VringMutex, VringState, VringStateGuard, VringStateMutGuard, VringT};
 use virtio_queue::{DescriptorChain, Error as QueueError, Queue, QueueOwnedT, QueueT};
@@ -188,9 +189,10 @@ impl Ring {
         self.gate.reset();
     }
 
-    /// Ends everything, at the daemon's end; returns when no request is on the ring.
-    pub(super) fn close(&self) {
-        self.gate.close();
+    /// Ends everything, at the daemon's end; returns when no request is on the ring, or at
+    /// `deadline`, and then how many are.
+    pub(super) fn close(&self, deadline: Instant) -> usize {
+        self.gate.close(deadline)
     }
 
     fn signal(&self, state: &VringState<AtomicMemory>) {

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use fuse_backend_rs::abi::fuse_abi::OpenIn;
 use virtiofs_driver::queue::QueueError;
 use virtiofs_driver::vhost::VhostError;
 use virtiofs_driver::{
@@ -13,6 +14,7 @@ use virtiofs_driver::{
     WindowOffset,
 };
 
+use crate::lease::Lease;
 use crate::rig::{PATIENCE, RANGE, Rig, daemons, pattern};
 
 #[test]
@@ -171,6 +173,30 @@ fn expect_nobody(rig: &mut Rig) {
         matches!(error, FuseError::Queue(QueueError::Disconnected { .. })),
         "{error}"
     );
+}
+
+/// As a host's file system that hangs does: here by a lease.
+#[test]
+fn a_daemon_does_not_outlive_its_vmm_for_a_request_that_hangs() -> Result<()> {
+    let mut rig = Rig::start(&Options::default())?;
+    let path = rig.daemon.share().join("leased");
+    std::fs::write(&path, b"content")?;
+    let leased = NodeId(rig.client.lookup(NodeId::ROOT, "leased")?.nodeid);
+    let lease = Lease::take(&path)?;
+    let open = OpenIn {
+        flags: libc::O_RDWR as u32,
+        fuse_flags: 0,
+    };
+    let pipeline = rig.client.pipeline();
+    pipeline.submit(&Request::new(leased, Body::Open(open)))?;
+    pipeline.kick()?;
+    lease.wait_until_wanted()?;
+    rig.vm.disconnect();
+    let status = rig.daemon.wait()?;
+    assert!(status.success(), "{status}: {}", rig.daemon.log());
+    let log = rig.daemon.log();
+    assert!(log.contains("1 of its requests are still waiting"), "{log}");
+    Ok(())
 }
 
 #[test]
