@@ -29,6 +29,7 @@ use super::alarm::Alarm;
 use super::complaint::WithSources;
 use super::engine::Engine;
 use super::intake::{Intake, Taken};
+use super::lost_page;
 use super::migration::{AsState, Migration, MigrationError};
 use super::offer::Offer;
 use super::opened::Opened;
@@ -72,6 +73,8 @@ pub(super) struct Device<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     /// Not with a pool, which tells of each request at once.
     pub(super) reminder: Option<Reminder>,
     pub(super) alarm: Arc<Alarm>,
+    /// For the handler of faults in guest memory.
+    pub(super) regions: lost_page::Regions,
     pub(super) migration: Migration,
     /// The rings that have been served; no other one can have a request in flight.
     pub(super) rings: Vec<OnceLock<Ring>>,
@@ -229,6 +232,9 @@ where
     /// Requests find the new table on their own, and nobody keeps an old one; what is needed at
     /// once is its size, since this very call may be what makes a mapping complete.
     fn update_memory(&self, memory: AtomicMemory) -> io::Result<()> {
+        let table = memory.memory();
+        self.regions
+            .tell(table.iter().map(|region| (region.as_ptr(), region.size())));
         if let Some(front_end) = &self.front_end {
             front_end.budget.set_in_use(memory.memory().num_regions());
         }

@@ -148,6 +148,7 @@ where
             window_thread: window_thread.transpose()?,
             reminder,
             alarm,
+            regions: lost_page::Regions::new(),
             migration: Migration::default(),
         };
         Ok(Self {
