@@ -29,6 +29,8 @@ pub(crate) struct Bench {
     pub(crate) companion: Companion,
     /// One that a test may kill.
     pub(crate) victim: Mutex<Option<Companion>>,
+    /// One that keeps others from truncating files.
+    pub(crate) guarding: Companion,
     /// A process of another user.
     pub(crate) stranger: Stranger,
 }
@@ -44,10 +46,12 @@ fn main() -> ExitCode {
     // A child inherits the ends of those before it: so the companion, whose end is awaited, is the
     // last.
     let stranger = Stranger::start();
+    let guarding = Companion::start_guarding(&std::env::temp_dir());
     let victim = Companion::start();
     let bench = Arc::new(Bench {
         companion: Companion::start(),
         victim: Mutex::new(Some(victim)),
+        guarding,
         stranger,
     });
     let mut trials = vec![
@@ -85,6 +89,7 @@ impl Bench {
         if let Some(unharmed) = self.victim.into_inner().ok().flatten() {
             unharmed.end()?;
         }
+        self.guarding.end()?;
         self.stranger.end()
     }
 }

@@ -14,11 +14,11 @@
 //! ```
 //!
 //! # Nobody waits for long
-//! One thread answers, and waits for events alone, but for the moment in which a thread falls asleep
-//! whose event was read already. To answer it reads two files of `/proc` and the size of the file,
-//! takes no lock, and opens no file that could be marked. So it also answers while the client, the VMM or the thread that serves views waits for such an event. If it
-//! panics, the process ends; and when the process has ended, however, the kernel lets through
-//! all that wait and all that come.
+//! One thread answers. It waits for events alone, but for the moment in which a thread falls asleep
+//! whose event it has read already. To answer it reads a line or two of `/proc` and the size of the
+//! file, takes no lock, and opens no file that could be marked. So it also answers while the client,
+//! the VMM or the thread that serves views waits for such an event. If it panics, the process ends;
+//! and when the process has ended, however, the kernel lets through all that wait and all that come.
 
 mod call;
 mod event;

@@ -6,12 +6,13 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Mutex;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
-use shared_window::{ViewClient, ViewError, ViewService};
+use shared_window::{ViewClient, ViewError, ViewServer, ViewService};
 
 use crate::files;
 
@@ -41,7 +42,7 @@ pub(crate) fn unfit() -> Option<String> {
     if let Err(error) = File::open("/dev/fuse") {
         return Some(format!("/dev/fuse: {error}"));
     }
-    let (child, client) = fork_companion(|| Ok(()));
+    let (child, client) = fork_companion(|server| server, || Ok(()));
     let reason = client.err().map(|error| error.to_string());
     child.wait().err().map(|error| error.to_string()).or(reason)
 }
@@ -67,10 +68,11 @@ pub(crate) fn fork(body: impl FnOnce() -> io::Result<()>) -> Child {
 }
 
 fn fork_companion(
+    configure: impl FnOnce(ViewServer) -> ViewServer,
     prepare: impl FnOnce() -> io::Result<()>,
 ) -> (Child, Result<ViewClient, ViewError>) {
     let (client, server) = ViewService::prepare().unwrap();
-    let mut ends = (Some(client), Some(server));
+    let mut ends = (Some(client), Some(configure(server)));
     let child = fork(|| {
         drop(ends.0.take());
         prepare()?;
@@ -85,7 +87,7 @@ fn fork_companion(
 /// What companions say that lack what they need, by what they lack.
 pub(crate) fn refused_companions() -> Vec<(&'static str, Result<(), ViewError>)> {
     let refused = |name, lose: fn() -> io::Result<()>| {
-        let (child, client) = fork_companion(lose);
+        let (child, client) = fork_companion(|server| server, lose);
         let outcome = client.map(drop);
         child
             .wait()
@@ -139,7 +141,16 @@ impl Child {
 
 impl Companion {
     pub(crate) fn start() -> Self {
-        let (child, client) = fork_companion(|| Ok(()));
+        Self::start_as(|server| server)
+    }
+
+    /// One that keeps others from truncating files beside those of `share`.
+    pub(crate) fn start_guarding(share: &Path) -> Self {
+        Self::start_as(|server| server.refuse_truncation(share))
+    }
+
+    fn start_as(configure: impl FnOnce(ViewServer) -> ViewServer) -> Self {
+        let (child, client) = fork_companion(configure, || Ok(()));
         let client = client.expect("the host was found to be fit");
         Self { client, child }
     }

@@ -5,8 +5,9 @@
 use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::FileExt;
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
 use rustix::fs::{Mode, OFlags};
@@ -19,6 +20,9 @@ use shared_window::{
 use crate::Bench;
 use crate::files::Folder;
 use crate::processes::Companion;
+
+/// How long a server may take to hear that a view has gone, on a machine that does much else.
+const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) type ServiceTest = fn(&Bench) -> Result<(), Failed>;
 
@@ -35,6 +39,7 @@ pub(crate) const TESTS: &[(&str, ServiceTest)] = &[
     ),
     ("the_mount_is_attached_nowhere", attached_nowhere),
     ("a_companion_keeps_one_capability", one_capability),
+    ("a_file_with_a_view_is_busy_to_others", guarded),
     (
         "a_killed_companion_is_noticed_and_leaves_mappings",
         killed_companion,
@@ -161,6 +166,39 @@ fn one_capability(bench: &Bench) -> Result<(), Failed> {
         assert_eq!(field("CapBnd:")?, SYS_ADMIN);
         assert_eq!(field("NoNewPrivs:")?, 1);
     }
+    Ok(())
+}
+
+fn guarded(bench: &Bench) -> Result<(), Failed> {
+    let client = &bench.guarding.client;
+    if let Some(reason) = client.unguarded() {
+        eprintln!("no file is guarded here: {reason}");
+        return Ok(());
+    }
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("file");
+    fs::write(&path, [1; 10_000])?;
+    let file = File::options().read(true).write(true).open(&path)?;
+    let by_others = || {
+        let mut truncate = Command::new("truncate");
+        let truncate = truncate.arg("--size=5000").arg(&path);
+        truncate.stderr(Stdio::null()).status()
+    };
+    let view = client.open(file.as_fd(), Access::ReadWrite)?;
+    assert!(!by_others()?.success(), "it was truncated");
+    assert_eq!(file.metadata()?.len(), 10_000);
+    // This process is the client.
+    file.set_len(9000)?;
+    File::create(&path)?;
+    fs::write(&path, [1; 10_000])?;
+    assert!(!by_others()?.success(), "it was truncated");
+    drop(view);
+    // The server hears of it in its own time.
+    let begun = Instant::now();
+    while !by_others()?.success() {
+        assert!(begun.elapsed() < LIMIT, "it is busy for good");
+    }
+    assert_eq!(file.metadata()?.len(), 5000);
     Ok(())
 }
 
