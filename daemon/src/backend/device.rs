@@ -26,6 +26,7 @@ use vmm_sys_util::event::{
 };
 
 use super::alarm::Alarm;
+use super::census::Census;
 use super::complaint::WithSources;
 use super::engine::Engine;
 use super::intake::{Intake, Taken};
@@ -55,6 +56,8 @@ pub(super) struct FrontEnd {
     pub(super) shmem: Arc<VhostUserShmem>,
     /// How many regions the VM has.
     pub(super) budget: Arc<RegionBudget>,
+    /// Counts them.
+    pub(super) census: Arc<Census>,
     /// Whether it can be asked.
     pub(super) pause: Arc<Pause>,
     /// Whether it has a window for its guest.
@@ -236,7 +239,7 @@ where
         self.regions
             .tell(table.iter().map(|region| (region.as_ptr(), region.size())));
         if let Some(front_end) = &self.front_end {
-            front_end.budget.set_in_use(memory.memory().num_regions());
+            front_end.census.update(&table);
         }
         Ok(())
     }

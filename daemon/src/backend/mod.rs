@@ -20,6 +20,7 @@
 //!   inside the window (`window_thread`).
 
 mod alarm;
+mod census;
 mod complaint;
 mod contain;
 mod device;
@@ -53,6 +54,7 @@ pub(crate) use complaint::{Complaint, WithSources};
 pub use look::{Look, WindowLook};
 pub use metrics::{Counter, Metrics};
 pub use observe::{BOUNDS, Cell, CellState, Class, Distribution, Names, Observed, Observer};
+pub(crate) use openers::MOST as MOST_OPENERS;
 pub use refusal::{Refusal, Refusals};
 #[cfg(test)]
 pub(crate) use ring::Ring;

@@ -23,7 +23,7 @@ use super::threads::ThreadsError;
 use crate::fs::NodeId;
 
 /// Threads at most. More than one are there only while more than one file is being opened.
-const MOST: usize = 64;
+pub(crate) const MOST: usize = 64;
 
 type Job = Box<dyn FnOnce() + Send>;
 

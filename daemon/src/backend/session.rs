@@ -12,6 +12,7 @@ use vhost_user_backend::{Error as BackendError, VhostUserDaemon};
 use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
 
 use super::alarm::{Alarm, Failure};
+use super::census::Census;
 use super::contain;
 use super::device::{Device, FrontEnd};
 use super::engine::Engine;
@@ -253,6 +254,7 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
         };
         let shmem = Arc::new(VhostUserShmem::new());
         let budget = Arc::new(budget);
+        let census = Arc::new(Census::new(Arc::clone(&budget)));
         let pause = Arc::new(Pause::new());
         let taken = WindowTaken::default();
         let promises = Promises::new(policy, views.clone());
@@ -278,10 +280,14 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
         });
         Self {
             fs: DaxFs::new(Arc::clone(&fs), Some(Arc::clone(&dax))),
-            window: Some(WindowSide::new(fs, dax, window, Arc::clone(metrics))),
+            window: Some(
+                WindowSide::new(fs, dax, window, Arc::clone(metrics))
+                    .counted_by(Arc::clone(&census)),
+            ),
             front_end: Some(FrontEnd {
                 shmem,
                 budget,
+                census,
                 pause,
                 taken,
             }),

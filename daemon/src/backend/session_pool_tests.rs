@@ -55,7 +55,7 @@ fn busy_window_thread(threads: usize) -> Case {
 }
 
 impl Case {
-    fn wait_for(&self, what: &str, happened: impl Fn(&Metrics) -> bool) {
+    pub(super) fn wait_for(&self, what: &str, happened: impl Fn(&Metrics) -> bool) {
         let deadline = Instant::now() + MUST_HAPPEN;
         while !happened(&self.metrics) {
             assert!(

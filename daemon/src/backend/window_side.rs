@@ -33,6 +33,7 @@ use shared_window::{
 };
 use virtiofsd::filesystem::{Context, FileSystem};
 
+use super::census::Census;
 use super::complaint::{Complaint, WithSources};
 use super::contain::contain;
 use super::gate::{Abandoned, Standing, Ticket};
@@ -112,6 +113,7 @@ pub(super) struct WindowSide<F, M: Vmm, S: ViewSource> {
     /// How often it has been cleared.
     clears: AtomicU64,
     complaint: Complaint,
+    census: Option<Arc<Census>>,
 }
 
 impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
@@ -130,6 +132,15 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
             stale: AtomicBool::new(false),
             clears: AtomicU64::new(0),
             complaint: Complaint::default(),
+            census: None,
+        }
+    }
+
+    /// The same, where the machine's regions are counted by `census`.
+    pub(super) fn counted_by(self, census: Arc<Census>) -> Self {
+        Self {
+            census: Some(census),
+            ..self
         }
     }
 
@@ -256,6 +267,9 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
         let node = *node;
         if !self.is_current(*driver) {
             return Err(SetupError::Cleared { node });
+        }
+        if let Some(census) = &self.census {
+            census.look_again();
         }
         let access = if wanted.flags & SetupmappingFlags::WRITE.bits() != 0 {
             Access::ReadWrite

@@ -11,7 +11,7 @@ use virtiofsd::sandbox::SandboxMode;
 
 use super::error::StartError;
 use super::stop::StopRequests;
-use crate::backend::KEPT_VIEWS;
+use crate::backend::{KEPT_VIEWS, MOST_OPENERS};
 use crate::config::{Config, KeptCapabilities, RequestedSize, WindowRequest};
 
 /// Memory regions that vhost-user-backend keeps, each with a descriptor.
@@ -114,8 +114,10 @@ fn window(config: &Config) -> Option<RequestedSize> {
 fn own_files(serving: u64, window: Option<RequestedSize>) -> u64 {
     // What a request opens is counted a moment later, and with a window it may open a view of it.
     // Each mapping may be of another file: a guest need not map as much at a time as Linux does.
+    // A thread that opens files has a file and its view.
     let views = window.map_or(0, |_| {
-        serving + RegionBudget::QEMU as u64 + KEPT_VIEWS.get() as u64
+        let opening = 2 * MOST_OPENERS as u64;
+        serving + opening + RegionBudget::QEMU as u64 + KEPT_VIEWS.get() as u64
     });
     MEMORY_REGION_FILES + OTHER_FILES + serving + views
 }
