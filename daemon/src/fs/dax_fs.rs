@@ -5,6 +5,8 @@
 //! Mechanical: every method delegates, once names are known to be such ([`super::name`]). What is
 //! promised is decided in [`super::promise`].
 
+mod opening;
+
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
@@ -19,6 +21,7 @@ use virtiofsd::filesystem::{
 };
 use virtiofsd::fuse::{ATTR_DAX, ATTR_SUBMOUNT, Attr, SetattrIn};
 
+use self::opening::readable;
 use super::losses::{Loss, Losses};
 use super::name::component;
 use super::{NodeCache, NodeId, Promises, WindowTaken};
@@ -50,7 +53,7 @@ impl<S: ViewSource> Dax<S> {
 
     /// Lets go of everything, for a guest that starts anew.
     pub fn forget_all(&self) {
-        self.promises.forget_all();
+        self.promises.begin_anew();
         self.views.clear();
     }
 }
@@ -100,8 +103,7 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
     }
 
     fn mark(&self, context: Context, node: NodeId, mut attr: Attr) -> Attr {
-        if let Some(dax) = &self.dax
-            && self.heeded.load(Ordering::Relaxed)
+        if let Some(dax) = self.heeding()
             && dax.taken.is_usable()
             && dax.promises.cover(&*self.inner, context, node, &attr)
         {
@@ -116,7 +118,11 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         }
         // Inode 0 is a negative entry.
         if entry.inode != 0 {
-            entry.attr = self.mark(context, NodeId(entry.inode), entry.attr);
+            let node = NodeId(entry.inode);
+            entry.attr = self.mark(context, node, entry.attr);
+            if let Some(dax) = self.heeding() {
+                entry.generation = dax.promises.generation(node);
+            }
         }
         entry
     }
@@ -134,6 +140,12 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
             None => None,
         };
         work()
+    }
+
+    /// What is remembered for a guest that heeds promises.
+    fn heeding(&self) -> Option<&Dax<S>> {
+        let heeded = self.heeded.load(Ordering::Relaxed);
+        self.dax.as_deref().filter(|_| heeded)
     }
 
     fn let_go(&self, node: NodeId) {
@@ -189,17 +201,6 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
 fn split<I: From<u64> + Into<u64>>(inode: I) -> (NodeId, I) {
     let number: u64 = inode.into();
     (NodeId(number), I::from(number))
-}
-
-/// `open(2)` flags for a handle that a kernel with a write-back cache writes by: to change a part of
-/// a page it reads the page first. virtiofsd's OPEN sees to that, its CREATE does not.
-fn readable(flags: u32) -> u32 {
-    let mode = libc::O_ACCMODE as u32;
-    if flags & mode == libc::O_WRONLY as u32 {
-        (flags & !mode) | libc::O_RDWR as u32
-    } else {
-        flags
-    }
 }
 
 impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
@@ -375,7 +376,7 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         flags: u32,
     ) -> io::Result<(Option<Self::Handle>, OpenOptions)> {
         if flags & TRUNCATE == 0 {
-            return self.inner.open(ctx, inode, kill_priv, flags);
+            return self.open_to_read_or_write(ctx, inode, kill_priv, flags);
         }
         let (node, inode) = split(inode);
         self.lose(ctx, node, Loss::To(0), || {

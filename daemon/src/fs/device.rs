@@ -27,12 +27,27 @@ pub(super) enum Mappable {
     ForWriting,
 }
 
+/// What is known of a file without opening it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Where it lies.
+    pub(super) device: MountedDevice,
+    /// Whether this process may read and write it.
+    pub(super) writable: bool,
+    /// Whether anyone may execute it. While it runs on the host it can't be opened for writing, and
+    /// only an attempt tells.
+    pub(super) executable: bool,
+}
+
+/// The execute permissions in a file's mode.
+pub(super) const ANY_MAY_EXECUTE: u32 = 0o111;
+
 /// Where a file lies, and whether this process may write it.
 ///
 /// `file` may be open with `O_PATH`. The question disturbs neither the file nor those who watch it:
 /// an open for writing would copy the file up on overlayfs, recall delegations, wait for leases,
 /// and look like a modification to a watcher.
-pub(super) fn place(file: BorrowedFd<'_>) -> io::Result<(MountedDevice, bool)> {
+pub(super) fn place(file: BorrowedFd<'_>) -> io::Result<Place> {
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
     let stat = rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, wanted)?;
     let device = MountedDevice {
@@ -42,7 +57,11 @@ pub(super) fn place(file: BorrowedFd<'_>) -> io::Result<(MountedDevice, bool)> {
     };
     let frozen = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND | StatxAttributes::VERITY;
     let writable = !stat.stx_attributes.intersects(frozen) && may_read_and_write(file);
-    Ok((device, writable))
+    Ok(Place {
+        device,
+        writable,
+        executable: u32::from(stat.stx_mode) & ANY_MAY_EXECUTE != 0,
+    })
 }
 
 /// Asks the kernel, which also knows read-only mounts, capabilities, and servers that squash root.

@@ -51,18 +51,36 @@ pub fn with_file<F: FileSystem, T>(
 ) -> io::Result<T> {
     let inode = || F::Inode::from(node.0);
     let (handle, _) = fs.open(context, inode(), false, flags as u32)?;
-    let bad_handle = || io::Error::from_raw_os_error(libc::EBADF);
     let handle: u64 = handle.ok_or_else(bad_handle)?.into();
-    let mut spy = Spy {
-        look: Some(look),
-        seen: None,
-    };
-    let read = fs.read(context, inode(), handle.into(), &mut spy, 0, 0, None, 0);
+    let seen = with_handle(fs, context, node, handle, look);
     let released = fs.release(context, inode(), 0, handle.into(), false, false, None);
     if let Err(error) = released {
         // A DESTROY at the same time has released all handles.
         log::debug!("cannot release the handle of node {}: {error}", node.0);
     }
-    read?;
+    seen
+}
+
+/// Shows the file behind `handle` of `node` to `look`.
+///
+/// # Errors
+/// Whatever `look` says about the file; EBADF if there is no such handle.
+pub fn with_handle<F: FileSystem, T>(
+    fs: &F,
+    context: Context,
+    node: NodeId,
+    handle: u64,
+    look: impl FnOnce(BorrowedFd<'_>) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut spy = Spy {
+        look: Some(look),
+        seen: None,
+    };
+    let inode = F::Inode::from(node.0);
+    fs.read(context, inode, handle.into(), &mut spy, 0, 0, None, 0)?;
     spy.seen.unwrap_or_else(|| Err(bad_handle()))
+}
+
+fn bad_handle() -> io::Error {
+    io::Error::from_raw_os_error(libc::EBADF)
 }

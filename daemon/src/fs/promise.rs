@@ -18,14 +18,18 @@
 //!
 //! No file is opened for writing to answer the question. That a device's files can be mapped for
 //! writing too is tried when the first of them is really mapped ([`Promises::prove_writing`]), and
-//! what then turns out costs that one access. So does a file that runs on the host as a program
-//! (ETXTBSY), which only `--dax always` names.
+//! what then turns out costs that one access.
+//!
+//! What was true when the guest looked may have changed when it opens the file: somebody on the host
+//! made it immutable, mounted it read-only, or runs it. So it is asked again then
+//! ([`Promises::still_holds`]), for files that have no view yet, and a *broken* promise is told.
 
 use std::collections::HashMap;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use rustix::mm::{MapFlags, ProtFlags};
@@ -33,17 +37,15 @@ use shared_window::{Access, ViewError, ViewSource};
 use virtiofsd::filesystem::{Context, FileSystem};
 use virtiofsd::fuse::Attr;
 
-use super::device::{Mappable, MountedDevice, place};
+use super::device::{ANY_MAY_EXECUTE, Mappable, MountedDevice, Place, place};
 use super::doubt::Doubt;
+use super::open::with_handle;
 use super::{NodeCache, NodeId, is_trouble, is_trouble_with_view, with_file};
 use crate::backend::WithSources;
 use crate::config::DaxPolicy;
 
 /// Nodes whose answer is remembered. A forgotten one is asked for again.
 const REMEMBERED_NODES: NonZeroUsize = NonZeroUsize::new(65536).unwrap();
-
-/// The execute permissions in a file's mode.
-const ANY_MAY_EXECUTE: u32 = 0o111;
 
 /// Why no view of a file can be mapped here.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +86,11 @@ pub struct Promises<S> {
     policy: DaxPolicy,
     views: S,
     nodes: NodeCache<bool>,
+    /// Nodes whose promise turned out to be wrong, and whether the guest has heard of it since. Kept
+    /// for as long as the guest may know the node.
+    broken: NodeCache<bool>,
+    /// Whether there is one, so that most requests need not look for theirs.
+    any_broken: AtomicBool,
     devices: Mutex<HashMap<MountedDevice, Device>>,
 }
 
@@ -95,6 +102,8 @@ impl<S: ViewSource> Promises<S> {
             policy,
             views,
             nodes: NodeCache::new(REMEMBERED_NODES),
+            broken: NodeCache::new(REMEMBERED_NODES),
+            any_broken: AtomicBool::new(false),
             devices: Mutex::new(HashMap::new()),
         }
     }
@@ -110,6 +119,9 @@ impl<S: ViewSource> Promises<S> {
         let regular = attr.mode & libc::S_IFMT == libc::S_IFREG;
         let executable = attr.mode & ANY_MAY_EXECUTE != 0;
         if !regular || !self.policy.names(attr.size, executable) {
+            return false;
+        }
+        if self.is_broken(node) {
             return false;
         }
         if let Some(answer) = self.nodes.get(node) {
@@ -132,13 +144,55 @@ impl<S: ViewSource> Promises<S> {
 
     /// Takes the promise for `node` back: it turned out that the file cannot be mapped.
     pub fn revoke(&self, node: NodeId) {
-        self.nodes.put(node, false);
+        self.nodes.forget(node);
+        self.broken.put(node, false);
+        self.any_broken.store(true, Ordering::Release);
+    }
+
+    fn is_broken(&self, node: NodeId) -> bool {
+        self.any_broken.load(Ordering::Acquire) && self.broken.holds(node)
+    }
+
+    /// Whether the promise for `node` was taken back, and the guest has not heard of it; it does now.
+    pub fn tell_of_broken(&self, node: NodeId) -> bool {
+        if !self.any_broken.load(Ordering::Acquire) || self.broken.get(node) != Some(false) {
+            return false;
+        }
+        self.broken.put(node, true);
+        true
+    }
+
+    /// The generation of `node` in a reply to LOOKUP. With another one than before Linux takes a new
+    /// inode, which does not use DAX then; an inode that is there keeps to it.
+    pub fn generation(&self, node: NodeId) -> u64 {
+        let broken = self.is_broken(node);
+        if broken {
+            self.broken.put(node, true);
+        }
+        u64::from(broken)
+    }
+
+    /// Whether `node`, whose `handle` was opened for reading, can be mapped if it was promised.
+    pub fn still_holds<F: FileSystem>(
+        &self,
+        fs: &F,
+        context: Context,
+        node: NodeId,
+        handle: u64,
+    ) -> bool {
+        if self.nodes.get(node) != Some(true) {
+            return true;
+        }
+        let Ok(place) = with_handle(fs, context, node, handle, place) else {
+            return true;
+        };
+        place.writable && !(place.executable && runs_on_the_host(fs, context, node))
     }
 
     /// The VMM has refused to map `node`, whose file may be the reason, or all of its device.
     pub fn doubt_device_of<F: FileSystem>(&self, fs: &F, context: Context, node: NodeId) {
-        if let Ok((device, _)) = with_file(fs, context, node, libc::O_PATH, place) {
-            self.doubt(device);
+        if let Ok(place) = with_file(fs, context, node, libc::O_PATH, place) {
+            self.doubt(place.device);
         }
     }
 
@@ -147,9 +201,16 @@ impl<S: ViewSource> Promises<S> {
         self.nodes.forget(node);
     }
 
-    /// The guest no longer holds any node.
+    /// All answers are forgotten. The guest may still hold nodes.
     pub fn forget_all(&self) {
         self.nodes.clear();
+    }
+
+    /// The guest no longer holds any node.
+    pub fn begin_anew(&self) {
+        self.forget_all();
+        self.broken.clear();
+        self.any_broken.store(false, Ordering::Release);
     }
 
     /// The first view of a device for reading and writing is mapped once, before a guest maps it.
@@ -158,7 +219,7 @@ impl<S: ViewSource> Promises<S> {
     /// # Errors
     /// When it cannot be mapped; no file of the device is promised any more then.
     pub fn prove_writing(&self, file: BorrowedFd<'_>, view: BorrowedFd<'_>) -> io::Result<()> {
-        let (device, _) = place(file)?;
+        let Place { device, .. } = place(file)?;
         if self.known(device).proven == Some(Mappable::ForWriting) {
             return Ok(());
         }
@@ -182,7 +243,9 @@ impl<S: ViewSource> Promises<S> {
     }
 
     fn examine<F: FileSystem>(&self, fs: &F, context: Context, node: NodeId) -> io::Result<Answer> {
-        let (device, writable) = with_file(fs, context, node, libc::O_PATH, place)?;
+        let Place {
+            device, writable, ..
+        } = with_file(fs, context, node, libc::O_PATH, place)?;
         if !writable {
             return Ok(Answer::Always(false));
         }
@@ -251,6 +314,14 @@ impl<S: ViewSource> Promises<S> {
             .map_err(ProofError::Open)?;
         map_a_page(view.as_fd(), ProtFlags::READ).map_err(ProofError::Map)
     }
+}
+
+/// Whether a program can't be written because it runs. This opens the file for writing: it is
+/// about to be mapped, for which it is opened so anyway.
+fn runs_on_the_host<F: FileSystem>(fs: &F, context: Context, node: NodeId) -> bool {
+    let flags = libc::O_RDWR | libc::O_NONBLOCK;
+    let opened = with_file(fs, context, node, flags, |_| Ok(()));
+    opened.is_err_and(|error| error.raw_os_error() == Some(libc::ETXTBSY))
 }
 
 /// Maps the first page of a view, and unmaps it.

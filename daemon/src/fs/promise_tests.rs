@@ -251,16 +251,31 @@ impl Lease {
 }
 
 #[test]
-fn a_promise_can_be_taken_back_until_the_node_is_forgotten() {
+fn a_promise_is_taken_back_for_as_long_as_the_guest_may_know_the_node() {
     let case = Case::new(DaxMode::Inode);
     case.share.put("file", &[1; 4096], 0o644);
     assert!(case.covers("file"));
     let node = NodeId(case.share.look_up("file").inode);
+    assert_eq!(case.promises.generation(node), 0);
     case.promises.revoke(node);
-    assert!(!case.covers("file"));
+    // Linux forgets the inode of the old generation when it has that of the new one.
     case.promises.forget(node);
+    assert!(!case.covers("file"));
+    assert_eq!(case.promises.generation(node), 1);
+    case.promises.begin_anew();
     assert!(case.covers("file"));
-    case.promises.revoke(node);
-    case.promises.forget_all();
-    assert!(case.covers("file"));
+    assert_eq!(case.promises.generation(node), 0);
+}
+
+#[test]
+fn a_guest_is_told_once_of_a_promise_that_was_taken_back() {
+    let case = Case::new(DaxMode::Inode);
+    let [opened, looked_up] = [NodeId(7), NodeId(8)];
+    assert!(!case.promises.tell_of_broken(opened));
+    case.promises.revoke(opened);
+    case.promises.revoke(looked_up);
+    assert!(case.promises.tell_of_broken(opened));
+    assert!(!case.promises.tell_of_broken(opened), "it knows");
+    case.promises.generation(looked_up);
+    assert!(!case.promises.tell_of_broken(looked_up), "it knows");
 }

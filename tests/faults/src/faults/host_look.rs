@@ -5,15 +5,18 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Result, ensure};
+use rustix::fs::IFlags;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
-use virtiofs_driver::{Client, Daemon, InitOptions, NodeId, QueueIndex, Vm};
+use rustix::mount::{MountFlags, mount_remount};
+use virtiofs_driver::{Client, Daemon, FileOffset, Handle, InitOptions, NodeId, QueueIndex, Vm};
 
 use crate::fault::{Fault, Setting};
-use crate::host::Overlay;
+use crate::host::{Overlay, Small};
 use crate::model::Slot;
-use crate::rig::{self, Rig, RigOptions};
+use crate::rig::{self, Rig, RigOptions, expect_errno};
 
 /// Larger than `--dax-min-size`.
 const LARGE: usize = 300_000;
@@ -24,6 +27,18 @@ pub const FAULTS: &[Fault] = &[
     Fault::new(
         "host_look::no_watcher_sees_a_write",
         no_watcher_sees_a_write,
+    ),
+    Fault::new(
+        "host_look::a_file_frozen_after_it_can_be_read",
+        a_frozen_file_can_be_read,
+    ),
+    Fault::new(
+        "host_look::a_share_made_read_only_after_it_can_be_read",
+        a_read_only_share_can_be_read,
+    ),
+    Fault::new(
+        "host_look::a_program_that_runs_after_it_can_be_read",
+        a_running_program_can_be_read,
     ),
 ];
 
@@ -59,7 +74,7 @@ fn nothing_is_copied_up(setting: &Setting) -> Result<()> {
 
     let [_, mapped, ..] = nodes;
     let at = Slot(1).offset();
-    rig.clients[0].setup_mapping(mapped?, virtiofs_driver::FileOffset(0), 2 << 20, at, true)?;
+    rig.clients[0].setup_mapping(mapped?, FileOffset(0), 2 << 20, at, true)?;
     rig.window.write(at, b"stored")?;
     ensure!(overlay.changed()? == ["file1"], "this one was written to");
     let bytes = fs::read(overlay.share().join("file1"))?;
@@ -86,6 +101,71 @@ fn no_watcher_sees_a_write(setting: &Setting) -> Result<()> {
     // The watcher sees what it is there for.
     fs::write(daemon.share().join("first"), "other")?;
     ensure!(!watcher.seen()?.is_empty(), "the watcher sees nothing");
+    Ok(())
+}
+
+/// chattr +i between a look and an open.
+fn a_frozen_file_can_be_read(setting: &Setting) -> Result<()> {
+    let options = RigOptions::default();
+    let daemon = rig::daemon(setting, &options)?;
+    fs::write(daemon.share().join("file"), vec![7; LARGE])?;
+    let (mut client, _vm) = guest(&daemon, &options)?;
+    let node = look(&mut client, "file")?;
+    let file = fs::File::open(daemon.share().join("file"))?;
+    let flags = rustix::fs::ioctl_getflags(&file)?;
+    rustix::fs::ioctl_setflags(&file, flags | IFlags::IMMUTABLE)?;
+    let read = read_after_another_look(&mut client, node, "file");
+    rustix::fs::ioctl_setflags(&file, flags)?;
+    read
+}
+
+/// A remount between the two.
+fn a_read_only_share_can_be_read(setting: &Setting) -> Result<()> {
+    let small = Small::mount(16 << 20)?;
+    let options = RigOptions {
+        share: Some(small.share()),
+        ..RigOptions::default()
+    };
+    let daemon = rig::daemon(setting, &options)?;
+    fs::write(daemon.share().join("file"), vec![7; LARGE])?;
+    let (mut client, _vm) = guest(&daemon, &options)?;
+    let node = look(&mut client, "file")?;
+    mount_remount(small.share(), MountFlags::RDONLY, "")?;
+    read_after_another_look(&mut client, node, "file")
+}
+
+/// An execve between the two, with a policy that has programs mapped.
+fn a_running_program_can_be_read(setting: &Setting) -> Result<()> {
+    let options = RigOptions::default().arg("--dax=always");
+    let daemon = rig::daemon(setting, &options)?;
+    let program = daemon.share().join("program");
+    fs::copy("/bin/sleep", &program)?;
+    let (mut client, _vm) = guest(&daemon, &options)?;
+    let node = look(&mut client, "program")?;
+    let mut running = Command::new(&program).arg("infinity").spawn()?;
+    let read = read_after_another_look(&mut client, node, "program");
+    running.kill()?;
+    running.wait()?;
+    read
+}
+
+/// Opens and reads a file whose promise does not hold any more, as Linux does: ESTALE has it look
+/// again, and another generation has it take another inode, which does without DAX.
+fn read_after_another_look(client: &mut Client, node: NodeId, name: &str) -> Result<()> {
+    expect_errno(
+        client.open(node, libc::O_RDONLY),
+        libc::ESTALE,
+        "an open of a file that can't be mapped any more",
+    )?;
+    for _ in 0..2 {
+        let entry = client.lookup(NodeId::ROOT, name)?;
+        ensure!(entry.nodeid == node.0, "another node");
+        let heard = (entry.attr.flags, entry.generation);
+        ensure!(heard == (0, 1), "flags and generation are {heard:?}");
+    }
+    let handle = Handle(client.open(node, libc::O_RDONLY)?.fh);
+    let read = client.read_vec(node, handle, FileOffset(0), 1000)?;
+    ensure!(read.len() == 1000, "{} bytes", read.len());
     Ok(())
 }
 

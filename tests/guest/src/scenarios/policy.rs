@@ -20,6 +20,7 @@ pub const GROUP: Group = Group {
             by_size,
             never,
             a_program_that_runs_on_the_host_can_be_read,
+            a_file_that_is_frozen_after_a_look_can_be_read,
             the_mount_option_overrules_the_policy,
         ],
     },
@@ -66,6 +67,7 @@ async fn never(lab: &Lab<'_>) -> Result<()> {
 }
 
 /// Linux refuses to open a running program for writing, so it can't be mapped, but it can be read.
+/// The guest is told so when it opens the file.
 async fn a_program_that_runs_on_the_host_can_be_read(lab: &Lab<'_>) -> Result<()> {
     let share = lab.share("always");
     let program = share.on_host("program");
@@ -76,14 +78,37 @@ async fn a_program_that_runs_on_the_host_can_be_read(lab: &Lab<'_>) -> Result<()
         .kill_on_drop(true)
         .spawn()?;
     let path = share.in_guest("program");
-    lab.probe_fails(&["dax", &path]).await?;
     let seen = lab.probe(&["hash", &path, "--how", "mmap"]).await?;
+    lab.probe_fails(&["dax", &path]).await?;
     let hash = guest_probe::file::hash(&program, guest_probe::access::How::Syscall)?;
     ensure!(
         seen.starts_with(&format!("{:016x}", hash.value)),
         "the guest read {seen}"
     );
     running.kill().await?;
+    Ok(())
+}
+
+/// The guest holds an inode that uses DAX. Without another one no page of the file could be read.
+async fn a_file_that_is_frozen_after_a_look_can_be_read(lab: &Lab<'_>) -> Result<()> {
+    let share = lab.share("inode");
+    let file = share.on_host("frozen");
+    fs::write(&file, vec![7; 1 << 20])?;
+    let path = share.in_guest("frozen");
+    lab.probe(&["dax", &path]).await?;
+    let chattr = |flag: &str| {
+        let done = std::process::Command::new("chattr")
+            .arg(flag)
+            .arg(&file)
+            .status();
+        ensure!(done?.success(), "chattr {flag}");
+        Ok(())
+    };
+    chattr("+i")?;
+    let count = lab.sh(&format!("tr -d '\\007' < {path} | wc -c")).await;
+    chattr("-i")?;
+    ensure!(count? == "0", "other bytes");
+    lab.probe_fails(&["dax", &path]).await?;
     Ok(())
 }
 

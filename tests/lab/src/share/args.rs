@@ -9,6 +9,7 @@ use qemu_guest::{
     accel::AccelChoice,
     fetch::KernelSpec,
     machine::{ByteSize, Tag},
+    process::Dax,
 };
 
 /// Linux maps this much at a time, so a smaller window holds nothing.
@@ -36,10 +37,15 @@ pub struct ShareArgs {
     pub dir: PathBuf,
 
     /// Size of the DAX window: a power of two, 2M to 16G [default: 256M]
-    ///
-    /// Every file that can be mapped is (the daemon's --dax always), programs too.
     #[arg(long, value_name = "SIZE", value_parser = window, conflicts_with_all = ["no_dax", "read_only"])]
     pub window: Option<ByteSize>,
+
+    /// Which files use the window, as the daemon's --dax: inode leaves out small files and programs,
+    /// always maps every file that can be mapped
+    ///
+    /// A mapped program can't be run on the host, and a program that runs there can't be mapped.
+    #[arg(long, value_enum, default_value = "inode", conflicts_with_all = ["no_dax", "read_only"])]
+    pub dax: DaxArg,
 
     /// The guest's memory
     #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = memory)]
@@ -93,6 +99,24 @@ pub struct ShareArgs {
     /// The command to run in the guest, in /share; without one: a shell
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<String>,
+}
+
+/// The words for [`Dax`].
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum DaxArg {
+    /// Files of 256 KiB and more that have no execute permission
+    Inode,
+    /// Every file that can be mapped
+    Always,
+}
+
+impl From<DaxArg> for Dax {
+    fn from(arg: DaxArg) -> Self {
+        match arg {
+            DaxArg::Inode => Self::Inode,
+            DaxArg::Always => Self::Always,
+        }
+    }
 }
 
 /// The words for [`AccelChoice`].

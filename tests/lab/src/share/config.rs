@@ -116,7 +116,10 @@ impl TryFrom<ShareArgs> for Config {
             ..Share::new(dir, args.tag)
         };
         let share = match window.size() {
-            Some(size) => plain.with_window(size),
+            Some(size) => Share {
+                dax: args.dax.into(),
+                ..plain.with_window(size)
+            },
             None => plain,
         };
         Ok(Self {
@@ -191,9 +194,15 @@ mod tests {
         let config = config(&["/tmp"]).unwrap();
         assert_eq!(config.window, WindowWish::Default(DEFAULT_WINDOW));
         assert_eq!(config.share.window, Some(DEFAULT_WINDOW));
-        assert_eq!(config.share.dax, Dax::Always);
+        assert_eq!(config.share.dax, Dax::Inode);
         assert_eq!(config.task, Task::Shell);
         assert!(!config.share.read_only && !config.dry_run);
+    }
+
+    #[test]
+    fn all_files_are_mapped_for_who_asks() {
+        let config = config(&["/tmp", "--dax", "always"]).unwrap();
+        assert_eq!(config.share.dax, Dax::Always);
     }
 
     #[test]
