@@ -20,7 +20,7 @@ use crate::backend::metrics::Metrics;
 use crate::backend::ring::Telling;
 use crate::backend::window_side::WindowSide;
 use crate::config::{DaxMode, DaxPolicy};
-use crate::fs::{Dax, DaxFs, Losses, NodeCache, Promises, WindowTaken};
+use crate::fs::{Dax, DaxFs, Losses, NodeCache, Promises, WindowTaken, Written};
 use crate::testing::fuse::{self, InitReply, Operation};
 use crate::testing::{
     AVAIL, Descriptor, Driver, HeldVmm, MEMORY_SIZE, QUEUE_SIZE, Share, TABLE, expect,
@@ -72,6 +72,7 @@ impl Case {
             promises: Promises::new(policy, DirectViews),
             views: NodeCache::new(8.try_into().expect("not 0")),
             losses: Losses::new(window.mapped_files()),
+            written: Written::default(),
             taken: WindowTaken::default(),
         });
         dax.taken.set();

@@ -31,7 +31,7 @@ use super::window_side::WindowSide;
 use super::window_thread::WindowThread;
 use crate::adapter::{AtomicMemory, TransportMemory};
 use crate::config::DaxPolicy;
-use crate::fs::{Dax, DaxFs, Losses, NodeCache, Promises, WindowTaken};
+use crate::fs::{Dax, DaxFs, Losses, NodeCache, Promises, WindowTaken, Written};
 
 /// Views kept for files without a live mapping, to be mapped again: as many as the default window
 /// has ranges. A view is a descriptor, keeps the host from executing the file, and keeps a deleted
@@ -276,6 +276,7 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
                 NodeCache::without_memory()
             },
             losses: Losses::new(window.mapped_files()),
+            written: Written::default(),
             taken: taken.clone(),
         });
         Self {

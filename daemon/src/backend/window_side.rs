@@ -289,8 +289,11 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
         self.window
             .setup_view(view, range)
             .map_err(|source| SetupError::Window { node, source })?;
-        if let (Some(observer), Access::ReadWrite) = (observer, access) {
-            observer.written_to(range.window);
+        if access == Access::ReadWrite {
+            self.dax.written.mapped(node, range.window.0, range.len);
+            if let Some(observer) = observer {
+                observer.written_to(range.window);
+            }
         }
         Ok(())
     }
@@ -331,6 +334,9 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
                 len: range.len,
             })
             .collect();
+        for range in &ranges {
+            self.dax.written.unmapped(range.window.0, range.len);
+        }
         self.window.remove(&ranges).inspect_err(|error| {
             self.complaint.warn(format_args!(
                 "cannot remove mappings: {}",

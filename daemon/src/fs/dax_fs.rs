@@ -6,6 +6,7 @@
 //! promised is decided in [`super::promise`].
 
 mod opening;
+mod times;
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -24,7 +25,8 @@ use virtiofsd::fuse::{ATTR_DAX, ATTR_SUBMOUNT, Attr, SetattrIn};
 use self::opening::readable;
 use super::losses::{Loss, Losses};
 use super::name::component;
-use super::{NodeCache, NodeId, Promises, WindowTaken};
+use super::written::Event;
+use super::{NodeCache, NodeId, Promises, WindowTaken, Written};
 
 /// The flag of OPEN and CREATE that empties a file.
 const TRUNCATE: u32 = libc::O_TRUNC as u32;
@@ -41,12 +43,15 @@ pub struct Dax<S> {
     pub views: NodeCache<Arc<View>>,
     /// What the guest may not take from a file.
     pub losses: Losses,
+    /// Which files may have been stored into.
+    pub written: Written,
     /// Unless it is usable nothing is promised.
     pub taken: WindowTaken,
 }
 
 impl<S: ViewSource> Dax<S> {
     fn forget(&self, node: NodeId) {
+        self.written.forget(node);
         self.promises.forget(node);
         self.views.forget(node);
     }
@@ -54,6 +59,7 @@ impl<S: ViewSource> Dax<S> {
     /// Lets go of everything, for a guest that starts anew.
     pub fn forget_all(&self) {
         self.promises.begin_anew();
+        self.written.clear();
         self.views.clear();
     }
 }
@@ -276,6 +282,7 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         valid: SetattrValid,
     ) -> io::Result<(Attr, Duration)> {
         let (node, inode) = split(inode);
+        self.note_time(ctx, node, valid);
         let set = || self.inner.setattr(ctx, inode, attr, handle, valid);
         let (attr, timeout) = if valid.contains(SetattrValid::SIZE) {
             self.lose(ctx, node, Loss::To(attr.size), set)?
@@ -464,7 +471,10 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         handle: Self::Handle,
         lock_owner: u64,
     ) -> io::Result<()> {
-        self.inner.flush(ctx, inode, handle, lock_owner)
+        let (node, inode) = split(inode);
+        let handle: u64 = handle.into();
+        self.note_stores(ctx, node, handle, Event::Sync);
+        self.inner.flush(ctx, inode, handle.into(), lock_owner)
     }
 
     fn fsync(
@@ -474,7 +484,10 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         datasync: bool,
         handle: Self::Handle,
     ) -> io::Result<()> {
-        self.inner.fsync(ctx, inode, datasync, handle)
+        let (node, inode) = split(inode);
+        let handle: u64 = handle.into();
+        self.note_stores(ctx, node, handle, Event::Sync);
+        self.inner.fsync(ctx, inode, datasync, handle.into())
     }
 
     fn fallocate(
@@ -509,6 +522,10 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         flock_release: bool,
         lock_owner: Option<u64>,
     ) -> io::Result<()> {
+        let (node, inode) = split(inode);
+        let handle: u64 = handle.into();
+        self.note_stores(ctx, node, handle, Event::Release);
+        let handle = handle.into();
         self.inner
             .release(ctx, inode, flags, handle, flush, flock_release, lock_owner)
     }

@@ -23,6 +23,7 @@ mod open;
 mod promise;
 mod taken;
 mod trouble;
+mod written;
 
 pub use dax_fs::{Dax, DaxFs};
 pub use losses::Losses;
@@ -31,3 +32,4 @@ pub use open::with_file;
 pub use promise::Promises;
 pub use taken::WindowTaken;
 pub use trouble::{is_trouble, is_trouble_with_view};
+pub use written::Written;

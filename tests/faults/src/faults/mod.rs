@@ -10,6 +10,7 @@ mod host_full;
 mod host_look;
 mod host_slow;
 mod host_truncate;
+mod host_time;
 mod oracle;
 mod restart;
 pub mod shmem;
@@ -32,6 +33,7 @@ const FAMILIES: &[&[Fault]] = &[
     host_disk::FAULTS,
     host_full::FAULTS,
     host_look::FAULTS,
+    host_time::FAULTS,
     two_mounts::FAULTS,
     host_truncate::FAULTS,
     signals::FAULTS,
