@@ -104,7 +104,8 @@ impl Written {
         };
         let set_since = stores.set_before.is_some_and(|next| handle < next);
         let just_moved = stores.touched.is_some_and(|at| at.elapsed() < A_MOMENT);
-        !set_since && !(event == Event::Release && just_moved)
+        let too_early = event == Event::Release && just_moved;
+        !(set_since || too_early)
     }
 
     /// It was moved.
