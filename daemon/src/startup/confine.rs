@@ -22,7 +22,7 @@ use super::run::sentence;
 use super::seccomp::More;
 use super::serve::Confined;
 use super::stop::Leash;
-use super::{privileges, seccomp};
+use super::{mount_points, privileges, seccomp};
 use crate::backend::{Names, Observer};
 use crate::config::{Config, Confinement, RequestedSize, Share};
 use crate::serve::{Serving, WindowSetup};
@@ -152,6 +152,10 @@ fn enter_sandbox(
     share.passthrough.root_dir = sandbox.get_root_dir();
     share.passthrough.proc_sfd_rawfd = sandbox.get_proc_self_fd();
     share.passthrough.proc_mountinfo_rawfd = sandbox.get_mountinfo_fd();
+    let prefix = share.passthrough.mountinfo_prefix.clone();
+    let below = prefix.unwrap_or_else(|| share.passthrough.root_dir.clone());
+    mount_points::avoid_misread(&mut share.passthrough, &below)
+        .map_err(StartError::file("read", "/proc/self/mountinfo"))?;
     Ok((modern(&listener)?, share))
 }
 

@@ -50,6 +50,7 @@ mod left_over;
 mod listen;
 mod logging;
 mod metrics_socket;
+mod mount_points;
 mod pid_file;
 mod privileges;
 mod restraint;

@@ -8,6 +8,7 @@ mod host_disk;
 pub mod host_fs;
 mod host_full;
 mod host_look;
+mod host_mounts;
 mod host_slow;
 mod host_truncate;
 mod host_time;
@@ -33,6 +34,7 @@ const FAMILIES: &[&[Fault]] = &[
     host_disk::FAULTS,
     host_full::FAULTS,
     host_look::FAULTS,
+    host_mounts::FAULTS,
     host_time::FAULTS,
     two_mounts::FAULTS,
     host_truncate::FAULTS,

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Mounts below the share.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use virtiofs_driver::{Client, FileOffset, Handle, InitOptions, NodeId, QueueIndex, Vm};
+
+use crate::fault::{Fault, Setting};
+use crate::rig::{self, RigOptions};
+
+/// The family.
+pub const FAULTS: &[Fault] = &[
+    Fault::new(
+        "host_mounts::a_name_with_a_space_below_a_namespace",
+        |setting| a_name_with_a_space(setting, "namespace"),
+    ),
+    Fault::new(
+        "host_mounts::a_name_with_a_space_below_a_chroot",
+        |setting| a_name_with_a_space(setting, "chroot"),
+    ),
+    Fault::new(
+        "host_mounts::a_name_with_a_space_without_a_sandbox",
+        |setting| a_name_with_a_space(setting, "none"),
+    ),
+];
+
+/// Unmounts when it is dropped.
+struct Mounted(PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = unmount(&self.0, UnmountFlags::DETACH);
+    }
+}
+
+/// It is found, what is in it too, and the listing of its parent has all names.
+fn a_name_with_a_space(setting: &Setting, sandbox: &str) -> Result<()> {
+    let share = tempfile::tempdir()?;
+    let names = ["a mount\tpoint", "before", "other", "with\\backslash"];
+    for name in names {
+        fs::create_dir(share.path().join(name))?;
+    }
+    let mounted = [names[0], names[3]].map(|name| {
+        let point = share.path().join(name);
+        mount("none", &point, "tmpfs", MountFlags::empty(), None)?;
+        fs::write(point.join("file"), name)?;
+        anyhow::Ok(Mounted(point))
+    });
+    let mounted = mounted.into_iter().collect::<Result<Vec<_>>>()?;
+    let options = RigOptions {
+        share: Some(share.path().to_owned()),
+        ..RigOptions::default()
+    };
+    let options = options.arg(format!("--sandbox={sandbox}"));
+    let daemon = rig::daemon(setting, &options)?;
+    let mut vm = Vm::connect(&daemon.socket(), &rig::vm_options(&options))?;
+    let mut client = Client::new(&mut vm, QueueIndex::request(0))?;
+    client.init(&InitOptions::linux())?;
+    for name in [names[0], names[3]] {
+        let point = NodeId(client.lookup(NodeId::ROOT, name)?.nodeid);
+        let file = NodeId(client.lookup(point, "file")?.nodeid);
+        let handle = Handle(client.open(file, libc::O_RDONLY)?.fh);
+        let read = client.read_vec(file, handle, FileOffset(0), 100)?;
+        ensure!(read == name.as_bytes(), "{read:?} in {name:?}");
+    }
+    let directory = Handle(client.opendir(NodeId::ROOT)?.fh);
+    let listed = client.readdirplus(NodeId::ROOT, directory, FileOffset(0), 4096)?;
+    let mut listed: Vec<_> = listed
+        .into_iter()
+        .map(|entry| String::from_utf8_lossy(&entry.name).into_owned())
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    listed.sort();
+    ensure!(listed == names, "listed: {listed:?}");
+    drop((client, vm, daemon, mounted));
+    Ok(())
+}
