@@ -29,7 +29,7 @@ use super::message::{self, Header, MessageError};
 use super::metrics::Metrics;
 use super::opened::{Asked, Opened, Wanted};
 use super::ring::{Ring, Telling};
-use super::window_side::{FileToOpen, WindowSide};
+use super::window_side::{FileToOpen, WindowSide, for_writing};
 use crate::adapter::{PayloadError, RelayError, Request, with_reader_and_writer};
 use crate::fast_path;
 use crate::fs::{DaxFs, NodeId};
@@ -231,6 +231,7 @@ where
         let file = FileToOpen {
             context: header.context(),
             node: NodeId(header.nodeid()),
+            for_writing: for_writing(&wanted.range),
             driver: window.driver(),
         };
         if !is_being_opened(file.node) {
@@ -262,6 +263,7 @@ where
                     window.open(&FileToOpen {
                         context: header.context(),
                         node: NodeId(header.nodeid()),
+                        for_writing: for_writing(&range),
                         driver: window.driver(),
                     })
                 });

@@ -4,6 +4,7 @@
 
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Receiver;
 
 use proptest::prelude::*;
@@ -73,6 +74,7 @@ impl Case {
             views: NodeCache::new(8.try_into().expect("not 0")),
             losses: Losses::new(window.mapped_files()),
             written: Written::default(),
+            kills_privileges: AtomicBool::default(),
             taken: WindowTaken::default(),
         });
         dax.taken.set();

@@ -3,6 +3,7 @@
 //! One front end, from its connection to its end.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
@@ -277,6 +278,7 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
             },
             losses: Losses::new(window.mapped_files()),
             written: Written::default(),
+            kills_privileges: AtomicBool::default(),
             taken: taken.clone(),
         });
         Self {

@@ -38,7 +38,9 @@ use super::complaint::{Complaint, WithSources};
 use super::contain::contain;
 use super::gate::{Abandoned, Standing, Ticket};
 use super::metrics::Metrics;
-use crate::fs::{Dax, NodeCache, NodeId, is_trouble, is_trouble_with_view, with_file};
+use crate::fs::{
+    Dax, NodeCache, NodeId, is_trouble, is_trouble_with_view, kill_privileges, with_file,
+};
 
 /// Why a mapping was not set up.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +92,8 @@ pub(super) struct DriverNumber(u64);
 pub(super) struct FileToOpen {
     pub(super) context: Context,
     pub(super) node: NodeId,
+    /// The guest says that it will store.
+    pub(super) for_writing: bool,
     /// Who asks.
     pub(super) driver: DriverNumber,
 }
@@ -189,8 +193,15 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
         driver == DriverNumber(self.clears.load(Ordering::SeqCst))
     }
 
-    /// The file, if it need not be opened.
+    /// The file, if nothing has to be asked of the host.
     pub(super) fn kept(&self, file: &FileToOpen) -> Option<OpenFile> {
+        if self.kills_privileges(file) {
+            return None;
+        }
+        self.kept_open(file)
+    }
+
+    fn kept_open(&self, file: &FileToOpen) -> Option<OpenFile> {
         Some(OpenFile {
             node: file.node,
             driver: file.driver,
@@ -200,7 +211,10 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
 
     /// The file, opened if need be. Not an operation: it may hang.
     pub(super) fn open(&self, file: &FileToOpen) -> Result<OpenFile, SetupError> {
-        if let Some(kept) = self.kept(file) {
+        if self.kills_privileges(file) {
+            self.kill_privileges(file)?;
+        }
+        if let Some(kept) = self.kept_open(file) {
             return Ok(kept);
         }
         let &FileToOpen { node, driver, .. } = file;
@@ -271,7 +285,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
         if let Some(census) = &self.census {
             census.look_again();
         }
-        let access = if wanted.flags & SetupmappingFlags::WRITE.bits() != 0 {
+        let access = if for_writing(wanted) {
             Access::ReadWrite
         } else {
             Access::ReadOnly
@@ -296,6 +310,22 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the file's privileges go before it is mapped: a store makes no request by which they
+    /// could go later.
+    fn kills_privileges(&self, file: &FileToOpen) -> bool {
+        file.for_writing && self.dax.kills_privileges.load(Ordering::Relaxed)
+    }
+
+    fn kill_privileges(&self, file: &FileToOpen) -> Result<(), SetupError> {
+        let &FileToOpen { context, node, .. } = file;
+        contain(|| kill_privileges(&*self.fs, context, node))
+            .unwrap_or_else(|panicked| {
+                self.metrics.panics.count();
+                Err(io::Error::other(panicked))
+            })
+            .map_err(|source| SetupError::Open { node, source })
     }
 
     fn view(&self, context: Context, node: NodeId) -> Result<Arc<View>, SetupError> {
@@ -377,6 +407,11 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
             self.clear();
         }
     }
+}
+
+/// Whether the guest says that it will store into the range.
+pub(super) fn for_writing(wanted: &SetupmappingIn) -> bool {
+    wanted.flags & SetupmappingFlags::WRITE.bits() != 0
 }
 
 /// A view that could not be mapped here, as the VMM would map it.

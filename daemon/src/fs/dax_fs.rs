@@ -45,6 +45,9 @@ pub struct Dax<S> {
     pub losses: Losses,
     /// Which files may have been stored into.
     pub written: Written,
+    /// The guest leaves it to this daemon to take set-user-ID and the like from what is written to
+    /// (`--killpriv-v2`).
+    pub kills_privileges: AtomicBool,
     /// Unless it is usable nothing is promised.
     pub taken: WindowTaken,
 }
@@ -225,6 +228,10 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         }
         let heeded = usable && capable.contains(FsOptions::HAS_INODE_DAX);
         self.heeded.store(heeded, Ordering::Relaxed);
+        if let Some(dax) = &self.dax {
+            let kills = options.contains(FsOptions::HANDLE_KILLPRIV_V2);
+            dax.kills_privileges.store(kills, Ordering::Relaxed);
+        }
         let writeback = options.contains(FsOptions::WRITEBACK_CACHE);
         self.writeback.store(writeback, Ordering::Relaxed);
         Ok(options)

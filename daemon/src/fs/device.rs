@@ -32,6 +32,8 @@ pub(super) enum Mappable {
 pub(super) struct Place {
     /// Where it lies.
     pub(super) device: MountedDevice,
+    /// Its number there.
+    pub(super) inode: u64,
     /// Whether this process may read and write it.
     pub(super) writable: bool,
     /// Whether anyone may execute it. While it runs on the host it can't be opened for writing, and
@@ -59,6 +61,7 @@ pub(super) fn place(file: BorrowedFd<'_>) -> io::Result<Place> {
     let writable = !stat.stx_attributes.intersects(frozen) && may_read_and_write(file);
     Ok(Place {
         device,
+        inode: stat.stx_ino,
         writable,
         executable: u32::from(stat.stx_mode) & ANY_MAY_EXECUTE != 0,
     })

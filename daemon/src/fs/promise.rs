@@ -30,7 +30,9 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+use lru::LruCache;
 use parking_lot::Mutex;
 use rustix::mm::{MapFlags, ProtFlags};
 use shared_window::{Access, ViewError, ViewSource};
@@ -46,6 +48,10 @@ use crate::config::DaxPolicy;
 
 /// Nodes whose answer is remembered. A forgotten one is asked for again.
 const REMEMBERED_NODES: NonZeroUsize = NonZeroUsize::new(65536).unwrap();
+
+/// Programs that are remembered to run, and for how long: after that a mapping may be tried again.
+const REMEMBERED_PROGRAMS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+const RUNNING: Duration = Duration::from_secs(60);
 
 /// Why no view of a file can be mapped here.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +97,9 @@ pub struct Promises<S> {
     broken: NodeCache<bool>,
     /// Whether there is one, so that most requests need not look for theirs.
     any_broken: AtomicBool,
+    /// Programs that were found to run. The guest may know such a file by another node when it looks
+    /// again, and would be told ESTALE again: Linux looks again once only.
+    running: Mutex<LruCache<(MountedDevice, u64), Instant>>,
     devices: Mutex<HashMap<MountedDevice, Device>>,
 }
 
@@ -104,6 +113,7 @@ impl<S: ViewSource> Promises<S> {
             nodes: NodeCache::new(REMEMBERED_NODES),
             broken: NodeCache::new(REMEMBERED_NODES),
             any_broken: AtomicBool::new(false),
+            running: Mutex::new(LruCache::new(REMEMBERED_PROGRAMS)),
             devices: Mutex::new(HashMap::new()),
         }
     }
@@ -186,7 +196,12 @@ impl<S: ViewSource> Promises<S> {
         let Ok(place) = with_handle(fs, context, node, handle, place) else {
             return true;
         };
-        place.writable && !(place.executable && runs_on_the_host(fs, context, node))
+        if place.executable && runs_on_the_host(fs, context, node) {
+            let program = (place.device, place.inode);
+            self.running.lock().push(program, Instant::now());
+            return false;
+        }
+        place.writable
     }
 
     /// The VMM has refused to map `node`, whose file may be the reason, or all of its device.
@@ -244,10 +259,17 @@ impl<S: ViewSource> Promises<S> {
 
     fn examine<F: FileSystem>(&self, fs: &F, context: Context, node: NodeId) -> io::Result<Answer> {
         let Place {
-            device, writable, ..
+            device,
+            inode,
+            writable,
+            executable,
         } = with_file(fs, context, node, libc::O_PATH, place)?;
         if !writable {
             return Ok(Answer::Always(false));
+        }
+        let ran = || self.running.lock().get(&(device, inode)).copied();
+        if executable && ran().is_some_and(|seen| seen.elapsed() < RUNNING) {
+            return Ok(Answer::NotNow);
         }
         let known = self.known(device);
         match known.proven {

@@ -9,6 +9,7 @@ pub mod host_fs;
 mod host_full;
 mod host_look;
 mod host_mounts;
+mod host_privileges;
 mod host_slow;
 mod host_truncate;
 mod host_time;
@@ -35,6 +36,7 @@ const FAMILIES: &[&[Fault]] = &[
     host_full::FAULTS,
     host_look::FAULTS,
     host_mounts::FAULTS,
+    host_privileges::FAULTS,
     host_time::FAULTS,
     two_mounts::FAULTS,
     host_truncate::FAULTS,
