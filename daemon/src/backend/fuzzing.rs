@@ -7,6 +7,7 @@
 //! that an input has one outcome and what it costs can be measured.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use shared_window::{RegionBudget, ViewSource, Vmm, Window, WindowSize};
 use vhost_user_backend::VringT as _;
@@ -23,7 +24,7 @@ use super::session::KEPT_VIEWS;
 use super::window_side::WindowSide;
 use crate::adapter::AtomicMemory;
 use crate::config::DaxPolicy;
-use crate::fs::{Dax, DaxFs, Losses, NodeCache, Promises, WindowTaken};
+use crate::fs::{Dax, DaxFs, Losses, NodeCache, Promises, WindowTaken, Written};
 
 pub use super::ring::Ring;
 
@@ -147,6 +148,8 @@ fn side<F: FileSystem, M: Vmm, S: ViewSource + Clone>(
         promises,
         views: NodeCache::new(KEPT_VIEWS),
         losses: Losses::new(window.mapped_files()),
+        written: Written::default(),
+        kills_privileges: AtomicBool::default(),
         taken,
     });
     let side = WindowSide::new(
