@@ -9,7 +9,7 @@ use shared_window::{DirectViews, RegionBudget, Upgrade, ViewSource, WindowOption
 use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
 
 use crate::backend::{Observer, Session, SessionError, SessionOptions, SessionWindow};
-use crate::config::{DaxPolicy, Fault, HostTruncate};
+use crate::config::{DaxPolicy, Fault, HostTruncate, MaxRegions};
 
 /// Why serving did not begin or did not end well.
 pub type ServeError = SessionError;
@@ -37,6 +37,8 @@ pub struct WindowSetup {
     upgrade: Upgrade,
     budget: RegionBudget,
     host_truncate: HostTruncate,
+    /// Beside the limit that the window's size gives.
+    max_ranges: usize,
 }
 
 impl WindowSetup {
@@ -48,6 +50,7 @@ impl WindowSetup {
             upgrade: Upgrade::InPlace,
             budget: RegionBudget::default(),
             host_truncate: HostTruncate::Allow,
+            max_ranges: usize::MAX,
         }
     }
 
@@ -56,6 +59,17 @@ impl WindowSetup {
     pub fn with_host_truncate(self, host_truncate: HostTruncate) -> Self {
         Self {
             host_truncate,
+            ..self
+        }
+    }
+
+    /// The same in a VM that may have so many memory regions.
+    #[must_use]
+    pub fn within(self, regions: MaxRegions) -> Self {
+        let limit = regions.limit().unwrap_or(usize::MAX);
+        Self {
+            budget: RegionBudget::new(RegionBudget::QEMU.min(limit)),
+            max_ranges: regions.ranges().unwrap_or(usize::MAX),
             ..self
         }
     }
@@ -102,7 +116,7 @@ where
         keep_views: window.host_truncate == HostTruncate::Allow,
         options: WindowOptions {
             upgrade: window.upgrade,
-            max_ranges: WindowOptions::linux_ranges(window.size),
+            max_ranges: WindowOptions::linux_ranges(window.size).min(window.max_ranges),
             ..WindowOptions::default()
         },
         policy: serving.dax,

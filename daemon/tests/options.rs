@@ -71,11 +71,12 @@ const VIRTIOFSD_1_14: [(&str, Value); 43] = [
 ];
 
 /// The options that are ours.
-const OURS: [(&str, Value); 7] = [
+const OURS: [(&str, Value); 8] = [
     ("--dax-window", Required),
     ("--dax", Required),
     ("--dax-min-size", Required),
     ("--host-truncate", Required),
+    ("--max-regions", Required),
     ("--request-queues", Required),
     ("--metrics", Required),
     ("--metrics-anywhere", No),
@@ -331,11 +332,11 @@ fn capabilities_are_printed_as_json() {
     );
 }
 
-/// The discovery file is installed as /usr/share/qemu/vhost-user/50-virtiofs-daxd.json; libvirt
-/// reads it there and starts its `binary`.
+/// The discovery file is installed as /usr/share/qemu/vhost-user/60-virtiofs-daxd.json; libvirt
+/// reads it there and starts its `binary`. It sorts behind virtiofsd's, which libvirt thus prefers.
 #[test]
 fn the_discovery_file_says_what_the_daemon_says() {
-    let file = include_str!("../50-virtiofs-daxd.json");
+    let file = include_str!("../60-virtiofs-daxd.json");
     let words: String = file.split_whitespace().collect();
     let output = daemon().arg("--print-capabilities").output().unwrap();
     let printed: String = String::from_utf8(output.stdout)

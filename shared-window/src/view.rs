@@ -80,6 +80,9 @@ pub enum ViewError {
     /// The descriptor is not one of a regular file.
     #[error("only a regular file can be mapped")]
     NotRegular,
+    /// The file belongs to a file system that only shows what the kernel or a device has.
+    #[error("the file is not stored on a file system, but made up by the kernel")]
+    NotStored,
     /// The descriptor does not allow the access asked for.
     #[error("the file is not open for {0:?} access")]
     NotAllowed(Access),
@@ -226,6 +229,34 @@ impl ViewService {
     }
 }
 
+/// File systems whose files are the kernel's or a device's, by the magic numbers of `linux/magic.h`.
+/// What can be mapped there is a device's memory or a process's, which is not to be had by way of a
+/// share, nor with the rights of the process that makes views.
+const MADE_UP: [u32; 15] = [
+    0x0000_9fa0, // proc
+    0x6265_6572, // sysfs
+    0x6462_6720, // debugfs
+    0x7472_6163, // tracefs
+    0x6265_6570, // configfs
+    0x7363_6673, // securityfs
+    0x0027_e0eb, // cgroup
+    0x6367_7270, // cgroup2
+    0xcafe_4a11, // bpf
+    0xf97c_ff8c, // selinuxfs
+    0x4341_5d53, // smackfs
+    0x6165_676c, // pstore
+    0xde5e_81e4, // efivarfs
+    0x4249_4e4d, // binfmt_misc
+    0x0000_1cd1, // devpts
+];
+
+fn is_made_up(file: BorrowedFd<'_>) -> Result<bool, ViewError> {
+    let stat = rustix::fs::fstatfs(file)
+        .map_err(|errno| ViewError::system("ask for a file's file system", errno))?;
+    // A long, whose low half is the number.
+    Ok(MADE_UP.contains(&(stat.f_type as u32)))
+}
+
 /// Which file it is. Fails unless `file` is a regular file that was opened for at least `access`.
 pub(crate) fn check_descriptor(file: BorrowedFd<'_>, access: Access) -> Result<FileId, ViewError> {
     use rustix::fs::{FileType, OFlags};
@@ -235,6 +266,9 @@ pub(crate) fn check_descriptor(file: BorrowedFd<'_>, access: Access) -> Result<F
     let stat = rustix::fs::fstat(file).map_err(|e| ViewError::system("stat a file", e))?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(ViewError::NotRegular);
+    }
+    if is_made_up(file)? {
+        return Err(ViewError::NotStored);
     }
     let mode = flags & OFlags::RWMODE;
     let allowed = match access {

@@ -44,6 +44,8 @@ pub struct Config {
     pub host_truncate: HostTruncate,
     /// The window that is asked for.
     pub window: WindowRequest,
+    /// Memory regions that the VM may have, where the operator said so; 0 is no limit.
+    pub max_regions: Option<usize>,
     /// Safeguards that a test took away.
     pub faults: Vec<Fault>,
     /// What the daemon takes away from itself.
@@ -117,6 +119,7 @@ impl TryFrom<Args> for Config {
             dax: args.window.policy(),
             host_truncate: args.window.host_truncate,
             window: args.window.request(),
+            max_regions: args.window.max_regions,
             faults: args.window.fault,
             confinement: Confinement {
                 sandbox: args.sandbox.sandbox,

@@ -13,6 +13,7 @@ mod dax;
 mod endpoint;
 mod fault;
 mod metrics;
+mod regions;
 mod share;
 mod window;
 
@@ -23,5 +24,6 @@ pub use dax::{DaxMode, DaxPolicy, HostTruncate};
 pub use endpoint::{Endpoint, SocketFile};
 pub use fault::Fault;
 pub use metrics::{MetricsAddress, MetricsEndpoint};
+pub use regions::MaxRegions;
 pub use share::Share;
 pub use window::{RequestedSize, WindowRequest, WindowSizeError};

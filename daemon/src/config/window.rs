@@ -19,6 +19,12 @@ impl RequestedSize {
     /// Above this the window's ranges alone come close to QEMU's limit.
     pub const UNWISE_ABOVE: u64 = 512 << 20;
 
+    /// How many ranges Linux can map in it.
+    #[must_use]
+    pub fn ranges(self) -> u64 {
+        self.0 / Self::MIN
+    }
+
     /// The size in bytes; 0 means no window.
     #[must_use]
     pub fn bytes(self) -> u64 {

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use log::warn;
+use log::{info, warn};
 use shared_window::RegionBudget;
 use virtiofsd::limits::setup_rlimit_nofile;
 use virtiofsd::sandbox::SandboxMode;
@@ -12,7 +12,7 @@ use virtiofsd::sandbox::SandboxMode;
 use super::error::StartError;
 use super::stop::StopRequests;
 use crate::backend::{KEPT_VIEWS, MOST_OPENERS};
-use crate::config::{Config, KeptCapabilities, RequestedSize, WindowRequest};
+use crate::config::{Config, KeptCapabilities, MaxRegions, RequestedSize, WindowRequest};
 
 /// Memory regions that vhost-user-backend keeps, each with a descriptor.
 const MEMORY_REGION_FILES: u64 = 509;
@@ -20,8 +20,6 @@ const MEMORY_REGION_FILES: u64 = 509;
 const OTHER_FILES: u64 = 100;
 /// Descriptors for metrics: connections, and what waits for them.
 const METRICS_FILES: u64 = crate::telemetry::MOST_CONNECTIONS as u64 + 8;
-/// Linux maps ranges of this many bytes.
-const WINDOW_RANGE: u64 = 2 << 20;
 /// Fewer than this for the guest is worth a warning.
 const FEW_GUEST_FILES: u64 = 128;
 
@@ -34,6 +32,8 @@ pub(super) struct Checked {
     pub(super) capabilities: KeptCapabilities,
     /// The window to try for.
     pub(super) window: Option<RequestedSize>,
+    /// The memory regions that mappings must leave the VM with.
+    pub(super) regions: MaxRegions,
     /// How many descriptors the guest may make the daemon open.
     pub(super) guest_fd_limit: u64,
 }
@@ -46,20 +46,26 @@ impl Checked {
             warn!("{sentence}");
         }
         let dir = Path::new(&config.share.dir);
-        if !dir.is_dir() && !dir.is_file() {
-            return Err(StartError::NoShare {
-                dir: config.share.dir,
+        if !dir.is_dir() {
+            let is_file = dir.is_file();
+            let dir = config.share.dir;
+            return Err(if is_file {
+                StartError::ShareIsFile { dir }
+            } else {
+                StartError::NoShare { dir }
             });
         }
         check_privileges(&config)?;
         let capabilities = config
             .confinement
             .kept_capabilities(config.share.passthrough.inode_file_handles)?;
-        let window = window(&config);
+        let regions = MaxRegions::new(config.max_regions);
+        let window = window(&config, regions);
         Ok(Self {
             stop,
             capabilities,
             window,
+            regions: enforced(&config, regions),
             guest_fd_limit: guest_fd_limit(&config, window)?,
             config,
         })
@@ -86,12 +92,14 @@ fn check_privileges(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-/// The window that the share allows. Whether the host does is found out later, by trying.
-fn window(config: &Config) -> Option<RequestedSize> {
+/// The window that the share and the VM's memory regions allow. Whether the host does is found out
+/// later, by trying.
+fn window(config: &Config, regions: MaxRegions) -> Option<RequestedSize> {
     let size = config.window.size()?;
+    let explicit = matches!(config.window, WindowRequest::Explicit(_));
     if config.share.read_only {
         // QEMU maps everything writable, so a guest could write to the files.
-        if let WindowRequest::Explicit(_) = config.window {
+        if explicit {
             warn!(
                 "no DAX window: the share is read-only, and a window can't be; drop --dax-window"
             );
@@ -103,10 +111,46 @@ fn window(config: &Config) -> Option<RequestedSize> {
             "a window of {} MiB can hold {} ranges, but QEMU keeps about 500 for all shares of a \
              VM; further mappings will fail",
             size.bytes() >> 20,
-            size.bytes() / WINDOW_RANGE
+            size.ranges()
         );
     }
-    Some(size)
+    let fitting = regions.fit(size);
+    if fitting == Some(size) {
+        return Some(size);
+    }
+    let wanted = size.bytes() >> 20;
+    match (explicit, fitting) {
+        (true, _) => {
+            warn!(
+                "a window of {wanted} MiB can hold {} ranges, more than {regions} allows: beyond \
+                 that, vhost devices of the VM (vhost-net, vhost-vsock) go on with a stale memory \
+                 table; use a smaller --dax-window, raise the limit, or give --max-regions=0 if \
+                 the VM has no such device",
+                size.ranges()
+            );
+            Some(size)
+        }
+        (false, Some(smaller)) => {
+            info!(
+                "the window is {} MiB instead of {wanted}: {regions} allows no more",
+                smaller.bytes() >> 20
+            );
+            Some(smaller)
+        }
+        (false, None) => {
+            warn!("no DAX window: {regions} leaves no region for it");
+            None
+        }
+    }
+}
+
+/// The limit that mappings are held to. A window that the operator asked for is not restricted by a
+/// guess about the VM's other devices.
+fn enforced(config: &Config, regions: MaxRegions) -> MaxRegions {
+    match (regions, config.window) {
+        (MaxRegions::OfVhost(_), WindowRequest::Explicit(_)) => MaxRegions::Unlimited,
+        _ => regions,
+    }
 }
 
 /// The descriptors that a daemon with so many threads that serve requests needs beside those that

@@ -24,7 +24,7 @@ use super::serve::Confined;
 use super::stop::Leash;
 use super::{mount_points, privileges, seccomp};
 use crate::backend::{Names, Observer};
-use crate::config::{Config, Confinement, RequestedSize, Share};
+use crate::config::{Config, Confinement, MaxRegions, RequestedSize, Share};
 use crate::serve::{Serving, WindowSetup};
 use crate::telemetry::{Place, Server};
 
@@ -56,9 +56,10 @@ impl Unconfined {
             stop,
             capabilities,
             window,
+            regions,
             guest_fd_limit,
         } = self.checked;
-        let window = make_window(window, self.views, &config);
+        let window = make_window(window, regions, self.views, &config);
         let (listener, mut share) =
             enter_sandbox(config.share, &config.confinement, self.listener)?;
         share.passthrough.guest_fd_limit = guest_fd_limit;
@@ -109,6 +110,7 @@ fn observer(share: &Share) -> Result<Arc<Observer>, StartError> {
 /// log says why.
 fn make_window(
     size: Option<RequestedSize>,
+    regions: MaxRegions,
     views: Option<StartingViews>,
     config: &Config,
 ) -> Option<WindowSetup> {
@@ -123,7 +125,9 @@ fn make_window(
     if let Some(reason) = views.unguarded() {
         warn!("--host-truncate=refuse refuses nothing here: {reason}");
     }
-    let window = WindowSetup::new(size, views).with_host_truncate(config.host_truncate);
+    let window = WindowSetup::new(size, views)
+        .with_host_truncate(config.host_truncate)
+        .within(regions);
     Some(config.faults.iter().fold(window, |window, &fault| {
         warn!("--fault {fault}: {}; for tests only", fault.consequence());
         window.with_fault(fault)

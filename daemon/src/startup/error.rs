@@ -14,8 +14,17 @@ use crate::config::{CapabilityError, MetricsAddress};
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// `--shared-dir` names nothing that can be shared.
-    #[error("can't share {dir}: it is neither a directory nor a file; check --shared-dir")]
+    #[error("can't share {dir}: it is no directory; check --shared-dir")]
     NoShare {
+        /// The path.
+        dir: String,
+    },
+    /// `--shared-dir` names a file. Linux mounts only what has a directory as its root.
+    #[error(
+        "can't share {dir}: it is a file, and a guest can mount a directory only; share a \
+         directory that has it alone, by a hard link or a bind mount"
+    )]
+    ShareIsFile {
         /// The path.
         dir: String,
     },

@@ -91,6 +91,11 @@ impl Place {
         command
     }
 
+    /// A command that becomes the daemon of this place.
+    pub fn settle(&self, command: Command) -> Command {
+        settle(command, &self.log())
+    }
+
     /// Everything logged so far.
     pub fn logged(&self) -> String {
         fs::read_to_string(self.log()).unwrap()
@@ -99,8 +104,12 @@ impl Place {
 
 /// The daemon's binary, in a process group of its own, logging to a file.
 pub fn bare_command(log: &Path) -> Command {
+    settle(Command::new(env!("CARGO_BIN_EXE_virtiofs-daxd")), log)
+}
+
+/// The same for a command that becomes the daemon's.
+fn settle(mut command: Command, log: &Path) -> Command {
     let log = File::options().append(true).create(true).open(log).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_virtiofs-daxd"));
     command
         .env_remove("RUST_LOG")
         .stdin(Stdio::null())
@@ -170,7 +179,13 @@ impl Daemon {
 
     /// Starts a daemon in a place where there is none and waits until it serves.
     pub fn start_in(place: Place, options: &[&str]) -> Self {
-        let process = Guarded::spawn(&mut place.command(options));
+        let command = place.command(options);
+        Self::start_by(command, place)
+    }
+
+    /// The same by this command.
+    pub fn start_by(mut command: Command, place: Place) -> Self {
+        let process = Guarded::spawn(&mut command);
         let roles = wait_for("the daemon to serve", || roles(process.group()));
         Self {
             place,

@@ -13,3 +13,4 @@ mod ends;
 mod metrics;
 mod migration;
 mod mistakes;
+mod regions;

@@ -27,7 +27,7 @@ fn each_gets_one_sentence_and_leaves_nothing() {
     if !can_run() {
         return;
     }
-    let table: [(&[&str], &str); 9] = [
+    let table: [(&[&str], &str); 11] = [
         (&["--shared-dir=/no/such"], "can't share /no/such"),
         (&["--socket-path=/no/such/sock"], "/no/such is no directory"),
         (
@@ -45,9 +45,14 @@ fn each_gets_one_sentence_and_leaves_nothing() {
             &["--modcaps=-dac_read_search"],
             "use --inode-file-handles=never",
         ),
+        (&["--shared-dir=/proc/version"], "it is a file"),
         (
-            &["--shared-dir=/proc/version", "--sandbox=chroot"],
-            "enter the sandbox",
+            &["--shared-dir=/etc/passwd", "--sandbox=none"],
+            "it is a file",
+        ),
+        (
+            &["--shared-dir=/etc/passwd", "--sandbox=chroot"],
+            "it is a file",
         ),
     ];
     for (options, sentence) in table {

@@ -215,6 +215,7 @@ fn refusal(error: &ViewError) -> Refusal {
     match error {
         ViewError::NotRegular => Refusal::NotRegular,
         ViewError::NotAllowed(_) => Refusal::NotAllowed,
+        ViewError::NotStored => Refusal::NotStored,
         ViewError::System { source, .. } => {
             Refusal::Failed(source.raw_os_error().unwrap_or(libc::EIO))
         }
@@ -265,6 +266,19 @@ mod tests {
         for access in [Access::ReadOnly, Access::ReadWrite] {
             let answer = ask(access, Some(open(OFlags::RDWR)));
             assert!(matches!(answer, Answer::Prepared(_)), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn files_that_the_kernel_makes_up_are_refused() {
+        for path in [
+            "/proc/self/mem",
+            "/proc/self/comm",
+            "/sys/kernel/uevent_seqnum",
+        ] {
+            let file = File::open(path).unwrap().into();
+            let answer = ask(Access::ReadOnly, Some(file));
+            assert_eq!(answer, Answer::Refused(Refusal::NotStored), "{path}");
         }
     }
 

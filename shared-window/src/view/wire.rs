@@ -11,7 +11,7 @@
 //! | 2 ready | 0 guards no file, 1 guards files, from 2 why it can't | errno | the mount | server |
 //! | 3 unavailable | reason | errno | | server |
 //! | 4 prepared | | name of the view | | server |
-//! | 5 refused | 1 not regular, 2 not allowed, 3 failed | errno | | server |
+//! | 5 refused | 1 not regular, 2 not allowed, 3 failed, 4 not stored | errno | | server |
 //! | 6 guard | | name of the view | | client |
 //! | 7 guarded | 0 yes, 1 no | errno | | server |
 
@@ -91,6 +91,7 @@ pub(super) enum Refusal {
     NotRegular,
     NotAllowed,
     Failed(i32),
+    NotStored,
 }
 
 /// Why a host can't make views, and what to do about it.
@@ -172,6 +173,7 @@ impl Answer {
             Self::Refused(Refusal::Failed(errno)) => packet(5, 3, errno as u64),
             Self::Guarded => packet(7, 0, 0),
             Self::NotGuarded(errno) => packet(7, 1, errno as u64),
+            Self::Refused(Refusal::NotStored) => packet(5, 4, 0),
         }
     }
 
@@ -195,6 +197,7 @@ impl Answer {
             (5, 3) => Self::Refused(Refusal::Failed(errno)),
             (7, 0) => Self::Guarded,
             (7, 1) => Self::NotGuarded(errno),
+            (5, 4) => Self::Refused(Refusal::NotStored),
             _ => return None,
         })
     }
@@ -206,6 +209,7 @@ impl Refusal {
         match self {
             Self::NotRegular => ViewError::NotRegular,
             Self::NotAllowed => ViewError::NotAllowed(access),
+            Self::NotStored => ViewError::NotStored,
             Self::Failed(errno) => ViewError::System {
                 what: "prepare a view",
                 source: describe(errno),
@@ -259,6 +263,7 @@ mod tests {
             Answer::Refused(Refusal::NotRegular),
             Answer::Refused(Refusal::NotAllowed),
             Answer::Refused(Refusal::Failed(libc::EMFILE)),
+            Answer::Refused(Refusal::NotStored),
         ] {
             assert_eq!(Answer::decode(answer.encode()), Some(answer));
         }

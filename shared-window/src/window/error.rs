@@ -128,6 +128,7 @@ impl WindowError {
             Self::View(
                 ViewError::Unavailable(_)
                 | ViewError::NotRegular
+                | ViewError::NotStored
                 | ViewError::StackedTooDeep
                 | ViewError::Unsupported(_),
             ) => libc::EOPNOTSUPP,

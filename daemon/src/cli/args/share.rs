@@ -15,7 +15,7 @@ use crate::cli::values;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Share")]
 pub struct ShareArgs {
-    /// Directory to share (a single file works too)
+    /// Directory to share; for a single file share the directory that it is in
     #[arg(
         long,
         value_name = "DIR",

@@ -11,7 +11,8 @@ use crate::config::{DaxMode, DaxPolicy, Fault, HostTruncate, RequestedSize, Wind
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "DAX window")]
 pub struct WindowArgs {
-    /// Size of the window: a power of two from 2M to 16G, or 0 for none [default: 256M]
+    /// Size of the window: a power of two from 2M to 16G, or 0 for none [default: 256M, or less by
+    /// --max-regions]
     ///
     /// Linux maps ranges of 2 MiB, and one VM survives about 500 of them over all of its shares,
     /// so more than 512M is useful to few. Where the host can't make a window safe (it takes
@@ -45,6 +46,17 @@ pub struct WindowArgs {
     /// allows it. Opens and reads of mapped files by others take a few µs longer then.
     #[arg(long, value_name = "MODE", value_enum, default_value_t = HostTruncate::Allow)]
     pub host_truncate: HostTruncate,
+
+    /// Memory regions that the VM may have, 0 for no limit but QEMU's [default: what the host's
+    /// vhost devices take, else no limit]
+    ///
+    /// Each mapped range is a region, and vhost-net, vhost-vsock and vhost-scsi take only so many:
+    /// 64, unless the module's parameter max_mem_regions says more; some vhost-user devices take 8.
+    /// Such a device goes on with a stale table when there are more. The default window is made so
+    /// small that this is not reached; a larger --dax-window is warned of, and with this option
+    /// given, mappings beyond it are refused (the guest gets an I/O error).
+    #[arg(long, value_name = "N")]
+    pub max_regions: Option<usize>,
 
     /// Take a safeguard away, so that a test can show that it would notice. Never in earnest.
     #[arg(long, value_name = "FAULT", hide = true, value_enum)]

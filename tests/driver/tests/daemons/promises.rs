@@ -200,12 +200,12 @@ fn a_request_that_makes_no_sense_takes_no_promise_back() -> Result<()> {
     Ok(())
 }
 
-/// A file system in memory, unmounted when dropped.
+/// A mount, which goes when it is dropped.
 struct Mount(PathBuf);
 
 impl Mount {
-    fn on(path: PathBuf) -> Result<Self> {
-        run("mount", &["-t", "tmpfs", "none"], &path)?;
+    fn on(path: PathBuf, what: &[&str]) -> Result<Self> {
+        run("mount", what, &path)?;
         Ok(Self(path))
     }
 }
@@ -225,16 +225,50 @@ fn run(program: &str, arguments: &[&str], path: &Path) -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_file_system_that_becomes_read_only_costs_one_access_and_not_one_a_file() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let mount = Mount::on(folder.path().to_owned())?;
+/// A daemon that shares this directory.
+fn share(directory: &Path, options: &[&str]) -> Result<Rig> {
     let daemon = Daemon::command(daemon::daxd()?).arg("--dax-window=64M");
-    let daemon = daemon.share(folder.path()).start()?;
+    let daemon = daemon.args(options).share(directory).start()?;
     let mut vm = Vm::connect(&daemon.socket(), &Options::default())?;
     let mut client = Client::new(&mut vm, QueueIndex::request(0))?;
     client.init(&InitOptions::linux())?;
-    let mut rig = Rig { client, vm, daemon };
+    Ok(Rig { client, vm, daemon })
+}
+
+#[test]
+fn files_that_the_kernel_makes_up_are_not_mapped() -> Result<()> {
+    for (directory, name) in [
+        ("/proc/sys/kernel", "hostname"),
+        ("/sys/kernel", "profiling"),
+    ] {
+        if !Path::new(directory).join(name).exists() {
+            eprintln!("SKIP: this kernel has no {directory}/{name}");
+            continue;
+        }
+        let folder = tempfile::tempdir()?;
+        let inside = folder.path().join("made-up");
+        std::fs::create_dir(&inside)?;
+        let _mount = Mount::on(inside, &["--bind", directory])?;
+        let mut rig = share(folder.path(), &["--dax=always"])?;
+        let parent = NodeId(rig.client.lookup(NodeId::ROOT, "made-up")?.nodeid);
+        let entry = rig.client.lookup(parent, name)?;
+        ensure!(entry.attr.flags & ATTR_DAX == 0, "{name} is promised");
+        let refused = map(&mut rig, NodeId(entry.nodeid)).expect_err("no real file");
+        ensure!(
+            refused.errno() == Some(libc::EOPNOTSUPP),
+            "{name}: {refused}"
+        );
+        let window = rig.window()?;
+        ensure!(window.stats().maps == 0, "the VMM was asked to map {name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_file_system_that_becomes_read_only_costs_one_access_and_not_one_a_file() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mount = Mount::on(folder.path().to_owned(), &["-t", "tmpfs", "none"])?;
+    let mut rig = share(folder.path(), &[])?;
     let (first, promised) = new_file(&mut rig, "first")?;
     let (second, also) = new_file(&mut rig, "second")?;
     ensure!(promised && also, "while it can be written");

@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use virtiofs_driver::vhost::ChannelEnd;
 use virtiofs_driver::window::{Acknowledge, BeyondLimit, MainLoop, Rules, Violation, WindowError};
 use virtiofs_driver::{
-    Body, Client, FileOffset, NodeId, Options, QueueIndex, Request, WindowOffset, daemon,
+    Body, Client, FileOffset, NodeId, Options, QueueIndex, Request, WindowOffset, WindowOption,
+    daemon,
 };
 
 use crate::lease::Lease;
@@ -161,6 +162,32 @@ fn a_vm_out_of_memory_regions_refuses_one_access() -> Result<()> {
         .remove_mapping(node, &[(WindowOffset(0), RANGE)])?;
     assert!(window.wait_until_settled(PATIENCE));
     assert_eq!(window.mapped(), 3);
+    Ok(())
+}
+
+/// So that a device of the VM that takes no more than these regions never gets more, whether the
+/// daemon learns of the VM's regions or not. Eight are set aside for the VM's own memory.
+#[test]
+fn the_operator_s_limit_of_memory_regions_is_kept() -> Result<()> {
+    for announce in [true, false] {
+        let options = Options {
+            window: WindowOption::Required(Rules {
+                announce,
+                ..Rules::qemu()
+            }),
+            ..Options::default()
+        };
+        let arguments = ["--dax-window=64M", "--max-regions=12"];
+        let mut rig = Rig::start_with(daemon::daxd()?, &options, &arguments)?;
+        let (window, (node, _)) = (rig.window()?, rig.file("file", b"content")?);
+        let error = map(&mut rig, node, 32).expect_err("32 ranges are too many");
+        assert_eq!(error.errno(), Some(libc::ENOBUFS), "{error}");
+        assert_eq!(window.mapped(), 4, "of 12 regions 8 are not the window's");
+        rig.client
+            .remove_mapping(node, &[(WindowOffset(0), RANGE)])?;
+        map(&mut rig, node, 1)?;
+        assert_eq!(window.violations(), []);
+    }
     Ok(())
 }
 

@@ -9,8 +9,10 @@ mod args;
 mod finding;
 mod guests;
 mod host;
+mod regions;
 mod run;
 mod views;
 
 pub use args::DoctorArgs;
+pub use regions::vhost_regions;
 pub use run::run;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::{
     DoctorArgs,
     finding::{Finding, Mark},
-    guests, host,
+    guests, host, regions,
 };
 use crate::cli::Status;
 
@@ -28,6 +28,7 @@ pub fn run(args: &DoctorArgs) -> Result<Status> {
         host::memory(),
         host::privileges(),
         passthrough,
+        regions::regions(),
         host::run_folder(),
     ]);
     report.add(host::programs());

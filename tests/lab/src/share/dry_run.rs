@@ -14,6 +14,7 @@ use qemu_guest::{
 };
 
 use super::config::{Config, Task};
+use crate::doctor::vhost_regions;
 
 /// What to paste into a shell: the daemon in the background, then QEMU with the guest's console on
 /// the terminal. Such a guest has no agent; its init is a script that mounts the share and gives a
@@ -28,6 +29,15 @@ pub fn script(config: &Config, parts: &Parts, accel: Accel) -> String {
     let qemu = qemu(config, parts, accel, &socket);
     let note = "# QEMU, with the guest's console here; 'exit' in the guest or Ctrl-A X ends it.";
     let _ = write!(text, "{note}\n{wait}\n{qemu}\n");
+    if let (Some(window), Some(regions)) = (config.window.size(), vhost_regions())
+        && window.bytes() >> 21 > regions
+    {
+        let _ = write!(
+            text,
+            "\n# vhost devices of this host take {regions} memory regions, and each mapped 2 MiB is one:\n\
+             # add no vhost-net or vhost-vsock to this VM, or make the window smaller.\n"
+        );
+    }
     if let Task::Command(command) = &config.task {
         let (program, args) = command.split_first().expect("a command has a program");
         let line = CommandLine::new(program).args(args);
