@@ -22,6 +22,8 @@ pub struct Serving {
     pub request_queues: NonZeroU16,
     /// Threads that process requests; 0 for one thread a queue.
     pub thread_pool_size: usize,
+    /// Whether the VMM is to tell each memory region that comes or goes.
+    pub mem_slots: bool,
     /// Which files are named to the guest, where there is a window.
     pub dax: DaxPolicy,
     /// Who wants to know more than the counters.
@@ -106,6 +108,7 @@ where
         tag: serving.tag,
         request_queues: serving.request_queues.get().into(),
         thread_pool_size: serving.thread_pool_size,
+        mem_slots: serving.mem_slots,
         observer: serving.observer,
     };
     let window = serving.window.map(|window| SessionWindow {

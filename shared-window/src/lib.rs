@@ -56,6 +56,7 @@
 //! ```
 
 mod budget;
+mod live;
 mod mapped;
 mod table;
 mod units;
@@ -64,6 +65,7 @@ mod vmm;
 mod window;
 
 pub use budget::RegionBudget;
+pub use live::{LiveRanges, Place};
 pub use mapped::{Losing, MappedFiles};
 pub use table::RangeState;
 pub use units::{
@@ -71,7 +73,7 @@ pub use units::{
 };
 pub use view::{
     DirectViews, FileId, FileKey, StartingViews, Unavailable, Unguarded, View, ViewClient,
-    ViewError, ViewServer, ViewServerError, ViewService, ViewSource,
+    ViewError, ViewServer, ViewServerError, ViewService, ViewSource, is_view,
 };
 pub use vmm::{Effect, ProcessWindow, ProcessWindowError, VhostUserShmem, Vmm, VmmError};
 pub use window::{

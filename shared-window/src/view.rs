@@ -34,6 +34,7 @@ mod passthrough;
 mod server;
 mod slots;
 mod socket;
+mod told;
 mod wire;
 
 use std::fs::File;
@@ -52,6 +53,7 @@ pub use client::{StartingViews, ViewClient};
 pub use direct::DirectViews;
 pub use key::FileKey;
 pub use server::{ViewServer, ViewServerError};
+pub use told::is_view;
 pub use wire::{Unavailable, Unguarded};
 
 /// Where views of files come from.

@@ -17,7 +17,8 @@
 //!
 //! # Locks
 //! One mutex, held during calls to the VMM. Therefore nothing here may be called from a thread
-//! that the VMM may be waiting for, with the exception of [`Window::stats`].
+//! that the VMM may be waiting for, with the exception of [`Window::stats`] and what
+//! [`Window::live_ranges`] gives.
 
 mod error;
 mod handler;
@@ -33,6 +34,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::budget::RegionBudget;
+use crate::live::LiveRanges;
 use crate::mapped::{Mapped, MappedFiles};
 use crate::table::{RangeState, Table};
 use crate::units::{Access, WindowSize};
@@ -67,6 +69,8 @@ struct Inner<M, S> {
     mapped: MappedFiles,
     stats: Stats,
     table: Mutex<Table<Held>>,
+    /// Those of the table that are in effect.
+    ranges: Arc<LiveRanges>,
     /// Removals have been acknowledged, and may not be in effect yet. Changed with the table locked.
     unsettled: AtomicBool,
 }
@@ -96,6 +100,7 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
                 mapped: MappedFiles::default(),
                 stats: Stats::default(),
                 table: Mutex::new(Table::new()),
+                ranges: Arc::default(),
                 unsettled: AtomicBool::new(false),
             }),
         }
@@ -200,6 +205,11 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
     /// What the window has done so far. Never waits.
     pub fn stats(&self) -> WindowStats {
         self.inner.stats.snapshot()
+    }
+
+    /// The mappings that are in effect, to be asked by those who can't wait for the VMM.
+    pub fn live_ranges(&self) -> Arc<LiveRanges> {
+        Arc::clone(&self.inner.ranges)
     }
 
     /// All ranges that are not free, in order. Waits for the request that is under way.

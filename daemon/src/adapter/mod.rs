@@ -20,7 +20,8 @@
 //!   region it points into, because its `Mirror` borrows that region's table;
 //! * a request owns the table that its descriptors were looked up in, and nobody else keeps one: a
 //!   region that has gone from guest memory is unmapped when the last such request is done;
-//! * payload bytes are never copied here, only descriptors are;
+//! * payload bytes are never copied here, only descriptors are, but for buffers that lie in mapped
+//!   files ([`outside`]);
 //! * a descriptor is read from the guest once. What was checked is what is used, whatever the
 //!   guest writes to its ring meanwhile;
 //! * avail and used indices belong to the transport's queue alone.
@@ -29,11 +30,13 @@
 
 mod data;
 mod memory;
+mod outside;
 mod relay;
 mod request;
 
 pub use data::{DataIn, DataOut};
 pub use memory::{AtomicMemory, MirrorError, TransportBitmap, TransportMemory};
+pub use outside::{Fault, FilePiece, Mapped};
 pub use relay::{RelayError, with_reader_and_writer};
 pub use request::{ChainError, HeadIndex, MAX_BUFFERS, PayloadError, Request};
 

@@ -2,6 +2,7 @@
 
 //! A descriptor chain, read once and checked.
 
+use std::io;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -12,9 +13,11 @@ use vm_memory::{
     VolatileSlice,
 };
 
+use virtiofsd::fuse::{InHeader, OutHeader};
 use vm_memory_017::ByteValued;
 
 use super::memory::TransportMemory;
+use super::outside::{Direction, Fault, Mapped, Outside, locate};
 
 /// Longest chain that is accepted, in buffers. The largest FUSE request has some 260.
 pub const MAX_BUFFERS: usize = 32768;
@@ -110,13 +113,23 @@ pub struct Request {
     memory: Arc<TransportMemory>,
     readable: Buffers,
     writable: Buffers,
+    /// What lies in mapped files; `None` for nearly every request.
+    outside: Option<Box<Outside>>,
+}
+
+/// A chain that is being read.
+struct Reading<'a> {
+    memory: &'a TransportMemory,
+    mapped: Option<&'a dyn Mapped>,
+    readable: Buffers,
+    writable: Buffers,
+    outside: Option<Box<Outside>>,
+    /// Bytes of each direction that lie nowhere.
+    missing: [usize; 2],
 }
 
 impl Request {
-    /// Copies the descriptors of `chain`.
-    ///
-    /// A descriptor that spans adjacent regions (two DAX ranges side by side, say) becomes
-    /// several buffers.
+    /// Copies the descriptors of `chain`, all of whose buffers have to be in `memory`.
     ///
     /// # Errors
     /// When the chain is not well formed or names bytes outside guest memory.
@@ -124,34 +137,44 @@ impl Request {
         chain: DescriptorChain<Arc<TransportMemory>>,
         memory: Arc<TransportMemory>,
     ) -> Result<Self, ChainError> {
+        Self::read_with(chain, memory, None)
+    }
+
+    /// Copies the descriptors of `chain`. Buffers that are not in `memory` are looked for in the
+    /// files that are `mapped`: see [`super::outside`].
+    ///
+    /// A descriptor that spans adjacent regions (two DAX ranges side by side, say) becomes
+    /// several buffers.
+    ///
+    /// # Errors
+    /// When the chain is not well formed, or a header would lie outside guest memory. A request
+    /// that can be answered, but not served, has a [`Self::fault`].
+    pub fn read_with(
+        chain: DescriptorChain<Arc<TransportMemory>>,
+        memory: Arc<TransportMemory>,
+        mapped: Option<&dyn Mapped>,
+    ) -> Result<Self, ChainError> {
         let head = HeadIndex(chain.head_index());
-        let mut request = Self {
-            head,
-            memory,
+        let mut reading = Reading {
+            memory: &memory,
+            mapped,
             readable: Buffers::new(),
             writable: Buffers::new(),
+            outside: None,
+            missing: [0; 2],
         };
         let mut read = 0;
         let mut promises_another = false;
         for descriptor in chain {
-            if descriptor.is_write_only() {
-                split(
-                    &request.memory,
-                    descriptor.addr(),
-                    descriptor.len(),
-                    &mut request.writable,
-                )?;
-            } else if request.writable.is_empty() {
-                split(
-                    &request.memory,
-                    descriptor.addr(),
-                    descriptor.len(),
-                    &mut request.readable,
-                )?;
+            let direction = if descriptor.is_write_only() {
+                Direction::Writable
+            } else if reading.is_empty(Direction::Writable) {
+                Direction::Readable
             } else {
                 return Err(ChainError::ReadableAfterWritable { index: read });
-            }
-            if request.readable.len() + request.writable.len() > MAX_BUFFERS {
+            };
+            reading.split(descriptor.addr(), descriptor.len(), direction)?;
+            if reading.readable.len() + reading.writable.len() > MAX_BUFFERS {
                 return Err(ChainError::TooLong);
             }
             read += 1;
@@ -160,10 +183,63 @@ impl Request {
         if promises_another {
             return Err(ChainError::BreaksOff { read });
         }
-        if request.readable.is_empty() && request.writable.is_empty() {
+        if reading.is_empty(Direction::Readable) && reading.is_empty(Direction::Writable) {
             return Err(ChainError::Empty);
         }
+        let Reading {
+            readable,
+            writable,
+            outside,
+            ..
+        } = reading;
+        let mut request = Self {
+            head,
+            memory,
+            readable,
+            writable,
+            outside,
+        };
+        request.fetch();
         Ok(request)
+    }
+
+    /// Gets what lies in files into private memory.
+    fn fetch(&mut self) {
+        let Some(outside) = &mut self.outside else {
+            return;
+        };
+        match outside.fill(&self.memory) {
+            Ok(Some(memory)) => {
+                locate(&mut self.readable, &memory);
+                locate(&mut self.writable, &memory);
+                self.memory = Arc::new(memory);
+            }
+            Ok(None) => {}
+            Err(fault) => {
+                outside.fail(fault);
+            }
+        }
+        // Without private memory these have no address.
+        self.readable.retain(|buffer| !buffer.host.is_null());
+        self.writable.retain(|buffer| !buffer.host.is_null());
+    }
+
+    /// Why the request can't be served although it can be answered.
+    #[must_use]
+    pub fn fault(&self) -> Option<&Fault> {
+        self.outside.as_ref()?.fault()
+    }
+
+    /// Copies those of the first `len` bytes of the reply to their files that lie in files. To be
+    /// called before the request is returned to the guest.
+    ///
+    /// # Errors
+    /// When a file can't take them.
+    pub fn finish(&self, len: u32) -> io::Result<()> {
+        match &self.outside {
+            Some(outside) => outside.write_back(len as usize),
+            None => Ok(()),
+        }
     }
 
     /// The chain's name in the used ring.
@@ -274,42 +350,100 @@ impl Request {
     }
 }
 
-/// Appends the `len` bytes at `addr` to `buffers`, cut at region boundaries.
-fn split(
-    memory: &TransportMemory,
-    mut addr: GuestAddress,
-    len: u32,
-    buffers: &mut Buffers,
-) -> Result<(), ChainError> {
-    let mut left = u64::from(len);
-    while left > 0 {
-        let outside = ChainError::OutsideMemory {
-            addr: addr.raw_value(),
-            len: left,
-        };
-        let Some((region, offset)) = memory.to_region_addr(addr) else {
-            return Err(outside);
-        };
-        let here = left.min(region.len() - offset.raw_value());
-        // The offset is one of the region's own.
-        let host = region.get_host_address(offset).map_err(|_| outside)?;
-        buffers.push(Buffer {
-            addr,
-            // No more than `len`, which is a u32.
-            len: here as u32,
-            host,
-        });
-        left -= here;
-        match addr.checked_add(here) {
-            Some(next) => addr = next,
-            None if left == 0 => {}
-            None => return Err(outside),
-        }
-        if buffers.len() > MAX_BUFFERS {
-            return Err(ChainError::TooLong);
+impl Reading<'_> {
+    fn is_empty(&self, direction: Direction) -> bool {
+        self.buffers(direction).is_empty() && self.missing[direction as usize] == 0
+    }
+
+    fn buffers(&self, direction: Direction) -> &Buffers {
+        match direction {
+            Direction::Readable => &self.readable,
+            Direction::Writable => &self.writable,
         }
     }
-    Ok(())
+
+    fn push(&mut self, direction: Direction, buffer: Buffer) {
+        match direction {
+            Direction::Readable => self.readable.push(buffer),
+            Direction::Writable => self.writable.push(buffer),
+        }
+    }
+
+    /// Appends the `len` bytes at `addr`, cut at region boundaries.
+    fn split(
+        &mut self,
+        mut addr: GuestAddress,
+        len: u32,
+        direction: Direction,
+    ) -> Result<(), ChainError> {
+        let memory = self.memory;
+        let mut left = u64::from(len);
+        while left > 0 {
+            let outside = ChainError::OutsideMemory {
+                addr: addr.raw_value(),
+                len: left,
+            };
+            let here = match memory.to_region_addr(addr) {
+                Some((region, offset)) => {
+                    let here = left.min(region.len() - offset.raw_value());
+                    // The offset is one of the region's own.
+                    let host = region.get_host_address(offset).map_err(|_| outside)?;
+                    let buffer = Buffer {
+                        addr,
+                        // No more than `len`, which is a u32.
+                        len: here as u32,
+                        host,
+                    };
+                    self.push(direction, buffer);
+                    here
+                }
+                None => self.split_outside(addr, left, direction)?,
+            };
+            left -= here;
+            match addr.checked_add(here) {
+                Some(next) => addr = next,
+                None if left == 0 => {}
+                None => return Err(outside),
+            }
+            if self.buffers(direction).len() > MAX_BUFFERS {
+                return Err(ChainError::TooLong);
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for an address that is no memory; how many bytes it is about. Bytes that lie
+    /// nowhere are left out, if the request can be answered without them.
+    #[cold]
+    fn split_outside(
+        &mut self,
+        addr: GuestAddress,
+        len: u64,
+        direction: Direction,
+    ) -> Result<u64, ChainError> {
+        let before = total(self.buffers(direction)) + self.missing[direction as usize];
+        if let Some(mapped) = self.mapped {
+            let outside = self.outside.get_or_insert_default();
+            if let Some(buffer) = outside.place(mapped, addr, len, direction, before) {
+                self.push(direction, buffer);
+                return Ok(buffer.len.into());
+            }
+            let needed = match direction {
+                Direction::Readable => size_of::<InHeader>(),
+                Direction::Writable => size_of::<OutHeader>(),
+            };
+            if before >= needed {
+                let addr = addr.raw_value();
+                outside.fail(Fault::Unreachable { addr, len });
+                self.missing[direction as usize] += len as usize;
+                return Ok(len);
+            }
+        }
+        Err(ChainError::OutsideMemory {
+            addr: addr.raw_value(),
+            len,
+        })
+    }
 }
 
 fn total(buffers: &[Buffer]) -> usize {

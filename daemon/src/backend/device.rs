@@ -25,6 +25,7 @@ use vmm_sys_util::event::{
     EventConsumer, EventFlag, EventNotifier, new_event_consumer_and_notifier,
 };
 
+use super::address_space::AddressSpace;
 use super::alarm::Alarm;
 use super::census::Census;
 use super::complaint::WithSources;
@@ -69,6 +70,7 @@ pub(super) struct Device<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     pub(super) engine: Arc<Engine<F, M, S>>,
     pub(super) intake: Intake,
     pub(super) offer: Offer,
+    pub(super) space: Arc<AddressSpace>,
     pub(super) front_end: Option<FrontEnd>,
     pub(super) crew: Crew,
     pub(super) pool: Option<Pool>,
@@ -166,7 +168,7 @@ fn serve<F, M, S>(
     M: Vmm + 'static,
     S: ViewSource + 'static,
 {
-    let mut opened = Opened::new(taken);
+    let mut opened = Opened::new(taken, engine.mapped());
     match window_thread {
         Some(thread) if opened.enter_window() => {
             let (engine, ring) = (Arc::clone(engine), ring.clone());
@@ -206,9 +208,11 @@ where
         self.offer.features()
     }
 
+    /// QEMU sends these whenever it starts the device.
     fn acked_features(&self, features: u64) {
         let logging = features & VhostUserVirtioFeatures::LOG_ALL.bits() != 0;
         self.engine.set_logging(logging);
+        self.space.restarted();
         self.migration.set_announced(logging, &self.engine);
     }
 
@@ -238,6 +242,7 @@ where
         let table = memory.memory();
         self.regions
             .tell(table.iter().map(|region| (region.as_ptr(), region.size())));
+        self.space.update(&table);
         if let Some(front_end) = &self.front_end {
             front_end.census.update(&table);
         }

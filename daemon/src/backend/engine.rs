@@ -21,6 +21,7 @@ use virtiofsd::filesystem::FileSystem;
 use virtiofsd::fuse::{Opcode, OutHeader};
 use virtiofsd::server::Server;
 
+use super::address_space::AddressSpace;
 use super::complaint::{Complaint, WithSources};
 use super::contain::contain;
 use super::gate::{Abandoned, Ticket};
@@ -30,7 +31,7 @@ use super::metrics::Metrics;
 use super::opened::{Asked, Opened, Wanted};
 use super::ring::{Ring, Telling};
 use super::window_side::{FileToOpen, WindowSide, for_writing};
-use crate::adapter::{PayloadError, RelayError, Request, with_reader_and_writer};
+use crate::adapter::{Fault, Mapped, PayloadError, RelayError, Request, with_reader_and_writer};
 use crate::fast_path;
 use crate::fs::{DaxFs, NodeId};
 
@@ -41,7 +42,11 @@ struct Complaints {
     request: Complaint,
     reply: Complaint,
     memory: Complaint,
+    buffer: Complaint,
 }
+
+/// A request and its header.
+type ReadRequest = (Request, Result<Header, MessageError>);
 
 /// Who has answered a request, and how that went.
 enum Served {
@@ -54,6 +59,7 @@ pub(super) struct Engine<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     fs: DaxFs<F, S>,
     server: Server<DaxFs<F, S>>,
     window: Option<WindowSide<F, M, S>>,
+    space: Option<Arc<AddressSpace>>,
     metrics: Arc<Metrics>,
     /// A migration watches guest memory.
     logging: AtomicBool,
@@ -75,10 +81,24 @@ where
             server: Server::new(fs.clone()),
             fs,
             window,
+            space: None,
             metrics,
             logging: AtomicBool::new(false),
             complaints: Complaints::default(),
         }
+    }
+
+    /// The same, for a guest whose requests have buffers in `space`.
+    pub(super) fn with_space(self, space: Arc<AddressSpace>) -> Self {
+        Self {
+            space: Some(space),
+            ..self
+        }
+    }
+
+    /// What a request's buffers may lie in, beside memory.
+    pub(super) fn mapped(&self) -> Option<&dyn Mapped> {
+        self.space.as_deref().map(|space| space as &dyn Mapped)
     }
 
     pub(super) fn server(&self) -> &Server<DaxFs<F, S>> {
@@ -112,7 +132,9 @@ where
         // a mapping that it has removed, and to let go of that takes longer than the rest.
         let len = match &read {
             Ok(opened) => {
-                let answered = self.answer(ring, opened, asked, &mut ticket);
+                let answered = self
+                    .answer(ring, opened, asked, &mut ticket)
+                    .map(|len| self.finish(opened, len));
                 if self.logging.load(Ordering::Acquire) {
                     opened.0.mark_written();
                 }
@@ -151,7 +173,7 @@ where
     fn answer(
         &self,
         ring: &Ring,
-        (request, header): &(Request, Result<Header, MessageError>),
+        (request, header): &ReadRequest,
         asked: Option<Asked>,
         ticket: &mut Ticket,
     ) -> Result<u32, Abandoned> {
@@ -162,6 +184,9 @@ where
                 return Ok(0);
             }
         };
+        if let Some(fault) = request.fault() {
+            return Ok(self.fail(header, request, fault));
+        }
         let Some(observer) = self.metrics.observer() else {
             return self.dispatch(ring, header, request, asked, ticket);
         };
@@ -204,7 +229,7 @@ where
         }
         match opcode {
             Some(Opcode::Init) => {
-                window.operate(ticket, WindowSide::clear)?;
+                window.operate(ticket, WindowSide::begin)?;
                 let len = self.forward(header, request);
                 if let Err(error) = message::add_map_alignment(request, len) {
                     log::debug!("no MAP_ALIGNMENT in this INIT: {error}");
@@ -320,6 +345,39 @@ where
         }
     }
 
+    /// Answers a request of which not all can be reached.
+    fn fail(&self, header: &Header, request: &Request, fault: &Fault) -> u32 {
+        self.metrics.unreachable_buffers.count();
+        self.complaints.buffer.warn(format_args!(
+            "a request cannot be served: {}",
+            WithSources(fault)
+        ));
+        if header.wants_reply() {
+            self.reply(header, request, fault.errno())
+        } else {
+            0
+        }
+    }
+
+    /// Copies what of the reply belongs into mapped files; the reply's length then.
+    fn finish(&self, (request, header): &ReadRequest, len: u32) -> u32 {
+        let Err(error) = request.finish(len) else {
+            return len;
+        };
+        self.complaints.buffer.warn(format_args!(
+            "a reply cannot be put into a mapped file: {error}"
+        ));
+        match header {
+            Ok(header) => {
+                let len = self.reply(header, request, libc::EIO);
+                // The header itself may lie there. Nothing more can be done for that guest.
+                let _ = request.finish(len);
+                len
+            }
+            Err(_) => 0,
+        }
+    }
+
     /// Answers without a body; returns the reply's length, 0 if there is no room for it.
     fn reply(&self, header: &Header, request: &Request, errno: i32) -> u32 {
         match request.write_object(0, header.reply(errno)) {
@@ -343,3 +401,6 @@ where
 #[cfg(test)]
 #[path = "engine_tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "engine_window_tests.rs"]
+mod window_tests;

@@ -14,6 +14,7 @@ use virtiofsd::passthrough::PassthroughFs;
 
 use super::{Engine, Opened};
 use crate::backend::Ring;
+use crate::backend::address_space::AddressSpace;
 use crate::backend::contain;
 use crate::backend::intake::Intake;
 use crate::backend::lost_page;
@@ -28,31 +29,33 @@ use crate::testing::{
     in_background,
 };
 
-const PAGE: u64 = 4096;
-const WINDOW: u64 = 1 << 20;
+pub(super) const PAGE: u64 = 4096;
+pub(super) const WINDOW: u64 = 1 << 20;
+/// Where the guest has put the window.
+pub(super) const WINDOW_BASE: u64 = 1 << 40;
 const CONTENT: &[u8] = b"the content of the file";
 
 type TestEngine = Engine<PassthroughFs, Arc<HeldVmm>, DirectViews>;
 
 /// A guest, a device and a share with one file, which is mounted.
-struct Case {
-    share: Share,
-    vmm: Arc<HeldVmm>,
-    engine: Arc<TestEngine>,
+pub(super) struct Case {
+    pub(super) share: Share,
+    pub(super) vmm: Arc<HeldVmm>,
+    pub(super) engine: Arc<TestEngine>,
     intake: Arc<Intake>,
-    metrics: Arc<Metrics>,
-    driver: Driver,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) driver: Driver,
     ring: Ring,
 }
 
 impl Case {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut case = Self::unmounted();
         assert_eq!(fuse::errno(&case.ask(&fuse::init(0), 256)), 0);
         case
     }
 
-    fn unmounted() -> Self {
+    pub(super) fn unmounted() -> Self {
         contain::install_hook();
         lost_page::install_handler();
         let share = Share::new();
@@ -79,6 +82,8 @@ impl Case {
         });
         dax.taken.set();
         dax.taken.gain_channel();
+        let space = AddressSpace::new(Some((size, window.live_ranges())), false);
+        space.lies_at(WINDOW_BASE);
         let metrics = Arc::new(Metrics::new(1));
         let side = WindowSide::new(
             Arc::clone(&share.fs),
@@ -92,7 +97,8 @@ impl Case {
             DaxFs::new(Arc::clone(&share.fs), Some(dax)),
             Some(side),
             Arc::clone(&metrics),
-        );
+        )
+        .with_space(Arc::new(space));
         let intake = Intake::new(driver.memory.clone(), Arc::clone(&metrics));
         Self {
             share,
@@ -105,7 +111,7 @@ impl Case {
         }
     }
 
-    fn serve(&self) {
+    pub(super) fn serve(&self) {
         serve(&self.engine, &self.intake, &self.ring);
     }
 
@@ -116,7 +122,7 @@ impl Case {
     }
 
     /// Sends one request and returns its reply.
-    fn ask(&mut self, request: &[u8], room: u32) -> Vec<u8> {
+    pub(super) fn ask(&mut self, request: &[u8], room: u32) -> Vec<u8> {
         let (head, reply_at) = self.driver.offer(request, room);
         self.serve();
         let used = self.driver.used();
@@ -125,17 +131,17 @@ impl Case {
         self.driver.read(reply_at, used[0].1)
     }
 
-    fn errno_of(&mut self, request: &[u8]) -> i32 {
+    pub(super) fn errno_of(&mut self, request: &[u8]) -> i32 {
         fuse::errno(&self.ask(request, fuse::OUT_HEADER))
     }
 
-    fn node(&mut self) -> u64 {
+    pub(super) fn node(&mut self) -> u64 {
         let (node, dax) = fuse::entry(&self.ask(&fuse::lookup("file"), 256));
         assert!(dax, "the file is promised");
         node
     }
 
-    fn map_file(&mut self) -> u64 {
+    pub(super) fn map_file(&mut self) -> u64 {
         let node = self.node();
         assert_eq!(self.errno_of(&fuse::setup_mapping(node, 0, PAGE, 0)), 0);
         node
@@ -154,7 +160,7 @@ impl Case {
 }
 
 fn serve(engine: &TestEngine, intake: &Intake, ring: &Ring) {
-    let serve = |(), taken| engine.serve(ring, Opened::new(taken), Telling::Later);
+    let serve = |(), taken| engine.serve(ring, Opened::new(taken, engine.mapped()), Telling::Later);
     intake.drain(0, ring, || Some(()), serve);
 }
 
@@ -450,7 +456,7 @@ fn descriptors_offered_again_before_their_return_are_left_alone() {
     assert_ne!(case.metrics.bad_rings.get(), 0);
     for taken in held {
         case.engine
-            .serve(&case.ring, Opened::new(taken), Telling::Now);
+            .serve(&case.ring, Opened::new(taken, None), Telling::Now);
     }
     case.driver.used();
 }

@@ -96,7 +96,7 @@ where
     pub fn kick(&self) {
         let serve = |(), taken| {
             self.engine
-                .serve(&self.ring, Opened::new(taken), Telling::Later);
+                .serve(&self.ring, Opened::new(taken, None), Telling::Later);
         };
         self.intake.drain(0, &self.ring, || Some(()), serve);
     }

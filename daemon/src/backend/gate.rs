@@ -51,6 +51,11 @@ pub(super) struct Position {
 }
 
 impl Position {
+    /// Bytes of the used ring.
+    pub(super) fn used_len(&self) -> usize {
+        6 + 8 * usize::from(self.size)
+    }
+
     /// Whether any two of the ring's parts have a byte in common (sizes: VIRTIO 1.3, 2.7, with the
     /// two event fields).
     pub(super) fn parts_overlap(&self) -> bool {

@@ -22,8 +22,8 @@ pub struct WindowLook {
     pub kept_views: usize,
     /// Memory regions that the VM has in use.
     pub regions: usize,
-    /// From this number of regions on, mappings are refused.
-    pub region_limit: usize,
+    /// From this number of regions on, mappings are refused, if there is such a number.
+    pub region_limit: Option<usize>,
 }
 
 /// Looks at a device. Nothing here waits for a request or for the VMM.
@@ -53,7 +53,7 @@ where
             stats: side.window().stats(),
             kept_views: side.kept_views().len(),
             regions: budget.in_use(),
-            region_limit: budget.limit(),
+            region_limit: Some(budget.limit()).filter(|limit| *limit < usize::MAX),
         })
     }
 

@@ -54,6 +54,8 @@ pub struct Metrics {
     pub lost_replies: Counter,
     /// Pages of guest memory whose file had been truncated; read as zeros, writes lost.
     pub lost_pages: Counter,
+    /// Requests with a buffer that is neither memory nor in a file that is mapped.
+    pub unreachable_buffers: Counter,
     /// Requests given up because their ring was reset under them.
     pub abandoned: Counter,
     /// SETUPMAPPING requests answered with success.
@@ -90,6 +92,7 @@ impl Metrics {
             panics: Counter::default(),
             lost_replies: Counter::default(),
             lost_pages: Counter::default(),
+            unreachable_buffers: Counter::default(),
             abandoned: Counter::default(),
             mappings_set_up: Counter::default(),
             mappings_refused: Counter::default(),
@@ -121,6 +124,7 @@ impl fmt::Display for Metrics {
             ("panics", &self.panics),
             ("lost_replies", &self.lost_replies),
             ("lost_pages", &self.lost_pages),
+            ("unreachable_buffers", &self.unreachable_buffers),
             ("abandoned", &self.abandoned),
             ("mappings_set_up", &self.mappings_set_up),
             ("mappings_refused", &self.mappings_refused),

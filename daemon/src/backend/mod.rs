@@ -19,6 +19,7 @@
 //! * a request is in flight when a thread serves it, not when it waits for one (`pool`), or it is
 //!   inside the window (`window_thread`).
 
+mod address_space;
 mod alarm;
 mod census;
 mod complaint;
@@ -29,6 +30,7 @@ mod engine;
 pub mod fuzzing;
 mod gate;
 mod intake;
+mod locate;
 mod look;
 mod lost_page;
 mod message;

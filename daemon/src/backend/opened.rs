@@ -9,7 +9,7 @@ use super::gate::Ticket;
 use super::intake::Taken;
 use super::message::{self, Header, MessageError};
 use super::window_side::{OpenFile, SetupError};
-use crate::adapter::{ChainError, HeadIndex, Request};
+use crate::adapter::{ChainError, HeadIndex, Mapped, Request};
 
 /// A request that was read off its chain, if that was one.
 pub(super) struct Opened {
@@ -50,14 +50,15 @@ impl Asked {
 }
 
 impl Opened {
-    pub(super) fn new(taken: Taken) -> Self {
+    /// Reads it; buffers that are no memory may lie in files that are `mapped`.
+    pub(super) fn new(taken: Taken, mapped: Option<&dyn Mapped>) -> Self {
         let Taken {
             chain,
             ticket,
             memory,
         } = taken;
         let head = HeadIndex(chain.head_index());
-        let read = Request::read(chain, memory).map(|request| {
+        let read = Request::read_with(chain, memory, mapped).map(|request| {
             let header = Header::of(&request);
             (request, header)
         });

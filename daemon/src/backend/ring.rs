@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use vhost_user_backend::{VringMutex, VringState, VringStateGuard, VringStateMutGuard, VringT};
 use virtio_queue::{DescriptorChain, Error as QueueError, Queue, QueueOwnedT, QueueT};
+use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryError};
 
 use super::complaint::Complaint;
 use super::gate::{NotAdmitted, Position, RingGate, Ticket};
@@ -85,6 +86,13 @@ impl Ring {
         let at = position(&state);
         if at.parts_overlap() {
             return Ok(Popped::Overlap);
+        }
+        let used = GuestAddress(at.used_ring);
+        if !memory.check_range(used, at.used_len()) {
+            // A ring in a mapped file is not written: see `address_space`.
+            return Err(QueueError::GuestMemory(
+                GuestMemoryError::InvalidGuestAddress(used),
+            ));
         }
         let size = at.size;
         let Some(chain) = state.get_queue_mut().iter(Arc::clone(memory))?.next() else {

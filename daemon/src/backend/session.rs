@@ -12,12 +12,14 @@ use vhost::vhost_user::{Error as VhostUserError, Listener};
 use vhost_user_backend::{Error as BackendError, VhostUserDaemon};
 use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
 
+use super::address_space::AddressSpace;
 use super::alarm::{Alarm, Failure};
 use super::census::Census;
 use super::contain;
 use super::device::{Device, FrontEnd};
 use super::engine::Engine;
 use super::intake::Intake;
+use super::locate::Locator;
 use super::look::Look;
 use super::lost_page;
 use super::metrics::Metrics;
@@ -74,6 +76,8 @@ pub struct SessionOptions {
     pub request_queues: u32,
     /// Threads that process requests; 0 for one thread a queue.
     pub thread_pool_size: usize,
+    /// Whether the VMM is to tell each memory region that comes or goes.
+    pub mem_slots: bool,
     /// Who wants to know more than the counters.
     pub observer: Option<Arc<Observer>>,
 }
@@ -126,11 +130,14 @@ where
             tag: options.tag,
             request_queues: options.request_queues,
             window: window.as_ref().map(|window| window.size),
+            mem_slots: options.mem_slots,
         };
         let metrics = Arc::new(Metrics::observed(offer.queues(), options.observer));
         let memory = AtomicMemory::new(TransportMemory::new());
-        let parts = Parts::new(Arc::new(fs), window, &metrics);
-        let engine = Engine::new(parts.fs, parts.window, Arc::clone(&metrics));
+        let parts = Parts::new(Arc::new(fs), window, options.mem_slots, &metrics);
+        let space = parts.space;
+        let engine = Engine::new(parts.fs, parts.window, Arc::clone(&metrics))
+            .with_space(Arc::clone(&space));
         let alarm = Arc::<Alarm>::default();
         let window_thread = engine
             .window()
@@ -141,9 +148,10 @@ where
             .transpose()?;
         let device = Device {
             engine: Arc::new(engine),
-            intake: Intake::new(memory.clone(), Arc::clone(&metrics)),
+            intake: Intake::new(space.memory(), Arc::clone(&metrics)),
             rings: (0..offer.queues()).map(|_| OnceLock::new()).collect(),
             offer,
+            space,
             front_end: parts.front_end,
             crew,
             pool,
@@ -234,10 +242,16 @@ struct Parts<F, S: ViewSource> {
     fs: DaxFs<F, S>,
     window: Option<WindowSide<F, SessionVmm, S>>,
     front_end: Option<FrontEnd>,
+    space: Arc<AddressSpace>,
 }
 
 impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
-    fn new(fs: Arc<F>, window: Option<SessionWindow<S>>, metrics: &Arc<Metrics>) -> Self {
+    fn new(
+        fs: Arc<F>,
+        window: Option<SessionWindow<S>>,
+        mem_slots: bool,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
         let Some(SessionWindow {
             size,
             views,
@@ -251,10 +265,16 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
                 fs: DaxFs::new(fs, None),
                 window: None,
                 front_end: None,
+                space: Arc::new(AddressSpace::new(None, mem_slots)),
             };
         };
         let shmem = Arc::new(VhostUserShmem::new());
-        let budget = Arc::new(budget);
+        // QEMU has no limit of regions for a device that is not told each of them.
+        let budget = Arc::new(if mem_slots {
+            budget
+        } else {
+            RegionBudget::new(usize::MAX)
+        });
         let census = Arc::new(Census::new(Arc::clone(&budget)));
         let pause = Arc::new(Pause::new());
         let taken = WindowTaken::default();
@@ -281,12 +301,23 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
             kills_privileges: AtomicBool::default(),
             taken: taken.clone(),
         });
+        let space = Arc::new(AddressSpace::new(
+            Some((size, window.live_ranges())),
+            mem_slots,
+        ));
+        let locator = Locator::new(
+            PausedVmm::new(Arc::clone(&shmem), Arc::clone(&pause)),
+            Arc::clone(&space),
+            taken.clone(),
+        );
         Self {
             fs: DaxFs::new(Arc::clone(&fs), Some(Arc::clone(&dax))),
             window: Some(
                 WindowSide::new(fs, dax, window, Arc::clone(metrics))
-                    .counted_by(Arc::clone(&census)),
+                    .counted_by(Arc::clone(&census))
+                    .located_by(Box::new(locator)),
             ),
+            space,
             front_end: Some(FrontEnd {
                 shmem,
                 budget,

@@ -55,6 +55,7 @@ fn session(request_queues: u32, thread_pool_size: usize) -> Result<TestSession, 
         tag: None,
         request_queues,
         thread_pool_size,
+        mem_slots: true,
         observer: None,
     };
     Session::new(fs, options, Some(window()))

@@ -103,6 +103,7 @@ impl Case {
             tag: Some("share".to_owned()),
             request_queues: 1,
             thread_pool_size,
+            mem_slots: true,
             observer: None,
         };
         let session = Session::new(fs, options, window).expect("a session");

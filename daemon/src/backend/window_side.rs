@@ -37,6 +37,7 @@ use super::census::Census;
 use super::complaint::{Complaint, WithSources};
 use super::contain::contain;
 use super::gate::{Abandoned, Standing, Ticket};
+use super::locate::Locate;
 use super::metrics::Metrics;
 use crate::fs::{
     Dax, NodeCache, NodeId, is_trouble, is_trouble_with_view, kill_privileges, with_file,
@@ -60,6 +61,12 @@ pub(super) enum SetupError {
         /// The file.
         node: NodeId,
     },
+    /// It is not known where the window is.
+    #[error("node {} is not mapped, since a request could not use it as memory", .node.0)]
+    Unreachable {
+        /// The file.
+        node: NodeId,
+    },
     /// The window refused, or the VMM.
     #[error("node {} cannot be mapped", .node.0)]
     Window {
@@ -79,6 +86,7 @@ impl SetupError {
             // EROFS, ETXTBSY and the like would puzzle the reader of a mapping.
             Self::Open { .. } => libc::EACCES,
             Self::Cleared { .. } => libc::EIO,
+            Self::Unreachable { .. } => libc::ENOBUFS,
             Self::Window { source, .. } => source.errno(),
         }
     }
@@ -116,6 +124,8 @@ pub(super) struct WindowSide<F, M: Vmm, S: ViewSource> {
     stale: AtomicBool,
     /// How often it has been cleared.
     clears: AtomicU64,
+    /// Who learns where the window is, if anybody has to.
+    locator: Option<Box<dyn Locate>>,
     complaint: Complaint,
     census: Option<Arc<Census>>,
 }
@@ -135,6 +145,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
             turn: Mutex::new(()),
             stale: AtomicBool::new(false),
             clears: AtomicU64::new(0),
+            locator: None,
             complaint: Complaint::default(),
             census: None,
         }
@@ -144,6 +155,14 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
     pub(super) fn counted_by(self, census: Arc<Census>) -> Self {
         Self {
             census: Some(census),
+            ..self
+        }
+    }
+
+    /// The same, which learns by `locator` where the window is.
+    pub(super) fn located_by(self, locator: Box<dyn Locate>) -> Self {
+        Self {
+            locator: Some(locator),
             ..self
         }
     }
@@ -250,6 +269,8 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
         let promises = &self.dax.promises;
         match error {
             SetupError::Open { source, .. } if is_trouble(source) => {}
+            // Nothing is promised while that lasts.
+            SetupError::Unreachable { .. } => {}
             SetupError::Open { source, .. } => {
                 if source.raw_os_error() == Some(libc::EROFS) {
                     // What else was promised is as old as the mount was writable.
@@ -284,6 +305,9 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
         }
         if let Some(census) = &self.census {
             census.look_again();
+        }
+        if !self.dax.taken.is_reachable() {
+            return Err(SetupError::Unreachable { node });
         }
         let access = if for_writing(wanted) {
             Access::ReadWrite
@@ -389,6 +413,14 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
             ));
         }
         self.dax.forget_all();
+    }
+
+    /// Clears the window for a new driver, and learns where it is; an operation.
+    pub(super) fn begin(&self) {
+        self.clear();
+        if let Some(locator) = &self.locator {
+            locator.locate();
+        }
     }
 
     /// Says that the window belongs to a driver that is gone. For the control thread.

@@ -38,6 +38,8 @@ pub struct Config {
     pub request_queues: NonZeroU16,
     /// Threads that process requests beside the queues' own; 0: none.
     pub thread_pool_size: usize,
+    /// Whether the VMM is to tell each memory region that comes or goes.
+    pub mem_slots: bool,
     /// Files that the guest is told to map.
     pub dax: DaxPolicy,
     /// What others may do to files that are mapped.
@@ -116,6 +118,7 @@ impl TryFrom<Args> for Config {
             request_queues: args.endpoint.request_queues,
             thread_pool_size: args.endpoint.thread_pool_size,
             endpoint: endpoint(args.endpoint),
+            mem_slots: args.window.mem_slots,
             dax: args.window.policy(),
             host_truncate: args.window.host_truncate,
             window: args.window.request(),

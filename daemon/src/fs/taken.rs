@@ -11,6 +11,8 @@ const TAKEN: u8 = 1;
 const CHANNEL: u8 = 2;
 /// There are no more views: the companion process is gone.
 const NO_VIEWS: u8 = 4;
+/// A request with a buffer in the window could not be served.
+const UNREACHABLE: u8 = 8;
 
 /// Set once the front end has asked for the window's size.
 ///
@@ -19,7 +21,7 @@ const NO_VIEWS: u8 = 4;
 /// only for those who take it; to all others the daemon is what virtiofsd is.
 ///
 /// A window that was taken stays with the guest, but it may become useless: the back-end channel
-/// breaks, or the companion ends. From then on no file is promised, and the guest reads through
+/// breaks, the companion ends, or its place in the guest is unknown. From then on no file is promised, and the guest reads through
 /// FUSE. To ask costs one load.
 #[derive(Debug, Clone, Default)]
 pub struct WindowTaken(Arc<AtomicU8>);
@@ -51,6 +53,26 @@ impl WindowTaken {
         self.0.fetch_or(NO_VIEWS, Ordering::Relaxed);
     }
 
+    /// Whether the front end can be asked to map.
+    #[must_use]
+    pub fn has_channel(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & CHANNEL != 0
+    }
+
+    /// Whether this daemon can serve requests whose buffers lie in the window, as far as is known.
+    pub fn set_reachable(&self, reachable: bool) {
+        match reachable {
+            true => self.0.fetch_and(!UNREACHABLE, Ordering::Relaxed),
+            false => self.0.fetch_or(UNREACHABLE, Ordering::Relaxed),
+        };
+    }
+
+    /// As [`Self::set_reachable`] said last.
+    #[must_use]
+    pub fn is_reachable(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & UNREACHABLE == 0
+    }
+
     /// Whether the guest has a window and files can be mapped there.
     #[must_use]
     pub fn is_usable(&self) -> bool {
@@ -74,6 +96,10 @@ mod tests {
         assert!(window.is_set() && !window.is_usable());
         window.gain_channel();
         assert!(window.is_usable());
+        window.set_reachable(false);
+        assert!(!window.is_usable() && !window.is_reachable());
+        window.set_reachable(true);
+        assert!(window.is_usable() && window.is_reachable());
         window.lose_views();
         assert!(window.is_set() && !window.is_usable());
     }

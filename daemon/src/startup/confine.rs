@@ -83,6 +83,7 @@ impl Unconfined {
                 tag: config.tag,
                 request_queues: config.request_queues,
                 thread_pool_size: config.thread_pool_size,
+                mem_slots: config.mem_slots,
                 dax: config.dax,
                 window,
                 observer,

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The system call filter: virtiofsd's allow list, and three calls more.
+//! The system call filter: virtiofsd's allow list, and four calls more.
 //!
 //! virtiofsd builds and loads its filter in one function, so its list is repeated here; a test
 //! compares the two. What is more: vhost-user-backend 0.24 calls shutdown(2) on the VMM's socket
 //! when the VMM has gone, and vhost 0.18 asks with getsockopt(2) whether the back-end channel is
 //! a Unix stream socket. With a window there is faccessat2, which asks whether a file may be written
-//! without opening it. virtiofsd's filter would answer all three by killing the process. With
+//! without opening it, and memfd_create for memory that a request's buffers in the window are read
+//! into. virtiofsd's filter would answer all four by killing the process. With
 //! `--metrics` there are `recvfrom` and `sendto` without an address.
 //!
 //! Whoever adds a system call to the serving threads finds out here first, in the way of a daemon
@@ -129,6 +130,10 @@ const SHUTDOWN: &str = "shutdown";
 /// The call that tells which files can be mapped. It opens nothing.
 const MAY_WRITE: &str = "faccessat2";
 
+/// The call that makes private memory for requests with buffers in the window, and scratch memory to
+/// learn where the window is.
+const SCRATCH: &str = "memfd_create";
+
 /// The questions that our transport asks of a socket with getsockopt(2), all of `SOL_SOCKET`.
 const SOCKET_OPTIONS: [libc::c_int; 2] = [libc::SO_DOMAIN, libc::SO_TYPE];
 
@@ -165,7 +170,7 @@ pub(super) fn load(mode: SeccompMode, more: More) -> Result<(), StartError> {
 
 fn build(action: ScmpAction, more: More) -> Result<ScmpFilterContext, SeccompError> {
     let mut filter = ScmpFilterContext::new_filter(action)?;
-    let calls = VIRTIOFSD.iter().chain([&SHUTDOWN, &MAY_WRITE]);
+    let calls = VIRTIOFSD.iter().chain([&SHUTDOWN, &MAY_WRITE, &SCRATCH]);
     for name in calls.chain(more.syslog.then_some(&SYSLOG)) {
         filter.add_rule(ScmpAction::Allow, ScmpSyscall::from_name(name)?)?;
     }

@@ -161,8 +161,8 @@ impl Writer<'_> {
             ),
             (
                 "region_budget_limit",
-                "Memory regions from which on mappings are refused",
-                look.region_limit as u64,
+                "Memory regions from which on mappings are refused; 0 for never",
+                look.region_limit.unwrap_or(0) as u64,
             ),
             (
                 "region_budget_in_use",

@@ -21,7 +21,7 @@ impl Look for Looked {
             stats: shared_window::WindowStats::default(),
             kept_views: 3,
             regions: 4,
-            region_limit: 500,
+            region_limit: Some(500),
         })
     }
 

@@ -125,6 +125,11 @@ fn events(metrics: &Metrics) -> Vec<(&'static str, &'static str, u64)> {
             &metrics.lost_pages,
         ),
         (
+            "unreachable_buffers",
+            "Requests with a buffer that is neither memory nor in a file that is mapped",
+            &metrics.unreachable_buffers,
+        ),
+        (
             "abandoned_requests",
             "Requests given up because their ring was reset under them",
             &metrics.abandoned,

@@ -65,7 +65,8 @@ struct Window<'a> {
 #[derive(Serialize)]
 struct Regions {
     in_use: usize,
-    limit: usize,
+    /// Nothing if there is none.
+    limit: Option<usize>,
 }
 
 /// A file of the host. Its inode number is text: numbers of JavaScript end at 2^53.

@@ -41,7 +41,7 @@ fn snapshot(window: bool) -> Snapshot {
             stats: WindowStats::default(),
             kept_views: 2,
             regions: 4,
-            region_limit: 500,
+            region_limit: Some(500),
         },
         sizes: BTreeMap::from([(NodeId(7), Some(RANGE + 5)), (NodeId(9), None)]),
         views: 2,

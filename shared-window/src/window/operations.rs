@@ -200,6 +200,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
             Ok(()) => {
                 self.unsettled.store(false, Ordering::Relaxed);
                 step(table, at, RangeEvent::Mapped);
+                self.ranges.insert(range, &view, from);
                 self.stats.mapped.count();
                 Ok(())
             }
@@ -222,6 +223,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
     fn unmap(&self, table: &mut Views, range: WindowRange) -> Result<(), VmmError> {
         let at = range.start();
         step(table, at, RangeEvent::UnmapStarted);
+        self.ranges.remove(at);
         self.unsettled.store(true, Ordering::Relaxed);
         match self.vmm.unmap(at, range.len()) {
             gone @ (Ok(()) | Err(VmmError::NotMapped { .. })) => {

@@ -151,7 +151,7 @@ impl Mapping {
     }
 
     /// The address of `len` bytes at `offset`, if they are all inside.
-    fn pointer(&self, offset: u64, len: usize) -> io::Result<*mut u8> {
+    pub(crate) fn pointer(&self, offset: u64, len: usize) -> io::Result<*mut u8> {
         let outside = || io::Error::from(io::ErrorKind::UnexpectedEof);
         let offset = usize::try_from(offset).map_err(|_| outside())?;
         let end = offset.checked_add(len).ok_or_else(outside)?;

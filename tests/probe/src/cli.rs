@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::commands::{dax, fill, hash, hold, modify, sweep, upgrade, verify};
+use crate::commands::{copy, dax, fill, hash, hold, modify, sweep, upgrade, verify};
 
 /// What a command found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Copy(copy::Args),
     Dax(dax::Args),
     Fill(fill::Args),
     Hash(hash::Args),
@@ -58,6 +59,7 @@ impl Cli {
     /// Runs the command that was named.
     pub fn run(&self) -> Result<Verdict> {
         match &self.command {
+            Command::Copy(args) => copy::run(args),
             Command::Dax(args) => dax::run(args),
             Command::Fill(args) => fill::run(args),
             Command::Hash(args) => hash::run(args),

@@ -27,5 +27,5 @@ mod spec;
 
 pub use parts::{CONSOLE_INIT, Parts, Wanted};
 pub use programs::{MissingProgram, Programs};
-pub use running::Vm;
+pub use running::{Crash, Vm};
 pub use spec::VmSpec;

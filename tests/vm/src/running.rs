@@ -28,6 +28,30 @@ pub struct Vm {
     dir: RunDir,
 }
 
+/// A reset for which the guest does not prepare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crash {
+    /// `reboot -f`.
+    Reboot,
+    /// The magic key that resets at once.
+    Sysrq,
+    /// A panic of the kernel.
+    Panic,
+    /// The machine's reset button.
+    SystemReset,
+}
+
+impl Crash {
+    fn command(self) -> Option<&'static str> {
+        match self {
+            Self::Reboot => Some("busybox reboot -f"),
+            Self::Sysrq => Some("echo b > /proc/sysrq-trigger"),
+            Self::Panic => Some("echo -1 > /proc/sys/kernel/panic; echo c > /proc/sysrq-trigger"),
+            Self::SystemReset => None,
+        }
+    }
+}
+
 /// A guest and its daemons.
 struct Processes {
     guest: Guest,
@@ -142,6 +166,43 @@ impl Vm {
                 .await
         };
         reset.await.context("the guest did not reboot")?;
+        let agent = processes.meet_agent().await?;
+        Ok(Self {
+            agent,
+            processes,
+            dir,
+        })
+    }
+
+    /// Resets the guest, which has no time to unmount, and waits for the agent of its next boot. As
+    /// for [`Self::reboot`], the description must have asked for a restart.
+    ///
+    /// # Errors
+    ///
+    /// If the guest is not reset or does not come up again. Nothing is left running then.
+    pub async fn crash(self, crash: Crash) -> Result<Self> {
+        let Self {
+            agent,
+            mut processes,
+            dir,
+        } = self;
+        let mut qmp = processes.guest.qmp().await;
+        let reset = async {
+            match crash.command() {
+                // The guest is gone before it has answered.
+                Some(line) => drop(agent.check(["sh", "-c", line]).await),
+                None => return qmp.system_reset().await,
+            }
+            Ok(())
+        };
+        tokio::time::timeout(LAST_WORDS_DEADLINE, reset)
+            .await
+            .ok()
+            .transpose()?;
+        qmp.event("RESET", RESET_DEADLINE)
+            .await
+            .context("the guest was not reset")?;
+        drop((qmp, agent));
         let agent = processes.meet_agent().await?;
         Ok(Self {
             agent,

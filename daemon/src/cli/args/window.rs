@@ -58,6 +58,15 @@ pub struct WindowArgs {
     #[arg(long, value_name = "N")]
     pub max_regions: Option<usize>,
 
+    /// Have the VMM tell each memory region that comes or goes
+    ///
+    /// Requests then reach files that are mapped in another share's window of the same VM, if that
+    /// share's daemon has this option too. The price: QEMU 11.1 takes 512 regions in a VM, of which
+    /// each mapping is one, and ends when its guest resets with files mapped (a panic, `reboot -f`).
+    /// Also for a VM that has 8 memory regions of its own.
+    #[arg(long)]
+    pub mem_slots: bool,
+
     /// Take a safeguard away, so that a test can show that it would notice. Never in earnest.
     #[arg(long, value_name = "FAULT", hide = true, value_enum)]
     pub fault: Vec<Fault>,

@@ -32,7 +32,8 @@ const drawTiles = (seen) => {
       ? `${Math.round(seenWindow.used * 100 / seenWindow.occupied)} % of what is mapped` : undefined);
     setTile("ranges", count(seenWindow.ranges.length), `${count(totals.maps)} mapped so far`);
     setTile("files", count(seenWindow.files.length), `${count(seenWindow.views)} views open`);
-    setTile("regions", count(regions.in_use), `of ${regions.limit}`, regions.in_use >= regions.limit);
+    setTile("regions", count(regions.in_use), regions.limit ? `of ${regions.limit}` : "known to the daemon",
+      regions.limit && regions.in_use >= regions.limit);
   } else {
     for (const id of ["occupied", "used", "ranges", "files", "regions"]) setTile(id, "–");
   }

@@ -7,19 +7,22 @@ use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, ReentrantMutex, ReentrantMutexGuard};
-use vhost::VhostUserMemoryRegionInfo;
 use vhost::vhost_user::message::VhostUserProtocolFeatures;
 use vhost::vhost_user::{Frontend, VhostUserFrontend};
+use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
 
 use super::VhostError;
 use super::watchdog::Watchdog;
 use crate::window::{Announce, Mapping};
 
 /// Where the window is in the guest, in the manner of a 64 bit BAR.
-const WINDOW_BASE: u64 = 0x80_0000_0000;
+pub(super) const WINDOW_BASE: u64 = 0x80_0000_0000;
+
+/// Regions that SET_MEM_TABLE has room for (`VHOST_MEMORY_BASELINE_NREGIONS`).
+pub(super) const MOST_REGIONS: usize = 8;
 
 /// The control connection.
 pub(crate) struct Control {
@@ -32,7 +35,8 @@ pub(crate) struct Control {
     /// The mappings that the daemon knows as memory regions, by where they begin.
     announced: Mutex<BTreeMap<u64, (Mapping, u64)>>,
     started: AtomicBool,
-    memory_regions: AtomicUsize,
+    memory: Mutex<Vec<VhostUserMemoryRegionInfo>>,
+    window_base: AtomicU64,
     pub(super) protocol_features: VhostUserProtocolFeatures,
 }
 
@@ -50,7 +54,8 @@ impl Control {
             main_loop: ReentrantMutex::default(),
             announced: Mutex::default(),
             started: AtomicBool::new(false),
-            memory_regions: AtomicUsize::new(0),
+            memory: Mutex::default(),
+            window_base: AtomicU64::new(WINDOW_BASE),
             protocol_features,
         })
     }
@@ -74,8 +79,51 @@ impl Control {
         self.started.store(started, Ordering::SeqCst);
     }
 
-    pub(super) fn set_memory_regions(&self, regions: usize) {
-        self.memory_regions.store(regions, Ordering::SeqCst);
+    pub(super) fn set_memory(&self, memory: Vec<VhostUserMemoryRegionInfo>) {
+        *self.memory.lock() = memory;
+    }
+
+    /// Where the window lies in the guest.
+    pub(super) fn window_base(&self) -> u64 {
+        self.window_base.load(Ordering::SeqCst)
+    }
+
+    /// The guest has put the window elsewhere.
+    pub(super) fn set_window_base(&self, base: u64) {
+        self.window_base.store(base, Ordering::SeqCst);
+    }
+
+    /// All regions, memory and mappings.
+    pub(super) fn regions(&self) -> usize {
+        self.memory.lock().len() + self.announced.lock().len()
+    }
+
+    /// Tells the whole table, as QEMU does where the daemon lacks CONFIGURE_MEM_SLOTS: if it fits
+    /// into the message. Else it is only logged, and the daemon keeps what it was told before.
+    pub(super) fn tell_table(&self) -> Result<(), VhostError> {
+        let regions = self.regions();
+        if regions > MOST_REGIONS {
+            log::info!("{regions} memory regions are not told: SET_MEM_TABLE has no room");
+            return Ok(());
+        }
+        let mut table = self.memory.lock().clone();
+        let mappings = self.announced.lock().values().cloned().collect::<Vec<_>>();
+        let mapped = mappings.iter();
+        table.extend(mapped.map(|(mapping, address)| self.region(mapping, *address)));
+        table.sort_by_key(|region| region.guest_phys_addr);
+        self.request_within("SET_MEM_TABLE", |frontend| {
+            frontend.set_mem_table(&table).map(drop)
+        })
+    }
+
+    fn region(&self, mapping: &Mapping, address: u64) -> VhostUserMemoryRegionInfo {
+        VhostUserMemoryRegionInfo {
+            guest_phys_addr: self.window_base() + mapping.at.0,
+            memory_size: mapping.len,
+            userspace_addr: address,
+            mmap_offset: mapping.from.0,
+            mmap_handle: mapping.file.as_raw_fd(),
+        }
     }
 
     /// The same for whoever is the main loop at the moment.
@@ -89,6 +137,12 @@ impl Control {
 
     /// Tells the daemon of all that has changed since it was told last, as `vhost_dev_start` does.
     pub(crate) fn announce_changes(&self, now: Vec<(Mapping, u64)>) {
+        if !self.has_slots() {
+            let now = now.into_iter();
+            *self.announced.lock() = now.map(|one| (one.0.at.0, one)).collect();
+            self.tell_anew();
+            return;
+        }
         let before: Vec<_> = self.announced.lock().values().cloned().collect();
         let same = |a: &Mapping, b: &Mapping| {
             (a.at, a.len, a.from) == (b.at, b.len, b.from) && Arc::ptr_eq(&a.file, &b.file)
@@ -110,7 +164,15 @@ impl Control {
         self.announced.lock().clear();
     }
 
-    fn can_announce(&self) -> bool {
+    /// As in QEMU: an error is logged, and the VM goes on.
+    fn tell_anew(&self) {
+        if let Err(error) = self.tell_table() {
+            log::error!("SET_MEM_TABLE for a mapping: {error:?}");
+        }
+    }
+
+    /// Whether regions are told one by one.
+    pub(super) fn has_slots(&self) -> bool {
         let slots = VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS;
         self.protocol_features.contains(slots)
     }
@@ -120,9 +182,6 @@ impl Control {
         request: &'static str,
         make: impl FnOnce(&mut Frontend) -> vhost::Result<()>,
     ) -> bool {
-        if !self.can_announce() {
-            return false;
-        }
         // As in QEMU: an error is logged, and the VM goes on.
         let made = self.request_within(request, make);
         made.inspect_err(|error| log::error!("{request} for a mapping: {error:?}"))
@@ -136,11 +195,20 @@ impl Announce for Control {
     }
 
     fn memory_regions(&self) -> usize {
-        self.memory_regions.load(Ordering::SeqCst)
+        self.memory.lock().len()
+    }
+
+    fn is_limited(&self) -> bool {
+        self.has_slots()
     }
 
     fn add(&self, mapping: &Mapping, address: u64) {
-        let region = region(mapping, address);
+        if !self.has_slots() {
+            let known = (mapping.clone(), address);
+            self.announced.lock().insert(mapping.at.0, known);
+            return self.tell_anew();
+        }
+        let region = self.region(mapping, address);
         let told = self.announce("ADD_MEM_REG", |frontend| {
             frontend.add_mem_region(&region).map(drop)
         });
@@ -154,7 +222,10 @@ impl Announce for Control {
         if self.announced.lock().remove(&mapping.at.0).is_none() {
             return;
         }
-        let region = region(mapping, address);
+        if !self.has_slots() {
+            return self.tell_anew();
+        }
+        let region = self.region(mapping, address);
         let _ = self.announce("REM_MEM_REG", |frontend| {
             frontend.remove_mem_region(&region)
         });
@@ -179,14 +250,4 @@ pub(super) fn ask<T>(
             Some(patience) => VhostError::TimedOut { request, patience },
             None => VhostError::Request { request, source },
         })
-}
-
-fn region(mapping: &Mapping, address: u64) -> VhostUserMemoryRegionInfo {
-    VhostUserMemoryRegionInfo {
-        guest_phys_addr: WINDOW_BASE + mapping.at.0,
-        memory_size: mapping.len,
-        userspace_addr: address,
-        mmap_offset: mapping.from.0,
-        mmap_handle: mapping.file.as_raw_fd(),
-    }
 }

@@ -5,11 +5,10 @@
 use std::sync::Arc;
 
 use vhost::vhost_user::VhostUserFrontend;
-use vhost::vhost_user::message::VhostUserProtocolFeatures;
 use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
 use vm_memory::GuestAddress;
 
-use super::control::Control;
+use super::control::MOST_REGIONS;
 use super::{VhostError, Vm};
 use crate::memory::Region;
 
@@ -70,10 +69,6 @@ impl MemoryTable {
             .map(|one| one.info())
             .collect()
     }
-
-    fn count(&self) -> usize {
-        self.regions.iter().flatten().count()
-    }
 }
 
 impl Vm {
@@ -88,13 +83,13 @@ impl Vm {
     /// [`VhostError`].
     pub fn add_memory(&mut self, size: usize) -> Result<(RegionId, Arc<Region>), VhostError> {
         let (id, region) = self.memory.create(size)?;
+        self.count_memory();
         if self.memory.shared {
             self.tell(
                 |frontend| frontend.add_mem_region(&region.info()).map(drop),
                 "ADD_MEM_REG",
             )?;
         }
-        self.count_memory();
         Ok((id, region))
     }
 
@@ -105,24 +100,32 @@ impl Vm {
     pub fn remove_memory(&mut self, id: RegionId) -> Result<(), VhostError> {
         let place = self.memory.regions.get_mut(id.0).filter(|_| id.0 > 0);
         let region = place.and_then(Option::take).ok_or(VhostError::NoRegion)?;
+        self.count_memory();
         if self.memory.shared {
             self.tell(
                 |frontend| frontend.remove_mem_region(&region.info()),
                 "REM_MEM_REG",
             )?;
         }
-        self.count_memory();
         Ok(())
     }
 
     /// Tells the daemon of all memory anew by SET_MEM_TABLE, which takes the place of all that it
-    /// had, and of the mappings one by one, for which that message has no room.
+    /// had, and of the mappings: one by one, or where the daemon lacks CONFIGURE_MEM_SLOTS by the
+    /// same message, which is not sent where it has no room for all.
     ///
     /// # Errors
     /// [`VhostError`].
     pub fn set_memory_table(&self) -> Result<(), VhostError> {
         let infos = self.memory.infos();
         let _busy = self.control.main_loop();
+        if !self.control.has_slots() {
+            self.announce_mappings();
+            return match self.announces {
+                true => Ok(()),
+                false => self.control.tell_table(),
+            };
+        }
         self.control.request("SET_MEM_TABLE", |frontend| {
             frontend.set_mem_table(&infos).map(drop)
         })?;
@@ -138,10 +141,23 @@ impl Vm {
         }
     }
 
+    /// What QEMU does before it starts a device that lacks CONFIGURE_MEM_SLOTS: it tells the whole
+    /// table, and does not start the device where that has no room.
+    pub(super) fn tell_table_or_fail(&self) -> Result<(), VhostError> {
+        if self.control.has_slots() || !self.announces {
+            return Ok(());
+        }
+        self.announce_mappings();
+        match self.control.regions() {
+            0..=MOST_REGIONS => Ok(()),
+            regions => Err(VhostError::TableFull { regions }),
+        }
+    }
+
     /// One by one if the daemon can.
     pub(super) fn share_memory(&self) -> Result<(), VhostError> {
         self.count_memory();
-        if !has_slots(&self.control) {
+        if !self.control.has_slots() {
             return self.set_memory_table();
         }
         for info in self.memory.infos() {
@@ -153,7 +169,7 @@ impl Vm {
     }
 
     fn count_memory(&self) {
-        self.control.set_memory_regions(self.memory.count());
+        self.control.set_memory(self.memory.infos());
     }
 
     /// A single change where the daemon can take it, and else the whole table.
@@ -162,15 +178,10 @@ impl Vm {
         change: impl FnOnce(&mut vhost::vhost_user::Frontend) -> vhost::Result<()>,
         name: &'static str,
     ) -> Result<(), VhostError> {
-        if has_slots(&self.control) {
+        if self.control.has_slots() {
             self.control.request(name, change)
         } else {
             self.set_memory_table()
         }
     }
-}
-
-fn has_slots(control: &Control) -> bool {
-    let slots = VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS;
-    control.protocol_features.contains(slots)
 }

@@ -84,6 +84,12 @@ pub enum VhostError {
     /// There is no such memory region, or it is the one that the queues are in.
     #[error("there is no such memory region that could be removed")]
     NoRegion,
+    /// The device lacks CONFIGURE_MEM_SLOTS, and there are more regions than one message holds.
+    #[error("the device can't start: {regions} memory regions don't fit into SET_MEM_TABLE")]
+    TableFull {
+        /// Memory and mappings.
+        regions: usize,
+    },
     /// Something of this process failed.
     #[error("could not {what}")]
     Local {

@@ -15,6 +15,7 @@ use vhost::vhost_user::message::VhostUserProtocolFeatures;
 use virtio_bindings::bindings::virtio_ring::{
     VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC,
 };
+use vm_memory::GuestAddress;
 
 use super::channel::{Channel, ChannelEnd};
 use super::connect::{Negotiated, connect};
@@ -24,7 +25,7 @@ use super::queues::Vring;
 use super::{DeviceConfig, Options, VhostError};
 use crate::fuse::Framing;
 use crate::queue::{Layout, Notifier, QueueOptions};
-use crate::units::QueueIndex;
+use crate::units::{QueueIndex, WindowOffset};
 use crate::window::{Announce, Rules, Script, Vmm, Window};
 
 /// A VM with one virtio-fs device, whose guest is this program.
@@ -111,9 +112,12 @@ impl Vm {
             self.share_memory()?;
             self.memory.set_shared();
         }
+        self.tell_table_or_fail()?;
         // Messages about the window may come as soon as the first queue runs.
         self.control.set_started(true);
-        self.announce_mappings();
+        if self.control.has_slots() {
+            self.announce_mappings();
+        }
         for queue in self.queue_indices() {
             if queue.0 < used {
                 self.start_queue(queue)?;
@@ -184,6 +188,16 @@ impl Vm {
     /// Whether the back-end channel is served, and else why not; `None` without a window.
     pub fn channel_end(&self) -> Option<ChannelEnd> {
         self.channel.as_ref().map(Channel::end)
+    }
+
+    /// The guest address of a place in the window, to be named in a descriptor.
+    pub fn window_address(&self, at: WindowOffset) -> GuestAddress {
+        GuestAddress(self.control.window_base() + at.0)
+    }
+
+    /// The guest's next kernel puts the window elsewhere. Nothing may be mapped.
+    pub fn move_window(&self, base: GuestAddress) {
+        self.control.set_window_base(base.0);
     }
 
     /// The window, if there is one.

@@ -67,10 +67,16 @@ impl Script {
         Self(Box::new(decide))
     }
 
-    /// One action at the request of this kind before which there have been `nth`.
+    /// One action at the request of this kind before which there have been `nth` since the script
+    /// was given.
     pub fn once(kind: CallKind, nth: u64, action: Action) -> Self {
+        let mut seen = 0;
         Self::new(move |call| {
-            if call.kind == kind && call.nth == nth {
+            if call.kind != kind {
+                return Action::Proceed;
+            }
+            seen += 1;
+            if seen == nth + 1 {
                 action.clone()
             } else {
                 Action::Proceed

@@ -15,6 +15,9 @@ pub(crate) trait Announce: Send + Sync {
     /// How many regions of memory the VM has without mappings.
     fn memory_regions(&self) -> usize;
 
+    /// Whether the VM can have only so many regions.
+    fn is_limited(&self) -> bool;
+
     /// ADD_MEM_REG for a mapping that is at this address of the process.
     fn add(&self, mapping: &Mapping, address: u64);
 

@@ -139,7 +139,7 @@ impl Vmm {
 
     fn check_regions(&self) -> HandlerResult<()> {
         let regions = self.announce.memory_regions() + self.window.mapped() + 1;
-        if regions <= self.rules.regions {
+        if regions <= self.rules.regions || !self.announce.is_limited() {
             return Ok(());
         }
         if self.rules.beyond_limit == BeyondLimit::Abort {

@@ -3,7 +3,7 @@
 //! The accounts of a daemon's processes.
 
 use anyhow::{Context, Result};
-use virtiofs_driver::{Body, FileOffset, NodeId, Options, Request};
+use virtiofs_driver::{Body, FileOffset, NodeId, Options, Request, daemon};
 
 use crate::rig::{RANGE, Rig, daemons};
 
@@ -34,7 +34,8 @@ fn work_costs_time_and_shows_where() -> Result<()> {
 
 #[test]
 fn an_open_file_is_a_descriptor_and_a_mapping_a_mapping() -> Result<()> {
-    let mut rig = Rig::start(&Options::default())?;
+    let arguments = ["--dax-window=64M", "--mem-slots"];
+    let mut rig = Rig::start_with(daemon::daxd()?, &Options::default(), &arguments)?;
     let (node, _) = rig.file("file", b"content")?;
     let before = rig.daemon.usage();
     for _ in 0..10 {

@@ -16,3 +16,4 @@ mod queues;
 mod rig;
 mod script;
 mod window;
+mod window_memory;

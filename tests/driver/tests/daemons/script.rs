@@ -10,7 +10,8 @@ use virtiofs_driver::{Body, FileOffset, NodeId, Request, Script, WindowOffset};
 
 use crate::rig::{MUST_NOT_HAPPEN, PATIENCE, RANGE, Rig};
 
-/// A rig in which the first request of this kind gets this, and what it is asked by.
+/// A rig in which the first request of this kind gets this (after those of INIT, by which the daemon
+/// has learnt where the window is), and what it is asked by.
 fn rig(kind: CallKind, action: Action) -> Result<(Rig, NodeId)> {
     let rules = Rules {
         // So that the test can hold the channel, and go on with the rest.
@@ -19,9 +20,7 @@ fn rig(kind: CallKind, action: Action) -> Result<(Rig, NodeId)> {
     };
     let mut rig = Rig::with_rules(rules)?;
     let (node, _) = rig.file("file", b"content")?;
-    // The first fence is about the channel, not about a mapping.
-    let nth = u64::from(kind == CallKind::Fence);
-    rig.vm.set_script(Script::once(kind, nth, action));
+    rig.vm.set_script(Script::once(kind, 0, action));
     Ok((rig, node))
 }
 

@@ -72,7 +72,7 @@ fn gone(setting: &Setting, options: &RigOptions, how: How) -> Result<()> {
     rig.map(0, file, 0, Slot(127))?;
     rig.store(Slot(127), 77, 5000)?;
     let held = Held::new();
-    let at = rig.window.stats().maps + rig.rng.u64(0..MANY / 2);
+    let at = rig.rng.u64(0..MANY / 2);
     rig.vm
         .set_script(Script::once(CallKind::Map, at, Action::Hold(held.gate())));
     rig.watch.step("mappings take off");

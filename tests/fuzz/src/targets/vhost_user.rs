@@ -107,6 +107,7 @@ fn options() -> SessionOptions {
         tag: Some("fuzz".to_owned()),
         request_queues: NonZeroU32::MIN.get(),
         thread_pool_size: 0,
+        mem_slots: true,
         observer: None,
     }
 }

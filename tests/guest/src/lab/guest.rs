@@ -10,7 +10,7 @@ use agent_wire::ExitStatus;
 use anyhow::{Context as _, Error, Result, anyhow, bail};
 use futures::future::{FutureExt as _, LocalBoxFuture, select_all};
 use guest_vm::agent::{Agent, CommandOutput, ExecRequest};
-use guest_vm::{Parts, Vm};
+use guest_vm::{Crash, Parts, Vm};
 use qemu_guest::process::Share;
 use tokio::time::timeout;
 
@@ -19,6 +19,11 @@ use super::{Boot, Host, Leftovers, Mounts, Shared};
 
 /// How long a command in an emulated guest may take.
 pub const COMMAND_TIME_OUT: Duration = Duration::from_secs(600);
+
+/// How long the daemon may take to log what has happened.
+const SAID_DEADLINE: Duration = Duration::from_secs(60);
+/// Between two looks at its log.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How long QEMU may take to die of what its guest or the host has done.
 const DEATH_DEADLINE: Duration = Duration::from_secs(60);
@@ -193,6 +198,26 @@ impl<'h> Lab<'h> {
         let vm = self.take_vm().reboot().await?;
         self.vm = Some(vm);
         Ok(())
+    }
+
+    /// Resets the guest without warning; its next boot has nothing mounted.
+    pub async fn crash(&mut self, crash: Crash) -> Result<()> {
+        let vm = self.take_vm().crash(crash).await?;
+        self.vm = Some(vm);
+        Ok(())
+    }
+
+    /// Waits until the first daemon's log has this.
+    pub async fn daemon_says(&self, text: &str) -> Result<()> {
+        let log = self.vm().daemons()[0].log().to_owned();
+        let said = async {
+            while !std::fs::read_to_string(&log).is_ok_and(|said| said.contains(text)) {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        timeout(SAID_DEADLINE, said)
+            .await
+            .with_context(|| format!("the daemon has not said {text:?} in {SAID_DEADLINE:?}"))
     }
 
     /// The guest, for a test that ends it in its own way.

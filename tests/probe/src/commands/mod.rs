@@ -2,6 +2,7 @@
 
 //! One file per command: its arguments, and a `run` that gives the verdict.
 
+pub mod copy;
 pub mod dax;
 pub mod fill;
 pub mod hash;

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use uuid::Uuid;
-use vhost::VhostBackend;
 use vhost::vhost_user::message::{
     FrontendReq, VhostUserMMap, VhostUserMMapFlags, VhostUserProtocolFeatures, VhostUserSharedMsg,
 };
 use vhost::vhost_user::{Backend, Frontend, VhostUserFrontend, VhostUserFrontendReqHandler};
+use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
 
 use super::super::channel::Channel;
 use super::super::control::Control;
@@ -46,7 +46,7 @@ pub(super) fn start(rules: Rules) -> Pair {
     pretend_to_negotiate(&mut frontend, &requests, features);
     let control = Control::new(frontend, ours, watchdog, features);
     control.set_started(true);
-    control.set_memory_regions(1);
+    control.set_memory(vec![VhostUserMemoryRegionInfo::default()]);
     let window = Window::new(PAGES * PAGE).expect("a window");
     let announce = Arc::clone(&control) as Arc<dyn Announce>;
     let vmm = Arc::new(Vmm::new(window.clone(), rules, announce));

@@ -100,7 +100,7 @@ fn a_vmm_that_takes_its_time_hides_nothing() -> Result<()> {
         .setup_mapping(node, FileOffset(0), RANGE, WindowOffset(0), true)?;
     let gate = Gate::new();
     rig.vm
-        .set_script(Script::once(CallKind::Map, 1, Action::Hold(gate.clone())));
+        .set_script(Script::once(CallKind::Map, 0, Action::Hold(gate.clone())));
     let body = Body::setup_mapping(FileOffset(RANGE), RANGE, WindowOffset(RANGE), true);
     rig.client.pipeline().submit(&Request::new(node, body))?;
     rig.client.pipeline().kick()?;
