@@ -15,7 +15,7 @@ use crate::rig::{Rig, RigOptions, expect_errno, outcome};
 const ROOM: u64 = 4 << 20;
 const STEP: usize = 256 << 10;
 /// Descriptors of the daemon that are to run out.
-const DESCRIPTORS: usize = 1300;
+const DESCRIPTORS: usize = 1430;
 
 /// The family.
 pub const FAULTS: &[Fault] = &[
