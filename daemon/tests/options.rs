@@ -71,12 +71,13 @@ const VIRTIOFSD_1_14: [(&str, Value); 43] = [
 ];
 
 /// The options that are ours.
-const OURS: [(&str, Value); 8] = [
+const OURS: [(&str, Value); 9] = [
     ("--dax-window", Required),
     ("--dax", Required),
     ("--dax-min-size", Required),
     ("--host-truncate", Required),
     ("--max-regions", Required),
+    ("--mem-slots", No),
     ("--request-queues", Required),
     ("--metrics", Required),
     ("--metrics-anywhere", No),

@@ -16,7 +16,8 @@ impl RequestedSize {
     /// The size without `--dax-window`: 128 ranges, so that three shares of one VM stay below
     /// QEMU's limit of 512 memory regions with everything mapped.
     pub const DEFAULT: Self = Self(256 << 20);
-    /// Above this the window's ranges alone come close to QEMU's limit.
+    /// Above this the window's ranges alone come close to the limit that QEMU has with
+    /// `--mem-slots`.
     pub const UNWISE_ABOVE: u64 = 512 << 20;
 
     /// How many ranges Linux can map in it.

@@ -106,10 +106,10 @@ fn window(config: &Config, regions: MaxRegions) -> Option<RequestedSize> {
         }
         return None;
     }
-    if size.bytes() > RequestedSize::UNWISE_ABOVE {
+    if config.mem_slots && size.bytes() > RequestedSize::UNWISE_ABOVE {
         warn!(
-            "a window of {} MiB can hold {} ranges, but QEMU keeps about 500 for all shares of a \
-             VM; further mappings will fail",
+            "a window of {} MiB can hold {} ranges, but with --mem-slots QEMU keeps about 500 for \
+             all shares of a VM; further mappings will fail",
             size.bytes() >> 20,
             size.ranges()
         );

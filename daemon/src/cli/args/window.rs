@@ -14,8 +14,8 @@ pub struct WindowArgs {
     /// Size of the window: a power of two from 2M to 16G, or 0 for none [default: 256M, or less by
     /// --max-regions]
     ///
-    /// Linux maps ranges of 2 MiB, and one VM survives about 500 of them over all of its shares,
-    /// so more than 512M is useful to few. Where the host can't make a window safe (it takes
+    /// Linux maps ranges of 2 MiB. With --mem-slots one VM survives about 500 of them over all of
+    /// its shares, so more than 512M is useful to few then. Where the host can't make a window safe (it takes
     /// Linux 6.9 and CAP_SYS_ADMIN), the daemon warns and serves without one.
     #[arg(long, value_name = "SIZE", value_parser = values::window_size)]
     pub dax_window: Option<RequestedSize>,
