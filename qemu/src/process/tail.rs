@@ -6,7 +6,14 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// How far back from the end of the log to look.
-const WINDOW: u64 = 16 << 10;
+const WINDOW: u64 = 256 << 10;
+
+/// What QEMU says of each mapping and removal while a VM has more than 8 memory regions and a daemon
+/// that is not told each of them. It means nothing, and hides what does.
+const NOISE: [&str; 2] = [
+    "Failed preparing vhost-user memory table msg",
+    "vhost_set_mem_table failed: No buffer space available (105)",
+];
 
 /// The last `lines` lines of the log at `path`, indented for an error message, with the terminal
 /// control bytes that a guest's console may hold left out. Says so if there is nothing to show.
@@ -30,7 +37,7 @@ fn shown(bytes: &[u8], lines: usize) -> String {
     let text = String::from_utf8_lossy(bytes);
     let kept: Vec<&str> = text
         .lines()
-        .filter(|line| !line.trim().is_empty())
+        .filter(|line| !line.trim().is_empty() && !NOISE.iter().any(|noise| line.ends_with(noise)))
         .collect();
     if kept.is_empty() {
         return "  (empty)".to_owned();
@@ -50,6 +57,18 @@ fn shown(bytes: &[u8], lines: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_qemu_says_of_each_mapping_hides_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        let noise = NOISE
+            .map(|line| format!("qemu-system-x86_64: {line}\n"))
+            .concat();
+        let text = format!("what went wrong\n{}and how\n{noise}", noise.repeat(900));
+        std::fs::write(&log, text).unwrap();
+        assert_eq!(tail(&log, 2), "  what went wrong\n  and how");
+    }
 
     #[test]
     fn the_last_lines_are_shown_without_control_bytes() {
