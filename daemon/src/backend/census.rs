@@ -61,8 +61,13 @@ impl Census {
     /// Looks again what requests hold, if there is no room for a mapping.
     pub(super) fn look_again(&self) {
         if !self.budget.has_room() {
-            self.count(&mut self.known.lock());
+            self.count_again();
         }
+    }
+
+    /// Looks again what requests hold: those that made the VMM change its table held the old one.
+    pub(super) fn count_again(&self) {
+        self.count(&mut self.known.lock());
     }
 
     fn count(&self, known: &mut Known) {

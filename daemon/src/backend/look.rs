@@ -47,7 +47,9 @@ where
     fn window(&self) -> Option<WindowLook> {
         let device = self.upgrade()?;
         let side = device.engine.window()?;
-        let budget = &device.front_end.as_ref()?.budget;
+        let front_end = device.front_end.as_ref()?;
+        front_end.census.count_again();
+        let budget = &front_end.budget;
         Some(WindowLook {
             size: side.window().size().bytes(),
             stats: side.window().stats(),

@@ -249,7 +249,8 @@ fn files_that_the_kernel_makes_up_are_not_mapped() -> Result<()> {
         let inside = folder.path().join("made-up");
         std::fs::create_dir(&inside)?;
         let _mount = Mount::on(inside, &["--bind", directory])?;
-        let mut rig = share(folder.path(), &["--dax=always"])?;
+        // With memory slots the VMM is asked to map nothing but files.
+        let mut rig = share(folder.path(), &["--dax=always", "--mem-slots"])?;
         let parent = NodeId(rig.client.lookup(NodeId::ROOT, "made-up")?.nodeid);
         let entry = rig.client.lookup(parent, name)?;
         ensure!(entry.attr.flags & ATTR_DAX == 0, "{name} is promised");
