@@ -30,8 +30,9 @@ pub(super) const TOLD_SIZE: u64 = (i64::MAX as u64) & !((2 << 20) - 1);
 /// Names and attributes never change, so the kernel may keep them for good.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// The inode of slot 0; those before it are none and the root directory.
-const FIRST_INODE: u64 = 2;
+/// The inode of slot 0. Its upper half, "DAXV", and [`TOLD_SIZE`] are the mark by which the library
+/// that is preloaded into QEMU knows a view (`qemu/guard/src/view.rs`).
+const FIRST_INODE: u64 = 0x4441_5856 << 32;
 
 /// With 2 a view may be backed by a file on an overlayfs; it is the kernel's own limit
 /// (`FILESYSTEM_MAX_STACK_DEPTH`). Nothing can be stacked on the views in turn.

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! An access to a lost page: zeros come in its place.
+//!
+//! Everything here may run in a signal handler. Whether a page is there is asked by
+//! MADV_POPULATE_READ and _WRITE (Linux 5.14), which answer EFAULT where an access gets SIGBUS. That
+//! may take as long as the file system takes, so the table isn't locked meanwhile, and is looked at
+//! again afterwards.
+
+use core::ffi::c_int;
+use core::ops::Range;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::time::Duration;
+
+use crate::lock::Held;
+use crate::table::{Lost, Mapping, Run, Table};
+use crate::view::ViewFile;
+use crate::{TABLE, restore, sys};
+
+/// How far from the page that was touched the others are asked about, on either side: what a Linux
+/// guest maps at once.
+const REACH: usize = 2 << 20;
+
+/// How long that may take. A disk that fails can be slow at it.
+const PATIENCE: Duration = Duration::from_millis(5);
+
+/// How often a page may be said to be there while accesses to it still fail.
+const CONTRADICTIONS: u32 = 100;
+
+/// The largest page of any machine that is not a huge one.
+const LARGEST_PAGE: usize = 64 << 10;
+
+/// Room for what a page held that can only be read, used under the table's lock.
+struct Content([u8; LARGEST_PAGE]);
+
+/// What is known of a page.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Page {
+    There,
+    Lost,
+}
+
+/// Whether the page can be read.
+pub(crate) fn readable(page: usize) -> Page {
+    populate(page, libc::MADV_POPULATE_READ)
+}
+
+/// Whether the page can be stored to.
+pub(crate) fn storable(page: usize) -> Page {
+    populate(page, libc::MADV_POPULATE_WRITE)
+}
+
+fn populate(page: usize, advice: c_int) -> Page {
+    let range = page..page + sys::page_size();
+    loop {
+        match sys::advise(&range, advice) {
+            Err(libc::EINTR | libc::EAGAIN) => {}
+            Err(libc::EFAULT) => return Page::Lost,
+            // Among the errors is that nothing is mapped there any more.
+            _ => return Page::There,
+        }
+    }
+}
+
+/// Answers an access to a page that can't be had. `false`: that is none of ours.
+pub(crate) fn page_is_lost(address: usize) -> bool {
+    let page = sys::page_of(address);
+    let mapping = {
+        let table = TABLE.lock();
+        let Some(mapping) = table.mapping_at(page) else {
+            return false;
+        };
+        if table.run_at(page).is_some() {
+            // Another thread was here first.
+            return true;
+        }
+        mapping
+    };
+    let Some((lost, around)) = examine(&mapping, page) else {
+        return true;
+    };
+    let mut table = TABLE.lock();
+    if !table.still_maps(&mapping, page) {
+        return true;
+    }
+    // What lies there, not what was there: its parts may have been unmapped.
+    match (table.mapping_at(page), table.free_around(page, around)) {
+        (Some(mapping), Some(range)) => put_zeros(&mut table, &mapping, range, lost),
+        _ => true,
+    }
+}
+
+/// What is lost around `page`; `None` if that is there again.
+fn examine(mapping: &Mapping, page: usize) -> Option<(Lost, Range<usize>)> {
+    let own = page..page + sys::page_size();
+    if readable(page) == Page::Lost {
+        let range = behind_the_end(mapping, page).unwrap_or_else(|| lost_around(mapping, own));
+        return Some((Lost::Page, range));
+    }
+    if mapping.is_writable() && storable(page) == Page::Lost {
+        return Some((Lost::Room, own));
+    }
+    contradicts(page).then_some((Lost::Page, own))
+}
+
+/// Whether the same page has been said to be there time and again while accesses to it failed.
+fn contradicts(page: usize) -> bool {
+    static PAGE: AtomicUsize = AtomicUsize::new(0);
+    static TIMES: AtomicU32 = AtomicU32::new(0);
+
+    if PAGE.swap(page, Ordering::Relaxed) != page {
+        TIMES.store(0, Ordering::Relaxed);
+    }
+    TIMES.fetch_add(1, Ordering::Relaxed) >= CONTRADICTIONS
+}
+
+/// The pages of the mapping behind the file's end, if `page` is one of them.
+fn behind_the_end(mapping: &Mapping, page: usize) -> Option<Range<usize>> {
+    let file = ViewFile::duplicate(mapping.descriptor, mapping.view)?;
+    let is_behind = |page| file.ends_before(mapping.offset_of(page));
+    if !is_behind(page) {
+        return None;
+    }
+    let size = sys::page_size();
+    let (mut inside, mut behind) = (mapping.start, page);
+    if is_behind(mapping.start) {
+        return Some(mapping.start..mapping.end);
+    }
+    while behind - inside > size {
+        let middle = sys::page_of(inside + (behind - inside) / 2);
+        match is_behind(middle) {
+            true => behind = middle,
+            false => inside = middle,
+        }
+    }
+    Some(behind..mapping.end)
+}
+
+/// The lost pages before and behind those of `range`, asked for one by one.
+fn lost_around(mapping: &Mapping, mut range: Range<usize>) -> Range<usize> {
+    let (size, end) = (sys::page_size(), sys::now() + PATIENCE);
+    let limits = mapping.start.max(range.start.saturating_sub(REACH))
+        ..mapping.end.min(range.end.saturating_add(REACH));
+    let goes_on = |page| readable(page) == Page::Lost && sys::now() < end;
+    while range.end < limits.end && goes_on(range.end) {
+        range.end += size;
+    }
+    while range.start > limits.start && goes_on(range.start - size) {
+        range.start -= size;
+    }
+    range
+}
+
+/// Puts zeros at `range` of the mapping. `false`: the kernel has no room for one more mapping.
+fn put_zeros(
+    table: &mut Held<'_, Table>,
+    mapping: &Mapping,
+    range: Range<usize>,
+    lost: Lost,
+) -> bool {
+    let run = Run {
+        start: range.start,
+        end: range.end,
+        lost,
+        // There would be room for it, had the guest not stored.
+        stored: lost == Lost::Room,
+    };
+    if table.is_crowded() || !replace(mapping, &run) {
+        // One mapping in the place of all of them. Pages that are there go as well, and what was
+        // stored to lost ones; so this is told as a loss of what the guest stored.
+        let whole = Run {
+            start: mapping.start,
+            end: mapping.end,
+            lost: Lost::Page,
+            stored: true,
+        };
+        if !map_zeros(&(mapping.start..mapping.end), mapping.protection) {
+            return false;
+        }
+        table.lose(whole);
+    } else {
+        table.lose(run);
+    }
+    restore::pages_lost(table, range.len() / sys::page_size());
+    true
+}
+
+fn replace(mapping: &Mapping, run: &Run) -> bool {
+    let range = run.start..run.end;
+    match run.lost {
+        Lost::Page => map_zeros(&range, mapping.protection & !libc::PROT_WRITE),
+        Lost::Room => keep_content(&range, mapping.protection),
+    }
+}
+
+/// Maps zeros where a view's pages are lost.
+fn map_zeros(range: &Range<usize>, protection: c_int) -> bool {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
+    // SAFETY: a mapping of a view lies there, as the locked table says, and none of its pages
+    // around the access can be had.
+    unsafe { sys::mmap(range.clone(), protection, flags, -1, 0) }.is_ok()
+}
+
+/// Maps a page of our own with what can be read there. Zeros are mapped in place: pages that follow
+/// each other are one mapping of the kernel's then. Anything else is moved there, so that no other
+/// thread ever sees zeros.
+fn keep_content(page: &Range<usize>, protection: c_int) -> bool {
+    static CONTENT: crate::lock::Lock<Content> = crate::lock::Lock::new(Content([0; LARGEST_PAGE]));
+
+    let mut content = CONTENT.lock();
+    let Some(content) = content.0.get_mut(..page.len()) else {
+        return map_zeros(page, protection);
+    };
+    let read = sys::read_memory(page.start, content);
+    if read < content.len() || content.iter().all(|byte| *byte == 0) {
+        return map_zeros(page, protection);
+    }
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: new memory.
+    let Ok(copy) = (unsafe { sys::mmap(0..page.len(), protection, flags, -1, 0) }) else {
+        return false;
+    };
+    let target = core::ptr::with_exposed_provenance_mut::<u8>(copy);
+    let (length, flags) = (page.len(), libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED);
+    // SAFETY: the new page is writable, since only a store to the lost one leads here, and nobody
+    // else knows it; it moves to where the locked table has a page of a view.
+    unsafe {
+        core::ptr::copy_nonoverlapping(content.as_ptr(), target, length);
+        sys::mremap(copy, length, length, flags, page.start).is_ok()
+            || sys::munmap(&(copy..copy + length)).is_err()
+    }
+}
+
+/// Answers a store to where zeros are mapped. `false`: none are.
+pub(crate) fn page_is_stored_to(address: usize) -> bool {
+    let mut table = TABLE.lock();
+    let (Some(run), Some(mapping)) = (table.run_at(address), table.mapping_at(address)) else {
+        return false;
+    };
+    if !mapping.is_writable() {
+        return false;
+    }
+    if run.stored {
+        // Another thread was here first.
+        return true;
+    }
+    // The whole run, so that stores here and there don't make many mappings of it.
+    // SAFETY: zeros of ours are mapped there, as the locked table says.
+    if unsafe { sys::protect(&(run.start..run.end), mapping.protection) }.is_err() {
+        return false;
+    }
+    table.lose(Run {
+        stored: true,
+        ..run
+    });
+    restore::stored(&mut table);
+    true
+}
+
+/// Makes a page accessible that KVM could not access; whether anything was changed.
+pub(crate) fn mend_page(address: usize) -> bool {
+    let page = sys::page_of(address);
+    let run = TABLE.lock().run_at(page);
+    match run {
+        // A store to it, or the page was replaced for another vCPU meanwhile.
+        Some(run) => !run.stored && page_is_stored_to(page),
+        None => page_is_lost(page) && TABLE.lock().run_at(page).is_some(),
+    }
+}
+
+/// Replaces whatever is lost of all mapped views, or else lets the guest store to all zeros;
+/// whether anything was changed. Only where it isn't known which page was touched, and how.
+pub(crate) fn mend_all() -> bool {
+    any_page(|page| readable(page) == Page::Lost && mend_page(page))
+        || any_page(|page| {
+            let run = TABLE.lock().run_at(page);
+            run.is_some_and(|run| !run.stored) && page_is_stored_to(page)
+        })
+}
+
+/// Calls `mend` for each page of each mapped view; whether any call changed something.
+fn any_page(mend: impl Fn(usize) -> bool) -> bool {
+    let (mut from, mut changed) = (0, false);
+    loop {
+        // Unlocked again before `mend` locks it.
+        let next = TABLE.lock().mapping_after(from);
+        let Some(mapping) = next else { return changed };
+        from = mapping.end;
+        for page in (mapping.start..mapping.end).step_by(sys::page_size()) {
+            changed |= mend(page);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Preloaded into an unmodified QEMU, so that a page of the DAX window that the host can't supply
+//! doesn't end the VM.
+//!
+//! A page of a mapped file can be lost: the file was truncated, the disk is full, a read failed.
+//! Whoever touches it gets SIGBUS, which QEMU blocks and which so kills it; under KVM the VM stops
+//! with EFAULT. This library keeps SIGBUS unblocked, and puts zeros in the place of lost pages of
+//! views (what `virtiofs-daxd` has QEMU map; nothing else is touched). When the file has the pages
+//! again, it maps them again.
+//!
+//! ```text
+//!   QEMU: mmap, munmap ──▶ memory ──▶ table (where views are mapped, which pages are lost)
+//!   SIGBUS, SIGSEGV ──▶ signals ──▶ fault: zeros in the place of lost pages ──▶ table
+//!   KVM_RUN: EFAULT ──▶ kvm ─────────┘                                            │
+//!                       restore's thread: maps the file again ◀── while pages are lost
+//! ```
+//!
+//! - **SIGBUS** (`BUS_ADRERR`) at a view's page: the lost pages around it become one anonymous
+//!   mapping, read-only at first.
+//! - **SIGSEGV** (`SEGV_ACCERR`) at such a page: the guest's first store to it. What is stored there
+//!   never reaches the file. The mapping becomes writable, and the loss is told.
+//! - Signals elsewhere go to QEMU's own handler.
+//!
+//! Invariants: a handler allocates nothing, and takes no lock but this library's, which no thread
+//! holds while signals can reach it. The table is changed with the kernel's mappings, under its
+//! lock, so no part of the address space is ever replaced that isn't a view's mapping any more.
+//!
+//! Only `core` and system calls are used, so that it loads beside whatever libc QEMU runs with;
+//! `std` is linked for what rustc wants of it.
+
+#![cfg_attr(not(test), no_std)]
+// Only what is exported uses the rest, and a test program must not stand in front of its own libc.
+#![cfg_attr(
+    test,
+    expect(dead_code, reason = "nothing is exported to a test program")
+)]
+
+extern crate std;
+
+mod fault;
+mod kvm;
+mod lock;
+mod memory;
+mod next;
+mod restore;
+mod say;
+mod signals;
+mod sorted;
+mod sys;
+mod table;
+mod view;
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use lock::Lock;
+use table::Table;
+
+/// Where views are mapped.
+static TABLE: Lock<Table> = Lock::new(Table::new());
+
+/// Whether a view has been mapped ever: before that nothing needs to be looked up.
+static IN_USE: AtomicBool = AtomicBool::new(false);
+
+/// Run by the dynamic loader before the program. Threads inherit their signal mask, so SIGBUS has
+/// to be unblocked before the first.
+#[cfg(not(test))]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static AT_LOAD: extern "C" fn() = at_load;
+
+extern "C" fn at_load() {
+    sys::learn_page_size();
+    signals::unblock();
+}
+
+/// Before the first view is mapped. Not in a handler: a thread is started.
+fn start_guarding() {
+    if !IN_USE.swap(true, Ordering::AcqRel) {
+        signals::install();
+        restore::start();
+    }
+}

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Maps the file again where its pages are there again.
+//!
+//! A thread does it, which sleeps unless something is lost. Its first and last pages, and some
+//! others in turn, are asked for in a mapping of the thread's own, so no signal comes of it.
+//! What the guest stored to zeros is gone with them.
+
+use core::ffi::c_void;
+use core::ops::Range;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::time::Duration;
+
+use crate::fault::{Page, readable, storable};
+use crate::lock::Held;
+use crate::say::Line;
+use crate::table::{Lost, Mapping, Run, Table};
+use crate::view::ViewFile;
+use crate::{TABLE, sys};
+
+/// How long the thread sleeps between two looks at all runs.
+const INTERVAL: Duration = Duration::from_millis(20);
+
+/// Every so many looks the last page of a run is asked about; otherwise one in the middle.
+const LAST_EVERY: usize = 3;
+
+/// The least time between two messages.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// How many runs there are: what the thread sleeps on.
+static RUNS: AtomicU32 = AtomicU32::new(0);
+
+/// Pages that zeros came in the place of, and runs that were stored to, since the start.
+static PAGES: AtomicUsize = AtomicUsize::new(0);
+static STORED: AtomicUsize = AtomicUsize::new(0);
+
+/// Starts the thread. Without it guests go on, and see zeros for good.
+pub(crate) fn start() {
+    let signals = sys::signal_mask(libc::SIG_SETMASK, sys::ALL_SIGNALS);
+    let mut thread = 0;
+    // SAFETY: the thread's function takes nothing and is there as long as the process.
+    let started = unsafe {
+        libc::pthread_create(
+            &raw mut thread,
+            core::ptr::null(),
+            run,
+            core::ptr::null_mut(),
+        )
+    };
+    sys::signal_mask(libc::SIG_SETMASK, signals);
+    match started {
+        // SAFETY: the thread was just made, and nobody joins it.
+        0 => unsafe {
+            libc::pthread_detach(thread);
+        },
+        _ => sys::say(b"qemu-guard: no thread: what is lost of mapped files stays zeros\n"),
+    }
+}
+
+/// Zeros are in the place of that many pages now.
+pub(crate) fn pages_lost(table: &Held<'_, Table>, pages: usize) {
+    PAGES.fetch_add(pages, Ordering::Relaxed);
+    count_runs(table);
+}
+
+/// The guest has stored to zeros.
+pub(crate) fn stored(table: &mut Held<'_, Table>) {
+    STORED.fetch_add(1, Ordering::Relaxed);
+    count_runs(table);
+}
+
+fn count_runs(table: &Table) {
+    let count = u32::try_from(table.run_count()).unwrap_or(u32::MAX);
+    if RUNS.swap(count, Ordering::Release) == 0 && count > 0 {
+        sys::futex_wake(&RUNS, 1);
+    }
+}
+
+extern "C" fn run(_: *mut c_void) -> *mut c_void {
+    // SAFETY: the name ends with a zero byte.
+    unsafe { libc::prctl(libc::PR_SET_NAME, c"dax-guard".as_ptr()) };
+    let mut log = Log::default();
+    for look in 0_usize.. {
+        if RUNS.load(Ordering::Acquire) == 0 {
+            log.all_found();
+            while RUNS.load(Ordering::Acquire) == 0 {
+                sys::futex_wait(&RUNS, 0, None);
+            }
+        }
+        log.some_lost();
+        look_at_all(look);
+        if RUNS.load(Ordering::Acquire) != 0 {
+            pause();
+        }
+    }
+    core::ptr::null_mut()
+}
+
+fn pause() {
+    static NEVER: AtomicU32 = AtomicU32::new(0);
+    sys::futex_wait(&NEVER, 0, Some(INTERVAL));
+}
+
+/// Asks about each run once.
+fn look_at_all(look: usize) {
+    let mut from = 0;
+    let mut open: Option<(Mapping, ViewFile)> = None;
+    loop {
+        let next = {
+            let table = TABLE.lock();
+            let next = table.run_after(from);
+            // Unmapping takes runs away too.
+            count_runs(&table);
+            next
+        };
+        let Some((mapping, run)) = next else { return };
+        from = run.end;
+        let is_same =
+            |other: &Mapping| (other.view, other.descriptor) == (mapping.view, mapping.descriptor);
+        if open.as_ref().is_none_or(|(other, _)| !is_same(other)) {
+            open =
+                ViewFile::duplicate(mapping.descriptor, mapping.view).map(|file| (mapping, file));
+        }
+        if let Some((_, file)) = &open
+            && let Some(range) = found(&mapping, &run, file, look)
+        {
+            restore(&mapping, &run, file, range);
+        }
+    }
+}
+
+/// What of the run the file has again.
+fn found(mapping: &Mapping, run: &Run, file: &ViewFile, look: usize) -> Option<Range<usize>> {
+    let length = run.end - run.start;
+    // SAFETY: new memory, which nobody reads or writes.
+    let probe = unsafe {
+        sys::mmap(
+            0..length,
+            mapping.protection,
+            libc::MAP_SHARED,
+            file.descriptor(),
+            mapping.offset_of(run.start),
+        )
+    }
+    .ok()?;
+    // One page is wanted, without those that the kernel would read along.
+    let _ = sys::advise(&(probe..probe + length), libc::MADV_RANDOM);
+    let is_there = |inside: usize| match run.lost {
+        Lost::Page => readable(probe + inside) == Page::There,
+        Lost::Room => storable(probe + inside) == Page::There,
+    };
+    let found = found_in(length, sys::page_size(), look, is_there);
+    // SAFETY: it was made above.
+    let _ = unsafe { sys::munmap(&(probe..probe + length)) };
+    found.map(|inside| run.start + inside.start..run.start + inside.end)
+}
+
+/// Which part of `length` bytes is to be mapped again, as far as it can be told by a few pages.
+///
+/// Where the first page is there, all of it is: what is lost still is replaced again when it is
+/// touched. Else the end of it, if that is there, or the one page that is.
+fn found_in(
+    length: usize,
+    page: usize,
+    look: usize,
+    is_there: impl Fn(usize) -> bool,
+) -> Option<Range<usize>> {
+    if is_there(0) {
+        return Some(0..length);
+    }
+    let pages = length / page;
+    if look.is_multiple_of(LAST_EVERY) {
+        return is_there(length - page).then(|| {
+            let (mut lost, mut there) = (0, pages - 1);
+            while there - lost > 1 {
+                let middle = lost + (there - lost) / 2;
+                match is_there(middle * page) {
+                    true => there = middle,
+                    false => lost = middle,
+                }
+            }
+            there * page..length
+        });
+    }
+    let inside = (look % pages) * page;
+    is_there(inside).then(|| inside..inside + page)
+}
+
+/// Maps the file's pages at `range` of the run, if that is as it was.
+fn restore(mapping: &Mapping, run: &Run, file: &ViewFile, range: Range<usize>) {
+    let mut table = TABLE.lock();
+    let now = table.run_at(range.start);
+    let unchanged = now.is_some_and(|now| {
+        now.start <= range.start && range.end <= now.end && now.lost == run.lost
+    });
+    if !unchanged || !table.still_maps(mapping, range.start) {
+        return;
+    }
+    table.found(&range);
+    // With its last run the mapping becomes one of the kernel's again.
+    let range = match table.mapping_at(range.start) {
+        Some(mapping) if table.is_whole(&mapping) => mapping.start..mapping.end,
+        _ => range,
+    };
+    // SAFETY: the locked table has the view's mapping there.
+    let mapped = unsafe {
+        sys::mmap(
+            range.clone(),
+            mapping.protection,
+            libc::MAP_SHARED | libc::MAP_FIXED,
+            file.descriptor(),
+            mapping.offset_of(range.start),
+        )
+    };
+    if mapped.is_err() {
+        // Zeros are there still; it is tried again.
+        table.lose(Run {
+            start: range.start,
+            end: range.end,
+            ..*run
+        });
+    }
+    count_runs(&table);
+}
+
+/// What is said of it, on QEMU's standard error.
+#[derive(Default)]
+struct Log {
+    last: Option<Duration>,
+    said: bool,
+    pages: usize,
+    stored: usize,
+}
+
+impl Log {
+    fn some_lost(&mut self) {
+        let now = sys::now();
+        let (pages, stored) = (
+            PAGES.load(Ordering::Relaxed),
+            STORED.load(Ordering::Relaxed),
+        );
+        if (pages, stored) == (self.pages, self.stored)
+            || self.last.is_some_and(|last| now < last + QUIET)
+        {
+            return;
+        }
+        let mut line = Line::default();
+        line.text("qemu-guard: the host can't supply ")
+            .number(pages - self.pages)
+            .text(" pages of mapped files (truncated, disk full, or an error); the guest sees zeros there");
+        if stored > self.stored {
+            line.text(", and what it stores there is lost");
+        }
+        line.end();
+        (self.pages, self.stored, self.last, self.said) = (pages, stored, Some(now), true);
+    }
+
+    fn all_found(&mut self) {
+        if core::mem::take(&mut self.said) {
+            sys::say(b"qemu-guard: all pages of mapped files are there again, or unmapped\n");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Looks at ten pages of which those in `there` are there.
+    fn look(look: usize, there: Range<usize>) -> Option<Range<usize>> {
+        found_in(100, 10, look, |inside| there.contains(&(inside / 10)))
+    }
+
+    #[test]
+    fn the_first_page_stands_for_all() {
+        assert_eq!(look(1, 0..1), Some(0..100));
+        assert_eq!(look(0, 0..10), Some(0..100));
+    }
+
+    #[test]
+    fn an_end_that_is_there_is_found() {
+        assert_eq!(look(LAST_EVERY, 7..10), Some(70..100));
+        assert_eq!(look(LAST_EVERY, 1..10), Some(10..100));
+        assert_eq!(look(LAST_EVERY, 9..10), Some(90..100));
+        assert_eq!(look(LAST_EVERY, 3..9), None);
+    }
+
+    #[test]
+    fn every_page_has_its_turn() {
+        for page in 0..10 {
+            let times = (0..60).filter(|n| look(*n, page..page + 1).is_some());
+            assert!(times.count() > 0, "page {page}");
+        }
+        assert_eq!(look(14, 4..5), Some(40..50));
+    }
+}

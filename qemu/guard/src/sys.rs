@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! System calls, past the functions of libc that this library stands in front of. All of them may
+//! be made in a signal handler, and none sets up or needs anything of the calling thread's but
+//! `errno`, which the handler keeps.
+
+use core::ffi::{c_int, c_long, c_void};
+use core::mem::MaybeUninit;
+use core::ops::Range;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::time::Duration;
+
+/// An error number.
+pub(crate) type Errno = c_int;
+
+/// All signals. The kernel's sets have 64 bits.
+pub(crate) const ALL_SIGNALS: u64 = u64::MAX;
+
+static PAGE_SIZE: AtomicUsize = AtomicUsize::new(4096);
+
+/// Asks for the page size, once, before anything else.
+pub(crate) fn learn_page_size() {
+    // SAFETY: sysconf takes a number.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    if let Ok(size) = usize::try_from(size) {
+        PAGE_SIZE.store(size, Ordering::Relaxed);
+    }
+}
+
+pub(crate) fn page_size() -> usize {
+    PAGE_SIZE.load(Ordering::Relaxed)
+}
+
+/// The first byte of the page of `address`.
+pub(crate) fn page_of(address: usize) -> usize {
+    address & !(page_size() - 1)
+}
+
+/// The calling thread's error number.
+pub(crate) fn errno() -> Errno {
+    // SAFETY: the place is the thread's own and always there.
+    unsafe { *libc::__errno_location() }
+}
+
+pub(crate) fn set_errno(errno: Errno) {
+    // SAFETY: the place is the thread's own and always there.
+    unsafe { *libc::__errno_location() = errno }
+}
+
+fn result(value: c_long) -> Result<usize, Errno> {
+    usize::try_from(value).map_err(|_| errno())
+}
+
+/// mmap(2).
+///
+/// # Safety
+/// With MAP_FIXED the caller owns what lies at the address.
+pub(crate) unsafe fn mmap(
+    at: Range<usize>,
+    protection: c_int,
+    flags: c_int,
+    descriptor: c_int,
+    offset: u64,
+) -> Result<usize, Errno> {
+    let length = at.end - at.start;
+    // SAFETY: the caller's.
+    let mapped = unsafe {
+        libc::syscall(
+            libc::SYS_mmap,
+            at.start,
+            length,
+            protection,
+            flags,
+            descriptor,
+            offset,
+        )
+    };
+    // Addresses of user space are no negative numbers.
+    result(mapped)
+}
+
+/// munmap(2).
+///
+/// # Safety
+/// The caller owns what lies there.
+pub(crate) unsafe fn munmap(range: &Range<usize>) -> Result<(), Errno> {
+    // SAFETY: the caller's.
+    let done = unsafe { libc::syscall(libc::SYS_munmap, range.start, range.end - range.start) };
+    result(done).map(drop)
+}
+
+/// mremap(2), with all its arguments.
+///
+/// # Safety
+/// The caller owns both ranges.
+pub(crate) unsafe fn mremap(
+    old: usize,
+    old_length: usize,
+    length: usize,
+    flags: c_int,
+    new: usize,
+) -> Result<usize, Errno> {
+    // SAFETY: the caller's.
+    let moved = unsafe { libc::syscall(libc::SYS_mremap, old, old_length, length, flags, new) };
+    result(moved)
+}
+
+/// mprotect(2) of a range of lost pages.
+///
+/// # Safety
+/// The caller owns what lies there.
+pub(crate) unsafe fn protect(range: &Range<usize>, protection: c_int) -> Result<(), Errno> {
+    let length = range.end - range.start;
+    // SAFETY: the caller's.
+    let done = unsafe { libc::syscall(libc::SYS_mprotect, range.start, length, protection) };
+    result(done).map(drop)
+}
+
+/// madvise(2), for advice that changes nothing but which pages are there.
+pub(crate) fn advise(range: &Range<usize>, advice: c_int) -> Result<(), Errno> {
+    let length = range.end - range.start;
+    // SAFETY: populating pages changes no content.
+    let done = unsafe { libc::syscall(libc::SYS_madvise, range.start, length, advice) };
+    result(done).map(drop)
+}
+
+/// Reads memory of this process that may be gone; how many bytes could be had.
+pub(crate) fn read_memory(from: usize, into: &mut [u8]) -> usize {
+    let local = libc::iovec {
+        iov_base: into.as_mut_ptr().cast(),
+        iov_len: into.len(),
+    };
+    let remote = libc::iovec {
+        iov_base: core::ptr::without_provenance_mut::<c_void>(from),
+        iov_len: into.len(),
+    };
+    // SAFETY: the kernel writes to `into` only, and answers an address that is not there by an
+    // error.
+    let read = unsafe {
+        libc::syscall(
+            libc::SYS_process_vm_readv,
+            libc::getpid(),
+            &raw const local,
+            1,
+            &raw const remote,
+            1,
+            0,
+        )
+    };
+    result(read).unwrap_or(0)
+}
+
+/// Number, size and file system of a file, as the kernel knows them: a view's server isn't asked.
+pub(crate) fn stat(descriptor: c_int) -> Result<libc::statx, Errno> {
+    let mut stat = MaybeUninit::<libc::statx>::zeroed();
+    let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
+    // SAFETY: the path is empty, and all zeros are a valid value of what the kernel fills.
+    unsafe {
+        let done = libc::syscall(
+            libc::SYS_statx,
+            descriptor,
+            c"".as_ptr(),
+            flags,
+            libc::STATX_INO | libc::STATX_SIZE,
+            stat.as_mut_ptr(),
+        );
+        result(done).map(|_| stat.assume_init())
+    }
+}
+
+/// Reads a byte of a file; how many there were.
+pub(crate) fn read_byte(descriptor: c_int, offset: u64) -> Result<usize, Errno> {
+    let mut byte = 0_u8;
+    // SAFETY: there is room for the byte.
+    let read = unsafe {
+        libc::syscall(
+            libc::SYS_pread64,
+            descriptor,
+            &raw mut byte,
+            size_of::<u8>(),
+            offset,
+        )
+    };
+    result(read)
+}
+
+/// The magic number of the file system that the file is on.
+pub(crate) fn file_system(descriptor: c_int) -> Result<i64, Errno> {
+    let mut stat = MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: fstatfs fills the whole of it where it succeeds.
+    unsafe {
+        match libc::fstatfs(descriptor, stat.as_mut_ptr()) {
+            0 => Ok(stat.assume_init().f_type),
+            _ => Err(errno()),
+        }
+    }
+}
+
+pub(crate) fn duplicate(descriptor: c_int) -> Result<c_int, Errno> {
+    // SAFETY: a call without pointers.
+    match unsafe { libc::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, 0) } {
+        -1 => Err(errno()),
+        own => Ok(own),
+    }
+}
+
+pub(crate) fn close(descriptor: c_int) {
+    // SAFETY: the caller's own descriptor.
+    unsafe { libc::close(descriptor) };
+}
+
+/// Writes a line to standard error. A line that can't be written is lost.
+pub(crate) fn say(line: &[u8]) {
+    // SAFETY: the bytes are there for the call.
+    unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
+}
+
+/// Time since some moment in the past.
+pub(crate) fn now() -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the kernel fills the time.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Waits until `word` is no longer `value`, somebody wakes it, or `limit` has passed.
+pub(crate) fn futex_wait(word: &AtomicU32, value: u32, limit: Option<Duration>) {
+    let time = limit.map(|limit| libc::timespec {
+        tv_sec: limit.as_secs() as libc::time_t,
+        tv_nsec: limit.subsec_nanos().into(),
+    });
+    let time = time.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
+    let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+    // SAFETY: word and time are there for the call.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, time) };
+}
+
+pub(crate) fn futex_wake(word: &AtomicU32, count: c_int) {
+    let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
+    // SAFETY: the word is there for the call.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, count) };
+}
+
+/// Sets, adds to or takes from the signals that the calling thread blocks; returns those before.
+pub(crate) fn signal_mask(how: c_int, set: u64) -> u64 {
+    let mut before = 0_u64;
+    // SAFETY: both sets have the length that is named.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            how,
+            &raw const set,
+            &raw mut before,
+            size_of::<u64>(),
+        )
+    };
+    before
+}
+
+/// The bit of a signal in a set.
+pub(crate) fn signal_bit(signal: c_int) -> u64 {
+    1 << (signal - 1)
+}

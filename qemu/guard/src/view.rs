@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What tells a view from every other file.
+//!
+//! The companion of `virtiofs-daxd` makes views in a FUSE mount of its own. It says so by what it
+//! answers to fstat: the size and the upper half of the inode number
+//! (`shared-window/src/view/passthrough.rs`, `TOLD_SIZE` and `FIRST_INODE`).
+
+use core::ffi::c_int;
+
+use crate::sys;
+
+/// FUSE_SUPER_MAGIC of linux/magic.h.
+const FUSE: i64 = 0x6573_5546;
+
+/// The size of every view.
+const SIZE: u64 = (i64::MAX as u64) & !((2 << 20) - 1);
+
+/// The upper half of the inode number of every view: "DAXV".
+const MARK: u64 = 0x4441_5856;
+
+/// Which view it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ViewId {
+    device: (u32, u32),
+    inode: u64,
+}
+
+impl ViewId {
+    pub(crate) const NONE: Self = Self {
+        device: (0, 0),
+        inode: 0,
+    };
+
+    /// The view behind a descriptor; `None` if that is something else.
+    pub(crate) fn of(descriptor: c_int) -> Option<Self> {
+        if sys::file_system(descriptor).ok()? != FUSE {
+            return None;
+        }
+        let stat = sys::stat(descriptor).ok()?;
+        let is_view = stat.stx_size == SIZE && stat.stx_ino >> 32 == MARK;
+        is_view.then_some(Self {
+            device: (stat.stx_dev_major, stat.stx_dev_minor),
+            inode: stat.stx_ino,
+        })
+    }
+}
+
+/// A descriptor of our own of a view, closed when dropped.
+pub(crate) struct ViewFile {
+    descriptor: c_int,
+}
+
+impl ViewFile {
+    /// Duplicates `descriptor`, if it is one of `view`.
+    ///
+    /// The number is one that this process used once for the view. QEMU keeps it open as long as
+    /// the mapping. A program that does not may have given the number to another file since, so
+    /// the duplicate is looked at again.
+    pub(crate) fn duplicate(descriptor: c_int, view: ViewId) -> Option<Self> {
+        if ViewId::of(descriptor) != Some(view) {
+            return None;
+        }
+        let own = Self {
+            descriptor: sys::duplicate(descriptor).ok()?,
+        };
+        (ViewId::of(own.descriptor) == Some(view)).then_some(own)
+    }
+
+    /// Whether the file, not its view, ends at `offset` or before.
+    pub(crate) fn ends_before(&self, offset: u64) -> bool {
+        sys::read_byte(self.descriptor, offset) == Ok(0)
+    }
+
+    pub(crate) fn descriptor(&self) -> c_int {
+        self.descriptor
+    }
+}
+
+impl Drop for ViewFile {
+    fn drop(&mut self) {
+        sys::close(self.descriptor);
+    }
+}
