@@ -19,5 +19,5 @@ FAILURE=125
 need_root
 need_cargo
 need_packages
-build_programs virtiofs-daxd guest-agent daxlab
+build_programs virtiofs-daxd qemu-guard guest-agent daxlab
 run_daxlab share "$@"

@@ -35,5 +35,5 @@ if builds_kernel "$@"; then
 else
     need_packages lab_packages
 fi
-build_programs virtiofs-daxd guest-agent dax-cases dax-reclaim daxlab
+build_programs virtiofs-daxd qemu-guard guest-agent dax-cases dax-reclaim daxlab
 run_daxlab "$@"

@@ -55,7 +55,7 @@ doc_tests() {
 build_for_guests() {
     # One at a time, as the other scripts do: dependencies get the features that a call's packages
     # want, and would be built again by the other script.
-    for package in virtiofs-daxd daxlab guest-tests daemon-faults; do
+    for package in virtiofs-daxd qemu-guard daxlab guest-tests daemon-faults; do
         cargo build --quiet --release -p $package || return
     done
     build_static --quiet -p guest-agent || return

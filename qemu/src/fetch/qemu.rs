@@ -10,6 +10,7 @@ mod probe;
 
 use std::env;
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -60,6 +61,12 @@ pub enum QemuError {
         path: PathBuf,
         /// Its version.
         version: QemuVersion,
+    },
+    /// A library can't be preloaded from where it is.
+    #[error("{} can't be preloaded into QEMU: the dynamic loader takes no name with a space or a colon", path.display())]
+    NotPreloadable {
+        /// The library.
+        path: PathBuf,
     },
     /// No suite of Debian has one that is new enough.
     #[error(
@@ -113,6 +120,32 @@ impl Qemu {
             Some(qemu) => Ok(Some(qemu)),
             None => prefix::cached(cache)?.map(Self::fetched).transpose(),
         }
+    }
+
+    /// The same QEMU with a library preloaded into it, and into no program that it starts in turn
+    /// where it has a loader of its own.
+    ///
+    /// # Errors
+    /// [`QemuError::NotPreloadable`].
+    pub fn preloading(mut self, library: &Path) -> Result<Self, QemuError> {
+        let name = library.as_os_str();
+        if name.as_bytes().iter().any(|byte| b" :".contains(byte)) {
+            let path = library.to_owned();
+            return Err(QemuError::NotPreloadable { path });
+        }
+        match self.origin {
+            // The loader is the program, and its options come first.
+            Origin::Cache(_) => {
+                let option = ["--preload".into(), name.to_owned()];
+                self.argv.splice(1..1, option);
+            }
+            Origin::Given(_) | Origin::Machine(_) => {
+                let mut setting = OsString::from("LD_PRELOAD=");
+                setting.push(name);
+                self.argv.splice(0..0, ["env".into(), setting]);
+            }
+        }
+        Ok(self)
     }
 
     /// A command that starts this QEMU; the caller adds arguments.
@@ -238,6 +271,37 @@ mod tests {
         assert!(matches!(
             Qemu::installed(Some(gone)),
             Err(QemuError::DoesNotRun { .. })
+        ));
+    }
+
+    #[test]
+    fn a_library_is_preloaded_by_whichever_loader_there_is() {
+        let argv = |origin| {
+            let qemu = Qemu {
+                argv: vec!["first".into(), "second".into()],
+                version: OLDEST,
+                origin,
+            };
+            let preloading = qemu.preloading(Path::new("/lib/g.so"));
+            preloading.unwrap().argv.join(" ".as_ref())
+        };
+        let path = PathBuf::from("/q");
+        assert_eq!(
+            argv(Origin::Cache(path.clone())),
+            "first --preload /lib/g.so second"
+        );
+        for origin in [Origin::Given(path.clone()), Origin::Machine(path)] {
+            assert_eq!(argv(origin), "env LD_PRELOAD=/lib/g.so first second");
+        }
+        let (_folder, path) = fake("exit 1");
+        let qemu = Qemu {
+            argv: Vec::new(),
+            version: OLDEST,
+            origin: Origin::Given(path),
+        };
+        assert!(matches!(
+            qemu.preloading(Path::new("/a b/g.so")),
+            Err(QemuError::NotPreloadable { .. })
         ));
     }
 

@@ -26,6 +26,8 @@ const CONSOLE_INIT_TEXT: &str = include_str!("console-init.sh");
 pub struct Wanted {
     /// A QEMU of the user's own.
     pub qemu: Option<PathBuf>,
+    /// Whether a lost page of a mapped file is kept from ending the VM (`qemu/guard`).
+    pub guard: bool,
     /// The kernel.
     pub kernel: KernelSpec,
     /// Modules that go with a kernel given by its path.
@@ -41,8 +43,10 @@ pub struct Wanted {
 /// Everything that guests are started from.
 #[derive(Clone, Debug)]
 pub struct Parts {
-    /// QEMU.
+    /// QEMU, with the library that keeps lost pages from ending the VM, if that is wanted.
     pub qemu: Qemu,
+    /// The same without.
+    pub plain: Qemu,
     /// The kernel.
     pub kernel: Kernel,
     /// The initramfs with the agent.
@@ -58,6 +62,7 @@ impl Default for Wanted {
     fn default() -> Self {
         Self {
             qemu: None,
+            guard: true,
             kernel: KernelSpec::Debian(DebianKernel::V6_12),
             modules_dir: None,
             modules: Vec::new(),
@@ -76,17 +81,29 @@ impl Parts {
     pub fn obtain(wanted: &Wanted, progress: Progress) -> Result<Self> {
         let programs = Programs::find()?;
         let cache = Cache::open(progress)?;
-        let qemu = Qemu::obtain(wanted.qemu.as_deref(), &cache).context("no usable QEMU")?;
+        let plain = Qemu::obtain(wanted.qemu.as_deref(), &cache).context("no usable QEMU")?;
+        let qemu = match wanted.guard {
+            true => plain.clone().preloading(&Programs::guard()?)?,
+            false => plain.clone(),
+        };
         let modules_dir = wanted.modules_dir.as_deref();
         let kernel = Kernel::obtain(&wanted.kernel, modules_dir, &cache).context("no kernel")?;
         let initramfs = initramfs(wanted, &kernel, &programs, &cache).context("no initramfs")?;
         Ok(Self {
             qemu,
+            plain,
             kernel,
             initramfs,
             daemon: programs.daemon,
             cache,
         })
+    }
+
+    /// The same with a QEMU that a lost page of a mapped file ends.
+    #[must_use]
+    pub fn without_guard(mut self) -> Self {
+        self.qemu = self.plain.clone();
+        self
     }
 
     /// QEMU as a command line without arguments for a machine.

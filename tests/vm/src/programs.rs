@@ -58,6 +58,21 @@ impl Programs {
             })
     }
 
+    /// `libqemu_guard.so`, built with the same profile as the running executable.
+    ///
+    /// # Errors
+    ///
+    /// [`MissingProgram`].
+    pub fn guard() -> Result<PathBuf, MissingProgram> {
+        named_by("QEMU_GUARD")
+            .or_else(|| above(&env::current_exe().ok()?, 2, "libqemu_guard.so"))
+            .ok_or_else(|| MissingProgram {
+                name: "libqemu_guard.so".to_owned(),
+                build: "cargo build --release -p qemu-guard".to_owned(),
+                variable: "QEMU_GUARD",
+            })
+    }
+
     /// The static `guest-agent`.
     ///
     /// # Errors

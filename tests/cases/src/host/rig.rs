@@ -74,6 +74,15 @@ impl RigParts {
         })
     }
 
+    /// The same with a QEMU that a lost page of a mapped file ends.
+    #[must_use]
+    pub fn without_guard(self) -> Self {
+        Self {
+            parts: self.parts.without_guard(),
+            ..self
+        }
+    }
+
     /// The kernel's own name for itself.
     pub fn release(&self) -> &str {
         &self.parts.kernel.release

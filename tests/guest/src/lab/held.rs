@@ -20,8 +20,16 @@ pub struct Held {
 impl Held {
     /// Maps the file `name` of the first share and holds it.
     pub async fn new(lab: &Lab<'_>, name: &str, write: bool) -> Result<Self> {
-        let path = lab.first().in_guest(name);
-        let mut argv = vec![PROBE, "hold", &path, "--how", "mmap"];
+        Self::at(lab, &lab.first().in_guest(name), write).await
+    }
+
+    /// Maps the file `name` of the share `tag` and holds it.
+    pub async fn of(lab: &Lab<'_>, tag: &str, name: &str, write: bool) -> Result<Self> {
+        Self::at(lab, &lab.share(tag).in_guest(name), write).await
+    }
+
+    async fn at(lab: &Lab<'_>, path: &str, write: bool) -> Result<Self> {
+        let mut argv = vec![PROBE, "hold", path, "--how", "mmap"];
         if write {
             argv.push("--write");
         }

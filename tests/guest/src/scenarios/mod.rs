@@ -7,6 +7,7 @@ mod confinement;
 mod data;
 mod faults;
 mod fsx;
+mod guard;
 mod kernels;
 mod life;
 mod metrics;
@@ -25,7 +26,7 @@ mod upgrade;
 use crate::scenario::Group;
 
 /// All groups, in the order in which they run.
-pub fn all() -> [Group; 19] {
+pub fn all() -> [Group; 20] {
     [
         data::GROUP,
         faults::GROUP,
@@ -36,6 +37,7 @@ pub fn all() -> [Group; 19] {
         upgrade::GROUP,
         confinement::GROUP,
         life::GROUP,
+        guard::GROUP,
         metrics::GROUP,
         migration::GROUP,
         kernels::GROUP,

@@ -88,6 +88,11 @@ pub struct ShareArgs {
     #[arg(long, value_name = "PATH")]
     pub qemu: Option<PathBuf>,
 
+    /// Start QEMU without the library that keeps a mapped page which the host can't supply (a
+    /// truncated file, a full disk) from ending the VM
+    #[arg(long)]
+    pub no_guard: bool,
+
     /// What runs the guest's CPUs; auto takes KVM only if a probe guest boots under it
     #[arg(long, value_enum, default_value = "auto")]
     pub accel: AccelArg,

@@ -133,6 +133,7 @@ impl TryFrom<ShareArgs> for Config {
             },
             wanted: Wanted {
                 qemu: args.qemu,
+                guard: !args.no_guard,
                 kernel: args.kernel,
                 modules_dir: args.modules,
                 ..Wanted::default()
@@ -203,6 +204,12 @@ mod tests {
     fn all_files_are_mapped_for_who_asks() {
         let config = config(&["/tmp", "--dax", "always"]).unwrap();
         assert_eq!(config.share.dax, Dax::Always);
+    }
+
+    #[test]
+    fn the_vm_is_guarded_unless_that_is_declined() {
+        assert!(config(&["/tmp"]).unwrap().wanted.guard);
+        assert!(!config(&["/tmp", "--no-guard"]).unwrap().wanted.guard);
     }
 
     #[test]

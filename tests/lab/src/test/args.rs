@@ -64,6 +64,11 @@ pub struct TestArgs {
     #[arg(long)]
     pub keep: bool,
 
+    /// Start QEMU without the library that keeps a mapped page which the host can't supply from
+    /// ending the VM: such a case comes out as DIED, and says nothing about the guest's kernel
+    #[arg(long)]
+    pub no_guard: bool,
+
     /// How guests are run
     #[arg(long, value_enum, default_value = "auto")]
     pub accel: AccelArg,

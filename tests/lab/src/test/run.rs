@@ -81,6 +81,10 @@ fn obtain(args: &TestArgs) -> Result<Vec<Kernel>> {
         };
         let label = spec.to_string();
         let parts = RigParts::obtain(spec, modules, &actor, args.accel(), Progress::auto())?;
+        let parts = match args.no_guard {
+            true => parts.without_guard(),
+            false => parts,
+        };
         Ok(Kernel {
             kind: KernelKind::of(&label, parts.release()),
             label,

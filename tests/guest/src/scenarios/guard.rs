@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A mapped page that the host can't supply doesn't end the VM: the guest reads zeros there, and the
+//! file's bytes when they are there again. `qemu/guard` does that; without it QEMU dies.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use qemu_guest::process::Share;
+use tempfile::TempDir;
+
+use crate::lab::{Boot, Held, Host, Lab, Plan};
+use crate::scenario::{Group, Tests};
+use crate::tests;
+
+const MIB: u64 = 1 << 20;
+/// A file of several ranges.
+const SIZE: u64 = 8 * MIB;
+/// A page in its middle.
+const PLACE: u64 = 4 * MIB;
+/// 100 ms are promised on an idle machine; a guest under TCG is asked by way of its agent.
+const SEEN_AGAIN: Duration = Duration::from_secs(30);
+
+pub const GROUP: Group = Group {
+    name: "guard",
+    tests: Tests::Alone(tests![Alone:
+        every_way_to_take_a_page_ends_qemu_without,
+        no_way_to_take_a_page_ends_the_vm,
+        no_full_file_system_ends_the_vm,
+    ]),
+};
+
+/// A way to take a page from under a mapping.
+struct Way {
+    name: &'static str,
+    take: fn(&Files) -> Result<()>,
+}
+
+/// The file, by all its names.
+struct Files {
+    file: PathBuf,
+    /// In a bind mount of the folder.
+    other_name: PathBuf,
+    /// A shorter file.
+    shorter: PathBuf,
+}
+
+const WAYS: [Way; 4] = [
+    Way {
+        name: "truncate",
+        take: |files| Ok(writable(&files.file)?.set_len(MIB)?),
+    },
+    Way {
+        name: "O_TRUNC",
+        take: |files| Ok(drop(File::create(&files.file)?)),
+    },
+    Way {
+        name: "cp",
+        take: |files| run(Command::new("cp").arg(&files.shorter).arg(&files.file)),
+    },
+    Way {
+        name: "another name",
+        take: |files| Ok(writable(&files.other_name)?.set_len(MIB)?),
+    },
+];
+
+/// A mount that is gone when dropped.
+struct Mounted {
+    target: PathBuf,
+    _folder: TempDir,
+}
+
+impl Mounted {
+    /// A new folder, in which `mount` with these arguments and the folder as the last is called.
+    fn new(arguments: impl FnOnce(&Path) -> Result<Vec<String>>) -> Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("guest-tests-")
+            .tempdir_in("/var/tmp")?;
+        let target = folder.path().join("mounted");
+        fs::create_dir(&target)?;
+        let arguments = arguments(folder.path())?;
+        run(Command::new("mount").args(arguments).arg(&target))?;
+        Ok(Self {
+            target,
+            _folder: folder,
+        })
+    }
+
+    fn tmpfs() -> Result<Self> {
+        let words = ["-t", "tmpfs", "-o", "size=24m", "guest-tests"];
+        Self::new(|_| Ok(words.map(str::to_owned).into()))
+    }
+
+    fn ext4() -> Result<Self> {
+        Self::new(|folder| {
+            let image = folder.join("image");
+            File::create(&image)?.set_len(32 * MIB)?;
+            run(Command::new("mkfs.ext4")
+                .args(["-q", "-m", "0"])
+                .arg(&image))?;
+            Ok(vec!["-o".into(), "loop".into(), text(&image)])
+        })
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        if let Err(error) = run(Command::new("umount").arg("-l").arg(&self.target)) {
+            log::warn!("{error:#}");
+        }
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let output = command.output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?}: {said}");
+    Ok(())
+}
+
+fn writable(path: &Path) -> Result<File> {
+    Ok(File::options().write(true).open(path)?)
+}
+
+/// A guest with a mapping of the file, and the file's names. A second share has the same folder.
+async fn mapped<'h>(host: &'h Host, guarded: bool) -> Result<(Lab<'h>, Files, Mounted)> {
+    let plan = Plan::new("guard")?;
+    let mut folder = PathBuf::new();
+    let plan = plan.content(|dir| {
+        folder = dir.to_owned();
+        fs::write(dir.join("file"), vec![1; SIZE as usize])?;
+        Ok(fs::write(dir.join("shorter"), vec![2; MIB as usize])?)
+    })?;
+    let bound = Mounted::new(|_| Ok(vec!["--bind".into(), text(&folder)]))?;
+    let twin = Plan::new("twin")?.set(|share| Share {
+        dir: folder.clone(),
+        ..share
+    });
+    let parts = match guarded {
+        true => host.parts.clone(),
+        false => host.parts.clone().without_guard(),
+    };
+    let boot = Boot::with(plan).and(twin);
+    let lab = Lab::start_with(host, &parts, boot).await?;
+    let files = Files {
+        file: folder.join("file"),
+        other_name: bound.target.join("file"),
+        shorter: folder.join("shorter"),
+    };
+    Ok((lab, files, bound))
+}
+
+/// Waits until the guest sees these bytes (hexadecimal); how long that took.
+async fn await_bytes(held: &mut Held, offset: u64, bytes: &str) -> Result<Duration> {
+    let begin = Instant::now();
+    loop {
+        let found = held
+            .ask(&format!("load {offset} {}", bytes.len() / 2))
+            .await?;
+        if found == bytes {
+            return Ok(begin.elapsed());
+        }
+        if begin.elapsed() > SEEN_AGAIN {
+            bail!("offset {offset} is {found}, not {bytes}, after {SEEN_AGAIN:?}");
+        }
+    }
+}
+
+/// Without the library any of them kills QEMU.
+async fn every_way_to_take_a_page_ends_qemu_without(host: &Host) -> Result<()> {
+    // Each costs a boot; that they all do was seen once. The first and the last stand for them.
+    for way in [&WAYS[0], &WAYS[3]] {
+        let (lab, files, _bound) = mapped(host, false).await?;
+        let mut held = Held::new(&lab, "file", true).await?;
+        held.load(PLACE, "01").await?;
+        (way.take)(&files).context(way.name)?;
+        held.tell(&format!("load {PLACE} 1")).await?;
+        lab.dies_of("signal: 7").await.context(way.name)?;
+    }
+    Ok(())
+}
+
+async fn no_way_to_take_a_page_ends_the_vm(host: &Host) -> Result<()> {
+    let (lab, files, _bound) = mapped(host, true).await?;
+    let mut held = Held::new(&lab, "file", true).await?;
+    held.load(PLACE, "01").await?;
+    for (way, byte) in WAYS.iter().zip(3_u8..) {
+        (way.take)(&files).context(way.name)?;
+        held.load(PLACE, "00").await.context(way.name)?;
+        held.ask(&format!("store {PLACE} ee")).await?;
+        held.load(PLACE, "ee").await.context(way.name)?;
+        fs::write(&files.file, vec![byte; SIZE as usize])?;
+        let seen = await_bytes(&mut held, PLACE, &format!("{byte:02x}")).await;
+        let took = seen.context(way.name)?;
+        log::info!("{}: the file was seen again within {took:?}", way.name);
+    }
+    // By way of another daemon: the guest's own second share stands for another VM.
+    let twin = lab.share("twin").in_guest("file");
+    lab.sh(&format!("truncate -s 1M {twin}")).await?;
+    held.load(PLACE, "00").await.context("another daemon")?;
+    held.quit().await?;
+    lab.end().await
+}
+
+async fn no_full_file_system_ends_the_vm(host: &Host) -> Result<()> {
+    let (memory, disk) = (Mounted::tmpfs()?, Mounted::ext4()?);
+    let mut boot = Boot::default();
+    for (tag, place) in [("memory", &memory), ("disk", &disk)] {
+        let file = File::create(place.target.join("file"))?;
+        file.set_len(SIZE)?;
+        file.write_all_at(b"begin", 0)?;
+        file.sync_all()?;
+        boot = boot.and(Plan::new(tag)?.set(|share| Share {
+            dir: place.target.clone(),
+            ..share
+        }));
+    }
+    let lab = host.boot(boot).await?;
+    for (tag, place) in [("memory", &memory), ("disk", &disk)] {
+        let mut held = Held::of(&lab, tag, "file", true).await?;
+        held.load(0, "626567696e").await?;
+        let filler = fill_up(&place.target)?;
+        held.load(PLACE, "00").await.context(tag)?;
+        held.ask(&format!("store {PLACE} ee")).await.context(tag)?;
+        held.load(PLACE, "ee").await.context(tag)?;
+        held.load(0, "626567696e").await.context(tag)?;
+        fs::remove_file(filler)?;
+        writable(&place.target.join("file"))?.write_all_at(&[7], PLACE)?;
+        await_bytes(&mut held, PLACE, "07").await.context(tag)?;
+        held.quit().await?;
+    }
+    lab.end().await
+}
+
+/// Writes a file until nothing more fits.
+fn fill_up(folder: &Path) -> Result<PathBuf> {
+    let filler = folder.join("filler");
+    let mut file = File::create(&filler)?;
+    for block in [MIB as usize, 4096, 1] {
+        let bytes = vec![1; block];
+        while file
+            .write_all(&bytes)
+            .and_then(|()| file.sync_data())
+            .is_ok()
+        {}
+    }
+    Ok(filler)
+}
