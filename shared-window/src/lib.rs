@@ -72,8 +72,9 @@ pub use units::{
     Access, FileOffset, WindowOffset, WindowRange, WindowSize, WindowSizeError, page_size,
 };
 pub use view::{
-    DirectViews, FileId, FileKey, StartingViews, Unavailable, Unguarded, View, ViewClient,
-    ViewError, ViewServer, ViewServerError, ViewService, ViewSource, is_view,
+    DirectViews, FileId, FileKey, LostPages, LostStores, StartingViews, Unavailable, Unguarded,
+    View, ViewClient, ViewError, ViewNumber, ViewServer, ViewServerError, ViewService, ViewSource,
+    is_view,
 };
 pub use vmm::{Effect, ProcessWindow, ProcessWindowError, VhostUserShmem, Vmm, VmmError};
 pub use window::{

@@ -30,6 +30,7 @@ mod guard;
 mod harden;
 mod instance;
 mod key;
+mod lost;
 mod passthrough;
 mod server;
 mod slots;
@@ -52,6 +53,7 @@ pub(crate) use cache::ViewCache;
 pub use client::{StartingViews, ViewClient};
 pub use direct::DirectViews;
 pub use key::FileKey;
+pub use lost::{LostPages, LostStores, ViewNumber};
 pub use server::{ViewServer, ViewServerError};
 pub use told::is_view;
 pub use wire::{Unavailable, Unguarded};
@@ -65,11 +67,20 @@ pub trait ViewSource: Send + Sync {
     /// [`ViewError`]; in particular [`ViewError::NotAllowed`] when the descriptor itself does not
     /// allow `access`.
     fn open(&self, file: BorrowedFd<'_>, access: Access) -> Result<OwnedFd, ViewError>;
+
+    /// What the VMM reports of lost pages, where these views let it.
+    fn lost_pages(&self) -> Option<LostPages> {
+        None
+    }
 }
 
 impl<S: ViewSource + ?Sized> ViewSource for Arc<S> {
     fn open(&self, file: BorrowedFd<'_>, access: Access) -> Result<OwnedFd, ViewError> {
         (**self).open(file, access)
+    }
+
+    fn lost_pages(&self) -> Option<LostPages> {
+        (**self).lost_pages()
     }
 }
 
@@ -227,7 +238,12 @@ impl ViewService {
     pub fn prepare() -> Result<(StartingViews, ViewServer), ViewError> {
         let (ours, theirs) =
             socket::pair().map_err(|errno| ViewError::system("make a socket pair", errno))?;
-        Ok((StartingViews::new(ours), ViewServer::new(theirs)))
+        let lost = LostPages::new().map_err(|source| ViewError::System {
+            what: "make memory in common",
+            source,
+        })?;
+        let server = ViewServer::new(theirs, lost.clone());
+        Ok((StartingViews::new(ours, lost), server))
     }
 }
 

@@ -22,7 +22,7 @@ use crate::backend::metrics::Metrics;
 use crate::backend::ring::Telling;
 use crate::backend::window_side::WindowSide;
 use crate::config::{DaxMode, DaxPolicy};
-use crate::fs::{Dax, DaxFs, Losses, NodeCache, Promises, WindowTaken, Written};
+use crate::fs::{Dax, DaxFs, Losses, LostStores, NodeCache, Promises, WindowTaken, Written};
 use crate::testing::fuse::{self, InitReply, Operation};
 use crate::testing::{
     AVAIL, Descriptor, Driver, HeldVmm, MEMORY_SIZE, QUEUE_SIZE, Share, TABLE, expect,
@@ -72,19 +72,20 @@ impl Case {
         };
         let budget = Arc::new(RegionBudget::default());
         let window = Window::new(size, Arc::clone(&vmm), DirectViews, budget);
+        let metrics = Arc::new(Metrics::new(1));
         let dax = Arc::new(Dax {
             promises: Promises::new(policy, DirectViews),
             views: NodeCache::new(8.try_into().expect("not 0")),
             losses: Losses::new(window.mapped_files()),
             written: Written::default(),
             kills_privileges: AtomicBool::default(),
+            lost_stores: LostStores::new(None, Arc::clone(&metrics)),
             taken: WindowTaken::default(),
         });
         dax.taken.set();
         dax.taken.gain_channel();
         let space = AddressSpace::new(Some((size, window.live_ranges())), false);
         space.lies_at(WINDOW_BASE);
-        let metrics = Arc::new(Metrics::new(1));
         let side = WindowSide::new(
             Arc::clone(&share.fs),
             Arc::clone(&dax),

@@ -24,7 +24,7 @@ use super::session::KEPT_VIEWS;
 use super::window_side::WindowSide;
 use crate::adapter::AtomicMemory;
 use crate::config::DaxPolicy;
-use crate::fs::{Dax, DaxFs, Losses, NodeCache, Promises, WindowTaken, Written};
+use crate::fs::{Dax, DaxFs, Losses, LostStores, NodeCache, Promises, WindowTaken, Written};
 
 pub use super::ring::Ring;
 
@@ -143,6 +143,7 @@ fn side<F: FileSystem, M: Vmm, S: ViewSource + Clone>(
     taken.set();
     taken.gain_channel();
     let promises = Promises::new(policy, views.clone());
+    let lost_stores = LostStores::new(views.lost_pages(), Arc::clone(metrics));
     let window = Window::new(size, vmm, views, budget);
     let dax = Arc::new(Dax {
         promises,
@@ -150,6 +151,7 @@ fn side<F: FileSystem, M: Vmm, S: ViewSource + Clone>(
         losses: Losses::new(window.mapped_files()),
         written: Written::default(),
         kills_privileges: AtomicBool::default(),
+        lost_stores,
         taken,
     });
     let side = WindowSide::new(

@@ -50,6 +50,7 @@ where
         let front_end = device.front_end.as_ref()?;
         front_end.census.count_again();
         let budget = &front_end.budget;
+        side.hear_of_lost_pages();
         Some(WindowLook {
             size: side.window().size().bytes(),
             stats: side.window().stats(),

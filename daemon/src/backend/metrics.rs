@@ -56,6 +56,10 @@ pub struct Metrics {
     pub lost_pages: Counter,
     /// Requests with a buffer that is neither memory nor in a file that is mapped.
     pub unreachable_buffers: Counter,
+    /// Pages of mapped files that the VMM found gone; the guest reads zeros.
+    pub lost_mapped: Counter,
+    /// Those of them that the guest has stored to; what it stored is gone.
+    pub lost_stores: Counter,
     /// Requests given up because their ring was reset under them.
     pub abandoned: Counter,
     /// SETUPMAPPING requests answered with success.
@@ -93,6 +97,8 @@ impl Metrics {
             lost_replies: Counter::default(),
             lost_pages: Counter::default(),
             unreachable_buffers: Counter::default(),
+            lost_mapped: Counter::default(),
+            lost_stores: Counter::default(),
             abandoned: Counter::default(),
             mappings_set_up: Counter::default(),
             mappings_refused: Counter::default(),
@@ -125,6 +131,8 @@ impl fmt::Display for Metrics {
             ("lost_replies", &self.lost_replies),
             ("lost_pages", &self.lost_pages),
             ("unreachable_buffers", &self.unreachable_buffers),
+            ("lost_mapped", &self.lost_mapped),
+            ("lost_stores", &self.lost_stores),
             ("abandoned", &self.abandoned),
             ("mappings_set_up", &self.mappings_set_up),
             ("mappings_refused", &self.mappings_refused),

@@ -34,7 +34,7 @@ use super::window_side::WindowSide;
 use super::window_thread::WindowThread;
 use crate::adapter::{AtomicMemory, TransportMemory};
 use crate::config::DaxPolicy;
-use crate::fs::{Dax, DaxFs, Losses, NodeCache, Promises, WindowTaken, Written};
+use crate::fs::{Dax, DaxFs, Losses, LostStores, NodeCache, Promises, WindowTaken, Written};
 
 /// Views kept for files without a live mapping, to be mapped again: as many as the default window
 /// has ranges. A view is a descriptor, keeps the host from executing the file, and keeps a deleted
@@ -279,6 +279,7 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
         let pause = Arc::new(Pause::new());
         let taken = WindowTaken::default();
         let promises = Promises::new(policy, views.clone());
+        let lost_stores = LostStores::new(views.lost_pages(), Arc::clone(metrics));
         let window = Window::with_options(
             size,
             PausedVmm::new(
@@ -299,6 +300,7 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
             losses: Losses::new(window.mapped_files()),
             written: Written::default(),
             kills_privileges: AtomicBool::default(),
+            lost_stores,
             taken: taken.clone(),
         });
         let space = Arc::new(AddressSpace::new(

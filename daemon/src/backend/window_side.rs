@@ -375,7 +375,13 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
                 node,
                 source: unusable_view(error).into(),
             })?;
+        self.dax.lost_stores.opened(node, &view);
         Ok(view)
+    }
+
+    /// Counts and logs what the VMM has reported of lost pages, also while the guest asks nothing.
+    pub(super) fn hear_of_lost_pages(&self) {
+        self.dax.lost_stores.hear();
     }
 
     /// Removes ranges; an operation. All of them are tried.

@@ -24,6 +24,7 @@ use virtiofsd::fuse::{ATTR_DAX, ATTR_SUBMOUNT, Attr, SetattrIn};
 
 use self::opening::readable;
 use super::losses::{Loss, Losses};
+use super::lost_stores::LostStores;
 use super::name::component;
 use super::written::Event;
 use super::{NodeCache, NodeId, Promises, WindowTaken, Written};
@@ -48,6 +49,8 @@ pub struct Dax<S> {
     /// The guest leaves it to this daemon to take set-user-ID and the like from what is written to
     /// (`--killpriv-v2`).
     pub kills_privileges: AtomicBool,
+    /// What the guest has stored to pages that were gone.
+    pub lost_stores: LostStores,
     /// Unless it is usable nothing is promised.
     pub taken: WindowTaken,
 }
@@ -57,6 +60,7 @@ impl<S: ViewSource> Dax<S> {
         self.written.forget(node);
         self.promises.forget(node);
         self.views.forget(node);
+        self.lost_stores.forget(node);
     }
 
     /// Lets go of everything, for a guest that starts anew.
@@ -64,6 +68,7 @@ impl<S: ViewSource> Dax<S> {
         self.promises.begin_anew();
         self.written.clear();
         self.views.clear();
+        self.lost_stores.forget_all();
     }
 }
 
@@ -155,6 +160,14 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
     fn heeding(&self) -> Option<&Dax<S>> {
         let heeded = self.heeded.load(Ordering::Relaxed);
         self.dax.as_deref().filter(|_| heeded)
+    }
+
+    /// Fails if the guest has stored to pages of the file that were gone.
+    fn answer_for_stores(&self, node: NodeId) -> io::Result<()> {
+        match &self.dax {
+            Some(dax) => dax.lost_stores.answer(node),
+            None => Ok(()),
+        }
     }
 
     fn let_go(&self, node: NodeId) {
@@ -481,7 +494,8 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         let (node, inode) = split(inode);
         let handle: u64 = handle.into();
         self.note_stores(ctx, node, handle, Event::Sync);
-        self.inner.flush(ctx, inode, handle.into(), lock_owner)
+        self.inner.flush(ctx, inode, handle.into(), lock_owner)?;
+        self.answer_for_stores(node)
     }
 
     fn fsync(
@@ -494,7 +508,8 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         let (node, inode) = split(inode);
         let handle: u64 = handle.into();
         self.note_stores(ctx, node, handle, Event::Sync);
-        self.inner.fsync(ctx, inode, datasync, handle.into())
+        self.inner.fsync(ctx, inode, datasync, handle.into())?;
+        self.answer_for_stores(node)
     }
 
     fn fallocate(

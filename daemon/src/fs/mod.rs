@@ -17,6 +17,7 @@ mod dax_fs;
 mod device;
 mod doubt;
 mod losses;
+mod lost_stores;
 mod name;
 mod node;
 mod open;
@@ -28,6 +29,7 @@ mod written;
 
 pub use dax_fs::{Dax, DaxFs};
 pub use losses::Losses;
+pub use lost_stores::LostStores;
 pub use node::{NodeCache, NodeId};
 pub use open::with_file;
 pub use privileges::kill_privileges;

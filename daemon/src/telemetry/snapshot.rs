@@ -130,6 +130,16 @@ fn events(metrics: &Metrics) -> Vec<(&'static str, &'static str, u64)> {
             &metrics.unreachable_buffers,
         ),
         (
+            "lost_mapped_pages",
+            "Pages of mapped files that the VMM found gone; the guest reads zeros",
+            &metrics.lost_mapped,
+        ),
+        (
+            "lost_stored_pages",
+            "Pages of mapped files whose stores by the guest were lost",
+            &metrics.lost_stores,
+        ),
+        (
             "abandoned_requests",
             "Requests given up because their ring was reset under them",
             &metrics.abandoned,

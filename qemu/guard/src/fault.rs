@@ -84,10 +84,15 @@ pub(crate) fn page_is_lost(address: usize) -> bool {
         return true;
     }
     // What lies there, not what was there: its parts may have been unmapped.
-    match (table.mapping_at(page), table.free_around(page, around)) {
+    let replaced = match (table.mapping_at(page), table.free_around(page, around)) {
         (Some(mapping), Some(range)) => put_zeros(&mut table, &mapping, range, lost),
         _ => true,
+    };
+    drop(table);
+    if lost == Lost::Room {
+        restore::await_told(page);
     }
+    replaced
 }
 
 /// What is lost around `page`; `None` if that is there again.
@@ -164,6 +169,7 @@ fn put_zeros(
         lost,
         // There would be room for it, had the guest not stored.
         stored: lost == Lost::Room,
+        told: false,
     };
     if table.is_crowded() || !replace(mapping, &run) {
         // One mapping in the place of all of them. Pages that are there go as well, and what was
@@ -173,6 +179,7 @@ fn put_zeros(
             end: mapping.end,
             lost: Lost::Page,
             stored: true,
+            told: false,
         };
         if !map_zeros(&(mapping.start..mapping.end), mapping.protection) {
             return false;
@@ -251,9 +258,12 @@ pub(crate) fn page_is_stored_to(address: usize) -> bool {
     }
     table.lose(Run {
         stored: true,
+        told: false,
         ..run
     });
-    restore::stored(&mut table);
+    restore::stored(&table);
+    drop(table);
+    restore::await_told(address);
     true
 }
 

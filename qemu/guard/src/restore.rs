@@ -4,9 +4,11 @@
 //!
 //! A thread does it, which sleeps unless something is lost. Its first and last pages, and some
 //! others in turn, are asked for in a mapping of the thread's own, so no signal comes of it.
-//! What the guest stored to zeros is gone with them.
+//! What the guest stored to zeros is gone with them. So the view's server is told of each loss; it
+//! tells the daemon, which fails the guest's next fsync. A store waits for that, but not for ever:
+//! an fsync that follows shall not be faster.
 
-use core::ffi::c_void;
+use core::ffi::{c_int, c_void};
 use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use core::time::Duration;
@@ -27,8 +29,17 @@ const LAST_EVERY: usize = 3;
 /// The least time between two messages.
 const QUIET: Duration = Duration::from_secs(10);
 
+/// How long a store waits for the view's server to be told of it.
+const TELLING: Duration = Duration::from_millis(100);
+
 /// How many runs there are: what the thread sleeps on.
 static RUNS: AtomicU32 = AtomicU32::new(0);
+
+/// Counts what there is to tell: the thread wakes up for it early.
+static TO_TELL: AtomicU32 = AtomicU32::new(0);
+
+/// Counts the thread's looks that have told something.
+static TOLD: AtomicU32 = AtomicU32::new(0);
 
 /// Pages that zeros came in the place of, and runs that were stored to, since the start.
 static PAGES: AtomicUsize = AtomicUsize::new(0);
@@ -64,9 +75,25 @@ pub(crate) fn pages_lost(table: &Held<'_, Table>, pages: usize) {
 }
 
 /// The guest has stored to zeros.
-pub(crate) fn stored(table: &mut Held<'_, Table>) {
+pub(crate) fn stored(table: &Held<'_, Table>) {
     STORED.fetch_add(1, Ordering::Relaxed);
     count_runs(table);
+}
+
+/// Waits until the view's server knows of the store to `address`.
+pub(crate) fn await_told(address: usize) {
+    let end = sys::now() + TELLING;
+    TO_TELL.fetch_add(1, Ordering::Release);
+    sys::futex_wake(&TO_TELL, 1);
+    loop {
+        let looks = TOLD.load(Ordering::Acquire);
+        let is_told = TABLE.lock().run_at(address).is_none_or(|run| run.told);
+        let left = end.saturating_sub(sys::now());
+        if is_told || left.is_zero() {
+            return;
+        }
+        sys::futex_wait(&TOLD, looks, Some(left));
+    }
 }
 
 fn count_runs(table: &Table) {
@@ -88,45 +115,86 @@ extern "C" fn run(_: *mut c_void) -> *mut c_void {
             }
         }
         log.some_lost();
+        tell_for(INTERVAL);
         look_at_all(look);
-        if RUNS.load(Ordering::Acquire) != 0 {
-            pause();
-        }
     }
     core::ptr::null_mut()
 }
 
-fn pause() {
-    static NEVER: AtomicU32 = AtomicU32::new(0);
-    sys::futex_wait(&NEVER, 0, Some(INTERVAL));
+/// Tells of what comes to be told for so long.
+fn tell_for(time: Duration) {
+    let end = sys::now() + time;
+    loop {
+        let to_tell = TO_TELL.load(Ordering::Acquire);
+        tell_all();
+        let left = end.saturating_sub(sys::now());
+        if left.is_zero() {
+            return;
+        }
+        sys::futex_wait(&TO_TELL, to_tell, Some(left));
+    }
+}
+
+/// Tells of each run of which nothing was told yet.
+fn tell_all() {
+    let (mut from, mut open) = (0, Open(None));
+    loop {
+        let next = TABLE.lock().untold_after(from);
+        let Some((mapping, run)) = next else { return };
+        from = run.end;
+        if let Some(file) = open.file(&mapping) {
+            tell(&mapping, &run, file);
+        }
+    }
 }
 
 /// Asks about each run once.
 fn look_at_all(look: usize) {
-    let mut from = 0;
-    let mut open: Option<(Mapping, ViewFile)> = None;
+    let (mut from, mut open) = (0, Open(None));
     loop {
         let next = {
             let table = TABLE.lock();
-            let next = table.run_after(from);
             // Unmapping takes runs away too.
             count_runs(&table);
-            next
+            table.run_after(from)
         };
         let Some((mapping, run)) = next else { return };
         from = run.end;
-        let is_same =
-            |other: &Mapping| (other.view, other.descriptor) == (mapping.view, mapping.descriptor);
-        if open.as_ref().is_none_or(|(other, _)| !is_same(other)) {
-            open =
-                ViewFile::duplicate(mapping.descriptor, mapping.view).map(|file| (mapping, file));
-        }
-        if let Some((_, file)) = &open
+        if let Some(file) = open.file(&mapping)
             && let Some(range) = found(&mapping, &run, file, look)
         {
             restore(&mapping, &run, file, range);
         }
     }
+}
+
+/// The view that was used last: runs that follow each other are mostly of one.
+struct Open(Option<(Mapping, ViewFile)>);
+
+impl Open {
+    fn file(&mut self, mapping: &Mapping) -> Option<&ViewFile> {
+        let is_same =
+            |other: &Mapping| (other.view, other.descriptor) == (mapping.view, mapping.descriptor);
+        if self.0.as_ref().is_none_or(|(other, _)| !is_same(other)) {
+            let file = ViewFile::duplicate(mapping.descriptor, mapping.view);
+            self.0 = file.map(|file| (*mapping, file));
+        }
+        self.0.as_ref().map(|(_, file)| file)
+    }
+}
+
+/// Tells the view's server of a run. If that is not there any more, there is no daemon either.
+fn tell(mapping: &Mapping, run: &Run, file: &ViewFile) {
+    let pages = (run.end - run.start) / sys::page_size();
+    file.tell(mapping.offset_of(run.start), pages as u64, run.stored);
+    let mut table = TABLE.lock();
+    // The guest may have stored to it meanwhile, or it may have grown.
+    if table.run_at(run.start) == Some(*run) && table.still_maps(mapping, run.start) {
+        table.lose(Run { told: true, ..*run });
+    }
+    drop(table);
+    TOLD.fetch_add(1, Ordering::Release);
+    sys::futex_wake(&TOLD, c_int::MAX);
 }
 
 /// What of the run the file has again.

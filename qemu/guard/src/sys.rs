@@ -184,6 +184,19 @@ pub(crate) fn read_byte(descriptor: c_int, offset: u64) -> Result<usize, Errno> 
     result(read)
 }
 
+/// An ioctl that reads its argument. One that fails has no effect.
+pub(crate) fn control<T>(descriptor: c_int, request: u32, argument: &T) {
+    // SAFETY: the argument is there for the call, which doesn't write to it.
+    unsafe {
+        libc::syscall(
+            libc::SYS_ioctl,
+            descriptor,
+            request,
+            core::ptr::from_ref(argument),
+        )
+    };
+}
+
 /// The magic number of the file system that the file is on.
 pub(crate) fn file_system(descriptor: c_int) -> Result<i64, Errno> {
     let mut stat = MaybeUninit::<libc::statfs>::uninit();

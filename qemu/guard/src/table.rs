@@ -67,6 +67,8 @@ pub(crate) struct Run {
     pub(crate) lost: Lost,
     /// Whether the guest has stored there. Before that the run is mapped read-only.
     pub(crate) stored: bool,
+    /// Whether the view's server was told of what is known of the run.
+    pub(crate) told: bool,
 }
 
 /// The table.
@@ -124,10 +126,12 @@ impl Run {
         end: 0,
         lost: Lost::Page,
         stored: false,
+        told: false,
     };
 
     fn is_like(&self, other: &Self) -> bool {
-        (self.lost, self.stored) == (other.lost, other.stored)
+        let state = |run: &Self| (run.lost, run.stored, run.told);
+        state(self) == state(other)
     }
 }
 
@@ -230,6 +234,14 @@ impl<const M: usize, const R: usize> Table<M, R> {
     /// The first run that ends behind `address`, and its mapping.
     pub(crate) fn run_after(&self, address: usize) -> Option<(Mapping, Run)> {
         let run = *self.runs.at_or_after(address)?;
+        Some((self.mapping_at(run.start)?, run))
+    }
+
+    /// The first run that ends behind `address` and was not told of, and its mapping.
+    pub(crate) fn untold_after(&self, address: usize) -> Option<(Mapping, Run)> {
+        let runs = self.runs.as_slice();
+        let from = runs.partition_point(|run| run.end <= address);
+        let run = *runs.iter().skip(from).find(|run| !run.told)?;
         Some((self.mapping_at(run.start)?, run))
     }
 

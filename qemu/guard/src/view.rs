@@ -19,6 +19,20 @@ const SIZE: u64 = (i64::MAX as u64) & !((2 << 20) - 1);
 /// The upper half of the inode number of every view: "DAXV".
 const MARK: u64 = 0x4441_5856;
 
+/// The ioctl by which a view's server is told of lost pages: `_IOW('D', 1, Told)`.
+const TELL: u32 = 0x4018_4401;
+
+/// What it is told.
+#[repr(C)]
+struct Told {
+    /// Where in the file they begin.
+    offset: u64,
+    /// How many there are.
+    pages: u64,
+    /// 1 if the guest has stored to them.
+    stored: u64,
+}
+
 /// Which view it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ViewId {
@@ -70,6 +84,16 @@ impl ViewFile {
     /// Whether the file, not its view, ends at `offset` or before.
     pub(crate) fn ends_before(&self, offset: u64) -> bool {
         sys::read_byte(self.descriptor, offset) == Ok(0)
+    }
+
+    /// Tells the view's server of lost pages.
+    pub(crate) fn tell(&self, offset: u64, pages: u64, stored: bool) {
+        let told = Told {
+            offset,
+            pages,
+            stored: stored.into(),
+        };
+        sys::control(self.descriptor, TELL, &told);
     }
 
     pub(crate) fn descriptor(&self) -> c_int {

@@ -18,6 +18,7 @@ use std::sync::{Mutex, Once, PoisonError};
 use rustix::fs::{MemfdFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::lost::LostPages;
 use super::socket::{Missing, Packet, Packets};
 use super::wire::{Answer, GuardFile, Guarding, PACKET, Prepare, Unguarded, ViewName};
 use super::{ViewError, ViewSource};
@@ -32,12 +33,14 @@ use crate::units::Access;
 #[derive(Debug)]
 pub struct StartingViews {
     socket: Packets,
+    lost: LostPages,
 }
 
 /// A source of views that another process serves. Any number of threads may use it at once.
 #[derive(Debug)]
 pub struct ViewClient {
     mount: OwnedFd,
+    lost: LostPages,
     /// Held for a request and its answer. Not while the view is opened, which takes as long as the
     /// file's own file system likes.
     socket: Mutex<Packets>,
@@ -47,8 +50,8 @@ pub struct ViewClient {
 }
 
 impl StartingViews {
-    pub(super) fn new(socket: Packets) -> Self {
-        Self { socket }
+    pub(super) fn new(socket: Packets, lost: LostPages) -> Self {
+        Self { socket, lost }
     }
 
     /// Waits until the server has said whether it can make views, and opens one to be sure.
@@ -64,6 +67,7 @@ impl StartingViews {
             (Some(Answer::Ready(guarding)), Some(mount)) => {
                 let client = ViewClient {
                     mount,
+                    lost: self.lost,
                     socket: Mutex::new(self.socket),
                     guarding,
                     unguarded_file: Once::new(),
@@ -158,6 +162,10 @@ impl ViewClient {
 }
 
 impl ViewSource for ViewClient {
+    fn lost_pages(&self) -> Option<LostPages> {
+        Some(self.lost.clone())
+    }
+
     fn open(&self, file: BorrowedFd<'_>, access: Access) -> Result<OwnedFd, ViewError> {
         // Whether the descriptor allows that much is looked at by the server, which has to anyway.
         let (view, name) = self.open_view(file, access)?;

@@ -18,6 +18,7 @@ use rustix::mount::{
 };
 
 use super::Unavailable;
+use super::lost::LostPages;
 use super::passthrough::{SharedSlots, Views};
 
 const FUSE_DEVICE: &str = "/dev/fuse";
@@ -34,7 +35,7 @@ pub(super) struct Instance {
 
 impl Instance {
     /// Mounts, and starts to serve; keeps the files of views if they are to be guarded.
-    pub(super) fn start(guards: bool) -> Result<Self, Unavailable> {
+    pub(super) fn start(guards: bool, lost: LostPages) -> Result<Self, Unavailable> {
         let device = OpenOptions::new()
             .read(true)
             .write(true)
@@ -49,7 +50,7 @@ impl Instance {
         let slots = SharedSlots::new();
         // Views are for whoever runs the VMM, hence the widest access; the mount itself is private.
         Session::from_fd(
-            Views::new(slots.clone(), guards),
+            Views::new(slots.clone(), guards, lost),
             device,
             SessionACL::All,
             Config::default(),

@@ -20,6 +20,7 @@ use fuser::{
 };
 
 use super::guard::Guarded;
+use super::lost::{LostPages, Report};
 use super::slots::{Slot, Slots};
 use crate::units::Access;
 
@@ -32,7 +33,10 @@ const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// The inode of slot 0. Its upper half, "DAXV", and [`TOLD_SIZE`] are the mark by which the library
 /// that is preloaded into QEMU knows a view (`qemu/guard/src/view.rs`).
-const FIRST_INODE: u64 = 0x4441_5856 << 32;
+pub(super) const FIRST_INODE: u64 = 0x4441_5856 << 32;
+
+/// The ioctl by which a VMM tells of lost pages; `qemu/guard/src/view.rs` has it too.
+const TELL: u32 = 0x4018_4401;
 
 /// With 2 a view may be backed by a file on an overlayfs; it is the kernel's own limit
 /// (`FILESYSTEM_MAX_STACK_DEPTH`). Nothing can be stacked on the views in turn.
@@ -69,14 +73,16 @@ pub(super) struct Views {
     slots: SharedSlots,
     /// Files are to be guarded, once their views are open.
     guards: bool,
+    lost: LostPages,
     started: SystemTime,
 }
 
 impl Views {
-    pub(super) fn new(slots: SharedSlots, guards: bool) -> Self {
+    pub(super) fn new(slots: SharedSlots, guards: bool, lost: LostPages) -> Self {
         Self {
             slots,
             guards,
+            lost,
             started: SystemTime::now(),
         }
     }
@@ -245,18 +251,40 @@ impl Filesystem for Views {
         reply.error(Errno::ENOSYS);
     }
 
+    /// A VMM tells of pages that it has lost.
     fn ioctl(
         &self,
         _: &Request,
-        _: INodeNo,
+        inode: INodeNo,
         _: FileHandle,
         _: IoctlFlags,
-        _: u32,
-        _: &[u8],
+        request: u32,
+        argument: &[u8],
         _: u32,
         reply: ReplyIoctl,
     ) {
-        reply.error(Errno::ENOTTY);
+        match (slot_of(inode), request, report(argument)) {
+            (Some(slot), TELL, Some(report)) => {
+                self.lost.report(slot.0, report);
+                reply.ioctl(0, &[]);
+            }
+            _ => reply.error(Errno::ENOTTY),
+        }
+    }
+}
+
+/// The argument of [`TELL`]: offset, pages, and 1 if they were stored to.
+fn report(argument: &[u8]) -> Option<Report> {
+    let (words, []) = argument.as_chunks::<8>() else {
+        return None;
+    };
+    match *words {
+        [offset, pages, stored] => Some(Report {
+            offset: u64::from_ne_bytes(offset),
+            pages: u64::from_ne_bytes(pages),
+            stored: u64::from_ne_bytes(stored) == 1,
+        }),
+        _ => None,
     }
 }
 

@@ -23,6 +23,7 @@ use thiserror::Error;
 
 use super::guard::Guard;
 use super::instance::Instance;
+use super::lost::LostPages;
 use super::passthrough::SharedSlots;
 use super::slots::{Prepared, Slot};
 use super::socket::{Missing, Packet, Packets};
@@ -39,6 +40,7 @@ use super::{ViewError, check_descriptor, harden};
 #[derive(Debug)]
 pub struct ViewServer {
     socket: Packets,
+    lost: LostPages,
     keep: CapabilitySet,
     /// Where the files lie that are to be guarded.
     guarded: Option<PathBuf>,
@@ -67,9 +69,10 @@ pub enum ViewServerError {
 }
 
 impl ViewServer {
-    pub(super) fn new(socket: Packets) -> Self {
+    pub(super) fn new(socket: Packets, lost: LostPages) -> Self {
         Self {
             socket,
+            lost,
             keep: CapabilitySet::empty(),
             guarded: None,
         }
@@ -111,7 +114,7 @@ impl ViewServer {
             (Some(Ok(_)), Err(errno)) => Some(Err(Unguarded::NoEvents(errno.raw_os_error()))),
             (guard, _) => guard,
         };
-        let ended = match Instance::start(matches!(guard, Some(Ok(_)))) {
+        let ended = match Instance::start(matches!(guard, Some(Ok(_))), self.lost.clone()) {
             Ok(instance) => self.serve(instance, guard),
             Err(reason) => self.decline(reason),
         };
@@ -303,7 +306,8 @@ mod tests {
     fn a_server_outlives_packets_that_are_none() {
         let (ours, theirs) = super::super::socket::pair().unwrap();
         let server = std::thread::spawn(move || {
-            ViewServer::new(theirs).answer_each(|packet| prepare(packet, &SharedSlots::new()))
+            ViewServer::new(theirs, LostPages::new().unwrap())
+                .answer_each(|packet| prepare(packet, &SharedSlots::new()))
         });
         let answer = || Answer::decode(ours.receive().unwrap().bytes);
         ours.send(b"short", None).unwrap();

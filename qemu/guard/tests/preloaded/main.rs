@@ -15,14 +15,14 @@ mod plays;
 use std::env;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output, Stdio};
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use shared_window::{Access, ViewClient, ViewService, ViewSource};
+use shared_window::{Access, LostStores, ViewClient, ViewNumber, ViewService, ViewSource};
 
 use crate::places::Place;
 use crate::plays::Play;
@@ -60,6 +60,11 @@ fn main() -> ExitCode {
             Trial::test(play.name, move || lives(&client, play, &library))
         })
         .collect();
+    for (name, stores) in [("a_store", true), ("a_load", false)] {
+        let (client, library) = (Arc::clone(&client), library.clone());
+        let name = format!("{name}_is_told_as_such_before_the_program_goes_on");
+        trials.push(Trial::test(name, move || tells(&client, stores, &library)));
+    }
     trials.push(Trial::test("without_the_library_it_ends", move || {
         ends_without(&client)
     }));
@@ -68,7 +73,8 @@ fn main() -> ExitCode {
 
 /// Plays in the program that has the library.
 fn play(name: &str, file: &Path) -> ExitCode {
-    let Some(play) = plays::ALL.iter().find(|play| play.name == name) else {
+    let mut known = plays::ALL.iter().chain([&plays::STORE, &plays::LOAD]);
+    let Some(play) = known.find(|play| play.name == name) else {
         return ExitCode::from(2);
     };
     match (play.run)(file) {
@@ -82,7 +88,7 @@ fn play(name: &str, file: &Path) -> ExitCode {
 
 fn lives(views: &ViewClient, play: &Play, library: &Path) -> Result<(), Failed> {
     let place = play.place.make()?;
-    let output = started(views, play, &place, Some(library))?;
+    let output = started(open(views, &place)?, play, &place, Some(library))?;
     let text = format!(
         "{}{}",
         String::from_utf8_lossy(&output.stdout),
@@ -95,12 +101,37 @@ fn lives(views: &ViewClient, play: &Play, library: &Path) -> Result<(), Failed> 
     }
 }
 
+/// The view's server knows of a store when the store is done: the program ends right after it.
+fn tells(views: &ViewClient, stores: bool, library: &Path) -> Result<(), Failed> {
+    let lost = views.lost_pages().ok_or("these views tell nothing")?;
+    let play = match stores {
+        true => &plays::STORE,
+        false => &plays::LOAD,
+    };
+    let place = play.place.make()?;
+    let view = open(views, &place)?;
+    let number = ViewNumber::of(view.as_fd()).ok_or("a view has a number")?;
+    // Another view had the number before.
+    let _before = lost.take(number);
+    let output = started(view.try_clone()?, play, &place, Some(library))?;
+    let found = lost.take(number);
+    let expected = stores.then_some(LostStores {
+        pages: 512,
+        offset: 0,
+    });
+    match (output.status.success(), found == expected) {
+        (true, true) => Ok(()),
+        _ => Err(format!("{}: {found:?}", output.status).into()),
+    }
+}
+
 /// The oracle: what the library is for kills a program that lacks it.
 fn ends_without(views: &ViewClient) -> Result<(), Failed> {
     for name in ["a_truncated_page", "blocked_signals"] {
         let play = plays::ALL.iter().find(|play| play.name == name);
         let play = play.ok_or("no such play")?;
-        let output = started(views, play, &play.place.make()?, None)?;
+        let place = play.place.make()?;
+        let output = started(open(views, &place)?, play, &place, None)?;
         if output.status.signal() != Some(libc::SIGBUS) {
             return Err(format!("{name} ended with {}", output.status).into());
         }
@@ -108,18 +139,22 @@ fn ends_without(views: &ViewClient) -> Result<(), Failed> {
     Ok(())
 }
 
-fn started(
-    views: &ViewClient,
-    play: &Play,
-    place: &places::Made,
-    preload: Option<&Path>,
-) -> Result<Output, Failed> {
+/// A view of the place's file, which is made.
+fn open(views: &ViewClient, place: &places::Made) -> Result<OwnedFd, Failed> {
     let file = File::options()
         .read(true)
         .write(true)
         .create_new(true)
         .open(place.file())?;
-    let view = views.open(file.as_fd(), Access::ReadWrite)?;
+    Ok(views.open(file.as_fd(), Access::ReadWrite)?)
+}
+
+fn started(
+    view: OwnedFd,
+    play: &Play,
+    place: &places::Made,
+    preload: Option<&Path>,
+) -> Result<Output, Failed> {
     let mut command = Command::new(env::current_exe()?);
     command.arg(place.file()).env(PLAY, play.name);
     command.stdin(Stdio::from(view));

@@ -44,10 +44,30 @@ pub(crate) const ALL: &[Play] = plays![
     SmallMemory: a_hole_on_a_full_tmpfs,
     SmallMemory: many_lost_pages_apart,
     SmallDisk: a_store_on_a_full_disk,
+    SmallDisk: an_error_of_the_disk,
     Disk: kvm::a_fault_with_an_address,
     Disk: kvm::a_fault_without_an_address,
     Disk: kvm::a_fault_elsewhere,
 ];
+
+/// Accesses a lost page, and ends at once.
+pub(crate) const STORE: Play = Play {
+    name: "a_store",
+    place: Place::Disk,
+    run: |_| {
+        view(0, RANGE)?.store(5 * PAGE, 1);
+        // SAFETY: ends the process without anything that could take time.
+        unsafe { libc::_exit(0) }
+    },
+};
+pub(crate) const LOAD: Play = Play {
+    name: "a_load",
+    place: Place::Disk,
+    run: |_| {
+        view(0, RANGE)?.load(5 * PAGE);
+        Ok(())
+    },
+};
 
 /// The window's largest size.
 const WINDOW: usize = 16 << 30;
@@ -387,6 +407,28 @@ fn a_store_on_a_full_disk(path: &Path) -> io::Result<()> {
     let mut byte = [0];
     file.read_exact_at(&mut byte, RANGE as u64)?;
     check(byte == [5], "a store reaches the file")
+}
+
+/// The disk ends before the file's blocks, and is whole again afterwards.
+fn an_error_of_the_disk(path: &Path) -> io::Result<()> {
+    let file = open(path)?;
+    file.write_all_at(&vec![7; 2 * RANGE], 0)?;
+    file.sync_all()?;
+    let image = path.parent().and_then(Path::parent);
+    let image = open(&image.ok_or(io::ErrorKind::NotFound)?.join("image"))?;
+    let mut content = vec![0; image.metadata()?.len() as usize];
+    image.read_exact_at(&mut content, 0)?;
+    // SAFETY: calls without pointers.
+    unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+    image.set_len(1 << 20)?;
+    let last = 2 * RANGE - PAGE;
+    let mapped = view(0, 2 * RANGE)?;
+    check(mapped.load(last) == 0, "the page can't be read")?;
+    mapped.store(last, 3);
+    image.write_all_at(&content, 0)?;
+    let took = mapped.await_byte(last, 7)?;
+    println!("the disk's page was seen again within {took:?}");
+    Ok(())
 }
 
 /// Writes a file beside `path` until nothing more fits.

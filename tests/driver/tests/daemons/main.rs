@@ -9,6 +9,7 @@ mod http;
 mod lease;
 mod lifecycle;
 mod log;
+mod lost_stores;
 mod metrics;
 mod operations;
 mod promises;

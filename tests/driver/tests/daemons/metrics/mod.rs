@@ -19,7 +19,7 @@ use crate::rig::Rig;
 pub const FRESH: Duration = Duration::from_millis(110);
 
 /// A daemon that serves metrics, and where.
-fn rig() -> Result<(Rig, String)> {
+pub fn rig() -> Result<(Rig, String)> {
     let rules = Rules {
         // So that a test can hold the channel, and go on with the rest.
         main_loop: MainLoop::Separate,

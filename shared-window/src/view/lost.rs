@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What a VMM has lost of the files that it maps by views.
+//!
+//! A page of a mapped file can be gone: the file was truncated, the disk is full. A VMM that lives on
+//! (QEMU with `qemu/guard`) says so to the server of views, by an ioctl on the view. The server of
+//! the share has to know, so that the guest's next fsync fails. Both processes have a page of memory
+//! in common, made before they split: the server of views adds to it, the server of the share looks.
+//! That costs a load where nothing is lost, and no system call, which its filter might not allow.
+//!
+//! Whoever has a view can say anything of that view's file, and of no other. The server of views
+//! reads nothing of what it adds to.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::passthrough::FIRST_INODE;
+
+/// Views with a higher number are not told of. A VMM has no descriptors for that many.
+const SLOTS: usize = 1 << 16;
+
+/// The most pages of one report: those of the largest window.
+const MOST: u64 = (16 << 30) / 4096;
+
+/// Which view it is, among those of one server that are open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ViewNumber(u32);
+
+/// Stores to a view's pages that never reached the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LostStores {
+    /// How many pages were stored to.
+    pub pages: u64,
+    /// Where in the file the last of them were.
+    pub offset: u64,
+}
+
+/// One report of a VMM.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Report {
+    pub(super) offset: u64,
+    pub(super) pages: u64,
+    pub(super) stored: bool,
+}
+
+/// What was lost so far. Clones, and what a fork has of it, are the same.
+#[derive(Debug, Clone)]
+pub struct LostPages(Arc<Memory>);
+
+#[derive(Debug)]
+struct Memory(NonNull<Shared>);
+
+#[repr(C)]
+struct Shared {
+    reports: AtomicU64,
+    pages: AtomicU64,
+    views: [Lost; SLOTS],
+}
+
+#[repr(C)]
+struct Lost {
+    stored: AtomicU64,
+    offset: AtomicU64,
+}
+
+// SAFETY: the memory consists of atomics.
+unsafe impl Send for Memory {}
+// SAFETY: the memory consists of atomics.
+unsafe impl Sync for Memory {}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: it was mapped with this length, and nobody else has the address.
+        unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<Shared>()) };
+    }
+}
+
+impl ViewNumber {
+    /// The number of an open view; `None` if that is the file itself.
+    #[must_use]
+    pub fn of(view: BorrowedFd<'_>) -> Option<Self> {
+        let inode = rustix::fs::fstat(view).ok()?.st_ino;
+        let number = u32::try_from(inode.checked_sub(FIRST_INODE)?).ok()?;
+        Some(Self(number))
+    }
+}
+
+impl LostPages {
+    pub(super) fn new() -> io::Result<Self> {
+        // SAFETY: new memory. All zeros are a valid value of atomics.
+        let mapped = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                size_of::<Shared>(),
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                -1,
+                0,
+            )
+        };
+        match NonNull::new(mapped) {
+            Some(start) if mapped != libc::MAP_FAILED => Ok(Self(Arc::new(Memory(start.cast())))),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    fn shared(&self) -> &Shared {
+        // SAFETY: it is mapped as long as this is there, and consists of atomics.
+        unsafe { self.0.0.as_ref() }
+    }
+
+    /// Adds what a VMM says of the view of this number.
+    pub(super) fn report(&self, number: u64, report: Report) {
+        let shared = self.shared();
+        let pages = report.pages.min(MOST);
+        shared.pages.fetch_add(pages, Ordering::Relaxed);
+        let view = usize::try_from(number).ok();
+        if let Some(lost) = view.and_then(|index| shared.views.get(index))
+            && report.stored
+        {
+            lost.offset.store(report.offset, Ordering::Relaxed);
+            lost.stored.fetch_add(pages, Ordering::Relaxed);
+        }
+        // What was added before is seen by who sees this.
+        shared.reports.fetch_add(1, Ordering::Release);
+    }
+
+    /// How often anything was reported.
+    #[must_use]
+    pub fn reports(&self) -> u64 {
+        self.shared().reports.load(Ordering::Acquire)
+    }
+
+    /// How many pages were lost, stored to or not.
+    #[must_use]
+    pub fn pages(&self) -> u64 {
+        self.shared().pages.load(Ordering::Relaxed)
+    }
+
+    /// What was stored to lost pages of this view since the last call.
+    #[must_use]
+    pub fn take(&self, view: ViewNumber) -> Option<LostStores> {
+        let lost = self.shared().views.get(view.0 as usize)?;
+        if lost.stored.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        Some(LostStores {
+            pages: lost.stored.swap(0, Ordering::Relaxed),
+            offset: lost.offset.load(Ordering::Relaxed),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_concerns_its_view_alone_and_is_taken_once() {
+        let lost = LostPages::new().unwrap();
+        let report = |number, stored| {
+            let (offset, pages) = (8192, 3);
+            lost.report(
+                number,
+                Report {
+                    offset,
+                    pages,
+                    stored,
+                },
+            );
+        };
+        report(1, false);
+        assert_eq!((lost.reports(), lost.pages()), (1, 3));
+        assert_eq!(lost.take(ViewNumber(1)), None, "nothing was stored");
+        report(1, true);
+        report(1, true);
+        assert_eq!(lost.take(ViewNumber(0)), None);
+        let (pages, offset) = (6, 8192);
+        assert_eq!(lost.take(ViewNumber(1)), Some(LostStores { pages, offset }));
+        assert_eq!(lost.take(ViewNumber(1)), None);
+    }
+
+    #[test]
+    fn what_a_vmm_says_is_bounded() {
+        let lost = LostPages::new().unwrap();
+        for number in [SLOTS as u64, u64::MAX] {
+            lost.report(
+                number,
+                Report {
+                    offset: u64::MAX,
+                    pages: u64::MAX,
+                    stored: true,
+                },
+            );
+        }
+        assert_eq!((lost.reports(), lost.pages()), (2, 2 * MOST));
+        assert_eq!(lost.take(ViewNumber(u32::MAX)), None);
+    }
+
+    #[test]
+    fn a_descriptor_that_is_no_view_has_no_number() {
+        use std::os::fd::AsFd;
+
+        let file = tempfile::tempfile().unwrap();
+        assert_eq!(ViewNumber::of(file.as_fd()), None);
+    }
+}
