@@ -66,7 +66,16 @@ impl fmt::Display for KernelKind {
     }
 }
 
-/// What may come of a removal under a pin.
+/// Whether QEMU has the library that keeps a lost page from ending it (`qemu/guard`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// It has: who touches the page reads zeros.
+    With,
+    /// It has not: QEMU dies of SIGBUS.
+    Without,
+}
+
+/// What may come of a removal under a pin, on a QEMU without the guard.
 pub fn expected(
     kernel: KernelKind,
     fs: FileSystem,

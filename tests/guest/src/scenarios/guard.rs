@@ -32,6 +32,7 @@ pub const GROUP: Group = Group {
         every_way_to_take_a_page_ends_qemu_without,
         no_way_to_take_a_page_ends_the_vm,
         no_full_file_system_ends_the_vm,
+        a_store_that_is_lost_fails_the_next_fsync,
     ]),
 };
 
@@ -207,6 +208,27 @@ async fn no_way_to_take_a_page_ends_the_vm(host: &Host) -> Result<()> {
     let twin = lab.share("twin").in_guest("file");
     lab.sh(&format!("truncate -s 1M {twin}")).await?;
     held.load(PLACE, "00").await.context("another daemon")?;
+    held.quit().await?;
+    lab.end().await
+}
+
+async fn a_store_that_is_lost_fails_the_next_fsync(host: &Host) -> Result<()> {
+    let (lab, files, _bound) = mapped(host, true).await?;
+    let mut held = Held::new(&lab, "file", true).await?;
+    let file = lab.first().in_guest("file");
+    let fsync = format!("busybox fsync {file} 2>&1 && echo done");
+    ensure!(lab.sh(&fsync).await? == "done", "nothing is lost yet");
+    for round in ["first", "second"] {
+        fs::write(&files.file, vec![1; SIZE as usize])?;
+        await_bytes(&mut held, PLACE, "01").await.context(round)?;
+        (WAYS[0].take)(&files)?;
+        held.load(PLACE, "00").await.context(round)?;
+        ensure!(lab.sh(&fsync).await? == "done", "a load is no loss");
+        held.ask(&format!("store {PLACE} ee")).await?;
+        let said = lab.sh(&format!("{fsync} || true")).await?;
+        ensure!(said.contains("I/O error"), "{round}: fsync said {said:?}");
+        ensure!(lab.sh(&fsync).await? == "done", "it is told once");
+    }
     held.quit().await?;
     lab.end().await
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use dax_cases::cases::{Case, Pin, Reference, RemovalKind};
+use dax_cases::cases::{Case, Guard, Pin, Reference, RemovalKind};
 use lab_report::model::{Contract, Outcome};
 use serde::Serialize;
 
@@ -53,7 +53,7 @@ impl Entry {
                 .map(|kind| kind.to_string())
                 .collect(),
             expected: kinds
-                .map(|kind| (kind.to_string(), case.expected(kind)))
+                .map(|kind| (kind.to_string(), case.expected(kind, Guard::With)))
                 .collect(),
             source: case.source(),
         }

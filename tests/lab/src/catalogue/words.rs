@@ -2,7 +2,7 @@
 
 //! What is said of contracts, pins and kernels.
 
-use dax_cases::cases::{Case, KernelKind, Pin, Reference};
+use dax_cases::cases::{Case, Guard, KernelKind, Pin, Reference};
 use dax_cases::host::FileSystem;
 use lab_report::model::{Contract, Outcome};
 
@@ -74,17 +74,28 @@ fn fulfils(outcome: Outcome, contract: Contract) -> bool {
     }
 }
 
+/// What may come of a case on a kind.
+fn expected(case: Case, kind: KernelKind) -> Vec<Outcome> {
+    case.expected(kind, Guard::With)
+}
+
+/// Whether QEMU would die of a lost page, if it were not guarded.
+fn ends_before(case: Case) -> bool {
+    let unguarded = case.expected(KernelKind::Seed, Guard::Without);
+    unguarded == [Outcome::VmDied]
+}
+
 /// Whether kernels of this kind must fulfil the case's contract.
 pub fn must_pass(case: Case, kind: KernelKind) -> bool {
     let contract = case.contract();
-    case.expected(kind)
+    expected(case, kind)
         .iter()
         .all(|outcome| fulfils(*outcome, contract))
 }
 
 /// What is expected of a kind, such as `harmed, vm-died or proceeded`.
 pub fn outcomes(case: Case, kind: KernelKind) -> String {
-    let names: Vec<&str> = case.expected(kind).iter().map(|o| o.name()).collect();
+    let names: Vec<&str> = expected(case, kind).iter().map(|o| o.name()).collect();
     match names.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => names.concat(),
@@ -109,7 +120,7 @@ pub fn reason(case: Case, kind: KernelKind) -> String {
         return same.to_owned();
     }
     match (kind, case.pin().map(Pin::reference)) {
-        _ if case.expected(kind) == case.expected(KernelKind::Stock)
+        _ if expected(case, kind) == expected(case, KernelKind::Stock)
             && kind != KernelKind::Stock =>
         {
             "as stock"
@@ -129,9 +140,11 @@ pub fn reason(case: Case, kind: KernelKind) -> String {
 
 /// What comes of a removal that does not wait.
 fn slip(case: Case, kind: KernelKind) -> &'static str {
-    match case.expected(kind).as_slice() {
-        [Outcome::VmDied] => {
-            "the host's file ends before the page, and QEMU dies of SIGBUS over it"
+    match expected(case, kind).as_slice() {
+        [Outcome::VmDied] => "QEMU aborts where a transfer ends in a range that is gone",
+        [Outcome::Harmed] if ends_before(case) => {
+            "the host's file ends before the page, and whoever has it reads zeros (QEMU dies of \
+             SIGBUS with --no-guard)"
         }
         [Outcome::Harmed] if case.fs() == FileSystem::Fuse => {
             "whoever has the page has what its range of the window is used for next"

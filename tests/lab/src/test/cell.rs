@@ -2,7 +2,7 @@
 
 //! From what was played to a line of the results.
 
-use dax_cases::cases::{Case, KernelKind, Observation};
+use dax_cases::cases::{Case, Guard, KernelKind, Observation};
 use lab_report::model::{Cell, Evidence, Outcome, Verdict};
 
 use super::guests::{Kernel, Played};
@@ -17,6 +17,8 @@ pub struct Frame<'a> {
     pub release: &'a str,
     /// What is known of it.
     pub kind: KernelKind,
+    /// What QEMU makes of a lost page.
+    pub guard: Guard,
     /// Which repetition, from 1.
     pub repetition: u32,
 }
@@ -29,6 +31,7 @@ impl<'a> Frame<'a> {
             kernel: &kernel.label,
             release: kernel.parts.release(),
             kind: kernel.kind,
+            guard: kernel.guard,
             repetition,
         }
     }
@@ -41,9 +44,10 @@ impl<'a> Frame<'a> {
             Played::Broken(why) => (Outcome::Complained, format!("the kernel's console: {why}")),
             Played::Failed(error) => (Outcome::NotRun, format!("{error:#}")),
         };
+        let expected = self.case.expected(self.kind, self.guard);
         let verdict = match outcome {
             Outcome::NotRun => Verdict::LabError,
-            outcome if self.case.expected(self.kind).contains(&outcome) => Verdict::Expected,
+            outcome if expected.contains(&outcome) => Verdict::Expected,
             _ => Verdict::Unexpected,
         };
         Cell {
@@ -67,7 +71,7 @@ impl<'a> Frame<'a> {
             removal: case.removal().map(|removal| removal.name().to_owned()),
             repetition: self.repetition,
             contract: case.contract(),
-            expected: case.expected(self.kind),
+            expected: case.expected(self.kind, self.guard),
             outcome: Outcome::NotRun,
             verdict: Verdict::Skipped,
             why: why.to_owned(),

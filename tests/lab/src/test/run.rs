@@ -7,7 +7,7 @@ use std::io::Write;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
-use dax_cases::cases::{Case, KernelKind};
+use dax_cases::cases::{Case, Guard, KernelKind};
 use dax_cases::host::RigParts;
 use futures::future::join_all;
 use guest_vm::Programs;
@@ -81,13 +81,14 @@ fn obtain(args: &TestArgs) -> Result<Vec<Kernel>> {
         };
         let label = spec.to_string();
         let parts = RigParts::obtain(spec, modules, &actor, args.accel(), Progress::auto())?;
-        let parts = match args.no_guard {
-            true => parts.without_guard(),
-            false => parts,
+        let (parts, guard) = match args.no_guard {
+            true => (parts.without_guard(), Guard::Without),
+            false => (parts, Guard::With),
         };
         Ok(Kernel {
             kind: KernelKind::of(&label, parts.release()),
             label,
+            guard,
             parts,
             shelf: args.out.join(LOGS),
             keep: args.keep,

@@ -123,8 +123,12 @@ async fn under(
     }
     if let Some(leaked) = ended.leaked {
         seen.step(format_args!("who read the pinned page got {leaked}"));
-        // A hole is what the host asked for; other bytes are nobody's wish.
-        if what != OnHost::Punch || !leaked.contains("found 0x00") {
+        // A page that is gone is what the host asked for; other bytes are nobody's wish.
+        let gone = matches!(
+            what,
+            OnHost::Punch | OnHost::Truncate | OnHost::TruncateAndStat
+        );
+        if !gone || !leaked.contains("found 0x00") {
             seen.harm = Some(leaked);
         }
     }
