@@ -6,6 +6,7 @@
 //! promised is decided in [`super::promise`].
 
 mod opening;
+mod room;
 mod times;
 
 use std::ffi::CStr;
@@ -462,7 +463,7 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         ctx: Context,
         inode: Self::Inode,
         handle: Self::Handle,
-        r: R,
+        mut r: R,
         size: u32,
         offset: u64,
         lock_owner: Option<u64>,
@@ -470,18 +471,22 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         kill_priv: bool,
         flags: u32,
     ) -> io::Result<usize> {
-        self.inner.write(
-            ctx,
-            inode,
-            handle,
-            r,
-            size,
-            offset,
-            lock_owner,
-            delayed_write,
-            kill_priv,
-            flags,
-        )
+        let (inode, handle): (u64, u64) = (inode.into(), handle.into());
+        // A write that fails has taken nothing from the reader.
+        self.with_room(ctx, || {
+            self.inner.write(
+                ctx,
+                inode.into(),
+                handle.into(),
+                &mut r,
+                size,
+                offset,
+                lock_owner,
+                delayed_write,
+                kill_priv,
+                flags,
+            )
+        })
     }
 
     fn flush(
@@ -523,9 +528,11 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
     ) -> io::Result<()> {
         if mode & COLLAPSE == 0 {
             // A hole has zeros, which a mapping shows.
-            return self
-                .inner
-                .fallocate(ctx, inode, handle, mode, offset, length);
+            let (inode, handle): (u64, u64) = (inode.into(), handle.into());
+            return self.with_room(ctx, || {
+                self.inner
+                    .fallocate(ctx, inode.into(), handle.into(), mode, offset, length)
+            });
         }
         let (node, inode) = split(inode);
         self.lose(ctx, node, Loss::Of(length), || {

@@ -47,6 +47,11 @@ impl<T: Clone> NodeCache<T> {
         self.entries.lock().contains(&node)
     }
 
+    /// The files that something is remembered for.
+    pub fn nodes(&self) -> Vec<NodeId> {
+        self.entries.lock().iter().map(|(node, _)| *node).collect()
+    }
+
     /// How many files something is remembered for.
     pub fn len(&self) -> usize {
         self.entries.lock().len()

@@ -11,6 +11,7 @@ mod host_look;
 mod host_mounts;
 mod host_privileges;
 mod host_slow;
+mod host_space;
 mod host_time;
 mod host_truncate;
 mod oracle;
@@ -37,6 +38,7 @@ const FAMILIES: &[&[Fault]] = &[
     host_look::FAULTS,
     host_mounts::FAULTS,
     host_privileges::FAULTS,
+    host_space::FAULTS,
     host_time::FAULTS,
     two_mounts::FAULTS,
     host_truncate::FAULTS,
