@@ -5,6 +5,7 @@
 mod budget;
 mod confinement;
 mod data;
+mod everyday;
 mod faults;
 mod fsx;
 mod guard;
@@ -26,12 +27,14 @@ mod upgrade;
 use crate::scenario::Group;
 
 /// All groups, in the order in which they run.
-pub fn all() -> [Group; 20] {
+pub fn all() -> [Group; 22] {
     [
         data::GROUP,
         faults::GROUP,
         policy::GROUP,
         pressure::GROUP,
+        everyday::GROUP,
+        everyday::TWO_GUESTS,
         budget::GROUP,
         read_only::GROUP,
         upgrade::GROUP,
