@@ -31,10 +31,14 @@ ca-certificates /etc/ssl/certs/ca-certificates.crt
 LIST
 }
 
-# What the tests' suites of others are built with.
+# What the tests' suites of others are built with, and programs of everyday work in a share.
 suite_packages() {
     cat <<'LIST'
 libacl1-dev /usr/include/sys/acl.h
+git /usr/bin/git
+logrotate /usr/sbin/logrotate
+rsync /usr/bin/rsync
+sqlite3 /usr/bin/sqlite3
 LIST
 }
 
