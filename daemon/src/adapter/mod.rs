@@ -21,7 +21,7 @@
 //! * a request owns the table that its descriptors were looked up in, and nobody else keeps one: a
 //!   region that has gone from guest memory is unmapped when the last such request is done;
 //! * payload bytes are never copied here, only descriptors are, but for buffers that lie in mapped
-//!   files ([`outside`]);
+//!   files (`outside.rs`);
 //! * a descriptor is read from the guest once. What was checked is what is used, whatever the
 //!   guest writes to its ring meanwhile;
 //! * avail and used indices belong to the transport's queue alone.

@@ -141,7 +141,7 @@ impl Request {
     }
 
     /// Copies the descriptors of `chain`. Buffers that are not in `memory` are looked for in the
-    /// files that are `mapped`: see [`super::outside`].
+    /// files that are `mapped`: see `outside.rs`.
     ///
     /// A descriptor that spans adjacent regions (two DAX ranges side by side, say) becomes
     /// several buffers.

@@ -8,6 +8,11 @@ use std::time::Instant;
 use crate::backend::{Cell, Look, Metrics, Observed, Refusal, WindowLook};
 use crate::fs::NodeId;
 
+/// The event of a mapped page that the VMM found gone.
+pub(super) const LOST_PAGES: &str = "lost_mapped_pages";
+/// The event of a store to such a page.
+pub(super) const LOST_STORES: &str = "lost_stored_pages";
+
 /// The daemon's numbers. Each is right by itself; they are not of one moment.
 #[derive(Debug)]
 pub(super) struct Snapshot {
@@ -50,6 +55,12 @@ impl Snapshot {
             observed,
             window,
         }
+    }
+
+    /// The number of events of this name.
+    pub(super) fn event(&self, name: &str) -> u64 {
+        let found = self.events.iter().find(|(known, ..)| *known == name);
+        found.map_or(0, |(.., count)| *count)
     }
 
     /// Bytes of the window that are mapped, or may be.
@@ -130,12 +141,12 @@ fn events(metrics: &Metrics) -> Vec<(&'static str, &'static str, u64)> {
             &metrics.unreachable_buffers,
         ),
         (
-            "lost_mapped_pages",
+            LOST_PAGES,
             "Pages of mapped files that the VMM found gone; the guest reads zeros",
             &metrics.lost_mapped,
         ),
         (
-            "lost_stored_pages",
+            LOST_STORES,
             "Pages of mapped files whose stores by the guest were lost",
             &metrics.lost_stores,
         ),

@@ -9,7 +9,7 @@ use std::time::{Instant, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use super::snapshot::{Snapshot, Window as SeenWindow};
+use super::snapshot::{LOST_PAGES, LOST_STORES, Snapshot, Window as SeenWindow};
 use crate::backend::{Cell, CellState};
 use crate::fs::NodeId;
 
@@ -41,6 +41,8 @@ struct Totals<'a> {
     repeats: u64,
     replaced: u64,
     refused: u64,
+    lost_pages: u64,
+    lost_stores: u64,
 }
 
 #[derive(Serialize)]
@@ -130,6 +132,8 @@ fn totals(snapshot: &Snapshot) -> Totals<'_> {
         repeats: stats.repeated,
         replaced: stats.replaced,
         refused: snapshot.refusals.iter().map(|(_, count)| count).sum(),
+        lost_pages: snapshot.event(LOST_PAGES),
+        lost_stores: snapshot.event(LOST_STORES),
     }
 }
 

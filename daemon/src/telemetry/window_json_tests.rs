@@ -12,7 +12,7 @@ use shared_window::{FileId, FileOffset, WindowOffset, WindowStats};
 use super::{RANGE, text};
 use crate::backend::{Cell, CellState, Observed, WindowLook};
 use crate::fs::NodeId;
-use crate::telemetry::snapshot::{Snapshot, Window};
+use crate::telemetry::snapshot::{LOST_PAGES, LOST_STORES, Snapshot, Window};
 
 fn cell(node: u64, at: u64, now: Instant) -> Cell {
     Cell {
@@ -49,7 +49,11 @@ fn snapshot(window: bool) -> Snapshot {
     Snapshot {
         taken: now,
         queues: vec![1, 7],
-        events: vec![],
+        events: vec![
+            ("panics", "Of the server", 9),
+            (LOST_PAGES, "Gone", 5),
+            (LOST_STORES, "Stored to", 4),
+        ],
         refusals: vec![("bounds", 2), ("vmm", 1)],
         observed: Observed {
             started: UNIX_EPOCH + Duration::from_millis(2500),
@@ -78,6 +82,8 @@ fn a_range_names_its_file() {
     assert_eq!(shown["totals"]["requests"], json!(8));
     assert_eq!(shown["totals"]["errors"], json!(4));
     assert_eq!(shown["totals"]["refused"], json!(3));
+    assert_eq!(shown["totals"]["lost_pages"], json!(5));
+    assert_eq!(shown["totals"]["lost_stores"], json!(4));
     let window = &shown["window"];
     assert_eq!(window["occupied"], json!(3 * RANGE));
     assert_eq!(

@@ -2,7 +2,8 @@
 const TILES = [
   ["occupied", "Mapped"], ["used", "Used of it"], ["ranges", "Ranges"], ["files", "Files"],
   ["regions", "VM regions"], ["requests", "Requests"], ["read", "Read"],
-  ["written", "Written"], ["refused", "Refused maps"], ["errors", "Errors"],
+  ["written", "Written"], ["refused", "Refused maps"], ["lost", "Lost pages"],
+  ["errors", "Errors"],
 ];
 const tiles = new Map();
 for (const [id, name] of TILES) {
@@ -41,5 +42,7 @@ const drawTiles = (seen) => {
   setTile("read", bytes(totals.read_bytes), "by FUSE, not the window");
   setTile("written", bytes(totals.written_bytes), "by FUSE, not the window");
   setTile("refused", count(totals.refused), "the guest got an error", totals.refused > 0);
+  setTile("lost", count(totals.lost_pages), `${count(totals.lost_stores)} stored to`,
+    totals.lost_pages > 0);
   setTile("errors", count(totals.errors), "error replies");
 };

@@ -65,6 +65,12 @@ pub(super) fn options(rng: &mut Rng, share: &Share) -> RigOptions {
         format!("--sandbox={sandbox}"),
         format!("--thread-pool-size={pool}"),
     ];
+    if rng.bool() {
+        arguments.push("--mem-slots".to_owned());
+    }
+    if share.layer().is_none() && rng.bool() {
+        arguments.push("--host-truncate=refuse".to_owned());
+    }
     if share.layer().is_some() {
         // The layer finds no file by its handle once the host's kernel has let go of it.
         arguments.push("--inode-file-handles=never".to_owned());

@@ -58,7 +58,7 @@ const WAYS: [Way; 4] = [
     },
     Way {
         name: "O_TRUNC",
-        take: |files| Ok(drop(File::create(&files.file)?)),
+        take: |files| Ok(File::create(&files.file).map(drop)?),
     },
     Way {
         name: "cp",
@@ -178,7 +178,7 @@ async fn await_bytes(held: &mut Held, offset: u64, bytes: &str) -> Result<Durati
 
 /// Without the library any of them kills QEMU.
 async fn every_way_to_take_a_page_ends_qemu_without(host: &Host) -> Result<()> {
-    // Each costs a boot; that they all do was seen once. The first and the last stand for them.
+    // Each costs a boot, so the first and the last stand for all of them.
     for way in [&WAYS[0], &WAYS[3]] {
         let (lab, files, _bound) = mapped(host, false).await?;
         let mut held = Held::new(&lab, "file", true).await?;
