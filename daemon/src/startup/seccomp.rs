@@ -6,8 +6,9 @@
 //! compares the two. What is more: vhost-user-backend 0.24 calls shutdown(2) on the VMM's socket
 //! when the VMM has gone, and vhost 0.18 asks with getsockopt(2) whether the back-end channel is
 //! a Unix stream socket. With a window there is faccessat2, which asks whether a file may be written
-//! without opening it, and memfd_create for memory that a request's buffers in the window are read
-//! into. virtiofsd's filter would answer all four by killing the process. With
+//! without opening it, and memfd_create for the page by which the place of the window is found, and
+//! for the private memory of a request whose buffers lie in the window. virtiofsd's filter would answer
+//! all four by killing the process. With
 //! `--metrics` there are `recvfrom` and `sendto` without an address.
 //!
 //! Whoever adds a system call to the serving threads finds out here first, in the way of a daemon

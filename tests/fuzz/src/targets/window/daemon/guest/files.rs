@@ -48,11 +48,12 @@ impl Guest<'_> {
             return;
         }
         let flags = libc::O_RDWR as u64;
-        let (errno, body) = self.ask(message::request(
-            Opcode::Open,
-            node.number,
-            &message::numbers(&[flags]),
-        ));
+        let open = || message::request(Opcode::Open, node.number, &message::numbers(&[flags]));
+        let (mut errno, mut body) = self.ask(open());
+        if errno == libc::ESTALE {
+            // A promise was taken back, which is told at one OPEN; Linux asks again.
+            (errno, body) = self.ask(open());
+        }
         assert_eq!(errno, 0, "OPEN");
         let handle = u64::from_ne_bytes(body[..8].try_into().expect("8 bytes"));
         self.handles.push((file, node.number, handle));
