@@ -21,7 +21,10 @@ pub const GROUP: Group = Group {
 /// QEMU is given the files themselves: it grows empty ones, and refuses those whose size is no
 /// multiple of 2 MiB.
 async fn direct_views_are_caught(host: &Host) -> Result<()> {
-    let plan = Plan::new("data")?.daemon_args(&["--fault", "views=direct"]);
+    // By the daemon's promises the guest would read through FUSE after the first refusal.
+    let plan = Plan::new("data")?
+        .daemon_args(&["--fault", "views=direct"])
+        .mount_options("dax=always");
     let lab = host.boot(Boot::with(plan)).await?;
     let grown = data::mapping_does_not_grow_a_file_that_was_emptied(&lab).await;
     failed(grown, "the emptied file has 4194304 bytes")?;
