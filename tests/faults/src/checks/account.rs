@@ -126,7 +126,9 @@ impl Account {
 /// Whether a daemon without mappings is about to let go of it. Memory files have no name from the
 /// beginning; views have numbers for names.
 fn is_on_its_way(thing: &str) -> bool {
-    let removed = thing.ends_with(" (deleted)") && !thing.contains("/memfd:");
+    // Anonymous memory that processes share is shown as one of these; it is no file of the share's.
+    let memory = thing.contains("/memfd:") || thing.ends_with(" /dev/zero (deleted)");
+    let removed = thing.ends_with(" (deleted)") && !memory;
     let view = thing.split_once("mapping of /");
     removed || view.is_some_and(|(_, name)| name.bytes().all(|byte| byte.is_ascii_digit()))
 }
@@ -210,6 +212,7 @@ mod tests {
         use super::is_on_its_way as removed;
         assert!(removed("dax-views: descriptor of /file-66 (deleted)"));
         assert!(!removed("daxd: mapping of /memfd:guest-memory (deleted)"));
+        assert!(!removed("daxd: mapping of /dev/zero (deleted)"));
         assert!(!removed("daxd: descriptor of /file-66"));
         assert!(removed("daxd: mapping of /66"));
         assert!(!removed("daxd: mapping of /lib/libc.so.6"));
