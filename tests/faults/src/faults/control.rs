@@ -99,6 +99,8 @@ fn options() -> RigOptions {
         queues: 3,
         ..RigOptions::default()
     }
+    // Else QEMU can't start a device again that has more than 8 regions.
+    .arg("--mem-slots")
 }
 
 fn rounds(setting: &Setting, options: &RigOptions, events: &[Event]) -> Result<()> {

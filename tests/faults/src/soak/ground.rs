@@ -65,9 +65,6 @@ pub(super) fn options(rng: &mut Rng, share: &Share) -> RigOptions {
         format!("--sandbox={sandbox}"),
         format!("--thread-pool-size={pool}"),
     ];
-    if rng.bool() {
-        arguments.push("--mem-slots".to_owned());
-    }
     if share.layer().is_none() && rng.bool() {
         arguments.push("--host-truncate=refuse".to_owned());
     }
@@ -75,12 +72,17 @@ pub(super) fn options(rng: &mut Rng, share: &Share) -> RigOptions {
         // The layer finds no file by its handle once the host's kernel has let go of it.
         arguments.push("--inode-file-handles=never".to_owned());
     }
+    let slots = [4, 16, 64][rng.usize(0..3)];
+    // QEMU can't start a device again that has more than 8 regions, unless it tells of each by itself.
+    if slots > 4 || rng.bool() {
+        arguments.push("--mem-slots".to_owned());
+    }
     RigOptions {
         queues: rng.usize(1..=4),
         rules,
         arguments,
         share: share.path(),
         socket: None,
-        slots: [4, 16, 64][rng.usize(0..3)],
+        slots,
     }
 }

@@ -68,7 +68,7 @@ pub struct Window {
 #[derive(Debug, Clone, Deserialize)]
 pub struct Regions {
     pub in_use: u64,
-    pub limit: u64,
+    pub limit: Option<u64>,
 }
 
 /// A file with a mapping.

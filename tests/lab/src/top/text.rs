@@ -70,7 +70,8 @@ pub fn totals(seen: &Seen) -> Vec<String> {
     let regions = seen.window.as_ref().map_or(String::new(), |window| {
         let regions = &window.regions;
         let (in_use, limit, views) = (regions.in_use, regions.limit, window.views);
-        format!("{in_use} of {limit} VM regions, {views} views; ")
+        let of = limit.map_or(String::new(), |limit| format!(" of {limit}"));
+        format!("{in_use}{of} VM regions, {views} views; ")
     });
     let number = |number: u64| count(number as f64);
     let queues: Vec<_> = totals.queues.iter().map(|queue| number(*queue)).collect();
