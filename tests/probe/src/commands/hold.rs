@@ -8,12 +8,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::access::{Access, How, Intent};
+use crate::access::{Access, How, Intent, open};
 use crate::cli::Verdict;
 
 /// Opens a file, says `ready`, and answers `load OFFSET LEN` (bytes in hexadecimal), `store OFFSET
-/// HEX` (`stored`), `populate OFFSET LEN` (`populated`: page table entries without an access) and
-/// `quit`.
+/// HEX` (`stored`), `populate OFFSET LEN` (`populated`: page table entries without an access), `sync`
+/// (fsync by a new descriptor: `synced` or `failed`) and `quit`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The file.
@@ -51,6 +51,10 @@ pub(crate) fn run(args: &Args) -> Result<Verdict> {
                 populate(&access, offset.parse()?, len.parse()?)?;
                 answer("populated")?;
             }
+            ["sync"] => answer(match open(&args.path, intent)?.sync_all() {
+                Ok(()) => "synced",
+                Err(_) => "failed",
+            })?,
             ["quit"] => break,
             _ => bail!("not a command: {line:?}"),
         }
