@@ -2,11 +2,11 @@
 
 //! Files through FUSE. Each step is checked at once.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use virtiofs_driver::fuse::EntryOut;
-use virtiofs_driver::{FileOffset, Handle, NodeId};
+use virtiofs_driver::{Client, FileOffset, Handle, NodeId};
 
-use super::Rig;
+use super::{Rig, outcome};
 use crate::checks::bytes;
 use crate::model::{FileId, FileModel, Files};
 
@@ -104,7 +104,7 @@ impl Rig {
         let file = self.files.get_mut(id);
         let client = &mut self.clients[queue];
         client.release(file.node, file.handle)?;
-        file.handle = Handle(client.open(file.node, libc::O_RDWR)?.fh);
+        file.handle = open(client, file.node)?;
         Ok(())
     }
 
@@ -136,10 +136,21 @@ impl Rig {
             let name = self.files.get(id).name.clone();
             let client = &mut self.clients[queue];
             let EntryOut { nodeid, .. } = client.lookup(NodeId::ROOT, &name)?;
-            let open = client.open(NodeId(nodeid), libc::O_RDWR)?;
+            let handle = open(client, NodeId(nodeid))?;
             let file = self.files.get_mut(id);
-            (file.node, file.handle) = (NodeId(nodeid), Handle(open.fh));
+            (file.node, file.handle) = (NodeId(nodeid), handle);
         }
         Ok(())
     }
+}
+
+/// Opens as Linux does, which asks once more after ESTALE: so the daemon tells of a promise of DAX that
+/// is broken.
+fn open(client: &mut Client, node: NodeId) -> Result<Handle> {
+    let mut opened = outcome(client.open(node, libc::O_RDWR))?;
+    if matches!(opened, Err(libc::ESTALE)) {
+        opened = outcome(client.open(node, libc::O_RDWR))?;
+    }
+    let opened = opened.map_err(|errno| anyhow!("OPEN failed with errno {errno}"))?;
+    Ok(Handle(opened.fh))
 }
