@@ -120,11 +120,11 @@ impl Vm {
         let infos = self.memory.infos();
         let _busy = self.control.main_loop();
         if !self.control.has_slots() {
-            self.announce_mappings();
-            return match self.announces {
-                true => Ok(()),
-                false => self.control.tell_table(),
-            };
+            if self.announces && self.window().is_some() {
+                self.announce_mappings();
+                return Ok(());
+            }
+            return self.control.tell_table();
         }
         self.control.request("SET_MEM_TABLE", |frontend| {
             frontend.set_mem_table(&infos).map(drop)
