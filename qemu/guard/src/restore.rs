@@ -255,12 +255,16 @@ fn found_in(
     is_there(inside).then(|| inside..inside + page)
 }
 
-/// Maps the file's pages at `range` of the run, if that is as it was.
+/// Maps the file's pages at `range` of the run, if that is as it was when they were found.
+///
+/// The table was not locked since. QEMU may have unmapped the range, all of it or a part, and mapped
+/// something else there, which must not be replaced; and what the guest has stored to the zeros is
+/// told before it goes.
 fn restore(mapping: &Mapping, run: &Run, file: &ViewFile, range: Range<usize>) {
     let mut table = TABLE.lock();
     let now = table.run_at(range.start);
     let unchanged = now.is_some_and(|now| {
-        now.start <= range.start && range.end <= now.end && now.lost == run.lost
+        now.start <= range.start && range.end <= now.end && now.lost == run.lost && now.told
     });
     if !unchanged || !table.still_maps(mapping, range.start) {
         return;
@@ -333,7 +337,128 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd as _;
+    use std::os::unix::fs::FileExt as _;
+
     use super::*;
+    use crate::view::ViewId;
+
+    const PAGE: usize = 4096;
+    const LENGTH: usize = 8 * PAGE;
+
+    /// Memory of the process in a place that the table says a view is mapped at and lost, and what
+    /// the thread knows of it when the file's pages were found.
+    struct Place {
+        file: ViewFile,
+        mapping: Mapping,
+        run: Run,
+    }
+
+    fn place() -> Place {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&[7; LENGTH], 0).unwrap();
+        let file = ViewFile::of_any(file.as_raw_fd());
+        let (protection, flags) = (
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+        );
+        // SAFETY: new memory.
+        let start = unsafe { sys::mmap(0..LENGTH, protection, flags, -1, 0) }.unwrap();
+        let end = start + LENGTH;
+        let mut table = TABLE.lock();
+        assert!(table.insert(Mapping {
+            start,
+            end,
+            offset: 0,
+            descriptor: file.descriptor(),
+            protection,
+            view: ViewId::NONE,
+            id: 0,
+            guest: None,
+        }));
+        table.lose(Run {
+            start,
+            end,
+            lost: Lost::Page,
+            stored: false,
+            told: true,
+        });
+        let (mapping, run) = table.run_after(start).unwrap();
+        assert_eq!((mapping.start, run.start, run.end), (start, start, end));
+        drop(table);
+        Place { file, mapping, run }
+    }
+
+    impl Place {
+        /// What the place's first and last bytes are if this happens between the look at the file
+        /// and the restoring. What happens also fills the place with 42.
+        fn after(&self, meanwhile: impl FnOnce(&mut Table, &Self)) -> [u8; 2] {
+            let run = &self.run;
+            assert_eq!(
+                found(&self.mapping, run, &self.file, 0),
+                Some(run.start..run.end),
+                "the file has all pages"
+            );
+            meanwhile(&mut TABLE.lock(), self);
+            let first = core::ptr::with_exposed_provenance_mut::<u8>(run.start);
+            // SAFETY: the place is this test's own, and nothing is borrowed of it.
+            unsafe {
+                first.write_bytes(42, LENGTH);
+                restore(&self.mapping, run, &self.file, run.start..run.end);
+                [first.read_volatile(), first.add(LENGTH - 1).read_volatile()]
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_unchanged_is_the_file_s_again() {
+        let place = place();
+        assert_eq!(place.after(|_, _| ()), [7, 7]);
+        assert_eq!(TABLE.lock().run_at(place.run.start), None);
+    }
+
+    #[test]
+    fn what_was_mapped_meanwhile_is_not_replaced() {
+        let unmapped =
+            place().after(|table, Place { run, .. }| table.forget(&(run.start..run.end)));
+        assert_eq!(unmapped, [42, 42], "memory in place of all of it");
+
+        let cut = place().after(|table, Place { run, .. }| {
+            table.forget(&(run.start + PAGE..run.end));
+        });
+        assert_eq!(cut, [42, 42], "memory in place of a part of it");
+
+        let other = place().after(|table, Place { mapping, run, .. }| {
+            assert!(table.insert(*mapping));
+            table.lose(*run);
+        });
+        assert_eq!(other, [42, 42], "another view, of which as much is lost");
+    }
+
+    #[test]
+    fn what_the_guest_has_stored_meanwhile_is_told_before_it_goes() {
+        let place = place();
+        let stored = Run {
+            stored: true,
+            told: false,
+            ..place.run
+        };
+        assert_eq!(place.after(|table, _| table.lose(stored)), [42, 42]);
+        let untold = TABLE.lock().untold_after(stored.start).map(|(_, run)| run);
+        assert_eq!(untold, Some(stored));
+    }
+
+    #[test]
+    fn what_is_lost_in_another_way_meanwhile_is_asked_about_again() {
+        let full = |table: &mut Table, Place { run, .. }: &Place| {
+            table.lose(Run {
+                lost: Lost::Room,
+                stored: true,
+                ..*run
+            });
+        };
+        assert_eq!(place().after(full), [42, 42]);
+    }
 
     /// Looks at ten pages of which those in `there` are there.
     fn look(look: usize, there: Range<usize>) -> Option<Range<usize>> {

@@ -81,6 +81,14 @@ impl ViewFile {
         (ViewId::of(own.descriptor) == Some(view)).then_some(own)
     }
 
+    /// A duplicate of any descriptor, which need not be a view's.
+    #[cfg(test)]
+    pub(crate) fn of_any(descriptor: c_int) -> Self {
+        Self {
+            descriptor: sys::duplicate(descriptor).unwrap(),
+        }
+    }
+
     /// Whether the file, not its view, ends at `offset` or before.
     pub(crate) fn ends_before(&self, offset: u64) -> bool {
         sys::read_byte(self.descriptor, offset) == Ok(0)
