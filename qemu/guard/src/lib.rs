@@ -51,6 +51,7 @@ mod sys;
 mod table;
 mod view;
 
+use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use lock::Lock;
@@ -62,6 +63,10 @@ static TABLE: Lock<Table> = Lock::new(Table::new());
 /// Whether a view has been mapped ever: before that nothing needs to be looked up.
 static IN_USE: AtomicBool = AtomicBool::new(false);
 
+/// A variable of the environment that asks this library to say that it is loaded. `daxlab doctor`
+/// sets it: a loader that can't take a library starts the program all the same.
+const HELLO: &CStr = c"QEMU_GUARD_HELLO";
+
 /// Run by the dynamic loader before the program. Threads inherit their signal mask, so SIGBUS has
 /// to be unblocked before the first.
 #[cfg(not(test))]
@@ -72,6 +77,11 @@ static AT_LOAD: extern "C" fn() = at_load;
 extern "C" fn at_load() {
     sys::learn_page_size();
     signals::unblock();
+    // SAFETY: the name ends with a zero byte, and no thread exists yet that could change the
+    // environment.
+    if !unsafe { libc::getenv(HELLO.as_ptr()) }.is_null() {
+        sys::say(b"qemu-guard: loaded\n");
+    }
 }
 
 /// Before the first view is mapped. Not in a handler: a thread is started.

@@ -65,6 +65,10 @@ fn main() -> ExitCode {
         let name = format!("{name}_is_told_as_such_before_the_program_goes_on");
         trials.push(Trial::test(name, move || tells(&client, stores, &library)));
     }
+    let library_alone = library.clone();
+    trials.push(Trial::test("it_says_that_it_is_loaded", move || {
+        says_hello(&library_alone)
+    }));
     trials.push(Trial::test("without_the_library_it_ends", move || {
         ends_without(&client)
     }));
@@ -122,6 +126,18 @@ fn tells(views: &ViewClient, stores: bool, library: &Path) -> Result<(), Failed>
     match (output.status.success(), found == expected) {
         (true, true) => Ok(()),
         _ => Err(format!("{}: {found:?}", output.status).into()),
+    }
+}
+
+/// Asked to, the library says that it is loaded; else it says nothing.
+fn says_hello(library: &Path) -> Result<(), Failed> {
+    let mut program = Command::new("true");
+    program.env("LD_PRELOAD", library);
+    let silent = program.output()?.stderr;
+    let asked = program.env("QEMU_GUARD_HELLO", "1").output()?.stderr;
+    match (silent.as_slice(), asked.as_slice()) {
+        (b"", b"qemu-guard: loaded\n") => Ok(()),
+        said => Err(format!("{said:?}").into()),
     }
 }
 

@@ -12,6 +12,7 @@ use qemu_guest::{
 
 use super::{
     finding::{Finding, chain},
+    guard,
     host::is_installed,
 };
 
@@ -82,10 +83,10 @@ fn whence(origin: &Origin) -> String {
 }
 
 /// What can't be said without a usable QEMU.
-pub fn unknown_without_qemu() -> [Finding; 3] {
+pub fn unknown_without_qemu() -> [Finding; 4] {
     let why = "unknown as long as there is no QEMU of 11.1 or newer";
     let how = "run 'daxlab share DIR -- true', which fetches one, and ask again";
-    [DEVICE, TCG, KVM].map(|subject| Finding::unknown(subject, why, how))
+    [DEVICE, guard::SUBJECT, TCG, KVM].map(|subject| Finding::unknown(subject, why, how))
 }
 
 /// Whether a probe guest boots under TCG and under KVM.

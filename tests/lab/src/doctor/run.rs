@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::{
     DoctorArgs,
     finding::{Finding, Mark},
-    guests, host, regions,
+    guard, guests, host, regions,
 };
 use crate::cli::Status;
 
@@ -42,7 +42,10 @@ pub fn run(args: &DoctorArgs) -> Result<Status> {
         let (qemu, findings) = guests::qemu(args.qemu.as_deref(), &cache);
         report.add(findings);
         match qemu {
-            Some(qemu) => report.add(guests::accelerators(&qemu).await),
+            Some(qemu) => {
+                report.add([guard::guard(&qemu)]);
+                report.add(guests::accelerators(&qemu).await);
+            }
             None => report.add(guests::unknown_without_qemu()),
         }
         report.add([guests::building()]);
