@@ -148,6 +148,7 @@ merge() {
 failed=
 for name in $targets; do
     if [ -n "$input" ]; then
+        mkdir -p "artifacts/$name"
         libfuzzer "$name" -artifact_prefix="artifacts/$name/" \
             "$(realpath --relative-to=. "$input")" || failed=yes
     elif [ -n "$merge" ]; then

@@ -57,6 +57,14 @@ fn daemon() -> Vec<Seed> {
             ],
         ),
         (
+            "forget-mapped",
+            vec![
+                Operation::Forget { file: 0, count: 1 },
+                Operation::Lookup { file: 0 },
+                Operation::Resize { file: 0, pages: 1 },
+            ],
+        ),
+        (
             "open",
             vec![
                 Operation::Open { file: 0 },

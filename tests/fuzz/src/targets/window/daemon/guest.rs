@@ -43,6 +43,8 @@ pub(super) struct Guest<'a> {
     /// Pages of each file.
     sizes: [u64; FILES],
     plain: Plain,
+    /// The node by which each page of the window was mapped last.
+    mapped_by: [u64; PAGES as usize],
     nodes: [Node; FILES],
     /// Open handles: file, node and handle.
     handles: Vec<(usize, u64, u64)>,
@@ -94,6 +96,7 @@ impl<'a> Guest<'a> {
             on_host,
             sizes: [FILE_PAGES; FILES],
             plain,
+            mapped_by: [0; PAGES as usize],
             nodes: [Node::default(); FILES],
             handles: Vec::new(),
             stale: false,
@@ -226,8 +229,14 @@ impl<'a> Guest<'a> {
         if node.lookups == 0 {
             return self.set_up_unknown(node.number, asked.at);
         }
-        let mut expected = self.plain.expect(&action, self.full);
-        let is_new = !self.plain.ranges.contains(&asked);
+        // What another node has mapped is not there already: it is replaced.
+        let mut before = self.plain.clone();
+        if self.mapped_by.get(asked.at as usize) != Some(&node.number) {
+            let same = before.ranges.iter_mut().find(|range| **range == asked);
+            same.into_iter().for_each(|range| range.file = FILES);
+        }
+        let mut expected = before.expect(&action, self.full);
+        let is_new = !before.ranges.contains(&asked);
         // The VMM here refuses, unlike one that is given a padded view.
         if expected.errno.is_none() && is_new && asked.from + asked.pages > self.sizes[asked.file] {
             expected.errno = Some(libc::EIO);
@@ -242,6 +251,9 @@ impl<'a> Guest<'a> {
             self.plain.ranges
         );
         self.plain.ranges = expected.ranges;
+        if errno == 0 {
+            self.mapped_by[asked.at as usize..asked.end() as usize].fill(node.number);
+        }
     }
 
     /// A node that the guest does not have, and that is none.

@@ -7,6 +7,7 @@ use virtiofsd::fuse::Opcode;
 
 use super::{Guest, NAMES, Node};
 use crate::guest::message::{self, ROOT};
+use crate::targets::window::model::plain::PAGES;
 
 /// FATTR_SIZE.
 const SIZE: u32 = 1 << 3;
@@ -76,9 +77,23 @@ impl Guest<'_> {
         body.extend(message::numbers(&[0, pages * page_size()]));
         body.resize(88, 0);
         let (errno, _) = self.ask(message::request(Opcode::Setattr, node.number, &body));
+        if self.is_mapped_by_another(file, pages) {
+            assert_eq!(errno, libc::ETXTBSY, "SETATTR of a file that is mapped");
+            return;
+        }
         assert_eq!(errno, 0, "SETATTR");
         self.sizes[file] = pages;
         self.plain.bytes[file][pages as usize..].fill(0);
+    }
+
+    /// Whether a page that a file of so many pages does not have is mapped by a node that the guest
+    /// has forgotten since. Linux removes the mappings of a node before it forgets it.
+    fn is_mapped_by_another(&self, file: usize, pages: u64) -> bool {
+        (0..PAGES).any(|page| {
+            self.shown(page)
+                .is_some_and(|(of, at)| of == file && at >= pages)
+                && self.mapped_by[page as usize] != self.nodes[file].number
+        })
     }
 
     pub(super) fn write(&mut self, page: u64, byte: u8) {
