@@ -36,6 +36,8 @@ pub struct Serving {
 pub struct WindowSetup {
     size: WindowSize,
     views: Arc<dyn ViewSource>,
+    /// Files are mapped as they are, by a VMM that leaves them so.
+    plain: bool,
     upgrade: Upgrade,
     budget: RegionBudget,
     host_truncate: HostTruncate,
@@ -49,11 +51,27 @@ impl WindowSetup {
         Self {
             size,
             views: Arc::new(views),
+            plain: false,
             upgrade: Upgrade::InPlace,
             budget: RegionBudget::default(),
             host_truncate: HostTruncate::Allow,
             max_ranges: usize::MAX,
         }
+    }
+
+    /// A window of this size under a VMM that maps files as they are. QEMU 11.1 does not, and its
+    /// guest has no DAX then.
+    pub fn of_plain_files(size: WindowSize) -> Self {
+        Self {
+            plain: true,
+            ..Self::new(size, DirectViews)
+        }
+    }
+
+    /// Whether what is mapped comes from the companion.
+    #[must_use]
+    pub fn has_views(&self) -> bool {
+        !self.plain
     }
 
     /// The same under that rule for others: `views` keep to it, as long as there are any.
@@ -117,6 +135,7 @@ where
         budget: window.budget,
         // A file that is mapped no more is to be as free as any other.
         keep_views: window.host_truncate == HostTruncate::Allow,
+        plain: window.plain,
         options: WindowOptions {
             upgrade: window.upgrade,
             max_ranges: WindowOptions::linux_ranges(window.size).min(window.max_ranges),

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Where the window lies in the guest's address space.
+//! What the VMM does not say about the window, found out by scratch memory before a driver uses it.
 //!
+//! # Where the window lies in the guest's address space
 //! vhost-user does not tell it. But a mapping is a memory region, and the VMM tells each region's
 //! guest address. So before a driver uses the window, one page of scratch memory is mapped at its
 //! beginning: the region whose file that is lies at the window's address. Linux has placed the
@@ -10,11 +11,17 @@
 //! QEMU tells its table only while there are at most 8 regions. Where there are as many without the
 //! probe, the address is not told, and a request with a buffer in the window could not be served. So
 //! nothing is mapped for that driver: its files are read through FUSE.
+//!
+//! # Whether the VMM maps a file as it is
+//! QEMU 11.1 refuses to map more than a file has, and makes a file without a size as large as the
+//! mapping. So it needs views ([`shared_window::ViewSource`]). Where this host can't make any, an
+//! empty file is mapped: a VMM that does so and leaves it empty does it with any file.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rustix::fs::MemfdFlags;
 use shared_window::{Access, FileOffset, Vmm, VmmError, WindowOffset, page_size};
@@ -29,6 +36,8 @@ pub(super) struct Locator<M> {
     space: Arc<AddressSpace>,
     taken: WindowTaken,
     complaint: Complaint,
+    /// Files are to be mapped as they are; what is known of the VMM.
+    plain: Option<OnceLock<bool>>,
     /// The front end has been seen to tell where a mapping is, or not to.
     told: AtomicBool,
 }
@@ -46,36 +55,108 @@ impl<M: Vmm> Locator<M> {
             space,
             taken,
             complaint: Complaint::default(),
+            plain: None,
             told: AtomicBool::new(false),
         }
     }
 
-    /// Maps the scratch memory, and unmaps it again.
+    /// The same for a window into which files are mapped as they are, if that is so.
+    pub(super) fn for_plain_files(self, plain: bool) -> Self {
+        Self {
+            plain: plain.then(OnceLock::new),
+            ..self
+        }
+    }
+
+    /// Maps a page of scratch memory, and unmaps it again.
     fn probe(&self) -> Result<(), VmmError> {
-        let failed = |source| VmmError::Channel {
-            what: "make scratch memory",
-            source,
-        };
-        let scratch = rustix::fs::memfd_create("window-probe", MemfdFlags::CLOEXEC);
-        let scratch = File::from(scratch.map_err(|errno| failed(errno.into()))?);
-        scratch.set_len(page_size()).map_err(failed)?;
+        let scratch = scratch()?;
+        scratch.set_len(page_size()).map_err(no_scratch)?;
         let Some(number) = FileNumber::of(&scratch) else {
-            return Err(failed(std::io::ErrorKind::Unsupported.into()));
+            return Err(no_scratch(io::ErrorKind::Unsupported.into()));
         };
-        let (at, len) = (WindowOffset(0), page_size());
         self.space.expect_probe(number);
+        self.map_once(&scratch, WindowOffset(0))
+    }
+
+    /// Whether the VMM maps a file as it is.
+    fn keeps_files(&self) -> Result<bool, VmmError> {
+        let scratch = scratch()?;
+        // Not at the beginning, of which a VMM may tell this daemon: what has no page can't be
+        // memory.
+        self.map_once(&scratch, WindowOffset(page_size()))?;
+        Ok(scratch.metadata().map_err(no_scratch)?.len() == 0)
+    }
+
+    /// Maps a page of `file`, and unmaps it again.
+    fn map_once(&self, file: &File, at: WindowOffset) -> Result<(), VmmError> {
+        let len = page_size();
         self.vmm
-            .map(at, len, scratch.as_fd(), FileOffset(0), Access::ReadWrite)?;
+            .map(at, len, file.as_fd(), FileOffset(0), Access::ReadWrite)?;
         self.vmm.unmap(at, len)?;
         self.vmm.settle()
     }
+
+    /// Finds out once whether files can be mapped as they are.
+    fn learn_whether_it_keeps_files(&self, known: &OnceLock<bool>) {
+        if known.get().is_none() {
+            let keeps = match self.keeps_files() {
+                Ok(keeps) => keeps,
+                Err(VmmError::Refused { .. }) => false,
+                Err(error) => {
+                    self.complaint.warn(format_args!(
+                        "whether the VMM maps files as they are can't be asked: {}",
+                        WithSources(&error)
+                    ));
+                    return;
+                }
+            };
+            if keeps {
+                log::info!("the VMM maps files as they are, so no views are needed");
+            } else {
+                log::warn!(
+                    "no DAX: this VMM changes the size of what it maps, so it needs views of \
+                     files, which can't be made here"
+                );
+            }
+            let _ = known.set(keeps);
+        }
+        self.taken.set_fit(known.get() == Some(&true));
+    }
+}
+
+fn no_scratch(source: io::Error) -> VmmError {
+    VmmError::Channel {
+        what: "make scratch memory",
+        source,
+    }
+}
+
+/// An empty file in memory.
+fn scratch() -> Result<File, VmmError> {
+    let scratch = rustix::fs::memfd_create("window-probe", MemfdFlags::CLOEXEC);
+    Ok(File::from(
+        scratch.map_err(|errno| no_scratch(errno.into()))?,
+    ))
 }
 
 impl<M: Vmm> Locate for Locator<M> {
     fn locate(&self) {
-        if !self.taken.is_set() || self.space.is_up_to_date() {
+        if !self.taken.is_set() {
             return;
         }
+        // The table is not enough where a file in it looks like memory.
+        if self.plain.is_some() || !self.space.is_up_to_date() {
+            self.learn_place();
+        }
+        if let Some(known) = &self.plain {
+            self.learn_whether_it_keeps_files(known);
+        }
+    }
+}
+
+impl<M: Vmm> Locator<M> {
+    fn learn_place(&self) {
         let probed = self.probe();
         let learnt = self.space.forget_probe();
         if let Err(error) = probed {

@@ -58,7 +58,7 @@ impl From<&SetupError> for Refusal {
     fn from(error: &SetupError) -> Self {
         match error {
             SetupError::Open { .. } | SetupError::Cleared { .. } => Self::Open,
-            SetupError::Unreachable { .. } => Self::RegionBudget,
+            SetupError::Unusable { .. } => Self::RegionBudget,
             SetupError::Window { source, .. } => match source {
                 WindowError::View(_) | WindowError::NotWritable(_) | WindowError::LosingPages => {
                     Self::View

@@ -96,6 +96,8 @@ pub struct SessionWindow<S> {
     pub policy: DaxPolicy,
     /// Views of files that were mapped lately are kept.
     pub keep_views: bool,
+    /// `views` are the files as they are: nothing is mapped by a VMM that changes what it maps.
+    pub plain: bool,
 }
 
 type SessionVmm = PausedVmm<ObservedVmm<Arc<VhostUserShmem>>>;
@@ -259,6 +261,7 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
             options,
             policy,
             keep_views,
+            plain,
         }) = window
         else {
             return Self {
@@ -278,6 +281,7 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
         let census = Arc::new(Census::new(Arc::clone(&budget)));
         let pause = Arc::new(Pause::new());
         let taken = WindowTaken::default();
+        taken.set_fit(!plain);
         let promises = Promises::new(policy, views.clone());
         let lost_stores = LostStores::new(views.lost_pages(), Arc::clone(metrics));
         let window = Window::with_options(
@@ -311,7 +315,8 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
             PausedVmm::new(Arc::clone(&shmem), Arc::clone(&pause)),
             Arc::clone(&space),
             taken.clone(),
-        );
+        )
+        .for_plain_files(plain);
         Self {
             fs: DaxFs::new(Arc::clone(&fs), Some(Arc::clone(&dax))),
             window: Some(

@@ -72,6 +72,7 @@ fn window_on<S: ViewSource>(views: S) -> SessionWindow<S> {
             min_size: 0,
         },
         keep_views: true,
+        plain: false,
     }
 }
 

@@ -61,9 +61,9 @@ pub(super) enum SetupError {
         /// The file.
         node: NodeId,
     },
-    /// It is not known where the window is.
-    #[error("node {} is not mapped, since a request could not use it as memory", .node.0)]
-    Unreachable {
+    /// It is not known where the window is, or whether the VMM leaves a file as it is.
+    #[error("node {} is not mapped: the window can't be used, as was said", .node.0)]
+    Unusable {
         /// The file.
         node: NodeId,
     },
@@ -86,7 +86,7 @@ impl SetupError {
             // EROFS, ETXTBSY and the like would puzzle the reader of a mapping.
             Self::Open { .. } => libc::EACCES,
             Self::Cleared { .. } => libc::EIO,
-            Self::Unreachable { .. } => libc::ENOBUFS,
+            Self::Unusable { .. } => libc::ENOBUFS,
             Self::Window { source, .. } => source.errno(),
         }
     }
@@ -270,7 +270,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
         match error {
             SetupError::Open { source, .. } if is_trouble(source) => {}
             // Nothing is promised while that lasts.
-            SetupError::Unreachable { .. } => {}
+            SetupError::Unusable { .. } => {}
             SetupError::Open { source, .. } => {
                 if source.raw_os_error() == Some(libc::EROFS) {
                     // What else was promised is as old as the mount was writable.
@@ -306,8 +306,8 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
         if let Some(census) = &self.census {
             census.look_again();
         }
-        if !self.dax.taken.is_reachable() {
-            return Err(SetupError::Unreachable { node });
+        if !self.dax.taken.may_map() {
+            return Err(SetupError::Unusable { node });
         }
         let access = if for_writing(wanted) {
             Access::ReadWrite

@@ -88,6 +88,12 @@ impl WindowRequest {
         }
     }
 
+    /// Whether the operator asked for it.
+    #[must_use]
+    pub fn is_explicit(self) -> bool {
+        matches!(self, Self::Explicit(_))
+    }
+
     /// The size, if any window is wanted.
     #[must_use]
     pub fn size(self) -> Option<RequestedSize> {

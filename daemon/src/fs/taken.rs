@@ -13,6 +13,8 @@ const CHANNEL: u8 = 2;
 const NO_VIEWS: u8 = 4;
 /// A request with a buffer in the window could not be served.
 const UNREACHABLE: u8 = 8;
+/// Files are mapped as they are, and it is not known that the VMM leaves them so.
+const UNFIT: u8 = 16;
 
 /// Set once the front end has asked for the window's size.
 ///
@@ -21,8 +23,8 @@ const UNREACHABLE: u8 = 8;
 /// only for those who take it; to all others the daemon is what virtiofsd is.
 ///
 /// A window that was taken stays with the guest, but it may become useless: the back-end channel
-/// breaks, the companion ends, or its place in the guest is unknown. From then on no file is promised, and the guest reads through
-/// FUSE. To ask costs one load.
+/// breaks, the companion ends, its place in the guest is unknown, or it needs views that there are not.
+/// From then on no file is promised, and the guest reads through FUSE. To ask costs one load.
 #[derive(Debug, Clone, Default)]
 pub struct WindowTaken(Arc<AtomicU8>);
 
@@ -67,10 +69,19 @@ impl WindowTaken {
         };
     }
 
-    /// As [`Self::set_reachable`] said last.
+    /// Whether the VMM may be handed what there is to map: views, or files that it leaves as they
+    /// are. It may unless this says that it may not.
+    pub fn set_fit(&self, fit: bool) {
+        match fit {
+            true => self.0.fetch_and(!UNFIT, Ordering::Relaxed),
+            false => self.0.fetch_or(UNFIT, Ordering::Relaxed),
+        };
+    }
+
+    /// Whether a file may be mapped, as [`Self::set_reachable`] and [`Self::set_fit`] said last.
     #[must_use]
-    pub fn is_reachable(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & UNREACHABLE == 0
+    pub fn may_map(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & (UNREACHABLE | UNFIT) == 0
     }
 
     /// Whether the guest has a window and files can be mapped there.
@@ -97,9 +108,12 @@ mod tests {
         window.gain_channel();
         assert!(window.is_usable());
         window.set_reachable(false);
-        assert!(!window.is_usable() && !window.is_reachable());
+        assert!(!window.is_usable() && !window.may_map());
+        window.set_fit(false);
         window.set_reachable(true);
-        assert!(window.is_usable() && window.is_reachable());
+        assert!(!window.is_usable() && !window.may_map());
+        window.set_fit(true);
+        assert!(window.is_usable() && window.may_map());
         window.lose_views();
         assert!(window.is_set() && !window.is_usable());
     }

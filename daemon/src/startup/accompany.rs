@@ -4,18 +4,17 @@
 
 use std::io::{self, PipeWriter};
 
-use log::warn;
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use shared_window::{StartingViews, ViewServer, ViewService};
 
 use super::checks::Checked;
 use super::companion::Companion;
+use super::confine::warn_of_views;
 use super::error::StartError;
 use super::fork::{Side, fork};
 use super::listen;
 use super::metrics_socket;
-use super::run::sentence;
 use super::split::Listening;
 use super::stop::{Leash, leash};
 use crate::config::{Endpoint, HostTruncate, SocketFile};
@@ -87,7 +86,7 @@ impl Checked {
     fn prepare_views(&self) -> Option<(StartingViews, ViewServer)> {
         self.window?;
         let (client, server) = ViewService::prepare()
-            .inspect_err(|error| warn!("no DAX window: {}", sentence(error)))
+            .inspect_err(|error| warn_of_views(&self.config, error))
             .ok()?;
         let server = match self.config.host_truncate {
             HostTruncate::Allow => server,

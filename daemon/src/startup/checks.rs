@@ -96,7 +96,7 @@ fn check_privileges(config: &Config) -> Result<(), StartError> {
 /// later, by trying.
 fn window(config: &Config, regions: MaxRegions) -> Option<RequestedSize> {
     let size = config.window.size()?;
-    let explicit = matches!(config.window, WindowRequest::Explicit(_));
+    let explicit = config.window.is_explicit();
     if config.share.read_only {
         // QEMU maps everything writable, so a guest could write to the files.
         if explicit {

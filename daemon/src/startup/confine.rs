@@ -5,6 +5,7 @@
 //! The order is virtiofsd's: sandbox, system call filter, capabilities. Before it the views are
 //! made sure of, since nothing can be opened or mounted after it.
 
+use std::error::Error;
 use std::fs::File;
 use std::io::PipeWriter;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -24,7 +25,7 @@ use super::serve::Confined;
 use super::stop::Leash;
 use super::{mount_points, privileges, seccomp};
 use crate::backend::{Names, Observer};
-use crate::config::{Config, Confinement, MaxRegions, RequestedSize, Share};
+use crate::config::{Config, Confinement, HostTruncate, MaxRegions, RequestedSize, Share};
 use crate::serve::{Serving, WindowSetup};
 use crate::telemetry::{Place, Server};
 
@@ -107,32 +108,52 @@ fn observer(share: &Share) -> Result<Arc<Observer>, StartError> {
     Ok(Arc::new(Observer::new(Names::new(links))))
 }
 
-/// The window, if this host can make its views. Else the share is served without one, and the
-/// log says why.
+/// The window, if this host can make its views, or if it was asked for. Else the share is served
+/// without one, and the log says why.
 fn make_window(
     size: Option<RequestedSize>,
     regions: MaxRegions,
     views: Option<StartingViews>,
     config: &Config,
 ) -> Option<WindowSetup> {
-    let views = views?
-        .wait_ready()
-        .inspect_err(|error| warn!("no DAX window: {}", sentence(error)))
-        .ok()?;
     let size = WindowSize::new(size?.bytes())
         .inspect_err(|error| warn!("no DAX window: {}", sentence(error)))
         .ok()?;
+    let ready = views.and_then(|views| {
+        let ready = views.wait_ready();
+        ready.inspect_err(|error| warn_of_views(config, error)).ok()
+    });
+    let window = match ready {
+        Some(views) => {
+            if let Some(reason) = views.unguarded() {
+                warn!("--host-truncate=refuse refuses nothing here: {reason}");
+            }
+            WindowSetup::new(size, views).with_host_truncate(config.host_truncate)
+        }
+        None if config.window.is_explicit() => {
+            if config.host_truncate == HostTruncate::Refuse {
+                warn!("--host-truncate=refuse refuses nothing here: it needs views of files");
+            }
+            WindowSetup::of_plain_files(size)
+        }
+        None => return None,
+    };
     info!("DAX window of {} MiB", size.bytes() >> 20);
-    if let Some(reason) = views.unguarded() {
-        warn!("--host-truncate=refuse refuses nothing here: {reason}");
-    }
-    let window = WindowSetup::new(size, views)
-        .with_host_truncate(config.host_truncate)
-        .within(regions);
+    let window = window.within(regions);
     Some(config.faults.iter().fold(window, |window, &fault| {
         warn!("--fault {fault}: {}; for tests only", fault.consequence());
         window.with_fault(fault)
     }))
+}
+
+/// Says what it means for the share that there are no views.
+pub(super) fn warn_of_views(config: &Config, error: &dyn Error) {
+    let reason = sentence(error);
+    if config.window.is_explicit() {
+        warn!("the DAX window is only for a VMM that maps files as they are: {reason}");
+    } else {
+        warn!("no DAX window: {reason}");
+    }
 }
 
 /// Enters virtiofsd's sandbox, and fills in what the file system has to know of it.

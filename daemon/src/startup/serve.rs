@@ -25,7 +25,7 @@ use super::stop::{Leash, StopRequests};
 use crate::backend::{Look, Metrics};
 use crate::config::Share;
 use crate::fs::WindowTaken;
-use crate::serve::{ServeError, Serving, prepare};
+use crate::serve::{ServeError, Serving, WindowSetup, prepare};
 use crate::telemetry::{Server, Source};
 
 /// A daemon that has given up all it can.
@@ -77,13 +77,14 @@ impl Confined {
             leash.wait();
             End::Abandoned
         })?;
+        let has_views = serving.window.as_ref().is_some_and(WindowSetup::has_views);
         let BackEnd {
             run,
             metrics,
             look,
             window,
         } = open(share, listener, serving)?;
-        if let Some(window) = window {
+        if let Some(window) = window.filter(|_| has_views) {
             start("companion", move || {
                 end_of_views.wait();
                 window.lose_views();

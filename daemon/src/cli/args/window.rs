@@ -15,8 +15,9 @@ pub struct WindowArgs {
     /// --max-regions]
     ///
     /// Linux maps ranges of 2 MiB. With --mem-slots one VM survives about 500 of them over all of
-    /// its shares, so more than 512M is useful to few then. Where the host can't make a window safe (it takes
-    /// Linux 6.9 and CAP_SYS_ADMIN), the daemon warns and serves without one.
+    /// its shares, so more than 512M is useful to few then. Where the host can't make a window safe
+    /// for QEMU (it takes Linux 6.9 and CAP_SYS_ADMIN), the daemon warns and serves without one,
+    /// unless this option asks for it: then VMMs can use it that map files as they are.
     #[arg(long, value_name = "SIZE", value_parser = values::window_size)]
     pub dax_window: Option<RequestedSize>,
 

@@ -4,6 +4,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
+use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -47,6 +48,7 @@ pub struct DaemonCommand {
     socket: Option<PathBuf>,
     options: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
+    user: Option<u32>,
     patience: Duration,
 }
 
@@ -61,6 +63,7 @@ impl DaemonCommand {
             socket: None,
             options: Vec::new(),
             environment: Vec::new(),
+            user: None,
             patience: PATIENCE,
         }
     }
@@ -116,6 +119,13 @@ impl DaemonCommand {
         self
     }
 
+    /// Runs it as this user, who gets its folder, and a share that is not given.
+    #[must_use]
+    pub fn user(mut self, user: u32) -> Self {
+        self.user = Some(user);
+        self
+    }
+
     /// How long it may take to start and to end.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
@@ -134,18 +144,21 @@ impl DaemonCommand {
             self.socket.clone(),
         )?;
         let before = FileStamp::of(&place.socket());
-        let mut command = self.command(&place)?;
-        let child = command.spawn().map_err(|source| DaemonError::Start {
-            program: self.program.clone(),
-            source,
-        })?;
+        let program = match self.user {
+            Some(user) => place.give_to(user, &self.program)?,
+            None => self.program.clone(),
+        };
+        let mut command = self.command(&program, &place)?;
+        let child = command
+            .spawn()
+            .map_err(|source| DaemonError::Start { program, source })?;
         Daemon::new(child, place, before, self.patience)
     }
 
-    fn command(&self, place: &Place) -> Result<Command, DaemonError> {
+    fn command(&self, program: &Path, place: &Place) -> Result<Command, DaemonError> {
         let log = place.log();
         let log = File::create(&log).map_err(prepare(&log))?;
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new(program);
         command
             .arg(self.dialect.share)
             .arg(&place.share)
@@ -159,6 +172,9 @@ impl DaemonCommand {
             .stderr(log)
             // Its processes are found, and ended, by their group.
             .process_group(0);
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
         Ok(command)
     }
 }
@@ -193,6 +209,16 @@ impl Place {
             share,
             socket,
         })
+    }
+
+    /// Gives the folder to a user, with a copy of the program: where that is may be closed to others.
+    fn give_to(&self, user: u32, program: &Path) -> Result<PathBuf, DaemonError> {
+        let copy = self.folder.path().join("program");
+        fs::copy(program, &copy).map_err(prepare(program))?;
+        for path in [self.folder.path(), &self.share, &copy] {
+            chown(path, Some(user), Some(user)).map_err(prepare(path))?;
+        }
+        Ok(copy)
     }
 
     pub(super) fn socket(&self) -> PathBuf {

@@ -122,6 +122,20 @@ impl Rules {
         }
     }
 
+    /// A QEMU whose window is one memory region: a mapping is no region of its own, and files are
+    /// mapped as they are.
+    pub const fn one_region() -> Self {
+        Self {
+            acknowledge: Acknowledge::AfterEffect,
+            size_check: SizeCheck::Ignore,
+            empty_file: EmptyFile::Leave,
+            read_only: ReadOnly::Enforce,
+            regions: usize::MAX,
+            announce: false,
+            ..Self::qemu()
+        }
+    }
+
     /// A VMM that lets nothing pass: an effect that takes its time, files left alone, mappings for
     /// reading that are.
     pub const fn strict() -> Self {

@@ -12,6 +12,7 @@ mod log;
 mod lost_stores;
 mod metrics;
 mod operations;
+mod plain_files;
 mod promises;
 mod queues;
 mod rig;

@@ -17,10 +17,8 @@ use virtiofs_driver::{
     WindowOption, daemon,
 };
 
-use crate::rig::{PATIENCE, RANGE, Rig};
+use crate::rig::{ATTR_DAX, PATIENCE, RANGE, Rig};
 
-/// `FUSE_ATTR_DAX` of `linux/fuse.h`.
-const ATTR_DAX: u32 = 1 << 1;
 /// Bytes of a file that `--dax-min-size` lets into the window.
 const LARGE: usize = 300 << 10;
 

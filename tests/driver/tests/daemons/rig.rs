@@ -12,6 +12,8 @@ use virtiofs_driver::{
     Client, Daemon, Handle, InitOptions, NodeId, Options, QueueIndex, Vm, Window, WindowOption,
 };
 
+/// `FUSE_ATTR_DAX` of `linux/fuse.h`.
+pub const ATTR_DAX: u32 = 1 << 1;
 /// Bytes that Linux maps at a time.
 pub const RANGE: u64 = 2 << 20;
 /// How long anything that must happen may take on a machine that does much else.

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A daemon that can make no views of files, because it runs as an ordinary user: files are mapped
+//! as they are, by a VMM that leaves them so, and not at all by one that does not.
+
+use std::fs;
+use std::os::unix::fs::chown;
+
+use anyhow::{Result, ensure};
+use virtiofs_driver::window::{EmptyFile, Rules};
+use virtiofs_driver::{
+    Client, Daemon, FileOffset, InitOptions, NodeId, Options, QueueIndex, Vm, WindowOffset,
+    WindowOption, daemon,
+};
+
+use crate::rig::{ATTR_DAX, RANGE, Rig, pattern};
+
+/// A user who may do nothing.
+const NOBODY: u32 = 65534;
+/// Bytes of a file that is no multiple of a page.
+const ODD: usize = 5_000_001;
+
+fn unprivileged(sandbox: &str, rules: Rules) -> Result<Rig> {
+    let daemon = Daemon::command(daemon::daxd()?)
+        .args(["--dax-window=64M", "--dax=always", sandbox])
+        .arg("--inode-file-handles=never")
+        .user(NOBODY)
+        .start()?;
+    let mut vm = Vm::connect(
+        &daemon.socket(),
+        &Options {
+            window: WindowOption::Required(rules),
+            ..Options::default()
+        },
+    )?;
+    let mut client = Client::new(&mut vm, QueueIndex::request(0))?;
+    client.init(&InitOptions::linux())?;
+    Ok(Rig { client, vm, daemon })
+}
+
+/// A file of the daemon's user, and whether it is promised to be mappable.
+fn file(rig: &mut Rig, name: &str, content: &[u8]) -> Result<(NodeId, bool)> {
+    let path = rig.daemon.share().join(name);
+    fs::write(&path, content)?;
+    chown(path, Some(NOBODY), Some(NOBODY))?;
+    let entry = rig.client.lookup(NodeId::ROOT, name)?;
+    Ok((NodeId(entry.nodeid), entry.attr.flags & ATTR_DAX != 0))
+}
+
+#[test]
+fn an_ordinary_user_s_daemon_has_a_window_where_the_vmm_leaves_files_as_they_are() -> Result<()> {
+    for sandbox in ["--sandbox=none", "--sandbox=namespace"] {
+        let mut rig = unprivileged(sandbox, Rules::one_region())?;
+        let mut content = pattern(ODD);
+        let (odd, promised) = file(&mut rig, "odd", &content)?;
+        let (empty, also) = file(&mut rig, "empty", b"")?;
+        ensure!(promised && also, "{sandbox}: {}", rig.daemon.log());
+        let window = rig.window()?;
+        let client = &mut rig.client;
+        for range in 0..ODD.div_ceil(RANGE as usize) as u64 {
+            let at = range * RANGE;
+            client.setup_mapping(odd, FileOffset(at), RANGE, WindowOffset(at), true)?;
+        }
+        client.setup_mapping(empty, FileOffset(0), RANGE, WindowOffset(8 * RANGE), true)?;
+        let mut seen = vec![0; ODD];
+        window.read(WindowOffset(0), &mut seen)?;
+        ensure!(seen == content, "{sandbox}: other bytes in the window");
+        window.write(WindowOffset(RANGE + 3), b"stored")?;
+        content[RANGE as usize + 3..][..6].copy_from_slice(b"stored");
+        let host = |name| fs::read(rig.daemon.share().join(name));
+        ensure!(
+            host("odd")? == content,
+            "{sandbox}: other bytes on the host"
+        );
+        ensure!(host("empty")?.is_empty(), "{sandbox}: the file has grown");
+        ensure!(window.violations().is_empty(), "{:?}", window.violations());
+        let log = rig.daemon.log();
+        ensure!(log.contains("the VMM maps files as they are"), "{log}");
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_is_mapped_by_a_vmm_that_needs_views_where_there_are_none() -> Result<()> {
+    let refuses = Rules {
+        empty_file: EmptyFile::Leave,
+        ..Rules::qemu()
+    };
+    for rules in [Rules::qemu(), refuses] {
+        let mut rig = unprivileged("--sandbox=none", rules)?;
+        let (whole, promised) = file(&mut rig, "whole", &pattern(RANGE as usize))?;
+        let (empty, also) = file(&mut rig, "empty", b"")?;
+        ensure!(!promised && !also, "promised: {}", rig.daemon.log());
+        let (mapped, client) = (rig.vm.window().map(|it| it.stats().maps), &mut rig.client);
+        for node in [whole, empty] {
+            let refused = client
+                .setup_mapping(node, FileOffset(0), RANGE, WindowOffset(0), true)
+                .expect_err("no view of it");
+            ensure!(refused.errno() == Some(libc::ENOBUFS), "{refused}");
+        }
+        let now = rig.vm.window().map(|it| it.stats().maps);
+        ensure!(mapped == now, "the VMM was asked to map a file");
+        ensure!(
+            fs::metadata(rig.daemon.share().join("empty"))?.len() == 0,
+            "grown"
+        );
+        let log = rig.daemon.log();
+        ensure!(log.contains("no DAX: this VMM changes"), "{log}");
+    }
+    Ok(())
+}
