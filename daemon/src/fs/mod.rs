@@ -18,6 +18,7 @@ mod device;
 mod doubt;
 mod losses;
 mod lost_stores;
+mod moment;
 mod name;
 mod node;
 mod open;

@@ -81,6 +81,13 @@ impl<T: Clone> NodeCache<T> {
         drop(evicted);
     }
 
+    /// Changes the value of `node`, if one is remembered.
+    pub fn change(&self, node: NodeId, change: impl FnOnce(&mut T)) {
+        if let Some(value) = self.entries.lock().get_mut(&node) {
+            change(value);
+        }
+    }
+
     /// Forgets `node`.
     pub fn forget(&self, node: NodeId) {
         let forgotten = self.entries.lock().pop(&node);
@@ -125,6 +132,14 @@ mod tests {
         assert!(!held(2) && held(3), "a new value replaces the old one");
         cache.forget(NodeId(1));
         assert!(!held(1));
+        for (node, other) in [(2, 0), (1, 1)] {
+            cache.change(NodeId(node), |value| *value = Arc::clone(&values[other]));
+        }
+        assert!(
+            held(0) && !held(1) && !held(3),
+            "a value changes where there is one"
+        );
+        cache.put(NodeId(2), Arc::clone(&values[3]));
         cache.clear();
         assert!(!held(3));
         NodeCache::without_memory().put(NodeId(0), Arc::clone(&values[0]));

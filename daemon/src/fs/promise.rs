@@ -23,6 +23,9 @@
 //! What was true when the guest looked may have changed when it opens the file: somebody on the host
 //! made it immutable, mounted it read-only, or runs it. So it is asked again then
 //! ([`Promises::still_holds`]), for files that have no view yet, and a *broken* promise is told.
+//! Programs that open one file again and again don't pay for that each time: an OPEN goes by what
+//! another one of the last [`SURE`] has found. What a look has found is no answer to an OPEN, however
+//! recent it is.
 
 use std::collections::HashMap;
 use std::io;
@@ -41,6 +44,7 @@ use virtiofsd::fuse::Attr;
 
 use super::device::{ANY_MAY_EXECUTE, Mappable, MountedDevice, Place, place};
 use super::doubt::Doubt;
+use super::moment::Moment;
 use super::open::with_handle;
 use super::{NodeCache, NodeId, is_trouble, is_trouble_with_view, with_file};
 use crate::backend::WithSources;
@@ -52,6 +56,11 @@ const REMEMBERED_NODES: NonZeroUsize = NonZeroUsize::new(65536).unwrap();
 /// Programs that are remembered to run, and for how long: after that a mapping may be tried again.
 const REMEMBERED_PROGRAMS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 const RUNNING: Duration = Duration::from_secs(60);
+
+/// For how long an OPEN goes by what another one has found. A file that is frozen meanwhile fails the
+/// first mapping, which takes the promise back: one access of the guest's, as if it had opened the
+/// file before.
+const SURE: Duration = Duration::from_millis(100);
 
 /// Why no view of a file can be mapped here.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +89,14 @@ enum Answer {
     NotNow,
 }
 
+/// What is remembered of a node.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    mappable: bool,
+    /// Until when no OPEN asks again.
+    sure_until: Moment,
+}
+
 /// What is known of a device.
 #[derive(Debug, Default, Clone, Copy)]
 struct Device {
@@ -91,7 +108,7 @@ struct Device {
 pub struct Promises<S> {
     policy: DaxPolicy,
     views: S,
-    nodes: NodeCache<bool>,
+    nodes: NodeCache<Known>,
     /// Nodes whose promise turned out to be wrong, and whether the guest has heard of it since. Kept
     /// for as long as the guest may know the node.
     broken: NodeCache<bool>,
@@ -134,8 +151,8 @@ impl<S: ViewSource> Promises<S> {
         if self.is_broken(node) {
             return false;
         }
-        if let Some(answer) = self.nodes.get(node) {
-            return answer;
+        if let Some(known) = self.nodes.get(node) {
+            return known.mappable;
         }
         let answer = self.examine(fs, context, node).unwrap_or_else(|error| {
             log::debug!("node {} is not offered for DAX: {error}", node.0);
@@ -145,11 +162,15 @@ impl<S: ViewSource> Promises<S> {
                 Answer::Always(false)
             }
         });
-        let Answer::Always(answer) = answer else {
+        let Answer::Always(mappable) = answer else {
             return false;
         };
-        self.nodes.put(node, answer);
-        answer
+        let known = Known {
+            mappable,
+            sure_until: Moment::default(),
+        };
+        self.nodes.put(node, known);
+        mappable
     }
 
     /// Takes the promise for `node` back: it turned out that the file cannot be mapped.
@@ -182,7 +203,19 @@ impl<S: ViewSource> Promises<S> {
         u64::from(broken)
     }
 
-    /// Whether `node`, whose `handle` was opened for reading, can be mapped if it was promised.
+    /// Whether an OPEN of `node` need not ask: it was not promised, or another OPEN has just asked.
+    pub fn is_sure_of(&self, node: NodeId) -> bool {
+        self.is_sure_at(node, Moment::now())
+    }
+
+    fn is_sure_at(&self, node: NodeId, now: Moment) -> bool {
+        match self.nodes.get(node) {
+            Some(known) => !known.mappable || now < known.sure_until,
+            None => true,
+        }
+    }
+
+    /// Whether `node`, which was promised and whose `handle` was opened for reading, can be mapped.
     pub fn still_holds<F: FileSystem>(
         &self,
         fs: &F,
@@ -190,9 +223,6 @@ impl<S: ViewSource> Promises<S> {
         node: NodeId,
         handle: u64,
     ) -> bool {
-        if self.nodes.get(node) != Some(true) {
-            return true;
-        }
         let Ok(place) = with_handle(fs, context, node, handle, place) else {
             return true;
         };
@@ -200,6 +230,11 @@ impl<S: ViewSource> Promises<S> {
             let program = (place.device, place.inode);
             self.running.lock().push(program, Instant::now());
             return false;
+        }
+        if place.writable {
+            let sure_until = Moment::now() + SURE;
+            self.nodes
+                .change(node, |known| known.sure_until = sure_until);
         }
         place.writable
     }

@@ -14,8 +14,9 @@ use std::time::Instant;
 
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use shared_window::{Access, DirectViews, ViewError, ViewSource};
+use virtiofsd::filesystem::FileSystem;
 
-use super::Promises;
+use super::{Moment, Promises, SURE};
 use crate::config::{DaxMode, DaxPolicy};
 use crate::fs::NodeId;
 use crate::testing::{MUST_HAPPEN, Share};
@@ -226,6 +227,27 @@ fn a_file_that_the_daemon_may_not_write_is_not_promised() {
     fs::set_permissions(case.share.path("theirs"), protected).expect("chmod");
     assert!(case.covers("ours"), "the device is proven");
     assert!(!case.covers("theirs"));
+}
+
+#[test]
+fn an_open_asks_unless_another_one_just_did() {
+    let case = Case::new(DaxMode::Inode);
+    case.share.put("file", &[1; 4096], 0o644);
+    let node = NodeId(case.share.look_up("file").inode);
+    let sure = || case.promises.is_sure_of(node);
+    assert!(sure(), "nothing is promised");
+    assert!(case.covers("file") && !sure(), "a look is no answer");
+    let promises = &case.promises;
+    let ask = |handle| promises.still_holds(&*case.share.fs, Share::context(), node, handle);
+    let (handle, _) = (case.share.fs)
+        .open(Share::context(), node.0, false, libc::O_RDONLY as u32)
+        .expect("it opens");
+    assert!(ask(handle.expect("a handle")));
+    let at = Moment::now();
+    assert!(promises.is_sure_at(node, at));
+    assert!(!promises.is_sure_at(node, at + SURE), "for a while only");
+    case.promises.forget_all();
+    assert!(case.covers("file") && !sure(), "a new answer begins anew");
 }
 
 /// A lease that can only be had, and is only kept, while nobody opens the file for writing.

@@ -28,7 +28,7 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         }
         let opened = self.inner.open(ctx, inode, kill_priv, flags)?;
         let for_reading = flags & libc::O_ACCMODE as u32 == libc::O_RDONLY as u32;
-        if !for_reading || dax.views.holds(node) {
+        if !for_reading || dax.promises.is_sure_of(node) || dax.views.holds(node) {
             return Ok(opened);
         }
         let (Some(handle), options) = opened else {

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use rustix::fs::IFlags;
@@ -16,7 +17,7 @@ use virtiofs_driver::{Client, Daemon, FileOffset, Handle, InitOptions, NodeId, Q
 use crate::fault::{Fault, Setting};
 use crate::host::{Overlay, Small};
 use crate::model::Slot;
-use crate::rig::{self, Rig, RigOptions, expect_errno};
+use crate::rig::{self, Rig, RigOptions, STEP_LIMIT, expect_errno};
 
 /// Larger than `--dax-min-size`.
 const LARGE: usize = 300_000;
@@ -31,6 +32,10 @@ pub const FAULTS: &[Fault] = &[
     Fault::new(
         "host_look::a_file_frozen_after_it_can_be_read",
         a_frozen_file_can_be_read,
+    ),
+    Fault::new(
+        "host_look::a_file_frozen_between_two_opens_can_be_read",
+        a_file_frozen_between_two_opens_can_be_read,
     ),
     Fault::new(
         "host_look::a_share_made_read_only_after_it_can_be_read",
@@ -119,6 +124,51 @@ fn a_frozen_file_can_be_read(setting: &Setting) -> Result<()> {
     read
 }
 
+/// chattr +i between two opens, of which the second may go by what the first has found: for a while,
+/// or until a mapping fails.
+fn a_file_frozen_between_two_opens_can_be_read(setting: &Setting) -> Result<()> {
+    let options = RigOptions::default();
+    let daemon = rig::daemon(setting, &options)?;
+    for name in ["opened", "mapped"] {
+        fs::write(daemon.share().join(name), vec![7; LARGE])?;
+    }
+    let (mut client, _vm) = guest(&daemon, &options)?;
+    for (name, maps) in [("opened", false), ("mapped", true)] {
+        let node = look(&mut client, name)?;
+        let open = client.open(node, libc::O_RDONLY)?;
+        client.release(node, Handle(open.fh))?;
+        let file = fs::File::open(daemon.share().join(name))?;
+        let flags = rustix::fs::ioctl_getflags(&file)?;
+        rustix::fs::ioctl_setflags(&file, flags | IFlags::IMMUTABLE)?;
+        let read = if maps {
+            let at = Slot(0).offset();
+            let mapped = client.setup_mapping(node, FileOffset(0), 2 << 20, at, false);
+            expect_errno(mapped, libc::EACCES, "a mapping of a frozen file")
+                .and_then(|()| read_after_another_look(&mut client, node, name))
+        } else {
+            until_stale(&mut client, node).and_then(|()| read_without_dax(&mut client, node, name))
+        };
+        rustix::fs::ioctl_setflags(&file, flags)?;
+        read?;
+    }
+    Ok(())
+}
+
+/// Opens a file until that is ESTALE.
+fn until_stale(client: &mut Client, node: NodeId) -> Result<()> {
+    let deadline = Instant::now() + STEP_LIMIT;
+    loop {
+        match client.open(node, libc::O_RDONLY) {
+            Ok(open) => client.release(node, Handle(open.fh))?,
+            stale => return expect_errno(stale, libc::ESTALE, "an open of a frozen file"),
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "opened as before for {STEP_LIMIT:?}"
+        );
+    }
+}
+
 /// A remount between the two.
 fn a_read_only_share_can_be_read(setting: &Setting) -> Result<()> {
     let small = Small::mount(16 << 20)?;
@@ -162,6 +212,11 @@ fn read_after_another_look(client: &mut Client, node: NodeId, name: &str) -> Res
         libc::ESTALE,
         "an open of a file that can't be mapped any more",
     )?;
+    read_without_dax(client, node, name)
+}
+
+/// Looks a file up again, whose promise is broken, and reads it.
+fn read_without_dax(client: &mut Client, node: NodeId, name: &str) -> Result<()> {
     for _ in 0..2 {
         let entry = client.lookup(NodeId::ROOT, name)?;
         ensure!(entry.nodeid == node.0, "another node");
