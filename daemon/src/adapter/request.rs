@@ -119,11 +119,9 @@ pub struct Request {
 
 /// A chain that is being read.
 struct Reading<'a> {
-    memory: &'a TransportMemory,
+    /// What has been read. Borrowed, because to move it costs as much as to read a chain.
+    request: &'a mut Request,
     mapped: Option<&'a dyn Mapped>,
-    readable: Buffers,
-    writable: Buffers,
-    outside: Option<Box<Outside>>,
     /// Bytes of each direction that lie nowhere.
     missing: [usize; 2],
 }
@@ -154,13 +152,16 @@ impl Request {
         memory: Arc<TransportMemory>,
         mapped: Option<&dyn Mapped>,
     ) -> Result<Self, ChainError> {
-        let head = HeadIndex(chain.head_index());
-        let mut reading = Reading {
-            memory: &memory,
-            mapped,
+        let mut request = Self {
+            head: HeadIndex(chain.head_index()),
+            memory,
             readable: Buffers::new(),
             writable: Buffers::new(),
             outside: None,
+        };
+        let mut reading = Reading {
+            request: &mut request,
+            mapped,
             missing: [0; 2],
         };
         let mut read = 0;
@@ -174,7 +175,7 @@ impl Request {
                 return Err(ChainError::ReadableAfterWritable { index: read });
             };
             reading.split(descriptor.addr(), descriptor.len(), direction)?;
-            if reading.readable.len() + reading.writable.len() > MAX_BUFFERS {
+            if reading.request.readable.len() + reading.request.writable.len() > MAX_BUFFERS {
                 return Err(ChainError::TooLong);
             }
             read += 1;
@@ -186,19 +187,6 @@ impl Request {
         if reading.is_empty(Direction::Readable) && reading.is_empty(Direction::Writable) {
             return Err(ChainError::Empty);
         }
-        let Reading {
-            readable,
-            writable,
-            outside,
-            ..
-        } = reading;
-        let mut request = Self {
-            head,
-            memory,
-            readable,
-            writable,
-            outside,
-        };
         request.fetch();
         Ok(request)
     }
@@ -357,15 +345,15 @@ impl Reading<'_> {
 
     fn buffers(&self, direction: Direction) -> &Buffers {
         match direction {
-            Direction::Readable => &self.readable,
-            Direction::Writable => &self.writable,
+            Direction::Readable => &self.request.readable,
+            Direction::Writable => &self.request.writable,
         }
     }
 
     fn push(&mut self, direction: Direction, buffer: Buffer) {
         match direction {
-            Direction::Readable => self.readable.push(buffer),
-            Direction::Writable => self.writable.push(buffer),
+            Direction::Readable => self.request.readable.push(buffer),
+            Direction::Writable => self.request.writable.push(buffer),
         }
     }
 
@@ -376,14 +364,13 @@ impl Reading<'_> {
         len: u32,
         direction: Direction,
     ) -> Result<(), ChainError> {
-        let memory = self.memory;
         let mut left = u64::from(len);
         while left > 0 {
             let outside = ChainError::OutsideMemory {
                 addr: addr.raw_value(),
                 len: left,
             };
-            let here = match memory.to_region_addr(addr) {
+            let here = match self.request.memory.to_region_addr(addr) {
                 Some((region, offset)) => {
                     let here = left.min(region.len() - offset.raw_value());
                     // The offset is one of the region's own.
@@ -423,7 +410,7 @@ impl Reading<'_> {
     ) -> Result<u64, ChainError> {
         let before = total(self.buffers(direction)) + self.missing[direction as usize];
         if let Some(mapped) = self.mapped {
-            let outside = self.outside.get_or_insert_default();
+            let outside = self.request.outside.get_or_insert_default();
             if let Some(buffer) = outside.place(mapped, addr, len, direction, before) {
                 self.push(direction, buffer);
                 return Ok(buffer.len.into());

@@ -282,7 +282,8 @@ where
         ticket: &mut Ticket,
     ) -> Result<i32, Abandoned> {
         match asked {
-            Asked::Map(Wanted { range, file }) => {
+            Asked::Map(wanted) => {
+                let Wanted { range, file } = *wanted;
                 let file = file.unwrap_or_else(|| {
                     ticket.enter_window();
                     window.open(&FileToOpen {

@@ -22,7 +22,8 @@ pub(super) struct Opened {
 
 /// What a request asks of the window.
 pub(super) enum Asked {
-    Map(Wanted),
+    /// Boxed, because each request is as large as this one.
+    Map(Box<Wanted>),
     Unmap(Vec<RemovemappingOne>),
 }
 
@@ -37,10 +38,10 @@ impl Asked {
     /// Reads it off the guest's memory; nothing if the request is about something else.
     pub(super) fn read(header: &Header, request: &Request) -> Result<Option<Self>, MessageError> {
         Ok(match header.opcode() {
-            Some(Opcode::SetupMapping) => Some(Self::Map(Wanted {
+            Some(Opcode::SetupMapping) => Some(Self::Map(Box::new(Wanted {
                 range: message::setup_mapping(header, request)?,
                 file: None,
-            })),
+            }))),
             Some(Opcode::RemoveMapping) => {
                 Some(Self::Unmap(message::remove_mapping(header, request)?))
             }
