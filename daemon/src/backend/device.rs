@@ -285,6 +285,7 @@ where
             self.alarm.guard(|| {
                 self.crew.prepare_worker()?;
                 let ring = served.get_or_init(|| {
+                    ring.lies_in(self.space.memory());
                     if let Some(front_end) = &self.front_end {
                         ring.pauses(&front_end.pause);
                     }

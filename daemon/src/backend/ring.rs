@@ -8,13 +8,16 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use vhost_user_backend::{VringMutex, VringState, VringStateGuard, VringStateMutGuard, VringT};
 use virtio_queue::{DescriptorChain, Error as QueueError, Queue, QueueOwnedT, QueueT};
-use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryError};
+use vm_memory::{
+    GuestAddress, GuestAddressSpace, GuestMemoryBackend, GuestMemoryError, GuestMemoryLoadGuard,
+    GuestMemoryRegion,
+};
 
 use super::complaint::Complaint;
 use super::gate::{NotAdmitted, Position, RingGate, Ticket};
@@ -53,6 +56,11 @@ pub(super) enum Telling {
 #[derive(Clone)]
 pub struct Ring {
     vring: VringMutex<AtomicMemory>,
+    /// All that the VMM's table has.
+    table: AtomicMemory,
+    /// What of the table is memory, once that is known. A ring in a mapped file is neither read nor
+    /// written: a page of it that is gone would be a fault of this process.
+    memory: Arc<OnceLock<AtomicMemory>>,
     gate: Arc<RingGate>,
     /// Requests returned that the guest has not been told of.
     together: Arc<Together>,
@@ -67,6 +75,16 @@ impl Ring {
     /// Lets `pause` stop and start with this ring, the first time it is called.
     pub(super) fn pauses(&self, pause: &Arc<Pause>) {
         self.pause.attach(pause);
+    }
+
+    /// Looks for the ring in `memory` only, from the first call on.
+    pub(super) fn lies_in(&self, memory: AtomicMemory) {
+        // The first device that serves the ring is the only one.
+        let _ = self.memory.set(memory);
+    }
+
+    fn memory(&self) -> GuestMemoryLoadGuard<TransportMemory> {
+        self.memory.get().unwrap_or(&self.table).memory()
     }
 
     /// How quickly its requests have been served.
@@ -87,13 +105,8 @@ impl Ring {
         if at.parts_overlap() {
             return Ok(Popped::Overlap);
         }
-        let used = GuestAddress(at.used_ring);
-        if !memory.check_range(used, at.used_len()) {
-            // A ring in a mapped file is not written: see `address_space`.
-            return Err(QueueError::GuestMemory(
-                GuestMemoryError::InvalidGuestAddress(used),
-            ));
-        }
+        // Before a request is taken that could not be returned.
+        used_ring_is_in(memory, &at)?;
         let size = at.size;
         let Some(chain) = state.get_queue_mut().iter(Arc::clone(memory))?.next() else {
             return Ok(Popped::Nothing);
@@ -130,7 +143,8 @@ impl Ring {
         telling: Telling,
     ) -> Result<(), QueueError> {
         let mut state = self.vring.get_mut();
-        let result = state.add_used(head.0, len);
+        let queue = state.get_queue_mut();
+        let result = queue.add_used(&*self.memory(), head.0, len);
         let enough = self.together.add();
         if enough || telling == Telling::Now {
             self.tell_with(&mut state);
@@ -167,7 +181,11 @@ impl Ring {
 
     fn tell_with(&self, state: &mut VringState<AtomicMemory>) {
         // Better once too often: an index that cannot be read says nothing about the guest's wish.
-        if self.together.take() > 0 && state.needs_notification().unwrap_or(true) {
+        if self.together.take() == 0 {
+            return;
+        }
+        let wanted = state.get_queue_mut().needs_notification(&*self.memory());
+        if wanted.unwrap_or(true) {
             self.signal(state);
         }
     }
@@ -176,7 +194,8 @@ impl Ring {
     pub(super) fn quiet(&self) -> Result<(), QueueError> {
         let mut state = self.vring.get_mut();
         if is_live(&state) {
-            state.disable_notification()
+            let queue = state.get_queue_mut();
+            queue.disable_notification(&*self.memory())
         } else {
             Ok(())
         }
@@ -186,7 +205,8 @@ impl Ring {
     pub(super) fn listen(&self) -> Result<bool, QueueError> {
         let mut state = self.vring.get_mut();
         if is_live(&state) {
-            state.enable_notification()
+            let queue = state.get_queue_mut();
+            queue.enable_notification(&*self.memory())
         } else {
             Ok(false)
         }
@@ -221,6 +241,21 @@ impl Ring {
         }
         self.pause.follow(live);
     }
+}
+
+/// Fails if the used ring is not in `memory`.
+fn used_ring_is_in(memory: &TransportMemory, at: &Position) -> Result<(), QueueError> {
+    let (used, len) = (GuestAddress(at.used_ring), at.used_len());
+    // Mostly one region has all of it. To ask for a range takes three times as long.
+    let in_one = memory
+        .to_region_addr(used)
+        .is_some_and(|(region, offset)| region.len() - offset.0 >= len as u64);
+    if in_one || memory.check_range(used, len) {
+        return Ok(());
+    }
+    Err(QueueError::GuestMemory(
+        GuestMemoryError::InvalidGuestAddress(used),
+    ))
 }
 
 /// Requests that are on the available ring, none if that cannot be read. What the guest makes of its
@@ -259,7 +294,9 @@ impl<'a> VringStateMutGuard<'a, AtomicMemory> for Ring {
 impl VringT<AtomicMemory> for Ring {
     fn new(mem: AtomicMemory, max_queue_size: u16) -> Result<Self, QueueError> {
         Ok(Self {
-            vring: VringMutex::new(mem, max_queue_size)?,
+            vring: VringMutex::new(mem.clone(), max_queue_size)?,
+            table: mem,
+            memory: Arc::default(),
             gate: Arc::new(RingGate::new()),
             together: Arc::new(Together::new()),
             owes_signal: Arc::new(AtomicBool::new(false)),

@@ -5,13 +5,14 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsRawFd, FromRawFd};
+use std::sync::Arc;
 
 use vhost_user_backend::VringT;
 use vm_memory::GuestAddressSpace;
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use super::{Popped, Ring, Telling};
-use crate::adapter::HeadIndex;
+use crate::adapter::{AtomicMemory, HeadIndex, TransportMemory};
 use crate::testing::Driver;
 
 pub(in crate::backend) struct Case {
@@ -113,4 +114,26 @@ fn a_ring_that_is_stopped_leaves_nothing_untold() {
     assert_eq!(case.serve(Telling::Later), 0);
     Driver::stop(&case.ring);
     assert_eq!(case.calls(), 1);
+}
+
+#[test]
+fn a_ring_that_is_not_in_memory_is_neither_read_nor_written() {
+    let mut case = Case::new();
+    let ring = case.ring.clone();
+    case.driver.offer(b"request", 16);
+    let table = case.driver.memory.memory().into_inner();
+    let Ok(Popped::Chain(chain, ticket)) = ring.pop(&table) else {
+        panic!("a request is available");
+    };
+    case.driver.offer(b"request", 16);
+    ring.lies_in(AtomicMemory::new(TransportMemory::new()));
+    let head = HeadIndex(chain.head_index());
+    let completed = ring.complete(ticket, head, 0, Telling::Now);
+    completed.expect_err("the reply can't be returned");
+    ring.quiet().expect_err("the driver can't be asked");
+    ring.listen().expect_err("nor be looked at");
+    let none = Arc::new(TransportMemory::new());
+    assert!(ring.pop(&none).is_err(), "nor is a request taken");
+    assert!(case.driver.used().is_empty(), "returned after all");
+    assert!(case.driver.wants_kicks(), "asked after all");
 }

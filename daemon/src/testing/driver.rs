@@ -24,6 +24,8 @@ pub(crate) const BUFFERS: u64 = 0x10000;
 
 const NEXT: u16 = 1;
 const WRITE: u16 = 2;
+/// VRING_USED_F_NO_NOTIFY.
+const NO_NOTIFY: u16 = 1;
 
 /// A descriptor as it lies in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +164,13 @@ impl Driver {
     /// Whether anything was returned since the last call of [`Self::used`].
     pub(crate) fn has_used(&self) -> bool {
         self.seen != self.used_index()
+    }
+
+    /// Whether the device has not asked for fewer kicks, by the used ring's flags.
+    pub(crate) fn wants_kicks(&self) -> bool {
+        let memory = self.memory.memory();
+        let flags: u16 = memory.read_obj(GuestAddress(USED)).expect("used flags");
+        flags & NO_NOTIFY == 0
     }
 
     fn used_index(&self) -> u16 {
