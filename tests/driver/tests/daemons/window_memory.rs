@@ -7,6 +7,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use fuse_backend_rs::abi::fuse_abi::InHeader;
 use virtiofs_driver::window::Rules;
 use virtiofs_driver::{
     Client, FileOffset, GuestSpan, Handle, InitOptions, NodeId, Options, QueueIndex, Vm,
@@ -18,6 +19,8 @@ use crate::rig::{PATIENCE, RANGE, Rig, pattern};
 
 /// Ranges of the mapped file: more than the VMM's table has room for.
 const RANGES: u64 = 20;
+/// Bytes of a file of which no page is there any more.
+const LOST: u64 = 256 << 20;
 /// Bytes of a transfer, as Linux sends them at most.
 const TRANSFER: u32 = 1 << 20;
 /// Between two looks at the daemon's log.
@@ -106,16 +109,16 @@ impl Mapped {
         ensure!(self.on_host("mapped")? == self.content, "read wrong");
         Ok(())
     }
+}
 
-    /// A number of the daemon's closing line.
-    fn counter(mut self, name: &str) -> Result<u64> {
-        self.rig.vm.disconnect();
-        self.rig.daemon.wait()?;
-        let log = self.rig.daemon.log();
-        let found = log.split(&format!(" {name}=")).nth(1);
-        let found = found.and_then(|rest| rest.split_whitespace().next());
-        found.context(log.clone())?.parse().context(log)
-    }
+/// A number of the daemon's closing line.
+fn counter(mut rig: Rig, name: &str) -> Result<u64> {
+    rig.vm.disconnect();
+    rig.daemon.wait()?;
+    let log = rig.daemon.log();
+    let found = log.split(&format!(" {name}=")).nth(1);
+    let found = found.and_then(|rest| rest.split_whitespace().next());
+    found.context(log.clone())?.parse().context(log)
 }
 
 #[test]
@@ -185,7 +188,49 @@ fn a_stale_table_gives_no_other_file_s_bytes() -> Result<()> {
     let span = guest.span(0, 64);
     let written = guest.rig.client.write(other, handle, FileOffset(0), span)?;
     assert_eq!((written, guest.on_host("other")?), (64, vec![9; 64]));
-    assert_eq!(guest.counter("unreachable_buffers")?, 6);
+    assert_eq!(counter(guest.rig, "unreachable_buffers")?, 6);
+    Ok(())
+}
+
+/// Headers in pieces of one byte, each in another page of a mapped file that is gone, with a page
+/// between them. A process that replaced these pages would run out of mappings: it takes two for
+/// each, and has 65,530.
+#[test]
+fn lost_pages_are_no_memory() -> Result<()> {
+    let options = Options {
+        request_queues: 2,
+        ..Options::default()
+    };
+    for arguments in [&[][..], &["--mem-slots"]] {
+        let mut all = vec!["--tag=share", "--dax-window=256M"];
+        all.extend(arguments);
+        let mut rig = Rig::start_with(daemon::daxd()?, &options, &all)?;
+        let file = fs::File::create(rig.daemon.share().join("lost"))?;
+        file.set_len(LOST)?;
+        let node = NodeId(rig.client.lookup(NodeId::ROOT, "lost")?.nodeid);
+        for at in (0..LOST).step_by(RANGE as usize) {
+            let place = WindowOffset(at);
+            let client = &mut rig.client;
+            client.setup_mapping(node, FileOffset(at), RANGE, place, true)?;
+        }
+        file.set_len(0)?;
+        let mut queue = rig.vm.take_queue(QueueIndex::request(1))?;
+        let reply = rig.vm.memory().allocate(4096, 4096)?;
+        let lost_bytes = (0..LOST).step_by(2 * 4096).map(|at| GuestSpan {
+            addr: rig.vm.window_address(WindowOffset(at)),
+            len: 1,
+        });
+        let lost_bytes: Vec<_> = lost_bytes.collect();
+        for (number, header) in lost_bytes.chunks(size_of::<InHeader>()).enumerate() {
+            queue.submit(header, &[reply.span()], number as u64)?;
+            queue.kick()?;
+            assert_eq!(queue.wait(PATIENCE)?.token, number as u64);
+        }
+        // All is well for others.
+        let entry = rig.client.lookup(NodeId::ROOT, "lost")?;
+        assert_eq!((entry.nodeid, entry.attr.size), (node.0, 0));
+        assert_eq!(counter(rig, "lost_pages")?, 0, "{arguments:?}");
+    }
     Ok(())
 }
 
