@@ -375,7 +375,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
                 node,
                 source: unusable_view(error).into(),
             })?;
-        self.dax.lost_stores.opened(node, &view);
+        self.dax.lost_stores.view_opened(node, &view);
         Ok(view)
     }
 

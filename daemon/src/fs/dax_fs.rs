@@ -25,7 +25,7 @@ use virtiofsd::fuse::{ATTR_DAX, ATTR_SUBMOUNT, Attr, SetattrIn};
 
 use self::opening::readable;
 use super::losses::{Loss, Losses};
-use super::lost_stores::LostStores;
+use super::lost_stores::{LostStores, Question};
 use super::name::component;
 use super::written::Event;
 use super::{NodeCache, NodeId, Promises, WindowTaken, Written};
@@ -164,11 +164,20 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
     }
 
     /// Fails if the guest has stored to pages of the file that were gone.
-    fn answer_for_stores(&self, node: NodeId) -> io::Result<()> {
+    fn answer_for_stores(&self, node: NodeId, handle: u64, question: Question) -> io::Result<()> {
         match &self.dax {
-            Some(dax) => dax.lost_stores.answer(node),
+            Some(dax) => dax.lost_stores.answer(node, handle, question),
             None => Ok(()),
         }
+    }
+
+    /// Notes what an OPEN or CREATE has opened, and gives it back.
+    fn note_open(&self, node: NodeId, handle: Option<F::Handle>) -> Option<F::Handle> {
+        let handle: u64 = handle?.into();
+        if let Some(dax) = &self.dax {
+            dax.lost_stores.handle_opened(node, handle);
+        }
+        Some(handle.into())
     }
 
     fn let_go(&self, node: NodeId) {
@@ -403,13 +412,15 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         kill_priv: bool,
         flags: u32,
     ) -> io::Result<(Option<Self::Handle>, OpenOptions)> {
-        if flags & TRUNCATE == 0 {
-            return self.open_to_read_or_write(ctx, inode, kill_priv, flags);
-        }
         let (node, inode) = split(inode);
-        self.lose(ctx, node, Loss::To(0), || {
-            self.inner.open(ctx, inode, kill_priv, flags)
-        })
+        let (handle, options) = if flags & TRUNCATE == 0 {
+            self.open_to_read_or_write(ctx, inode, kill_priv, flags)?
+        } else {
+            self.lose(ctx, node, Loss::To(0), || {
+                self.inner.open(ctx, inode, kill_priv, flags)
+            })?
+        };
+        Ok((self.note_open(node, handle), options))
     }
 
     fn create(
@@ -440,6 +451,7 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         } else {
             create(flags)?
         };
+        let handle = self.note_open(NodeId(entry.inode), handle);
         Ok((self.mark_entry(ctx, entry), handle, options))
     }
 
@@ -500,7 +512,7 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         let handle: u64 = handle.into();
         self.note_stores(ctx, node, handle, Event::Sync);
         self.inner.flush(ctx, inode, handle.into(), lock_owner)?;
-        self.answer_for_stores(node)
+        self.answer_for_stores(node, handle, Question::Flush)
     }
 
     fn fsync(
@@ -514,7 +526,7 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         let handle: u64 = handle.into();
         self.note_stores(ctx, node, handle, Event::Sync);
         self.inner.fsync(ctx, inode, datasync, handle.into())?;
-        self.answer_for_stores(node)
+        self.answer_for_stores(node, handle, Question::Fsync)
     }
 
     fn fallocate(
@@ -554,6 +566,9 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         let (node, inode) = split(inode);
         let handle: u64 = handle.into();
         self.note_stores(ctx, node, handle, Event::Release);
+        if let Some(dax) = &self.dax {
+            dax.lost_stores.handle_released(node, handle);
+        }
         let handle = handle.into();
         self.inner
             .release(ctx, inode, flags, handle, flush, flock_release, lock_owner)

@@ -3,9 +3,16 @@
 //! Stores of the guest's that never reached their file.
 //!
 //! A page that QEMU has mapped can be gone from its file: truncated, no room, an error. With
-//! `qemu/guard` QEMU lives on, and the guest stores into memory that is nobody's. The guest's next
-//! FSYNC or FLUSH of that file answers EIO, so that a program that asks is told. (RELEASE could say
-//! it as well, but Linux doesn't look at its answer.)
+//! `qemu/guard` QEMU lives on, and the guest stores into memory that belongs to no file. A program
+//! that asks whether its stores have reached the file gets EIO, by the rule that Linux has for a
+//! failed writeback (errseq_t):
+//!
+//! * FSYNC of each handle fails once for a loss. A handle that was opened after the loss is spared
+//!   if an FSYNC has failed for it before.
+//! * FLUSH fails once, too, of a handle that was open at the loss and whose FSYNC has not failed.
+//!   FSYNC fails all the same afterwards: close(2) of a duplicate must not hide the loss from a
+//!   program that calls fsync(2).
+//! * RELEASE says nothing, since Linux doesn't look at its answer.
 //!
 //! QEMU reports by way of the companion ([`LostPages`]). An operation of a guest that has lost
 //! nothing costs two loads here.
@@ -22,13 +29,31 @@ use shared_window::{LostPages, View, ViewNumber};
 use super::NodeId;
 use crate::backend::{Complaint, Metrics};
 
+/// How the guest asks whether stores have reached the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Question {
+    Flush,
+    Fsync,
+}
+
+/// What a file has lost, and which handles need not hear of it.
+#[derive(Debug, Default)]
+struct Loss {
+    /// An FSYNC has failed for it.
+    told: bool,
+    /// Handles whose FSYNC does not fail for it.
+    fsync_spared: HashSet<u64>,
+    /// Handles whose FLUSH does not fail for it.
+    flush_spared: HashSet<u64>,
+}
+
 /// What is known of them.
 pub struct LostStores {
     lost: Option<LostPages>,
     /// The reports that have been looked at.
     seen: AtomicU64,
-    /// How many nodes have an answer to come.
-    unanswered: AtomicU64,
+    /// How many files have lost something.
+    files: AtomicU64,
     state: Mutex<State>,
     metrics: Arc<Metrics>,
     complaint: Complaint,
@@ -38,8 +63,8 @@ pub struct LostStores {
 struct State {
     /// The nodes of all views that may be mapped.
     views: HashMap<ViewNumber, NodeId>,
-    /// Nodes whose next FSYNC or FLUSH fails.
-    unanswered: HashSet<NodeId>,
+    /// What files have lost that the guest knows still.
+    losses: HashMap<NodeId, Loss>,
     /// Pages that were counted.
     pages: u64,
 }
@@ -51,7 +76,7 @@ impl LostStores {
         Self {
             lost,
             seen: AtomicU64::new(0),
-            unanswered: AtomicU64::new(0),
+            files: AtomicU64::new(0),
             state: Mutex::default(),
             metrics,
             complaint: Complaint::default(),
@@ -59,7 +84,7 @@ impl LostStores {
     }
 
     /// A view of the node's file was opened.
-    pub fn opened(&self, node: NodeId, view: &View) {
+    pub fn view_opened(&self, node: NodeId, view: &View) {
         if self.lost.is_none() {
             return;
         }
@@ -71,36 +96,56 @@ impl LostStores {
         self.state.lock().views.insert(number, node);
     }
 
-    /// What the guest is told at FSYNC and FLUSH.
+    /// What FLUSH and FSYNC of this handle answer.
     ///
     /// # Errors
-    /// EIO, once, if it has stored to pages of the file that were gone.
-    pub fn answer(&self, node: NodeId) -> io::Result<()> {
+    /// EIO if the guest has stored to pages of the file that were gone, by the module's rule.
+    pub(super) fn answer(&self, node: NodeId, handle: u64, question: Question) -> io::Result<()> {
         self.hear();
-        if self.unanswered.load(Ordering::Relaxed) == 0 {
-            return Ok(());
-        }
-        let mut state = self.state.lock();
-        if !state.unanswered.remove(&node) {
-            return Ok(());
-        }
-        self.count(&state);
-        Err(io::Error::from_raw_os_error(libc::EIO))
+        self.with_loss(node, |loss| loss.answer(handle, question))
+            .unwrap_or(Ok(()))
     }
 
-    /// The guest has let go of the node: nothing asks for it any more.
+    /// The guest has opened the node's file.
+    pub(super) fn handle_opened(&self, node: NodeId, handle: u64) {
+        self.hear();
+        self.with_loss(node, |loss| {
+            // The program has not stored by it.
+            loss.flush_spared.insert(handle);
+            if loss.told {
+                loss.fsync_spared.insert(handle);
+            }
+        });
+    }
+
+    /// The guest has closed a handle for good.
+    pub(super) fn handle_released(&self, node: NodeId, handle: u64) {
+        self.with_loss(node, |loss| {
+            loss.flush_spared.remove(&handle);
+            loss.fsync_spared.remove(&handle);
+        });
+    }
+
+    fn with_loss<T>(&self, node: NodeId, work: impl FnOnce(&mut Loss) -> T) -> Option<T> {
+        if self.files.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        self.state.lock().losses.get_mut(&node).map(work)
+    }
+
+    /// The guest forgets the node, so it has no handle of it any more.
     pub fn forget(&self, node: NodeId) {
-        if self.unanswered.load(Ordering::Relaxed) > 0 {
+        if self.files.load(Ordering::Relaxed) > 0 {
             let mut state = self.state.lock();
-            state.unanswered.remove(&node);
+            state.losses.remove(&node);
             self.count(&state);
         }
     }
 
-    /// The guest has let go of all nodes.
+    /// The guest starts anew and has no handles.
     pub fn forget_all(&self) {
         let mut state = self.state.lock();
-        state.unanswered.clear();
+        state.losses.clear();
         self.count(&state);
     }
 
@@ -114,7 +159,7 @@ impl LostStores {
         let mut state = self.state.lock();
         let State {
             views,
-            unanswered,
+            losses,
             pages,
         } = &mut *state;
         for (&view, &node) in &*views {
@@ -122,11 +167,13 @@ impl LostStores {
                 continue;
             };
             self.metrics.lost_stores.add(stores.pages);
-            unanswered.insert(node);
+            // All handles that are open now are to hear of it, those that have heard of an earlier
+            // loss included.
+            losses.insert(node, Loss::default());
             self.complaint.warn(format_args!(
                 "node {}: {} pages that the guest has stored to were gone from the host's file \
-                 (truncated, disk full or an error), the last of them at offset {}: its next fsync \
-                 fails",
+                 (truncated, disk full or an error), the last of them at offset {}: the next fsync \
+                 of each descriptor fails",
                 node.0, stores.pages, stores.offset
             ));
         }
@@ -139,7 +186,22 @@ impl LostStores {
     }
 
     fn count(&self, state: &State) {
-        let count = state.unanswered.len() as u64;
-        self.unanswered.store(count, Ordering::Relaxed);
+        let count = state.losses.len() as u64;
+        self.files.store(count, Ordering::Relaxed);
+    }
+}
+
+impl Loss {
+    fn answer(&mut self, handle: u64, question: Question) -> io::Result<()> {
+        let fails = match question {
+            Question::Fsync => self.fsync_spared.insert(handle),
+            Question::Flush => !self.flush_spared.contains(&handle),
+        };
+        if !fails {
+            return Ok(());
+        }
+        self.told |= question == Question::Fsync;
+        self.flush_spared.insert(handle);
+        Err(io::Error::from_raw_os_error(libc::EIO))
     }
 }

@@ -41,26 +41,31 @@ fn mapped(rig: &mut Rig) -> Result<[(NodeId, Handle); 2]> {
     Ok(files)
 }
 
+fn open(rig: &mut Rig, node: NodeId) -> Result<Handle> {
+    Ok(Handle(rig.client.open(node, libc::O_RDWR)?.fh))
+}
+
 fn errno(result: Result<(), FuseError>) -> Option<i32> {
     result.err().and_then(|error| error.errno())
 }
 
 #[test]
-fn the_next_fsync_or_flush_of_that_file_fails_once() -> Result<()> {
+fn fsync_and_flush_of_that_file_fail_once() -> Result<()> {
     let (mut rig, address) = rig()?;
     let [(one, handle), (other, other_handle)] = mapped(&mut rig)?;
     let before = Samples::take(&address)?;
-    for by_flush in [false, true] {
+    for flush_first in [false, true] {
         assert_eq!(tell(&rig, 0, [4096, 3, 1])?, 0);
         assert_eq!(errno(rig.client.fsync(other, other_handle, false)), None);
         assert_eq!(errno(rig.client.flush(other, other_handle)), None);
-        let failed = match by_flush {
-            true => rig.client.flush(one, handle),
-            false => rig.client.fsync(one, handle, false),
-        };
-        assert_eq!(errno(failed), Some(libc::EIO), "by flush: {by_flush}");
+        if flush_first {
+            assert_eq!(errno(rig.client.flush(one, handle)), Some(libc::EIO));
+            assert_eq!(errno(rig.client.flush(one, handle)), None, "once");
+        }
+        let failed = rig.client.fsync(one, handle, false);
+        assert_eq!(errno(failed), Some(libc::EIO), "flush: {flush_first}");
         assert_eq!(errno(rig.client.fsync(one, handle, true)), None, "once");
-        assert_eq!(errno(rig.client.flush(one, handle)), None, "once");
+        assert_eq!(errno(rig.client.flush(one, handle)), None, "told by fsync");
     }
     std::thread::sleep(FRESH);
     let after = Samples::take(&address)?;
@@ -73,6 +78,53 @@ fn the_next_fsync_or_flush_of_that_file_fails_once() -> Result<()> {
         "{log}"
     );
     assert_eq!(log.matches("pages that the guest has stored to").count(), 1);
+    Ok(())
+}
+
+/// A close by one program, or an fsync by it, hides nothing from another.
+#[test]
+fn each_handle_that_was_open_hears_of_a_loss() -> Result<()> {
+    let (mut rig, _) = rig()?;
+    let [(one, handle), _] = mapped(&mut rig)?;
+    let opened_before = open(&mut rig, one)?;
+    assert_eq!(tell(&rig, 0, [0, 1, 1])?, 0);
+
+    let opened_after = open(&mut rig, one)?;
+    assert_eq!(
+        errno(rig.client.flush(one, opened_after)),
+        None,
+        "not its stores"
+    );
+    assert_eq!(errno(rig.client.flush(one, handle)), Some(libc::EIO));
+
+    // Only a FLUSH has failed yet. So a program that has closed the file before, and opens it again
+    // to ask, is told.
+    let reopened = open(&mut rig, one)?;
+    assert_eq!(
+        errno(rig.client.flush(one, reopened)),
+        None,
+        "not its stores"
+    );
+    for handle in [reopened, opened_after] {
+        assert_eq!(errno(rig.client.fsync(one, handle, false)), Some(libc::EIO));
+    }
+    let told = open(&mut rig, one)?;
+    assert_eq!(
+        errno(rig.client.fsync(one, told, false)),
+        None,
+        "others know"
+    );
+    for handle in [handle, opened_before] {
+        assert_eq!(errno(rig.client.fsync(one, handle, false)), Some(libc::EIO));
+    }
+
+    // All of them are to hear of the next loss.
+    assert_eq!(tell(&rig, 0, [0, 1, 1])?, 0);
+    for handle in [handle, opened_before, opened_after, told] {
+        assert_eq!(errno(rig.client.flush(one, handle)), Some(libc::EIO));
+        assert_eq!(errno(rig.client.fsync(one, handle, false)), Some(libc::EIO));
+        assert_eq!(errno(rig.client.fsync(one, handle, false)), None);
+    }
     Ok(())
 }
 
