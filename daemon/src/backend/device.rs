@@ -109,8 +109,7 @@ where
         if left > 0 {
             log::warn!(
                 "the VMM is gone, and {left} of its requests are still waiting for the host's file \
-                 system after {LAST_REQUESTS:?}: the daemon ends without them, or as soon as the \
-                 kernel lets go of them"
+                 system after {LAST_REQUESTS:?}: the daemon ends without them"
             );
         }
     }

@@ -136,6 +136,12 @@ impl CompanionProcess {
         self.pid
     }
 
+    /// Ends the companion now, whatever it serves still.
+    pub(super) fn kill(&self) {
+        // Fails if it has ended.
+        let _ = nix::sys::signal::kill(self.pid, nix::sys::signal::Signal::SIGKILL);
+    }
+
     /// In a fork of the parent: keeps the companion alive, and leaves waiting to the parent.
     pub(super) fn into_lifeline(mut self) -> Option<PipeWriter> {
         let lifeline = self.lifeline.take();

@@ -42,6 +42,8 @@ pub(super) struct Unconfined {
     pub(super) end_of_views: Leash,
     /// Ends with the supervisor.
     pub(super) leash: Leash,
+    /// Where the supervisor is to hear that the daemon ends.
+    pub(super) says_end: PipeWriter,
     /// Held as long as the daemon lives.
     pub(super) lifeline: Option<PipeWriter>,
 }
@@ -93,6 +95,7 @@ impl Unconfined {
             stop,
             end_of_views: self.end_of_views,
             leash: self.leash,
+            says_end: self.says_end,
             lifeline: self.lifeline,
         })
     }

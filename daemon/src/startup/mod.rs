@@ -60,6 +60,7 @@ mod serve;
 mod split;
 mod status;
 mod stop;
+mod stuck;
 mod supervisor;
 
 pub use error::StartError;

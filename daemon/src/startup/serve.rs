@@ -7,7 +7,7 @@
 //! killed, which the guest's files must survive anyway: a request that was answered has been
 //! handed to the kernel.
 
-use std::io::PipeWriter;
+use std::io::{PipeWriter, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
@@ -39,6 +39,9 @@ pub(super) struct Confined {
     /// Ends with the companion.
     pub(super) end_of_views: Leash,
     pub(super) leash: Leash,
+    /// Where the supervisor hears that this process ends. virtiofsd's outer process has it, too, so
+    /// it takes a byte.
+    pub(super) says_end: PipeWriter,
     /// Held until this process ends.
     pub(super) lifeline: Option<PipeWriter>,
 }
@@ -66,6 +69,7 @@ impl Confined {
             stop,
             end_of_views,
             leash,
+            mut says_end,
             lifeline,
         } = self;
         let (ends, end) = mpsc::channel();
@@ -104,6 +108,8 @@ impl Confined {
         let end = end.recv();
         info!("counters: {metrics}");
         drop(lifeline);
+        // Fails if the supervisor is gone.
+        let _ = says_end.write_all(&[0]);
         match end {
             Ok(End::Served(Ok(()))) => info!("the VMM has disconnected"),
             Ok(End::Served(Err(error))) => return Err(StartError::Serve(error)),

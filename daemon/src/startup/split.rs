@@ -3,9 +3,9 @@
 //! Fourth stage: the daemon is split off, and what stays behind waits for it.
 //!
 //! ```text
-//!  supervisor   holds: files and their lock, the other end of the leash, lifeline
+//!  supervisor   holds: files and their lock, the other end of the leash, lifeline, stop requests
 //!  ├─ companion holds: the end of the lifeline, the server of views
-//!  └─ daemon    holds: listener, stop requests, leash, lifeline, client of views
+//!  └─ daemon    holds: listener, stop requests, leash, lifeline, client of views; it says that it ends
 //! ```
 //!
 //! The *lifeline* ends when supervisor and daemon (with its inner process) are gone. The *leash*
@@ -51,10 +51,12 @@ pub(super) enum Role {
 impl Listening {
     /// Forks the daemon. Returns in both processes.
     pub(super) fn split(self) -> Result<Role, StartError> {
-        let (leash, leash_holder) = leash().map_err(StartError::system("create a pipe"))?;
+        let (end_of_supervisor, leash_holder) =
+            leash().map_err(StartError::system("create a pipe"))?;
+        let (ending, says_end) = leash().map_err(StartError::system("create a pipe"))?;
         match fork()? {
             Side::Child => {
-                drop(leash_holder);
+                drop((leash_holder, ending));
                 self.files.into_iter().for_each(CreatedFiles::disown);
                 Ok(Role::Daemon(Box::new(Unconfined {
                     checked: self.checked,
@@ -62,17 +64,21 @@ impl Listening {
                     metrics: self.metrics,
                     views: self.views,
                     end_of_views: self.end_of_views,
-                    leash,
+                    leash: end_of_supervisor,
+                    says_end,
                     lifeline: self.companion.into_lifeline(),
                 })))
             }
             Side::Parent(daemon) => {
-                drop((self.checked, self.listener, self.metrics));
-                drop((self.views, self.end_of_views, leash));
+                let Checked { stop, .. } = self.checked;
+                drop((self.listener, self.metrics, says_end));
+                drop((self.views, self.end_of_views, end_of_supervisor));
                 Ok(Role::Supervisor(Supervisor {
                     daemon,
                     companion: self.companion,
                     files: self.files,
+                    stop,
+                    ending,
                     leash: leash_holder,
                 }))
             }

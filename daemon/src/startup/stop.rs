@@ -48,6 +48,11 @@ impl StopRequests {
         poll(&mut pipe, limit.as_ref()).is_ok_and(|ready| ready > 0)
     }
 
+    /// Readable while a request waits to be taken.
+    pub(super) fn as_event(&self) -> PollFd<'_> {
+        PollFd::new(&self.0, PollFlags::IN)
+    }
+
     /// Blocks until a process of this daemon was asked to stop.
     pub(super) fn wait(self) {
         wait_for_byte_or_end(self.0);
@@ -65,6 +70,11 @@ pub(super) fn leash() -> io::Result<(Leash, PipeWriter)> {
 pub(super) struct Leash(PipeReader);
 
 impl Leash {
+    /// Readable when a byte was written to the other end, and when no process holds it.
+    pub(super) fn as_event(&self) -> PollFd<'_> {
+        PollFd::new(&self.0, PollFlags::IN)
+    }
+
     /// Blocks until no process holds the other end.
     pub(super) fn wait(self) {
         wait_for_byte_or_end(self.0);

@@ -7,11 +7,12 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use virtiofs_driver::window::{Action, CallKind};
-use virtiofs_driver::{Daemon, Vm};
+use virtiofs_driver::{Body, Daemon, NodeId, Request, Vm};
 
-use super::signals::{Role, send};
+use super::signals::{Role, process, send};
 use crate::checks::bytes;
 use crate::fault::{Fault, Setting};
+use crate::host::{Behaviour, Layer, Operation};
 use crate::model::{FileModel, Slot};
 use crate::rig::{Held, Rig, RigOptions, STEP_LIMIT, Watch, daemon, ended, vm_options};
 
@@ -29,6 +30,10 @@ pub const FAULTS: &[Fault] = &[
     Fault::new("restart::with_a_request_in_flight", |setting| {
         restarted(setting, Stage::InFlight)
     }),
+    Fault::long(
+        "restart::while_a_request_hangs_in_the_kernel",
+        while_a_request_hangs,
+    ),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,6 +158,78 @@ impl First {
         drop(self.held);
         Ok(self.files)
     }
+}
+
+/// A file system of the host never answers, so a thread of the daemon's can't be ended. All else of
+/// the daemon ends, and says why it took so long; a new daemon serves on the same path meanwhile.
+fn while_a_request_hangs(setting: &Setting) -> Result<()> {
+    // Of the last one's companion the next daemon takes the files over; it stays as long as the thread.
+    for (end, code) in [
+        (End::VmmLeaves, Some(1)),
+        (
+            End::Signal(Role::Supervisor, Signal::TERM, Some(1)),
+            Some(1),
+        ),
+        (End::Signal(Role::Supervisor, Signal::KILL, None), None),
+    ] {
+        let layer = Layer::mount()?;
+        let folder = tempfile::tempdir()?;
+        let options = RigOptions {
+            share: Some(layer.share()),
+            ..at(folder.path())?
+        };
+        let mut rig = Rig::start(setting, &options)?;
+        let file = rig.create(0, 100_000)?;
+        let held = Held::new();
+        layer.set(Operation::Lookup, Behaviour::Hold(held.gate()));
+        let name = rig.files.get(file).name.clone();
+        let lookup = Body::Lookup {
+            name: name.as_bytes(),
+        };
+        let pipeline = rig.clients[1].pipeline();
+        pipeline.submit(&Request::new(NodeId::ROOT, lookup))?;
+        pipeline.kick()?;
+        held.wait_until_reached()?;
+        layer.clear();
+        let serving = process(&rig.daemon, Role::Serving)?;
+        let files = vec![rig.files.get(file).clone()];
+        let (mut daemon, watch) = match end {
+            End::Signal(role, signal, _) => {
+                send(&rig.daemon, &rig.watch, role, signal)?;
+                rig.without_vm()
+            }
+            _ => rig.without_vm(),
+        };
+        watch.step(format!("{end:?}, while a request hangs"));
+        if code.is_some() {
+            ended(&mut daemon, code).with_context(|| format!("{end:?}"))?;
+            let said = format!("process {serving} can't be killed: the kernel waits");
+            ensure!(daemon.log().contains(&said), "it says: {}", daemon.log());
+        }
+        // A signal ends the wait of a thread until the process is to end.
+        while !hangs(serving) {
+            ensure!(!watch.expired(), "nothing hangs after {end:?}");
+            std::thread::yield_now();
+        }
+        serves_on(setting, &options, files).with_context(|| format!("after {end:?}"))?;
+        drop(held);
+        watch.step("the request is answered, and the rest of the daemon goes");
+        while hangs(serving) || !daemon.processes().is_empty() {
+            ensure!(!watch.expired(), "it is there still");
+            std::thread::yield_now();
+        }
+    }
+    Ok(())
+}
+
+/// Whether a thread of this process waits where no signal ends it (state D of proc_pid_stat(5)).
+fn hangs(pid: i32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    let mut threads = threads.into_iter().flatten().flatten();
+    threads.any(|one| {
+        let status = std::fs::read_to_string(one.path().join("status"));
+        status.is_ok_and(|status| status.contains("State:\tD"))
+    })
 }
 
 /// A new daemon there serves these files, by FUSE and through the window, and all else.
