@@ -5,7 +5,9 @@
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use shared_window::{DirectViews, RegionBudget, Upgrade, ViewSource, WindowOptions, WindowSize};
+use shared_window::{
+    Access, DirectViews, RegionBudget, Upgrade, ViewSource, WindowOptions, WindowSize,
+};
 use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
 
 use crate::backend::{Observer, Session, SessionError, SessionOptions, SessionWindow};
@@ -38,6 +40,8 @@ pub struct WindowSetup {
     views: Arc<dyn ViewSource>,
     /// Files are mapped as they are, by a VMM that leaves them so.
     plain: bool,
+    /// What mappings allow the guest.
+    access: Access,
     upgrade: Upgrade,
     budget: RegionBudget,
     host_truncate: HostTruncate,
@@ -52,6 +56,7 @@ impl WindowSetup {
             size,
             views: Arc::new(views),
             plain: false,
+            access: Access::ReadWrite,
             upgrade: Upgrade::InPlace,
             budget: RegionBudget::default(),
             host_truncate: HostTruncate::Allow,
@@ -59,11 +64,12 @@ impl WindowSetup {
         }
     }
 
-    /// A window of this size under a VMM that maps files as they are. QEMU 11.1 does not, and its
-    /// guest has no DAX then.
-    pub fn of_plain_files(size: WindowSize) -> Self {
+    /// A window of this size under a VMM that maps files as they are, and keeps its guest from doing
+    /// more than `access`. QEMU 11.1 does neither, and its guest has no DAX then.
+    pub fn of_plain_files(size: WindowSize, access: Access) -> Self {
         Self {
             plain: true,
+            access,
             ..Self::new(size, DirectViews)
         }
     }
@@ -137,6 +143,7 @@ where
         keep_views: window.host_truncate == HostTruncate::Allow,
         plain: window.plain,
         options: WindowOptions {
+            access: window.access,
             upgrade: window.upgrade,
             max_ranges: WindowOptions::linux_ranges(window.size).min(window.max_ranges),
             ..WindowOptions::default()
@@ -150,7 +157,7 @@ where
 mod tests {
     use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-    use shared_window::{Access, ViewError};
+    use shared_window::ViewError;
 
     use super::*;
 

@@ -3,9 +3,10 @@
 //! The window: takes the guest's requests, keeps the table, drives the VMM.
 //!
 //! # Rules
-//! - A mapping is always writable. No VMM keeps a guest from storing through a read-only one, and
-//!   a later upgrade would need UNMAP + MAP, a hole under readers on other processors. So a file
-//!   that may not be written is refused, and an upgrade has nothing to do.
+//! - All mappings allow the same ([`WindowOptions::access`]). That is to write, unless the VMM keeps a
+//!   guest from storing through a read-only one, which QEMU 11.1 does not. A later upgrade would need
+//!   UNMAP + MAP, a hole under readers on other processors. So a file that may not be written is
+//!   refused, and an upgrade has nothing to do.
 //! - Asking again for a live mapping changes nothing.
 //! - Asking for another file or offset in exactly the range of a live mapping replaces it. Linux
 //!   does so only after a removal that failed, and then what is there has no use any more. What
@@ -111,6 +112,11 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
         self.inner.size
     }
 
+    /// What every mapping allows the guest.
+    pub fn access(&self) -> Access {
+        self.inner.options.access
+    }
+
     /// The VMM behind the window.
     pub fn vmm(&self) -> &M {
         &self.inner.vmm
@@ -168,7 +174,7 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
             what: "tell a file from others",
             source,
         })?;
-        let view = self.view(key, file, Access::ReadWrite)?;
+        let view = self.view(key, file, self.inner.options.access)?;
         self.setup_view(&view, ask)
     }
 

@@ -286,6 +286,29 @@ fn a_file_that_may_not_be_written_is_not_mapped() {
 }
 
 #[test]
+fn a_window_for_reading_maps_files_that_may_not_be_written_and_nothing_for_writing() {
+    let Rig { window, memory, .. } = rig(WindowOptions {
+        access: Access::ReadOnly,
+        ..WindowOptions::default()
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
+    std::fs::write(&path, vec![0; RANGE as usize]).unwrap();
+    let (for_reading, for_both) = (File::open(&path).unwrap(), file(1));
+    for (slot, file) in [(0, &for_reading), (1, &for_both)] {
+        let setup = |access| window.setup(file.as_fd(), ask(slot, access));
+        for _ in 0..2 {
+            let error = setup(Access::ReadWrite).unwrap_err();
+            assert_eq!(error.errno(), libc::EACCES, "{error}");
+            setup(Access::ReadOnly).unwrap();
+        }
+    }
+    let mapped = memory.mapped();
+    assert_eq!(mapped.len(), 2);
+    assert!(mapped.iter().all(|(_, access)| *access == Access::ReadOnly));
+}
+
+#[test]
 fn one_view_serves_all_ranges_of_a_file_and_goes_with_the_last() {
     let Rig { window, .. } = rig(WindowOptions::default());
     let file = file(1);

@@ -282,7 +282,7 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
         let pause = Arc::new(Pause::new());
         let taken = WindowTaken::default();
         taken.set_fit(!plain);
-        let promises = Promises::new(policy, views.clone());
+        let promises = Promises::new(policy, views.clone()).allowing(options.access);
         let lost_stores = LostStores::new(views.lost_pages(), Arc::clone(metrics));
         let window = Window::with_options(
             size,
@@ -316,7 +316,7 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
             Arc::clone(&space),
             taken.clone(),
         )
-        .for_plain_files(plain);
+        .for_plain_files(plain.then_some(options.access));
         Self {
             fs: DaxFs::new(Arc::clone(&fs), Some(Arc::clone(&dax))),
             window: Some(

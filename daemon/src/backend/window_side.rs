@@ -353,7 +353,12 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
     }
 
     fn view(&self, context: Context, node: NodeId) -> Result<Arc<View>, SetupError> {
-        let opened = contain(|| with_file(&*self.fs, context, node, libc::O_RDWR, duplicate));
+        let access = self.window.access();
+        let flags = match access {
+            Access::ReadOnly => libc::O_RDONLY,
+            Access::ReadWrite => libc::O_RDWR,
+        };
+        let opened = contain(|| with_file(&*self.fs, context, node, flags, duplicate));
         let file = opened
             .unwrap_or_else(|panicked| {
                 self.metrics.panics.count();
@@ -366,15 +371,17 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
         }
         let view = self
             .window
-            .view(FileKey::numbered(node.0), file.as_fd(), Access::ReadWrite)
+            .view(FileKey::numbered(node.0), file.as_fd(), access)
             .map_err(|source| SetupError::Window { node, source })?;
-        self.dax
-            .promises
-            .prove_writing(file.as_fd(), view.as_fd())
-            .map_err(|error| SetupError::Window {
-                node,
-                source: unusable_view(error).into(),
-            })?;
+        if access == Access::ReadWrite {
+            self.dax
+                .promises
+                .prove_writing(file.as_fd(), view.as_fd())
+                .map_err(|error| SetupError::Window {
+                    node,
+                    source: unusable_view(error).into(),
+                })?;
+        }
         self.dax.lost_stores.view_opened(node, &view);
         Ok(view)
     }

@@ -107,6 +107,8 @@ struct Device {
 /// The answers so far.
 pub struct Promises<S> {
     policy: DaxPolicy,
+    /// What mappings allow the guest.
+    access: Access,
     views: S,
     nodes: NodeCache<Known>,
     /// Nodes whose promise turned out to be wrong, and whether the guest has heard of it since. Kept
@@ -126,6 +128,7 @@ impl<S: ViewSource> Promises<S> {
     pub fn new(policy: DaxPolicy, views: S) -> Self {
         Self {
             policy,
+            access: Access::ReadWrite,
             views,
             nodes: NodeCache::new(REMEMBERED_NODES),
             broken: NodeCache::new(REMEMBERED_NODES),
@@ -133,6 +136,13 @@ impl<S: ViewSource> Promises<S> {
             running: Mutex::new(LruCache::new(REMEMBERED_PROGRAMS)),
             devices: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// The same for mappings that allow this. A file that is only to be read need not be writable, and
+    /// may run on the host.
+    #[must_use]
+    pub fn allowing(self, access: Access) -> Self {
+        Self { access, ..self }
     }
 
     /// Whether the guest may use the window for `node`, whose attributes are `attr`.
@@ -203,9 +213,10 @@ impl<S: ViewSource> Promises<S> {
         u64::from(broken)
     }
 
-    /// Whether an OPEN of `node` need not ask: it was not promised, or another OPEN has just asked.
+    /// Whether an OPEN of `node` need not ask: it was not promised, another OPEN has just asked, or
+    /// what it would ask about is not needed for reading.
     pub fn is_sure_of(&self, node: NodeId) -> bool {
-        self.is_sure_at(node, Moment::now())
+        self.access == Access::ReadOnly || self.is_sure_at(node, Moment::now())
     }
 
     fn is_sure_at(&self, node: NodeId, now: Moment) -> bool {
@@ -299,7 +310,7 @@ impl<S: ViewSource> Promises<S> {
             writable,
             executable,
         } = with_file(fs, context, node, libc::O_PATH, place)?;
-        if !writable {
+        if !writable && self.access == Access::ReadWrite {
             return Ok(Answer::Always(false));
         }
         let ran = || self.running.lock().get(&(device, inode)).copied();

@@ -4,6 +4,7 @@
 
 use std::io::{self, PipeWriter};
 
+use log::info;
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use shared_window::{StartingViews, ViewServer, ViewService};
@@ -85,6 +86,11 @@ impl Checked {
     /// Both ends of the service of views, if a window is wanted.
     fn prepare_views(&self) -> Option<(StartingViews, ViewServer)> {
         self.window?;
+        if self.config.share.read_only {
+            // QEMU would let its guest write to a view.
+            info!("the DAX window is only for a VMM that maps files for reading only");
+            return None;
+        }
         let (client, server) = ViewService::prepare()
             .inspect_err(|error| warn_of_views(&self.config, error))
             .ok()?;

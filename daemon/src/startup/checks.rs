@@ -97,13 +97,8 @@ fn check_privileges(config: &Config) -> Result<(), StartError> {
 fn window(config: &Config, regions: MaxRegions) -> Option<RequestedSize> {
     let size = config.window.size()?;
     let explicit = config.window.is_explicit();
-    if config.share.read_only {
-        // QEMU maps everything writable, so a guest could write to the files.
-        if explicit {
-            warn!(
-                "no DAX window: the share is read-only, and a window can't be; drop --dax-window"
-            );
-        }
+    if config.share.read_only && !explicit {
+        // QEMU maps everything writable, so that no file could be mapped.
         return None;
     }
     if config.mem_slots && size.bytes() > RequestedSize::UNWISE_ABOVE {

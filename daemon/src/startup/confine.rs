@@ -13,7 +13,7 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
 use log::{info, warn};
-use shared_window::{StartingViews, WindowSize};
+use shared_window::{Access, StartingViews, WindowSize};
 use vhost::vhost_user::Listener;
 use virtiofsd::sandbox::Sandbox;
 
@@ -137,7 +137,12 @@ fn make_window(
             if config.host_truncate == HostTruncate::Refuse {
                 warn!("--host-truncate=refuse refuses nothing here: it needs views of files");
             }
-            WindowSetup::of_plain_files(size)
+            let access = if config.share.read_only {
+                Access::ReadOnly
+            } else {
+                Access::ReadWrite
+            };
+            WindowSetup::of_plain_files(size, access)
         }
         None => return None,
     };

@@ -92,23 +92,24 @@ fn a_second_daemon_on_the_same_socket_is_refused() {
 }
 
 #[test]
-fn a_read_only_share_has_no_window_and_says_so_if_one_was_asked_for() {
+fn a_read_only_share_has_a_window_only_if_one_was_asked_for_and_no_views() {
     if !can_run() {
         return;
     }
-    let warned = |options: &[&str]| {
-        Daemon::start(options)
-            .place
-            .logged()
-            .contains("no DAX window")
-    };
-    assert!(warned(&["--readonly", "--dax-window=16M"]));
-    assert!(!warned(&["--readonly"]));
-    let daemon = Daemon::start(&["--readonly"]);
-    assert_eq!(
-        daemon.roles.companion.name, "daxd-companion",
-        "no views are served"
-    );
+    for (options, has_window) in [
+        (&["--readonly"][..], false),
+        (&["--readonly", "--dax-window=16M"], true),
+    ] {
+        let daemon = Daemon::start(options);
+        let log = daemon.place.logged();
+        assert_eq!(log.contains("DAX window of 16 MiB"), has_window, "{log}");
+        let said = log.contains("only for a VMM that maps files for reading only");
+        assert_eq!(said, has_window, "{log}");
+        assert_eq!(
+            daemon.roles.companion.name, "daxd-companion",
+            "no views are served"
+        );
+    }
 }
 
 #[test]

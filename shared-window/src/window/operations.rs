@@ -98,7 +98,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
         {
             return Err(WindowError::FileOffsetTooLarge { file, len });
         }
-        if view.access() != Access::ReadWrite {
+        if view.access() < self.options.access.max(access) {
             return Err(WindowError::NotWritable(view.access()));
         }
         let target = Target {
@@ -106,7 +106,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
             from: file,
         };
         let allow = match self.options.upgrade {
-            Upgrade::InPlace => Access::ReadWrite,
+            Upgrade::InPlace => self.options.access,
             Upgrade::Remap => access,
         };
         Ok(Ask {

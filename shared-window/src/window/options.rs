@@ -2,11 +2,14 @@
 
 //! Where the window leaves a choice to its server.
 
-use crate::units::WindowSize;
+use crate::units::{Access, WindowSize};
 
 /// How a window behaves where there is a choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowOptions {
+    /// What every mapping allows the guest. [`Access::ReadOnly`] is for a VMM that keeps a guest from
+    /// storing; a request to map for writing is refused then.
+    pub access: Access,
     /// What to do when a guest wants to write where it only read so far.
     pub upgrade: Upgrade,
     /// What to do with a descriptor that is open for reading only.
@@ -30,6 +33,7 @@ impl Default for WindowOptions {
     /// No limit to the number of ranges but the machine's [`RegionBudget`](crate::RegionBudget).
     fn default() -> Self {
         Self {
+            access: Access::ReadWrite,
             upgrade: Upgrade::default(),
             reopen: Reopen::default(),
             max_ranges: usize::MAX,
@@ -40,7 +44,7 @@ impl Default for WindowOptions {
 /// What to do when a guest wants to write where it only read so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Upgrade {
-    /// Map writable from the start, so that there is nothing to do.
+    /// Map with [`WindowOptions::access`] from the start, so that there is nothing to do.
     #[default]
     InPlace,
     /// Map as asked, and unmap and map again to upgrade. **A fault, for tests only**: other

@@ -11,6 +11,7 @@ use vm_memory::GuestAddress;
 use super::control::MOST_REGIONS;
 use super::{VhostError, Vm};
 use crate::memory::Region;
+use crate::window::Told;
 
 /// Guest addresses between two regions, so that no end is another's beginning.
 const GAP: u64 = 1 << 30;
@@ -120,7 +121,7 @@ impl Vm {
         let infos = self.memory.infos();
         let _busy = self.control.main_loop();
         if !self.control.has_slots() {
-            if self.announces && self.window().is_some() {
+            if self.tells() && self.window().is_some() {
                 self.announce_mappings();
                 return Ok(());
             }
@@ -136,15 +137,21 @@ impl Vm {
 
     /// Tells the daemon of the window's mappings, if it is to know of them and does not.
     pub(super) fn announce_mappings(&self) {
-        if let Some(window) = self.window().filter(|_| self.announces) {
-            self.control.announce_changes(window.with_addresses());
+        if let Some(window) = self.window().filter(|_| self.tells()) {
+            let mut mappings = window.with_addresses();
+            mappings.retain(|(mapping, _)| self.told.has(mapping));
+            self.control.announce_changes(mappings);
         }
+    }
+
+    fn tells(&self) -> bool {
+        self.told != Told::Nothing
     }
 
     /// What QEMU does before it starts a device that lacks CONFIGURE_MEM_SLOTS: it tells the whole
     /// table, and does not start the device where that has no room.
     pub(super) fn tell_table_or_fail(&self) -> Result<(), VhostError> {
-        if self.control.has_slots() || !self.announces {
+        if self.control.has_slots() || !self.tells() {
             return Ok(());
         }
         self.announce_mappings();

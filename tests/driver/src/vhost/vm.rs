@@ -26,7 +26,7 @@ use super::{DeviceConfig, Options, VhostError};
 use crate::fuse::Framing;
 use crate::queue::{Layout, Notifier, QueueOptions};
 use crate::units::{QueueIndex, WindowOffset};
-use crate::window::{Announce, Rules, Script, Vmm, Window};
+use crate::window::{Announce, Rules, Script, Told, Vmm, Window};
 
 /// A VM with one virtio-fs device, whose guest is this program.
 pub struct Vm {
@@ -37,8 +37,8 @@ pub struct Vm {
     config: Option<DeviceConfig>,
     window: Option<Window>,
     channel: Option<Channel>,
-    /// Whether the daemon is told of mappings.
-    pub(super) announces: bool,
+    /// Of which mappings the daemon is told.
+    pub(super) told: Told,
     script: Arc<Mutex<Script>>,
     patience: Duration,
     framing: Framing,
@@ -78,7 +78,7 @@ impl Vm {
             config: negotiated.config,
             window: None,
             channel: None,
-            announces: options.rules().is_some_and(|rules| rules.announce),
+            told: options.rules().map_or(Told::Nothing, |rules| rules.told),
             script: Arc::default(),
             patience: options.patience,
             framing: options.framing,

@@ -5,6 +5,7 @@
 use super::Window;
 use super::gate::Gate;
 use super::reservation::Prepared;
+use super::rules::Told;
 use super::table::{Mapping, Violation};
 
 /// Who tells the daemon of memory regions.
@@ -44,13 +45,15 @@ pub(super) struct Pending {
 
 impl Window {
     /// Makes the guest see an effect, and tells the daemon.
-    pub(super) fn take_effect(&self, effect: Effect, announce: Option<&dyn Announce>) {
-        let (gone, new) = match effect {
+    pub(super) fn take_effect(&self, effect: Effect, told: Told, announce: &dyn Announce) {
+        let (mut gone, mut new) = match effect {
             Effect::Map(prepared, mapping) => self.map(prepared, mapping),
             Effect::Unmap { at, len } => self.unmap(at, len),
         };
         // One that starts is told of all that it has missed.
-        if let Some(announce) = announce.filter(|announce| announce.is_started()) {
+        gone.retain(|one| told.has(one));
+        new.retain(|one| told.has(one));
+        if announce.is_started() {
             let address = |mapping: &Mapping| self.0.range.address(mapping.at.0) as u64;
             gone.iter()
                 .for_each(|one| announce.remove(one, address(one)));

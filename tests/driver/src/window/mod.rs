@@ -25,7 +25,7 @@ use crate::units::WindowOffset;
 pub use action::{Action, Call, CallKind, Script};
 pub use gate::Gate;
 pub use rules::{
-    Acknowledge, BeyondLimit, EmptyFile, MainLoop, Overlap, ReadOnly, Rules, SizeCheck, Unmap,
+    Acknowledge, BeyondLimit, EmptyFile, MainLoop, Overlap, ReadOnly, Rules, SizeCheck, Told, Unmap,
 };
 pub use table::{Mapping, Violation};
 pub use view::{Window, WindowStats};

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use super::table::Mapping;
+
 /// When SHMEM_MAP and SHMEM_UNMAP are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acknowledge {
@@ -67,6 +69,31 @@ pub enum BeyondLimit {
     Refuse,
 }
 
+/// Of which mappings the daemon is told as of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// Of each: it is a region of the machine's memory.
+    Each,
+    /// Of one at the window's beginning that a daemon can map, so that it learns where that is.
+    Beginning,
+    /// Of none.
+    Nothing,
+}
+
+impl Told {
+    pub(crate) fn has(self, mapping: &Mapping) -> bool {
+        match self {
+            Self::Each => true,
+            Self::Nothing => false,
+            Self::Beginning => {
+                let size = mapping.file.metadata().map_or(0, |file| file.len());
+                let end = mapping.from.0 + mapping.len;
+                mapping.at.0 == 0 && mapping.writable && end <= size
+            }
+        }
+    }
+}
+
 /// Who serves the back-end channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MainLoop {
@@ -98,8 +125,8 @@ pub struct Rules {
     pub regions: usize,
     /// What happens beyond that.
     pub beyond_limit: BeyondLimit,
-    /// Whether the daemon gets ADD_MEM_REG and REM_MEM_REG for each mapping.
-    pub announce: bool,
+    /// Of which mappings the daemon is told by ADD_MEM_REG and REM_MEM_REG, or a new table.
+    pub told: Told,
     /// Who serves the channel.
     pub main_loop: MainLoop,
 }
@@ -117,13 +144,13 @@ impl Rules {
             read_only: ReadOnly::MapWritable,
             regions: 512,
             beyond_limit: BeyondLimit::Abort,
-            announce: true,
+            told: Told::Each,
             main_loop: MainLoop::Shared,
         }
     }
 
     /// A QEMU whose window is one memory region: a mapping is no region of its own, and files are
-    /// mapped as they are.
+    /// mapped as they are (qemu/patches/qemu).
     pub const fn one_region() -> Self {
         Self {
             acknowledge: Acknowledge::AfterEffect,
@@ -131,7 +158,7 @@ impl Rules {
             empty_file: EmptyFile::Leave,
             read_only: ReadOnly::Enforce,
             regions: usize::MAX,
-            announce: false,
+            told: Told::Beginning,
             ..Self::qemu()
         }
     }
@@ -159,7 +186,7 @@ impl Rules {
             read_only: ReadOnly::Enforce,
             regions: usize::MAX,
             beyond_limit: BeyondLimit::Refuse,
-            announce: false,
+            told: Told::Nothing,
             main_loop: MainLoop::Separate,
         }
     }

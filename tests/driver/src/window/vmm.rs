@@ -79,8 +79,8 @@ impl Vmm {
             self.held.wait_at(&gate);
         }
         self.held.wait_for(self.rules.effect_takes);
-        let announce = self.rules.announce.then_some(&*self.announce);
-        self.window.take_effect(effect, announce);
+        self.window
+            .take_effect(effect, self.rules.told, &*self.announce);
     }
 
     fn accept(&self, effect: Effect) -> u64 {

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A daemon that can make no views of files, because it runs as an ordinary user: files are mapped
-//! as they are, by a VMM that leaves them so, and not at all by one that does not.
+//! Files that are mapped as they are, by a VMM that leaves them so, and not at all by one that does
+//! not: with a daemon that can make no views of files, because it runs as an ordinary user, and in a
+//! read-only share.
 
 use std::fs;
 use std::os::unix::fs::chown;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use rustix::fs::OFlags;
 use virtiofs_driver::window::{EmptyFile, Rules};
 use virtiofs_driver::{
-    Client, Daemon, FileOffset, InitOptions, NodeId, Options, QueueIndex, Vm, WindowOffset,
-    WindowOption, daemon,
+    Client, Daemon, FileOffset, GuestSpan, Handle, InitOptions, NodeId, Options, QueueIndex, Vm,
+    WindowOffset, WindowOption, daemon,
 };
 
 use crate::rig::{ATTR_DAX, RANGE, Rig, pattern};
@@ -107,5 +109,68 @@ fn nothing_is_mapped_by_a_vmm_that_needs_views_where_there_are_none() -> Result<
         let log = rig.daemon.log();
         ensure!(log.contains("no DAX: this VMM changes"), "{log}");
     }
+    Ok(())
+}
+
+fn read_only(rules: Rules) -> Result<Rig> {
+    let options = Options {
+        window: WindowOption::Required(rules),
+        ..Options::default()
+    };
+    let arguments = ["--readonly", "--dax-window=64M", "--dax=always"];
+    Rig::start_with(daemon::daxd()?, &options, &arguments)
+}
+
+#[test]
+fn a_guest_of_a_read_only_share_can_load_and_never_store() -> Result<()> {
+    let mut rig = read_only(Rules::one_region())?;
+    let content = pattern(ODD);
+    let (odd, promised) = file(&mut rig, "odd", &content)?;
+    let (other, _) = file(&mut rig, "other", &[7; 8192])?;
+    ensure!(promised, "{}", rig.daemon.log());
+    let (window, client) = (rig.window()?, &mut rig.client);
+    let mut map =
+        |at: u64, write| client.setup_mapping(odd, FileOffset(at), RANGE, WindowOffset(at), write);
+    let refused = map(0, true).expect_err("a mapping to store through");
+    ensure!(refused.errno() == Some(libc::EACCES), "{refused}");
+    for at in [0, RANGE, 2 * RANGE] {
+        map(at, false)?;
+        let mapping = window.mapping_at(WindowOffset(at)).context("mapped")?;
+        ensure!(!mapping.writable, "asked for a writable mapping");
+        let access = rustix::fs::fcntl_getfl(&mapping.file)? & OFlags::ACCMODE;
+        ensure!(access == OFlags::RDONLY, "handed out with {access:?}");
+    }
+    let upgraded = map(0, true).expect_err("an upgrade to store through");
+    ensure!(upgraded.errno() == Some(libc::EACCES), "{upgraded}");
+    let mut seen = vec![0; ODD];
+    window.read(WindowOffset(0), &mut seen)?;
+    ensure!(seen == content, "other bytes in the window");
+    // A device's transfer into the window, which a hostile driver can ask for.
+    let into = GuestSpan {
+        addr: rig.vm.window_address(WindowOffset(0)),
+        len: 4096,
+    };
+    let client = &mut rig.client;
+    let handle = Handle(client.open(other, libc::O_RDONLY)?.fh);
+    let failed = client.read(other, handle, FileOffset(0), into);
+    let failed = failed.expect_err("a transfer into a file that is only to be read");
+    ensure!(failed.errno() == Some(libc::EIO), "{failed}");
+    let host = fs::read(rig.daemon.share().join("odd"))?;
+    ensure!(host == content, "the guest has changed the file");
+    Ok(())
+}
+
+#[test]
+fn a_read_only_share_maps_nothing_where_the_vmm_lets_its_guest_store() -> Result<()> {
+    let mut rig = read_only(Rules::qemu())?;
+    let (node, promised) = file(&mut rig, "whole", &pattern(RANGE as usize))?;
+    ensure!(!promised, "{}", rig.daemon.log());
+    let client = &mut rig.client;
+    let refused = client
+        .setup_mapping(node, FileOffset(0), RANGE, WindowOffset(0), false)
+        .expect_err("the guest could store");
+    ensure!(refused.errno() == Some(libc::ENOBUFS), "{refused}");
+    let log = rig.daemon.log();
+    ensure!(log.contains("no DAX: the share is read-only"), "{log}");
     Ok(())
 }

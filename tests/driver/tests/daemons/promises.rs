@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
-use virtiofs_driver::window::{Acknowledge, Action, CallKind, MainLoop, Rules};
+use virtiofs_driver::window::{Acknowledge, Action, CallKind, MainLoop, Rules, Told};
 use virtiofs_driver::{
     Client, Daemon, FileOffset, InitOptions, NodeId, Options, QueueIndex, Script, Vm, WindowOffset,
     WindowOption, daemon,
@@ -102,7 +102,7 @@ fn a_vmm_without_shared_objects_is_promised_nothing_and_asked_nothing() -> Resul
     let rules = Rules {
         acknowledge: Acknowledge::AfterEffect,
         main_loop: MainLoop::Separate,
-        announce: false,
+        told: Told::Nothing,
         ..Rules::qemu()
     };
     for shared_objects in [true, false] {

@@ -7,7 +7,9 @@ use std::fs::File;
 
 use anyhow::{Context, Result};
 use virtiofs_driver::vhost::ChannelEnd;
-use virtiofs_driver::window::{Acknowledge, BeyondLimit, MainLoop, Rules, Violation, WindowError};
+use virtiofs_driver::window::{
+    Acknowledge, BeyondLimit, MainLoop, Rules, Told, Violation, WindowError,
+};
 use virtiofs_driver::{
     Body, Client, FileOffset, NodeId, Options, QueueIndex, Request, WindowOffset, WindowOption,
     daemon,
@@ -182,10 +184,10 @@ fn a_vm_out_of_memory_regions_refuses_one_access() -> Result<()> {
 /// daemon learns of the VM's regions or not. Eight are set aside for the VM's own memory.
 #[test]
 fn the_operator_s_limit_of_memory_regions_is_kept() -> Result<()> {
-    for announce in [true, false] {
+    for told in [Told::Each, Told::Nothing] {
         let options = Options {
             window: WindowOption::Required(Rules {
-                announce,
+                told,
                 ..Rules::qemu()
             }),
             ..Options::default()

@@ -9,7 +9,7 @@ use std::env;
 
 use anyhow::{Context, Result, ensure};
 use virtiofs_driver::QueueIndex;
-use virtiofs_driver::window::{MainLoop, Rules};
+use virtiofs_driver::window::{MainLoop, Rules, Told};
 
 use crate::fault::{Fault, Setting};
 use crate::model::{FileId, Slot};
@@ -57,7 +57,7 @@ pub const FAULTS: &[Fault] = &[
     Fault::long("control::all_of_it_with_a_separate_channel", |setting| {
         let rules = Rules {
             main_loop: MainLoop::Separate,
-            announce: false,
+            told: Told::Nothing,
             ..Rules::strict()
         };
         let options = RigOptions { rules, ..options() };

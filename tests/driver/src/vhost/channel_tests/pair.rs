@@ -19,7 +19,7 @@ use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
 use super::super::channel::Channel;
 use super::super::control::Control;
 use super::super::watchdog::Watchdog;
-use crate::window::{Announce, Rules, Script, Violation, Vmm, Window};
+use crate::window::{Announce, Rules, Script, Told, Violation, Vmm, Window};
 
 pub(super) const PAGE: u64 = 4096;
 pub(super) const PAGES: u64 = 16;
@@ -157,7 +157,7 @@ pub(super) fn file(pages: u64) -> File {
 /// Nothing but the rule that is changed.
 pub(super) fn quiet() -> Rules {
     Rules {
-        announce: false,
+        told: Told::Nothing,
         ..Rules::qemu()
     }
 }
