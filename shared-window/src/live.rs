@@ -7,7 +7,7 @@
 //! is held for one entry. A range is entered once the VMM has mapped it, and leaves before the VMM
 //! is asked to unmap it: what is found here is a mapping that the guest may use.
 //!
-//! Whoever finds a range holds its [`View`], so the file stays what it was, whatever becomes of the
+//! A thread that finds a range holds its [`View`], so the file stays what it was, whatever becomes of the
 //! range meanwhile.
 
 use std::collections::BTreeMap;

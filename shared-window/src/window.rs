@@ -127,7 +127,7 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
         &self.inner.mapped
     }
 
-    /// The view of `file` for `access`: the open one of this `key` if somebody holds it, else a new
+    /// The view of `file` for `access`: the open one of this `key` if it is still held, else a new
     /// one.
     ///
     /// A server that has a number for each file gives that as the key, and is exact also where two

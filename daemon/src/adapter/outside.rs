@@ -192,7 +192,7 @@ impl Outside {
         let memory = memory.insert_region(Arc::new(region)).map_err(no_memory)?;
         for piece in &self.pieces {
             if piece.direction == Direction::Readable {
-                // SAFETY: the bytes are a part of the region just made, which nobody else has yet.
+                // SAFETY: the bytes are a part of the region just made, which nothing else has yet.
                 let bytes =
                     unsafe { std::slice::from_raw_parts_mut(start.add(piece.at), piece.len) };
                 read_all(piece.file.as_fd(), bytes, piece.offset).map_err(Fault::File)?;

@@ -251,7 +251,7 @@ impl AddressSpace {
     fn look_whether_started(self: &Arc<Self>, ranges: usize) {
         let (space, before) = (Arc::clone(self), self.tables.load(Ordering::Acquire));
         let look = move || {
-            // Nobody unparks it; the system call filter knows no sleep.
+            // A sleep: nothing unparks the thread, and the system call filter has no nanosleep.
             thread::park_timeout(STARTED_WITHIN);
             if space.tables.load(Ordering::Acquire) == before {
                 log::error!(

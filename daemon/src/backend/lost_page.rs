@@ -133,7 +133,7 @@ fn end_of_region(address: usize) -> Option<usize> {
     slots.into_iter().find_map(|slot| {
         let end = slot.end.load(Ordering::Acquire);
         let start = slot.start.load(Ordering::Acquire);
-        // Another region may be told of in this place meanwhile.
+        // Another region may have been put into this place meanwhile.
         let same = slot.end.load(Ordering::Acquire) == end;
         (same && (start..end).contains(&address)).then_some(end)
     })
@@ -187,8 +187,9 @@ fn put_zeros_at(address: *mut c_void) -> bool {
     };
     let len = end.map_or(page, |end| end - start.addr());
     // SAFETY: the pages belong to a mapping of a file, or the access would have been answered with
-    // SIGSEGV, and end where that ends. Whoever touches guest memory holds the table of regions that owns the mapping, so it
-    // cannot be another's by now, and volatile accesses allow for its content to change.
+    // SIGSEGV, and end where that ends. A thread that touches guest memory holds the table of regions
+    // that owns the mapping, so it cannot be another's by now, and volatile accesses allow for its
+    // content to change.
     let mapped = unsafe {
         libc::mmap(
             start,

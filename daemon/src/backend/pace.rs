@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! When a guest is told of finished requests: at once, or of several together.
+//! When a guest is notified of finished requests: at once, or of several in a batch.
 //!
 //! To wake a guest costs about as much as to serve a GETATTR. While requests are served as quickly
-//! as that, those that come one after another are told of together, which delays each by the time
+//! as that, those that come one after another are notified in batches, which delays each by the time
 //! of the few that follow it. A request that takes long (a cold cache, a slow or throttled disk)
-//! would delay others by as much; so after one of these each is told of at once, until many quick
-//! ones in a row have been seen. A request that nothing follows is always told of at once, and those
-//! that are followed by one that takes very long are told of meanwhile by [`super::reminder`].
+//! would delay others by as much; so after one of these each is notified at once, until many quick
+//! ones in a row have been seen. A request that nothing follows is always notified at once, and those
+//! that are followed by one that takes very long are notified meanwhile by [`super::reminder`].
 //!
 //! Owner: the ring; the one thread that serves it notes what it sees.
 

@@ -2,12 +2,12 @@
 
 //! Tells the guest of finished requests when the next request takes long.
 //!
-//! Quick requests are told of together (see [`super::pace`] and [`super::together`]), by the thread
+//! Quick requests are notified in batches (see [`super::pace`] and [`super::together`]), by the thread
 //! that serves them. Any of them may turn out to wait, for a disk, a lease, or a server that hangs;
 //! those before it would wait with it. So a thread of its own looks every [`TICK`] whether the same
 //! requests are waiting as at the last look, and tells the guest of them.
 //!
-//! It sleeps while a guest is told of each request at once, or has none. To wake it costs a look at
+//! It sleeps while each request is notified at once, or there is none. To wake it costs a look at
 //! one number for each request that follows an untold one.
 //!
 //! Owner: the device. The lock order is the reminder, then a vring.
@@ -72,8 +72,8 @@ impl Reminder {
     /// The calling thread is about to serve a request; if it has left others untold, they are looked
     /// after from now on.
     pub(super) fn look_after(&self, ring: &Ring) {
-        // Without a fence: whoever went to sleep before has had the vring's lock since, and whoever
-        // goes to sleep after finds the untold one (see `Shared::has_nothing_untold`).
+        // Without a fence: a thread that went to sleep before has had the vring's lock since, and one
+        // that goes to sleep after finds the untold request (see `Shared::has_nothing_untold`).
         if !ring.is_told() && self.0.asleep.load(Ordering::Relaxed) {
             self.0.wake();
         }

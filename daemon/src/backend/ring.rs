@@ -163,7 +163,7 @@ impl Ring {
         }
     }
 
-    /// Whether the guest has been told of all that has been returned by the calling thread.
+    /// Whether the guest was notified of all that the calling thread has returned.
     pub(super) fn is_told(&self) -> bool {
         self.together.is_empty()
     }
@@ -174,7 +174,7 @@ impl Ring {
         self.together.is_empty()
     }
 
-    /// What the guest has not been told of, as far as is known without the vring's lock.
+    /// What the guest was not notified of yet, as far as is known without the vring's lock.
     pub(super) fn untold(&self) -> Option<Batch> {
         self.together.batch()
     }

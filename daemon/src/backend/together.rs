@@ -30,7 +30,7 @@ pub(super) struct Together {
     batch: AtomicU32,
 }
 
-/// Requests that have been returned and not been told of, until they are.
+/// Requests that were returned, until the guest is notified of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Batch(u32);
 

@@ -124,7 +124,7 @@ pub(super) struct WindowSide<F, M: Vmm, S: ViewSource> {
     stale: AtomicBool,
     /// How often it has been cleared.
     clears: AtomicU64,
-    /// Who learns where the window is, if anybody has to.
+    /// What has to know where the window is, if anything has.
     locator: Option<Box<dyn Locate>>,
     complaint: Complaint,
     census: Option<Arc<Census>>,

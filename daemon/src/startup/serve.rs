@@ -127,7 +127,7 @@ fn report(
     ends: Sender<End>,
     wait: impl FnOnce() -> End + Send + 'static,
 ) -> Result<(), StartError> {
-    // Nobody listens any more once serving is over, and nobody has to.
+    // Fails once serving is over: nothing receives it then, and nothing has to.
     start(name, move || drop(ends.send(wait())))
 }
 

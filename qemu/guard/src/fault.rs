@@ -229,8 +229,8 @@ fn keep_content(page: &Range<usize>, protection: c_int) -> bool {
     };
     let target = core::ptr::with_exposed_provenance_mut::<u8>(copy);
     let (length, flags) = (page.len(), libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED);
-    // SAFETY: the new page is writable, since only a store to the lost one leads here, and nobody
-    // else knows it; it moves to where the locked table has a page of a view.
+    // SAFETY: the new page is writable, since only a store to the lost one leads here, and no
+    // other thread knows it; it moves to where the locked table has a page of a view.
     unsafe {
         core::ptr::copy_nonoverlapping(content.as_ptr(), target, length);
         sys::mremap(copy, length, length, flags, page.start).is_ok()

@@ -4,7 +4,7 @@
 //! doesn't end the VM.
 //!
 //! A page of a mapped file can be lost: the file was truncated, the disk is full, a read failed.
-//! Whoever touches it gets SIGBUS, which QEMU blocks and which so kills it; under KVM the VM stops
+//! A thread that touches it gets SIGBUS, which QEMU blocks and which so kills it; under KVM the VM stops
 //! with EFAULT. This library keeps SIGBUS unblocked, and puts zeros in the place of lost pages of
 //! views (what `virtiofs-daxd` has QEMU map; nothing else is touched). When the file has the pages
 //! again, it maps them again.

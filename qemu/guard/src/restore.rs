@@ -4,7 +4,7 @@
 //!
 //! A thread does it, which sleeps unless something is lost. Its first and last pages, and some
 //! others in turn, are asked for in a mapping of the thread's own, so no signal comes of it.
-//! What the guest stored to zeros is gone with them. So the view's server is told of each loss; it
+//! What the guest stored to zeros is gone with them. So each loss is reported to the view's server; it
 //! tells the daemon, which fails the guest's next fsync. A store waits for that, but not for ever:
 //! an fsync that follows shall not be faster.
 
@@ -29,7 +29,7 @@ const LAST_EVERY: usize = 3;
 /// The least time between two messages.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// How long a store waits for the view's server to be told of it. On a busy host its turn may come
+/// How long a store waits until the view's server has its report. On a busy host its turn may come
 /// late, and an fsync that overtakes it succeeds.
 const TELLING: Duration = Duration::from_secs(5);
 
@@ -61,7 +61,7 @@ pub(crate) fn start() {
     };
     sys::signal_mask(libc::SIG_SETMASK, signals);
     match started {
-        // SAFETY: the thread was just made, and nobody joins it.
+        // SAFETY: the thread was just made, and nothing joins it.
         0 => unsafe {
             libc::pthread_detach(thread);
         },
@@ -122,7 +122,7 @@ extern "C" fn run(_: *mut c_void) -> *mut c_void {
     core::ptr::null_mut()
 }
 
-/// Tells of what comes to be told for so long.
+/// Reports, for so long, each loss as it comes.
 fn tell_for(time: Duration) {
     let end = sys::now() + time;
     loop {
@@ -136,7 +136,7 @@ fn tell_for(time: Duration) {
     }
 }
 
-/// Tells of each run of which nothing was told yet.
+/// Reports each run that was not reported yet.
 fn tell_all() {
     let (mut from, mut open) = (0, Open(None));
     loop {
@@ -201,7 +201,7 @@ fn tell(mapping: &Mapping, run: &Run, file: &ViewFile) {
 /// What of the run the file has again.
 fn found(mapping: &Mapping, run: &Run, file: &ViewFile, look: usize) -> Option<Range<usize>> {
     let length = run.end - run.start;
-    // SAFETY: new memory, which nobody reads or writes.
+    // SAFETY: new memory, which nothing reads or writes.
     let probe = unsafe {
         sys::mmap(
             0..length,
@@ -224,7 +224,7 @@ fn found(mapping: &Mapping, run: &Run, file: &ViewFile, look: usize) -> Option<R
     found.map(|inside| run.start + inside.start..run.start + inside.end)
 }
 
-/// Which part of `length` bytes is to be mapped again, as far as it can be told by a few pages.
+/// Which part of `length` bytes is to be mapped again, as far as a few pages show.
 ///
 /// Where the first page is there, all of it is: what is lost still is replaced again when it is
 /// touched. Else the end of it, if that is there, or the one page that is.

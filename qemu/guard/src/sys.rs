@@ -239,7 +239,7 @@ pub(crate) fn now() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Waits until `word` is no longer `value`, somebody wakes it, or `limit` has passed.
+/// Waits until `word` is no longer `value`, a thread wakes this one, or `limit` has passed.
 pub(crate) fn futex_wait(word: &AtomicU32, value: u32, limit: Option<Duration>) {
     let time = limit.map(|limit| libc::timespec {
         tv_sec: limit.as_secs() as libc::time_t,

@@ -67,7 +67,7 @@ pub(crate) struct Run {
     pub(crate) lost: Lost,
     /// Whether the guest has stored there. Before that the run is mapped read-only.
     pub(crate) stored: bool,
-    /// Whether the view's server was told of what is known of the run.
+    /// Whether what is known of the run was reported to the view's server.
     pub(crate) told: bool,
 }
 
@@ -237,7 +237,7 @@ impl<const M: usize, const R: usize> Table<M, R> {
         Some((self.mapping_at(run.start)?, run))
     }
 
-    /// The first run that ends behind `address` and was not told of, and its mapping.
+    /// The first run that ends behind `address` and was not reported, and its mapping.
     pub(crate) fn untold_after(&self, address: usize) -> Option<(Mapping, Run)> {
         let runs = self.runs.as_slice();
         let from = runs.partition_point(|run| run.end <= address);

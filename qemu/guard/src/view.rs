@@ -19,7 +19,7 @@ const SIZE: u64 = (i64::MAX as u64) & !((2 << 20) - 1);
 /// The upper half of the inode number of every view: "DAXV".
 const MARK: u64 = 0x4441_5856;
 
-/// The ioctl by which a view's server is told of lost pages: `_IOW('D', 1, Told)`.
+/// The ioctl by which lost pages are reported to a view's server: `_IOW('D', 1, Told)`.
 const TELL: u32 = 0x4018_4401;
 
 /// What it is told.

@@ -3,7 +3,7 @@
 //! Keeps other processes of the host from truncating files that have a view.
 //!
 //! A page of a view whose file has been truncated ends the VMM when it is touched. fanotify asks
-//! before: a file is marked when its view is open, and before anybody is sent it; from then on
+//! before: a file is marked when its view is open, and before it is sent to any process; from then on
 //! truncate(2), ftruncate(2), fallocate(2) that collapses, and an open with O_TRUNC wait for an
 //! answer of this process, which is ETXTBSY where a page would go. What the client does is let
 //! through: it truncates for the guest, whose kernel has given back its mappings before.
@@ -13,7 +13,7 @@
 //!        no event of this view's own pages: it was opened before
 //! ```
 //!
-//! # Nobody waits for long
+//! # No wait is long
 //! One thread answers. It waits for events alone, but for the moment in which a thread falls asleep
 //! whose event it has read already. To answer it reads a line or two of `/proc` and the size of the
 //! file, takes no lock, and opens no file that could be marked. So it also answers while the client,
@@ -158,7 +158,7 @@ impl Guard {
     fn answer(&self, event: &Event) {
         let refused = self.refuses(event) && self.say(event, TEXT_BUSY).is_ok();
         if !refused {
-            // Fails for an event that nobody waits for any more.
+            // Fails for an event whose thread has gone.
             let _ = self.say(event, libc::FAN_ALLOW);
         }
     }
@@ -219,7 +219,7 @@ impl Drop for Guarded {
     }
 }
 
-/// Ends the process when the thread that answers panics, so that nobody waits for it.
+/// Ends the process when the thread that answers panics, so that no other process waits for it.
 struct FailOpen;
 
 impl Drop for FailOpen {

@@ -8,7 +8,7 @@
 //! in common, made before they split: the server of views adds to it, the server of the share looks.
 //! That costs a load where nothing is lost, and no system call, which its filter might not allow.
 //!
-//! Whoever has a view can say anything of that view's file, and of no other. The server of views
+//! A process that has a view can say anything of that view's file, and of no other. The server of views
 //! reads nothing of what it adds to.
 
 use std::io;
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::passthrough::FIRST_INODE;
 
-/// Views with a higher number are not told of. A VMM has no descriptors for that many.
+/// Nothing is said of views with a higher number. A VMM has no descriptors for that many.
 const SLOTS: usize = 1 << 16;
 
 /// The most pages of one report: those of the largest window.
@@ -73,7 +73,7 @@ unsafe impl Sync for Memory {}
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: it was mapped with this length, and nobody else has the address.
+        // SAFETY: it was mapped with this length, and nothing else has the address.
         unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<Shared>()) };
     }
 }

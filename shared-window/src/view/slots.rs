@@ -11,8 +11,9 @@
 //!
 //! A slot is a name in the mount and an inode of it. A client's threads open at the same time, since
 //! an open takes as long as the file's own file system likes; so many slots may be prepared, and of
-//! more than these the oldest is dropped. Each can be opened once: whoever is sent a view (a VMM is) could open it again by way of `/proc/self/fd` with more
-//! access than it was given, and finds no prepared slot. Slots are used again, so that the kernel's
+//! more than these the oldest is dropped. Each can be opened once: a process that is sent a view (a
+//! VMM is) could open it again by way of `/proc/self/fd` with more access than it was given, and finds
+//! no prepared slot. Slots are used again, so that the kernel's
 //! cache of names stays as small as the largest number of views that were open at once.
 
 use std::collections::{HashMap, VecDeque};

@@ -42,7 +42,7 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         done
     }
 
-    /// Lets go of the views of removed files; whether there was one. A range that is mapped keeps its
+    /// Drops the views of removed files; whether there was one. A range that is mapped keeps its
     /// file all the same, since the guest may still use it.
     fn give_back(&self, context: Context) -> bool {
         let Some(dax) = &self.dax else { return false };

@@ -198,7 +198,7 @@ fn other_addresses(path: &Path) -> io::Result<()> {
         let before = libc::signal(libc::SIGBUS, libc::SIG_DFL);
         check(
             before == own_handler as *const () as usize,
-            "the program is told of its own handler",
+            "the program gets its own handler back",
         )?;
         for (signal, sent) in [
             (libc::SIGBUS, false),

@@ -4,7 +4,7 @@
 //!
 //! An event says that a file is opened or about to be read, written or truncated, but not by what:
 //! only the call's number and arguments do. No memory of the thread is read, which could wait for
-//! somebody (userfaultfd, a FUSE file system); so the flags of openat2(2) stay unknown.
+//! another process (userfaultfd, a FUSE file system); so the flags of openat2(2) stay unknown.
 
 /// A system call and its arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

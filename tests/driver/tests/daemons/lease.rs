@@ -16,7 +16,7 @@ use crate::rig::PATIENCE;
 /// Which signal says that the file is wanted; libc has no name for it.
 const F_SETSIG: libc::c_int = 10;
 
-/// Holds up whoever opens the file for writing, until it is dropped or the kernel's 45 s are over.
+/// Holds up a process that opens the file for writing, until it is dropped or the kernel's 45 s are over.
 pub struct Lease(File);
 
 impl Lease {
@@ -28,7 +28,7 @@ impl Lease {
         Ok(Self(file))
     }
 
-    /// Returns when somebody opens the file.
+    /// Returns when a process opens the file.
     pub fn wait_until_wanted(&self) -> Result<()> {
         let begun = Instant::now();
         while fcntl(&self.0, libc::F_GETLEASE, 0)? == libc::F_RDLCK {

@@ -73,7 +73,7 @@ fn read_and_write(daemon: PathBuf, options: &Options, waiting: Waiting) -> Resul
     Ok(())
 }
 
-/// Quick requests are told of together. One that turns out to wait, here for a lease, must not keep
+/// Quick requests are notified in batches. One that turns out to wait, here for a lease, must not keep
 /// what is finished before it.
 #[test]
 fn what_is_finished_is_told_of_while_another_request_waits() -> Result<()> {

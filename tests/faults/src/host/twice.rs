@@ -58,7 +58,7 @@ impl Twice {
 impl Drop for Twice {
     fn drop(&mut self) {
         for place in PLACES {
-            // Detached: whoever uses it still does not keep it here.
+            // Detached: a process that uses it still does not keep it here.
             let _ = unmount(self.share().join(place), UnmountFlags::DETACH);
         }
     }

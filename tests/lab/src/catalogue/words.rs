@@ -143,7 +143,7 @@ fn slip(case: Case, kind: KernelKind) -> &'static str {
     match expected(case, kind).as_slice() {
         [Outcome::VmDied] => "QEMU aborts where a transfer ends in a range that is gone",
         [Outcome::Harmed] if ends_before(case) => {
-            "the host's file ends before the page, and whoever has it reads zeros (QEMU dies of \
+            "the host's file ends before the page, and a program that has it reads zeros (QEMU dies of \
              SIGBUS with --no-guard)"
         }
         [Outcome::Harmed] if case.fs() == FileSystem::Fuse => {

@@ -123,7 +123,7 @@ async fn under(
     }
     if let Some(leaked) = ended.leaked {
         seen.step(format_args!("who read the pinned page got {leaked}"));
-        // A page that is gone is what the host asked for; other bytes are nobody's wish.
+        // A page that is gone is what the host asked for; other bytes are a fault.
         let gone = matches!(
             what,
             OnHost::Punch | OnHost::Truncate | OnHost::TruncateAndStat
