@@ -3,53 +3,112 @@
 //! OPEN and CREATE.
 
 use std::io;
+use std::sync::atomic::Ordering;
 
 use shared_window::ViewSource;
-use virtiofsd::filesystem::{Context, FileSystem, OpenOptions};
+use virtiofsd::filesystem::{Context, Entry, FileSystem, OpenOptions};
 
-use super::{DaxFs, split};
+use super::DaxFs;
+use super::split;
+use crate::fs::NodeId;
+use crate::fs::losses::Loss;
+
+/// The flag of OPEN and CREATE that empties a file.
+const TRUNCATE: u32 = libc::O_TRUNC as u32;
+/// The flags of CREATE that make a file.
+const MAKE: u32 = (libc::O_CREAT | libc::O_EXCL) as u32;
+
+/// What CREATE answers.
+type Created<F> = (Entry, Option<<F as FileSystem>::Handle>, OpenOptions);
 
 impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
-    /// An OPEN that takes nothing from the file. ESTALE has Linux look the file up again, so that it
-    /// hears of a broken promise before it reads.
-    pub(super) fn open_to_read_or_write(
+    /// OPEN.
+    pub(super) fn open_file(
         &self,
         ctx: Context,
         inode: F::Inode,
         kill_priv: bool,
         flags: u32,
     ) -> io::Result<(Option<F::Handle>, OpenOptions)> {
-        let Some(dax) = self.heeding() else {
-            return self.inner.open(ctx, inode, kill_priv, flags);
-        };
         let (node, inode) = split(inode);
-        if dax.promises.tell_of_broken(node) {
-            return Err(io::Error::from_raw_os_error(libc::ESTALE));
-        }
-        let opened = self.inner.open(ctx, inode, kill_priv, flags)?;
-        let for_reading = flags & libc::O_ACCMODE as u32 == libc::O_RDONLY as u32;
-        if !for_reading || dax.promises.is_sure_of(node) || dax.views.holds(node) {
-            return Ok(opened);
-        }
-        let (Some(handle), options) = opened else {
-            return Ok(opened);
+        let (handle, options) = if flags & TRUNCATE == 0 {
+            self.open_to_read_or_write(ctx, inode, kill_priv, flags)?
+        } else {
+            self.lose(ctx, node, Loss::To(0), || {
+                self.inner.open(ctx, inode, kill_priv, flags)
+            })?
         };
-        let handle: u64 = handle.into();
-        if dax.promises.still_holds(&*self.inner, ctx, node, handle) {
-            return Ok((Some(handle.into()), options));
+        Ok((self.note_open(node, handle), options))
+    }
+
+    /// CREATE, by virtiofsd's `create` with the flags that it is to have.
+    pub(super) fn create_file(
+        &self,
+        ctx: Context,
+        flags: u32,
+        kill_priv: bool,
+        create: impl FnOnce(u32) -> io::Result<Created<F>>,
+    ) -> io::Result<Created<F>> {
+        let flags = if self.writeback.load(Ordering::Relaxed) {
+            readable(flags)
+        } else {
+            flags
+        };
+        let (entry, handle, options) = if self.dax.is_some() && flags & TRUNCATE != 0 {
+            // It may be there already, so that this is an open of a node that is not known yet.
+            let (entry, handle, options) = create(flags & !TRUNCATE)?;
+            self.truncate_created(ctx, kill_priv, flags, entry, handle, options)?
+        } else {
+            create(flags)?
+        };
+        let handle = self.note_open(NodeId(entry.inode), handle);
+        Ok((self.mark_entry(ctx, entry), handle, options))
+    }
+
+    /// Empties a file that a CREATE has opened, if there is anything in it: by another open, as
+    /// virtiofsd's file system does for a file that was there before.
+    fn truncate_created(
+        &self,
+        ctx: Context,
+        kill_priv: bool,
+        flags: u32,
+        mut entry: Entry,
+        handle: Option<F::Handle>,
+        options: OpenOptions,
+    ) -> io::Result<Created<F>> {
+        if entry.attr.size == 0 {
+            return Ok((entry, handle, options));
         }
-        dax.promises.revoke(node);
-        dax.promises.tell_of_broken(node);
-        let inode = F::Inode::from(node.0);
-        self.inner
-            .release(ctx, inode, 0, handle.into(), false, false, None)?;
-        Err(io::Error::from_raw_os_error(libc::ESTALE))
+        let inode = || F::Inode::from(entry.inode);
+        let emptied = self.open(ctx, inode(), kill_priv, flags & !MAKE);
+        if let Some(handle) = handle {
+            // As an O_TRUNC that fails leaves no descriptor behind.
+            let released = self
+                .inner
+                .release(ctx, inode(), 0, handle, false, false, None);
+            if let Err(error) = released {
+                log::debug!("cannot release a handle of node {}: {error}", entry.inode);
+            }
+        }
+        match emptied {
+            Ok((handle, _)) => {
+                entry.attr.size = 0;
+                if let Ok((attr, _)) = self.inner.getattr(ctx, inode(), None) {
+                    entry.attr = attr;
+                }
+                Ok((entry, handle, options))
+            }
+            Err(error) => {
+                self.inner.forget(ctx, inode(), 1);
+                Err(error)
+            }
+        }
     }
 }
 
 /// `open(2)` flags for a handle that a kernel with a write-back cache writes by: to change a part of
 /// a page it reads the page first. virtiofsd's OPEN sees to that, its CREATE does not.
-pub(super) fn readable(flags: u32) -> u32 {
+fn readable(flags: u32) -> u32 {
     let mode = libc::O_ACCMODE as u32;
     if flags & mode == libc::O_WRONLY as u32 {
         (flags & !mode) | libc::O_RDWR as u32

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! An OPEN that finds a promise broken.
+
+use std::io;
+
+use shared_window::ViewSource;
+use virtiofsd::filesystem::{Context, FileSystem, OpenOptions};
+
+use super::{DaxFs, split};
+
+impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
+    /// An OPEN that takes nothing from the file. ESTALE has Linux look the file up again, so that it
+    /// hears of a broken promise before it reads.
+    pub(super) fn open_to_read_or_write(
+        &self,
+        ctx: Context,
+        inode: F::Inode,
+        kill_priv: bool,
+        flags: u32,
+    ) -> io::Result<(Option<F::Handle>, OpenOptions)> {
+        let Some(dax) = self.heeding() else {
+            return self.inner.open(ctx, inode, kill_priv, flags);
+        };
+        let (node, inode) = split(inode);
+        if dax.promises.tell_of_broken(node) {
+            return Err(io::Error::from_raw_os_error(libc::ESTALE));
+        }
+        let opened = self.inner.open(ctx, inode, kill_priv, flags)?;
+        let for_reading = flags & libc::O_ACCMODE as u32 == libc::O_RDONLY as u32;
+        if !for_reading || dax.promises.is_sure_of(node) || dax.views.holds(node) {
+            return Ok(opened);
+        }
+        let (Some(handle), options) = opened else {
+            return Ok(opened);
+        };
+        let handle: u64 = handle.into();
+        if dax.promises.still_holds(&*self.inner, ctx, node, handle) {
+            return Ok((Some(handle.into()), options));
+        }
+        dax.promises.revoke(node);
+        dax.promises.tell_of_broken(node);
+        let inode = F::Inode::from(node.0);
+        self.inner
+            .release(ctx, inode, 0, handle.into(), false, false, None)?;
+        Err(io::Error::from_raw_os_error(libc::ESTALE))
+    }
+}
