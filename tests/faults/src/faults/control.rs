@@ -97,10 +97,9 @@ impl Event {
 fn options() -> RigOptions {
     RigOptions {
         queues: 3,
+        mem_slots: true,
         ..RigOptions::default()
     }
-    // Else QEMU can't start a device again that has more than 8 regions.
-    .arg("--mem-slots")
 }
 
 fn rounds(setting: &Setting, options: &RigOptions, events: &[Event]) -> Result<()> {

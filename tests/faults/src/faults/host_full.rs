@@ -149,10 +149,11 @@ fn no_region_left(setting: &Setting) -> Result<()> {
     let slots = 1024;
     let options = RigOptions {
         slots,
+        // Else QEMU has no table that could get full.
+        mem_slots: true,
         ..RigOptions::default()
     };
-    // Else QEMU has no table that could get full.
-    let mut rig = Rig::start(setting, &options.arg("--mem-slots"))?;
+    let mut rig = Rig::start(setting, &options)?;
     let file = rig.create(0, 50_000)?;
     let mut full = None;
     for slot in (0..slots).map(Slot) {

@@ -24,20 +24,30 @@ use crate::rig::{Rig, RigOptions, expect_errno};
 
 /// The family.
 pub const FAULTS: &[Fault] = &[
-    Fault::new("host_truncate::a_mapped_file_is_busy_to_others", busy),
+    Fault::new(
+        "host_truncate::a_mapped_file_is_busy_to_others",
+        |setting| mapped(setting, busy),
+    ),
     Fault::new(
         "host_truncate::the_guest_truncates_all_the_same",
-        by_the_guest,
+        |setting| mapped(setting, by_the_guest),
     ),
-    Fault::new("host_truncate::what_is_unmapped_is_free", unmapped),
-    Fault::new("host_truncate::many_at_once", many_at_once),
+    Fault::new("host_truncate::what_is_unmapped_is_free", |setting| {
+        mapped(setting, unmapped)
+    }),
+    Fault::new("host_truncate::many_at_once", |setting| {
+        mapped(setting, many_at_once)
+    }),
     Fault::new(
         "host_truncate::a_companion_that_is_killed_lets_all_through",
-        killed,
+        |setting| mapped(setting, killed),
     ),
     Fault::new("host_truncate::a_file_system_that_can_t_is_named", on_tmpfs),
     Fault::new("host_truncate::by_default_all_is_allowed", by_default),
-    Fault::new("host_truncate::another_vm_is_one_of_the_others", another_vm),
+    Fault::new(
+        "host_truncate::another_vm_is_one_of_the_others",
+        |setting| mapped(setting, |mapped| another_vm(setting, mapped)),
+    ),
 ];
 
 const SIZE: usize = 100_000;
@@ -45,6 +55,11 @@ const PAGE: u64 = 4096;
 const SLOT: Slot = Slot(1);
 /// How many times the guest maps, truncates and unmaps while the host does what it likes.
 const ROUNDS: usize = 100;
+
+/// Plays with a mapped file, on a host that can do it.
+fn mapped(setting: &Setting, play: impl FnOnce(Mapped) -> Result<()>) -> Result<()> {
+    Mapped::start(setting)?.map_or(Ok(()), play)
+}
 
 /// A mapped file, and what the host knows of it.
 struct Mapped {
@@ -112,16 +127,14 @@ fn expect_busy_program(what: &str, program: &mut Command) -> Result<()> {
     Ok(())
 }
 
-fn busy(setting: &Setting) -> Result<()> {
-    let Some(Mapped {
+fn busy(
+    Mapped {
         mut rig,
         file,
         path,
         opened_before,
-    }) = Mapped::start(setting)?
-    else {
-        return Ok(());
-    };
+    }: Mapped,
+) -> Result<()> {
     let opened_since = File::options().read(true).write(true).open(&path)?;
     expect_busy("truncate(2)", truncate(&path, 0))?;
     expect_busy("truncate(2) to a page", truncate(&path, PAGE))?;
@@ -155,10 +168,7 @@ fn busy(setting: &Setting) -> Result<()> {
     rig.finish()
 }
 
-fn by_the_guest(setting: &Setting) -> Result<()> {
-    let Some(Mapped { mut rig, file, .. }) = Mapped::start(setting)? else {
-        return Ok(());
-    };
+fn by_the_guest(Mapped { mut rig, file, .. }: Mapped) -> Result<()> {
     rig.truncate(0, file, PAGE as usize)?;
     let more = rig.random(SIZE);
     rig.write(1, file, 0, &more)?;
@@ -172,41 +182,40 @@ fn by_the_guest(setting: &Setting) -> Result<()> {
     rig.finish()
 }
 
-fn unmapped(setting: &Setting) -> Result<()> {
-    let Some(mut mapped) = Mapped::start(setting)? else {
-        return Ok(());
-    };
-    let Mapped {
-        rig, file, path, ..
-    } = &mut mapped;
-    expect_busy("truncate(2)", truncate(path, PAGE))?;
+fn unmapped(
+    Mapped {
+        mut rig,
+        file,
+        path,
+        ..
+    }: Mapped,
+) -> Result<()> {
+    expect_busy("truncate(2)", truncate(&path, PAGE))?;
     rig.unmap(0, SLOT)?;
     // The view goes by way of the companion, after the guest has its answer.
     rig.watch.step("the file becomes free");
-    while let Err(error) = truncate(path, PAGE) {
+    while let Err(error) = truncate(&path, PAGE) {
         expect_busy("truncate(2)", Err(error))?;
         ensure!(!rig.watch.expired(), "it is busy for good");
         thread::yield_now();
     }
-    rig.files.get_mut(*file).bytes.truncate(PAGE as usize);
-    rig.read(0, *file, 0, SIZE)?;
+    rig.files.get_mut(file).bytes.truncate(PAGE as usize);
+    rig.read(0, file, 0, SIZE)?;
     // And busy again.
-    rig.map(1, *file, 0, SLOT)?;
-    expect_busy("truncate(2), mapped again", truncate(path, 0))?;
-    mapped.rig.finish()
+    rig.map(1, file, 0, SLOT)?;
+    expect_busy("truncate(2), mapped again", truncate(&path, 0))?;
+    rig.finish()
 }
 
 /// Events of the guest's requests, of views, and of others, all at once.
-fn many_at_once(setting: &Setting) -> Result<()> {
-    let Some(Mapped {
+fn many_at_once(
+    Mapped {
         mut rig,
         file,
         path,
         opened_before,
-    }) = Mapped::start(setting)?
-    else {
-        return Ok(());
-    };
+    }: Mapped,
+) -> Result<()> {
     let over = AtomicBool::new(false);
     let done = thread::scope(|scope| {
         let host = scope.spawn(|| -> Result<usize> {
@@ -246,16 +255,14 @@ fn guest_rounds(rig: &mut Rig, file: FileId) -> Result<()> {
     Ok(())
 }
 
-fn killed(setting: &Setting) -> Result<()> {
-    let Some(Mapped {
+fn killed(
+    Mapped {
         mut rig,
         file,
         path,
         opened_before,
-    }) = Mapped::start(setting)?
-    else {
-        return Ok(());
-    };
+    }: Mapped,
+) -> Result<()> {
     let companion = process(&rig.daemon, Role::Companion)?;
     rig.daemon.signal(companion, Signal::STOP)?;
     // One that waits for the answer of a process which is stopped.
@@ -325,10 +332,7 @@ fn allowed(rig: &mut Rig) -> Result<()> {
 }
 
 /// Of the same share, by a daemon of its own that refuses nothing.
-fn another_vm(setting: &Setting) -> Result<()> {
-    let Some(Mapped { mut rig, file, .. }) = Mapped::start(setting)? else {
-        return Ok(());
-    };
+fn another_vm(setting: &Setting, Mapped { mut rig, file, .. }: Mapped) -> Result<()> {
     let options = RigOptions {
         share: Some(rig.daemon.share().to_owned()),
         ..RigOptions::default()

@@ -33,6 +33,9 @@ pub struct RigOptions {
     pub socket: Option<PathBuf>,
     /// Slots of the window, a power of two.
     pub slots: u64,
+    /// Whether the VMM tells the daemon each memory region (`--mem-slots`). Without it QEMU can't start
+    /// a device again that has more than 8.
+    pub mem_slots: bool,
 }
 
 impl Default for RigOptions {
@@ -44,6 +47,7 @@ impl Default for RigOptions {
             share: None,
             socket: None,
             slots: SLOTS,
+            mem_slots: false,
         }
     }
 }
@@ -153,7 +157,8 @@ pub fn daemon(setting: &Setting, options: &RigOptions) -> Result<Daemon> {
     let window = format!("--dax-window={}M", options.slots * 2);
     let mut command = Daemon::command(&setting.daemon)
         .args(["--tag=share", &window, &queues])
-        .args(&options.arguments);
+        .args(&options.arguments)
+        .args(options.mem_slots.then_some("--mem-slots"));
     if let Some(share) = &options.share {
         command = command.share(share);
     }

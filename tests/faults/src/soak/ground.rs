@@ -73,10 +73,7 @@ pub(super) fn options(rng: &mut Rng, share: &Share) -> RigOptions {
         arguments.push("--inode-file-handles=never".to_owned());
     }
     let slots = [4, 16, 64][rng.usize(0..3)];
-    // QEMU can't start a device again that has more than 8 regions, unless it tells of each by itself.
-    if slots > 4 || rng.bool() {
-        arguments.push("--mem-slots".to_owned());
-    }
+    let mem_slots = slots > 4 || rng.bool();
     RigOptions {
         queues: rng.usize(1..=4),
         rules,
@@ -84,5 +81,6 @@ pub(super) fn options(rng: &mut Rng, share: &Share) -> RigOptions {
         share: share.path(),
         socket: None,
         slots,
+        mem_slots,
     }
 }
