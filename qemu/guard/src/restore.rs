@@ -161,11 +161,32 @@ fn look_at_all(look: usize) {
         };
         let Some((mapping, run)) = next else { return };
         from = run.end;
-        if let Some(file) = open.file(&mapping)
-            && let Some(range) = found(&mapping, &run, file, look)
-        {
-            restore(&mapping, &run, file, range);
+        let Some(file) = open.file(&mapping) else {
+            continue;
+        };
+        match found(&mapping, &run, file, look) {
+            Some(range) => restore(&mapping, &run, file, range),
+            None => expect_stores(&mapping, &run),
         }
+    }
+}
+
+/// Has the next store to the run reported as well, where one was: the guest's fsync may have failed
+/// for that one, and must fail for what comes after it. Stores that follow within one look are
+/// reported together.
+fn expect_stores(mapping: &Mapping, run: &Run) {
+    let mut table = TABLE.lock();
+    let unchanged = table.run_at(run.start) == Some(*run) && table.still_maps(mapping, run.start);
+    if !unchanged || !run.stored || !run.told {
+        return;
+    }
+    let range = run.start..run.end;
+    // SAFETY: zeros of ours are mapped there, as the locked table says.
+    if unsafe { sys::protect(&range, mapping.protection & !libc::PROT_WRITE) }.is_ok() {
+        table.lose(Run {
+            stored: false,
+            ..*run
+        });
     }
 }
 
@@ -301,6 +322,7 @@ fn restore(mapping: &Mapping, run: &Run, file: &ViewFile, range: Range<usize>) {
 struct Log {
     last: Option<Duration>,
     said: bool,
+    said_stored: bool,
     pages: usize,
     stored: usize,
 }
@@ -312,9 +334,9 @@ impl Log {
             PAGES.load(Ordering::Relaxed),
             STORED.load(Ordering::Relaxed),
         );
-        if (pages, stored) == (self.pages, self.stored)
-            || self.last.is_some_and(|last| now < last + QUIET)
-        {
+        // A guest that stores again and again says nothing new.
+        let news = pages != self.pages || stored != self.stored && !self.said_stored;
+        if !news || self.last.is_some_and(|last| now < last + QUIET) {
             return;
         }
         let mut line = Line::default();
@@ -323,12 +345,14 @@ impl Log {
             .text(" pages of mapped files (truncated, disk full, or an error); the guest sees zeros there");
         if stored > self.stored {
             line.text(", and what it stores there is lost");
+            self.said_stored = true;
         }
         line.end();
         (self.pages, self.stored, self.last, self.said) = (pages, stored, Some(now), true);
     }
 
     fn all_found(&mut self) {
+        self.said_stored = false;
         if core::mem::take(&mut self.said) {
             sys::say(b"qemu-guard: all pages of mapped files are there again, or unmapped\n");
         }

@@ -60,10 +60,16 @@ fn main() -> ExitCode {
             Trial::test(play.name, move || lives(&client, play, &library))
         })
         .collect();
-    for (name, stores) in [("a_store", true), ("a_load", false)] {
+    for (play, reports) in [
+        (&plays::STORE, 1),
+        (&plays::STORE_TWICE, 2),
+        (&plays::LOAD, 0),
+    ] {
         let (client, library) = (Arc::clone(&client), library.clone());
-        let name = format!("{name}_is_told_as_such_before_the_program_goes_on");
-        trials.push(Trial::test(name, move || tells(&client, stores, &library)));
+        let name = format!("{}_told_as_such_before_the_program_goes_on", play.name);
+        trials.push(Trial::test(name, move || {
+            tells(&client, play, reports, &library)
+        }));
     }
     let library_alone = library.clone();
     trials.push(Trial::test("it_says_that_it_is_loaded", move || {
@@ -77,7 +83,9 @@ fn main() -> ExitCode {
 
 /// Plays in the program that has the library.
 fn play(name: &str, file: &Path) -> ExitCode {
-    let mut known = plays::ALL.iter().chain([&plays::STORE, &plays::LOAD]);
+    let mut known = plays::ALL
+        .iter()
+        .chain([&plays::STORE, &plays::STORE_TWICE, &plays::LOAD]);
     let Some(play) = known.find(|play| play.name == name) else {
         return ExitCode::from(2);
     };
@@ -106,12 +114,8 @@ fn lives(views: &ViewClient, play: &Play, library: &Path) -> Result<(), Failed> 
 }
 
 /// The view's server knows of a store when the store is done: the program ends right after it.
-fn tells(views: &ViewClient, stores: bool, library: &Path) -> Result<(), Failed> {
+fn tells(views: &ViewClient, play: &Play, reports: u64, library: &Path) -> Result<(), Failed> {
     let lost = views.lost_pages().ok_or("these views tell nothing")?;
-    let play = match stores {
-        true => &plays::STORE,
-        false => &plays::LOAD,
-    };
     let place = play.place.make()?;
     let view = open(views, &place)?;
     let number = ViewNumber::of(view.as_fd()).ok_or("a view has a number")?;
@@ -119,8 +123,9 @@ fn tells(views: &ViewClient, stores: bool, library: &Path) -> Result<(), Failed>
     let _before = lost.take(number);
     let output = started(view.try_clone()?, play, &place, Some(library))?;
     let found = lost.take(number);
-    let expected = stores.then_some(LostStores {
-        pages: 512,
+    // Each says that the whole range was stored to.
+    let expected = (reports > 0).then_some(LostStores {
+        pages: 512 * reports,
         offset: 0,
     });
     match (output.status.success(), found == expected) {

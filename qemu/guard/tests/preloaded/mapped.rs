@@ -123,6 +123,23 @@ impl Mapped {
     }
 }
 
+impl Mapped {
+    /// Waits until the kernel's mapping at the first byte can only be read.
+    pub(crate) fn await_protected(&self) -> io::Result<()> {
+        let start = format!("{:x}-", self.address());
+        let begin = Instant::now();
+        while begin.elapsed() < SEEN_AGAIN {
+            let maps = std::fs::read_to_string("/proc/self/maps")?;
+            let line = maps.lines().find(|line| line.starts_with(&start));
+            if line.is_some_and(|line| line.contains(" r--p ")) {
+                return Ok(());
+            }
+            std::thread::yield_now();
+        }
+        Err(io::Error::other("it can be stored to still"))
+    }
+}
+
 pub(crate) fn open(file: &Path) -> io::Result<File> {
     File::options().read(true).write(true).open(file)
 }

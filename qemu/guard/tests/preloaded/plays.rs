@@ -60,6 +60,20 @@ pub(crate) const STORE: Play = Play {
         unsafe { libc::_exit(0) }
     },
 };
+/// Stores once more when the first store was told and the page can't be stored to unnoticed any more.
+pub(crate) const STORE_TWICE: Play = Play {
+    name: "two_stores",
+    place: Place::Disk,
+    run: |_| {
+        let mapped = view(0, RANGE)?;
+        mapped.store(5 * PAGE, 1);
+        mapped.await_protected()?;
+        check(mapped.load(5 * PAGE) == 1, "what was stored is still seen")?;
+        mapped.store(6 * PAGE, 1);
+        // SAFETY: ends the process without anything that could take time.
+        unsafe { libc::_exit(0) }
+    },
+};
 pub(crate) const LOAD: Play = Play {
     name: "a_load",
     place: Place::Disk,
