@@ -89,7 +89,7 @@ pub fn expected(
             (KernelKind::Stock | KernelKind::Newer | KernelKind::NoBioWake, _)
             | (KernelKind::Seed, Reference::Pin) => vec![Waited],
             (KernelKind::Seed, Reference::Get) | (KernelKind::NoWait, _) => {
-                vec![slipped(kernel, fs, pin, removal)]
+                slipped(kernel, fs, pin, removal)
             }
             (KernelKind::NoWake, _) => vec![Stuck],
         },
@@ -134,23 +134,24 @@ fn takes_name(fs: FileSystem, removal: RemovalKind) -> bool {
     fs == FileSystem::Fuse && matches!(removal, RemovalKind::Unlink | RemovalKind::RenameOver)
 }
 
-/// What comes of a removal that does not wait where it must, each in the same way every time.
-fn slipped(kernel: KernelKind, fs: FileSystem, pin: Pin, removal: RemovalKind) -> Outcome {
-    use RemovalKind::{Fallocate, Insert, ReclaimInline, ReclaimWorker, TruncateMiddle};
-    // QEMU has the range's memory until the transfer ends, and can't let go of it then (G).
+/// What comes of a removal that does not wait where it must.
+fn slipped(kernel: KernelKind, fs: FileSystem, pin: Pin, removal: RemovalKind) -> Vec<Outcome> {
+    use RemovalKind::{Fallocate, Insert, ReclaimInline, ReclaimWorker};
     let reclaim = matches!(removal, ReclaimInline | ReclaimWorker);
     if fs == FileSystem::Fuse && matches!(pin, Pin::FuseDioRead | Pin::FuseDioWrite) {
-        // The other share's daemon has the memory, and no disk of QEMU's: what it reads or writes
-        // was nobody's yet. But where the range keeps its beginning it stays mapped, and what is
-        // read into it late is in the file when that is long again.
-        return match (removal, pin) {
-            (ReclaimInline | ReclaimWorker | Fallocate, _) => Outcome::Proceeded,
-            (TruncateMiddle, Pin::FuseDioRead) => Outcome::Harmed,
-            _ => Outcome::Complained,
+        // The share's daemon knows the page by its place in the file, and not by the range. It has
+        // taken what is written with the request. What is read comes late into the file's hole, or
+        // into the file that is long again; where just the range is gone it comes where it belongs.
+        return match removal {
+            ReclaimInline | ReclaimWorker | Fallocate => vec![Outcome::Proceeded],
+            _ if pin.writes_page() => vec![Outcome::Harmed],
+            _ => vec![Outcome::Complained],
         };
     }
     if reclaim && pin.reference() == Reference::Pin {
-        return Outcome::VmDied;
+        // QEMU has the range's memory until the transfer ends, and aborts when the transfer is the
+        // last to let go of it (G). Where it is not, the memory is still that of the file's page.
+        return vec![Outcome::VmDied, Outcome::Proceeded];
     }
     // The disk has got the page's bytes with the request, and only its reply is withheld.
     let done = pin.reference() == Reference::Pin && !pin.writes_page();
@@ -159,14 +160,14 @@ fn slipped(kernel: KernelKind, fs: FileSystem, pin: Pin, removal: RemovalKind) -
         // Linux warns of pages in use that are dropped. The seed takes a pin only for a use.
         let warns = kernel != KernelKind::Seed && removal != Fallocate;
         return match warns {
-            true => Outcome::Complained,
-            false => Outcome::Proceeded,
+            true => vec![Outcome::Complained],
+            false => vec![Outcome::Proceeded],
         };
     }
     // The host's file ends before the page. A disk's data comes when it is long again.
     match fs == FileSystem::Fuse && removal.shortens() && pin.reference() == Reference::Get {
-        true => Outcome::VmDied,
-        false => Outcome::Harmed,
+        true => vec![Outcome::VmDied],
+        false => vec![Outcome::Harmed],
     }
 }
 

@@ -49,7 +49,8 @@ pub(super) async fn take(
     pin: Pin,
     seen: &mut Observation,
 ) -> Result<Held> {
-    let held = pin.take(&mut scene.pinner, &scene.page, rig).await?;
+    let fs = scene.roles.fs;
+    let held = pin.take(&mut scene.pinner, fs, &scene.page, rig).await?;
     seen.step(format_args!("pinned: {}", held.proof));
     Ok(held)
 }

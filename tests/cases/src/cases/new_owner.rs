@@ -26,7 +26,7 @@ pub enum NewOwner {
     Nobody,
     /// The removal leaves the file its memory.
     NotFreed,
-    /// Memory of the host that is gone: who touches it ends QEMU.
+    /// Memory of the host that is gone: who touches it reads zeros, or ends a QEMU without the guard.
     Gone,
     /// The kernel tells no page frames.
     Unknown,

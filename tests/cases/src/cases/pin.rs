@@ -9,7 +9,7 @@ use super::contract::Reference;
 use super::held::{HELD, Held};
 use super::roles::Page;
 use crate::files::{Open, Where};
-use crate::host::{Actor, HELD_FILE, RequestKind, Rig, Server};
+use crate::host::{self, Actor, FileSystem, Pending, RequestKind, Rig, Server};
 use crate::pins::{AioSubmit, DirectIo, Transfer, UringSubmit, Vmsplice, ZeroCopySend};
 
 /// A way to hold a reference to a page.
@@ -27,9 +27,9 @@ pub enum Pin {
     UringRead,
     /// The same by io_uring.
     UringWrite,
-    /// read(2) from a file of another share, not accessed by DAX, into the page.
+    /// read(2) from a file of FUSE, not accessed by DAX, into the page.
     FuseDioRead,
-    /// write(2) of the page to a file of another share.
+    /// write(2) of the page to such a file.
     FuseDioWrite,
     /// The page in a pipe.
     Vmsplice,
@@ -80,12 +80,12 @@ impl Pin {
             Self::UringRead => "the read by io_uring",
             Self::UringWrite => "the write by io_uring",
             Self::FuseDioRead => {
-                "O_DIRECT pread(2) into the page from a file of another share without DAX, whose \
-                 reply is withheld"
+                "O_DIRECT pread(2) into the page from a file of FUSE without DAX, whose reply is \
+                 withheld"
             }
             Self::FuseDioWrite => {
-                "O_DIRECT pwrite(2) of the page to a file of another share without DAX, whose \
-                 reply is withheld"
+                "O_DIRECT pwrite(2) of the page to a file of FUSE without DAX, whose reply is \
+                 withheld"
             }
             Self::Vmsplice => "vmsplice(2) of the page into a pipe that nobody reads",
             Self::ZeroCopy => "MSG_ZEROCOPY of the page to a TCP peer that does not read",
@@ -137,7 +137,13 @@ impl Pin {
     /// # Errors
     ///
     /// If it can't be taken, or is not held.
-    pub async fn take(self, pinner: &mut Actor, page: &Page, rig: &Rig) -> Result<Held> {
+    pub async fn take(
+        self,
+        pinner: &mut Actor,
+        fs: FileSystem,
+        page: &Page,
+        rig: &Rig,
+    ) -> Result<Held> {
         let transfer = Transfer {
             map: page.map.clone(),
             at: page.at,
@@ -152,14 +158,14 @@ impl Pin {
         let mut in_call = None;
         let proof = match self {
             Self::DioRead | Self::DioWrite => {
-                in_call = Some(pinner.begin(DirectIo(transfer)).await?);
-                self.withheld(page, rig).await?
+                let call = in_call.insert(pinner.begin(DirectIo(transfer)).await?);
+                self.withheld_in(pinner, call, page, rig).await?
             }
             Self::FuseDioRead | Self::FuseDioWrite => {
-                let device = held_file(pinner).await?;
+                let device = held_file(pinner, fs).await?;
                 let transfer = Transfer { device, ..transfer };
-                in_call = Some(pinner.begin(DirectIo(transfer)).await?);
-                self.withheld(page, rig).await?
+                let call = in_call.insert(pinner.begin(DirectIo(transfer)).await?);
+                self.withheld_in(pinner, call, page, rig).await?
             }
             Self::AioRead | Self::AioWrite => {
                 pinner.ask(AioSubmit { name, transfer }).await?;
@@ -185,6 +191,23 @@ impl Pin {
             in_call,
             proof,
         })
+    }
+
+    /// The same of a request by a system call, which must not end meanwhile.
+    async fn withheld_in(
+        self,
+        pinner: &mut Actor,
+        call: &Pending<DirectIo>,
+        page: &Page,
+        rig: &Rig,
+    ) -> Result<String> {
+        tokio::select! {
+            proof = self.withheld(page, rig) => proof,
+            done = pinner.done(call) => match done?.outcome {
+                Ok(count) => bail!("{count} bytes were transferred, and no request came"),
+                Err(fault) => bail!("the transfer that is to pin the page: {fault}"),
+            },
+        }
     }
 
     /// The request that pins the page has come to the server, and brings what the page has.
@@ -215,20 +238,21 @@ impl Pin {
     }
 }
 
-/// Opens the other share's file, and proves that it is one and not accessed by DAX.
-pub(super) async fn held_file(pinner: &mut Actor) -> Result<String> {
+/// Opens the withholding file for a page of `fs`, and proves that it is one of FUSE and not accessed
+/// by DAX.
+pub(super) async fn held_file(pinner: &mut Actor, fs: FileSystem) -> Result<String> {
     let name = "held-file".to_owned();
-    let path = HELD_FILE.to_owned();
+    let path = host::held_file(fs);
     let open = Open {
         name: name.clone(),
         path: path.clone(),
         direct: true,
     };
     pinner.ask(open).await?;
-    let standing = pinner.ask(Where { path }).await?;
+    let standing = pinner.ask(Where { path: path.clone() }).await?;
     ensure!(
         standing.fstype == "virtiofs" && !standing.dax,
-        "{HELD_FILE} is no file of a share without DAX: {standing:?}"
+        "{path} is no file of a share without DAX: {standing:?}"
     );
     Ok(name)
 }

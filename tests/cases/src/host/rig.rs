@@ -96,7 +96,7 @@ impl RigParts {
 
 /// A running guest.
 pub struct Rig {
-    /// The first to go: the second share's daemon can't end while it waits.
+    /// The first to go: a daemon can't end while it waits.
     held_release: Release,
     vm: Vm,
     disk: Disk,
@@ -142,10 +142,12 @@ impl Rig {
             .ok();
         let images = Images::make(dir.path())?;
         let disk = Disk::serve(&dir.path().join("disk.sock"))?;
-        let held_share = HeldShare::mount(&dir.path().join("held"))?;
+        let mut held_share = HeldShare::mount(&dir.path().join("held"))?;
+        held_share.mount_file_in(&share)?;
         let held_release = held_share.release_at_end();
         let shared = Share {
             dax: Dax::Always,
+            extra: vec![held_share::THREADS.into()],
             ..Share::new(&share, "fuse".parse()?).with_window(WINDOW)
         };
         let spec = VmSpec {
@@ -217,7 +219,7 @@ impl Rig {
         &self.disk
     }
 
-    /// The second share, whose file is not accessed by DAX.
+    /// The second share, and its file, which is not accessed by DAX.
     pub fn held_share(&self) -> &HeldShare {
         &self.held_share
     }
@@ -261,8 +263,8 @@ impl Rig {
         self.share.join(name)
     }
 
-    /// A place on the disk and in the second share's file that no other case uses now, and a number for names.
-    /// Places are reused after a while.
+    /// A place on the disk and in the withholding file that no other case uses now, and a number for
+    /// names. Places are reused after a while.
     pub fn fresh(&self) -> (u64, u64) {
         const PLACES: u64 = (SIZE - HELD_FROM) / DISK_STEP;
         let number = self.next.fetch_add(1, Ordering::Relaxed);

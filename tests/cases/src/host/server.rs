@@ -14,7 +14,7 @@ use super::{Disk, HeldShare, Request};
 pub enum Server<'a> {
     /// The disk.
     Disk(&'a Disk),
-    /// The second share's.
+    /// The file that withholds its answers.
     Share(&'a HeldShare),
 }
 
@@ -49,7 +49,7 @@ impl fmt::Display for Server<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Disk(_) => "the disk",
-            Self::Share(_) => "the second share",
+            Self::Share(_) => "the withholding file",
         })
     }
 }

@@ -5,7 +5,7 @@
 //! | pin | reference | held until |
 //! |---|---|---|
 //! | [`DirectIo`], [`AioSubmit`], [`UringSubmit`] | FOLL_PIN | the disk's reply, which the host withholds |
-//! | [`DirectIo`] on a file of another share | FOLL_PIN (6.1: FOLL_GET) | the reply of that share's server |
+//! | [`DirectIo`] on a file of FUSE without DAX | FOLL_PIN (6.1: FOLL_GET) | the reply of its server |
 //! | [`Vmsplice`] | FOLL_GET | the pipe is drained |
 //! | [`VmspliceMany`] | FOLL_GET, many | the pipes are closed |
 //! | [`ZeroCopySend`] | FOLL_GET | the peer reads |

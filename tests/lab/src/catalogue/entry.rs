@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use dax_cases::cases::{Case, Guard, Pin, Reference, RemovalKind};
+use dax_cases::cases::{Case, Guard, KernelKind, Pin, Reference, RemovalKind};
 use lab_report::model::{Contract, Outcome};
 use serde::Serialize;
 
@@ -31,6 +31,8 @@ pub struct Entry {
     must_pass: Vec<String>,
     /// What may come of it on each kind of kernels.
     expected: BTreeMap<String, Vec<Outcome>>,
+    /// The same with `--no-guard`.
+    expected_without_guard: BTreeMap<String, Vec<Outcome>>,
     /// Where the expectation comes from.
     source: &'static str,
 }
@@ -39,6 +41,10 @@ impl Entry {
     /// Of a case.
     pub fn of(case: Case) -> Self {
         let kinds = KINDS.into_iter();
+        let expected = |guard| {
+            let of_kind = |kind: KernelKind| (kind.to_string(), case.expected(kind, guard));
+            KINDS.into_iter().map(of_kind).collect()
+        };
         Self {
             case: case.name(),
             fs: case.fs().name(),
@@ -48,13 +54,11 @@ impl Entry {
             about: case.about(),
             contract: case.contract(),
             must_pass: kinds
-                .clone()
                 .filter(|kind| must_pass(case, *kind))
                 .map(|kind| kind.to_string())
                 .collect(),
-            expected: kinds
-                .map(|kind| (kind.to_string(), case.expected(kind, Guard::With)))
-                .collect(),
+            expected: expected(Guard::With),
+            expected_without_guard: expected(Guard::Without),
             source: case.source(),
         }
     }

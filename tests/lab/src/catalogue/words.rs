@@ -93,9 +93,19 @@ pub fn must_pass(case: Case, kind: KernelKind) -> bool {
         .all(|outcome| fulfils(*outcome, contract))
 }
 
-/// What is expected of a kind, such as `harmed, vm-died or proceeded`.
+/// What is expected of a kind, such as `harmed (with --no-guard: vm-died)`.
 pub fn outcomes(case: Case, kind: KernelKind) -> String {
-    let names: Vec<&str> = expected(case, kind).iter().map(|o| o.name()).collect();
+    let [with, without] =
+        [Guard::With, Guard::Without].map(|guard| any_of(&case.expected(kind, guard)));
+    match with == without {
+        true => with,
+        false => format!("{with} (with --no-guard: {without})"),
+    }
+}
+
+/// Such as `harmed, vm-died or proceeded`.
+fn any_of(outcomes: &[Outcome]) -> String {
+    let names: Vec<&str> = outcomes.iter().map(|outcome| outcome.name()).collect();
     match names.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => names.concat(),
@@ -141,10 +151,13 @@ pub fn reason(case: Case, kind: KernelKind) -> String {
 /// What comes of a removal that does not wait.
 fn slip(case: Case, kind: KernelKind) -> &'static str {
     match expected(case, kind).as_slice() {
-        [Outcome::VmDied] => "QEMU aborts where a transfer ends in a range that is gone",
+        [Outcome::VmDied, Outcome::Proceeded] => {
+            "QEMU aborts where a transfer is the last to let go of a range that is gone; else no \
+             byte is lost"
+        }
         [Outcome::Harmed] if ends_before(case) => {
-            "the host's file ends before the page, and a program that has it reads zeros (QEMU dies of \
-             SIGBUS with --no-guard)"
+            "the host's file ends before the page, and a program that has it reads zeros (without \
+             the guard it is SIGBUS, which ends QEMU)"
         }
         [Outcome::Harmed] if case.fs() == FileSystem::Fuse => {
             "whoever has the page has what its range of the window is used for next"
@@ -174,13 +187,11 @@ pub fn held(pin: Pin) -> &'static str {
              it with the page's bytes, and withholds the reply"
         }
         Pin::FuseDioRead => {
-            "until the other share's file, of a FUSE server in daxlab, is answered to the share's \
-             daemon. Proven by the request: the server has it, of the page's length, and withholds \
+            "until the file, of a FUSE server in daxlab, is answered to the share's daemon. Proven by the request: the server has it, of the page's length, and withholds \
              the reply"
         }
         Pin::FuseDioWrite => {
-            "until the other share's file, of a FUSE server in daxlab, is answered to the share's \
-             daemon. Proven by the request: the server has it with the page's bytes, and withholds \
+            "until the file, of a FUSE server in daxlab, is answered to the share's daemon. Proven by the request: the server has it with the page's bytes, and withholds \
              the reply"
         }
         Pin::Vmsplice => {
@@ -223,6 +234,8 @@ mod tests {
     fn outcomes_are_a_phrase() {
         let case = named("matrix::fuse::vmsplice::truncate");
         assert_eq!(outcomes(case, KernelKind::Stock), "waited");
+        let both = outcomes(case, KernelKind::Seed);
+        assert_eq!(both, "harmed (with --no-guard: vm-died)");
         let several = outcomes(named("stale-range::fuse"), KernelKind::Stock);
         assert!(several.contains("waited, complained or "), "{several}");
     }

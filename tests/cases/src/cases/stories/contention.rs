@@ -41,7 +41,7 @@ pub(super) const STORIES: &[Story] = &[
         fs: &FileSystem::ALL,
         contract: Contract::MayProceed,
         expected: |kernel, fs| match kernel {
-            // A copy holds its page when the host's file ends before it, and QEMU gets the SIGBUS.
+            // A copy holds its page when the host's file ends before it: a page that is lost.
             KernelKind::NoWait if fs == FileSystem::Fuse => vec![Outcome::VmDied],
             KernelKind::NoWait => vec![Outcome::Complained],
             KernelKind::NoWake => vec![Outcome::Stuck],

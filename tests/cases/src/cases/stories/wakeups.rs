@@ -21,8 +21,8 @@ pub(super) const STORIES: &[Story] = &[
     Story {
         name: "pins-one-by-one",
         finding: |kernel| (kernel == KernelKind::NoBioWake).then_some("A"),
-        about: "a page is pinned by a write to a disk and five reads from a file of another share; \
-                they are answered one after the other while the file is truncated: the truncate \
+        about: "a page is pinned by a write to a disk and five reads from a file of FUSE; they are \
+                answered one after the other while the file is truncated: the truncate \
                 waits for the last, and sleeps until then",
         source: "mm/memremap.c and the seed's mm/gup.c: waiters are woken when the count says that \
                  nobody is left, not for each who leaves",
@@ -49,8 +49,8 @@ pub(super) const STORIES: &[Story] = &[
     },
 ];
 
-/// Further pins of the page, beside the one that is held to the end: fewer than the other share's
-/// daemon has threads. They are no requests to the disk, because with so many of them QEMU sits on
+/// Further pins of the page, beside the one that is held to the end: fewer than a daemon has
+/// threads. They are no requests to the disk, because with so many of them QEMU sits on
 /// the reply to one until there is another reply.
 const FURTHER_PINS: u64 = 5;
 /// Times that the page is let go of and taken again.
@@ -68,7 +68,7 @@ async fn pins_one_by_one(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) 
         )
     };
     let further: Vec<_> = (1..=FURTHER_PINS).map(further).collect();
-    let device = held_file(&mut scene.pinner).await?;
+    let device = held_file(&mut scene.pinner, fs).await?;
     for (name, offset) in further.iter().cloned() {
         let transfer = Transfer {
             map: scene.page.map.clone(),
@@ -83,7 +83,7 @@ async fn pins_one_by_one(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) 
         rig.held_share().held(offset).await?;
     }
     seen.step(format_args!(
-        "the second share withholds {FURTHER_PINS} replies"
+        "the file of FUSE withholds {FURTHER_PINS} replies"
     ));
     let pending = scene.remover.begin(scene.removal()).await?;
     let mut waiting = look(rig, &mut scene, &pending).await?;

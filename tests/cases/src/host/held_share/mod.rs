@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A second share, not accessed by DAX, whose file answers when it is told to.
+//! A file, not accessed by DAX, whose reads and writes are answered when the lab says so.
 //!
 //! ```text
-//! guest: O_DIRECT ── virtio-fs ──▶ a daemon of its own ── read, write ──▶ HeldFile, a FUSE server
-//!                                                                        in this process
+//! guest: O_DIRECT ── virtio-fs ──▶ a daemon ── read, write ──▶ HeldFile, a FUSE server in this
+//!                                                              process
 //! ```
+//! It is the one file of a second share, and a file of the share with the window too. A daemon does
+//! not know what another one has mapped, so a page of the window is pinned by a request to its own
+//! share, and a page of persistent memory by one to the second.
+//!
 //! The daemon is not stopped, it waits: QEMU tells it of each memory region, and waits for that.
 
 mod file;
 
 use std::ffi::CString;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -21,9 +25,10 @@ use std::time::Instant;
 use fuser::{Config, Session, SessionACL};
 use qemu_guest::machine::TagError;
 use qemu_guest::process::{Sandbox, Share};
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 use rustix::process::{getegid, geteuid};
 
+use super::FileSystem;
 use super::withheld::{Request, WithheldError};
 use file::{HeldFile, Replies};
 
@@ -31,10 +36,12 @@ use file::{HeldFile, Replies};
 pub(super) const TAG: &str = "held";
 /// Where the guest has it.
 pub(super) const MOUNT_POINT: &str = "/mnt/held";
-/// The guest's path of the file.
-pub const HELD_FILE: &str = "/mnt/held/file";
+/// The file's name in the share with the window.
+pub(super) const IN_WINDOW_SHARE: &str = "held-file";
+/// Threads of each daemon that serves the file: while some wait for it, others serve the guest.
+pub(super) const THREADS: &str = "--thread-pool-size=8";
 
-/// Why there is no second share.
+/// Why there is no such file, or no request to it.
 #[derive(Debug, thiserror::Error)]
 pub enum HeldShareError {
     /// The host can't mount it.
@@ -46,14 +53,24 @@ pub enum HeldShareError {
         source: io::Error,
     },
     /// No such request.
-    #[error("at the second share")]
+    #[error("at the withholding file")]
     Withheld(#[from] WithheldError),
 }
 
-/// The file system on the host; unmounted when it is dropped.
+/// The file system on the host, which is the second share; unmounted when it is dropped.
 pub struct HeldShare {
     dir: PathBuf,
+    /// Where else its file is mounted.
+    elsewhere: Option<PathBuf>,
     replies: Arc<Replies>,
+}
+
+/// The guest's path of the file whose transfers pin pages of `fs`.
+pub fn held_file(fs: FileSystem) -> String {
+    match fs {
+        FileSystem::Fuse => format!("{}/{IN_WINDOW_SHARE}", fs.mount_point()),
+        FileSystem::Ext4 | FileSystem::Xfs => format!("{MOUNT_POINT}/{}", file::FILE_NAME),
+    }
 }
 
 impl HeldShare {
@@ -73,8 +90,27 @@ impl HeldShare {
         serve(dir, HeldFile::new(Arc::clone(&replies))).map_err(failed)?;
         Ok(Self {
             dir: dir.to_owned(),
+            elsewhere: None,
             replies,
         })
+    }
+
+    /// Mounts its file into a share, too. That is no mount point to the guest, as a folder would
+    /// be. A daemon sees it if it is started later.
+    ///
+    /// # Errors
+    ///
+    /// If the lab may not mount it.
+    pub(super) fn mount_file_in(&mut self, share: &Path) -> Result<(), HeldShareError> {
+        let path = share.join(IN_WINDOW_SHARE);
+        let mounted = File::create(&path)
+            .and_then(|_file| Ok(mount_bind(self.dir.join(file::FILE_NAME), &path)?));
+        mounted.map_err(|source| HeldShareError::Mount {
+            path: path.clone(),
+            source,
+        })?;
+        self.elsewhere = Some(path);
+        Ok(())
     }
 
     /// What its daemon shares.
@@ -89,8 +125,7 @@ impl HeldShare {
             extra: vec![
                 // There are no handles to be had here.
                 "--inode-file-handles=never".into(),
-                // While some threads wait for the file, others serve the guest.
-                "--thread-pool-size=8".into(),
+                THREADS.into(),
             ],
             ..Share::new(&self.dir, TAG.parse()?)
         })
@@ -132,8 +167,10 @@ impl Drop for HeldShare {
     fn drop(&mut self) {
         self.replies.withhold_no_more();
         // Its thread ends when nobody has it open any more.
-        if let Err(error) = unmount(&self.dir, UnmountFlags::DETACH) {
-            log::warn!("can't unmount {}: {error}", self.dir.display());
+        for mounted in self.elsewhere.iter().chain([&self.dir]) {
+            if let Err(error) = unmount(mounted, UnmountFlags::DETACH) {
+                log::warn!("can't unmount {}: {error}", mounted.display());
+            }
         }
     }
 }

@@ -80,3 +80,22 @@ async fn the_end_answers_what_is_withheld_and_what_comes_later() {
     drop(end);
     write.join().unwrap().unwrap();
 }
+
+#[test]
+fn the_file_is_in_a_share_too_until_the_end() {
+    let Some((dir, mut share)) = mounted() else {
+        return;
+    };
+    let folder = dir.path().join("share");
+    fs::create_dir(&folder).unwrap();
+    share.mount_file_in(&folder).unwrap();
+    let path = folder.join(IN_WINDOW_SHARE);
+    let mut data = [0; 512];
+    let opened = File::open(&path).unwrap();
+    opened.read_exact_at(&mut data, 4096).unwrap();
+    assert_eq!(pattern::check(Seed(SEED), 4096, &data), Ok(()));
+
+    drop((opened, share));
+    assert_eq!(fs::metadata(path).unwrap().len(), 0);
+    dir.close().expect("nothing is mounted there any more");
+}
