@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn the_default_window_is_as_large_as_the_regions_allow() {
-        assert_eq!(fit(MaxRegions::Unlimited), Some(256));
+        assert_eq!(fit(MaxRegions::Unlimited), Some(512));
         for (regions, mebibytes) in [
             (0, None),
             (8, None),
@@ -104,8 +104,9 @@ mod tests {
             (64, Some(64)),
             (135, Some(128)),
             (136, Some(256)),
-            (509, Some(256)),
-            (usize::MAX, Some(256)),
+            (263, Some(256)),
+            (264, Some(512)),
+            (usize::MAX, Some(512)),
         ] {
             assert_eq!(fit(MaxRegions::OfVhost(regions)), mebibytes, "{regions}");
         }

@@ -42,15 +42,16 @@ fn a_window_is_as_large_as_the_vm_s_other_devices_allow() {
         return;
     }
     let (none, limited) = (false, true);
-    let table: [Row; 8] = [
-        (none, &[], Some(256), None),
+    let table: [Row; 9] = [
+        (none, &[], Some(512), None),
+        (none, &["--mem-slots"], Some(256), None),
         (
             limited,
             &[],
             Some(64),
-            Some("instead of 256: max_mem_regions=64"),
+            Some("instead of 512: max_mem_regions=64"),
         ),
-        (limited, &["--max-regions=0"], Some(256), None),
+        (limited, &["--max-regions=0"], Some(512), None),
         (limited, &["--dax-window=64M"], Some(64), None),
         (
             limited,
@@ -62,7 +63,7 @@ fn a_window_is_as_large_as_the_vm_s_other_devices_allow() {
             none,
             &["--max-regions=64"],
             Some(64),
-            Some("instead of 256: --max-regions=64"),
+            Some("instead of 512: --max-regions=64"),
         ),
         (
             none,

@@ -11,8 +11,8 @@ use crate::config::{DaxMode, DaxPolicy, Fault, HostTruncate, RequestedSize, Wind
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "DAX window")]
 pub struct WindowArgs {
-    /// Size of the window: a power of two from 2M to 16G, or 0 for none [default: 256M, or less by
-    /// --max-regions]
+    /// Size of the window: a power of two from 2M to 16G, or 0 for none [default: 512M, 256M with
+    /// --mem-slots, or less by --max-regions]
     ///
     /// Linux maps ranges of 2 MiB. With --mem-slots one VM survives about 500 of them over all of
     /// its shares, so more than 512M is useful to few then. Where the host can't make a window safe
@@ -86,6 +86,6 @@ impl WindowArgs {
     /// The window that the options ask for, before the share and the host have their say.
     #[must_use]
     pub fn request(&self) -> WindowRequest {
-        WindowRequest::new(self.dax_window, self.dax)
+        WindowRequest::new(self.dax_window, self.dax, self.mem_slots)
     }
 }

@@ -116,7 +116,7 @@ async fn as_a_dry_run_prints_it(_host: &Host) -> Result<()> {
     terminal
         .type_in("dmesg | grep 'Cache len'; echo gue''st > made\n")
         .await?;
-    terminal.see("Cache len: 0x10000000").await?;
+    terminal.see("Cache len: 0x20000000").await?;
     terminal.type_in("exit\n").await?;
     let status = terminal.end().await?;
     ensure!(status.success(), "{status}");

@@ -36,7 +36,7 @@ pub struct ShareArgs {
     /// The directory to share
     pub dir: PathBuf,
 
-    /// Size of the DAX window: a power of two, 2M to 16G [default: 256M]
+    /// Size of the DAX window: a power of two, 2M to 16G [default: 512M]
     #[arg(long, value_name = "SIZE", value_parser = window, conflicts_with_all = ["no_dax", "read_only"])]
     pub window: Option<ByteSize>,
 

@@ -9,9 +9,8 @@ use qemu_guest::{accel::AccelChoice, fetch::KernelSpec, machine::ByteSize, proce
 
 use super::args::ShareArgs;
 
-/// The default window: 128 mappings of Linux's 2 MiB, so that three such shares stay below QEMU's
-/// limit of 512 memory regions in a guest.
-const DEFAULT_WINDOW: ByteSize = ByteSize::mib(256);
+/// The default window, as the daemon has it: 256 mappings of Linux's 2 MiB.
+const DEFAULT_WINDOW: ByteSize = ByteSize::mib(512);
 
 /// Arguments that don't fit the host or each other.
 #[derive(Debug, thiserror::Error)]
