@@ -123,5 +123,6 @@ fn window() -> SessionWindow<DirectViews> {
             min_size: 0,
         },
         keep_views: true,
+        plain: false,
     }
 }
