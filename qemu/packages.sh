@@ -73,6 +73,39 @@ libelf-dev /usr/include/gelf.h
 LIST
 }
 
+# What building QEMU needs; daxlab has the same list, in qemu/src/fetch/qemu/series/needs.rs.
+qemu_packages() {
+    cat <<'LIST'
+binutils /usr/bin/strip
+ninja-build /usr/bin/ninja
+libglib2.0-dev /usr/include/glib-2.0/glib.h
+libfdt-dev /usr/include/libfdt.h
+zlib1g-dev /usr/include/zlib.h
+patch /usr/bin/patch
+tar /bin/tar
+xz-utils /usr/bin/xz
+python3 /usr/bin/python3
+LIST
+    # It has no file of its own; what it brings is in a folder of Python's version.
+    for file in /usr/lib/python3.*/ensurepip; do
+        echo "python3-venv $file"
+        break
+    done
+}
+
+# builds_qemu ARGUMENT…: whether they, or the environment, want QEMU built.
+builds_qemu() {
+    case "${1:-} ${2:-}" in
+    'qemu build') return 0 ;;
+    esac
+    for arg in "${DAXLAB_QEMU:-}" "$@"; do
+        case ,${arg#--qemu=}, in
+        *,series,* | *,series:stock,*) return 0 ;;
+        esac
+    done
+    return 1
+}
+
 all_packages() {
     wanted_packages
     for list; do "$list"; done

@@ -18,6 +18,6 @@ FAILURE=125
 
 need_root
 need_cargo
-need_packages
+if builds_qemu "$@"; then need_packages qemu_packages; else need_packages; fi
 build_programs virtiofs-daxd qemu-guard guest-agent daxlab
 run_daxlab share "$@"

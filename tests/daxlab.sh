@@ -30,10 +30,11 @@ builds_kernel() {
 
 need_root
 need_cargo
-if builds_kernel "$@"; then
-    need_packages lab_packages kernel_packages
-else
-    need_packages lab_packages
-fi
+lists=lab_packages
+if builds_qemu "$@"; then lists="$lists qemu_packages"; fi
+if [ "${1:-}" != qemu ] && builds_kernel "$@"; then lists="$lists kernel_packages"; fi
+# One word per list.
+# shellcheck disable=SC2086
+need_packages $lists
 build_programs virtiofs-daxd qemu-guard guest-agent dax-cases dax-reclaim daxlab
 run_daxlab "$@"

@@ -135,6 +135,7 @@ if wanted lab "$@"; then
 else
     need_packages suite_packages
 fi
+if builds_qemu; then need_packages qemu_packages; fi
 if wanted page "$@"; then need_packages page_packages; fi
 if [ $# -eq 0 ]; then
     step "format" cargo fmt --all --check || :

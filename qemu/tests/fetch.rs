@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use qemu_guest::fetch::kernel::DebianKernel;
-use qemu_guest::fetch::{Cache, Kernel, KernelSpec, Progress, Qemu, busybox};
+use qemu_guest::fetch::{Cache, Kernel, KernelSpec, Progress, Qemu, QemuSpec, busybox};
 use qemu_guest::initramfs::Initramfs;
 
 /// Modules of which each kernel has some built in, some as modules, and some not at all.
@@ -35,7 +35,7 @@ poweroff -f
 ";
 
 fn everything(cache: &Cache) -> (Qemu, Vec<Kernel>, PathBuf) {
-    let qemu = Qemu::obtain(None, cache).unwrap();
+    let qemu = Qemu::obtain(&QemuSpec::Stock, cache).unwrap();
     let kernel = |kernel| Kernel::obtain(&KernelSpec::Debian(kernel), None, cache).unwrap();
     (
         qemu,

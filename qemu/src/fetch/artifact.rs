@@ -15,6 +15,7 @@ use std::time::SystemTime;
 
 use super::cache::{Cache, CacheError, Lock};
 use super::manifest::{Manifest, Verdict};
+use super::packages;
 
 const TREE: &str = "tree";
 const MANIFEST: &str = "manifest.json";
@@ -114,6 +115,23 @@ where
     let manifest = Manifest::record(&tree).map_err(CacheError::io("recording", &tree))?;
     write(&home, &manifest)?;
     Ok(install(cache, &home, &scratch.path().join("old"), name)?)
+}
+
+/// Moves files that were built into an artifact, and removes those with the prefix that it replaces.
+pub(crate) fn keep(
+    cache: &Cache,
+    name: &str,
+    files: &[(PathBuf, &str)],
+    prefix: &str,
+) -> Result<PathBuf, CacheError> {
+    let place = obtain(cache, name, |_lock, place| {
+        for (file, name) in files {
+            fs::rename(file, place.join(name)).map_err(CacheError::io("keeping", file))?;
+        }
+        packages::settle(place)
+    })?;
+    prune(cache, &cache.lock()?, prefix, 1)?;
+    Ok(place)
 }
 
 /// Puts a finished artifact in the place of what was there.

@@ -5,8 +5,9 @@
 //!
 //! Layers, from the bottom: [`tool`] runs host programs, [`cache`] owns the folder and its lock,
 //! [`compile`] runs those that take minutes, [`artifact`] and [`manifest`] keep a tree of files
-//! whole, [`mirror`], [`apt`] and [`packages`] turn Debian packages into such trees, and [`qemu`],
-//! [`kernel`], [`busybox`] and [`virtiofsd`] know what is in them.
+//! whole, [`mirror`], [`apt`] and [`packages`] turn Debian packages into such trees, [`pool`] and
+//! [`patch`] get and change sources, and [`qemu`], [`kernel`], [`busybox`] and [`virtiofsd`] know what
+//! is in them.
 
 pub mod apt;
 pub mod artifact;
@@ -18,6 +19,8 @@ pub mod manifest;
 pub mod mirror;
 pub mod needs;
 pub mod packages;
+pub mod patch;
+pub mod pool;
 pub mod progress;
 pub mod qemu;
 pub mod source_tools;
@@ -27,4 +30,4 @@ pub mod virtiofsd;
 pub use cache::Cache;
 pub use kernel::{Kernel, KernelSpec};
 pub use progress::Progress;
-pub use qemu::Qemu;
+pub use qemu::{Qemu, QemuSpec};

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! A QEMU that can give virtio-fs a window: the one named, this machine's own, or one fetched from
-//! a newer Debian suite into a private prefix.
+//! A QEMU that can give virtio-fs a window: the one named, one built here, this machine's own, or one
+//! fetched from a newer Debian suite into a private prefix.
 //!
 //! A fetched QEMU runs with the libraries it was built for, by way of its own `ld.so`; nothing of
 //! the machine's is replaced. It is tried before it enters the cache.
 
 mod prefix;
 mod probe;
+pub mod series;
+mod spec;
 
 use std::env;
 use std::ffi::OsString;
@@ -15,10 +17,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub use probe::{DEVICE, OLDEST, QemuVersion};
+pub use spec::{QemuSpec, VARIABLE};
 
 use super::cache::{Cache, CacheError};
 use super::packages::PackagesError;
 use super::tool::ToolError;
+use series::SeriesError;
 
 /// Why there is no usable QEMU.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +33,9 @@ pub enum QemuError {
     /// Its packages could not be had.
     #[error("getting QEMU")]
     Packages(#[from] PackagesError),
+    /// It could not be built.
+    #[error("building QEMU")]
+    Build(#[from] SeriesError),
     /// It does not start.
     #[error("QEMU at {} does not run", path.display())]
     DoesNotRun {
@@ -92,6 +99,8 @@ pub enum Origin {
     Machine(PathBuf),
     /// A private prefix in the cache.
     Cache(PathBuf),
+    /// Built here, in the cache.
+    Built(PathBuf),
 }
 
 /// A QEMU that has the device which carries the window.
@@ -103,22 +112,39 @@ pub struct Qemu {
 }
 
 const PROGRAM: &str = "qemu-system-x86_64";
+/// The property by which a QEMU with the patches makes a window as one without them does.
+const AS_STOCK: &str = "vhost-user-base.x-shmem-single-region=off";
 
 impl Qemu {
-    /// The QEMU at `explicit`; else this machine's own if it will do; else the cache's, fetched
-    /// when it has none.
-    pub fn obtain(explicit: Option<&Path>, cache: &Cache) -> Result<Self, QemuError> {
-        match Self::installed(explicit)? {
-            Some(qemu) => Ok(qemu),
-            None => Self::fetched(prefix::obtain(cache)?),
+    /// The QEMU that `which` names. What the cache lacks is fetched or built.
+    pub fn obtain(which: &QemuSpec, cache: &Cache) -> Result<Self, QemuError> {
+        match which {
+            QemuSpec::Path(path) => Self::at(path, Origin::Given(path.clone())),
+            QemuSpec::Series => Self::built(series::obtain(cache)?, cache),
+            QemuSpec::SeriesAsStock => {
+                Ok(Self::built(series::obtain(cache)?, cache)?.behaving_as_stock())
+            }
+            QemuSpec::Stock => match Self::installed() {
+                Some(qemu) => Ok(qemu),
+                None => Self::fetched(prefix::obtain(cache)?),
+            },
         }
     }
 
-    /// Like [`Qemu::obtain`], but never fetches: `None` if neither machine nor cache has one.
-    pub fn find(explicit: Option<&Path>, cache: &Cache) -> Result<Option<Self>, QemuError> {
-        match Self::installed(explicit)? {
-            Some(qemu) => Ok(Some(qemu)),
-            None => prefix::cached(cache)?.map(Self::fetched).transpose(),
+    /// Like [`Qemu::obtain`], but never fetches or builds: `None` if neither machine nor cache has
+    /// it.
+    pub fn find(which: &QemuSpec, cache: &Cache) -> Result<Option<Self>, QemuError> {
+        let fetched = || prefix::cached(cache).map(|prefix| prefix.is_some());
+        let is_there = match which {
+            QemuSpec::Path(_) => true,
+            QemuSpec::Series | QemuSpec::SeriesAsStock => {
+                series::cached(cache)?.is_some() && fetched()?
+            }
+            QemuSpec::Stock => Self::installed().is_some() || fetched()?,
+        };
+        match is_there {
+            true => Self::obtain(which, cache).map(Some),
+            false => Ok(None),
         }
     }
 
@@ -139,7 +165,7 @@ impl Qemu {
                 let option = ["--preload".into(), name.to_owned()];
                 self.argv.splice(1..1, option);
             }
-            Origin::Given(_) | Origin::Machine(_) => {
+            Origin::Given(_) | Origin::Machine(_) | Origin::Built(_) => {
                 let mut setting = OsString::from("LD_PRELOAD=");
                 setting.push(name);
                 self.argv.splice(0..0, ["env".into(), setting]);
@@ -170,20 +196,33 @@ impl Qemu {
         &self.origin
     }
 
-    fn installed(explicit: Option<&Path>) -> Result<Option<Self>, QemuError> {
-        if let Some(path) = explicit {
-            return Self::at(path, Origin::Given(path.to_owned())).map(Some);
-        }
-        let Some(path) = on_path(env::var_os("PATH").as_deref()) else {
-            return Ok(None);
-        };
+    fn installed() -> Option<Self> {
+        let path = on_path(env::var_os("PATH").as_deref())?;
         match Self::at(&path, Origin::Machine(path.clone())) {
-            Ok(qemu) => Ok(Some(qemu)),
+            Ok(qemu) => Some(qemu),
             Err(reason) => {
                 log::info!("not using this machine's QEMU: {reason}");
-                Ok(None)
+                None
             }
         }
+    }
+
+    /// The program that was built, with the firmware of the one that is fetched.
+    fn built(program: PathBuf, cache: &Cache) -> Result<Self, QemuError> {
+        let mut argv = vec![program.clone().into_os_string()];
+        argv.extend(prefix::obtain(cache)?.data());
+        let version = probe::probe(&program, &argv)?;
+        Ok(Self {
+            argv,
+            version,
+            origin: Origin::Built(program),
+        })
+    }
+
+    /// The same with a window as it is without the patches.
+    fn behaving_as_stock(mut self) -> Self {
+        self.argv.extend(["-global".into(), AS_STOCK.into()]);
+        self
     }
 
     fn at(path: &Path, origin: Origin) -> Result<Self, QemuError> {
@@ -269,7 +308,7 @@ mod tests {
         assert!(matches!(given("exit 1"), Err(QemuError::DoesNotRun { .. })));
         let gone = Path::new("/nonexistent/qemu");
         assert!(matches!(
-            Qemu::installed(Some(gone)),
+            Qemu::at(gone, Origin::Given(gone.into())),
             Err(QemuError::DoesNotRun { .. })
         ));
     }
@@ -290,7 +329,11 @@ mod tests {
             argv(Origin::Cache(path.clone())),
             "first --preload /lib/g.so second"
         );
-        for origin in [Origin::Given(path.clone()), Origin::Machine(path)] {
+        for origin in [
+            Origin::Given(path.clone()),
+            Origin::Machine(path.clone()),
+            Origin::Built(path),
+        ] {
             assert_eq!(argv(origin), "env LD_PRELOAD=/lib/g.so first second");
         }
         let (_folder, path) = fake("exit 1");

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use qemu_guest::{
     accel::{AccelChoice, Chosen, Prober},
-    fetch::{Cache, Kernel, KernelSpec, Progress, Qemu, busybox, kernel::DebianKernel},
+    fetch::{Cache, Kernel, KernelSpec, Progress, Qemu, QemuSpec, busybox, kernel::DebianKernel},
     initramfs::Initramfs,
     machine::{Boot, CommandLine},
 };
@@ -24,8 +24,8 @@ const CONSOLE_INIT_TEXT: &str = include_str!("console-init.sh");
 /// What is asked of the parts.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    /// A QEMU of the user's own.
-    pub qemu: Option<PathBuf>,
+    /// The QEMU.
+    pub qemu: QemuSpec,
     /// Whether a lost page of a mapped file is kept from ending the VM (`qemu/guard`).
     pub guard: bool,
     /// The kernel.
@@ -58,10 +58,10 @@ pub struct Parts {
 }
 
 impl Default for Wanted {
-    /// Debian's 6.12 under the machine's own QEMU, or a fetched one.
+    /// Debian's 6.12 under the QEMU that the environment names.
     fn default() -> Self {
         Self {
-            qemu: None,
+            qemu: QemuSpec::from_environment(),
             guard: true,
             kernel: KernelSpec::Debian(DebianKernel::V6_12),
             modules_dir: None,
@@ -81,7 +81,7 @@ impl Parts {
     pub fn obtain(wanted: &Wanted, progress: Progress) -> Result<Self> {
         let programs = Programs::find()?;
         let cache = Cache::open(progress)?;
-        let plain = Qemu::obtain(wanted.qemu.as_deref(), &cache).context("no usable QEMU")?;
+        let plain = Qemu::obtain(&wanted.qemu, &cache).context("no usable QEMU")?;
         let qemu = match wanted.guard {
             true => plain.clone().preloading(&Programs::guard()?)?,
             false => plain.clone(),

@@ -22,17 +22,17 @@ mod tree;
 mod unused;
 mod variant;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use needs::missing as missing_packages;
-pub use variant::{BuiltKernel, Patch};
+pub use variant::BuiltKernel;
 
 use super::{Kernel, KernelError, header};
 use crate::fetch::artifact;
 use crate::fetch::cache::{Bench, Cache, CacheError};
 use crate::fetch::compile::CompileError;
-use crate::fetch::packages::{self, PackagesError};
+use crate::fetch::packages::PackagesError;
+use crate::fetch::patch::PatchError;
 use crate::fetch::tool::ToolError;
 use recipe::Recipe;
 use source::Source;
@@ -66,14 +66,8 @@ pub enum BuildError {
     #[error("the kernel's configuration does not keep these options of fragment.config: {0}")]
     Options(String),
     /// A patch does not fit the source.
-    #[error("{name} does not apply")]
-    Patch {
-        /// The patch.
-        name: &'static str,
-        /// What patch said.
-        #[source]
-        source: ToolError,
-    },
+    #[error(transparent)]
+    Patch(#[from] PatchError),
     /// The compiler, or what follows it, failed.
     #[error(transparent)]
     Make(#[from] CompileError),
@@ -143,7 +137,12 @@ fn build_on(
     tree.configure(&recipe)?;
     tree.make(which.label(), false)?;
     let files = [(tree.image(), IMAGE_FILE), (tree.config(), CONFIG_FILE)];
-    keep(cache, &recipe.name(), &files, &recipe.prefix())
+    Ok(artifact::keep(
+        cache,
+        &recipe.name(),
+        &files,
+        &recipe.prefix(),
+    )?)
 }
 
 /// The packed tree of the stock variant, built.
@@ -156,27 +155,11 @@ fn stock_tree(bench: &mut Bench, source: &Source, cache: &Cache) -> Result<PathB
             let tree = Tree::unpack(cache, bench, &source.tarball)?;
             tree.configure(&recipe)?;
             tree.make("the tree that all kernels build:6.12 share", true)?;
-            keep(cache, &name, &[(tree.pack()?, TREE_FILE)], TREE_PREFIX)?
+            let packed = [(tree.pack()?, TREE_FILE)];
+            artifact::keep(cache, &name, &packed, TREE_PREFIX)?
         }
     };
     Ok(place.join(TREE_FILE))
-}
-
-/// Moves files into an artifact, and removes those with the prefix that it replaces.
-fn keep(
-    cache: &Cache,
-    name: &str,
-    files: &[(PathBuf, &str)],
-    prefix: &str,
-) -> Result<PathBuf, BuildError> {
-    let place = artifact::obtain(cache, name, |_lock, place| {
-        for (file, name) in files {
-            fs::rename(file, place.join(name)).map_err(CacheError::io("keeping", file))?;
-        }
-        Ok::<(), BuildError>(packages::settle(place)?)
-    })?;
-    artifact::prune(cache, &cache.lock()?, prefix, 1)?;
-    Ok(place)
 }
 
 fn locate(which: BuiltKernel, tree: &Path) -> Result<Kernel, KernelError> {

@@ -86,10 +86,16 @@ impl Prefix {
             self.0.join(LIBRARIES).into(),
             self.0.join(program).into(),
         ];
-        for folder in DATA {
-            argv.extend(["-L".into(), self.0.join(folder).into()]);
-        }
+        argv.extend(self.data());
         Ok(argv)
+    }
+
+    /// The words that name the folders of its firmware.
+    pub(super) fn data(&self) -> impl Iterator<Item = OsString> {
+        let folders = DATA.map(|folder| self.0.join(folder));
+        folders
+            .into_iter()
+            .flat_map(|folder| ["-L".into(), folder.into()])
     }
 
     pub(super) fn version(&self) -> Result<QemuVersion, QemuError> {

@@ -11,7 +11,7 @@ use std::{env, fs};
 use anyhow::{Context as _, Result, ensure};
 use guest_vm::{Parts, Vm, VmSpec, Wanted};
 use qemu_guest::accel::AccelChoice;
-use qemu_guest::fetch::{KernelSpec, Progress};
+use qemu_guest::fetch::{KernelSpec, Progress, QemuSpec};
 use qemu_guest::machine::{ByteSize, NbdDisk};
 use qemu_guest::process::{Dax, RunDir, Share};
 use tokio::time::{Instant, sleep};
@@ -58,9 +58,11 @@ impl RigParts {
         modules_dir: Option<&Path>,
         actor: &Path,
         accel: AccelChoice,
+        qemu: &QemuSpec,
         progress: Progress,
     ) -> Result<Self> {
         let wanted = Wanted {
+            qemu: qemu.clone(),
             kernel: kernel.clone(),
             modules_dir: modules_dir.map(Path::to_owned),
             modules: MODULES.map(str::to_owned).into(),

@@ -10,7 +10,7 @@ use guest_probe::access::How;
 use guest_probe::file::{self, Part};
 use guest_probe::pattern::Seed;
 use guest_vm::Parts;
-use qemu_guest::fetch::Qemu;
+use qemu_guest::fetch::{Qemu, QemuSpec};
 use qemu_guest::process::{Sandbox, Share};
 use tempfile::TempDir;
 
@@ -101,7 +101,7 @@ exec setpriv --reuid nobody --regid {GROUP_OF_NOBODY} --clear-groups \
         ),
     )?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
-    let qemu = Qemu::obtain(Some(&path), &host.parts.cache)?;
+    let qemu = Qemu::obtain(&QemuSpec::Path(path), &host.parts.cache)?;
     let parts = Parts {
         qemu,
         ..host.parts.clone()

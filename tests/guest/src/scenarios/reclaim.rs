@@ -15,7 +15,7 @@ use dax_reclaim::plan::{Extent, Point, points};
 use dax_reclaim::work::PAGE;
 use qemu_guest::accel::AccelChoice;
 use qemu_guest::fetch::kernel::DebianKernel;
-use qemu_guest::fetch::{KernelSpec, Progress};
+use qemu_guest::fetch::{KernelSpec, Progress, QemuSpec};
 use qemu_guest::machine::ByteSize;
 
 use crate::lab::Host;
@@ -86,7 +86,8 @@ async fn is_measured_and_wrong_content_is_caught(_host: &Host) -> Result<()> {
 
 async fn field(working: u64) -> Result<Field> {
     let kernel = KernelSpec::Debian(DebianKernel::V6_12);
-    let kernel = KernelParts::obtain(&kernel, &[], Progress::auto())?;
+    let qemu = QemuSpec::from_environment();
+    let kernel = KernelParts::obtain(&kernel, &qemu, &[], Progress::auto())?;
     let ground = Ground::make(working, WINDOW.bytes())?;
     let side = Side::Window(WINDOW);
     // A side with a window is served by our daemon.

@@ -14,7 +14,7 @@ use super::Status;
 use crate::{
     bench,
     catalogue::{self, ExplainArgs, ListArgs, NoCase},
-    doctor, kernel, share, soak, test, top,
+    doctor, kernel, qemu, share, soak, test, top,
 };
 
 /// Shares directories with guests through a DAX window, and tests what happens there.
@@ -30,6 +30,7 @@ enum Command {
     Share(share::ShareArgs),
     Doctor(doctor::DoctorArgs),
     Kernel(kernel::KernelArgs),
+    Qemu(qemu::QemuArgs),
     Test(test::TestArgs),
     Bench(bench::BenchArgs),
     Soak(soak::SoakArgs),
@@ -67,6 +68,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Status {
         Command::Share(args) => ("share", share::run(args), Status::Failed),
         Command::Doctor(args) => ("doctor", doctor::run(&args), Status::Failed),
         Command::Kernel(args) => ("kernel", kernel::run(args), Status::LabFailed),
+        Command::Qemu(args) => ("qemu", qemu::run(&args), Status::LabFailed),
         Command::Test(args) => ("test", test::run(&args, out), Status::LabFailed),
         Command::Bench(args) => ("bench", bench::run(&args, out), Status::LabFailed),
         Command::Soak(args) => ("soak", soak::run(&args, out), Status::LabFailed),

@@ -2,9 +2,9 @@
 
 //! The options of `daxlab doctor`.
 
-use std::path::PathBuf;
-
 use clap::Args;
+
+use crate::qemu::QemuArg;
 
 /// Says what this host can do and how to mend what it can't
 ///
@@ -13,7 +13,7 @@ use clap::Args;
 #[derive(Debug, Args)]
 #[command(after_help = "Exit status: 0 if `daxlab share` can run, 1 if not.")]
 pub struct DoctorArgs {
-    /// Look at this qemu-system-x86_64 instead of the one that share would take
-    #[arg(long, value_name = "PATH")]
-    pub qemu: Option<PathBuf>,
+    /// Which QEMU.
+    #[command(flatten)]
+    pub qemu: QemuArg,
 }

@@ -2,11 +2,13 @@
 
 //! What guests are started from: cache, QEMU, accelerators, kernels.
 
-use std::path::Path;
-
 use qemu_guest::{
     accel::{Accel, Prober, probe::Verdict},
-    fetch::{Cache, Kernel, KernelSpec, Progress, Qemu, busybox, kernel::build, qemu::Origin},
+    fetch::{
+        Cache, Kernel, KernelSpec, Progress, Qemu, QemuSpec, busybox,
+        kernel::build,
+        qemu::{Origin, series},
+    },
     machine::CommandLine,
 };
 
@@ -56,8 +58,8 @@ pub fn cache() -> (Option<Cache>, Finding) {
 }
 
 /// The QEMU that `share` would take.
-pub fn qemu(explicit: Option<&Path>, cache: &Cache) -> (Option<Qemu>, Vec<Finding>) {
-    match Qemu::find(explicit, cache) {
+pub fn qemu(which: &QemuSpec, cache: &Cache) -> (Option<Qemu>, Vec<Finding>) {
+    match Qemu::find(which, cache) {
         Ok(Some(qemu)) => {
             let found = format!("{}, {}", qemu.version(), whence(qemu.origin()));
             let findings = vec![
@@ -67,7 +69,10 @@ pub fn qemu(explicit: Option<&Path>, cache: &Cache) -> (Option<Qemu>, Vec<Findin
             (Some(qemu), findings)
         }
         Ok(None) => {
-            let found = "none of 11.1 or newer yet; share fetches one";
+            let found = match which {
+                QemuSpec::Stock => "none of 11.1 or newer yet; share fetches one",
+                _ => "not built yet; share builds it, in some minutes",
+            };
             (None, vec![Finding::ok("QEMU", found)])
         }
         Err(error) => (None, vec![Finding::error("QEMU", &error)]),
@@ -79,6 +84,7 @@ fn whence(origin: &Origin) -> String {
         Origin::Given(path) => format!("given: {}", path.display()),
         Origin::Machine(path) => format!("this machine's {}", path.display()),
         Origin::Cache(path) => format!("fetched: {}", path.display()),
+        Origin::Built(path) => format!("built: {}", path.display()),
     }
 }
 
@@ -100,6 +106,24 @@ pub async fn accelerators(qemu: &Qemu) -> Vec<Finding> {
         });
     }
     findings
+}
+
+/// Whether the QEMU with this project's patches is there. Nothing but `--qemu series` needs it.
+pub fn series(cache: &Cache) -> Finding {
+    const SUBJECT: &str = "QEMU series";
+    match Qemu::find(&QemuSpec::Series, cache) {
+        Ok(Some(qemu)) => Finding::ok(SUBJECT, format!("{} is in the cache", qemu.version())),
+        Err(error) => Finding::warn(SUBJECT, chain(&error)).mend("daxlab qemu build"),
+        Ok(None) => {
+            let missing = series::missing_packages();
+            if missing.is_empty() {
+                return Finding::ok(SUBJECT, NOT_BUILT);
+            }
+            let packages = missing.join(" ");
+            let found = format!("not built, and not to be built without {packages}");
+            Finding::ok(SUBJECT, found).mend(format!("apt-get install {packages}"))
+        }
+    }
 }
 
 /// Whether kernels can be built. Nothing but `--kernel build:…` needs that.

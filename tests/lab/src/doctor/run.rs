@@ -39,7 +39,7 @@ pub fn run(args: &DoctorArgs) -> Result<Status> {
             report.add(guests::unknown_without_qemu());
             return;
         };
-        let (qemu, findings) = guests::qemu(args.qemu.as_deref(), &cache);
+        let (qemu, findings) = guests::qemu(&args.qemu.spec(), &cache);
         report.add(findings);
         match qemu {
             Some(qemu) => {
@@ -48,7 +48,7 @@ pub fn run(args: &DoctorArgs) -> Result<Status> {
             }
             None => report.add(guests::unknown_without_qemu()),
         }
-        report.add([guests::building()]);
+        report.add([guests::series(&cache), guests::building()]);
         report.add(guests::contents(&cache));
     });
     Ok(report.close())

@@ -12,6 +12,8 @@ use qemu_guest::{
     process::Dax,
 };
 
+use crate::qemu::QemuArg;
+
 /// Linux maps this much at a time, so a smaller window holds nothing.
 const MIN_WINDOW: ByteSize = ByteSize::mib(2);
 /// The largest window that the daemon takes.
@@ -84,9 +86,9 @@ pub struct ShareArgs {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Use this qemu-system-x86_64 (11.1 or newer)
-    #[arg(long, value_name = "PATH")]
-    pub qemu: Option<PathBuf>,
+    /// Which QEMU.
+    #[command(flatten)]
+    pub qemu: QemuArg,
 
     /// Start QEMU without the library that keeps a mapped page which the host can't supply (a
     /// truncated file, a full disk) from ending the VM

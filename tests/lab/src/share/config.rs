@@ -131,7 +131,7 @@ impl TryFrom<ShareArgs> for Config {
                 ..VmSpec::default()
             },
             wanted: Wanted {
-                qemu: args.qemu,
+                qemu: args.qemu.spec(),
                 guard: !args.no_guard,
                 kernel: args.kernel,
                 modules_dir: args.modules,

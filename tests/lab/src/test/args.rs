@@ -8,7 +8,7 @@ use clap::Args;
 use lab_report::{Format, model::Shard};
 use qemu_guest::{accel::AccelChoice, fetch::KernelSpec};
 
-use crate::{catalogue::Selection, share::AccelArg};
+use crate::{catalogue::Selection, qemu::QemuArg, share::AccelArg};
 
 /// Plays pins against removals on guests, and says whether each removal waited as it must
 ///
@@ -28,6 +28,10 @@ pub struct TestArgs {
     /// The modules of a kernel given by its path (its lib/modules/RELEASE folder)
     #[arg(long, value_name = "DIR")]
     pub modules: Option<PathBuf>,
+
+    /// Which QEMU.
+    #[command(flatten)]
+    pub qemu: QemuArg,
 
     /// Which cases.
     #[command(flatten)]

@@ -80,7 +80,8 @@ fn obtain(args: &TestArgs) -> Result<Vec<Kernel>> {
             _ => None,
         };
         let label = spec.to_string();
-        let parts = RigParts::obtain(spec, modules, &actor, args.accel(), Progress::auto())?;
+        let (accel, qemu) = (args.accel(), args.qemu.spec());
+        let parts = RigParts::obtain(spec, modules, &actor, accel, &qemu, Progress::auto())?;
         let (parts, guard) = match args.no_guard {
             true => (parts.without_guard(), Guard::Without),
             false => (parts, Guard::With),

@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 use guest_vm::{Parts, Programs, Wanted};
-use qemu_guest::fetch::{KernelSpec, Progress};
+use qemu_guest::fetch::{KernelSpec, Progress, QemuSpec};
 
 /// Where the guest has the program.
 pub(super) const PROGRAM: &str = "/bin/guest-reclaim";
@@ -18,6 +18,8 @@ const OPTIONAL_MODULES: [&str; 3] = ["crc32c_generic", "crc32c_intel", "nd_pmem"
 pub struct KernelParts {
     /// As the user named it.
     pub spec: String,
+    /// The QEMU, as the user named it.
+    pub qemu: String,
     /// All of it.
     pub parts: Parts,
 }
@@ -30,6 +32,7 @@ impl KernelParts {
     /// If something is neither there nor to be had.
     pub fn obtain(
         spec: &KernelSpec,
+        qemu: &QemuSpec,
         files: &[(String, std::path::PathBuf)],
         progress: Progress,
     ) -> Result<Self> {
@@ -37,6 +40,7 @@ impl KernelParts {
         let mut programs = vec![(PROGRAM.to_owned(), program)];
         programs.extend_from_slice(files);
         let wanted = Wanted {
+            qemu: qemu.clone(),
             kernel: spec.clone(),
             modules: MODULES.map(str::to_owned).into(),
             optional_modules: OPTIONAL_MODULES.map(str::to_owned).into(),
@@ -45,6 +49,7 @@ impl KernelParts {
         };
         Ok(Self {
             spec: spec.to_string(),
+            qemu: qemu.to_string(),
             parts: Parts::obtain(&wanted, progress)?,
         })
     }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! What goes into a kernel, all of it, and the name that its artifact gets from that.
 
-use sha2::{Digest, Sha256};
-
-use super::variant::{BuiltKernel, Patch};
+use super::variant::BuiltKernel;
+use crate::fetch::patch::{self, Patch};
 
 /// The options beyond `make tinyconfig`.
 const FRAGMENT: &str = include_str!("../../../../kernels/fragment.config");
@@ -53,18 +52,7 @@ impl<'a> Recipe<'a> {
 
     /// Names all that goes in.
     pub(super) fn digest(&self) -> String {
-        let mut hash = Sha256::new();
-        let options = self.options();
-        let patches = self
-            .patches
-            .iter()
-            .flat_map(|patch| [patch.name, patch.text]);
-        for part in [self.version, &options].into_iter().chain(patches) {
-            // The lengths keep one part's end from passing for the next one's beginning.
-            hash.update(part.len().to_le_bytes());
-            hash.update(part);
-        }
-        format!("{:x}", hash.finalize())[..16].to_owned()
+        patch::digest([self.version, &self.options()], self.patches)
     }
 }
 

@@ -8,10 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::recipe::Recipe;
-use super::variant::Patch;
 use super::{BuildError, options, source, unused};
 use crate::fetch::cache::{Bench, Cache, CacheError};
 use crate::fetch::kernel::make;
+use crate::fetch::patch::{self, Patch};
 use crate::fetch::tool;
 
 /// Some objects fewer or more with each version.
@@ -90,22 +90,7 @@ impl<'a> Tree<'a> {
 
     /// Applies patches, each of which must fit to the line.
     pub(super) fn apply(&self, patches: &[Patch]) -> Result<(), BuildError> {
-        for Patch { name, text } in patches {
-            let file = self.write(name, text)?;
-            let mut patch = tool::command("patch");
-            patch
-                .args([
-                    "-p1",
-                    "--batch",
-                    "--fuzz=0",
-                    "--no-backup-if-mismatch",
-                    "-i",
-                ])
-                .arg(file)
-                .current_dir(self.root());
-            tool::output(&mut patch).map_err(|source| BuildError::Patch { name, source })?;
-        }
-        Ok(())
+        Ok(patch::apply(patches, &self.root(), self.bench.path())?)
     }
 
     /// Compiles what is not up to date; `whole` if that is all of it.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Which kernels are built here, and what each is made of.
 
+use crate::fetch::patch::Patch;
+
 /// The kernels that are built from Debian's source, with this project's configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BuiltKernel {
@@ -12,15 +14,6 @@ pub enum BuiltKernel {
     NoWait,
     /// `build:6.12+nowake`: they wait, and nobody wakes them. Broken on purpose.
     NoWake,
-}
-
-/// A change of the source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patch {
-    /// Its file's name, for messages.
-    pub name: &'static str,
-    /// The file: what it is for, then a unified diff.
-    pub text: &'static str,
 }
 
 /// A file of the folder kernels/patches.

@@ -10,7 +10,13 @@ use dax_reclaim::{
     plan::{Extent, Shard},
 };
 use glob::Pattern;
-use qemu_guest::{accel::AccelChoice, fetch::KernelSpec, machine::ByteSize};
+use qemu_guest::{
+    accel::AccelChoice,
+    fetch::{KernelSpec, QemuSpec},
+    machine::ByteSize,
+};
+
+use crate::qemu::spec;
 
 /// Measures in guests what a window's reclaim costs, against other ways to the same files
 ///
@@ -47,6 +53,11 @@ pub struct ReclaimArgs {
     /// [default: debian:6.12]
     #[arg(long = "kernel", value_name = "KERNEL,…", value_delimiter = ',')]
     pub kernels: Vec<KernelSpec>,
+
+    /// QEMUs of the guests: stock, series, series:stock, a path …; each has all sides [default:
+    /// stock, or what DAXLAB_QEMU names]
+    #[arg(long = "qemu", value_name = "QEMU,…", value_delimiter = ',', value_parser = spec())]
+    pub qemus: Vec<QemuSpec>,
 
     /// Sizes of windows; working sets are multiples of the first [default: 32M,128M; with --quick
     /// 32M]

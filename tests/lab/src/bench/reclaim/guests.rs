@@ -9,7 +9,7 @@ use dax_reclaim::{
     host::{Contestant, Field, Ground, KernelParts, Side},
     model::{Guests, Kernel, SideInfo},
 };
-use qemu_guest::fetch::{KernelSpec, Progress, kernel::DebianKernel, virtiofsd};
+use qemu_guest::fetch::{KernelSpec, Progress, QemuSpec, kernel::DebianKernel, virtiofsd};
 
 use super::ReclaimArgs;
 
@@ -20,8 +20,30 @@ pub(super) fn kernels(args: &ReclaimArgs) -> Result<Vec<KernelParts>> {
         true => &usual[..],
         false => &args.kernels[..],
     };
-    let parts = |spec| KernelParts::obtain(spec, &[], Progress::auto());
-    specs.iter().map(parts).collect()
+    let usual = [QemuSpec::from_environment()];
+    let qemus = match args.qemus.is_empty() {
+        true => &usual[..],
+        false => &args.qemus[..],
+    };
+    let mut all = Vec::new();
+    for kernel in specs {
+        for qemu in qemus {
+            all.push(KernelParts::obtain(kernel, qemu, &[], Progress::auto())?);
+        }
+    }
+    Ok(all)
+}
+
+/// A side's name on one kernel and QEMU: only what differs between the guests is in it.
+fn name(side: &Side, one: &KernelParts, all: &[KernelParts]) -> String {
+    let kernel = all.iter().any(|other| other.spec != one.spec);
+    let qemu = all.iter().any(|other| other.qemu != one.qemu);
+    match (kernel, qemu) {
+        (false, false) => side.to_string(),
+        (true, false) => format!("{side}@{}", one.spec),
+        (false, true) => format!("{side}@{}", one.qemu),
+        (true, true) => format!("{side}@{}@{}", one.spec, one.qemu),
+    }
 }
 
 /// Starts all guests, one after the other.
@@ -51,10 +73,7 @@ pub(super) async fn start(
             if !goes_on() {
                 return Ok(None);
             }
-            let name = match kernels.len() {
-                1 => side.to_string(),
-                _ => format!("{side}@{}", kernel.spec),
-            };
+            let name = name(&side, kernel, kernels);
             eprintln!("daxlab bench reclaim: starting {name}");
             let accel = args.accel.into();
             let started =
@@ -74,7 +93,7 @@ pub(super) async fn about(args: &ReclaimArgs, kernels: &[KernelParts]) -> Result
     let parts = &kernels[0].parts;
     let accel = parts.accel(args.accel.into()).await?.accel;
     Ok(Guests {
-        qemu: parts.qemu.version().to_string(),
+        qemu: qemus(kernels),
         accel: format!("{accel:?}").to_lowercase(),
         cpus: guest_vm::VmSpec::default().cpus.get(),
         memory_mib: dax_reclaim::host::MEMORY.bytes() >> 20,
@@ -86,6 +105,18 @@ pub(super) async fn about(args: &ReclaimArgs, kernels: &[KernelParts]) -> Result
             })
             .collect(),
     })
+}
+
+/// Versions, with names where there are several.
+fn qemus(kernels: &[KernelParts]) -> String {
+    let describe = |one: &KernelParts| format!("{} {}", one.qemu, one.parts.qemu.version());
+    let mut all: Vec<String> = kernels.iter().map(describe).collect();
+    all.sort();
+    all.dedup();
+    match all.as_slice() {
+        [_] => kernels[0].parts.qemu.version().to_string(),
+        several => several.join(", "),
+    }
 }
 
 /// What is compared.

@@ -8,7 +8,10 @@ use clap::Args;
 use dax_reclaim::tree::{Policy, Shape};
 use qemu_guest::{fetch::KernelSpec, machine::ByteSize};
 
-use crate::bench::reclaim::{AccelArg, window};
+use crate::{
+    bench::reclaim::{AccelArg, window},
+    qemu::QemuArg,
+};
 
 /// Measures git status, grep -r and a compile on a source tree in guests, by which files use the
 /// window
@@ -37,6 +40,10 @@ pub struct TreeArgs {
     /// The guests' kernel [default: debian:6.12]
     #[arg(long, value_name = "KERNEL")]
     pub kernel: Option<KernelSpec>,
+
+    /// Which QEMU.
+    #[command(flatten)]
+    pub qemu: QemuArg,
 
     /// Size of the window
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = window)]

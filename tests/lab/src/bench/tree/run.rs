@@ -108,6 +108,7 @@ fn kernel(args: &TreeArgs) -> Result<KernelParts> {
     let usual = KernelSpec::Debian(DebianKernel::V6_12);
     KernelParts::obtain(
         args.kernel.as_ref().unwrap_or(&usual),
+        &args.qemu.spec(),
         &tools,
         Progress::auto(),
     )
