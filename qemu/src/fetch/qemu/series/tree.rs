@@ -14,7 +14,7 @@ use crate::fetch::progress::Unit;
 use crate::fetch::tool;
 
 /// How many files are compiled, for the progress bar.
-const OBJECTS: u64 = 1300;
+const OBJECTS: u64 = 1430;
 
 const CONFIGURE: Compiler = Compiler {
     command: "configure",
