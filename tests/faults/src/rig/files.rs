@@ -2,6 +2,9 @@
 
 //! Files through FUSE. Each step is checked at once.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+
 use anyhow::{Context, Result, anyhow, ensure};
 use virtiofs_driver::fuse::EntryOut;
 use virtiofs_driver::{Client, FileOffset, Handle, NodeId};
@@ -93,6 +96,44 @@ impl Rig {
         file.bytes.resize(size, 0);
         ensure!(attr.size == to.0, "the size is {} after {to}", attr.size);
         Ok(())
+    }
+
+    /// A program on the host writes to the file; it grows as it must.
+    ///
+    /// # Errors
+    /// Whatever fails.
+    pub fn write_on_host(&mut self, id: FileId, at: usize, content: &[u8]) -> Result<()> {
+        self.watch.step(format!("write {id:?} on the host"));
+        self.on_host(id)?.write_all_at(content, at as u64)?;
+        self.files.get_mut(id).put(at, content);
+        Ok(())
+    }
+
+    /// A program on the host truncates the file, also while it is mapped. With
+    /// `--host-truncate=refuse` that is refused where it would take mapped pages.
+    ///
+    /// # Errors
+    /// Whatever fails else.
+    pub fn truncate_on_host(&mut self, id: FileId, size: usize) -> Result<()> {
+        self.watch
+            .step(format!("truncate {id:?} to {size} on the host"));
+        let truncated = self.on_host(id)?.set_len(size as u64);
+        let file = self.files.get_mut(id);
+        match truncated.map_err(|error| (error.raw_os_error(), error)) {
+            Ok(()) => file.bytes.resize(size, 0),
+            Err((Some(libc::ETXTBSY), _)) => {
+                let takes = size < file.bytes.len();
+                let mapped = !self.shown.of(id).is_empty();
+                ensure!(takes && mapped, "refused, and took nothing that is mapped");
+            }
+            Err((_, error)) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    fn on_host(&self, id: FileId) -> Result<File> {
+        let path = self.daemon.share().join(&self.files.get(id).name);
+        Ok(File::options().write(true).open(path)?)
     }
 
     /// RELEASE and OPEN again, by the same node.

@@ -86,6 +86,15 @@ pub(super) enum Step {
         errno: i32,
         file: FileId,
     },
+    HostWrites {
+        file: FileId,
+        at: usize,
+        len: usize,
+    },
+    HostTruncates {
+        file: FileId,
+        size: usize,
+    },
 }
 
 impl Step {
@@ -95,7 +104,7 @@ impl Step {
         let slots: Vec<Slot> = rig.shown.0.keys().copied().collect();
         let rng = &mut rig.rng;
         let queue = rng.usize(0..rig.clients.len());
-        let kind = rng.u8(0..40);
+        let kind = rng.u8(0..44);
         let file = rng.choice(files.iter().copied());
         let slot = rng.choice(slots.iter().copied());
         let size = SIZES[rng.usize(0..SIZES.len())];
@@ -151,7 +160,7 @@ impl Step {
                 slot: hole?,
                 effect,
             },
-            _ => {
+            38..=39 => {
                 share.layer()?;
                 Self::HostFails {
                     operation,
@@ -159,6 +168,12 @@ impl Step {
                     file,
                 }
             }
+            40..=41 => Self::HostWrites {
+                file,
+                at: place,
+                len,
+            },
+            _ => Self::HostTruncates { file, size },
         })
     }
 
@@ -209,6 +224,11 @@ impl Step {
                 errno,
                 file,
             } => host_fails(rig, share, operation, errno, file),
+            Self::HostWrites { file, at, len } => {
+                let content = rig.random(len);
+                rig.write_on_host(file, at, &content)
+            }
+            Self::HostTruncates { file, size } => rig.truncate_on_host(file, size),
         }
     }
 }

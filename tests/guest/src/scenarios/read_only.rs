@@ -20,7 +20,7 @@ pub const GROUP: Group = Group {
     name: "read_only",
     tests: Tests::Together {
         boot,
-        scenarios: tests![Scenario: reads_work, there_is_no_window, nothing_can_be_changed],
+        scenarios: tests![Scenario: reads_work, the_window_is_not_used, nothing_can_be_changed],
     },
 };
 
@@ -48,25 +48,13 @@ async fn reads_work(lab: &Lab<'_>) -> Result<()> {
     Ok(())
 }
 
-async fn there_is_no_window(lab: &Lab<'_>) -> Result<()> {
-    lab.probe_fails(&["dax", &lab.first().in_guest("file")])
-        .await?;
-    let log = lab.sh("dmesg | grep -i 'cache len' || true").await?;
-    ensure!(log.is_empty(), "the guest has a window: {log}");
+/// QEMU 11.1 would let the guest store, so the window that is asked for is there and not used.
+async fn the_window_is_not_used(lab: &Lab<'_>) -> Result<()> {
     let share = lab.first();
-    lab.agent().umount(&share.mount_point()).await?;
-    // Asked for it, the guest gets a mount without DAX or none at all.
-    let mount = format!(
-        "mount -t virtiofs -o dax=always {} {}",
-        share.tag,
-        share.mount_point()
-    );
-    let mounted = lab.sh(&format!("{mount} && echo yes || echo no")).await?;
-    if mounted.ends_with("yes") {
-        lab.probe_fails(&["dax", &share.in_guest("file")]).await?;
-        lab.agent().umount(&share.mount_point()).await?;
-    }
-    lab.mount(share).await
+    lab.probe_fails(&["dax", &share.in_guest("file")]).await?;
+    let log = fs::read_to_string(lab.vm().daemons()[0].log())?;
+    ensure!(log.contains("no DAX: the share is read-only"), "{log}");
+    Ok(())
 }
 
 async fn nothing_can_be_changed(lab: &Lab<'_>) -> Result<()> {
