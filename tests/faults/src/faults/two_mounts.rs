@@ -23,6 +23,8 @@ pub const FAULTS: &[Fault] = &[
     Fault::new("two_mounts::a_mapping_waits_for_a_truncation", waits),
 ];
 
+/// How often what is refused is tried.
+const TIMES: usize = 8;
 /// The file's size: one range and a page.
 const SIZE: u64 = RANGE + PAGE;
 const PAGE: u64 = 4096;
@@ -144,11 +146,15 @@ impl Both {
 fn not_taken(setting: &Setting) -> Result<()> {
     let mut both = Both::start(setting)?;
     let before = both.rig.daemon.usage().descriptors();
-    both.take(libc::ETXTBSY)?;
+    for _ in 0..TIMES {
+        both.take(libc::ETXTBSY)?;
+    }
     ensure!(both.size()? == SIZE, "it has {} bytes", both.size()?);
     ensure!(both.first_byte()? == b'x', "another byte");
     let after = both.rig.daemon.usage().descriptors();
-    ensure!(after == before, "{before} descriptors, then {after}");
+    // What a mapping has opened may be closed a moment after its answer, so one that is left each time
+    // is looked for.
+    ensure!(after < before + TIMES, "{before} descriptors, then {after}");
     ensure!(
         both.rig.daemon.log().contains("keeps its size"),
         "the log says nothing of it"
