@@ -34,7 +34,7 @@ use super::address_space::{AddressSpace, FileNumber, Learnt};
 use super::complaint::{Complaint, WithSources};
 use crate::fs::WindowTaken;
 
-/// Learns the window's address.
+/// Finds out what the VMM does not say about the window.
 pub(super) struct Locator<M> {
     vmm: M,
     space: Arc<AddressSpace>,
@@ -46,7 +46,7 @@ pub(super) struct Locator<M> {
     told: AtomicBool,
 }
 
-/// Asks the VMM for the window's address; the window has to be empty.
+/// Finds out what the VMM does not say; the window has to be empty.
 pub(super) trait Locate: Send + Sync {
     /// See [`Locator`]. Waits for the VMM.
     fn locate(&self);

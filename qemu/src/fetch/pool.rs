@@ -2,7 +2,7 @@
 //! Files of a Debian archive by their place in its pool, pinned by digest.
 //!
 //! An index names the newest version only, and a mirror may have the sources of another. What is
-//! pinned needs no index: the digest says that it is the right file, whoever sent it.
+//! pinned needs no index: the digest says that it is the right file, from any server.
 
 use std::path::Path;
 

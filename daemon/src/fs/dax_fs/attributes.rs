@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the guest is told of DAX: in INIT, and in a file's attributes.
+//! What the guest learns about DAX: by INIT, and by a file's attributes.
 
 use std::io;
 use std::sync::atomic::Ordering;

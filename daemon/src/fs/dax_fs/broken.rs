@@ -11,7 +11,7 @@ use super::{DaxFs, split};
 
 impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
     /// An OPEN that takes nothing from the file. ESTALE has Linux look the file up again, so that it
-    /// hears of a broken promise before it reads.
+    /// learns that a promise is broken before it reads.
     pub(super) fn open_to_read_or_write(
         &self,
         ctx: Context,

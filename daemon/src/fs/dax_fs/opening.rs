@@ -8,8 +8,7 @@ use std::sync::atomic::Ordering;
 use shared_window::ViewSource;
 use virtiofsd::filesystem::{Context, Entry, FileSystem, OpenOptions};
 
-use super::DaxFs;
-use super::split;
+use super::{DaxFs, split};
 use crate::fs::NodeId;
 use crate::fs::losses::Loss;
 

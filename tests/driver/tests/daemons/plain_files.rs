@@ -10,12 +10,9 @@ use std::os::unix::fs::chown;
 use anyhow::{Context as _, Result, ensure};
 use rustix::fs::OFlags;
 use virtiofs_driver::window::{EmptyFile, Rules};
-use virtiofs_driver::{
-    Client, Daemon, FileOffset, GuestSpan, Handle, InitOptions, NodeId, Options, QueueIndex, Vm,
-    WindowOffset, WindowOption, daemon,
-};
+use virtiofs_driver::{Daemon, FileOffset, GuestSpan, Handle, NodeId, WindowOffset, daemon};
 
-use crate::rig::{ATTR_DAX, RANGE, Rig, pattern};
+use crate::rig::{ATTR_DAX, RANGE, Rig, pattern, ruled_by};
 
 /// A user who may do nothing.
 const NOBODY: u32 = 65534;
@@ -28,16 +25,7 @@ fn unprivileged(sandbox: &str, rules: Rules) -> Result<Rig> {
         .arg("--inode-file-handles=never")
         .user(NOBODY)
         .start()?;
-    let mut vm = Vm::connect(
-        &daemon.socket(),
-        &Options {
-            window: WindowOption::Required(rules),
-            ..Options::default()
-        },
-    )?;
-    let mut client = Client::new(&mut vm, QueueIndex::request(0))?;
-    client.init(&InitOptions::linux())?;
-    Ok(Rig { client, vm, daemon })
+    Rig::on(daemon, &ruled_by(rules))
 }
 
 /// A file of the daemon's user, and whether it is promised to be mappable.
@@ -113,12 +101,8 @@ fn nothing_is_mapped_by_a_vmm_that_needs_views_where_there_are_none() -> Result<
 }
 
 fn read_only(rules: Rules) -> Result<Rig> {
-    let options = Options {
-        window: WindowOption::Required(rules),
-        ..Options::default()
-    };
     let arguments = ["--readonly", "--dax-window=64M", "--dax=always"];
-    Rig::start_with(daemon::daxd()?, &options, &arguments)
+    Rig::start_with(daemon::daxd()?, &ruled_by(rules), &arguments)
 }
 
 #[test]

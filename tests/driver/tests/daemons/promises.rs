@@ -13,8 +13,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use virtiofs_driver::window::{Acknowledge, Action, CallKind, MainLoop, Rules, Told};
 use virtiofs_driver::{
-    Client, Daemon, FileOffset, InitOptions, NodeId, Options, QueueIndex, Script, Vm, WindowOffset,
-    WindowOption, daemon,
+    Daemon, FileOffset, NodeId, Options, Script, WindowOffset, WindowOption, daemon,
 };
 
 use crate::rig::{ATTR_DAX, PATIENCE, RANGE, Rig};
@@ -227,10 +226,7 @@ fn run(program: &str, arguments: &[&str], path: &Path) -> Result<()> {
 fn share(directory: &Path, options: &[&str]) -> Result<Rig> {
     let daemon = Daemon::command(daemon::daxd()?).arg("--dax-window=64M");
     let daemon = daemon.args(options).share(directory).start()?;
-    let mut vm = Vm::connect(&daemon.socket(), &Options::default())?;
-    let mut client = Client::new(&mut vm, QueueIndex::request(0))?;
-    client.init(&InitOptions::linux())?;
-    Ok(Rig { client, vm, daemon })
+    Rig::on(daemon, &Options::default())
 }
 
 #[test]

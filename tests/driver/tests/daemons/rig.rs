@@ -40,10 +40,7 @@ impl Rig {
 
     /// A VM with these rules and nothing else of note.
     pub fn with_rules(rules: Rules) -> Result<Self> {
-        Self::start(&Options {
-            window: WindowOption::Required(rules),
-            ..Options::default()
-        })
+        Self::start(&ruled_by(rules))
     }
 
     /// Any daemon.
@@ -57,7 +54,11 @@ impl Rig {
         if options.request_queues > 1 {
             daemon = daemon.arg(format!("--request-queues={}", options.request_queues));
         }
-        let daemon = daemon.start()?;
+        Self::on(daemon.start()?, options)
+    }
+
+    /// A guest of a daemon that was started, with the share mounted.
+    pub fn on(daemon: Daemon, options: &Options) -> Result<Self> {
         let mut vm = Vm::connect(&daemon.socket(), options)?;
         let mut client = Client::new(&mut vm, QueueIndex::request(0))?;
         client.init(&InitOptions::linux())?;
@@ -74,6 +75,14 @@ impl Rig {
         let node = NodeId(self.client.lookup(NodeId::ROOT, name)?.nodeid);
         let open = self.client.open(node, libc::O_RDWR)?;
         Ok((node, Handle(open.fh)))
+    }
+}
+
+/// Options of a VM that has a window with these rules.
+pub fn ruled_by(rules: Rules) -> Options {
+    Options {
+        window: WindowOption::Required(rules),
+        ..Options::default()
     }
 }
 

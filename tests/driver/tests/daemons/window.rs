@@ -11,12 +11,11 @@ use virtiofs_driver::window::{
     Acknowledge, BeyondLimit, MainLoop, Rules, Told, Violation, WindowError,
 };
 use virtiofs_driver::{
-    Body, Client, FileOffset, NodeId, Options, QueueIndex, Request, WindowOffset, WindowOption,
-    daemon,
+    Body, Client, FileOffset, NodeId, Options, QueueIndex, Request, WindowOffset, daemon,
 };
 
 use crate::lease::Lease;
-use crate::rig::{PATIENCE, RANGE, Rig};
+use crate::rig::{PATIENCE, RANGE, Rig, ruled_by};
 
 /// Maps the first `count` ranges of a file over the first ranges of the window.
 fn map(rig: &mut Rig, node: NodeId, count: u64) -> Result<(), virtiofs_driver::FuseError> {
@@ -28,12 +27,8 @@ fn map(rig: &mut Rig, node: NodeId, count: u64) -> Result<(), virtiofs_driver::F
 
 /// A VM that counts its memory regions: a daemon with --mem-slots.
 fn with_slots(rules: Rules) -> Result<Rig> {
-    let options = Options {
-        window: WindowOption::Required(rules),
-        ..Options::default()
-    };
     let arguments = ["--tag=share", "--dax-window=64M", "--mem-slots"];
-    Rig::start_with(daemon::daxd()?, &options, &arguments)
+    Rig::start_with(daemon::daxd()?, &ruled_by(rules), &arguments)
 }
 
 #[test]
@@ -185,13 +180,10 @@ fn a_vm_out_of_memory_regions_refuses_one_access() -> Result<()> {
 #[test]
 fn the_operator_s_limit_of_memory_regions_is_kept() -> Result<()> {
     for told in [Told::Each, Told::Nothing] {
-        let options = Options {
-            window: WindowOption::Required(Rules {
-                told,
-                ..Rules::qemu()
-            }),
-            ..Options::default()
-        };
+        let options = ruled_by(Rules {
+            told,
+            ..Rules::qemu()
+        });
         let arguments = ["--dax-window=64M", "--max-regions=12"];
         let mut rig = Rig::start_with(daemon::daxd()?, &options, &arguments)?;
         let (window, (node, _)) = (rig.window()?, rig.file("file", b"content")?);

@@ -129,7 +129,7 @@ async fn two_shares(host: &Host) -> Result<()> {
 }
 
 /// Copies between a file that one share has mapped and files of the other share. A known limit: the
-/// other's daemon can't reach that memory. The program hears of it (EFAULT), and no byte is written.
+/// other's daemon can't reach that memory. The program gets EFAULT, and no byte is written.
 /// A read or write through the guest's page cache is not concerned.
 async fn copies_between(lab: &Lab<'_>, tag: &str, other: &str) -> Result<()> {
     let (mine, other) = (lab.share(tag), lab.share(other));
