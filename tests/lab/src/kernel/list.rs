@@ -2,7 +2,7 @@
 
 //! The table of kernels.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use qemu_guest::fetch::{Cache, Kernel, KernelSpec, kernel::KernelError};
 
@@ -21,12 +21,7 @@ enum There {
 /// If the cache can't be read.
 pub fn write(cache: &Cache, out: &mut impl Write) -> anyhow::Result<()> {
     for spec in KernelSpec::named() {
-        let line = line(&spec, &look(&spec, cache)?);
-        match writeln!(out, "{line}") {
-            // Whoever reads along has seen enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            written => written?,
-        }
+        lab_report::put(&line(&spec, &look(&spec, cache)?), out)?;
     }
     Ok(())
 }
@@ -39,8 +34,8 @@ fn look(spec: &KernelSpec, cache: &Cache) -> Result<There, KernelError> {
 fn line(spec: &KernelSpec, there: &There) -> String {
     let name = spec.to_string();
     match there {
-        There::Yes(release) => format!("{name:<18} cached      {release}"),
-        There::No => format!("{name:<18} not cached  -"),
+        There::Yes(release) => format!("{name:<18} cached      {release}\n"),
+        There::No => format!("{name:<18} not cached  -\n"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 //! The table of QEMUs.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use anyhow::Result;
 use qemu_guest::fetch::{
@@ -20,12 +20,7 @@ const NAMED: [QemuSpec; 3] = [QemuSpec::Stock, QemuSpec::Series, QemuSpec::Serie
 /// If the cache can't be read, or a QEMU that is there does not run.
 pub fn write(cache: &Cache, out: &mut impl Write) -> Result<()> {
     for spec in NAMED {
-        let line = line(&spec, cache)?;
-        match writeln!(out, "{line}") {
-            // A reader that closes its end has seen enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            written => written?,
-        }
+        lab_report::put(&line(&spec, cache)?, out)?;
     }
     Ok(())
 }
@@ -34,12 +29,12 @@ fn line(spec: &QemuSpec, cache: &Cache) -> Result<String, QemuError> {
     let name = spec.to_string();
     Ok(match Qemu::find(spec, cache)? {
         Some(qemu) => format!(
-            "{name:<13} {:<9} {:<8} {}",
+            "{name:<13} {:<9} {:<8} {}\n",
             whence(qemu.origin()),
             qemu.version(),
             qemu.argv()[0].display()
         ),
-        None => format!("{name:<13} not there"),
+        None => format!("{name:<13} not there\n"),
     })
 }
 
