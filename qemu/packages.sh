@@ -34,6 +34,7 @@ LIST
 # What the tests' suites of others are built with, and programs of everyday work in a share.
 suite_packages() {
     cat <<'LIST'
+btrfs-progs /sbin/mkfs.btrfs
 libacl1-dev /usr/include/sys/acl.h
 git /usr/bin/git
 logrotate /usr/sbin/logrotate

@@ -17,6 +17,10 @@ pub(crate) enum Place {
     SmallMemory,
     /// A small ext4.
     SmallDisk,
+    /// A small btrfs.
+    SmallBtrfs,
+    /// A btrfs with room, in which a quota group may have less.
+    Quota,
 }
 
 /// A folder there, which is gone when dropped.
@@ -44,22 +48,34 @@ impl Place {
                 let size = format!("size={SMALL}");
                 mount.args(["-t", "tmpfs", "-o", &size, "qemu-guard-test"]);
             }
-            Self::SmallDisk => {
-                let image = made.folder.path().join("image");
-                run(Command::new("truncate").args(["-s", SMALL]).arg(&image))?;
-                run(Command::new("mkfs.ext4")
-                    .args(["-q", "-m", "0"])
-                    .arg(&image))?;
-                mount.args(["-o", "loop"]).arg(&image);
-            }
+            Self::SmallDisk => made.image(&mut mount, SMALL, "mkfs.ext4 -q -m 0")?,
+            Self::SmallBtrfs => made.image(&mut mount, SMALL, "mkfs.btrfs -q --mixed")?,
+            Self::Quota => made.image(&mut mount, "256m", "mkfs.btrfs -q")?,
         }
         run(mount.arg(&target))?;
         made.mounted = true;
+        if let Self::Quota = self {
+            for words in ["quota enable", "qgroup limit 24m"] {
+                run(Command::new("btrfs").args(words.split(' ')).arg(&target))?;
+            }
+        }
         Ok(made)
     }
 }
 
 impl Made {
+    /// Makes a file system in a file of this size, for `mount` to mount.
+    fn image(&self, mount: &mut Command, size: &str, mkfs: &str) -> io::Result<()> {
+        let image = self.folder.path().join("image");
+        run(Command::new("truncate").args(["-s", size]).arg(&image))?;
+        let mut words = mkfs.split(' ');
+        run(Command::new(words.next().unwrap_or_default())
+            .args(words)
+            .arg(&image))?;
+        mount.args(["-o", "loop"]).arg(&image);
+        Ok(())
+    }
+
     pub(crate) fn file(&self) -> PathBuf {
         self.folder.path().join("fs/file")
     }

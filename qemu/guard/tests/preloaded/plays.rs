@@ -44,6 +44,8 @@ pub(crate) const ALL: &[Play] = plays![
     SmallMemory: a_hole_on_a_full_tmpfs,
     SmallMemory: many_lost_pages_apart,
     SmallDisk: a_store_on_a_full_disk,
+    SmallBtrfs: a_store_on_a_full_btrfs,
+    Quota: a_store_beyond_a_quota,
     SmallDisk: an_error_of_the_disk,
     Disk: kvm::a_fault_with_an_address,
     Disk: kvm::a_fault_without_an_address,
@@ -421,6 +423,14 @@ fn a_store_on_a_full_disk(path: &Path) -> io::Result<()> {
     let mut byte = [0];
     file.read_exact_at(&mut byte, RANGE as u64)?;
     check(byte == [5], "a store reaches the file")
+}
+
+fn a_store_on_a_full_btrfs(path: &Path) -> io::Result<()> {
+    a_store_on_a_full_disk(path)
+}
+
+fn a_store_beyond_a_quota(path: &Path) -> io::Result<()> {
+    a_store_on_a_full_disk(path)
 }
 
 /// The disk ends before the file's blocks, and is whole again afterwards.
