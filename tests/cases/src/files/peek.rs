@@ -3,7 +3,8 @@
 //! Looking at a mapping's bytes where the page may be gone.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
+use std::os::fd::AsRawFd as _;
 
 use rustix::io::Errno;
 use rustix::pipe::pipe;
@@ -50,12 +51,15 @@ impl Verb for Peek {
         let map: &Mapping = own.get(&self.map)?;
         let from = map.part(self.at, self.len)?;
         let (reader, writer) = pipe().map_err(Fault::of(failed()))?;
+        // A slice of these bytes would promise that all pages are there, so there is none.
         // SAFETY: the kernel checks the address, and copies the bytes before the call returns.
-        let bytes = unsafe { std::slice::from_raw_parts(from, self.len) };
-        let copied = match rustix::io::write(&writer, bytes) {
+        let copied = unsafe { libc::write(writer.as_raw_fd(), from.cast(), self.len) };
+        let copied = match usize::try_from(copied) {
             Ok(count) => count,
-            Err(Errno::FAULT) => 0,
-            Err(error) => return Err(Fault::of(failed())(error)),
+            Err(_) => match Errno::from_io_error(&io::Error::last_os_error()) {
+                Some(Errno::FAULT) => 0,
+                error => return Err(Fault::of(failed())(error.unwrap_or(Errno::IO))),
+            },
         };
         if copied < self.len {
             return Ok(Peeked::Gone);

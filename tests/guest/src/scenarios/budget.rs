@@ -72,13 +72,16 @@ async fn copies_both_ways(lab: &Lab<'_>, tag: &str) -> Result<()> {
     let share = lab.share(tag);
     let path = |name: &str| share.in_guest(name);
     let content = std::fs::read(share.on_host("file"))?;
-    for (name, mode, how) in [
-        ("grown", 0o644, &[][..]),
-        ("direct", 0o755, &["--direct"]),
-        ("plain", 0o755, &[]),
+    // A file is a DAX file by its size at its first open.
+    for (name, mode, size, how) in [
+        ("grown", 0o644, PART.len, &[][..]),
+        ("direct", 0o755, 0, &["--direct"]),
+        ("plain", 0o755, 0, &[]),
     ] {
         let on_host = share.on_host(name);
-        File::create(&on_host)?.set_permissions(Permissions::from_mode(mode))?;
+        let file = File::create(&on_host)?;
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.set_len(size)?;
         // From the file's beginning, and behind what is there then.
         for at in [0, PART.len] {
             let at = at.to_string();
