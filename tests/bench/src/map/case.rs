@@ -37,8 +37,12 @@ pub enum Manners {
     /// As QEMU 11.1: it acknowledges before the effect, and tells the daemon of each mapping as of
     /// memory.
     Qemu,
-    /// It acknowledges after the effect, and tells nobody.
+    /// It acknowledges after the effect, and tells nobody, so that the daemon can't know.
     Plain,
+    /// As QEMU with the series of patches, of which the daemon finds out that it needs no fence.
+    Series,
+    /// The same, mapping files as they are, without views.
+    Bare,
 }
 
 impl Case {
@@ -74,12 +78,17 @@ impl Case {
         let vmm = match manners {
             Manners::Qemu => "QEMU's rules: acknowledged before the effect, and announced",
             Manners::Plain => "acknowledged after the effect, not announced",
+            Manners::Series => "the series' rules: acknowledged after the effect, no fence",
+            Manners::Bare => "the series' rules: no fence, and no views",
         };
         format!("{what}, {how}; {vmm}")
     }
 }
 
 impl Manners {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Qemu, Self::Plain, Self::Series, Self::Bare];
+
     /// The VMM's rules, without a limit of regions.
     pub fn rules(self) -> Rules {
         match self {
@@ -88,6 +97,23 @@ impl Manners {
                 ..Rules::qemu()
             },
             Self::Plain => Rules::lenient(),
+            Self::Series | Self::Bare => Rules::one_region(),
+        }
+    }
+
+    /// What the daemon is told of it.
+    pub fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Bare => &["--fault=views=direct"],
+            Self::Qemu | Self::Plain | Self::Series => &[],
+        }
+    }
+
+    /// The most times that a mapping may take as long as the limit.
+    pub fn of_the_limit(self) -> f64 {
+        match self {
+            Self::Series => 2.5,
+            Self::Qemu | Self::Plain | Self::Bare => 1.5,
         }
     }
 }
@@ -106,6 +132,8 @@ impl fmt::Display for Manners {
         f.write_str(match self {
             Self::Qemu => "qemu",
             Self::Plain => "plain",
+            Self::Series => "series",
+            Self::Bare => "bare",
         })
     }
 }

@@ -69,7 +69,9 @@ impl Guest {
             ..Running::options()
         };
         // QEMU's limit of regions is far below what is to be measured.
-        let more = ["--dax=always", "--fault=budget=none", WINDOW].map(str::to_owned);
+        let more = ["--dax=always", "--fault=budget=none", WINDOW];
+        let more = more.iter().chain(manners.arguments());
+        let more: Vec<_> = more.map(|one| (*one).to_owned()).collect();
         let name = format!("live-{live}");
         let mut running = Running::start(&name, plan.daemon, files.root(), &more, &options)?;
         let mut client = running.mount()?;

@@ -26,8 +26,6 @@ const LIVE: [u32; 4] = [1, 16, 256, MOST];
 const LIVE_QUICK: [u32; 3] = [1, 16, 64];
 /// What both points of a case are called by.
 const VERBS: [&str; 2] = ["setup", "remove"];
-/// The most times that a mapping may take as long as the limit.
-const OF_THE_LIMIT: Bound = Bound::AtMost(1.5);
 /// The most that 4096 live ones may matter against 16.
 const FLAT: Bound = Bound::AtMost(1.1);
 /// The most memory of the daemon's a mapping, in KiB.
@@ -39,7 +37,7 @@ const MEMORY: Bound = Bound::AtMost(8.0);
 ///
 /// The first thing that can't be measured.
 pub fn measure(plan: &Plan<'_>, sides: &mut Vec<Side>) -> Result<Vec<Point>, BenchError> {
-    let manners = [Manners::Qemu, Manners::Plain];
+    let manners = Manners::ALL;
     let wanted = |case: &Case| {
         VERBS
             .iter()
@@ -121,7 +119,7 @@ fn pair(plan: &Plan<'_>, all: &mut [MapSide], case: Case) -> Result<[Point; 2], 
     let point = |series, verb| {
         let (name, about) = (case.name(verb), case.about(verb));
         let mut point = Point::new(Suite::Map, name, about, "limit", series);
-        judge(&mut point);
+        judge(&mut point, case);
         point
     };
     let mut points = [point(set_up, VERBS[0]), point(remove, VERBS[1])];
@@ -129,9 +127,10 @@ fn pair(plan: &Plan<'_>, all: &mut [MapSide], case: Case) -> Result<[Point; 2], 
     Ok(points)
 }
 
-fn judge(point: &mut Point) {
+fn judge(point: &mut Point, case: Case) {
+    let of_the_limit = Bound::AtMost(case.manners.of_the_limit());
     let most = format!("live-{MOST}");
-    point.aim(Measure::Median, "live-16", "limit", OF_THE_LIMIT);
+    point.aim(Measure::Median, "live-16", "limit", of_the_limit);
     point.aim(Measure::Median, &most, "live-16", FLAT);
 }
 
