@@ -45,8 +45,6 @@ pub struct WindowSetup {
     upgrade: Upgrade,
     budget: RegionBudget,
     host_truncate: HostTruncate,
-    /// Beside the limit that the window's size gives.
-    max_ranges: usize,
 }
 
 impl WindowSetup {
@@ -60,7 +58,6 @@ impl WindowSetup {
             upgrade: Upgrade::InPlace,
             budget: RegionBudget::default(),
             host_truncate: HostTruncate::Allow,
-            max_ranges: usize::MAX,
         }
     }
 
@@ -93,9 +90,9 @@ impl WindowSetup {
     #[must_use]
     pub fn within(self, regions: MaxRegions) -> Self {
         let limit = regions.limit().unwrap_or(usize::MAX);
+        let budget = RegionBudget::new(RegionBudget::QEMU.min(limit));
         Self {
-            budget: RegionBudget::new(RegionBudget::QEMU.min(limit)),
-            max_ranges: regions.ranges().unwrap_or(usize::MAX),
+            budget: budget.with_mappings(regions.ranges().unwrap_or(usize::MAX)),
             ..self
         }
     }
@@ -145,7 +142,7 @@ where
         options: WindowOptions {
             access: window.access,
             upgrade: window.upgrade,
-            max_ranges: WindowOptions::linux_ranges(window.size).min(window.max_ranges),
+            max_ranges: WindowOptions::linux_ranges(window.size),
             ..WindowOptions::default()
         },
         policy: serving.dax,

@@ -15,13 +15,17 @@
 //! Non-goal: a reservation across processes. Two devices of a machine that pass the check at the
 //! same moment may both map; [`RegionBudget::QEMU`] leaves a margin for them.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// The regions that a machine has in use, against the number from which mappings are refused.
 #[derive(Debug)]
 pub struct RegionBudget {
     limit: usize,
+    /// Mappings allowed, however many regions there are.
+    mappings: usize,
     in_use: AtomicUsize,
+    /// Mappings are no regions of this machine.
+    unneeded: AtomicBool,
 }
 
 impl RegionBudget {
@@ -36,8 +40,22 @@ impl RegionBudget {
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
+            mappings: usize::MAX,
             in_use: AtomicUsize::new(0),
+            unneeded: AtomicBool::new(false),
         }
+    }
+
+    /// The same for a window of which so many ranges may be mapped: what other devices of the machine
+    /// can bear, who are not told to this one.
+    pub fn with_mappings(self, mappings: usize) -> Self {
+        Self { mappings, ..self }
+    }
+
+    /// Whether mappings are regions of this machine, so that there is a limit; they are until told
+    /// otherwise. Never waits.
+    pub fn set_needed(&self, needed: bool) {
+        self.unneeded.store(!needed, Ordering::Release);
     }
 
     /// Tells how many regions the machine has now. Never waits: made for the control path.
@@ -52,12 +70,24 @@ impl RegionBudget {
 
     /// The number of regions from which mappings are refused.
     pub fn limit(&self) -> usize {
-        self.limit
+        self.if_needed(self.limit)
+    }
+
+    /// The number of mappings from which more are refused.
+    pub fn mappings(&self) -> usize {
+        self.if_needed(self.mappings)
+    }
+
+    fn if_needed(&self, limit: usize) -> usize {
+        match self.unneeded.load(Ordering::Acquire) {
+            true => usize::MAX,
+            false => limit,
+        }
     }
 
     /// Whether one more mapping is allowed.
     pub fn has_room(&self) -> bool {
-        self.in_use() < self.limit
+        self.in_use() < self.limit()
     }
 }
 
@@ -78,6 +108,20 @@ mod tests {
         for (in_use, room) in [(0, true), (2, true), (3, false), (4, false), (2, true)] {
             budget.set_in_use(in_use);
             assert_eq!(budget.has_room(), room, "with {in_use} regions");
+        }
+    }
+
+    #[test]
+    fn there_is_no_limit_where_mappings_are_no_regions() {
+        let budget = RegionBudget::new(3).with_mappings(2);
+        budget.set_in_use(4);
+        for (needed, limits, room) in [
+            (false, (usize::MAX, usize::MAX), true),
+            (true, (3, 2), false),
+        ] {
+            budget.set_needed(needed);
+            assert_eq!((budget.limit(), budget.mappings()), limits);
+            assert_eq!(budget.has_room(), room, "needed: {needed}");
         }
     }
 

@@ -6,7 +6,8 @@
 //! - All mappings allow the same ([`WindowOptions::access`]). That is to write, unless the VMM keeps a
 //!   guest from storing through a read-only one, which QEMU 11.1 does not. A later upgrade would need
 //!   UNMAP + MAP, a hole under readers on other processors. So a file that may not be written is
-//!   refused, and an upgrade has nothing to do.
+//!   refused, and an upgrade has nothing to do. With a VMM that does keep its guest from it
+//!   ([`Window::set_enforces_read_only`]) such a file is mapped for reading, and an upgrade is refused.
 //! - Asking again for a live mapping changes nothing.
 //! - Asking for another file or offset in exactly the range of a live mapping replaces it. Linux
 //!   does so only after a removal that failed, and then what is there has no use any more. What
@@ -31,7 +32,7 @@ mod stats;
 
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::budget::RegionBudget;
@@ -74,6 +75,8 @@ struct Inner<M, S> {
     ranges: Arc<LiveRanges>,
     /// Removals have been acknowledged, and may not be in effect yet. Changed with the table locked.
     unsettled: AtomicBool,
+    /// The VMM keeps a guest from storing through a mapping for reading.
+    enforces_read_only: AtomicBool,
 }
 
 impl<M: Vmm, S: ViewSource> Window<M, S> {
@@ -103,6 +106,7 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
                 table: Mutex::new(Table::new()),
                 ranges: Arc::default(),
                 unsettled: AtomicBool::new(false),
+                enforces_read_only: AtomicBool::new(false),
             }),
         }
     }
@@ -115,6 +119,14 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
     /// What every mapping allows the guest.
     pub fn access(&self) -> Access {
         self.inner.options.access
+    }
+
+    /// Whether the VMM keeps a guest from storing through a mapping for reading. It does not unless this
+    /// says so. Then a view for reading can be mapped in a window whose other mappings can be written; it
+    /// becomes writable by no later request. Never waits.
+    pub fn set_enforces_read_only(&self, enforces: bool) {
+        let flag = &self.inner.enforces_read_only;
+        flag.store(enforces, Ordering::Release);
     }
 
     /// The VMM behind the window.

@@ -308,6 +308,37 @@ fn a_window_for_reading_maps_files_that_may_not_be_written_and_nothing_for_writi
     assert!(mapped.iter().all(|(_, access)| *access == Access::ReadOnly));
 }
 
+/// Where the VMM keeps a guest from storing; what is mapped for reading has no moment without pages.
+#[test]
+fn a_file_that_may_not_be_written_is_mapped_for_reading_beside_others() {
+    let Rig { window, memory, .. } = rig(WindowOptions::default());
+    window.set_enforces_read_only(true);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
+    std::fs::write(&path, vec![0; RANGE as usize]).unwrap();
+    let both = File::options().read(true).write(true).open(&path).unwrap();
+    let key = || FileKey::numbered(1);
+    let to_read = window.view(key(), both.as_fd(), Access::ReadOnly).unwrap();
+    let to_write = window.view(key(), both.as_fd(), Access::ReadWrite).unwrap();
+    window
+        .setup_view(&to_read, ask(0, Access::ReadOnly))
+        .unwrap();
+    window
+        .setup_view(&to_write, ask(1, Access::ReadOnly))
+        .unwrap();
+    let allowed: Vec<_> = memory.mapped().iter().map(|one| one.1).collect();
+    assert_eq!(allowed, [Access::ReadOnly, Access::ReadWrite]);
+    for view in [&to_read, &to_write] {
+        let error = window.setup_view(view, ask(0, Access::ReadWrite));
+        assert_eq!(error.unwrap_err().errno(), libc::EACCES);
+    }
+    assert_eq!((window.stats().unmapped, memory.mapped().len()), (0, 2));
+
+    window.set_enforces_read_only(false);
+    let error = window.setup_view(&to_read, ask(2, Access::ReadOnly));
+    assert_eq!(error.unwrap_err().errno(), libc::EACCES);
+}
+
 #[test]
 fn one_view_serves_all_ranges_of_a_file_and_goes_with_the_last() {
     let Rig { window, .. } = rig(WindowOptions::default());

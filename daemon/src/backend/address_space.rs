@@ -73,8 +73,8 @@ struct OwnWindow {
     seen: AtomicBool,
     /// The device was started since the address was seen: it may have moved.
     restarted: AtomicBool,
-    /// The file whose mapping lies at the window's beginning, while there is one.
-    probe: Mutex<Option<FileNumber>>,
+    /// The file that is mapped by itself, and where in the window, while it is.
+    probe: Mutex<Option<(FileNumber, WindowOffset)>>,
 }
 
 /// What tells a file from others while it is open.
@@ -149,11 +149,6 @@ impl AddressSpace {
         self.memory.clone()
     }
 
-    /// Whether the table has every range of every window, so that nothing else need be known.
-    pub(super) fn is_up_to_date(&self) -> bool {
-        self.up_to_date
-    }
-
     /// The VMM has told a new table. Waits for nothing.
     pub(super) fn update(&self, table: &TransportMemory) {
         self.regions.store(table.num_regions(), Ordering::Release);
@@ -198,8 +193,10 @@ impl AddressSpace {
         };
         let kinds: HashMap<_, _> = table.iter().map(kind_of).collect();
         let probe = kinds.iter().find(|(_, (_, kind))| *kind == Kind::Probe);
-        if let (Some(window), Some((start, _))) = (&self.window, probe) {
-            window.base.store(*start, Ordering::Release);
+        if let (Some(window), Some((start, _))) = (&self.window, probe)
+            && let Some(base) = window.base_of_probe(*start)
+        {
+            window.base.store(base, Ordering::Release);
             window.restarted.store(false, Ordering::Release);
             window.seen.store(true, Ordering::Release);
         }
@@ -211,6 +208,7 @@ impl AddressSpace {
             return Kind::Memory;
         };
         let probe = self.window.as_ref().and_then(|own| *own.probe.lock());
+        let probe = probe.map(|(number, _)| number);
         if probe.is_some() && FileNumber::of(place.file()) == probe {
             Kind::Probe
         } else if is_view(place.file().as_fd()) {
@@ -269,12 +267,18 @@ impl AddressSpace {
         }
     }
 
-    /// The mapping of `probe` will lie at the beginning of the window.
-    pub(super) fn expect_probe(&self, probe: FileNumber) {
+    /// `probe` will be mapped at this place of the window.
+    pub(super) fn expect_probe(&self, probe: FileNumber, at: WindowOffset) {
         if let Some(window) = &self.window {
             window.seen.store(false, Ordering::Release);
-            *window.probe.lock() = Some(probe);
+            *window.probe.lock() = Some((probe, at));
         }
+    }
+
+    /// Whether the VMM has told of the probe as of memory.
+    pub(super) fn has_seen_probe(&self) -> bool {
+        let seen = |window: &OwnWindow| window.seen.load(Ordering::Acquire);
+        self.window.as_ref().is_some_and(seen)
     }
 
     /// The probe is gone. What is known now of the window's address?
@@ -296,6 +300,12 @@ impl AddressSpace {
 }
 
 impl OwnWindow {
+    /// Where the window begins, if its probe is a region at `start`.
+    fn base_of_probe(&self, start: u64) -> Option<u64> {
+        let (_, at) = (*self.probe.lock())?;
+        start.checked_sub(at.0)
+    }
+
     fn offset(&self, address: GuestAddress) -> Option<WindowOffset> {
         let base = self.base.load(Ordering::Acquire);
         let offset = address.0.checked_sub(base)?;

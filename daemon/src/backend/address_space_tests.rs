@@ -84,6 +84,10 @@ fn byte_at(space: &AddressSpace, at: u64) -> Option<u8> {
 }
 
 fn probe(space: &AddressSpace, tables: &[&[(u64, &File)]]) -> Learnt {
+    probe_at(space, WindowOffset(0), tables)
+}
+
+fn probe_at(space: &AddressSpace, at: WindowOffset, tables: &[&[(u64, &File)]]) -> Learnt {
     let scratch = memory_file();
     let mut all: Vec<_> = tables.iter().map(|regions| regions.to_vec()).collect();
     for regions in &mut all {
@@ -92,7 +96,7 @@ fn probe(space: &AddressSpace, tables: &[&[(u64, &File)]]) -> Learnt {
             (*start, *file) = (*start - 1, &scratch);
         }
     }
-    space.expect_probe(FileNumber::of(&scratch).expect("a number"));
+    space.expect_probe(FileNumber::of(&scratch).expect("a number"), at);
     for regions in &all {
         space.update(&table(regions));
     }
@@ -120,6 +124,12 @@ fn the_window_is_where_the_probe_is() {
         assert_eq!(byte_at(&space, nothing), None, "{nothing:#x}");
     }
     assert!(is_memory(&space, 0) && !is_memory(&space, BASE));
+
+    // A probe need not be at its beginning.
+    let at = WindowOffset(MIB);
+    let learnt = probe_at(&space, at, &[&[(0, &ram), (3 * BASE + MIB + 1, &ram)]]);
+    assert_eq!(learnt, Learnt::Known);
+    assert_eq!(byte_at(&space, 3 * BASE + 2 * MIB), Some(3));
 
     // The next kernel puts it elsewhere.
     let learnt = probe(&space, &[&[(0, &ram), (2 * BASE + 1, &ram)]]);

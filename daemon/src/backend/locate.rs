@@ -2,48 +2,66 @@
 
 //! What the VMM does not say about the window, found out by scratch memory before a driver uses it.
 //!
+//! INIT is the time: the VMM has started the device, Linux has placed the window, and asks for nothing
+//! before INIT is answered. Each INIT asks anew, since the window is empty then and nothing depends
+//! on what was found before. Never asked is which program or version the VMM is.
+//!
 //! # Where the window lies in the guest's address space
-//! vhost-user does not tell it. But a mapping is a memory region, and the VMM tells each region's
-//! guest address. So before a driver uses the window, one page of scratch memory is mapped at its
-//! beginning: the region whose file that is lies at the window's address. Linux has placed the
-//! window by then, and asks for nothing before INIT is answered.
+//! vhost-user does not tell it. But the VMM tells the guest address of each region of memory, and
+//! what is mapped at the window's beginning is one. So a page of scratch memory is mapped there: the
+//! region whose file that is lies at the window's address.
 //!
 //! QEMU tells its table only while there are at most 8 regions. Where there are as many without the
 //! probe, the address is not told, and a request with a buffer in the window could not be served. So
 //! nothing is mapped for that driver: its files are read through FUSE.
 //!
-//! # Whether the VMM maps a file as it is
-//! QEMU 11.1 refuses to map more than a file has, and makes a file without a size as large as the
-//! mapping. So it needs views ([`shared_window::ViewSource`]). Where this host can't make any, an
-//! empty file is mapped: a VMM that does so and leaves it empty does it with any file.
+//! # What the VMM needs, and what it does ([`Behaviour`])
+//! An empty file is mapped at another place. QEMU 11.1 makes it as large as the mapping, and others
+//! refuse: they need views ([`shared_window::ViewSource`]). A VMM that leaves it empty does so with
+//! any file.
 //!
-//! For a read-only share the file is one that can be mapped for reading only. QEMU 11.1 can't map it.
-//! That such files are never written by the guest is the kernel's doing and no VMM's: the descriptors
-//! that are handed over are open for reading only.
+//! The same mapping says whether mappings are regions. A VMM that tells of the one at the beginning
+//! and not of this one, although a second request has been answered since, makes no region of it. It
+//! has then no layout of memory to commit either, so that its answer is the effect. A VMM that tells
+//! of neither may have reasons of its own, and nothing is concluded.
+//!
+//! Where no views are needed, a file is mapped that can be mapped for reading only. The kernel makes no
+//! shared writable mapping of it, so the success says that the guest can't write it. A VMM that needs
+//! views is not asked: QEMU 11.1 would complain in its log, and has no use for the answer.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{MemfdFlags, SealFlags};
 use shared_window::{Access, FileOffset, Vmm, VmmError, WindowOffset, page_size};
 
 use super::address_space::{AddressSpace, FileNumber, Learnt};
+use super::behaviour::{Behaviour, Trait};
 use super::complaint::{Complaint, WithSources};
 use crate::fs::WindowTaken;
+
+type Tell = Box<dyn Fn(&Behaviour) + Send + Sync>;
 
 /// Finds out what the VMM does not say about the window.
 pub(super) struct Locator<M> {
     vmm: M,
     space: Arc<AddressSpace>,
     taken: WindowTaken,
+    behaviour: Arc<Behaviour>,
+    /// Who acts on what was found out.
+    tell: Option<Tell>,
     complaint: Complaint,
-    /// Files are to be mapped as they are, and to allow this; what is known of the VMM.
-    plain: Option<(Access, OnceLock<bool>)>,
+    /// What mappings allow the guest.
+    access: Access,
+    /// Files are mapped as they are: there are no views.
+    plain: bool,
     /// The front end has been seen to tell where a mapping is, or not to.
     told: AtomicBool,
+    /// It was said that files can't be mapped as they are.
+    said_unfit: AtomicBool,
 }
 
 /// Finds out what the VMM does not say; the window has to be empty.
@@ -52,56 +70,77 @@ pub(super) trait Locate: Send + Sync {
     fn locate(&self);
 }
 
+/// What came of a mapping of scratch memory.
+struct Probed {
+    /// The VMM has told of it as of a region.
+    told: bool,
+    learnt: Learnt,
+    outcome: Result<(), VmmError>,
+}
+
 impl<M: Vmm> Locator<M> {
-    pub(super) fn new(vmm: M, space: Arc<AddressSpace>, taken: WindowTaken) -> Self {
+    pub(super) fn new(
+        vmm: M,
+        space: Arc<AddressSpace>,
+        taken: WindowTaken,
+        behaviour: Arc<Behaviour>,
+    ) -> Self {
         Self {
             vmm,
             space,
             taken,
+            behaviour,
+            tell: None,
             complaint: Complaint::default(),
-            plain: None,
+            access: Access::ReadWrite,
+            plain: false,
             told: AtomicBool::new(false),
+            said_unfit: AtomicBool::new(false),
         }
     }
 
-    /// The same for a window into which files are mapped as they are, if that is so, and what the
-    /// mappings allow.
-    pub(super) fn for_plain_files(self, plain: Option<Access>) -> Self {
+    /// The same for a window whose mappings allow this, and which maps files as they are if it is
+    /// `plain`.
+    pub(super) fn mapping(self, access: Access, plain: bool) -> Self {
         Self {
-            plain: plain.map(|access| (access, OnceLock::new())),
+            access,
+            plain,
             ..self
         }
     }
 
-    /// Maps a page of scratch memory, and unmaps it again.
-    fn probe(&self) -> Result<(), VmmError> {
-        let scratch = scratch()?;
-        scratch.set_len(page_size()).map_err(no_scratch)?;
-        let Some(number) = FileNumber::of(&scratch) else {
-            return Err(no_scratch(io::ErrorKind::Unsupported.into()));
+    /// The same, which tells what it has found out, and before that how little is known.
+    pub(super) fn telling(self, tell: impl Fn(&Behaviour) + Send + Sync + 'static) -> Self {
+        Self {
+            tell: Some(Box::new(tell)),
+            ..self
+        }
+    }
+
+    fn tell(&self, found: &Behaviour) {
+        if let Some(tell) = &self.tell {
+            tell(found);
+        }
+    }
+
+    /// Maps a page of `scratch`, and unmaps it again.
+    fn probe(&self, scratch: &File, at: WindowOffset, access: Access) -> Probed {
+        let (outcome, told) = match FileNumber::of(scratch) {
+            None => (Err(no_scratch(io::ErrorKind::Unsupported.into())), false),
+            Some(number) => {
+                self.space.expect_probe(number, at);
+                let outcome = self.map_once(scratch, at, access);
+                (outcome, self.space.has_seen_probe())
+            }
         };
-        self.space.expect_probe(number);
-        self.map_once(&scratch, WindowOffset(0), Access::ReadWrite)
-    }
-
-    /// Whether the VMM maps a file as it is, so that its guest may do no more than `access`.
-    fn keeps_files(&self, access: Access) -> Result<bool, VmmError> {
-        let scratch = scratch()?;
-        if access == Access::ReadOnly {
-            // From here on the kernel lets it be mapped as a file that is open for reading only.
-            rustix::fs::fcntl_add_seals(&scratch, SealFlags::FUTURE_WRITE)
-                .map_err(|errno| no_scratch(errno.into()))?;
-        }
-        // Not at the beginning, of which a VMM may tell this daemon: what has no page can't be
-        // memory.
-        match self.map_once(&scratch, WindowOffset(page_size()), access) {
-            Ok(()) => Ok(scratch.metadata().map_err(no_scratch)?.len() == 0),
-            Err(VmmError::Refused { .. }) => Ok(false),
-            Err(error) => Err(error),
+        Probed {
+            told,
+            learnt: self.space.forget_probe(),
+            outcome,
         }
     }
 
-    /// Maps a page of `file`, and unmaps it again.
+    /// Returns when the VMM has done both, and whatever follows.
     fn map_once(&self, file: &File, at: WindowOffset, access: Access) -> Result<(), VmmError> {
         let len = page_size();
         self.vmm.map(at, len, file.as_fd(), FileOffset(0), access)?;
@@ -109,34 +148,19 @@ impl<M: Vmm> Locator<M> {
         self.vmm.settle()
     }
 
-    /// Finds out once whether files can be mapped as they are.
-    fn learn_whether_it_keeps_files(&self, access: Access, known: &OnceLock<bool>) {
-        if known.get().is_none() {
-            match self.keeps_files(access) {
-                Ok(keeps) => {
-                    say_whether_it_keeps_files(access, keeps);
-                    let _ = known.set(keeps);
-                }
-                Err(error) => self.complaint.warn(format_args!(
-                    "whether the VMM maps files as they are can't be asked: {}",
-                    WithSources(&error)
-                )),
-            }
-        }
-        self.taken.set_fit(known.get() == Some(&true));
-    }
-
-    fn learn_place(&self) {
-        let probed = self.probe();
-        let learnt = self.space.forget_probe();
-        if let Err(error) = probed {
+    /// Learns where the window is; whether the VMM has just told it.
+    fn learn_place(&self) -> Result<bool, VmmError> {
+        let scratch = scratch()?;
+        scratch.set_len(page_size()).map_err(no_scratch)?;
+        let probed = self.probe(&scratch, WindowOffset(0), Access::ReadWrite);
+        if let Err(error) = &probed.outcome {
             self.complaint.warn(format_args!(
                 "the window's address can't be asked for: {}",
-                WithSources(&error)
+                WithSources(error)
             ));
         }
-        self.taken.set_reachable(learnt != Learnt::Full);
-        match learnt {
+        self.taken.set_reachable(probed.learnt != Learnt::Full);
+        match probed.learnt {
             Learnt::Full => self.complaint.warn(
                 "no DAX: the VM has 8 memory regions or more, so QEMU does not tell where the \
                  window is; with --mem-slots it would",
@@ -146,26 +170,81 @@ impl<M: Vmm> Locator<M> {
             }
             Learnt::Untold | Learnt::Known => {}
         }
+        Ok(probed.told)
+    }
+
+    /// Maps an empty file, with the answers to three questions; `told` is whether the VMM has just
+    /// told of what is mapped at the beginning.
+    fn learn_from_empty_file(&self, told: bool, found: &Behaviour) -> Result<(), VmmError> {
+        let scratch = scratch()?;
+        // Not at the beginning, of which a VMM may tell this daemon: what has no page can't be
+        // memory.
+        let probed = self.probe(&scratch, elsewhere(), Access::ReadWrite);
+        let mapped = probed.outcome.is_ok();
+        let needs_views = match probed.outcome {
+            Ok(()) => scratch.metadata().map_err(no_scratch)?.len() != 0,
+            Err(VmmError::Refused { .. }) => true,
+            Err(error) => return Err(error),
+        };
+        let regions = (probed.told || (told && mapped)).then_some(probed.told);
+        found.set(Trait::NeedsViews, Some(needs_views));
+        found.set(Trait::UsesRegions, regions);
+        found.set(Trait::AnswersAfterEffect, regions.map(|uses| !uses));
+        Ok(())
+    }
+
+    /// Maps a file that can be mapped for reading only.
+    fn learn_from_file_to_read(&self, found: &Behaviour) -> Result<(), VmmError> {
+        if found.get(Trait::NeedsViews) != Some(false) {
+            return Ok(());
+        }
+        let scratch = scratch()?;
+        // From here on the kernel lets it be mapped as a file that is open for reading only.
+        rustix::fs::fcntl_add_seals(&scratch, SealFlags::FUTURE_WRITE)
+            .map_err(|errno| no_scratch(errno.into()))?;
+        let enforces = match self.map_once(&scratch, elsewhere(), Access::ReadOnly) {
+            Ok(()) => true,
+            Err(VmmError::Refused { .. }) => false,
+            Err(error) => return Err(error),
+        };
+        found.set(Trait::EnforcesReadOnly, Some(enforces));
+        Ok(())
+    }
+
+    fn learn(&self, found: &Behaviour) -> Result<(), VmmError> {
+        let told = self.learn_place()?;
+        self.learn_from_empty_file(told, found)?;
+        self.learn_from_file_to_read(found)
+    }
+
+    /// Whether the VMM may be handed files as they are, where there are no views.
+    fn is_fit(&self) -> bool {
+        let keeps = self.behaviour.get(Trait::NeedsViews) == Some(false);
+        let enforces = self.behaviour.get(Trait::EnforcesReadOnly) == Some(true);
+        let fit = keeps && (self.access == Access::ReadWrite || enforces);
+        if !fit && !self.said_unfit.swap(true, Ordering::Relaxed) {
+            log::warn!("{}", why_unfit(self.access));
+        }
+        fit
     }
 }
 
-fn say_whether_it_keeps_files(access: Access, keeps: bool) {
-    match (keeps, access) {
-        (true, Access::ReadWrite) => {
-            log::info!("the VMM maps files as they are, so no views are needed");
-        }
-        (true, Access::ReadOnly) => {
-            log::info!("the VMM maps files as they are, and for reading only");
-        }
-        (false, Access::ReadWrite) => log::warn!(
+fn why_unfit(access: Access) -> &'static str {
+    match access {
+        Access::ReadWrite => {
             "no DAX: this VMM changes the size of what it maps, so it needs views of files, which \
              can't be made here"
-        ),
-        (false, Access::ReadOnly) => log::warn!(
+        }
+        Access::ReadOnly => {
             "no DAX: the share is read-only, and this VMM maps nothing for reading only without \
              changing its size"
-        ),
+        }
     }
+}
+
+/// A place of the window that is not its beginning.
+fn elsewhere() -> WindowOffset {
+    WindowOffset(page_size())
 }
 
 fn no_scratch(source: io::Error) -> VmmError {
@@ -189,12 +268,19 @@ impl<M: Vmm> Locate for Locator<M> {
         if !self.taken.is_set() {
             return;
         }
-        // The table is not enough where a file in it looks like memory.
-        if self.plain.is_some() || !self.space.is_up_to_date() {
-            self.learn_place();
+        let found = Behaviour::default();
+        // While it is asked, a VMM is taken for one of which nothing is known.
+        self.tell(&found);
+        if let Err(error) = self.learn(&found) {
+            self.complaint.warn(format_args!(
+                "what the VMM does with its window can't be found out: {}",
+                WithSources(&error)
+            ));
         }
-        if let Some((access, known)) = &self.plain {
-            self.learn_whether_it_keeps_files(*access, known);
+        self.tell(&found);
+        self.behaviour.replace(&found);
+        if self.plain {
+            self.taken.set_fit(self.is_fit());
         }
     }
 }

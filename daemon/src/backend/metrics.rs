@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::behaviour::Behaviour;
 use super::observe::Observer;
 use super::refusal::Refusals;
 
@@ -74,6 +75,8 @@ pub struct Metrics {
     pub clears: Counter,
     /// Files opened for the window.
     pub files_opened: Counter,
+    /// What the VMM was found to do.
+    pub vmm: Arc<Behaviour>,
     observer: Option<Arc<Observer>>,
 }
 
@@ -106,6 +109,7 @@ impl Metrics {
             removals: Counter::default(),
             clears: Counter::default(),
             files_opened: Counter::default(),
+            vmm: Arc::default(),
             observer,
         }
     }

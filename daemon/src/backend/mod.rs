@@ -21,6 +21,7 @@
 
 mod address_space;
 mod alarm;
+mod behaviour;
 mod census;
 mod complaint;
 mod contain;
@@ -52,6 +53,7 @@ mod together;
 mod window_side;
 mod window_thread;
 
+pub use behaviour::{Behaviour, Trait};
 pub(crate) use complaint::{Complaint, WithSources};
 pub use look::{Look, WindowLook};
 pub use metrics::{Counter, Metrics};

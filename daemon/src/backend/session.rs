@@ -7,13 +7,16 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use shared_window::{RegionBudget, VhostUserShmem, ViewSource, Window, WindowOptions, WindowSize};
+use shared_window::{
+    RegionBudget, VhostUserShmem, ViewSource, Vmm, Window, WindowOptions, WindowSize,
+};
 use vhost::vhost_user::{Error as VhostUserError, Listener};
 use vhost_user_backend::{Error as BackendError, VhostUserDaemon};
 use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
 
 use super::address_space::AddressSpace;
 use super::alarm::{Alarm, Failure};
+use super::behaviour::{Behaviour, Trait};
 use super::census::Census;
 use super::contain;
 use super::device::{Device, FrontEnd};
@@ -247,7 +250,7 @@ struct Parts<F, S: ViewSource> {
     space: Arc<AddressSpace>,
 }
 
-impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
+impl<F: FileSystem + Send + Sync, S: ViewSource + Clone + 'static> Parts<F, S> {
     fn new(
         fs: Arc<F>,
         window: Option<SessionWindow<S>>,
@@ -276,13 +279,15 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
         let budget = Arc::new(if mem_slots {
             budget
         } else {
-            RegionBudget::new(usize::MAX)
+            RegionBudget::new(usize::MAX).with_mappings(budget.mappings())
         });
         let census = Arc::new(Census::new(Arc::clone(&budget)));
         let pause = Arc::new(Pause::new());
         let taken = WindowTaken::default();
         taken.set_fit(!plain);
-        let promises = Promises::new(policy, views.clone()).allowing(options.access);
+        let promises = Promises::new(policy, views.clone())
+            .allowing(options.access)
+            .of(Arc::clone(&metrics.vmm));
         let lost_stores = LostStores::new(views.lost_pages(), Arc::clone(metrics));
         let window = Window::with_options(
             size,
@@ -315,8 +320,10 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
             PausedVmm::new(Arc::clone(&shmem), Arc::clone(&pause)),
             Arc::clone(&space),
             taken.clone(),
+            Arc::clone(&metrics.vmm),
         )
-        .for_plain_files(plain.then_some(options.access));
+        .mapping(options.access, plain)
+        .telling(follow(&shmem, &budget, window.clone()));
         Self {
             fs: DaxFs::new(Arc::clone(&fs), Some(Arc::clone(&dax))),
             window: Some(
@@ -333,6 +340,21 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone> Parts<F, S> {
                 taken,
             }),
         }
+    }
+}
+
+/// Leaves out what the VMM was found to have no need of, and takes it up again.
+fn follow<M: Vmm + 'static, S: ViewSource + 'static>(
+    shmem: &Arc<VhostUserShmem>,
+    budget: &Arc<RegionBudget>,
+    window: Window<M, S>,
+) -> impl Fn(&Behaviour) + Send + Sync + 'static {
+    let (shmem, budget) = (Arc::clone(shmem), Arc::clone(budget));
+    move |vmm| {
+        let does = |of| vmm.get(of);
+        budget.set_needed(does(Trait::UsesRegions) != Some(false));
+        shmem.set_answers_after_effect(does(Trait::AnswersAfterEffect) == Some(true));
+        window.set_enforces_read_only(does(Trait::EnforcesReadOnly) == Some(true));
     }
 }
 

@@ -237,7 +237,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
             return Ok(kept);
         }
         let &FileToOpen { node, driver, .. } = file;
-        let view = self.view(file.context, node)?;
+        let view = self.view(file)?;
         let still = || self.is_current(driver);
         self.dax.views.put_if(node, Arc::clone(&view), still);
         Ok(OpenFile { node, driver, view })
@@ -352,8 +352,32 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
             .map_err(|source| SetupError::Open { node, source })
     }
 
-    fn view(&self, context: Context, node: NodeId) -> Result<Arc<View>, SetupError> {
-        let access = self.window.access();
+    /// A view that allows as much as the window does, or one for reading where there can be no more and
+    /// the VMM keeps its guest to that.
+    fn view(&self, file: &FileToOpen) -> Result<Arc<View>, SetupError> {
+        let &FileToOpen { context, node, .. } = file;
+        let promises = &self.dax.promises;
+        if promises.is_only_to_read(node) {
+            return self.view_for(context, node, Access::ReadOnly);
+        }
+        match self.view_for(context, node, self.window.access()) {
+            Err(SetupError::Open { source, .. })
+                if !is_trouble(&source)
+                    && !file.for_writing
+                    && promises.may_map_for_reading(node) =>
+            {
+                self.view_for(context, node, Access::ReadOnly)
+            }
+            opened => opened,
+        }
+    }
+
+    fn view_for(
+        &self,
+        context: Context,
+        node: NodeId,
+        access: Access,
+    ) -> Result<Arc<View>, SetupError> {
         let flags = match access {
             Access::ReadOnly => libc::O_RDONLY,
             Access::ReadWrite => libc::O_RDWR,

@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
+use shared_window::Access;
 
 /// A device as it is mounted somewhere. Both matter: the file system type decides whether views
 /// work, the mount whether files can be written.
@@ -34,8 +35,8 @@ pub(super) struct Place {
     pub(super) device: MountedDevice,
     /// Its number there.
     pub(super) inode: u64,
-    /// Whether this process may read and write it.
-    pub(super) writable: bool,
+    /// What this process may do with it, if anything.
+    pub(super) access: Option<Access>,
     /// Whether anyone may execute it. While it runs on the host it can't be opened for writing, and
     /// only an attempt tells.
     pub(super) executable: bool,
@@ -44,7 +45,7 @@ pub(super) struct Place {
 /// The execute permissions in a file's mode.
 pub(super) const ANY_MAY_EXECUTE: u32 = 0o111;
 
-/// Where a file lies, and whether this process may write it.
+/// Where a file lies, and whether this process may read and write it.
 ///
 /// `file` may be open with `O_PATH`. The question disturbs neither the file nor those who watch it:
 /// an open for writing would copy the file up on overlayfs, recall delegations, wait for leases,
@@ -58,24 +59,29 @@ pub(super) fn place(file: BorrowedFd<'_>) -> io::Result<Place> {
         mount: stat.stx_mnt_id,
     };
     let frozen = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND | StatxAttributes::VERITY;
-    let writable = !stat.stx_attributes.intersects(frozen) && may_read_and_write(file);
+    let frozen = stat.stx_attributes.intersects(frozen);
+    let access = if !frozen && may(file, libc::R_OK | libc::W_OK) {
+        Some(Access::ReadWrite)
+    } else {
+        may(file, libc::R_OK).then_some(Access::ReadOnly)
+    };
     Ok(Place {
         device,
         inode: stat.stx_ino,
-        writable,
+        access,
         executable: u32::from(stat.stx_mode) & ANY_MAY_EXECUTE != 0,
     })
 }
 
 /// Asks the kernel, which also knows read-only mounts, capabilities, and servers that squash root.
-fn may_read_and_write(file: BorrowedFd<'_>) -> bool {
+fn may(file: BorrowedFd<'_>, access: libc::c_int) -> bool {
     // SAFETY: the path is a string with an end, and nothing of ours is written to.
     let answer = unsafe {
         libc::syscall(
             libc::SYS_faccessat2,
             file.as_raw_fd(),
             c"".as_ptr(),
-            libc::R_OK | libc::W_OK,
+            access,
             libc::AT_EMPTY_PATH | libc::AT_EACCESS,
         )
     };

@@ -32,6 +32,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -47,7 +48,7 @@ use super::doubt::Doubt;
 use super::moment::Moment;
 use super::open::with_handle;
 use super::{NodeCache, NodeId, is_trouble, is_trouble_with_view, with_file};
-use crate::backend::WithSources;
+use crate::backend::{Behaviour, Trait, WithSources};
 use crate::config::DaxPolicy;
 
 /// Nodes whose answer is remembered. A forgotten one is asked for again.
@@ -80,11 +81,11 @@ impl ProofError {
     }
 }
 
-/// Whether a file can be mapped.
+/// What mappings of a file can allow the guest, if it can be mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
     /// As long as the guest holds the node.
-    Always(bool),
+    Always(Option<Access>),
     /// Not at this time; to be asked again.
     NotNow,
 }
@@ -92,7 +93,8 @@ enum Answer {
 /// What is remembered of a node.
 #[derive(Debug, Clone, Copy)]
 struct Known {
-    mappable: bool,
+    /// What mappings of it can allow the guest, if it can be mapped.
+    allows: Option<Access>,
     /// Until when no OPEN asks again.
     sure_until: Moment,
 }
@@ -109,6 +111,7 @@ pub struct Promises<S> {
     policy: DaxPolicy,
     /// What mappings allow the guest.
     access: Access,
+    vmm: Arc<Behaviour>,
     views: S,
     nodes: NodeCache<Known>,
     /// Nodes whose promise turned out to be wrong, and whether the guest has heard of it since. Kept
@@ -129,6 +132,7 @@ impl<S: ViewSource> Promises<S> {
         Self {
             policy,
             access: Access::ReadWrite,
+            vmm: Arc::default(),
             views,
             nodes: NodeCache::new(REMEMBERED_NODES),
             broken: NodeCache::new(REMEMBERED_NODES),
@@ -143,6 +147,17 @@ impl<S: ViewSource> Promises<S> {
     #[must_use]
     pub fn allowing(self, access: Access) -> Self {
         Self { access, ..self }
+    }
+
+    /// The same with a VMM that behaves so. Where it enforces that what is mapped for reading is not
+    /// written, files that may only be read are promised, too.
+    #[must_use]
+    pub fn of(self, vmm: Arc<Behaviour>) -> Self {
+        Self { vmm, ..self }
+    }
+
+    fn maps_for_reading(&self) -> bool {
+        self.vmm.get(Trait::EnforcesReadOnly) == Some(true)
     }
 
     /// Whether the guest may use the window for `node`, whose attributes are `attr`.
@@ -162,25 +177,25 @@ impl<S: ViewSource> Promises<S> {
             return false;
         }
         if let Some(known) = self.nodes.get(node) {
-            return known.mappable;
+            return known.allows.is_some();
         }
         let answer = self.examine(fs, context, node).unwrap_or_else(|error| {
             log::debug!("node {} is not offered for DAX: {error}", node.0);
             if is_trouble(&error) {
                 Answer::NotNow
             } else {
-                Answer::Always(false)
+                Answer::Always(None)
             }
         });
-        let Answer::Always(mappable) = answer else {
+        let Answer::Always(allows) = answer else {
             return false;
         };
         let known = Known {
-            mappable,
+            allows,
             sure_until: Moment::default(),
         };
         self.nodes.put(node, known);
-        mappable
+        allows.is_some()
     }
 
     /// Takes the promise for `node` back: it turned out that the file cannot be mapped.
@@ -221,9 +236,23 @@ impl<S: ViewSource> Promises<S> {
 
     fn is_sure_at(&self, node: NodeId, now: Moment) -> bool {
         match self.nodes.get(node) {
-            Some(known) => !known.mappable || now < known.sure_until,
+            Some(known) => known.allows != Some(Access::ReadWrite) || now < known.sure_until,
             None => true,
         }
+    }
+
+    /// Whether `node` was promised as a file that is only to be read, although others can be written.
+    /// A guest that opens it for writing all the same must not store through what is mapped.
+    pub fn is_only_to_read(&self, node: NodeId) -> bool {
+        let allows = self.nodes.get(node).and_then(|known| known.allows);
+        self.access == Access::ReadWrite && allows == Some(Access::ReadOnly)
+    }
+
+    /// Whether `node` may be mapped for reading where it can't be opened for writing. Where the guest
+    /// was promised more, it may have the file open for writing.
+    pub fn may_map_for_reading(&self, node: NodeId) -> bool {
+        let allows = self.nodes.get(node).and_then(|known| known.allows);
+        self.maps_for_reading() && allows != Some(Access::ReadWrite)
     }
 
     /// Whether `node`, which was promised and whose `handle` was opened for reading, can be mapped.
@@ -242,12 +271,13 @@ impl<S: ViewSource> Promises<S> {
             self.running.lock().push(program, Instant::now());
             return false;
         }
-        if place.writable {
+        let writable = place.access == Some(Access::ReadWrite);
+        if writable {
             let sure_until = Moment::now() + SURE;
             self.nodes
                 .change(node, |known| known.sure_until = sure_until);
         }
-        place.writable
+        writable
     }
 
     /// The VMM has refused to map `node`, whose file may be the reason, or all of its device.
@@ -307,22 +337,25 @@ impl<S: ViewSource> Promises<S> {
         let Place {
             device,
             inode,
-            writable,
+            access,
             executable,
         } = with_file(fs, context, node, libc::O_PATH, place)?;
-        if !writable && self.access == Access::ReadWrite {
-            return Ok(Answer::Always(false));
-        }
+        let allows = match access {
+            Some(access) if access >= self.access => self.access,
+            Some(Access::ReadOnly) if self.maps_for_reading() => Access::ReadOnly,
+            _ => return Ok(Answer::Always(None)),
+        };
+        let executable = executable && allows == Access::ReadWrite;
         let ran = || self.running.lock().get(&(device, inode)).copied();
         if executable && ran().is_some_and(|seen| seen.elapsed() < RUNNING) {
             return Ok(Answer::NotNow);
         }
         let known = self.known(device);
         match known.proven {
-            Some(Mappable::No) => Ok(Answer::Always(false)),
+            Some(Mappable::No) => Ok(Answer::Always(None)),
             _ if known.doubt.is_some_and(|doubt| doubt.lasts()) => Ok(Answer::NotNow),
-            Some(_) => Ok(Answer::Always(true)),
-            None => self.try_device(fs, context, node, device),
+            Some(_) => Ok(Answer::Always(Some(allows))),
+            None => self.try_device(fs, context, node, device, allows),
         }
     }
 
@@ -333,6 +366,7 @@ impl<S: ViewSource> Promises<S> {
         context: Context,
         node: NodeId,
         device: MountedDevice,
+        allows: Access,
     ) -> io::Result<Answer> {
         // A lease is not waited for: it says something about this file only, as other errors do.
         let flags = libc::O_RDONLY | libc::O_NONBLOCK;
@@ -341,7 +375,7 @@ impl<S: ViewSource> Promises<S> {
                 let mut devices = self.devices.lock();
                 let proven = &mut devices.entry(device).or_default().proven;
                 proven.get_or_insert(Mappable::ForReading);
-                Ok(Answer::Always(true))
+                Ok(Answer::Always(Some(allows)))
             }
             Err(error) if error.is_trouble() => {
                 self.doubt(device);
@@ -354,7 +388,7 @@ impl<S: ViewSource> Promises<S> {
             }
             Err(error) => {
                 self.exclude(device, &error);
-                Ok(Answer::Always(false))
+                Ok(Answer::Always(None))
             }
         }
     }

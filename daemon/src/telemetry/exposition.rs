@@ -16,7 +16,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::snapshot::{Snapshot, Window};
-use crate::backend::{BOUNDS, Distribution};
+use crate::backend::{BOUNDS, Distribution, Trait};
 
 /// What the text calls itself.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -46,7 +46,10 @@ impl Collector for Families {
         }
         families.refusals(snapshot)?;
         match &snapshot.window {
-            Some(window) => families.window(snapshot, window),
+            Some(window) => {
+                families.vmm(snapshot)?;
+                families.window(snapshot, window)
+            }
             None => Ok(()),
         }
     }
@@ -114,6 +117,18 @@ impl Writer<'_> {
             "reason",
             refusals.map(|(reason, count)| ((*reason).to_owned(), *count)),
         )
+    }
+
+    fn vmm(&mut self, snapshot: &Snapshot) -> fmt::Result {
+        let help =
+            "What the VMM was found to do: 1 if it does, 0 if not; nothing if it is not known";
+        let mut family = self.family("vmm_behaviour", help, None, MetricType::Gauge)?;
+        for (of, answer) in Trait::ALL.iter().zip(snapshot.vmm) {
+            let Some(answer) = answer else { continue };
+            let labels: Label = [("trait", of.name().to_owned())];
+            labelled(&mut family, &labels)?.encode_gauge(&i64::from(answer))?;
+        }
+        Ok(())
     }
 
     fn window(&mut self, snapshot: &Snapshot, window: &Window) -> fmt::Result {

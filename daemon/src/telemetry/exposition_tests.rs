@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::text;
-use crate::backend::{Cell, Look, Metrics, Names, Observer, Refusal, WindowLook};
+use crate::backend::{Cell, Look, Metrics, Names, Observer, Refusal, Trait, WindowLook};
 use crate::fs::NodeId;
 use crate::telemetry::snapshot::Snapshot;
 
@@ -41,6 +41,8 @@ fn shown() -> String {
     metrics.requests[1].add(7);
     metrics.bad_heads.count();
     metrics.refusals.of(Refusal::RegionBudget).add(2);
+    metrics.vmm.set(Trait::NeedsViews, Some(true));
+    metrics.vmm.set(Trait::UsesRegions, Some(false));
     let mut observed = observer.read();
     observed.started = UNIX_EPOCH + Duration::from_millis(1500);
     observed.errors = vec![(libc::ENOENT, 5), (134, 1)];
@@ -84,6 +86,8 @@ fn numbers_stand_where_they_belong() {
         "virtiofs_daxd_request_duration_seconds_bucket{le=\"0.0000025\",class=\"read\"} 2",
         "virtiofs_daxd_request_duration_seconds_bucket{le=\"10.0\",class=\"read\"} 2",
         "virtiofs_daxd_request_duration_seconds_bucket{le=\"+Inf\",class=\"read\"} 3",
+        "virtiofs_daxd_vmm_behaviour{trait=\"needs_views\"} 1",
+        "virtiofs_daxd_vmm_behaviour{trait=\"uses_regions\"} 0",
         "virtiofs_daxd_window_occupied_bytes 2097152",
         "virtiofs_daxd_window_used_bytes 0",
         "virtiofs_daxd_window_views 3",
@@ -91,6 +95,7 @@ fn numbers_stand_where_they_belong() {
     ] {
         assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");
     }
+    assert!(!text.contains("answers_after_effect"), "it is not known");
     assert!(text.ends_with("# EOF\n"));
 }
 

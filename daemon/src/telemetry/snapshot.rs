@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::backend::{Cell, Look, Metrics, Observed, Refusal, WindowLook};
+use crate::backend::{Cell, Look, Metrics, Observed, Refusal, Trait, WindowLook};
 use crate::fs::NodeId;
 
 /// The event of a mapped page that the VMM found gone.
@@ -27,6 +27,8 @@ pub(super) struct Snapshot {
     pub(super) observed: Observed,
     /// The window, if there is one.
     pub(super) window: Option<Window>,
+    /// What the VMM was found to do, in the order of [`Trait::ALL`].
+    pub(super) vmm: [Option<bool>; Trait::ALL.len()],
 }
 
 /// A window and what is in it.
@@ -54,6 +56,7 @@ impl Snapshot {
                 .into(),
             observed,
             window,
+            vmm: Trait::ALL.map(|of| metrics.vmm.get(of)),
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::{Instant, UNIX_EPOCH};
 use serde::Serialize;
 
 use super::snapshot::{LOST_PAGES, LOST_STORES, Snapshot, Window as SeenWindow};
-use crate::backend::{Cell, CellState};
+use crate::backend::{Cell, CellState, Trait};
 use crate::fs::NodeId;
 
 /// Version of the shape.
@@ -59,9 +59,31 @@ struct Window<'a> {
     occupied: u64,
     used: u64,
     views: u64,
+    vmm: Vmm,
     regions: Regions,
     files: Vec<File<'a>>,
     ranges: Vec<Range>,
+}
+
+/// What the VMM was found to do; null where that is not known.
+#[derive(Serialize)]
+struct Vmm {
+    needs_views: Option<bool>,
+    enforces_read_only: Option<bool>,
+    uses_regions: Option<bool>,
+    answers_after_effect: Option<bool>,
+}
+
+impl Vmm {
+    fn of(snapshot: &Snapshot) -> Self {
+        let does = |of: Trait| snapshot.vmm[of as usize];
+        Self {
+            needs_views: does(Trait::NeedsViews),
+            enforces_read_only: does(Trait::EnforcesReadOnly),
+            uses_regions: does(Trait::UsesRegions),
+            answers_after_effect: does(Trait::AnswersAfterEffect),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -152,6 +174,7 @@ fn shown_window<'a>(snapshot: &'a Snapshot, window: &SeenWindow) -> Window<'a> {
         occupied: snapshot.occupied_bytes(),
         used: window.used_bytes(cells),
         views: window.views,
+        vmm: Vmm::of(snapshot),
         regions: Regions {
             in_use: window.look.regions,
             limit: window.look.region_limit,

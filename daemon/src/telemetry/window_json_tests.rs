@@ -67,6 +67,7 @@ fn snapshot(window: bool) -> Snapshot {
             cells,
         },
         window,
+        vmm: [Some(true), None, Some(false), None],
     }
 }
 
@@ -90,6 +91,11 @@ fn a_range_names_its_file() {
         window["used"],
         json!(5),
         "what of the file lies behind its offset"
+    );
+    assert_eq!(
+        window["vmm"],
+        json!({"needs_views": true, "enforces_read_only": null, "uses_regions": false,
+               "answers_after_effect": null})
     );
     let files = json!([
         {"node": 7, "device": "64768", "inode": "1152921504606846983",

@@ -11,6 +11,9 @@
 //! protocol feature REPLY_ACK the vhost crate reports success once a request is sent. That is
 //! checked before the first mapping, so a window without acknowledgements never comes to be.
 //!
+//! A VMM whose answer *is* the effect needs no second request. Which one does is not for this module to
+//! find out: [`VhostUserShmem::set_answers_after_effect`].
+//!
 //! # Removals
 //! SHMEM_UNMAP is acknowledged as early, and there is no need to wait for more: a mapping set up
 //! over the range later is ordered behind. What needs the effect is the count of memory regions.
@@ -57,6 +60,8 @@ struct Channel {
     has_fence: bool,
     /// Whether the VMM has been seen to answer.
     answers: AtomicBool,
+    /// Whether what it answers is in effect.
+    after_effect: AtomicBool,
 }
 
 impl std::fmt::Debug for Channel {
@@ -83,6 +88,7 @@ impl VhostUserShmem {
             has_fence: has_fence(&backend),
             backend,
             answers: AtomicBool::new(false),
+            after_effect: AtomicBool::new(false),
         }));
     }
 
@@ -95,6 +101,14 @@ impl VhostUserShmem {
     /// there is no channel. Where it did not, no mapping will ever be made. Never waits for the VMM.
     pub fn can_confirm(&self) -> Option<bool> {
         self.slot().as_ref().map(|channel| channel.has_fence)
+    }
+
+    /// Whether this channel's VMM answers when what it was asked for is in effect. It does not unless
+    /// this says so. Never waits for the VMM.
+    pub fn set_answers_after_effect(&self, after_effect: bool) {
+        if let Some(channel) = &*self.slot() {
+            channel.after_effect.store(after_effect, Ordering::Relaxed);
+        }
     }
 
     fn slot(&self) -> std::sync::MutexGuard<'_, Option<Arc<Channel>>> {
@@ -141,7 +155,11 @@ impl Vmm for VhostUserShmem {
     }
 
     fn settle(&self) -> Result<(), VmmError> {
-        self.channel()?.fence()
+        let channel = self.channel()?;
+        if channel.is_effect() {
+            return Ok(());
+        }
+        channel.fence()
     }
 }
 
@@ -154,6 +172,11 @@ impl Channel {
         self.fence()?;
         self.answers.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Whether an answer says that all is in effect.
+    fn is_effect(&self) -> bool {
+        self.after_effect.load(Ordering::Relaxed)
     }
 
     /// Returns once the VMM has finished all that it was asked before.
@@ -176,6 +199,9 @@ impl Channel {
     /// The fence behind a request that was acknowledged: whatever goes wrong with it, the request
     /// may have had its effect.
     fn confirm(&self, what: &'static str) -> Result<(), VmmError> {
+        if self.is_effect() {
+            return Ok(());
+        }
         self.fence().map_err(|error| match error.effect() {
             Effect::Nothing => self.broken(what, io::Error::other(error)),
             Effect::Unknown => error,

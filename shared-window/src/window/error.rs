@@ -60,8 +60,9 @@ pub enum WindowError {
         /// The mapping that it would cut.
         live: WindowRange,
     },
-    /// The view allows no stores, and no VMM can be trusted to keep a guest from storing.
-    #[error("a mapping is always writable, and the view of the file allows {0:?} access")]
+    /// The view allows no stores, or what is mapped there does not, and the VMM is not known to keep a
+    /// guest from storing, or the guest wants to store.
+    #[error("the mapping would have to allow stores, and what is mapped allows {0:?} access")]
     NotWritable(Access),
     /// The virtual machine has no region left for one more mapping.
     #[error("the virtual machine has {in_use} memory regions in use, of {limit}")]

@@ -98,7 +98,12 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
         {
             return Err(WindowError::FileOffsetTooLarge { file, len });
         }
-        if view.access() < self.options.access.max(access) {
+        let most = if self.enforces_read_only.load(Ordering::Acquire) {
+            self.options.access.min(view.access())
+        } else {
+            self.options.access
+        };
+        if view.access() < most.max(access) {
             return Err(WindowError::NotWritable(view.access()));
         }
         let target = Target {
@@ -106,7 +111,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
             from: file,
         };
         let allow = match self.options.upgrade {
-            Upgrade::InPlace => self.options.access,
+            Upgrade::InPlace => most,
             Upgrade::Remap => access,
         };
         Ok(Ask {
@@ -129,6 +134,11 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
 
     fn setup_locked(&self, table: &mut Views, held: Held, ask: Ask) -> Result<(), WindowError> {
         let in_the_way = match in_the_way(table, &ask)? {
+            InTheWay::Itself(allowed)
+                if allowed < ask.asked && self.options.upgrade == Upgrade::InPlace =>
+            {
+                return Err(WindowError::NotWritable(allowed));
+            }
             InTheWay::Itself(allowed) => {
                 self.stats.repeated.count();
                 if table.upgrade(ask.range.start(), ask.asked) {
@@ -142,7 +152,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
             InTheWay::ToUnmap(ranges) => ranges,
         };
         self.make_room(table, &in_the_way)?;
-        let limit = self.options.max_ranges;
+        let limit = self.options.max_ranges.min(self.budget.mappings());
         if table.len() >= limit {
             return Err(WindowError::NoRangeLeft { limit });
         }

@@ -20,7 +20,7 @@ const SOON: Duration = Duration::from_secs(1);
 const ROUNDS: usize = 5;
 
 /// All stories by their names.
-pub const ALL: [(&str, Story); 6] = [
+pub const ALL: [(&str, Story); 7] = [
     (
         "page::a_mapping_is_seen_within_a_second_and_so_is_its_end",
         || Box::pin(seen_at_once()),
@@ -39,6 +39,9 @@ pub const ALL: [(&str, Story); 6] = [
         Box::pin(keyboard())
     }),
     ("page::a_large_window_is_shown_whole", || Box::pin(large())),
+    ("page::what_the_vmm_was_found_to_do_is_said", || {
+        Box::pin(behaviour())
+    }),
 ];
 
 const LIVE: &str = "document.body.dataset.state === 'live'";
@@ -97,6 +100,26 @@ async fn seen_at_once() -> Result<()> {
     }
     took.sort();
     ensure!(took[ROUNDS] < SOON, "it is seen late: {took:?}");
+    shown.expect_no_trouble()?;
+    shown.close().await
+}
+
+/// Of QEMU 11.1, as the driver plays it.
+async fn behaviour() -> Result<()> {
+    let ground = Ground::start("64M")?;
+    let shown = open(&ground).await?;
+    let rows = shown
+        .value(
+            "[...document.querySelectorAll('#vmm tbody tr')].map(row => [row.id, row.cells[1].textContent])",
+        )
+        .await?;
+    let expected = json!([
+        ["vmm-needs_views", "yes"],
+        ["vmm-enforces_read_only", "not known"],
+        ["vmm-uses_regions", "yes"],
+        ["vmm-answers_after_effect", "no"]
+    ]);
+    ensure!(rows == expected, "{rows}");
     shown.expect_no_trouble()?;
     shown.close().await
 }

@@ -7,7 +7,8 @@ use std::io;
 use shared_window::ViewSource;
 use virtiofsd::filesystem::{Context, FileSystem, OpenOptions};
 
-use super::{DaxFs, split};
+use super::{Dax, DaxFs, split};
+use crate::fs::NodeId;
 
 impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
     /// An OPEN that takes nothing from the file. ESTALE has Linux look the file up again, so that it
@@ -27,15 +28,33 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
             return Err(io::Error::from_raw_os_error(libc::ESTALE));
         }
         let opened = self.inner.open(ctx, inode, kill_priv, flags)?;
+        self.check_promise(dax, ctx, node, flags, opened)
+    }
+
+    /// What has been opened, unless it breaks the node's promise.
+    pub(super) fn check_promise(
+        &self,
+        dax: &Dax<S>,
+        ctx: Context,
+        node: NodeId,
+        flags: u32,
+        opened: (Option<F::Handle>, OpenOptions),
+    ) -> io::Result<(Option<F::Handle>, OpenOptions)> {
         let for_reading = flags & libc::O_ACCMODE as u32 == libc::O_RDONLY as u32;
-        if !for_reading || dax.promises.is_sure_of(node) || dax.views.holds(node) {
+        if for_reading && (dax.promises.is_sure_of(node) || dax.views.holds(node)) {
             return Ok(opened);
         }
         let (Some(handle), options) = opened else {
             return Ok(opened);
         };
         let handle: u64 = handle.into();
-        if dax.promises.still_holds(&*self.inner, ctx, node, handle) {
+        let holds = if for_reading {
+            dax.promises.still_holds(&*self.inner, ctx, node, handle)
+        } else {
+            // What is mapped for reading becomes writable by no SETUPMAPPING.
+            !dax.promises.is_only_to_read(node)
+        };
+        if holds {
             return Ok((Some(handle.into()), options));
         }
         dax.promises.revoke(node);

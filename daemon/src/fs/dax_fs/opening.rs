@@ -33,9 +33,14 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         let (handle, options) = if flags & TRUNCATE == 0 {
             self.open_to_read_or_write(ctx, inode, kill_priv, flags)?
         } else {
-            self.lose(ctx, node, Loss::To(0), || {
+            let opened = self.lose(ctx, node, Loss::To(0), || {
                 self.inner.open(ctx, inode, kill_priv, flags)
-            })?
+            })?;
+            match self.heeding() {
+                // It is emptied again when the guest has looked it up again.
+                Some(dax) => self.check_promise(dax, ctx, node, flags, opened)?,
+                None => opened,
+            }
         };
         Ok((self.note_open(node, handle), options))
     }
@@ -60,7 +65,14 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         } else {
             create(flags)?
         };
-        let handle = self.note_open(NodeId(entry.inode), handle);
+        let node = NodeId(entry.inode);
+        if let Some(dax) = self.heeding()
+            && dax.promises.is_only_to_read(node)
+        {
+            // It was there, and can be written by now: the answer names it anew, without DAX.
+            dax.promises.revoke(node);
+        }
+        let handle = self.note_open(node, handle);
         Ok((self.mark_entry(ctx, entry), handle, options))
     }
 

@@ -31,6 +31,7 @@ const draw = (seen) => {
   drawEmpty(seen);
   drawTiles(seen);
   drawFiles(seen.window ?? { files: [], ranges: [] });
+  drawVmm(seen.window);
   drawClasses(seen);
   drawRates();
   drawDetail();

@@ -41,6 +41,31 @@ const drawFiles = (seen) => {
   if (picked !== null) pick(files.some((file) => String(file.node) === picked) ? picked : null);
 };
 
+// What the VMM was found to do, and what comes of it.
+const TRAITS = [
+  ["needs_views", "needs views of files", "files are mapped by views", "it could map files as they are"],
+  ["enforces_read_only", "maps for reading only", "files that may only be read are mapped, too",
+    "such files are not mapped"],
+  ["uses_regions", "makes each mapping a memory region", "there are limits of them", "no limit of mappings"],
+  ["answers_after_effect", "answers after the effect", "one question a mapping", "two questions a mapping"],
+];
+const vmmBody = byId("vmm").tBodies[0];
+for (const [id, name] of TRAITS) {
+  const row = document.createElement("tr");
+  row.id = `vmm-${id}`;
+  row.append(make("td", "", name), make("td"), make("td"));
+  vmmBody.append(row);
+}
+const drawVmm = (seen) => {
+  byId("vmm").hidden = !seen;
+  for (const [id, , ifSo, ifNot] of TRAITS) {
+    const answer = seen?.vmm[id] ?? null;
+    const [, found, so] = byId(`vmm-${id}`).cells;
+    setText(found, answer === null ? "not known" : answer ? "yes" : "no");
+    setText(so, answer ? ifSo : ifNot);
+  }
+};
+
 // The classes of requests.
 const classesBody = byId("classes").tBodies[0];
 const drawClasses = (seen) => {

@@ -43,6 +43,7 @@ pub enum ChannelEnd {
 pub(super) struct Channel {
     /// A second handle of the socket, to close it by.
     socket: UnixStream,
+    vmm: Arc<Vmm>,
     held: Held,
     thread: Option<JoinHandle<()>>,
     end: Arc<Mutex<ChannelEnd>>,
@@ -78,7 +79,7 @@ impl Channel {
         let held = vmm.held().clone();
         let server = Server {
             handler,
-            vmm,
+            vmm: Arc::clone(&vmm),
             socket: ours.try_clone().map_err(failed)?,
             connection: connection.into(),
             control: Arc::clone(control),
@@ -95,6 +96,7 @@ impl Channel {
         let thread = thread::Builder::new().name("vmm".to_owned()).spawn(run);
         let channel = Self {
             socket: ours,
+            vmm,
             held,
             thread: Some(thread.map_err(local("start a thread"))?),
             end,
@@ -104,6 +106,11 @@ impl Channel {
 
     pub(super) fn end(&self) -> ChannelEnd {
         self.end.lock().clone()
+    }
+
+    /// Serves by other rules from now on.
+    pub(super) fn change_rules(&self, rules: Rules) {
+        self.vmm.change_rules(rules);
     }
 
     /// Closes the channel under the daemon.

@@ -210,6 +210,14 @@ impl Vm {
         *self.script.lock() = script;
     }
 
+    /// Has the VMM behave by other rules in its window from now on, as one that has lied. Who serves the
+    /// channel stays.
+    pub fn change_rules(&self, rules: Rules) {
+        if let Some(channel) = &self.channel {
+            channel.change_rules(rules);
+        }
+    }
+
     /// What the daemon says of itself, if it does.
     pub fn config(&self) -> Option<&DeviceConfig> {
         self.config.as_ref()

@@ -25,7 +25,7 @@ const REFUSED: i32 = libc::EFAULT;
 /// The VMM, as the back-end channel sees it.
 pub(crate) struct Vmm {
     window: Window,
-    rules: Rules,
+    rules: Mutex<Rules>,
     announce: Arc<dyn Announce>,
     held: Held,
     next: Mutex<Next>,
@@ -44,11 +44,20 @@ impl Vmm {
     pub(crate) fn new(window: Window, rules: Rules, announce: Arc<dyn Announce>) -> Self {
         Self {
             window,
-            rules,
+            rules: Mutex::new(rules),
             announce,
             held: Held::default(),
             next: Mutex::default(),
         }
+    }
+
+    fn rules(&self) -> Rules {
+        *self.rules.lock()
+    }
+
+    /// Behaves by other rules from now on.
+    pub(crate) fn change_rules(&self, rules: Rules) {
+        *self.rules.lock() = rules;
     }
 
     /// What this VMM waits at.
@@ -78,9 +87,9 @@ impl Vmm {
         if let Some(gate) = gate {
             self.held.wait_at(&gate);
         }
-        self.held.wait_for(self.rules.effect_takes);
+        self.held.wait_for(self.rules().effect_takes);
         self.window
-            .take_effect(effect, self.rules.told, &*self.announce);
+            .take_effect(effect, self.rules().told, &*self.announce);
     }
 
     fn accept(&self, effect: Effect) -> u64 {
@@ -88,7 +97,7 @@ impl Vmm {
         let mut next = self.next.lock();
         let gate = next.gate.take();
         let pending = Pending { effect, gate };
-        match self.rules.acknowledge {
+        match self.rules().acknowledge {
             Acknowledge::BeforeEffect => next.pending = Some(pending),
             Acknowledge::AfterEffect => {
                 drop(next);
@@ -130,7 +139,7 @@ impl Vmm {
     fn check_overlap(&self, request: &VhostUserMMap) -> HandlerResult<()> {
         let (at, len) = (request.shm_offset, request.len);
         let overlaps = self.window.0.state.lock().table.within(at, len).count() > 0;
-        if overlaps && self.rules.overlap == Overlap::Refuse {
+        if overlaps && self.rules().overlap == Overlap::Refuse {
             let at = WindowOffset(at);
             return Err(self.refuse(Violation::Overlap { at, len }));
         }
@@ -139,10 +148,10 @@ impl Vmm {
 
     fn check_regions(&self) -> HandlerResult<()> {
         let regions = self.announce.memory_regions() + self.window.mapped() + 1;
-        if regions <= self.rules.regions || !self.announce.is_limited() {
+        if regions <= self.rules().regions || !self.announce.is_limited() {
             return Ok(());
         }
-        if self.rules.beyond_limit == BeyondLimit::Abort {
+        if self.rules().beyond_limit == BeyondLimit::Abort {
             self.announce.abort();
         }
         Err(self.refuse(Violation::TooManyRegions { regions }))
@@ -151,9 +160,9 @@ impl Vmm {
     fn check_size(&self, request: &VhostUserMMap, file: &File) -> HandlerResult<()> {
         let size = rustix::fs::seek(file, rustix::fs::SeekFrom::End(0))?;
         let needed = request.fd_offset + request.len;
-        if size == 0 && self.rules.empty_file == EmptyFile::Grow {
+        if size == 0 && self.rules().empty_file == EmptyFile::Grow {
             file.set_len(needed)?;
-        } else if size < needed && self.rules.size_check == SizeCheck::Refuse {
+        } else if size < needed && self.rules().size_check == SizeCheck::Refuse {
             return Err(self.refuse(Violation::TooSmall { size, needed }));
         }
         Ok(())
@@ -161,7 +170,7 @@ impl Vmm {
 
     fn prepare(&self, request: &VhostUserMMap, file: &File) -> HandlerResult<(Prepared, bool)> {
         let wanted = request.flags & VhostUserMMapFlags::WRITABLE.bits() != 0;
-        let writable = wanted || self.rules.read_only == ReadOnly::MapWritable;
+        let writable = wanted || self.rules().read_only == ReadOnly::MapWritable;
         let prepared = Prepared::new(file, request.fd_offset, request.len, writable);
         let prepared = prepared.map_err(|error| {
             let errno = error.raw_os_error().unwrap_or(REFUSED);
@@ -201,7 +210,7 @@ impl VhostUserFrontendReqHandler for Vmm {
         self.check_common(request)?;
         let (at, len) = (request.shm_offset, request.len);
         let exact = self.window.0.state.lock().table.is_exact(at, len);
-        if !exact && self.rules.unmap == Unmap::Exact {
+        if !exact && self.rules().unmap == Unmap::Exact {
             let at = WindowOffset(at);
             return Err(self.refuse(Violation::Unmatched { at, len }));
         }

@@ -4,6 +4,7 @@
 //! environment variable `VIRTIOFSD` names, if it does. They need root.
 
 mod account;
+mod behaviour;
 mod files;
 mod http;
 mod lease;

@@ -5,13 +5,14 @@
 //! read-only share.
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::fs::OFlags;
-use virtiofs_driver::window::{EmptyFile, Rules};
+use virtiofs_driver::window::{EmptyFile, ReadOnly, Rules};
 use virtiofs_driver::{Daemon, FileOffset, GuestSpan, Handle, NodeId, WindowOffset, daemon};
 
+use crate::promises::{Mount, run};
 use crate::rig::{ATTR_DAX, RANGE, Rig, pattern, ruled_by};
 
 /// A user who may do nothing.
@@ -156,5 +157,131 @@ fn a_read_only_share_maps_nothing_where_the_vmm_lets_its_guest_store() -> Result
     ensure!(refused.errno() == Some(libc::ENOBUFS), "{refused}");
     let log = rig.daemon.log();
     ensure!(log.contains("no DAX: the share is read-only"), "{log}");
+    Ok(())
+}
+
+/// A file of root's, which the daemon's user may read and not write, and whether it is promised.
+fn file_to_read(rig: &mut Rig, name: &str, content: &[u8]) -> Result<(NodeId, bool)> {
+    fs::write(rig.daemon.share().join(name), content)?;
+    let entry = rig.client.lookup(NodeId::ROOT, name)?;
+    Ok((NodeId(entry.nodeid), entry.attr.flags & ATTR_DAX != 0))
+}
+
+#[test]
+fn a_file_that_is_only_to_be_read_is_mapped_where_the_vmm_enforces_that() -> Result<()> {
+    let lets_write = Rules {
+        read_only: ReadOnly::MapWritable,
+        ..Rules::one_region()
+    };
+    for (rules, mapped) in [(Rules::one_region(), true), (lets_write, false)] {
+        let mut rig = unprivileged("--sandbox=none", rules)?;
+        let content = pattern(ODD);
+        let (node, promised) = file_to_read(&mut rig, "root-s", &content)?;
+        let (own, also) = file(&mut rig, "own", &[7; 8192])?;
+        ensure!(promised == mapped && also, "{}", rig.daemon.log());
+        let window = rig.window()?;
+        let mut map = |node, at, write| {
+            let at = WindowOffset(at);
+            rig.client
+                .setup_mapping(node, FileOffset(0), RANGE, at, write)
+        };
+        let refused = map(node, 0, true).expect_err("a mapping to store through");
+        ensure!(refused.errno() == Some(libc::EACCES), "{refused}");
+        map(own, RANGE, true)?;
+        let read = map(node, 0, false);
+        if !mapped {
+            let refused = read.expect_err("the guest could store");
+            ensure!(refused.errno() == Some(libc::EACCES), "{refused}");
+            continue;
+        }
+        read?;
+        let upgraded = map(node, 0, true).expect_err("an upgrade to store through");
+        ensure!(upgraded.errno() == Some(libc::EACCES), "{upgraded}");
+        let mapping = window.mapping_at(WindowOffset(0)).context("mapped")?;
+        ensure!(!mapping.writable, "asked for a writable mapping");
+        let access = rustix::fs::fcntl_getfl(&mapping.file)? & OFlags::ACCMODE;
+        ensure!(access == OFlags::RDONLY, "handed out with {access:?}");
+        let mut seen = vec![0; RANGE as usize];
+        window.read(WindowOffset(0), &mut seen)?;
+        ensure!(seen == content[..RANGE as usize], "other bytes");
+        // A device's transfer into the window, which a hostile driver can ask for.
+        let into = GuestSpan {
+            addr: rig.vm.window_address(WindowOffset(0)),
+            len: 4096,
+        };
+        let handle = Handle(rig.client.open(own, libc::O_RDONLY)?.fh);
+        let failed = rig.client.read(own, handle, FileOffset(0), into);
+        let failed = failed.expect_err("a transfer into a file that is only to be read");
+        ensure!(failed.errno() == Some(libc::EIO), "{failed}");
+        let host = fs::read(rig.daemon.share().join("root-s"))?;
+        ensure!(host == content, "the guest has changed the file");
+    }
+    Ok(())
+}
+
+/// The same with views: below a mount that is read-only.
+#[test]
+fn a_file_of_a_read_only_mount_is_mapped_for_reading() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let inside = folder.path().join("read-only");
+    fs::create_dir(&inside)?;
+    let mount = Mount::on(inside.clone(), &["-t", "tmpfs", "none"])?;
+    fs::write(inside.join("file"), pattern(ODD))?;
+    run("mount", &["-o", "remount,ro"], &mount.0)?;
+    for (rules, mapped) in [(Rules::one_region(), true), (Rules::qemu(), false)] {
+        let daemon = Daemon::command(daemon::daxd()?)
+            .args(["--dax-window=64M", "--dax=always"])
+            .share(folder.path())
+            .start()?;
+        let mut rig = Rig::on(daemon, &ruled_by(rules))?;
+        let parent = NodeId(rig.client.lookup(NodeId::ROOT, "read-only")?.nodeid);
+        let entry = rig.client.lookup(parent, "file")?;
+        let promised = entry.attr.flags & ATTR_DAX != 0;
+        ensure!(promised == mapped, "{}", rig.daemon.log());
+        let node = NodeId(entry.nodeid);
+        let client = &mut rig.client;
+        let read = client.setup_mapping(node, FileOffset(0), RANGE, WindowOffset(0), false);
+        ensure!(read.is_ok() == mapped, "{read:?}");
+        if mapped {
+            let mut seen = vec![0; RANGE as usize];
+            rig.window()?.read(WindowOffset(0), &mut seen)?;
+            ensure!(seen == pattern(ODD)[..RANGE as usize], "other bytes");
+        }
+    }
+    Ok(())
+}
+
+/// It was promised for reading. Whoever opens it for writing gets an inode that does not use the
+/// window, and nobody's mapping is taken away for that.
+#[test]
+fn a_file_that_becomes_writable_is_written_by_requests() -> Result<()> {
+    for flags in [0, libc::O_TRUNC] {
+        let mut rig = unprivileged("--sandbox=none", Rules::one_region())?;
+        let (node, promised) = file_to_read(&mut rig, "file", &pattern(8192))?;
+        ensure!(promised, "{}", rig.daemon.log());
+        let (window, flags) = (rig.window()?, flags | libc::O_RDWR);
+        let client = &mut rig.client;
+        client.setup_mapping(node, FileOffset(0), RANGE, WindowOffset(0), false)?;
+        let refused = client.open(node, flags).expect_err("may not be written");
+        ensure!(refused.errno() == Some(libc::EACCES), "{refused}");
+        let path = rig.daemon.share().join("file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666))?;
+        let stale = client.open(node, flags).expect_err("to be looked up again");
+        ensure!(stale.errno() == Some(libc::ESTALE), "{stale}");
+        let entry = client.lookup(NodeId::ROOT, "file")?;
+        ensure!(entry.attr.flags & ATTR_DAX == 0, "promised again");
+        ensure!((entry.nodeid, entry.generation) == (node.0, 1), "{entry:?}");
+        let handle = Handle(client.open(node, flags)?.fh);
+        client.write_slice(node, handle, FileOffset(0), b"written")?;
+        ensure!(fs::read(&path)?.starts_with(b"written"));
+        let unmaps = window.stats().unmaps;
+        let refused = client.setup_mapping(node, FileOffset(0), RANGE, WindowOffset(0), true);
+        let errno = refused.expect_err("not without a hole").errno();
+        ensure!(errno == Some(libc::EACCES), "{errno:?}");
+        ensure!((window.mapped(), window.stats().unmaps) == (1, unmaps));
+        let mut seen = [0; 7];
+        window.read(WindowOffset(0), &mut seen)?;
+        ensure!(&seen == b"written", "what is mapped is the file");
+    }
     Ok(())
 }

@@ -41,8 +41,8 @@ fn the_daemon_keeps_to_all_kinds_of_rules() -> Result<()> {
     for rules in [Rules::qemu(), Rules::strict(), Rules::lenient(), after] {
         let mut rig = Rig::with_rules(rules)?;
         let (window, (node, _)) = (rig.window()?, rig.file("file", b"content")?);
-        // INIT has mapped a page to learn where the window is.
-        let before = window.stats().maps;
+        // INIT has mapped scratch memory, which not every VMM does.
+        let (before, refused) = (window.stats().maps, window.violations());
         for _ in 0..3 {
             map(&mut rig, node, 16).with_context(|| format!("{rules:?}"))?;
             // In effect when it is answered, however late the VMM is.
@@ -56,7 +56,7 @@ fn the_daemon_keeps_to_all_kinds_of_rules() -> Result<()> {
             assert!(window.wait_until_settled(PATIENCE));
             assert_eq!(window.mapped(), 0);
         }
-        assert_eq!(window.violations(), []);
+        assert_eq!(window.violations(), refused);
         let stats = window.stats();
         assert_eq!((stats.maps - before, stats.most_mapped), (48, 16));
     }

@@ -15,7 +15,7 @@ use virtiofs_driver::{
 };
 use vm_memory::GuestAddress;
 
-use crate::rig::{PATIENCE, RANGE, Rig, pattern};
+use crate::rig::{PATIENCE, RANGE, Rig, pattern, ruled_by};
 
 /// Ranges of the mapped file: more than the VMM's table has room for.
 const RANGES: u64 = 20;
@@ -123,12 +123,17 @@ fn counter(mut rig: Rig, name: &str) -> Result<u64> {
 
 #[test]
 fn what_is_mapped_is_memory_for_requests() -> Result<()> {
-    for arguments in [&[][..], &["--mem-slots"]] {
-        let mut guest = Mapped::start(arguments)?;
-        guest
-            .copies_both_ways()
-            .with_context(|| format!("{arguments:?}"))?;
-        assert_eq!(guest.rig.window()?.violations(), []);
+    for rules in [Rules::qemu(), Rules::one_region()] {
+        for arguments in [&[][..], &["--mem-slots"]] {
+            let mut all = vec!["--tag=share", "--dax-window=64M"];
+            all.extend(arguments);
+            let rig = Rig::start_with(daemon::daxd()?, &ruled_by(rules), &all)?;
+            let mut guest = Mapped::of(rig)?;
+            guest
+                .copies_both_ways()
+                .with_context(|| format!("{arguments:?}, {rules:?}"))?;
+            assert_eq!(guest.rig.window()?.violations(), []);
+        }
     }
     Ok(())
 }
