@@ -109,17 +109,11 @@ impl<M: Vmm> Locator<M> {
         }
     }
 
-    /// The same, which tells what it has found out, and before that how little is known.
+    /// The same, which tells what it has found out.
     pub(super) fn telling(self, tell: impl Fn(&Behaviour) + Send + Sync + 'static) -> Self {
         Self {
             tell: Some(Box::new(tell)),
             ..self
-        }
-    }
-
-    fn tell(&self, found: &Behaviour) {
-        if let Some(tell) = &self.tell {
-            tell(found);
         }
     }
 
@@ -269,15 +263,15 @@ impl<M: Vmm> Locate for Locator<M> {
             return;
         }
         let found = Behaviour::default();
-        // While it is asked, a VMM is taken for one of which nothing is known.
-        self.tell(&found);
         if let Err(error) = self.learn(&found) {
             self.complaint.warn(format_args!(
                 "what the VMM does with its window can't be found out: {}",
                 WithSources(&error)
             ));
         }
-        self.tell(&found);
+        if let Some(tell) = &self.tell {
+            tell(&found);
+        }
         self.behaviour.replace(&found);
         if self.plain {
             self.taken.set_fit(self.is_fit());

@@ -8,6 +8,7 @@ mod behaviour;
 mod files;
 mod http;
 mod lease;
+mod lies;
 mod lifecycle;
 mod log;
 mod lost_stores;
