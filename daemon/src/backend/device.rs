@@ -30,6 +30,7 @@ use super::alarm::Alarm;
 use super::census::Census;
 use super::complaint::WithSources;
 use super::engine::Engine;
+use super::inflight::Inflight;
 use super::intake::{Intake, Taken};
 use super::lost_page;
 use super::migration::{AsState, Migration, MigrationError};
@@ -81,6 +82,8 @@ pub(super) struct Device<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     /// For the handler of faults in guest memory.
     pub(super) regions: lost_page::Regions,
     pub(super) migration: Migration,
+    /// What is in flight, for the next daemon.
+    pub(super) inflight: Arc<Inflight>,
     /// The rings that have been served; no other one can have a request in flight.
     pub(super) rings: Vec<OnceLock<Ring>>,
 }
@@ -169,7 +172,7 @@ fn serve<F, M, S>(
 {
     let mut opened = Opened::new(taken, engine.mapped());
     match window_thread {
-        Some(thread) if opened.enter_window() => {
+        Some(thread) if !engine.is_stray(&opened) && opened.enter_window() => {
             let (engine, ring) = (Arc::clone(engine), ring.clone());
             match engine.to_be_opened(&mut opened, |node| thread.opens(node)) {
                 None => thread.run(move || engine.serve(&ring, opened, Telling::Now)),
@@ -285,6 +288,7 @@ where
                 self.crew.prepare_worker()?;
                 let ring = served.get_or_init(|| {
                     ring.lies_in(self.space.memory());
+                    ring.logs_to(&self.inflight, queue);
                     if let Some(front_end) = &self.front_end {
                         ring.pauses(&front_end.pause);
                     }
@@ -352,5 +356,9 @@ where
 
     fn state(&self) -> &Self::State {
         self.server()
+    }
+
+    fn loaded(&self) {
+        self.make_known();
     }
 }

@@ -43,6 +43,7 @@ struct Complaints {
     reply: Complaint,
     memory: Complaint,
     buffer: Complaint,
+    stray: Complaint,
 }
 
 /// A request and its header.
@@ -63,6 +64,8 @@ pub(super) struct Engine<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     metrics: Arc<Metrics>,
     /// A migration watches guest memory.
     logging: AtomicBool,
+    /// The guest's driver knows this daemon: it has sent INIT here, or the state came from where it did.
+    is_known: AtomicBool,
     complaints: Complaints,
 }
 
@@ -84,6 +87,7 @@ where
             space: None,
             metrics,
             logging: AtomicBool::new(false),
+            is_known: AtomicBool::new(false),
             complaints: Complaints::default(),
         }
     }
@@ -93,6 +97,35 @@ where
         Self {
             space: Some(space),
             ..self
+        }
+    }
+
+    /// Serves whatever comes, also before INIT.
+    pub(super) fn make_known(&self) {
+        self.is_known.store(true, Ordering::Release);
+    }
+
+    /// Whether a request is for the daemon before this one, so that it is to be answered at once.
+    pub(super) fn is_stray(&self, opened: &Opened) -> bool {
+        let header = opened.read.as_ref().ok();
+        let header = header.and_then(|(_, header)| header.as_ref().ok());
+        header.is_some_and(|header| self.stray(header.opcode(), opened.again).is_some())
+    }
+
+    /// What a request comes to that is for the daemon before this one: to have the answer or not is all
+    /// the same for the guest's kernel, or there is none (0); it was begun, so nobody knows whether it
+    /// was done (EIO); its nodes and handles mean nothing here (ESTALE).
+    fn stray(&self, opcode: Option<Opcode>, again: bool) -> Option<i32> {
+        if !again && self.is_known.load(Ordering::Acquire) {
+            return None;
+        }
+        match opcode {
+            // Whoever has not been told of it tells it once more, and nothing was handed out before.
+            Some(Opcode::Init | Opcode::Destroy) => None,
+            // This daemon holds nothing of what is given back.
+            Some(Opcode::Forget | Opcode::BatchForget | Opcode::RemoveMapping) => Some(0),
+            _ if again => Some(libc::EIO),
+            _ => Some(libc::ESTALE),
         }
     }
 
@@ -127,13 +160,14 @@ where
             mut ticket,
             read,
             asked,
+            again,
         } = opened;
         // Lives until the guest has heard: it may be the last who holds memory that has gone, such as
         // a mapping that it has removed, and to let go of that takes longer than the rest.
         let len = match &read {
             Ok(opened) => {
                 let answered = self
-                    .answer(ring, opened, asked, &mut ticket)
+                    .answer(ring, opened, asked, again, &mut ticket)
                     .map(|len| self.finish(opened, len));
                 if self.logging.load(Ordering::Acquire) {
                     opened.0.mark_written();
@@ -175,6 +209,7 @@ where
         ring: &Ring,
         (request, header): &ReadRequest,
         asked: Option<Asked>,
+        again: bool,
         ticket: &mut Ticket,
     ) -> Result<u32, Abandoned> {
         let header = match header {
@@ -184,6 +219,9 @@ where
                 return Ok(0);
             }
         };
+        if let Some(errno) = self.stray(header.opcode(), again) {
+            return Ok(self.turn_away(header, request, errno));
+        }
         if let Some(fault) = request.fault() {
             return Ok(self.fail(header, request, fault));
         }
@@ -207,6 +245,9 @@ where
         let opcode = header.opcode();
         if !fast_path::is_quick(opcode) {
             ring.tell();
+        }
+        if matches!(opcode, Some(Opcode::Init)) {
+            self.make_known();
         }
         let Some(window) = &self.window else {
             return Ok(self.forward(header, request));
@@ -344,6 +385,20 @@ where
         } else {
             0
         }
+    }
+
+    /// Answers a request that is for the daemon before this one.
+    fn turn_away(&self, header: &Header, request: &Request, errno: i32) -> u32 {
+        if !header.wants_reply() {
+            return 0;
+        }
+        if errno != 0 {
+            self.complaints.stray.warn(
+                "the guest asks for what a daemon before this one has given it; it has to unmount \
+                 the share and to mount it again",
+            );
+        }
+        self.reply(header, request, errno)
     }
 
     /// Answers a request of which not all can be reached.

@@ -79,6 +79,8 @@ where
             None => (None, None),
         };
         let engine = Engine::new(DaxFs::new(fs, dax), window, Arc::clone(&metrics));
+        // Whatever comes is served.
+        engine.make_known();
         Self {
             engine,
             intake: Intake::new(memory.clone(), Arc::clone(&metrics)),

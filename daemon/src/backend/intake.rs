@@ -32,6 +32,8 @@ pub(super) struct Taken {
     pub(super) ticket: Ticket,
     /// What its descriptors lie in.
     pub(super) memory: Arc<TransportMemory>,
+    /// A daemon before this one had taken it, too.
+    pub(super) again: bool,
 }
 
 /// Takes requests off any ring of one device.
@@ -99,9 +101,11 @@ impl Intake {
             let worker = worker()?;
             // Of this request alone: a table that is kept keeps the files of its regions.
             let memory = self.memory.memory().into_inner();
-            match ring.pop(&memory) {
+            let popped = ring.pop(&memory);
+            let again = matches!(popped, Ok(Popped::Again(..)));
+            match popped {
                 Ok(Popped::Nothing) => return Some(any),
-                Ok(Popped::Chain(chain, ticket)) => {
+                Ok(Popped::Chain(chain, ticket) | Popped::Again(chain, ticket)) => {
                     any = true;
                     if let Some(requests) = self.metrics.requests.get(queue) {
                         requests.count();
@@ -110,6 +114,7 @@ impl Intake {
                         chain,
                         ticket,
                         memory,
+                        again,
                     };
                     serve(worker, taken);
                 }

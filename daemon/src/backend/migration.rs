@@ -131,7 +131,9 @@ impl Migration {
                 if let Some(preparation) = preparation {
                     preparation.cancel();
                 }
-                state.state().deserialize_and_apply(file)
+                state.state().deserialize_and_apply(file)?;
+                state.loaded();
+                Ok(())
             }
         };
         let thread = thread::Builder::new()
@@ -160,4 +162,7 @@ pub(super) trait AsState {
 
     /// The state.
     fn state(&self) -> &Self::State;
+
+    /// It has been read.
+    fn loaded(&self);
 }

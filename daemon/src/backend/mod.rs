@@ -20,6 +20,7 @@
 //!   inside the window (`window_thread`).
 
 mod address_space;
+mod again;
 mod alarm;
 mod behaviour;
 mod census;
@@ -30,6 +31,7 @@ mod engine;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod gate;
+mod inflight;
 mod intake;
 mod locate;
 mod look;
@@ -50,6 +52,7 @@ mod ring;
 mod session;
 mod threads;
 mod together;
+mod vmm_socket;
 mod window_side;
 mod window_thread;
 
@@ -65,3 +68,4 @@ pub(crate) use ring::Ring;
 pub(crate) use session::KEPT_VIEWS;
 pub use session::{Session, SessionError, SessionOptions, SessionWindow};
 pub use threads::ThreadsError;
+pub use vmm_socket::VmmSocket;

@@ -18,6 +18,8 @@ pub(super) struct Opened {
     pub(super) read: Result<(Request, Result<Header, MessageError>), ChainError>,
     /// Of the window, if it has stepped aside for that.
     pub(super) asked: Option<Asked>,
+    /// A daemon before this one had begun to serve it.
+    pub(super) again: bool,
 }
 
 /// What a request asks of the window.
@@ -57,6 +59,7 @@ impl Opened {
             chain,
             ticket,
             memory,
+            again,
         } = taken;
         let head = HeadIndex(chain.head_index());
         let read = Request::read_with(chain, memory, mapped).map(|request| {
@@ -68,6 +71,7 @@ impl Opened {
             ticket,
             read,
             asked: None,
+            again,
         }
     }
 

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use vhost_user_backend::{VringMutex, VringState, VringStateGuard, VringStateMutGuard, VringT};
 use virtio_queue::{DescriptorChain, Error as QueueError, Queue, QueueOwnedT, QueueT};
 use vm_memory::{
@@ -19,8 +20,10 @@ use vm_memory::{
     GuestMemoryRegion,
 };
 
+use super::again;
 use super::complaint::Complaint;
 use super::gate::{NotAdmitted, Position, RingGate, Ticket};
+use super::inflight::{Inflight, RingLog};
 use super::pace::Pace;
 use super::pause::{Pause, RingPause};
 pub(super) use super::together::Batch;
@@ -31,6 +34,8 @@ use crate::adapter::{AtomicMemory, HeadIndex, TransportMemory};
 pub(super) enum Popped {
     /// One request and its right to the ring.
     Chain(DescriptorChain<Arc<TransportMemory>>, Ticket),
+    /// The same of a request that a daemon before this one had taken.
+    Again(DescriptorChain<Arc<TransportMemory>>, Ticket),
     /// A head that is no index of the descriptor table. It was taken off the available ring, but
     /// there is no way to return it.
     BadHead(HeadIndex),
@@ -69,6 +74,10 @@ pub struct Ring {
     pace: Arc<Pace>,
     /// What else stops and starts with this ring.
     pause: Arc<RingPause>,
+    /// What is in flight, for the next daemon.
+    log: Arc<Mutex<RingLog>>,
+    /// The ring was started since that was looked at.
+    log_is_due: Arc<AtomicBool>,
 }
 
 impl Ring {
@@ -81,6 +90,11 @@ impl Ring {
     pub(super) fn lies_in(&self, memory: AtomicMemory) {
         // The first device that serves the ring is the only one.
         let _ = self.memory.set(memory);
+    }
+
+    /// Keeps what is in flight in queue number `queue` of this memory, from the next start on.
+    pub(super) fn logs_to(&self, inflight: &Arc<Inflight>, queue: usize) {
+        self.log.lock().lies_in(inflight, queue);
     }
 
     fn memory(&self) -> GuestMemoryLoadGuard<TransportMemory> {
@@ -108,6 +122,23 @@ impl Ring {
         // Before a request is taken that could not be returned.
         used_ring_is_in(memory, &at)?;
         let size = at.size;
+        let mut log = self.log.lock();
+        if self.log_is_due.swap(false, Ordering::Relaxed) {
+            begin_log(&mut log, state.get_queue_mut());
+        }
+        if let Some(head) = log.next_again() {
+            let taken = again::chain(state.get_queue(), memory, head);
+            let Ok(chain) = taken else {
+                return Ok(Popped::BadHead(head));
+            };
+            return Ok(match self.gate.admit(size) {
+                Ok(ticket) => Popped::Again(chain, ticket),
+                Err(_) => {
+                    log.put_back(head);
+                    Popped::Nothing
+                }
+            });
+        }
         let Some(chain) = state.get_queue_mut().iter(Arc::clone(memory))?.next() else {
             return Ok(Popped::Nothing);
         };
@@ -118,7 +149,10 @@ impl Ring {
             self.together.begin(waiting(state.get_queue(), memory));
         }
         Ok(match self.gate.admit(size) {
-            Ok(ticket) => Popped::Chain(chain, ticket),
+            Ok(ticket) => {
+                log.take(HeadIndex(chain.head_index()));
+                Popped::Chain(chain, ticket)
+            }
             Err(refused) => {
                 state.get_queue_mut().go_to_previous_position();
                 match refused {
@@ -144,7 +178,11 @@ impl Ring {
     ) -> Result<(), QueueError> {
         let mut state = self.vring.get_mut();
         let queue = state.get_queue_mut();
+        let log = self.log.lock();
+        log.begin_return(head);
         let result = queue.add_used(&*self.memory(), head.0, len);
+        log.end_return(head, queue.next_used());
+        drop(log);
         let enough = self.together.add();
         if enough || telling == Telling::Now {
             self.tell_with(&mut state);
@@ -237,9 +275,21 @@ impl Ring {
         let state = self.vring.get_ref();
         let live = is_live(&state);
         if live {
+            self.log_is_due.store(true, Ordering::Relaxed);
             self.gate.start(position(&state));
         }
         self.pause.follow(live);
+    }
+}
+
+/// Lets the ring go on behind what a daemon before this one has taken, of which not all may be returned.
+/// The VMM, which does not look into the memory, has set it to the end of the used ring.
+fn begin_log(log: &mut RingLog, queue: &mut Queue) {
+    let left = log.begin(queue.size(), queue.next_used());
+    if left > 0 {
+        log::warn!("{left} requests were under way when the daemon before this one ended");
+        // No more than the queue has descriptors.
+        queue.set_next_avail(queue.next_used().wrapping_add(left as u16));
     }
 }
 
@@ -302,6 +352,8 @@ impl VringT<AtomicMemory> for Ring {
             owes_signal: Arc::new(AtomicBool::new(false)),
             pace: Arc::new(Pace::new()),
             pause: Arc::default(),
+            log: Arc::default(),
+            log_is_due: Arc::default(),
         })
     }
 

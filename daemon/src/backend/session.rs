@@ -2,6 +2,7 @@
 
 //! One front end, from its connection to its end.
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
@@ -33,6 +34,7 @@ use super::pause::{Pause, PausedVmm};
 use super::pool::Pool;
 use super::reminder::Reminder;
 use super::threads::{Crew, ThreadsError};
+use super::vmm_socket::VmmSocket;
 use super::window_side::WindowSide;
 use super::window_thread::WindowThread;
 use crate::adapter::{AtomicMemory, TransportMemory};
@@ -56,6 +58,9 @@ pub enum SessionError {
         /// What it said.
         message: String,
     },
+    /// No sockets, or no threads for them.
+    #[error("the VMM cannot be connected to the library")]
+    Socket(#[source] io::Error),
     /// The vhost-user connection failed; the library's error is no `Error` that could be a source.
     #[error("the vhost-user connection failed: {0}")]
     Connection(BackendError),
@@ -165,6 +170,7 @@ where
             alarm,
             regions: lost_page::Regions::new(),
             migration: Migration::default(),
+            inflight: Arc::default(),
         };
         Ok(Self {
             device: Arc::new(device),
@@ -198,18 +204,32 @@ where
     /// When the connection failed in a way other than its end, or a thread that serves requests
     /// cannot go on. Nothing more can be had of the session's threads then; they are left as they
     /// are, and end with the process.
-    pub fn run(self, mut listener: Listener) -> Result<(), SessionError> {
+    pub fn run(self, listener: Listener) -> Result<(), SessionError> {
+        let socket = VmmSocket::around(listener).map_err(SessionError::Socket)?;
+        self.run_at(socket)
+    }
+
+    /// The same where no sockets can be made any more.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn run_at(self, socket: VmmSocket) -> Result<(), SessionError> {
         let mut daemon = VhostUserDaemon::new(
             "vhost-user".to_owned(),
             Arc::clone(&self.device),
             self.memory.clone(),
         )
         .map_err(SessionError::Connection)?;
+        let (mut library, connections) = socket.accept().map_err(|error| {
+            SessionError::Connection(BackendError::CreateBackendListener(error))
+        })?;
         daemon
-            .start(&mut listener)
+            .start(&mut library)
             .map_err(SessionError::Connection)?;
-        // There is one front end. Another one that connects is refused, and does not wait.
-        drop(listener);
+        drop(library);
+        connections
+            .pass_on(Arc::clone(&self.device.inflight))
+            .map_err(SessionError::Socket)?;
         if let Some(connection) = daemon.shutdown_handle() {
             self.device.alarm.arm(move || connection.shutdown());
         }

@@ -24,7 +24,7 @@ use super::seccomp::More;
 use super::serve::Confined;
 use super::stop::Leash;
 use super::{mount_points, privileges, seccomp};
-use crate::backend::{Names, Observer};
+use crate::backend::{Names, Observer, VmmSocket};
 use crate::config::{Config, Confinement, HostTruncate, MaxRegions, RequestedSize, Share};
 use crate::serve::{Serving, WindowSetup};
 use crate::telemetry::{Place, Server};
@@ -73,6 +73,7 @@ impl Unconfined {
             }
             None => (None, None),
         };
+        let socket = VmmSocket::around(listener).map_err(StartError::system("make sockets"))?;
         let more = More {
             syslog: config.logging.syslog,
             metrics: observer.is_some(),
@@ -81,7 +82,7 @@ impl Unconfined {
         privileges::keep(&capabilities)?;
         Ok(Confined {
             share,
-            listener,
+            socket,
             serving: Serving {
                 tag: config.tag,
                 request_queues: config.request_queues,

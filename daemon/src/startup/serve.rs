@@ -14,7 +14,6 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 
 use log::info;
-use vhost::vhost_user::Listener;
 use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
 use virtiofsd::passthrough::PassthroughFs;
 use virtiofsd::passthrough::read_only::PassthroughFsRo;
@@ -22,7 +21,7 @@ use virtiofsd::passthrough::read_only::PassthroughFsRo;
 use super::error::StartError;
 use super::status::ExitStatus;
 use super::stop::{Leash, StopRequests};
-use crate::backend::{Look, Metrics};
+use crate::backend::{Look, Metrics, VmmSocket};
 use crate::config::Share;
 use crate::fs::WindowTaken;
 use crate::serve::{ServeError, Serving, WindowSetup, prepare};
@@ -31,7 +30,7 @@ use crate::telemetry::{Server, Source};
 /// A daemon that has given up all it can.
 pub(super) struct Confined {
     pub(super) share: Share,
-    pub(super) listener: Listener,
+    pub(super) socket: VmmSocket,
     pub(super) serving: Serving,
     /// Who shows metrics, if anybody.
     pub(super) metrics: Option<Server>,
@@ -63,7 +62,7 @@ impl Confined {
     pub(super) fn serve(self) -> Result<ExitStatus, StartError> {
         let Self {
             share,
-            listener,
+            socket,
             serving,
             metrics: server,
             stop,
@@ -87,7 +86,7 @@ impl Confined {
             metrics,
             look,
             window,
-        } = open(share, listener, serving)?;
+        } = open(share, socket, serving)?;
         if let Some(window) = window.filter(|_| has_views) {
             start("companion", move || {
                 end_of_views.wait();
@@ -149,19 +148,19 @@ struct BackEnd {
 }
 
 /// Opens the share and puts a back end on it.
-fn open(share: Share, listener: Listener, serving: Serving) -> Result<BackEnd, StartError> {
+fn open(share: Share, socket: VmmSocket, serving: Serving) -> Result<BackEnd, StartError> {
     let dir = share.dir;
     let failed = |source| StartError::FileSystem { dir, source };
     if share.read_only {
         let fs = PassthroughFsRo::new(share.passthrough).map_err(failed)?;
-        back_end(fs, listener, serving)
+        back_end(fs, socket, serving)
     } else {
         let fs = PassthroughFs::new(share.passthrough).map_err(failed)?;
-        back_end(fs, listener, serving)
+        back_end(fs, socket, serving)
     }
 }
 
-fn back_end<F>(fs: F, listener: Listener, serving: Serving) -> Result<BackEnd, StartError>
+fn back_end<F>(fs: F, socket: VmmSocket, serving: Serving) -> Result<BackEnd, StartError>
 where
     F: FileSystem + SerializableFileSystem + Send + Sync + 'static,
 {
@@ -170,6 +169,6 @@ where
         metrics: session.metrics(),
         look: session.look(),
         window: session.window(),
-        run: Box::new(move || session.run(listener)),
+        run: Box::new(move || session.run_at(socket)),
     })
 }
