@@ -121,7 +121,7 @@ impl Layout {
         self.atomic(self.used)
     }
 
-    pub(super) fn used_index(&self) -> u16 {
+    pub(crate) fn used_index(&self) -> u16 {
         self.atomic(self.used + 2).load(Ordering::Acquire)
     }
 

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use vmm_sys_util::eventfd::EventFd;
 
@@ -18,7 +19,8 @@ use crate::units::QueueIndex;
 pub struct Notifier {
     kick: EventFd,
     call: EventFd,
-    connection: Arc<OwnedFd>,
+    /// The same one in all clones.
+    connection: Arc<RwLock<Arc<OwnedFd>>>,
     queue: QueueIndex,
 }
 
@@ -27,9 +29,14 @@ impl Notifier {
         Ok(Self {
             kick: EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)?,
             call: EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)?,
-            connection,
+            connection: Arc::new(RwLock::new(connection)),
             queue,
         })
+    }
+
+    /// The device is behind another connection from now on.
+    pub(crate) fn reconnect(&self, connection: &Arc<OwnedFd>) {
+        *self.connection.write() = Arc::clone(connection);
     }
 
     /// The same descriptors for the control side.
@@ -67,9 +74,10 @@ impl Notifier {
     /// Sleeps until the device interrupts, and forgets the interrupt.
     pub(super) fn wait(&self, patience: Duration) -> Result<(), QueueError> {
         let call = borrow(&self.call);
+        let connection = Arc::clone(&self.connection.read());
         let mut fds = [
             PollFd::from_borrowed_fd(call, PollFlags::IN),
-            PollFd::new(&self.connection, PollFlags::RDHUP),
+            PollFd::new(&connection, PollFlags::RDHUP),
         ];
         let limit = Timespec::try_from(patience).ok();
         match poll(&mut fds, limit.as_ref()) {
@@ -90,7 +98,8 @@ impl Notifier {
 
     /// Fails if the daemon has left.
     pub(super) fn check_connection(&self) -> Result<(), QueueError> {
-        let mut fds = [PollFd::new(&self.connection, PollFlags::RDHUP)];
+        let connection = Arc::clone(&self.connection.read());
+        let mut fds = [PollFd::new(&connection, PollFlags::RDHUP)];
         match poll(&mut fds, Some(&Timespec::default())) {
             Ok(0) | Err(_) => Ok(()),
             Ok(_) => Err(QueueError::Disconnected { queue: self.queue }),

@@ -45,8 +45,8 @@ impl MemoryTable {
         self.shared
     }
 
-    pub(super) fn set_shared(&mut self) {
-        self.shared = true;
+    pub(super) fn set_shared(&mut self, shared: bool) {
+        self.shared = shared;
     }
 
     fn create(&mut self, size: usize) -> Result<(RegionId, Arc<Region>), VhostError> {

@@ -2,6 +2,7 @@
 
 //! The control side of the queues.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use vhost::vhost_user::{Frontend, VhostUserFrontend};
@@ -39,6 +40,17 @@ impl Vring {
             queue: Some(queue),
             base: 0,
         })
+    }
+
+    /// The device is behind another connection, and goes on where the used ring ends.
+    pub(super) fn reconnect(&mut self, connection: &Arc<OwnedFd>) {
+        self.notifier.reconnect(connection);
+        self.base = self.layout.used_index();
+    }
+
+    /// Kicks without having anything new, for a device that does not know what there is.
+    pub(super) fn kick(&self) -> std::io::Result<()> {
+        self.notifier.kick().write(1)
     }
 
     fn config(&self) -> VringConfigData {

@@ -2,8 +2,9 @@
 
 //! A VM with one virtio-fs device.
 
+use std::fs::File;
 use std::net::Shutdown;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use vhost::VhostBackend;
 use vhost::vhost_user::VhostUserFrontend;
-use vhost::vhost_user::message::VhostUserProtocolFeatures;
+use vhost::vhost_user::message::{VhostUserInflight, VhostUserProtocolFeatures};
 use virtio_bindings::bindings::virtio_ring::{
     VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC,
 };
@@ -40,6 +41,9 @@ pub struct Vm {
     /// Of which mappings the daemon is told.
     pub(super) told: Told,
     script: Arc<Mutex<Script>>,
+    /// Where the daemon keeps what is in flight, for the next one.
+    inflight: Option<(VhostUserInflight, File)>,
+    queue_size: u16,
     patience: Duration,
     framing: Framing,
 }
@@ -80,6 +84,8 @@ impl Vm {
             channel: None,
             told: options.rules().map_or(Told::Nothing, |rules| rules.told),
             script: Arc::default(),
+            inflight: None,
+            queue_size: options.queue_size,
             patience: options.patience,
             framing: options.framing,
         };
@@ -87,6 +93,62 @@ impl Vm {
             vm.open_window(size, rules)?;
         }
         Ok(vm)
+    }
+
+    /// Connects to the daemon that has come after one that is gone, and starts the device, as QEMU does:
+    /// nothing is mapped, and the queues go on where their used rings end.
+    ///
+    /// # Errors
+    /// [`VhostError`].
+    pub fn reconnect(&mut self, socket: &Path, options: &Options) -> Result<(), VhostError> {
+        let Negotiated {
+            frontend,
+            connection,
+            watchdog,
+            protocol_features,
+            features,
+            config,
+            window,
+        } = connect(socket, options)?;
+        let watched = Arc::new(OwnedFd::from(connection.try_clone().map_err(failed)?));
+        self.control = Control::new(frontend, connection, watchdog, protocol_features);
+        (self.features, self.config) = (features, config);
+        (self.window, self.channel) = (None, None);
+        if let (Some(size), Some(rules)) = (window, options.rules()) {
+            self.open_window(size, rules)?;
+        }
+        self.memory.set_shared(false);
+        for vring in &mut self.vrings {
+            vring.reconnect(&watched);
+        }
+        self.start()?;
+        for vring in &self.vrings {
+            vring.kick().map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the daemon the memory for what is in flight, which is the first one's.
+    fn share_inflight(&mut self) -> Result<(), VhostError> {
+        if !self
+            .protocol_features()
+            .contains(VhostUserProtocolFeatures::INFLIGHT_SHMFD)
+        {
+            return Ok(());
+        }
+        let inflight = match self.inflight.take() {
+            Some(inflight) => inflight,
+            None => {
+                let wanted =
+                    VhostUserInflight::new(0, 0, self.vrings.len() as u16, self.queue_size);
+                self.control
+                    .request("GET_INFLIGHT_FD", |f| f.get_inflight_fd(&wanted))?
+            }
+        };
+        let (memory, file) = self.inflight.insert(inflight);
+        self.control.request("SET_INFLIGHT_FD", |f| {
+            f.set_inflight_fd(memory, file.as_raw_fd())
+        })
     }
 
     /// Starts the device, as a guest does whose driver is ready, or a VM that is resumed.
@@ -108,9 +170,10 @@ impl Vm {
         let features = self.features;
         self.control
             .request("SET_FEATURES", |f| f.set_features(features))?;
+        self.share_inflight()?;
         if !self.memory.is_shared() {
             self.share_memory()?;
-            self.memory.set_shared();
+            self.memory.set_shared(true);
         }
         self.tell_table_or_fail()?;
         // Messages about the window may come as soon as the first queue runs.
@@ -169,6 +232,8 @@ impl Vm {
         for queue in self.queue_indices() {
             self.set_base(queue, 0)?;
         }
+        // The next driver has nothing in flight.
+        self.inflight = None;
         Ok(())
     }
 

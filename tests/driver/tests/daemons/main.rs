@@ -17,6 +17,7 @@ mod operations;
 mod plain_files;
 mod promises;
 mod queues;
+mod restarted;
 mod rig;
 mod script;
 mod window;

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A daemon that is killed with requests under way, and the one that comes after it.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use fuse_backend_rs::abi::fuse_abi::OpenIn;
+use tempfile::TempDir;
+use virtiofs_driver::fuse::Completion;
+use virtiofs_driver::{
+    Body, Daemon, FileOffset, FuseError, InitOptions, NodeId, Options, Request, Unique,
+    WindowOffset, daemon,
+};
+
+use crate::lease::Lease;
+use crate::rig::{RANGE, Rig};
+
+/// What was begun is answered with EIO, what the guest asks for later with ESTALE.
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    Done,
+    Begun,
+    Stale,
+}
+
+fn answer(completion: &Completion) -> Result<Answer> {
+    match completion.result.as_ref().map_err(FuseError::errno) {
+        Ok(_) => Ok(Answer::Done),
+        Err(Some(libc::EIO)) => Ok(Answer::Begun),
+        Err(Some(libc::ESTALE)) => Ok(Answer::Stale),
+        Err(_) => Err(anyhow::anyhow!("answered otherwise: {completion:?}")),
+    }
+}
+
+/// A rig whose daemon has one request under way that hangs and has returned others since, among them
+/// one that was made available later.
+struct Interrupted {
+    rig: Rig,
+    options: Options,
+    node: NodeId,
+    hanging: Unique,
+    _lease: Lease,
+    /// With the share and the socket, which outlive a daemon.
+    folder: TempDir,
+}
+
+fn start_daemon(folder: &TempDir, arguments: &[&str]) -> Result<Daemon> {
+    let daemon = Daemon::command(daemon::daxd()?)
+        .share(folder.path().join("share"))
+        .socket(folder.path().join("socket"))
+        .args(["--tag=share", "--dax-window=64M"])
+        .args(arguments);
+    Ok(daemon.start()?)
+}
+
+impl Interrupted {
+    fn start(options: Options) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        fs::create_dir(folder.path().join("share"))?;
+        // With a pool, others are served while one hangs.
+        let daemon = start_daemon(&folder, &["--thread-pool-size=4"])?;
+        let mut rig = Rig::on(daemon, &options)?;
+        let (node, _) = rig.file("file", b"content")?;
+        let path = rig.daemon.share().join("leased");
+        fs::write(&path, b"content")?;
+        let leased = NodeId(rig.client.lookup(NodeId::ROOT, "leased")?.nodeid);
+        let lease = Lease::take(&path)?;
+        let open = OpenIn {
+            flags: libc::O_RDWR as u32,
+            fuse_flags: 0,
+        };
+        let pipeline = rig.client.pipeline();
+        let hanging = pipeline.submit(&Request::new(leased, Body::Open(open)))?;
+        pipeline.kick()?;
+        lease.wait_until_wanted()?;
+        // More than the ring has room for, so that nothing in it names the one that hangs.
+        for _ in 0..2 * u32::from(options.queue_size) {
+            pipeline.submit(&Request::new(NodeId::ROOT, Body::Statfs))?;
+            let completion = pipeline.complete()?;
+            ensure!(completion.unique != hanging && completion.result.is_ok());
+        }
+        Ok(Self {
+            rig,
+            options,
+            node,
+            hanging,
+            _lease: lease,
+            folder,
+        })
+    }
+
+    /// Kills the daemon, whatever it does, and starts another one in its place.
+    fn restart(&mut self) -> Result<()> {
+        let rig = &mut self.rig;
+        rig.daemon.kill();
+        // Which the guest doesn't notice.
+        let pipeline = rig.client.pipeline();
+        pipeline.submit(&Request::new(self.node, Body::Statfs))?;
+        rig.daemon = start_daemon(&self.folder, &[])?;
+        Ok(rig.vm.reconnect(&rig.daemon.socket(), &self.options)?)
+    }
+}
+
+#[test]
+fn requests_under_way_are_answered_by_the_next_daemon() -> Result<()> {
+    for event_index in [true, false] {
+        let mut case = Interrupted::start(Options {
+            queue_size: 16,
+            event_index,
+            ..Options::default()
+        })?;
+        case.restart()?;
+        let pipeline = case.rig.client.pipeline();
+        let first = pipeline.complete()?;
+        ensure!(first.unique == case.hanging, "{first:?}");
+        assert_eq!(answer(&first)?, Answer::Begun);
+        let second = pipeline.complete()?;
+        assert_eq!(answer(&second)?, Answer::Stale, "it was not begun");
+        assert_eq!(pipeline.in_flight(), 0);
+        // Nothing was lost or answered twice: each descriptor is the driver's again.
+        for _ in 0..40 {
+            pipeline.submit(&Request::new(NodeId::ROOT, Body::Statfs))?;
+            assert_eq!(answer(&pipeline.complete()?)?, Answer::Stale);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_new_daemon_knows_no_node_until_init() -> Result<()> {
+    let mut case = Interrupted::start(Options::default())?;
+    case.restart()?;
+    let node = case.node;
+    let Rig { client, vm, .. } = &mut case.rig;
+    // What was under way.
+    for _ in 0..2 {
+        client.pipeline().complete()?;
+    }
+    let window = vm.window().context("a window")?.clone();
+    let at = WindowOffset(0);
+    let stale = |error: FuseError| error.errno() == Some(libc::ESTALE);
+    assert!(stale(client.lookup(NodeId::ROOT, "file").unwrap_err()));
+    assert!(stale(client.getattr(node, None).unwrap_err()));
+    let mapped = client.setup_mapping(node, FileOffset(0), RANGE, at, true);
+    assert!(stale(mapped.unwrap_err()));
+    // What the guest gives back is not there.
+    client.remove_mapping(node, &[(at, RANGE)])?;
+    client.forget(node, 1)?;
+    assert_eq!(window.mapped(), 0);
+    client.destroy()?;
+    client.init(&InitOptions::linux())?;
+    let node = NodeId(client.lookup(NodeId::ROOT, "file")?.nodeid);
+    client.setup_mapping(node, FileOffset(0), RANGE, at, true)?;
+    let mut bytes = [0; 7];
+    window.read(at, &mut bytes)?;
+    assert_eq!(&bytes, b"content");
+    assert_eq!(window.violations(), vec![]);
+    Ok(())
+}
