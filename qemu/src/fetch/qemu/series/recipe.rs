@@ -45,6 +45,12 @@ pub(super) const PATCHES: &[Patch] = &[
     patch!("qemu/0012-virtio-Unmap-shared-memory-when-a-device-is-unrealiz.patch"),
     patch!("qemu/0013-tests-qtest-Test-shared-memory-regions-of-vhost-user.patch"),
     patch!("qemu/0014-virtio-Survive-pages-that-a-mapped-file-can-t-supply.patch"),
+    patch!("qemu/0015-chardev-char-socket-Do-not-unregister-what-failed-to.patch"),
+    patch!("qemu/0016-vhost-user-base-Let-a-back-end-go-and-come.patch"),
+    patch!("qemu/0017-vhost-user-base-Keep-the-requests-in-flight-for-the-.patch"),
+    patch!("qemu/0018-tests-qtest-Test-back-ends-of-vhost-user-devices-tha.patch"),
+    patch!("qemu/0019-tests-qtest-Test-that-a-dump-leaves-shared-memory-re.patch"),
+    patch!("qemu/0020-tests-qtest-Test-unplugging-a-vhost-user-device-with.patch"),
 ];
 
 /// Names all that goes in.
