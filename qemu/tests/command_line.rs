@@ -40,6 +40,7 @@ fn share(kind: ShareKind, queues: u16) -> ShareDevice {
         socket: "/run/a,b.sock".into(),
         queues: NonZeroU16::new(queues).unwrap(),
         kind,
+        reconnects: false,
     }
 }
 

@@ -75,7 +75,13 @@ pub struct ShareDevice {
     pub queues: NonZeroU16,
     /// With or without a window.
     pub kind: ShareKind,
+    /// Whether QEMU waits for another daemon when this one has gone. A stock QEMU does not start with
+    /// such a device that has a window.
+    pub reconnects: bool,
 }
+
+/// Between two tries to reach a daemon.
+const RECONNECT_MS: u32 = 100;
 
 impl ShareDevice {
     /// The arguments for this device, the `index`th of its machine.
@@ -95,6 +101,11 @@ impl ShareDevice {
                 .with("queue-size", QUEUE_SIZE),
         };
         let socket = Opt::new("socket").set("id", &id).set("path", &self.socket);
+        let socket = if self.reconnects {
+            socket.with("reconnect-ms", RECONNECT_MS)
+        } else {
+            socket
+        };
         vec![
             "-chardev".into(),
             socket.into(),

@@ -77,6 +77,8 @@ pub struct Share {
     /// The virtiofsd that serves it in place of this project's daemon, to compare the two. It has
     /// no window and one queue.
     pub peer: Option<PathBuf>,
+    /// Whether the guest's QEMU waits for another daemon when this one has gone, where it can.
+    pub reconnects: bool,
     /// Arguments passed to the daemon as they are, after all others.
     pub extra: Vec<OsString>,
 }
@@ -94,6 +96,7 @@ impl Share {
             read_only: false,
             queues: NonZeroU16::MIN,
             peer: None,
+            reconnects: false,
             extra: Vec::new(),
         }
     }
@@ -151,6 +154,7 @@ impl Share {
             tag: self.tag.clone(),
             socket: socket.to_owned(),
             queues: self.queues,
+            reconnects: self.reconnects,
             kind: match self.window {
                 Some(_) => ShareKind::Window,
                 None => ShareKind::Plain,

@@ -6,7 +6,7 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Error, Result, anyhow};
 use futures::future::{FutureExt as _, pending, select_all};
-use qemu_guest::process::{Daemon, DaemonError, Guest, GuestError, RunDir};
+use qemu_guest::process::{Daemon, DaemonError, Guest, GuestError, RunDir, Share};
 
 use super::{Parts, VmSpec};
 use crate::agent::Agent;
@@ -101,6 +101,26 @@ impl Vm {
     /// The daemons, in the order of the shares.
     pub fn daemons(&self) -> &[Daemon] {
         &self.processes.daemons
+    }
+
+    /// Kills the daemon of the share with this index, if it is there still, and starts another one in
+    /// its place, for `share`.
+    ///
+    /// # Errors
+    ///
+    /// If that does not start.
+    pub async fn replace_daemon(
+        &mut self,
+        index: usize,
+        parts: &Parts,
+        share: &Share,
+    ) -> Result<()> {
+        drop(self.processes.daemons.remove(index));
+        let socket = self.dir.join(&format!("fs{index}.sock"));
+        let log = self.dir.join(&format!("daemon{index}-again.log"));
+        let daemon = Daemon::start(&parts.daemon, share, &socket, &log).await?;
+        self.processes.daemons.insert(index, daemon);
+        Ok(())
     }
 
     /// The folder with sockets and logs.
@@ -307,8 +327,6 @@ fn ended_well(end: &DaemonError) -> bool {
 #[cfg(test)]
 mod tests {
     use std::{fs, os::unix::fs::PermissionsExt};
-
-    use qemu_guest::process::Share;
 
     use super::*;
 

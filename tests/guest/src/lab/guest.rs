@@ -100,6 +100,13 @@ impl<'h> Lab<'h> {
         self.vm.as_ref().expect("a lab has its guest until it ends")
     }
 
+    /// Starts another daemon in the place of the first share's, which is gone.
+    pub async fn start_daemon_again(&mut self) -> Result<()> {
+        let settings = self.vm_share();
+        let vm = self.vm.as_mut().expect("a lab has its guest until it ends");
+        vm.replace_daemon(0, &self.host.parts, &settings).await
+    }
+
     /// The guest's agent.
     pub fn agent(&self) -> &Agent {
         self.vm().agent()

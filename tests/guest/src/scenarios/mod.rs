@@ -18,6 +18,7 @@ mod posix;
 mod pressure;
 mod read_only;
 mod reclaim;
+mod restart;
 mod share_command;
 mod share_options;
 mod share_shell;
@@ -27,7 +28,7 @@ mod upgrade;
 use crate::scenario::Group;
 
 /// All groups, in the order in which they run.
-pub fn all() -> [Group; 22] {
+pub fn all() -> [Group; 23] {
     [
         data::GROUP,
         faults::GROUP,
@@ -40,6 +41,7 @@ pub fn all() -> [Group; 22] {
         upgrade::GROUP,
         confinement::GROUP,
         life::GROUP,
+        restart::GROUP,
         guard::GROUP,
         metrics::GROUP,
         migration::GROUP,

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A daemon that is killed, and the one that comes in its place while the guest runs. That takes a QEMU
+//! that connects again.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use guest_probe::access::How;
+use guest_probe::file::{self, Part};
+use guest_probe::pattern::Seed;
+use qemu_guest::fetch::QemuSpec;
+use qemu_guest::process::Share;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::sleep;
+
+use crate::lab::{Boot, Held, Host, Lab, Plan};
+use crate::scenario::{Group, Tests};
+use crate::tests;
+
+const MIB: u64 = 1 << 20;
+/// Between two looks at a condition that nothing announces.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// Eight bytes of a window in which nothing is mapped, as the probe tells them.
+const ZEROS: &str = "0000000000000000";
+/// What a stock QEMU says of a chardev that reconnects.
+const STOCK: &str = "vhost_backend_init failed";
+/// What the guest's programs say of nodes that a new daemon doesn't know, and of requests that the old
+/// one had begun.
+const ENDS: [&str; 2] = ["Stale file handle", "I/O error"];
+
+pub const GROUP: Group = Group {
+    name: "restart",
+    tests: Tests::Alone(tests![Alone:
+        a_daemon_killed_at_work,
+        a_power_off_with_a_new_daemon,
+    ]),
+};
+
+const VERIFY: [&str; 6] = ["--len", "8388608", "--seed", "1", "--how", "mmap"];
+
+/// A guest with a mapped file; none on a stock QEMU, which does not start with such a chardev.
+async fn start(host: &Host) -> Result<Option<Lab<'_>>> {
+    let part = Part::first(8 * MIB);
+    let plan = Plan::new("restart")?
+        .set(|share| Share {
+            reconnects: true,
+            ..share
+        })
+        .content(|dir| file::fill(&dir.join("file"), part, Seed(1), How::Syscall))?;
+    let booted = host.boot(Boot::with(plan)).await;
+    if QemuSpec::from_environment() == QemuSpec::Stock {
+        return match booted {
+            Ok(_) => bail!("a stock QEMU waits for the daemon: these tests can be played with it"),
+            Err(error) if format!("{error:#}").contains(STOCK) => Ok(None),
+            Err(error) => Err(error),
+        };
+    }
+    let lab = booted?;
+    verify(&lab).await?;
+    Ok(Some(lab))
+}
+
+async fn verify(lab: &Lab<'_>) -> Result<()> {
+    let path = lab.first().in_guest("file");
+    lab.probe(&["dax", &path]).await?;
+    lab.probe(&[&["verify", path.as_str()], &VERIFY[..]].concat())
+        .await?;
+    Ok(())
+}
+
+/// Ends each process of the share's daemon, as if the host had run out of memory for all of them.
+fn kill_daemon(lab: &Lab<'_>) -> Result<()> {
+    let dir = lab.first().on_host("");
+    let wanted = format!(
+        "--shared-dir\0{}\0",
+        dir.display().to_string().trim_end_matches('/')
+    );
+    let mut killed = 0;
+    for entry in fs::read_dir("/proc")? {
+        let path = entry?.path();
+        let line = fs::read(path.join("cmdline")).unwrap_or_default();
+        if !String::from_utf8_lossy(&line).contains(&wanted) {
+            continue;
+        }
+        let name = path.file_name().and_then(|name| name.to_str());
+        if let Some(pid) = name.and_then(|name| Pid::from_raw(name.parse().ok()?)) {
+            // One that goes with another is gone.
+            killed += usize::from(kill_process(pid, Signal::KILL).is_ok());
+        }
+    }
+    ensure!(killed > 0, "no process has the arguments {wanted:?}");
+    Ok(())
+}
+
+/// Runs a line of shell over and over until it fails; what it said then is in /tmp/NAME.end.
+async fn begin_loop(lab: &Lab<'_>, name: &str, line: &str) -> Result<()> {
+    lab.sh(&format!(
+        "cd /; (while {line}; do :; done >/dev/null 2>/tmp/{name}; mv /tmp/{name} /tmp/{name}.end) \
+         >/dev/null 2>&1 &"
+    ))
+    .await?;
+    Ok(())
+}
+
+/// Waits for the loop's end, which has to be one of the errors that a new daemon gives.
+async fn expect_end(lab: &Lab<'_>, name: &str) -> Result<()> {
+    let wait = format!("while [ ! -e /tmp/{name}.end ]; do sleep 0.1; done; cat /tmp/{name}.end");
+    let said = lab.sh(&wait).await.with_context(|| name.to_owned())?;
+    let as_expected = ENDS.iter().any(|end| said.contains(end));
+    ensure!(as_expected, "{name} ended with {said:?}");
+    Ok(())
+}
+
+/// Requests are under way when the daemon is killed. While there is none, whatever asks the share waits;
+/// when there is one again, it fails. After umount and mount all is well.
+async fn a_daemon_killed_at_work(host: &Host) -> Result<()> {
+    let Some(mut lab) = start(host).await? else {
+        return Ok(());
+    };
+    let mut held = Held::new(&lab, "file", false).await?;
+    let mapped = held.ask("load 0 8").await?;
+    ensure!(mapped != ZEROS, "nothing is mapped");
+    let out = lab.first().in_guest("out");
+    let write = format!("dd if=/dev/zero of={out} bs=64k count=16 conv=fsync");
+    begin_loop(&lab, "dd", &write).await?;
+    let find = format!("find {}", lab.first().mount_point());
+    begin_loop(&lab, "find", &find).await?;
+    kill_daemon(&lab)?;
+    while held.ask("load 0 8").await? != ZEROS {
+        sleep(LOOK_AGAIN).await;
+    }
+    let asked = lab.first().in_guest("no-such-file");
+    lab.sh(&format!(
+        "(timeout -s KILL 1 stat {asked}; echo > /tmp/stat.end) >/dev/null 2>&1 &"
+    ))
+    .await?;
+    // Nothing can be waited for: Linux waits for an answer whatever signal comes.
+    sleep(Duration::from_secs(3)).await;
+    let ended = lab.sh("ls /tmp/*.end 2>/dev/null || true").await?;
+    ensure!(ended.is_empty(), "ended without a daemon: {ended}");
+
+    lab.start_daemon_again().await?;
+    for name in ["dd", "find"] {
+        expect_end(&lab, name).await?;
+    }
+    lab.sh("while [ ! -e /tmp/stat.end ]; do sleep 0.1; done")
+        .await?;
+    held.load(0, ZEROS)
+        .await
+        .context("no new mapping was made")?;
+    held.quit().await?;
+    lab.sh(&format!("umount {}", lab.first().mount_point()))
+        .await?;
+    lab.mount(lab.first()).await?;
+    verify(&lab).await?;
+    let mut held = Held::new(&lab, "file", false).await?;
+    held.load(0, &mapped).await?;
+    held.quit().await?;
+    lab.end().await
+}
+
+/// The guest goes down with the share mounted that the new daemon knows nothing of.
+async fn a_power_off_with_a_new_daemon(host: &Host) -> Result<()> {
+    let Some(mut lab) = start(host).await? else {
+        return Ok(());
+    };
+    kill_daemon(&lab)?;
+    lab.start_daemon_again().await?;
+    // Of a file that is there the guest may know the answer.
+    let stat = format!("stat {} 2>&1 || true", lab.first().in_guest("no-such-file"));
+    let said = lab.sh(&stat).await?;
+    ensure!(said.contains(ENDS[0]), "stat said {said:?}");
+    lab.end().await
+}
