@@ -26,7 +26,8 @@ pub struct WindowArgs {
     /// `inode`: those of at least --dax-min-size, but no programs (nothing with an execute
     /// permission), since a mapped file can't be executed on the host. `always`: all that can be
     /// mapped, which a program can be while the host is not running it. `never`: none, and no
-    /// window. A file that the daemon may not write is never mapped.
+    /// window. A file that the daemon may not write is mapped only by a VMM that keeps its guest from
+    /// writing it, which QEMU 11.1 does not.
     #[arg(long, value_name = "MODE", value_enum, default_value_t = DaxMode::Inode)]
     pub dax: DaxMode,
 
@@ -55,7 +56,8 @@ pub struct WindowArgs {
     /// 64, unless the module's parameter max_mem_regions says more; some vhost-user devices take 8.
     /// Such a device goes on with a stale table when there are more. The default window is made so
     /// small that this is not reached; a larger --dax-window is warned of, and with this option
-    /// given, mappings beyond it are refused (the guest gets an I/O error).
+    /// given, mappings beyond it are refused (the guest gets an I/O error), unless the VMM is found to
+    /// make no regions of them.
     #[arg(long, value_name = "N")]
     pub max_regions: Option<usize>,
 
