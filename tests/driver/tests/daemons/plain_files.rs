@@ -5,15 +5,20 @@
 //! read-only share.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 
 use anyhow::{Context as _, Result, ensure};
+use fuse_backend_rs::abi::fuse_abi::{InHeader, Opcode, ReadIn};
 use rustix::fs::OFlags;
 use virtiofs_driver::window::{EmptyFile, ReadOnly, Rules};
-use virtiofs_driver::{Daemon, FileOffset, GuestSpan, Handle, NodeId, WindowOffset, daemon};
+use virtiofs_driver::{
+    Body, Daemon, FileOffset, FuseError, GuestSpan, Handle, NodeId, Options, QueueIndex,
+    WindowOffset, daemon,
+};
+use vm_memory_017::ByteValued as _;
 
 use crate::promises::{Mount, run};
-use crate::rig::{ATTR_DAX, RANGE, Rig, pattern, ruled_by};
+use crate::rig::{ATTR_DAX, PATIENCE, RANGE, Rig, pattern, ruled_by};
 
 /// A user who may do nothing.
 const NOBODY: u32 = 65534;
@@ -142,6 +147,169 @@ fn a_guest_of_a_read_only_share_can_load_and_never_store() -> Result<()> {
     ensure!(failed.errno() == Some(libc::EIO), "{failed}");
     let host = fs::read(rig.daemon.share().join("odd"))?;
     ensure!(host == content, "the guest has changed the file");
+    Ok(())
+}
+
+/// A share with a mapped file and others whose bytes a hostile driver has sent into it.
+struct Target {
+    rig: Rig,
+    content: Vec<u8>,
+    other: NodeId,
+    link: NodeId,
+}
+
+/// What came of a reply into the mapped file.
+struct Replied {
+    kind: &'static str,
+    outcome: Result<(), FuseError>,
+    /// The file's bytes then.
+    file: Vec<u8>,
+}
+
+impl Target {
+    fn start(arguments: &[&str]) -> Result<Self> {
+        let mut all = vec!["--dax-window=64M", "--dax=always"];
+        all.extend(arguments);
+        let options = Options {
+            request_queues: 2,
+            ..ruled_by(Rules::one_region())
+        };
+        let mut rig = Rig::start_with(daemon::daxd()?, &options, &all)?;
+        let content = pattern(RANGE as usize);
+        let (mapped, promised) = file(&mut rig, "mapped", &content)?;
+        ensure!(promised, "{}", rig.daemon.log());
+        let (other, _) = file(&mut rig, "other", &[7; 4096])?;
+        symlink("a place", rig.daemon.share().join("link"))?;
+        let link = NodeId(rig.client.lookup(NodeId::ROOT, "link")?.nodeid);
+        let client = &mut rig.client;
+        let write = !arguments.contains(&"--readonly");
+        client.setup_mapping(mapped, FileOffset(0), RANGE, WindowOffset(0), write)?;
+        Ok(Self {
+            rig,
+            content,
+            other,
+            link,
+        })
+    }
+
+    /// Asks for a reply into the mapped file, of each kind that has bulk data or any other payload.
+    /// The file is made what it was after each.
+    fn replies(&mut self) -> Result<Vec<Replied>> {
+        let client = &mut self.rig.client;
+        let file = Handle(client.open(self.other, libc::O_RDONLY)?.fh);
+        let folder = Handle(client.opendir(NodeId::ROOT)?.fh);
+        let into = GuestSpan {
+            addr: self.rig.vm.window_address(WindowOffset(4096)),
+            len: 4096,
+        };
+        let listing = ReadIn {
+            fh: folder.0,
+            size: into.len,
+            ..ReadIn::default()
+        };
+        let raw = |opcode: Opcode, body: &'static [u8]| Body::Raw {
+            opcode: opcode as u32,
+            body,
+            into,
+        };
+        let kinds = [
+            ("read", self.other, Body::read(file, FileOffset(0), into)),
+            ("readlink", self.link, Body::Readlink { into }),
+            (
+                "readdir",
+                NodeId::ROOT,
+                Body::Readdir {
+                    args: listing,
+                    into,
+                },
+            ),
+            (
+                "readdirplus",
+                NodeId::ROOT,
+                Body::Readdirplus {
+                    args: listing,
+                    into,
+                },
+            ),
+            ("getattr", self.other, raw(Opcode::Getattr, &[0; 16])),
+            ("lookup", NodeId::ROOT, raw(Opcode::Lookup, b"other\0")),
+            ("statfs", NodeId::ROOT, raw(Opcode::Statfs, &[])),
+        ];
+        let path = self.rig.daemon.share().join("mapped");
+        let mut all = Vec::new();
+        for (kind, node, body) in kinds {
+            let outcome = self.rig.client.call(node, body).map(drop);
+            let file = fs::read(&path)?;
+            fs::write(&path, &self.content)?;
+            all.push(Replied {
+                kind,
+                outcome,
+                file,
+            });
+        }
+        Ok(all)
+    }
+
+    /// Asks for a reply whose header goes there, too; the file afterwards.
+    fn header(&mut self) -> Result<Vec<u8>> {
+        let mut queue = self.rig.vm.take_queue(QueueIndex::request(1))?;
+        let request = self.rig.vm.memory().allocate(4096, 4096)?;
+        let header = InHeader {
+            len: size_of::<InHeader>() as u32,
+            opcode: Opcode::Statfs as u32,
+            unique: 1,
+            nodeid: NodeId::ROOT.0,
+            ..InHeader::default()
+        };
+        request.write(0, header.as_slice())?;
+        let into = GuestSpan {
+            addr: self.rig.vm.window_address(WindowOffset(0)),
+            len: 4096,
+        };
+        queue.submit(&[request.part(0..size_of::<InHeader>())], &[into], 1)?;
+        queue.kick()?;
+        queue.wait(PATIENCE)?;
+        Ok(fs::read(self.rig.daemon.share().join("mapped"))?)
+    }
+}
+
+#[test]
+fn no_reply_of_a_read_only_share_reaches_a_mapped_file() -> Result<()> {
+    for slots in [&[][..], &["--mem-slots"]] {
+        let mut target = Target::start(&[slots, &["--readonly"]].concat())?;
+        for reply in target.replies()? {
+            let kind = reply.kind;
+            ensure!(reply.outcome.is_err(), "{kind} {slots:?}: answered");
+            ensure!(
+                reply.file == target.content,
+                "{kind} {slots:?}: in the file"
+            );
+        }
+        ensure!(
+            target.header()? == target.content,
+            "a header is in the file"
+        );
+        target.rig.client.lookup(NodeId::ROOT, "other")?;
+    }
+    Ok(())
+}
+
+/// The test above can fail: where the share may be written, these are transfers like any other.
+#[test]
+fn replies_of_a_writable_share_do() -> Result<()> {
+    let mut target = Target::start(&[])?;
+    for reply in target.replies()? {
+        reply.outcome.context(reply.kind)?;
+        ensure!(
+            reply.file != target.content,
+            "{}: not in the file",
+            reply.kind
+        );
+    }
+    ensure!(
+        target.header()? != target.content,
+        "no header is in the file"
+    );
     Ok(())
 }
 
