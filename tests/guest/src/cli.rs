@@ -2,9 +2,12 @@
 
 //! The command line.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Parser;
+
+use crate::scenarios;
 
 /// Runs the tests that need a real guest.
 #[derive(Debug, Parser)]
@@ -16,9 +19,16 @@ use clap::Parser;
 pub struct Cli {
     /// Runs only the tests whose full name (group::test) contains one of these.
     pub filters: Vec<String>,
+    /// Runs only what needs a QEMU whose window is one memory region, and what has another outcome on
+    /// it; DAXLAB_QEMU has to name one
+    #[arg(long)]
+    pub one_region: bool,
     /// Lists the tests instead of running them.
     #[arg(long)]
     pub list: bool,
+    /// How many tests with guests of their own are under way at a time.
+    #[arg(long, default_value = "2", value_name = "N")]
+    pub jobs: NonZeroUsize,
     /// Where the logs of failed tests are kept.
     #[arg(long, default_value = "target/guest-tests", value_name = "DIR")]
     pub logs: PathBuf,
@@ -30,6 +40,8 @@ pub struct Cli {
 impl Cli {
     /// Whether the test of this full name was asked for.
     pub fn wants(&self, name: &str) -> bool {
-        self.filters.is_empty() || self.filters.iter().any(|part| name.contains(part.as_str()))
+        let is_named =
+            self.filters.is_empty() || self.filters.iter().any(|part| name.contains(part.as_str()));
+        is_named && (!self.one_region || scenarios::depends_on_one_region(name))
     }
 }

@@ -2,6 +2,7 @@
 
 //! One line per test, the causes of failures below it, and a closing line.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,19 +10,24 @@ use anyhow::Result;
 
 /// Counts what came of the tests and prints it.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct Report(RefCell<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
     passed: usize,
     failed: Vec<String>,
+    skipped: usize,
 }
 
 impl Report {
     /// Prints what came of the test `name`, begun at `start`; `logs` is where a failure's logs are.
-    pub fn add(&mut self, name: &str, start: Instant, outcome: &Result<()>, logs: Option<&Path>) {
+    pub fn add(&self, name: &str, start: Instant, outcome: &Result<()>, logs: Option<&Path>) {
         let seconds = Seconds(start.elapsed());
+        let mut counts = self.0.borrow_mut();
         match outcome {
             Ok(()) => {
                 println!("ok    {name} ({seconds})");
-                self.passed += 1;
+                counts.passed += 1;
             }
             Err(error) => {
                 println!("FAIL  {name} ({seconds})");
@@ -29,19 +35,30 @@ impl Report {
                 if let Some(logs) = logs {
                     println!("      logs: {}", logs.display());
                 }
-                self.failed.push(name.to_owned());
+                counts.failed.push(name.to_owned());
             }
         }
     }
 
-    /// Prints the closing lines; true if nothing failed and something passed.
+    /// Prints that the test `name` is not run, and why.
+    pub fn skip(&self, name: &str, why: &str) {
+        println!("skip  {name}: {why}");
+        self.0.borrow_mut().skipped += 1;
+    }
+
+    /// Prints the closing lines; true if nothing failed, and there was a test.
     pub fn close(&self, start: Instant) -> bool {
-        for name in &self.failed {
+        let counts = self.0.borrow();
+        for name in &counts.failed {
             println!("failed: {name}");
         }
         println!("guest tests took {}", Seconds(start.elapsed()));
-        println!("{} passed, {} failed", self.passed, self.failed.len());
-        self.failed.is_empty() && self.passed > 0
+        let (passed, failed) = (counts.passed, counts.failed.len());
+        match counts.skipped {
+            0 => println!("{passed} passed, {failed} failed"),
+            skipped => println!("{passed} passed, {failed} failed, {skipped} skipped"),
+        }
+        failed == 0 && passed + counts.skipped > 0
     }
 }
 

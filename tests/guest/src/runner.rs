@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Runs groups one after the other: two cores are just enough for one emulated guest.
+//! Runs tests, several guests at a time.
 
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use futures::stream::{self, StreamExt as _};
+use guest_vm::WindowKind;
 use tokio::time::timeout;
 
 use crate::cli::Cli;
@@ -21,44 +23,43 @@ const TEST_TIME_OUT: Duration = Duration::from_secs(1800);
 
 /// Runs what `cli` asks for; true if all of it passed.
 pub async fn run(cli: &Cli) -> Result<bool> {
-    let groups = scenarios::all();
+    let (all, of_one_region) = (scenarios::all(), scenarios::of_one_region());
     if cli.list {
-        return list(&groups);
+        let groups = all.iter().chain(of_one_region);
+        return list(groups.flat_map(names).filter(|name| cli.wants(name)));
     }
     let start = Instant::now();
     let host = Host::prepare(cli.soak).await?;
     println!("guests: {host}");
-    let mut report = Report::default();
-    for group in &groups {
-        let wanted: Vec<String> = names(group).filter(|name| cli.wants(name)).collect();
-        if wanted.is_empty() {
-            continue;
-        }
-        match &group.tests {
-            Tests::Together { boot, scenarios } => {
-                let run = Together {
-                    host: &host,
-                    group: group.name,
-                    logs: &cli.logs,
-                };
-                run.all(*boot, scenarios, &wanted, &mut report).await;
-            }
-            Tests::Alone(tests) => {
-                for test in tests.iter() {
-                    let name = full_name(group.name, test.name);
-                    if wanted.contains(&name) {
-                        alone(&host, test, &name, &cli.logs, &mut report).await;
-                    }
-                }
-            }
+    let report = Report::default();
+    let wanted = |groups: &'static [Group]| groups.iter().flat_map(|group| units(group, cli));
+    let mut queue: Vec<Unit> = wanted(all).collect();
+    let of_one_region: Vec<Unit> = wanted(of_one_region).collect();
+    if cli.one_region || !of_one_region.is_empty() {
+        let kind = host.window().await?;
+        let is_one = kind == WindowKind::OneRegion;
+        ensure!(is_one || !cli.one_region, "this QEMU's window is {kind}");
+        if is_one {
+            queue.extend(of_one_region);
+        } else {
+            let why = format!("it needs a QEMU whose window is {}", WindowKind::OneRegion);
+            let names = of_one_region.iter().flat_map(Unit::names);
+            names.for_each(|name| report.skip(&name, &why));
         }
     }
+    let plays = queue
+        .iter()
+        .map(|unit| unit.play(&host, &cli.logs, &report));
+    stream::iter(plays)
+        .buffer_unordered(cli.jobs.get())
+        .collect::<()>()
+        .await;
     Ok(report.close(start))
 }
 
-fn list(groups: &[Group]) -> Result<bool> {
+fn list(names: impl Iterator<Item = String>) -> Result<bool> {
     let mut out = io::stdout().lock();
-    for name in groups.iter().flat_map(names) {
+    for name in names {
         match writeln!(out, "{name}") {
             // Whoever reads has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
@@ -68,7 +69,8 @@ fn list(groups: &[Group]) -> Result<bool> {
     Ok(true)
 }
 
-fn names(group: &Group) -> impl Iterator<Item = String> {
+/// The full names of a group's tests.
+pub fn names(group: &Group) -> impl Iterator<Item = String> {
     let tests: Vec<&str> = match &group.tests {
         Tests::Together { scenarios, .. } => scenarios.iter().map(|test| test.name).collect(),
         Tests::Alone(tests) => tests.iter().map(|test| test.name).collect(),
@@ -81,44 +83,99 @@ fn full_name(group: &str, test: &str) -> String {
     format!("{group}::{test}")
 }
 
-async fn alone(host: &Host, test: &Alone, name: &str, logs: &Path, report: &mut Report) {
-    host.log_to(log_dir(logs, name));
+/// What has guests of its own.
+enum Unit {
+    /// A test.
+    Alone { name: String, test: &'static Alone },
+    /// Tests that share a guest.
+    Together(Together),
+}
+
+/// What of a group is wanted.
+fn units(group: &'static Group, cli: &Cli) -> Vec<Unit> {
+    let is_wanted = |test: &str| cli.wants(&full_name(group.name, test));
+    match &group.tests {
+        Tests::Together { boot, scenarios } => {
+            let wanted = scenarios.iter().filter(|test| is_wanted(test.name));
+            let wanted: Vec<_> = wanted.collect();
+            if wanted.is_empty() {
+                return Vec::new();
+            }
+            vec![Unit::Together(Together {
+                group: group.name,
+                boot: *boot,
+                scenarios: wanted,
+            })]
+        }
+        Tests::Alone(tests) => {
+            let wanted = tests.iter().filter(|test| is_wanted(test.name));
+            let unit = |test: &'static Alone| Unit::Alone {
+                name: full_name(group.name, test.name),
+                test,
+            };
+            wanted.map(unit).collect()
+        }
+    }
+}
+
+impl Unit {
+    fn names(&self) -> Vec<String> {
+        match self {
+            Self::Alone { name, .. } => vec![name.clone()],
+            Self::Together(group) => {
+                let names = group
+                    .scenarios
+                    .iter()
+                    .map(|test| group.full_name(test.name));
+                names.collect()
+            }
+        }
+    }
+
+    async fn play(&self, host: &Host, logs: &Path, report: &Report) {
+        let place = match self {
+            Self::Alone { name, .. } => name.replace("::", "-"),
+            Self::Together(group) => group.group.to_owned(),
+        };
+        let host = host.logging_to(logs.join(place));
+        match self {
+            Self::Alone { name, test } => alone(&host, test, name, report).await,
+            Self::Together(group) => group.all(&host, report).await,
+        }
+    }
+}
+
+async fn alone(host: &Host, test: &Alone, name: &str, report: &Report) {
     let start = Instant::now();
     let outcome = in_time("the test", (test.run)(host)).await;
-    report.add(name, start, &outcome, host.saved_logs().as_deref());
+    report.add(name, start, &outcome, host.saved_logs());
     if outcome.is_ok() {
         host.drop_logs();
     }
 }
 
-/// A group that shares one guest.
-struct Together<'a> {
-    host: &'a Host,
+/// Tests of a group that share one guest.
+struct Together {
     group: &'static str,
-    logs: &'a Path,
+    boot: fn() -> Result<Boot>,
+    scenarios: Vec<&'static Scenario>,
 }
 
-impl Together<'_> {
-    async fn all(
-        &self,
-        boot: fn() -> Result<Boot>,
-        scenarios: &[Scenario],
-        wanted: &[String],
-        report: &mut Report,
-    ) {
-        self.host.log_to(log_dir(self.logs, self.group));
+impl Together {
+    fn full_name(&self, test: &str) -> String {
+        full_name(self.group, test)
+    }
+
+    async fn all(&self, host: &Host, report: &Report) {
         let start = Instant::now();
-        let started = async { Lab::start(self.host, boot()?).await };
+        let started = async { Lab::start(host, (self.boot)()?).await };
         let started = in_time("the boot", started).await;
         let mut failed = started.is_err();
         let end = match started {
             Ok(lab) => {
-                report.add(&full_name(self.group, "boots"), start, &Ok(()), None);
-                for scenario in scenarios {
-                    let name = full_name(self.group, scenario.name);
-                    if wanted.contains(&name) {
-                        failed |= self.one(&lab, scenario, &name, report).await;
-                    }
+                report.add(&self.full_name("boots"), start, &Ok(()), None);
+                for scenario in &self.scenarios {
+                    failed |= self.one(host, &lab, scenario, report).await;
                 }
                 let start = Instant::now();
                 let ended = in_time("the guest's end", lab.end()).await;
@@ -128,21 +185,14 @@ impl Together<'_> {
         };
         let (start, name, outcome) = end;
         failed |= outcome.is_err();
-        let name = full_name(self.group, name);
-        report.add(&name, start, &outcome, self.host.saved_logs().as_deref());
+        report.add(&self.full_name(name), start, &outcome, host.saved_logs());
         if !failed {
-            self.host.drop_logs();
+            host.drop_logs();
         }
     }
 
     /// True if the scenario failed.
-    async fn one(
-        &self,
-        lab: &Lab<'_>,
-        scenario: &Scenario,
-        name: &str,
-        report: &mut Report,
-    ) -> bool {
+    async fn one(&self, host: &Host, lab: &Lab<'_>, scenario: &Scenario, report: &Report) -> bool {
         let start = Instant::now();
         let outcome = tokio::select! {
             outcome = in_time("the test", (scenario.run)(lab)) => outcome,
@@ -152,7 +202,8 @@ impl Together<'_> {
         if outcome.is_err() {
             lab.save_logs();
         }
-        report.add(name, start, &outcome, Some(&log_dir(self.logs, self.group)));
+        let name = self.full_name(scenario.name);
+        report.add(&name, start, &outcome, host.saved_logs());
         outcome.is_err()
     }
 }
@@ -160,8 +211,4 @@ impl Together<'_> {
 async fn in_time<T>(what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
     let done = timeout(TEST_TIME_OUT, work).await;
     done.with_context(|| format!("{what} has not ended in {TEST_TIME_OUT:?}"))?
-}
-
-fn log_dir(logs: &Path, name: &str) -> PathBuf {
-    logs.join(name.replace("::", "-"))
 }

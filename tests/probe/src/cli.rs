@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::commands::{copy, dax, fill, hash, hold, modify, sweep, upgrade, verify};
+use crate::commands::{copy, dax, fill, hash, hold, modify, physical, sweep, upgrade, verify};
 
 /// What a command found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,7 @@ enum Command {
     Hash(hash::Args),
     Hold(hold::Args),
     Modify(modify::Args),
+    Physical(physical::Args),
     Sweep(sweep::Args),
     Upgrade(upgrade::Args),
     Verify(verify::Args),
@@ -65,6 +66,7 @@ impl Cli {
             Command::Hash(args) => hash::run(args),
             Command::Hold(args) => hold::run(args),
             Command::Modify(args) => modify::run(args),
+            Command::Physical(args) => physical::run(args),
             Command::Sweep(args) => sweep::run(args),
             Command::Upgrade(args) => upgrade::run(args),
             Command::Verify(args) => verify::run(args),

@@ -24,8 +24,10 @@ mod parts;
 mod programs;
 mod running;
 mod spec;
+mod window;
 
 pub use parts::{CONSOLE_INIT, Parts, Wanted};
 pub use programs::{MissingProgram, Programs};
 pub use running::{Crash, Vm};
 pub use spec::VmSpec;
+pub use window::WindowKind;

@@ -85,6 +85,11 @@ impl<'h> Lab<'h> {
         found.expect("the group's boot has this share")
     }
 
+    /// What it was started from.
+    pub fn host(&self) -> &Host {
+        self.host
+    }
+
     /// All shares.
     pub fn shares(&self) -> &[Shared] {
         &self.shares

@@ -2,16 +2,17 @@
 
 //! What all guests of a run are started from.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use guest_vm::{Parts, Wanted};
+use guest_vm::{Parts, Wanted, WindowKind};
 use qemu_guest::accel::AccelChoice;
 use qemu_guest::fetch::{KernelSpec, Progress};
+use tokio::sync::OnceCell;
 
 use super::{Boot, Lab, programs};
 
@@ -26,15 +27,17 @@ pub const PJDFSTEST: &str = "/bin/pjdfstest";
 /// Where the guest has a `sleep` that is not busybox's.
 pub const SLEEP: &str = "/opt/bin/sleep";
 
-/// The host's side of all tests.
+/// The host's side of one test, or of the tests that share a guest.
+#[derive(Clone)]
 pub struct Host {
     /// QEMU, the default kernel, the initramfs and the daemon.
     pub parts: Parts,
     /// How long the soak with fsx lasts.
     pub soak: Duration,
     accel: String,
+    window: Rc<OnceCell<WindowKind>>,
     /// Where a guest that ends in failure leaves its logs.
-    logs: RefCell<PathBuf>,
+    logs: PathBuf,
 }
 
 impl Host {
@@ -46,8 +49,22 @@ impl Host {
             parts,
             soak: Duration::from_secs(soak),
             accel: format!("{:?}", accel.accel),
-            logs: RefCell::default(),
+            window: Rc::default(),
+            logs: PathBuf::new(),
         })
+    }
+
+    /// What this run's QEMU makes of a window; found out once, by a guest.
+    pub async fn window(&self) -> Result<WindowKind> {
+        let found = self.window.get_or_try_init(|| self.parts.window()).await;
+        found
+            .copied()
+            .context("can't find out what QEMU makes of a window")
+    }
+
+    /// Whether that is one memory region.
+    pub async fn has_one_region(&self) -> Result<bool> {
+        Ok(self.window().await? == WindowKind::OneRegion)
     }
 
     /// The same with another kernel.
@@ -60,31 +77,33 @@ impl Host {
         Lab::start(self, boot).await
     }
 
-    /// Logs of failures go to `dir` from now on; what an earlier run left there is removed.
-    pub fn log_to(&self, dir: PathBuf) {
+    /// The same, with the logs of failures in `dir`; what an earlier run left there is removed.
+    pub fn logging_to(&self, dir: PathBuf) -> Self {
         // It may not be there, and if it can't be removed its files are overwritten.
         fs::remove_dir_all(&dir).ok();
-        *self.logs.borrow_mut() = dir;
+        Self {
+            logs: dir,
+            ..self.clone()
+        }
     }
 
     /// Keeps what is in a run's folder, except for sockets.
     pub fn save_logs(&self, run_dir: &Path) {
-        let to = self.logs.borrow();
-        if let Err(error) = copy_files(run_dir, &to) {
-            eprintln!("the logs can't be kept in {}: {error:#}", to.display());
+        if let Err(error) = copy_files(run_dir, &self.logs) {
+            let to = self.logs.display();
+            eprintln!("the logs can't be kept in {to}: {error:#}");
         }
     }
 
     /// Removes what was kept: the tests it belongs to have passed.
     pub fn drop_logs(&self) {
         // It is there only if a guest ended with `save_logs`.
-        fs::remove_dir_all(&*self.logs.borrow()).ok();
+        fs::remove_dir_all(&self.logs).ok();
     }
 
     /// Where logs were kept, if any were.
-    pub fn saved_logs(&self) -> Option<PathBuf> {
-        let dir = self.logs.borrow();
-        dir.is_dir().then(|| dir.clone())
+    pub fn saved_logs(&self) -> Option<&Path> {
+        self.logs.is_dir().then_some(&*self.logs)
     }
 }
 

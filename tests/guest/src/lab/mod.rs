@@ -7,13 +7,14 @@ mod guest;
 mod held;
 mod host;
 mod leftovers;
+mod mapped;
 mod mounts;
 mod programs;
 mod share;
 mod share_case;
 mod snapshot;
 mod terminal;
-mod views;
+pub mod unprivileged;
 
 pub use boot::{Boot, Plan};
 pub use guest::Lab;

@@ -2,7 +2,7 @@
 
 //! A folder that both sides see.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use qemu_guest::process::Share;
 use tempfile::TempDir;
@@ -17,6 +17,11 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// The host's folder that is shared.
+    pub fn folder(&self) -> &Path {
+        &self.settings.dir
+    }
+
     /// The host's path of a file in it.
     pub fn on_host(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)

@@ -131,7 +131,7 @@ async fn a_wrong_byte_is_found(lab: &Lab<'_>) -> Result<()> {
     Ok(())
 }
 
-async fn guest_files_read_the_same(lab: &Lab<'_>) -> Result<()> {
+pub(super) async fn guest_files_read_the_same(lab: &Lab<'_>) -> Result<()> {
     for size in SIZES {
         for (_, how) in ways() {
             let (name, seed) = (format!("guest-{size}-{how}"), Seed(size + 1));
@@ -289,7 +289,7 @@ async fn many_readers_at_once(lab: &Lab<'_>) -> Result<()> {
     Ok(())
 }
 
-async fn a_file_grows_and_shrinks_under_its_mapping(lab: &Lab<'_>) -> Result<()> {
+pub(super) async fn a_file_grows_and_shrinks_under_its_mapping(lab: &Lab<'_>) -> Result<()> {
     let (name, path) = ("changing", lab.first().in_guest("changing"));
     let mut end = 0;
     for (round, size) in [MIB + 1, 5 * MIB + 3, 3 * MIB + 9, 9 * MIB]
@@ -325,11 +325,11 @@ async fn unmount_empties_the_window(lab: &Lab<'_>) -> Result<()> {
         lab.probe(&[&["verify", &in_guest], &verify[..]].concat())
             .await?;
         ensure!(
-            lab.mapped_views()? > 0,
+            lab.mapped_ranges()? > 0,
             "QEMU has nothing mapped after a read"
         );
         lab.agent().umount(&share.mount_point()).await?;
-        let emptied = lab.expect_no_views().await;
+        let emptied = lab.expect_nothing_mapped().await;
         lab.mount(share).await?;
         emptied.context("after the unmount")?;
     }
@@ -349,7 +349,7 @@ async fn stop_and_cont(lab: &Lab<'_>) -> Result<()> {
     )?;
     // QEMU unmaps in its own time: what other tests have mapped may not go while this one counts.
     lab.agent().umount(&lab.first().mount_point()).await?;
-    let emptied = lab.expect_no_views().await;
+    let emptied = lab.expect_nothing_mapped().await;
     lab.mount(lab.first()).await?;
     emptied?;
     let path = lab.first().in_guest("stopped");
@@ -359,13 +359,13 @@ async fn stop_and_cont(lab: &Lab<'_>) -> Result<()> {
     ];
     for _ in 0..5 {
         lab.probe(&verify).await?;
-        let mapped = lab.mapped_views()?;
+        let mapped = lab.mapped_ranges()?;
         let mut qmp = lab.vm().guest().qmp().await;
         qmp.stop().await?;
         qmp.cont().await?;
         drop(qmp);
         ensure!(
-            mapped > 0 && lab.mapped_views()? == mapped,
+            mapped > 0 && lab.mapped_ranges()? == mapped,
             "the mappings did not stay"
         );
         lab.probe(&verify).await?;

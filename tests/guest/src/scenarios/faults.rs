@@ -19,26 +19,30 @@ pub const GROUP: Group = Group {
 };
 
 /// QEMU is given the files themselves: it grows empty ones, and refuses those whose size is no
-/// multiple of 2 MiB.
+/// multiple of 2 MiB. Where a window is one memory region it does neither, and the checks pass.
 async fn direct_views_are_caught(host: &Host) -> Result<()> {
     // By the daemon's promises the guest would read through FUSE after the first refusal.
     let plan = Plan::new("data")?
         .daemon_args(&["--fault", "views=direct"])
         .mount_options("dax=always");
     let lab = host.boot(Boot::with(plan)).await?;
+    let one_region = host.has_one_region().await?;
     let grown = data::mapping_does_not_grow_a_file_that_was_emptied(&lab).await;
-    failed(grown, "the emptied file has 4194304 bytes")?;
-    failed(
-        data::host_files_read_the_same(&lab).await,
-        "verify /mnt/data/host-1 --len 1",
-    )?;
+    let read = data::host_files_read_the_same(&lab).await;
+    if one_region {
+        grown?;
+        read?;
+    } else {
+        failed(grown, "the emptied file has 4194304 bytes")?;
+        failed(read, "verify /mnt/data/host-1 --len 1")?;
+    }
 
     for (name, size, mapped) in [("odd", 4097, false), ("even", RANGE, true)] {
         File::create(lab.first().on_host(name))?.set_len(size)?;
         for (how, told) in [("mmap", "why=signal-7"), ("syscall", "os error 5")] {
             let path = lab.first().in_guest(name);
             let sweep = ["sweep", &path, "--how", how];
-            if mapped {
+            if mapped || one_region {
                 lab.probe(&sweep).await?;
             } else {
                 let said = lab.probe_fails(&sweep).await?;

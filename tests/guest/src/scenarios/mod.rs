@@ -13,6 +13,7 @@ mod kernels;
 mod life;
 mod metrics;
 mod migration;
+mod one_region;
 mod policy;
 mod posix;
 mod pressure;
@@ -27,15 +28,16 @@ mod upgrade;
 
 use crate::scenario::Group;
 
-/// All groups, in the order in which they run.
-pub fn all() -> [Group; 23] {
-    [
+/// The groups that are played on any QEMU, in the order in which they are begun: what takes long
+/// comes first, so that nothing long is left alone at the end.
+pub fn all() -> &'static [Group] {
+    &[
+        everyday::GROUP,
+        everyday::TWO_GUESTS,
         data::GROUP,
         faults::GROUP,
         policy::GROUP,
         pressure::GROUP,
-        everyday::GROUP,
-        everyday::TWO_GUESTS,
         budget::GROUP,
         read_only::GROUP,
         upgrade::GROUP,
@@ -45,13 +47,56 @@ pub fn all() -> [Group; 23] {
         guard::GROUP,
         metrics::GROUP,
         migration::GROUP,
-        kernels::GROUP,
         posix::GROUP,
+        kernels::GROUP,
+        fsx::GROUP,
         share_command::GROUP,
         share_options::GROUP,
         share_shell::GROUP,
         test_command::GROUP,
-        fsx::GROUP,
         reclaim::GROUP,
     ]
+}
+
+/// The groups that need a QEMU whose window is one memory region.
+pub fn of_one_region() -> &'static [Group] {
+    &[one_region::GROUP]
+}
+
+/// Tests for any QEMU that come to another end where a window is one memory region.
+const DIFFERENT: [&str; 12] = [
+    "budget::a_full_table",
+    "budget::a_thousand_ranges",
+    "faults::direct_views_are_caught",
+    "guard::",
+    "life::a_page_of_a_truncated_file",
+    "life::a_reset_with_memory_slots",
+    "life::a_stop_while_mappings_are_made",
+    "life::a_stop_with_many_mappings",
+    "life::resets_with_live_mappings",
+    "read_only::",
+    "restart::",
+    "upgrade::",
+];
+
+/// Whether a test needs such a QEMU, or comes to another end on it.
+pub fn depends_on_one_region(name: &str) -> bool {
+    let needs = of_one_region()
+        .iter()
+        .any(|group| name.starts_with(group.name));
+    needs || DIFFERENT.iter().any(|part| name.starts_with(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::names;
+
+    #[test]
+    fn what_is_different_is_there() {
+        for part in DIFFERENT {
+            let mut all = all().iter().flat_map(names);
+            assert!(all.any(|name| name.starts_with(part)), "{part}");
+        }
+    }
 }

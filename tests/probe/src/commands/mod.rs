@@ -9,6 +9,7 @@ pub mod hash;
 pub mod hold;
 pub mod modify;
 mod part;
+pub mod physical;
 pub mod sweep;
 pub mod upgrade;
 pub mod verify;

@@ -83,7 +83,9 @@ macro_rules! attempts {
 attempts! {
     "open-write" => |file| libc::open(file, libc::O_WRONLY);
     "open-read-write" => |file| libc::open(file, libc::O_RDWR);
-    "map-shared" => |file| map_shared(file);
+    "map-shared" => |file| map_shared(file, libc::PROT_READ | libc::PROT_WRITE, no_more);
+    "mprotect" => |file| map_shared(file, libc::PROT_READ, make_writable);
+    "read-into-mapping" => |file| map_shared(file, libc::PROT_READ, read_into);
     "chmod" => |file| libc::chmod(file, 0o777);
     "chown" => |file| libc::chown(file, 1234, 1234);
     "utimes" => |file| libc::utimensat(libc::AT_FDCWD, file, ptr::null(), 0);
@@ -99,20 +101,62 @@ attempts! {
     "unlink" => |file| libc::unlink(file);
 }
 
-/// Maps a file that is open for reading shared and writable, as mprotect(2) would do later.
+/// Bytes of a mapping.
+const PAGE: usize = 4096;
+
+/// Maps a file that is open for reading, and does something with the mapping; -1 if either fails.
 ///
 /// # Safety
-/// `file` is a NUL-terminated string.
-unsafe fn map_shared(file: *const libc::c_char) -> libc::c_int {
+/// `path` is a NUL-terminated string.
+unsafe fn map_shared(
+    path: *const libc::c_char,
+    protection: libc::c_int,
+    then: unsafe fn(*mut libc::c_void, *const libc::c_char) -> libc::c_int,
+) -> libc::c_int {
     // SAFETY: the caller's promise; the mapping is new and used by nobody.
     unsafe {
-        let fd = libc::open(file, libc::O_RDONLY);
+        let fd = libc::open(path, libc::O_RDONLY);
         if fd < 0 {
             return -1;
         }
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let at = libc::mmap(ptr::null_mut(), 4096, protection, libc::MAP_SHARED, fd, 0);
-        if at == libc::MAP_FAILED { -1 } else { 0 }
+        let at = libc::mmap(ptr::null_mut(), PAGE, protection, libc::MAP_SHARED, fd, 0);
+        if at == libc::MAP_FAILED {
+            return -1;
+        }
+        then(at, path)
+    }
+}
+
+/// That it could be mapped is enough.
+unsafe fn no_more(_: *mut libc::c_void, _: *const libc::c_char) -> libc::c_int {
+    0
+}
+
+/// Makes a mapping for reading one for writing.
+///
+/// # Safety
+/// `at` is a mapping of [`PAGE`] bytes.
+unsafe fn make_writable(at: *mut libc::c_void, _: *const libc::c_char) -> libc::c_int {
+    // SAFETY: the caller's promise.
+    unsafe { libc::mprotect(at, PAGE, libc::PROT_READ | libc::PROT_WRITE) }
+}
+
+/// Has the kernel transfer bytes of the file into a mapping for reading.
+///
+/// # Safety
+/// `at` is a mapping of [`PAGE`] bytes, and `path` a NUL-terminated string.
+unsafe fn read_into(at: *mut libc::c_void, path: *const libc::c_char) -> libc::c_int {
+    // SAFETY: the caller's promise; the kernel looks whether it may store there.
+    unsafe {
+        let fd = libc::open(path, libc::O_RDONLY | libc::O_DIRECT);
+        if fd < 0 {
+            return -1;
+        }
+        if libc::pread(fd, at, PAGE, 0) < 0 {
+            -1
+        } else {
+            0
+        }
     }
 }
 
@@ -138,7 +182,7 @@ mod tests {
         for (name, outcome) in outcomes {
             let possible = match name {
                 // Its file is open for reading only, whoever may write to the directory.
-                "map-shared" => false,
+                "map-shared" | "mprotect" | "read-into-mapping" => false,
                 "chown" => root,
                 _ => true,
             };

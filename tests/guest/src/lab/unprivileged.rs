@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Programs of an ordinary user's.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use guest_vm::Parts;
+use qemu_guest::fetch::{Qemu, QemuSpec};
+use tempfile::TempDir;
+
+use super::Host;
+
+/// Debian's user who owns nothing, and the number.
+const USER: &str = "nobody";
+pub const UID: u32 = 65534;
+/// Debian's group for what needs none.
+pub const GROUP: &str = "nogroup";
+
+/// The host's parts with a QEMU that runs as [`USER`]. What it may do beyond that is to find its own
+/// files and sockets where the tests have them, in folders that are root's.
+pub fn qemu(host: &Host) -> Result<(TempDir, Parts)> {
+    let line = host.parts.qemu_line();
+    let text = format!(
+        r#"#!/bin/sh
+for arg; do
+    case $arg in
+        *path=*/qmp.sock*) dir=${{arg#*path=}} dir=${{dir%%/qmp.sock*}} ;;
+    esac
+done
+if [ "${{dir:-}}" ]; then
+    chgrp {GROUP} "$dir" "$dir/qmp.sock"
+    chmod g+rwx "$dir" "$dir/qmp.sock"
+fi
+# The last one lets access(2) heed the capability, too.
+exec setpriv --reuid {USER} --regid {GROUP} --clear-groups \
+    --inh-caps -all,+dac_read_search --ambient-caps -all,+dac_read_search \
+    --bounding-set -all,+dac_read_search --securebits +no_setuid_fixup \
+    {line} "$@"
+"#
+    );
+    let (folder, path) = script("qemu", &text)?;
+    let qemu = Qemu::obtain(&QemuSpec::Path(path), &host.parts.cache)?;
+    let parts = Parts {
+        qemu,
+        ..host.parts.clone()
+    };
+    Ok((folder, parts))
+}
+
+/// The same parts with a daemon that runs as [`USER`], without any capability. It gets the folder for
+/// its socket, and a copy of its program, which may be where only root gets.
+pub fn daemon(parts: Parts) -> Result<(TempDir, Parts)> {
+    let (folder, path) = script(
+        "daemon",
+        &format!(
+            r#"#!/bin/sh
+[ "$1" = --socket-path ] && chown {USER} "${{2%/*}}"
+exec setpriv --reuid {USER} --regid {GROUP} --clear-groups --inh-caps -all --ambient-caps -all \
+    --bounding-set -all "${{0%/*}}/virtiofs-daxd" "$@"
+"#
+        ),
+    )?;
+    fs::copy(&parts.daemon, folder.path().join("virtiofs-daxd"))?;
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
+    let parts = Parts {
+        daemon: path,
+        ..parts
+    };
+    Ok((folder, parts))
+}
+
+fn script(name: &str, text: &str) -> Result<(TempDir, PathBuf)> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join(name);
+    fs::write(&path, text)?;
+    fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+    Ok((folder, path))
+}

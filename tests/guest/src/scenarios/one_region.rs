@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What a QEMU gives whose window is one memory region: a window of a daemon without any privilege,
+//! one of a read-only share, and as many ranges as there is room for.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, chown};
+
+use anyhow::{Context as _, Result, ensure};
+use guest_probe::access::How;
+use guest_probe::file::{self, Part};
+use guest_probe::pattern::Seed;
+use guest_vm::{Crash, VmSpec};
+use qemu_guest::machine::{ByteSize, OnReset};
+use qemu_guest::process::Share;
+
+use super::{budget, data, life};
+use crate::lab::{Boot, Held, Host, Lab, Plan, Snapshot, unprivileged};
+use crate::scenario::{Group, Tests};
+use crate::tests;
+
+const MIB: u64 = 1 << 20;
+/// Bytes of a file that is no multiple of a page.
+const ODD: u64 = 5_000_001;
+/// What Linux maps at a time.
+const RANGE: u64 = 2 * MIB;
+/// Live ranges of a window of 8 GiB.
+const RANGES: u64 = 2000;
+/// What a hostile kernel stores.
+const WORD: u64 = 0x6465_6b63_6174_7461;
+
+pub const GROUP: Group = Group {
+    name: "one_region",
+    tests: Tests::Alone(tests![Alone:
+        a_daemon_without_privileges,
+        two_thousand_ranges,
+        four_resets_with_memory_slots,
+        a_hostile_kernel_s_stores,
+    ]),
+};
+
+/// A daemon of an ordinary user in a user namespace of its own, as virtiofsd's is, and the same user's
+/// QEMU. No view of a file can be made there.
+async fn a_daemon_without_privileges(host: &Host) -> Result<()> {
+    let (_qemu, parts) = unprivileged::qemu(host)?;
+    let (_daemon, parts) = unprivileged::daemon(parts)?;
+    let plan = Plan::new("mine")?
+        .daemon_args(&["--inode-file-handles=never"])
+        .content(|dir| {
+            fs::write(dir.join("empty"), "")?;
+            file::fill(&dir.join("odd"), Part::first(ODD), Seed(1), How::Syscall)?;
+            for path in [dir, &dir.join("odd"), &dir.join("empty")] {
+                chown(path, Some(unprivileged::UID), None)?;
+            }
+            Ok(())
+        })?;
+    let boot = Boot::with(plan).spec(|spec| VmSpec {
+        on_reset: OnReset::Restart,
+        ..spec
+    });
+    let mut lab = Lab::start_with(host, &parts, boot).await?;
+    let (qemu, daemon) = (lab.vm().guest().pid(), lab.vm().daemons()[0].pid());
+    for pid in [qemu, daemon] {
+        let user = fs::metadata(format!("/proc/{pid}"))?.uid();
+        ensure!(user == unprivileged::UID, "process {pid} is user {user}'s");
+    }
+    for life in ["first", "second"] {
+        bytes_are_equal(&lab)
+            .await
+            .with_context(|| format!("in the {life} life"))?;
+        lab.crash(Crash::SystemReset).await?;
+        lab.mount(lab.first()).await?;
+    }
+    data::guest_files_read_the_same(&lab).await?;
+    data::a_file_grows_and_shrinks_under_its_mapping(&lab).await?;
+    lab.end().await
+}
+
+/// What either side writes the other reads, through the window, and nothing grows.
+async fn bytes_are_equal(lab: &Lab<'_>) -> Result<()> {
+    let (share, part) = (lab.first(), Part::first(ODD));
+    let (on_host, len) = (share.on_host("odd"), ODD.to_string());
+    for name in ["odd", "empty"] {
+        lab.probe(&["dax", &share.in_guest(name)]).await?;
+    }
+    file::fill(&on_host, part, Seed(1), How::Syscall)?;
+    let odd = share.in_guest("odd");
+    for (command, seed) in [("verify", "1"), ("fill", "2")] {
+        lab.probe(&[
+            command, &odd, "--len", &len, "--seed", seed, "--how", "mmap",
+        ])
+        .await?;
+    }
+    ensure!(lab.mapped_ranges()? > 0, "QEMU has nothing mapped");
+    lab.sh(&format!("cat {}", share.in_guest("empty"))).await?;
+    let seen = file::verify(&on_host, part, Seed(2), How::Mmap)?;
+    seen.map_err(|mismatch| anyhow::anyhow!("on the host: {mismatch}"))?;
+    for (name, size) in [("odd", ODD), ("empty", 0)] {
+        let found = fs::metadata(share.on_host(name))?.len();
+        ensure!(found == size, "{name} has {found} bytes");
+    }
+    Ok(())
+}
+
+async fn two_thousand_ranges(host: &Host) -> Result<()> {
+    budget::live_ranges(host, RANGES).await
+}
+
+async fn four_resets_with_memory_slots(host: &Host) -> Result<()> {
+    life::four_resets(host, &["--mem-slots"]).await
+}
+
+/// A kernel stores to all of a window by its physical address, and asks no file system. In a share that
+/// may be written it only does what it may; in one that may not, nothing comes of it.
+async fn a_hostile_kernel_s_stores(host: &Host) -> Result<()> {
+    const SIZE: u64 = 2 * RANGE;
+    let plan = |tag, read_only, window| {
+        Plan::new(tag)?
+            .set(|share| Share {
+                read_only,
+                ..share.with_window(ByteSize::new(window))
+            })
+            .content(|dir| file::fill(&dir.join("file"), Part::first(SIZE), Seed(1), How::Syscall))
+    };
+    // The guest's list of devices tells the two by their sizes.
+    let windows = [("writable", 16 * MIB), ("read-only", 8 * MIB)];
+    let boot = Boot::with(plan(windows[0].0, false, windows[0].1)?)
+        .and(plan(windows[1].0, true, windows[1].1)?)
+        .spec(|mut spec| {
+            spec.append.push("iomem=relaxed".to_owned());
+            spec
+        });
+    let lab = host.boot(boot).await?;
+    for (tag, window) in windows {
+        let share = lab.share(tag);
+        let before = Snapshot::of(share.folder())?;
+        let mut held = Held::of(&lab, tag, "file", false).await?;
+        let mut words = Vec::new();
+        for offset in [0, RANGE] {
+            words.push(held.ask(&format!("load {offset} 8")).await?);
+        }
+        let (at, word) = (address_of(&lab, window).await?, WORD.to_string());
+        let (at, len) = (at.to_string(), window.to_string());
+        let said = lab.probe(&["physical", &at, &len, "--word", &word]).await?;
+        let stored = window / RANGE;
+        ensure!(said.contains(&format!("stored={stored} ")), "{said}");
+        let after = Snapshot::of(share.folder())?;
+        if tag == "writable" {
+            // The attack is one.
+            for offset in [0, RANGE] {
+                held.load(offset, &hex(WORD)).await?;
+            }
+            ensure!(before.expect_same(&after).is_err(), "nothing was stored");
+        } else {
+            for (offset, word) in [0, RANGE].into_iter().zip(&words) {
+                held.load(offset, word).await?;
+            }
+            ensure!(
+                said.contains(" kept=0"),
+                "the window has kept stores: {said}"
+            );
+            before.expect_same(&after)?;
+        }
+        held.quit().await?;
+    }
+    lab.end().await
+}
+
+/// Where the guest has the window of this size.
+async fn address_of(lab: &Lab<'_>, window: u64) -> Result<u64> {
+    let resources = lab.sh("cat /sys/bus/pci/devices/*/resource").await?;
+    let number = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
+    let mut ranges = resources.lines().filter_map(|line| {
+        let mut fields = line.split_whitespace();
+        Some((number(fields.next()?)?, number(fields.next()?)?))
+    });
+    let found = ranges.find(|(from, to)| to - from + 1 == window);
+    let (from, _) = found.with_context(|| format!("no region of {window} bytes:\n{resources}"))?;
+    Ok(from)
+}
+
+fn hex(word: u64) -> String {
+    let bytes = word.to_le_bytes();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
