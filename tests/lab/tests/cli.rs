@@ -127,7 +127,7 @@ fn doctor_says_what_it_can_not_know_without_a_qemu() {
     command.arg("doctor").env("DAXLAB_CACHE", cache.path());
     let output = command.env("PATH", no_programs.path()).output().unwrap();
     let report = String::from_utf8(output.stdout).unwrap();
-    for subject in ["window device", "guard", "TCG", "KVM"] {
+    for subject in ["window device", "guard", "TCG", "KVM", "mappings"] {
         let mut lines = report.lines();
         let found = lines.find(|line| line.starts_with(&format!("?     {subject} ")));
         assert!(found.is_some(), "{subject}: {report}");

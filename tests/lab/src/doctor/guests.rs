@@ -2,6 +2,7 @@
 
 //! What guests are started from: cache, QEMU, accelerators, kernels.
 
+use guest_vm::{Parts, Programs, Wanted, WindowKind};
 use qemu_guest::{
     accel::{Accel, Prober, probe::Verdict},
     fetch::{
@@ -22,6 +23,7 @@ use super::{
 const FETCH_TOOLS: [&str; 2] = ["apt-get", "dpkg-deb"];
 
 const DEVICE: &str = "window device";
+const WINDOW: &str = "mappings";
 const TCG: &str = "TCG";
 const KVM: &str = "KVM";
 
@@ -89,10 +91,10 @@ fn whence(origin: &Origin) -> String {
 }
 
 /// What can't be said without a usable QEMU.
-pub fn unknown_without_qemu() -> [Finding; 4] {
+pub fn unknown_without_qemu() -> [Finding; 5] {
     let why = "unknown as long as there is no QEMU of 11.1 or newer";
     let how = "run 'daxlab share DIR -- true', which fetches one, and ask again";
-    [DEVICE, guard::SUBJECT, TCG, KVM].map(|subject| Finding::unknown(subject, why, how))
+    [DEVICE, guard::SUBJECT, TCG, KVM, WINDOW].map(|subject| Finding::unknown(subject, why, how))
 }
 
 /// Whether a probe guest boots under TCG and under KVM.
@@ -106,6 +108,42 @@ pub async fn accelerators(qemu: &Qemu) -> Vec<Finding> {
         });
     }
     findings
+}
+
+/// What it makes of a window: a guest is booted with one, and its daemon finds out. So a QEMU that
+/// somebody has patched is known by what it does.
+pub async fn window(which: &QemuSpec, cache: &Cache) -> Finding {
+    let wanted = Wanted {
+        qemu: which.clone(),
+        guard: Programs::guard().is_ok(),
+        ..Wanted::default()
+    };
+    let kernel = Kernel::cached(&wanted.kernel, cache);
+    let is_cached = matches!(kernel, Ok(Some(_))) && matches!(busybox::cached(cache), Ok(Some(_)));
+    if !is_cached {
+        let why = "unknown as long as no kernel for a guest is in the cache";
+        let how = "run 'daxlab share DIR -- true', which fetches one, and ask again";
+        return Finding::unknown(WINDOW, why, how);
+    }
+    let kind = async { Parts::obtain(&wanted, Progress::silent())?.window().await };
+    match kind.await {
+        Ok(kind) => Finding::ok(WINDOW, format!("{kind}: {}", what_follows(kind))),
+        Err(error) => Finding::warn(WINDOW, format!("no guest with one: {error:#}"))
+            .mend("see to the lines above and below, and ask again"),
+    }
+}
+
+fn what_follows(kind: WindowKind) -> &'static str {
+    match kind {
+        WindowKind::Regions => {
+            "QEMU 11.1's limits hold (daemon/docs/limits.md), and there is none without root or in \
+             a read-only share"
+        }
+        WindowKind::OneRegion => {
+            "no limit of their number, and with --dax-window also without root and in a read-only \
+             share"
+        }
+    }
 }
 
 /// Whether the QEMU with this project's patches is there. Nothing but `--qemu series` needs it.

@@ -45,6 +45,7 @@ pub fn run(args: &DoctorArgs) -> Result<Status> {
             Some(qemu) => {
                 report.add([guard::guard(&qemu)]);
                 report.add(guests::accelerators(&qemu).await);
+                report.add([guests::window(&args.qemu.spec(), &cache).await]);
             }
             None => report.add(guests::unknown_without_qemu()),
         }
