@@ -3,7 +3,8 @@
 #
 # tests/fuzz.sh [TARGET…] [--seconds N | --runs N | --input FILE | --merge] [--sanitizer NAME]
 #
-# Builds the fuzz targets and runs each, or those named, for N seconds (default: 15) or N inputs.
+# Builds the fuzz targets and runs each, or those named, for N seconds (default: 15) or N inputs, as
+# many at a time as there are processors.
 # It installs what a fresh Debian lacks. A stable tool chain is enough.
 #
 #   --input FILE      play one input, an artifact for one, and say what came of it (one TARGET)
@@ -145,16 +146,37 @@ merge() {
     echo "$1: $(find "corpus/$1" -type f | wc -l) files, $(du -sb "corpus/$1" | cut -f1) bytes"
 }
 
+# Each has a processor, and what it says stays together.
+run_all() {
+    processors=$(nproc)
+    # shellcheck disable=SC2086 # a word for each target
+    set -- $targets
+    while [ $# -gt 0 ]; do
+        begun=
+        while [ $# -gt 0 ] && [ "$(echo "$begun" | wc -w)" -lt "$processors" ]; do
+            run "$1" >"$fuzz/$1.said" 2>&1 &
+            begun="$begun $1=$!"
+            shift
+        done
+        for one in $begun; do
+            wait "${one#*=}" || failed=yes
+            cat "$fuzz/${one%=*}.said"
+        done
+    done
+}
+
 failed=
+if [ -z "$input$merge" ]; then
+    run_all
+    targets=
+fi
 for name in $targets; do
     if [ -n "$input" ]; then
         mkdir -p "artifacts/$name"
         libfuzzer "$name" -artifact_prefix="artifacts/$name/" \
             "$(realpath --relative-to=. "$input")" || failed=yes
-    elif [ -n "$merge" ]; then
-        merge "$name"
     else
-        run "$name" || failed=yes
+        merge "$name"
     fi
 done
 [ -z "$failed" ] || exit 1

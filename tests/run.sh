@@ -5,11 +5,13 @@
 #
 # Runs every check: format, lints, unit, property and doc tests, each fuzz target for 15 seconds, the
 # benchmarks for a moment, the daemon's faults with a short soak, its page in a browser, and the tests
-# in real guests. It installs what a fresh Debian lacks and fetches what guests need. With FILTERs it
-# runs only the guest tests whose names contain one of them, the lab if one is `lab`, the benchmarks
-# if one is `bench`, the daemon's faults if one is `daemon-faults`, its page if one is `page`. A line
-# for each test with its time; the logs of failures are in target/guest-tests, the lab's and the
-# benchmarks' reports in target/lab, those of fuzzing in target/fuzz.
+# in real guests: on stock QEMU, and those that depend on what a window is on the QEMU with this
+# project's patches too, which is built meanwhile. It installs what a fresh Debian lacks and fetches
+# what guests need. With FILTERs it runs only the guest tests whose names contain one of them, the lab
+# if one is `lab`, the benchmarks if one is `bench`, the daemon's faults if one is `daemon-faults`, its
+# page if one is `page`. DAXLAB_QEMU names one QEMU for all guests. A line for each test with its time,
+# and where the time went at the end; the logs of failures are in target/guest-tests, the lab's and
+# the benchmarks' reports in target/lab, those of fuzzing in target/fuzz.
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -25,6 +27,14 @@ PJDFSTEST_VERSION=0.2.2
 TARGET=${CARGO_TARGET_DIR:-target}
 # One failure must not hide what comes after it, so they are collected.
 failed=
+# A line for each step, and when all began.
+times=
+start=$(date +%s)
+# The build of the series' QEMU, while there is one.
+qemu=
+trap 'end_qemu' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 # step NAME COMMAND…: runs it and says how long it took; fails as the command does.
 step() {
@@ -32,10 +42,13 @@ step() {
     shift
     echo "== $name"
     begin=$(date +%s)
-    if "$@"; then
-        echo "== $name: ok ($(($(date +%s) - begin)) s)"
-    else
-        echo "== $name: FAILED ($(($(date +%s) - begin)) s)"
+    outcome=ok
+    "$@" || outcome=FAILED
+    took=$(($(date +%s) - begin))
+    echo "== $name: $outcome ($took s)"
+    times="$times$(printf '%6d s  %s' $took "$name")
+"
+    if [ $outcome = FAILED ]; then
         failed="$failed
   $name"
         return 1
@@ -77,6 +90,43 @@ install_static() {
 SEED=build:6.12+seed
 NOWAIT=build:6.12+nowait
 
+# begin_qemu: builds the series' QEMU with what processor time other work leaves.
+begin_qemu() {
+    mkdir -p "$TARGET"
+    nice -n 19 "$TARGET/release/daxlab" qemu build >"$TARGET/qemu-build.log" 2>&1 &
+    qemu=$!
+}
+
+# join_qemu: waits for it, and shows how it goes on.
+join_qemu() {
+    tail -n +1 -f --pid=$qemu "$TARGET/qemu-build.log"
+    status=0
+    wait $qemu || status=$?
+    qemu=
+    [ $status -eq 0 ] || {
+        echo "QEMU with this project's patches could not be built, so nothing was played on it"
+        return 1
+    }
+}
+
+# end_qemu: a build that nobody waits for any more ends with this script.
+end_qemu() {
+    [ -z "$qemu" ] || kill $qemu 2>/dev/null || :
+}
+
+# series_wanted FILTER…: whether these tests have another outcome where a window is one region; a QEMU
+# that was named is the only one.
+series_wanted() {
+    [ -z "${DAXLAB_QEMU:-}" ] && [ -n "$("$TARGET/release/guest-tests" --list --one-region "$@")" ]
+}
+
+# Those that need the series' QEMU, or come to another end on it.
+series_steps() {
+    step "build of QEMU with the series, what was left of it" join_qemu || return
+    step "guest tests on the series" env DAXLAB_QEMU=series "$TARGET/release/guest-tests" \
+        --logs "$TARGET/guest-tests-series" --one-region "$@" || :
+}
+
 # lab NAME ARG…: plays with these arguments, and reports into target/lab/NAME.
 lab() {
     out=$TARGET/lab/$1
@@ -94,6 +144,9 @@ lab_steps() {
         lab nowait --kernel $NOWAIT --pin vmsplice --removal truncate || :
     step "lab: without the guard QEMU dies" \
         lab no-guard --no-guard --kernel $SEED --case matrix::fuse::vmsplice::truncate || :
+    [ -n "${DAXLAB_QEMU:-}" ] ||
+        step "lab: a cell of each file system on the series" lab series --qemu series \
+            --kernel $SEED --pin vmsplice --removal truncate || :
 }
 
 # That everything can be measured; how fast it was is looked at by whoever wants to know.
@@ -135,10 +188,16 @@ if wanted lab "$@"; then
 else
     need_packages suite_packages
 fi
-if builds_qemu; then need_packages qemu_packages; fi
+if builds_qemu || { [ -z "${DAXLAB_QEMU:-}" ] && { wanted lab "$@" || ! no_guest_tests "$@"; }; }; then
+    need_packages qemu_packages
+fi
 if wanted page "$@"; then need_packages page_packages; fi
 if [ $# -eq 0 ]; then
     step "format" cargo fmt --all --check || :
+    # The longest of all, so it begins first.
+    if step "build of daxlab" cargo build --quiet --release -p daxlab && [ -z "${DAXLAB_QEMU:-}" ]; then
+        begin_qemu
+    fi
     step "lints" cargo clippy --quiet --workspace --all-targets -- -D warnings || :
     step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps || :
     step "unit and property tests" unit_tests || :
@@ -148,13 +207,17 @@ fi
 # What was built before the failure of a build is not what is to be tested.
 if step "build for guests" build_for_guests; then
     if ! no_guest_tests "$@"; then
+        if series_wanted "$@" && [ -z "$qemu" ]; then begin_qemu; fi
         step "guest tests" "$TARGET/release/guest-tests" --logs "$TARGET/guest-tests" "$@" || :
+        if [ -n "$qemu" ]; then series_steps "$@" || :; fi
     fi
     if wanted daemon-faults "$@"; then fault_steps; fi
     if wanted page "$@"; then step "page" page || :; fi
     if wanted bench "$@"; then step "benchmarks: all can be measured" bench || :; fi
     if wanted lab "$@"; then lab_steps || :; fi
 fi
+echo "where the time went, $(($(date +%s) - start)) s in all:"
+printf '%s' "$times"
 if [ -n "$failed" ]; then
     echo "failed:$failed"
     exit 1

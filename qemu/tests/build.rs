@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Builds all kernels that are built, virtiofsd and QEMU, each in an empty cache.
+//! Builds all kernels that are built, and virtiofsd, each in an empty cache. (QEMU is built by
+//! `tests/run.sh`.)
 //!
 //! It fetches 150 MB and compiles for some ten minutes, so it runs only when asked for:
 //! `cargo test -p qemu-guest --test build -- --ignored`.
@@ -9,8 +10,7 @@ use std::fs;
 use std::process::Command;
 
 use qemu_guest::fetch::kernel::BuiltKernel;
-use qemu_guest::fetch::qemu::Origin;
-use qemu_guest::fetch::{Cache, Kernel, KernelSpec, Progress, Qemu, QemuSpec, virtiofsd};
+use qemu_guest::fetch::{Cache, Kernel, KernelSpec, Progress, virtiofsd};
 
 #[test]
 #[ignore = "it compiles for some ten minutes"]
@@ -55,22 +55,5 @@ fn virtiofsd_is_built_once_and_says_who_it_is() {
     let again = obtain().path;
     assert_eq!(again, built.path);
     assert_eq!(again.metadata().unwrap().modified().unwrap(), made);
-    assert!(!root.path().join("build/bench").exists());
-}
-
-#[test]
-#[ignore = "it fetches 220 MB and compiles for some ten minutes"]
-fn the_series_is_built_once_and_behaves_as_stock_where_asked() {
-    let root = tempfile::tempdir().unwrap();
-    let open = || Cache::at(root.path(), Progress::auto()).unwrap();
-    assert!(Qemu::find(&QemuSpec::Series, &open()).unwrap().is_none());
-    let qemu = Qemu::obtain(&QemuSpec::Series, &open()).unwrap();
-    let Origin::Built(program) = qemu.origin() else {
-        panic!("{:?}", qemu.origin());
-    };
-    let made = program.metadata().unwrap().modified().unwrap();
-    let again = Qemu::obtain(&QemuSpec::SeriesAsStock, &open()).unwrap();
-    assert_eq!(again.origin(), qemu.origin());
-    assert_eq!(program.metadata().unwrap().modified().unwrap(), made);
     assert!(!root.path().join("build/bench").exists());
 }
