@@ -242,7 +242,7 @@ fn a_wrong_command_line_gets_one_sentence_and_exit_code_2() {
     // What is added to the base, and what the sentence must say.
     let table: [(&[&str], &str); 23] = [
         (&["--dax-window=300M"], "power of two"),
-        (&["--dax-window=1M"], "from 2M to 16G"),
+        (&["--dax-window=1M"], "from 2M to 64G"),
         (&["--dax-window=wide"], "expected a size"),
         (&["--dax=sometimes"], "always, inode, never"),
         (&["--host-truncate=wait"], "allow, refuse"),

@@ -12,7 +12,7 @@ impl RequestedSize {
     /// Smallest window: one of the ranges that Linux maps.
     pub const MIN: u64 = 2 << 20;
     /// Largest window: the largest that QEMU is known to give a guest.
-    pub const MAX: u64 = 16 << 30;
+    pub const MAX: u64 = 64 << 30;
     /// The size without `--dax-window`: 256 ranges. What more and less would cost is measured in
     /// `tests/reclaim/docs/reclaim.md`.
     pub const DEFAULT: Self = Self(512 << 20);
@@ -64,7 +64,7 @@ pub enum WindowSizeError {
         above: u64,
     },
     /// Too small for one range, or larger than QEMU is known to take.
-    #[error("the window's size must be 0 (no window) or from 2M to 16G")]
+    #[error("the window's size must be 0 (no window) or from 2M to 64G")]
     OutOfRange,
 }
 
@@ -115,11 +115,11 @@ mod tests {
 
     #[test]
     fn only_powers_of_two_in_range_are_sizes() {
-        let ok = [0, 2 << 20, 16 << 20, 256 << 20, 1 << 30, 16 << 30];
+        let ok = [0, 2 << 20, 16 << 20, 256 << 20, 1 << 30, 64 << 30];
         for bytes in ok {
             assert_eq!(RequestedSize::try_from(bytes).unwrap().bytes(), bytes);
         }
-        for bytes in [1, 4096, 1 << 20, (2 << 20) - 1, 32 << 30, u64::MAX] {
+        for bytes in [1, 4096, 1 << 20, (2 << 20) - 1, 128 << 30, u64::MAX] {
             assert_eq!(
                 RequestedSize::try_from(bytes),
                 Err(WindowSizeError::OutOfRange),

@@ -11,7 +11,7 @@ use crate::config::{DaxMode, DaxPolicy, Fault, HostTruncate, RequestedSize, Wind
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "DAX window")]
 pub struct WindowArgs {
-    /// Size of the window: a power of two from 2M to 16G, or 0 for none [default: 512M, 256M with
+    /// Size of the window: a power of two from 2M to 64G, or 0 for none [default: 512M, 256M with
     /// --mem-slots, or less by --max-regions]
     ///
     /// Linux maps ranges of 2 MiB. With --mem-slots one VM survives about 500 of them over all of

@@ -242,7 +242,7 @@ mod tests {
             (&["share", "/srv", "--memory", "1"], "128M"),
             (&["share", "/srv", "--window", "3M"], "power of two"),
             (&["share", "/srv", "--window", "1M"], "power of two"),
-            (&["share", "/srv", "--window", "32G"], "to 16G"),
+            (&["share", "/srv", "--window", "128G"], "to 64G"),
             (&["share", "/srv", "--window", "0"], "--no-dax"),
             (
                 &["share", "/srv", "--window", "16M", "--no-dax"],

@@ -17,7 +17,7 @@ use crate::qemu::QemuArg;
 /// Linux maps this much at a time, so a smaller window holds nothing.
 const MIN_WINDOW: ByteSize = ByteSize::mib(2);
 /// The largest window that the daemon takes.
-const MAX_WINDOW: ByteSize = ByteSize::mib(16 << 10);
+const MAX_WINDOW: ByteSize = ByteSize::mib(64 << 10);
 /// Below this a stock kernel with its initramfs does not boot.
 const MIN_MEMORY: ByteSize = ByteSize::mib(128);
 /// With the window it has to fit into the 40 bits that QEMU's translator addresses.
@@ -38,7 +38,7 @@ pub struct ShareArgs {
     /// The directory to share
     pub dir: PathBuf,
 
-    /// Size of the DAX window: a power of two, 2M to 16G [default: 512M]
+    /// Size of the DAX window: a power of two, 2M to 64G [default: 512M]
     #[arg(long, value_name = "SIZE", value_parser = window, conflicts_with_all = ["no_dax", "read_only"])]
     pub window: Option<ByteSize>,
 
