@@ -153,7 +153,8 @@ lab_steps() {
 bench() {
     "$TARGET/release/daxlab" bench all --quick --peer none --out "$TARGET/lab/bench" > /dev/null &&
         "$TARGET/release/daxlab" bench reclaim --only 'load-*-cold/2x' --side window,ext4,tmpfs \
-            --window 8M --rounds 1 --seconds 0.05 --out "$TARGET/lab/reclaim" > /dev/null
+            --window 8M --rounds 1 --seconds 0.05 --out "$TARGET/lab/reclaim" > /dev/null &&
+        "$TARGET/release/daxlab" bench memory --quick --out "$TARGET/lab/memory" > /dev/null
 }
 
 # What goes wrong around the daemon, one by one and for a while at random; and ways out of the share.

@@ -15,6 +15,8 @@ pub mod work;
 #[cfg(feature = "host")]
 pub mod host;
 #[cfg(feature = "host")]
+pub mod memory;
+#[cfg(feature = "host")]
 pub mod model;
 #[cfg(feature = "host")]
 pub mod plan;

@@ -2,6 +2,7 @@
 
 //! Images with fresh ext4 and xfs file systems, made once for each run by the distribution's tools.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,9 @@ use super::FileSystem;
 
 /// Size of each image: xfs wants 300 MiB at least, and persistent memory comes in units of 128 MiB.
 const SIZE: ByteSize = ByteSize::mib(384);
+
+const EXT4: [&str; 6] = ["-q", "-F", "-b", "4096", "-m", "0"];
+const XFS: [&str; 4] = ["-q", "-f", "-m", "reflink=1"];
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
@@ -74,15 +78,31 @@ impl Images {
 ///
 /// For virtio-fs, which is in no image.
 pub fn pmem_image(path: &Path, fs: FileSystem, size: ByteSize) -> Result<Pmem, ImageError> {
-    let (tool, package, options): (_, _, &[&str]) = match fs {
-        FileSystem::Ext4 => (
-            "mkfs.ext4",
-            "e2fsprogs",
-            &["-q", "-F", "-b", "4096", "-m", "0"],
-        ),
-        FileSystem::Xfs => ("mkfs.xfs", "xfsprogs", &["-q", "-f", "-m", "reflink=1"]),
+    match fs {
+        FileSystem::Ext4 => made("mkfs.ext4", "e2fsprogs", &EXT4.map(OsStr::new), path, size),
+        FileSystem::Xfs => made("mkfs.xfs", "xfsprogs", &XFS.map(OsStr::new), path, size),
         FileSystem::Fuse => unreachable!("a share is in no image"),
-    };
+    }
+}
+
+/// Makes an image of ext4 that has what a folder has.
+///
+/// # Errors
+///
+/// If the tool is missing or fails.
+pub fn pmem_image_of(path: &Path, folder: &Path, size: ByteSize) -> Result<Pmem, ImageError> {
+    let mut options = EXT4.map(OsStr::new).to_vec();
+    options.extend(["-d".as_ref(), folder.as_os_str()]);
+    made("mkfs.ext4", "e2fsprogs", &options, path, size)
+}
+
+fn made(
+    tool: &'static str,
+    package: &'static str,
+    options: &[&OsStr],
+    path: &Path,
+    size: ByteSize,
+) -> Result<Pmem, ImageError> {
     let path = path.to_owned();
     let made = File::create(&path).and_then(|file| file.set_len(size.bytes()));
     made.map_err(|source| ImageError::Create {

@@ -18,7 +18,7 @@ pub use actor::{Actor, ActorError, Done, Pending};
 pub use blocks::{BIG_BLOCKS, NO_BIG_BLOCKS};
 pub use disk::{Disk, DiskError};
 pub use held_share::{HeldShare, HeldShareError, held_file};
-pub use images::{ImageError, Images, pmem_image};
+pub use images::{ImageError, Images, pmem_image, pmem_image_of};
 pub use place::FileSystem;
 pub use rig::{FREE, Rig, RigParts};
 pub use server::Server;

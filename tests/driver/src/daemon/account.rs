@@ -19,8 +19,14 @@ pub struct UsageOfOne {
     pub rss: u64,
     /// The same, with what is shared counted in parts.
     pub pss: u64,
+    /// The part of `pss` that is pages of files, programs included.
+    pub pss_file: u64,
+    /// The part of `pss` that is memory of no file: anonymous, or shared such as a guest's.
+    pub pss_memory: u64,
     /// Bytes of resident memory that no other process has.
     pub private: u64,
+    /// Bytes of page tables.
+    pub page_tables: u64,
     /// Open descriptors.
     pub descriptors: usize,
     /// Memory mappings.
@@ -87,6 +93,9 @@ impl Process {
             cpu: self.cpu()?,
             rss: kilobytes(&rollup, "Rss:"),
             pss: kilobytes(&rollup, "Pss:"),
+            pss_file: kilobytes(&rollup, "Pss_File:"),
+            pss_memory: kilobytes(&rollup, "Pss_Anon:") + kilobytes(&rollup, "Pss_Shmem:"),
+            page_tables: kilobytes(&self.read("status")?, "VmPTE:"),
             private: kilobytes(&rollup, "Private_Clean:") + kilobytes(&rollup, "Private_Dirty:"),
             descriptors: self.count("fd")?,
             mappings: self.read("maps")?.lines().count(),
@@ -133,7 +142,7 @@ impl Process {
     }
 }
 
-/// A line of smaps_rollup, in bytes.
+/// A line of smaps_rollup or status, in bytes.
 fn kilobytes(text: &str, name: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|line| line.trim().strip_suffix("kB"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use dax_reclaim::host::{
-    Contestant, Ended, Field, Ground, KernelParts, Length, Side, Watch, measure,
+    Contestant, Ended, Field, Ground, IN_MEMORY, KernelParts, Length, MEMORY, Side, Watch, measure,
 };
 use dax_reclaim::model::Round;
 use dax_reclaim::plan::{Extent, Point, points};
@@ -88,12 +88,12 @@ async fn field(working: u64) -> Result<Field> {
     let kernel = KernelSpec::Debian(DebianKernel::V6_12);
     let qemu = QemuSpec::from_environment();
     let kernel = KernelParts::obtain(&kernel, &qemu, &[], Progress::auto())?;
-    let ground = Ground::make(working, WINDOW.bytes())?;
+    let ground = Ground::make(IN_MEMORY.as_ref(), working, WINDOW.bytes())?;
     let side = Side::Window(WINDOW);
     // A side with a window is served by our daemon.
     let virtiofsd = "/nonexistent".as_ref();
-    let accel = AccelChoice::Auto;
-    let one = Contestant::start(side.to_string(), side, &kernel, &ground, virtiofsd, accel).await?;
+    let guest = (AccelChoice::Auto, MEMORY);
+    let one = Contestant::start(side.to_string(), side, &kernel, &ground, virtiofsd, guest).await?;
     Ok(Field {
         contestants: vec![one],
         ground,

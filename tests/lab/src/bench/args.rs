@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use dax_bench::{sides::Pin, turns::Length};
 use glob::Pattern;
 
-use super::{reclaim::ReclaimArgs, tree::TreeArgs};
+use super::{memory::MemoryArgs, reclaim::ReclaimArgs, tree::TreeArgs};
 
 /// Measures the daemon from a driver in user space, in turn with a peer
 ///
@@ -98,6 +98,7 @@ pub struct BenchArgs {
 pub enum InGuests {
     Reclaim(Box<ReclaimArgs>),
     Tree(Box<TreeArgs>),
+    Memory(Box<MemoryArgs>),
 }
 
 /// What is measured.

@@ -3,6 +3,7 @@
 //! `daxlab bench`: how fast the daemon is, without a VM. The measuring is `dax-bench`'s.
 
 mod args;
+mod memory;
 mod reclaim;
 mod reports;
 mod run;

@@ -42,6 +42,7 @@ pub fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<Status> {
     match &args.in_guests {
         Some(InGuests::Reclaim(args)) => return super::reclaim::run(args, out),
         Some(InGuests::Tree(args)) => return super::tree::run(args, out),
+        Some(InGuests::Memory(args)) => return super::memory::run(args, out),
         None => {}
     }
     let places = Places {

@@ -11,6 +11,7 @@ use guest_vm::{Vm, VmSpec};
 use qemu_guest::accel::AccelChoice;
 use qemu_guest::machine::ByteSize;
 use tokio::time::{Instant, sleep};
+use virtiofs_driver::daemon::Usage;
 
 use super::{Family, Ground, Hand, KernelParts, Side, Standing};
 use crate::guest::TRACEFS;
@@ -39,16 +40,16 @@ pub struct Contestant {
     pub side: Side,
     /// The kernel, as the user named it.
     pub kernel: String,
-    pub(super) hand: Hand,
+    pub(crate) hand: Hand,
     pub(super) guest: Standing,
     pub(super) daemon: Option<Family>,
     pub(super) qemu: Family,
-    pub(super) metrics: Option<PathBuf>,
+    pub(crate) metrics: Option<PathBuf>,
     made: Option<Files>,
 }
 
 impl Contestant {
-    /// Boots a guest and mounts the files.
+    /// Boots a guest of so much memory and mounts the files.
     ///
     /// # Errors
     ///
@@ -59,11 +60,11 @@ impl Contestant {
         kernel: &KernelParts,
         ground: &Ground,
         virtiofsd: &std::path::Path,
-        accel: AccelChoice,
+        (accel, memory): (AccelChoice, ByteSize),
     ) -> Result<Self> {
         let mut spec = VmSpec {
             accel,
-            memory: MEMORY,
+            memory,
             append: APPEND.map(str::to_owned).into(),
             ..VmSpec::default()
         };
@@ -73,6 +74,7 @@ impl Contestant {
         match side {
             Side::Ext4 => spec.pmem.push(ground.image(FileSystem::Ext4, &name)?),
             Side::Xfs => spec.pmem.push(ground.image(FileSystem::Xfs, &name)?),
+            Side::Image => spec.pmem.push(ground.image_of_share()),
             _ => {}
         }
         let (guest, hand) = Standing::start(&name, &kernel.parts, spec, async |vm: &Vm| {
@@ -102,8 +104,21 @@ impl Contestant {
         self.guest.command()
     }
 
+    /// What its processes have of the host's memory: QEMU and all of the daemon's.
+    ///
+    /// # Errors
+    ///
+    /// If one of them has ended.
+    pub(crate) fn usage(&self) -> Result<Usage> {
+        let mut usage = self.qemu.usage()?;
+        if let Some(daemon) = &self.daemon {
+            usage.0.extend(daemon.usage()?.0);
+        }
+        Ok(usage)
+    }
+
     /// Where the guest has the files.
-    pub(super) fn dir(&self) -> String {
+    pub(crate) fn dir(&self) -> String {
         MOUNT_POINT.to_owned()
     }
 
@@ -139,6 +154,8 @@ async fn mount(vm: &Vm, side: Side) -> Result<()> {
         Side::NoWindow | Side::Virtiofsd(_) => (TAG, "virtiofs", ""),
         Side::Ext4 => ("/dev/pmem0", "ext4", "dax=always"),
         Side::Xfs => ("/dev/pmem0", "xfs", "dax=always"),
+        // Several guests have it: none may write, the journal included.
+        Side::Image => ("/dev/pmem0", "ext4", "ro,noload,dax=always"),
         Side::Tmpfs => ("tmpfs", "tmpfs", TMPFS),
     };
     let deadline = Instant::now() + DEVICE_DEADLINE;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Processor time of a process and of all that it has forked.
+//! Processor time and memory of a process and of all that it has forked.
 
 use std::fs;
 use std::time::Duration;
 
-use virtiofs_driver::daemon::Process;
+use virtiofs_driver::daemon::{DaemonError, Process, Usage};
 
 /// A process and its descendants.
 #[derive(Clone, Debug)]
@@ -33,6 +33,16 @@ impl Family {
     /// What all of them have taken so far. One that has ended counts no more.
     pub fn cpu(&self) -> Duration {
         self.0.iter().filter_map(|process| process.cpu().ok()).sum()
+    }
+
+    /// What each of them uses.
+    ///
+    /// # Errors
+    ///
+    /// If one has ended.
+    pub fn usage(&self) -> Result<Usage, DaemonError> {
+        let all: Result<_, _> = self.0.iter().map(Process::usage).collect();
+        Ok(Usage(all?))
     }
 
     /// How many there are.

@@ -16,7 +16,7 @@ mod turn;
 
 pub use contestant::{Contestant, MEMORY};
 pub use cpu::Family;
-pub use ground::Ground;
+pub use ground::{Ground, IN_MEMORY};
 pub use hand::{Hand, HandError};
 pub use kernel::KernelParts;
 pub(crate) use measure::in_order;

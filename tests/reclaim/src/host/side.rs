@@ -24,6 +24,8 @@ pub enum Side {
     Ext4,
     /// xfs with DAX on virtio-pmem.
     Xfs,
+    /// ext4 with DAX on virtio-pmem: one image for all guests, which none of them can write to.
+    Image,
     /// tmpfs in the guest: nothing but the guest's own memory.
     Tmpfs,
 }
@@ -94,6 +96,7 @@ impl Side {
             Self::Virtiofsd(_) => "virtiofsd 1.14, on vhost-user-fs-pci".to_owned(),
             Self::Ext4 => "ext4 -o dax=always on virtio-pmem".to_owned(),
             Self::Xfs => "xfs -o dax=always on virtio-pmem".to_owned(),
+            Self::Image => "ext4 -o ro,dax=always on virtio-pmem, one image for all".to_owned(),
             Self::Tmpfs => "tmpfs in the guest: no host file, the limit".to_owned(),
         }
     }
@@ -135,7 +138,7 @@ impl Side {
                 cache,
                 ..share.with_peer(virtiofsd)
             }),
-            Self::Ext4 | Self::Xfs | Self::Tmpfs => None,
+            Self::Ext4 | Self::Xfs | Self::Image | Self::Tmpfs => None,
         }
     }
 }
@@ -151,6 +154,7 @@ impl fmt::Display for Side {
             Self::Virtiofsd(Cache::Never) => f.write_str("virtiofsd-never"),
             Self::Ext4 => f.write_str("ext4-dax"),
             Self::Xfs => f.write_str("xfs-dax"),
+            Self::Image => f.write_str("virtio-pmem"),
             Self::Tmpfs => f.write_str("tmpfs"),
         }
     }

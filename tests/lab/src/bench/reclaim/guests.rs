@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use dax_reclaim::{
-    host::{Contestant, Field, Ground, KernelParts, Side},
+    host::{Contestant, Field, Ground, IN_MEMORY, KernelParts, MEMORY, Side},
     model::{Guests, Kernel, SideInfo},
 };
 use qemu_guest::fetch::{KernelSpec, Progress, QemuSpec, kernel::DebianKernel, virtiofsd};
@@ -59,7 +59,7 @@ pub(super) async fn start(
         .map(|window| window.bytes())
         .max()
         .unwrap_or(0);
-    let ground = Ground::make(working, largest)?;
+    let ground = Ground::make(IN_MEMORY.as_ref(), working, largest)?;
     let cache = &kernels[0].parts.cache;
     let virtiofsd = virtiofsd::obtain(cache).context("no virtiofsd to compare with")?;
     let mut contestants = Vec::new();
@@ -75,9 +75,9 @@ pub(super) async fn start(
             }
             let name = name(&side, kernel, kernels);
             eprintln!("daxlab bench reclaim: starting {name}");
-            let accel = args.accel.into();
+            let guest = (args.accel.into(), MEMORY);
             let started =
-                Contestant::start(name, side, kernel, &ground, &virtiofsd.path, accel).await?;
+                Contestant::start(name, side, kernel, &ground, &virtiofsd.path, guest).await?;
             contestants.push(started);
         }
     }
@@ -96,7 +96,7 @@ pub(super) async fn about(args: &ReclaimArgs, kernels: &[KernelParts]) -> Result
         qemu: qemus(kernels),
         accel: format!("{accel:?}").to_lowercase(),
         cpus: guest_vm::VmSpec::default().cpus.get(),
-        memory_mib: dax_reclaim::host::MEMORY.bytes() >> 20,
+        memory_mib: MEMORY.bytes() >> 20,
         kernels: kernels
             .iter()
             .map(|kernel| Kernel {
