@@ -11,7 +11,7 @@ pub struct RequestedSize(u64);
 impl RequestedSize {
     /// Smallest window: one of the ranges that Linux maps.
     pub const MIN: u64 = 2 << 20;
-    /// Largest window: the largest that QEMU is known to give a guest.
+    /// Largest window: the largest that was tried, with QEMU 11.1 and Linux 6.12.
     pub const MAX: u64 = 64 << 30;
     /// The size without `--dax-window`: 256 ranges. What more and less would cost is measured in
     /// `tests/reclaim/docs/reclaim.md`.
