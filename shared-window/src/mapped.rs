@@ -14,7 +14,7 @@
 //! Files are compared by [`FileId`], which two files may share. Here that is right: it refuses where
 //! it should have allowed, and never allows where it should have refused.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -40,15 +40,14 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// By inode number.
-    places: HashMap<u64, Vec<Place>>,
+    /// By inode number and the place's own: a file may be mapped in thousands of places.
+    places: HashMap<u64, BTreeMap<u64, Place>>,
     losses: Vec<Loss>,
     next: u64,
 }
 
 /// A place that is mapped, or about to be.
 struct Place {
-    number: u64,
     device: u64,
     key: FileKey,
     bytes: Range<u64>,
@@ -123,12 +122,13 @@ impl MappedFiles {
             return Err(StillLosing);
         }
         let number = state.take_number();
-        state.places.entry(file.inode).or_default().push(Place {
-            number,
+        let place = Place {
             device: file.device,
             key: key.clone(),
             bytes: from.0..from.0.saturating_add(len),
-        });
+        };
+        let places = state.places.entry(file.inode).or_default();
+        places.insert(number, place);
         Ok(Mapped {
             files: self.clone(),
             inode: file.inode,
@@ -178,7 +178,7 @@ impl Losing {
             .iter()
             .find(|loss| loss.number == self.number)?
             .by;
-        let mut places = state.places.get(&self.inode)?.iter();
+        let mut places = state.places.get(&self.inode)?.values();
         let place = places.find(|place| place.key != *by && wanted(place))?;
         Some(place.key.clone())
     }
@@ -197,7 +197,7 @@ impl Drop for Mapped {
     fn drop(&mut self) {
         let mut state = self.files.lock();
         if let Some(places) = state.places.get_mut(&self.inode) {
-            places.retain(|place| place.number != self.number);
+            places.remove(&self.number);
             if places.is_empty() {
                 state.places.remove(&self.inode);
             }
