@@ -66,16 +66,20 @@ impl fmt::Display for KernelKind {
     }
 }
 
-/// Whether QEMU has the library that keeps a lost page from ending it (`qemu/guard`).
+/// What becomes of a QEMU from under which a page is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guard {
-    /// It has: who touches the page reads zeros.
-    With,
-    /// It has not: QEMU dies of SIGBUS.
-    Without,
+pub enum Vmm {
+    /// QEMU 11.1 with the library that keeps a lost page from ending it (`qemu/guard`): the guest
+    /// reads zeros there. It may abort where a range is removed under a transfer of its own (G).
+    Guarded,
+    /// The same without the library: it dies of SIGBUS, too.
+    Unguarded,
+    /// A QEMU whose window is one memory region (`qemu/patches/qemu`): the guest reads zeros, and a
+    /// transfer ends in the memory that it began with.
+    OneRegion,
 }
 
-/// What may come of a removal under a pin, on a QEMU without the guard.
+/// What may come of a removal under a pin, on [`Vmm::Unguarded`].
 pub fn expected(
     kernel: KernelKind,
     fs: FileSystem,

@@ -24,7 +24,7 @@ mod vain;
 
 pub use case::{Case, all};
 pub use contract::Reference;
-pub use expect::{Guard, KernelKind, expected, finding};
+pub use expect::{KernelKind, Vmm, expected, finding};
 pub use observation::{Observation, complaints, stalls};
 pub use pin::Pin;
 pub use removal::RemovalKind;

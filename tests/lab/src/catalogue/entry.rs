@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use dax_cases::cases::{Case, Guard, KernelKind, Pin, Reference, RemovalKind};
+use dax_cases::cases::{Case, KernelKind, Pin, Reference, RemovalKind, Vmm};
 use lab_report::model::{Contract, Outcome};
 use serde::Serialize;
 
@@ -33,6 +33,8 @@ pub struct Entry {
     expected: BTreeMap<String, Vec<Outcome>>,
     /// The same with `--no-guard`.
     expected_without_guard: BTreeMap<String, Vec<Outcome>>,
+    /// The same with `--qemu series`.
+    expected_with_one_region: BTreeMap<String, Vec<Outcome>>,
     /// Where the expectation comes from.
     source: &'static str,
 }
@@ -41,8 +43,8 @@ impl Entry {
     /// Of a case.
     pub fn of(case: Case) -> Self {
         let kinds = KINDS.into_iter();
-        let expected = |guard| {
-            let of_kind = |kind: KernelKind| (kind.to_string(), case.expected(kind, guard));
+        let expected = |vmm| {
+            let of_kind = |kind: KernelKind| (kind.to_string(), case.expected(kind, vmm));
             KINDS.into_iter().map(of_kind).collect()
         };
         Self {
@@ -57,8 +59,9 @@ impl Entry {
                 .filter(|kind| must_pass(case, *kind))
                 .map(|kind| kind.to_string())
                 .collect(),
-            expected: expected(Guard::With),
-            expected_without_guard: expected(Guard::Without),
+            expected: expected(Vmm::Guarded),
+            expected_without_guard: expected(Vmm::Unguarded),
+            expected_with_one_region: expected(Vmm::OneRegion),
             source: case.source(),
         }
     }

@@ -2,7 +2,7 @@
 
 //! What is said of contracts, pins and kernels.
 
-use dax_cases::cases::{Case, Guard, KernelKind, Pin, Reference};
+use dax_cases::cases::{Case, KernelKind, Pin, Reference, Vmm};
 use dax_cases::host::FileSystem;
 use lab_report::model::{Contract, Outcome};
 
@@ -76,12 +76,12 @@ fn fulfils(outcome: Outcome, contract: Contract) -> bool {
 
 /// What may come of a case on a kind.
 fn expected(case: Case, kind: KernelKind) -> Vec<Outcome> {
-    case.expected(kind, Guard::With)
+    case.expected(kind, Vmm::Guarded)
 }
 
 /// Whether QEMU would die of a lost page, if it were not guarded.
 fn ends_before(case: Case) -> bool {
-    let unguarded = case.expected(KernelKind::Seed, Guard::Without);
+    let unguarded = case.expected(KernelKind::Seed, Vmm::Unguarded);
     unguarded == [Outcome::VmDied]
 }
 
@@ -95,11 +95,19 @@ pub fn must_pass(case: Case, kind: KernelKind) -> bool {
 
 /// What is expected of a kind, such as `harmed (with --no-guard: vm-died)`.
 pub fn outcomes(case: Case, kind: KernelKind) -> String {
-    let [with, without] =
-        [Guard::With, Guard::Without].map(|guard| any_of(&case.expected(kind, guard)));
-    match with == without {
-        true => with,
-        false => format!("{with} (with --no-guard: {without})"),
+    let of = |vmm| any_of(&case.expected(kind, vmm));
+    let expected = of(Vmm::Guarded);
+    let otherwise: Vec<String> = [
+        (Vmm::Unguarded, "--no-guard"),
+        (Vmm::OneRegion, "--qemu series"),
+    ]
+    .into_iter()
+    .filter(|(vmm, _)| of(*vmm) != expected)
+    .map(|(vmm, option)| format!("with {option}: {}", of(vmm)))
+    .collect();
+    match otherwise.is_empty() {
+        true => expected,
+        false => format!("{expected} ({})", otherwise.join("; ")),
     }
 }
 

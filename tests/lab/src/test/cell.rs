@@ -2,7 +2,7 @@
 
 //! From what was played to a line of the results.
 
-use dax_cases::cases::{Case, Guard, KernelKind, Observation};
+use dax_cases::cases::{Case, KernelKind, Observation, Vmm};
 use lab_report::model::{Cell, Evidence, Outcome, Verdict};
 
 use super::guests::{Kernel, Played};
@@ -17,8 +17,8 @@ pub struct Frame<'a> {
     pub release: &'a str,
     /// What is known of it.
     pub kind: KernelKind,
-    /// What QEMU makes of a lost page.
-    pub guard: Guard,
+    /// What becomes of its QEMU.
+    pub vmm: Vmm,
     /// Which repetition, from 1.
     pub repetition: u32,
 }
@@ -31,7 +31,7 @@ impl<'a> Frame<'a> {
             kernel: &kernel.label,
             release: kernel.parts.release(),
             kind: kernel.kind,
-            guard: kernel.guard,
+            vmm: kernel.vmm,
             repetition,
         }
     }
@@ -44,7 +44,7 @@ impl<'a> Frame<'a> {
             Played::Broken(why) => (Outcome::Complained, format!("the kernel's console: {why}")),
             Played::Failed(error) => (Outcome::NotRun, format!("{error:#}")),
         };
-        let expected = self.case.expected(self.kind, self.guard);
+        let expected = self.case.expected(self.kind, self.vmm);
         let verdict = match outcome {
             Outcome::NotRun => Verdict::LabError,
             outcome if expected.contains(&outcome) => Verdict::Expected,
@@ -71,7 +71,7 @@ impl<'a> Frame<'a> {
             removal: case.removal().map(|removal| removal.name().to_owned()),
             repetition: self.repetition,
             contract: case.contract(),
-            expected: case.expected(self.kind, self.guard),
+            expected: case.expected(self.kind, self.vmm),
             outcome: Outcome::NotRun,
             verdict: Verdict::Skipped,
             why: why.to_owned(),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Error, Result, ensure};
-use dax_cases::cases::{Case, Guard, KernelKind, Observation, complaints, stalls};
+use dax_cases::cases::{Case, KernelKind, Observation, Vmm, complaints, stalls};
 use dax_cases::host::{Rig, RigParts};
 use qemu_guest::process::tail;
 use tokio::time::timeout;
@@ -29,8 +29,8 @@ pub struct Kernel {
     pub label: String,
     /// What is known of it.
     pub kind: KernelKind,
-    /// What QEMU makes of a lost page.
-    pub guard: Guard,
+    /// What becomes of its QEMU.
+    pub vmm: Vmm,
     /// What its guests are started from.
     pub parts: RigParts,
     /// Where logs of guests are kept.

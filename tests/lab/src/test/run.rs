@@ -7,14 +7,14 @@ use std::io::Write;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
-use dax_cases::cases::{Case, Guard, KernelKind};
+use dax_cases::cases::{Case, KernelKind, Vmm};
 use dax_cases::host::RigParts;
 use futures::future::join_all;
-use guest_vm::Programs;
+use guest_vm::{Programs, WindowKind};
 use lab_report::model::{Run, SCHEMA, utc};
 use lab_report::{Paint, write_all};
 use qemu_guest::fetch::kernel::DebianKernel;
-use qemu_guest::fetch::{KernelSpec, Progress};
+use qemu_guest::fetch::{KernelSpec, Progress, QemuSpec};
 
 use super::TestArgs;
 use super::deck::Deck;
@@ -42,7 +42,9 @@ pub fn run(args: &TestArgs, out: &mut dyn Write) -> Result<Status> {
         .build()
         .context("can't start the runtime")?;
     runtime.block_on(async {
-        let kernels = obtain(args)?;
+        let mut kernels = obtain(args)?;
+        let vmm = vmm(args, &kernels).await?;
+        kernels.iter_mut().for_each(|kernel| kernel.vmm = vmm);
         let mut run = begin(args, &kernels).await?;
         let ended = play(args, &cases, &kernels, &mut run).await?;
         write_all(&run, &args.out)?;
@@ -82,20 +84,35 @@ fn obtain(args: &TestArgs) -> Result<Vec<Kernel>> {
         let label = spec.to_string();
         let (accel, qemu) = (args.accel(), args.qemu.spec());
         let parts = RigParts::obtain(spec, modules, &actor, accel, &qemu, Progress::auto())?;
-        let (parts, guard) = match args.no_guard {
-            true => (parts.without_guard(), Guard::Without),
-            false => (parts, Guard::With),
+        let parts = match args.no_guard {
+            true => parts.without_guard(),
+            false => parts,
         };
         Ok(Kernel {
             kind: KernelKind::of(&label, parts.release()),
             label,
-            guard,
+            vmm: Vmm::Guarded,
             parts,
             shelf: args.out.join(LOGS),
             keep: args.keep,
         })
     };
     specs.iter().map(kernel).collect()
+}
+
+/// What becomes of these kernels' QEMU, which is the same for all. One that is not known is asked, by
+/// a guest.
+async fn vmm(args: &TestArgs, kernels: &[Kernel]) -> Result<Vmm> {
+    let kind = match (args.qemu.spec(), kernels) {
+        (QemuSpec::Series, _) => WindowKind::OneRegion,
+        (QemuSpec::Path(_), [first, ..]) => first.parts.parts().window().await?,
+        _ => WindowKind::Regions,
+    };
+    Ok(match (kind, args.no_guard) {
+        (WindowKind::OneRegion, _) => Vmm::OneRegion,
+        (WindowKind::Regions, true) => Vmm::Unguarded,
+        (WindowKind::Regions, false) => Vmm::Guarded,
+    })
 }
 
 /// A run without a cell yet.
