@@ -79,7 +79,11 @@ fn mappings() {
         !left_out.iter().any(|part| name.contains(part))
     });
     assert_eq!(points.len(), 20);
-    assert_eq!(sides.len(), 4, "three numbers of live mappings and the limit");
+    assert_eq!(
+        sides.len(),
+        4,
+        "three numbers of live mappings and the limit"
+    );
     for point in &points {
         let limit = point.side("limit").expect("it is always there");
         for series in &point.series {
