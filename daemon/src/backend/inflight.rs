@@ -227,6 +227,8 @@ impl QueueLog {
 pub(super) struct RingLog {
     source: Option<(Arc<Inflight>, usize)>,
     log: Option<QueueLog>,
+    /// The ring was started since the log was begun.
+    is_due: bool,
     /// What is to be served before anything else.
     again: VecDeque<HeadIndex>,
 }
@@ -235,6 +237,21 @@ impl RingLog {
     /// Finds the ring's memory there from now on.
     pub(super) fn lies_in(&mut self, inflight: &Arc<Inflight>, queue: usize) {
         self.source = Some((Arc::clone(inflight), queue));
+    }
+
+    /// The ring was started, so the log is to be begun before the next request is taken.
+    pub(super) fn start(&mut self) {
+        self.is_due = true;
+    }
+
+    /// Whether that is to be done now.
+    pub(super) fn is_due(&mut self) -> bool {
+        std::mem::take(&mut self.is_due)
+    }
+
+    /// Whether there is one.
+    pub(super) fn is_kept(&self) -> bool {
+        self.log.is_some()
     }
 
     /// The ring was started. If that is the first time with this memory, what is under way from a

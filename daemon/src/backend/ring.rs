@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use vhost_user_backend::{VringMutex, VringState, VringStateGuard, VringStateMutGuard, VringT};
 use virtio_queue::{DescriptorChain, Error as QueueError, Queue, QueueOwnedT, QueueT};
 use vm_memory::{
@@ -76,8 +76,8 @@ pub struct Ring {
     pause: Arc<RingPause>,
     /// What is in flight, for the next daemon.
     log: Arc<Mutex<RingLog>>,
-    /// The ring was started since that was looked at.
-    log_is_due: Arc<AtomicBool>,
+    /// There is something to be done with that. Without it a request costs no more than this look.
+    logs: Arc<AtomicBool>,
 }
 
 impl Ring {
@@ -95,6 +95,11 @@ impl Ring {
     /// Keeps what is in flight in queue number `queue` of this memory, from the next start on.
     pub(super) fn logs_to(&self, inflight: &Arc<Inflight>, queue: usize) {
         self.log.lock().lies_in(inflight, queue);
+    }
+
+    /// The log, if it is kept or may be from now on; called with the vring's lock held.
+    fn log(&self) -> Option<MutexGuard<'_, RingLog>> {
+        self.logs.load(Ordering::Relaxed).then(|| self.log.lock())
     }
 
     fn memory(&self) -> GuestMemoryLoadGuard<TransportMemory> {
@@ -122,24 +127,25 @@ impl Ring {
         // Before a request is taken that could not be returned.
         used_ring_is_in(memory, &at)?;
         let size = at.size;
-        let mut log = self.log.lock();
-        // A load first, which costs each request next to nothing.
-        if self.log_is_due.load(Ordering::Relaxed) {
-            self.log_is_due.store(false, Ordering::Relaxed);
-            begin_log(&mut log, state.get_queue_mut());
-        }
-        if let Some(head) = log.next_again() {
-            let taken = again::chain(state.get_queue(), memory, head);
-            let Ok(chain) = taken else {
-                return Ok(Popped::BadHead(head));
-            };
-            return Ok(match self.gate.admit(size) {
-                Ok(ticket) => Popped::Again(chain, ticket),
-                Err(_) => {
-                    log.put_back(head);
-                    Popped::Nothing
-                }
-            });
+        let mut log = self.log();
+        if let Some(log) = &mut log {
+            if log.is_due() {
+                begin_log(log, state.get_queue_mut());
+                self.logs.store(log.is_kept(), Ordering::Relaxed);
+            }
+            if let Some(head) = log.next_again() {
+                let taken = again::chain(state.get_queue(), memory, head);
+                let Ok(chain) = taken else {
+                    return Ok(Popped::BadHead(head));
+                };
+                return Ok(match self.gate.admit(size) {
+                    Ok(ticket) => Popped::Again(chain, ticket),
+                    Err(_) => {
+                        log.put_back(head);
+                        Popped::Nothing
+                    }
+                });
+            }
         }
         let Some(chain) = state.get_queue_mut().iter(Arc::clone(memory))?.next() else {
             return Ok(Popped::Nothing);
@@ -152,7 +158,9 @@ impl Ring {
         }
         Ok(match self.gate.admit(size) {
             Ok(ticket) => {
-                log.take(HeadIndex(chain.head_index()));
+                if let Some(log) = &mut log {
+                    log.take(HeadIndex(chain.head_index()));
+                }
                 Popped::Chain(chain, ticket)
             }
             Err(refused) => {
@@ -180,11 +188,14 @@ impl Ring {
     ) -> Result<(), QueueError> {
         let mut state = self.vring.get_mut();
         let queue = state.get_queue_mut();
-        let log = self.log.lock();
-        log.begin_return(head);
+        let log = self.log();
+        if let Some(log) = &log {
+            log.begin_return(head);
+        }
         let result = queue.add_used(&*self.memory(), head.0, len);
-        log.end_return(head, queue.next_used());
-        drop(log);
+        if let Some(log) = log {
+            log.end_return(head, queue.next_used());
+        }
         let enough = self.together.add();
         if enough || telling == Telling::Now {
             self.tell_with(&mut state);
@@ -277,7 +288,8 @@ impl Ring {
         let state = self.vring.get_ref();
         let live = is_live(&state);
         if live {
-            self.log_is_due.store(true, Ordering::Relaxed);
+            self.log.lock().start();
+            self.logs.store(true, Ordering::Relaxed);
             self.gate.start(position(&state));
         }
         self.pause.follow(live);
@@ -355,7 +367,7 @@ impl VringT<AtomicMemory> for Ring {
             pace: Arc::new(Pace::new()),
             pause: Arc::default(),
             log: Arc::default(),
-            log_is_due: Arc::default(),
+            logs: Arc::default(),
         })
     }
 
