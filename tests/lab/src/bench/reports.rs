@@ -7,7 +7,7 @@ use std::{fs, io::Write, path::Path};
 use anyhow::{Context as _, Result};
 use dax_bench::results::{Results, read, write_all};
 
-use crate::cli::Status;
+use crate::{cli::Status, signals::Noted};
 
 /// How measuring ended.
 pub enum Measured<R> {
@@ -15,6 +15,27 @@ pub enum Measured<R> {
     All(Box<R>),
     /// This signal came.
     Signalled(u8),
+}
+
+/// Measures in guests until everything is measured or a signal arrives. `measure` gets a function that
+/// says whether to go on, and returns None if it stopped because of that.
+///
+/// # Errors
+///
+/// If signals can't be caught, the runtime can't be started, or something can't be measured.
+pub fn until_signal<R>(
+    measure: impl AsyncFnOnce(&dyn Fn() -> bool) -> Result<Option<R>>,
+) -> Result<Measured<R>> {
+    let signal = Noted::catch().context("can't catch signals")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start the runtime")?;
+    let goes_on = || signal.number().is_none();
+    Ok(match runtime.block_on(measure(&goes_on))? {
+        Some(run) => Measured::All(Box::new(run)),
+        None => Measured::Signalled(signal.number().unwrap_or_default()),
+    })
 }
 
 /// Where a run comes from, and where its reports go.

@@ -5,6 +5,7 @@
 use std::{
     fs,
     io::Write,
+    slice,
     time::{Instant, SystemTime},
 };
 
@@ -17,16 +18,17 @@ use dax_bench::{
 use dax_reclaim::{
     host::KernelParts,
     memory::{MemoryRun, PICTURE, Plan, SCHEMA, Watch, measure, picture},
-    model::{Guests, Kernel},
 };
 use lab_report::model::utc;
 use qemu_guest::fetch::{KernelSpec, Progress, kernel::DebianKernel, virtiofsd};
 
 use super::MemoryArgs;
 use crate::{
-    bench::reports::{self, Measured, Places},
+    bench::{
+        reclaim::guests,
+        reports::{self, Places},
+    },
     cli::Status,
-    signals::Noted,
 };
 
 /// Measures what the options name, and reports it.
@@ -40,7 +42,8 @@ pub fn run(args: &MemoryArgs, out: &mut dyn Write) -> Result<Status> {
         out: &args.out,
         into: args.into.as_deref(),
     };
-    let status = reports::run(&places, || measured(args), out)?;
+    let measured = || reports::until_signal(async |goes_on| in_guests(args, goes_on).await);
+    let status = reports::run(&places, measured, out)?;
     if status == Status::Success {
         draw(args)?;
     }
@@ -55,19 +58,6 @@ fn draw(args: &MemoryArgs) -> Result<()> {
         fs::write(&path, &svg).with_context(|| format!("can't write {}", path.display()))?;
     }
     Ok(())
-}
-
-fn measured(args: &MemoryArgs) -> Result<Measured<MemoryRun>> {
-    let signal = Noted::catch().context("can't catch signals")?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("can't start the runtime")?;
-    let goes_on = || signal.number().is_none();
-    Ok(match runtime.block_on(in_guests(args, &goes_on))? {
-        Some(run) => Measured::All(Box::new(run)),
-        None => Measured::Signalled(signal.number().unwrap_or_default()),
-    })
 }
 
 /// None if a signal came.
@@ -104,23 +94,8 @@ async fn in_guests(args: &MemoryArgs, goes_on: &dyn Fn() -> bool) -> Result<Opti
         took_s: began.elapsed().as_secs(),
         command: std::env::args().collect(),
         host,
-        guests: guests(args, &kernel).await?,
+        guests: guests::about(args.accel, args.memory(), slice::from_ref(&kernel)).await?,
         file: args.size().bytes(),
         series,
     }))
-}
-
-async fn guests(args: &MemoryArgs, kernel: &KernelParts) -> Result<Guests> {
-    let parts = &kernel.parts;
-    let accel = parts.accel(args.accel.into()).await?.accel;
-    Ok(Guests {
-        qemu: parts.qemu.version().to_string(),
-        accel: format!("{accel:?}").to_lowercase(),
-        cpus: guest_vm::VmSpec::default().cpus.get(),
-        memory_mib: args.memory().bytes() >> 20,
-        kernels: vec![Kernel {
-            spec: kernel.spec.clone(),
-            release: parts.kernel.release.clone(),
-        }],
-    })
 }

@@ -10,8 +10,9 @@ use dax_reclaim::{
     model::{Guests, Kernel, SideInfo},
 };
 use qemu_guest::fetch::{KernelSpec, Progress, QemuSpec, kernel::DebianKernel, virtiofsd};
+use qemu_guest::machine::ByteSize;
 
-use super::ReclaimArgs;
+use super::{AccelArg, ReclaimArgs};
 
 /// Everything that guests are started from, for each kernel.
 pub(super) fn kernels(args: &ReclaimArgs) -> Result<Vec<KernelParts>> {
@@ -89,14 +90,17 @@ pub(super) async fn start(
 }
 
 /// What all guests have in common.
-pub(super) async fn about(args: &ReclaimArgs, kernels: &[KernelParts]) -> Result<Guests> {
-    let parts = &kernels[0].parts;
-    let accel = parts.accel(args.accel.into()).await?.accel;
+pub(in crate::bench) async fn about(
+    accel: AccelArg,
+    memory: ByteSize,
+    kernels: &[KernelParts],
+) -> Result<Guests> {
+    let accel = kernels[0].parts.accel(accel.into()).await?.accel;
     Ok(Guests {
         qemu: qemus(kernels),
         accel: format!("{accel:?}").to_lowercase(),
         cpus: guest_vm::VmSpec::default().cpus.get(),
-        memory_mib: MEMORY.bytes() >> 20,
+        memory_mib: memory.bytes() >> 20,
         kernels: kernels
             .iter()
             .map(|kernel| Kernel {

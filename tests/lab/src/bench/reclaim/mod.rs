@@ -4,7 +4,7 @@
 //! `dax-reclaim`'s.
 
 mod args;
-mod guests;
+pub(super) mod guests;
 mod run;
 
 pub use args::{AccelArg, ReclaimArgs, window};

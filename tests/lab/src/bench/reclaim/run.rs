@@ -7,10 +7,10 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use dax_bench::{files::file_system, model::Host};
 use dax_reclaim::{
-    host::{Ended, Field, Watch, measure},
+    host::{Ended, Field, MEMORY, Watch, measure},
     model::{Run, SCHEMA, Settings},
     plan::{Point, points},
 };
@@ -23,7 +23,6 @@ use crate::{
         reports::{self, Measured, Places},
     },
     cli::Status,
-    signals::Noted,
 };
 
 /// What points are called.
@@ -51,22 +50,16 @@ fn measured(args: &ReclaimArgs) -> Result<Measured<Run>> {
         points = shard.of(points);
     }
     ensure!(!points.is_empty(), NoPoint(NAMES));
-    let signal = Noted::catch().context("can't catch signals")?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("can't start the runtime")?;
-    runtime.block_on(async {
+    reports::until_signal(async |goes_on| {
         let (began, started) = (Instant::now(), utc(SystemTime::now()));
         let kernels = guests::kernels(args)?;
         let host = Host::here(file_system("/dev/shm".as_ref()));
-        let goes_on = || signal.number().is_none();
         let working = points
             .iter()
             .map(|point| point.work.files.working)
             .max()
             .unwrap_or(0);
-        let field = guests::start(args, &kernels, working, &goes_on).await?;
+        let field = guests::start(args, &kernels, working, goes_on).await?;
         let mut run = Run {
             schema: SCHEMA,
             lab_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -74,7 +67,7 @@ fn measured(args: &ReclaimArgs) -> Result<Measured<Run>> {
             took_s: 0,
             command: std::env::args().collect(),
             host,
-            guests: guests::about(args, &kernels).await?,
+            guests: guests::about(args.accel, MEMORY, &kernels).await?,
             settings: Settings {
                 rounds: args.length().rounds,
                 seconds: args.seconds.as_secs_f64(),
@@ -84,15 +77,12 @@ fn measured(args: &ReclaimArgs) -> Result<Measured<Run>> {
             points: Vec::new(),
         };
         let Some(field) = field else {
-            return Ok(Measured::Signalled(signal.number().unwrap_or_default()));
+            return Ok(None);
         };
         run.sides = guests::sides(&field);
-        play(args, field, &points, &goes_on, &mut run).await?;
+        play(args, field, &points, goes_on, &mut run).await?;
         run.took_s = began.elapsed().as_secs();
-        Ok(match signal.number() {
-            Some(signal) => Measured::Signalled(signal),
-            None => Measured::All(Box::new(run)),
-        })
+        Ok(goes_on().then_some(run))
     })
 }
 

@@ -5,6 +5,7 @@
 use std::{
     io::Write,
     path::Path,
+    slice,
     time::{Instant, SystemTime},
 };
 
@@ -12,7 +13,7 @@ use anyhow::{Context as _, Result};
 use dax_bench::{files::file_system, model::Host};
 use dax_reclaim::{
     host::{KernelParts, MEMORY},
-    model::{Guests, Kernel, SideInfo},
+    model::SideInfo,
     tree::{Contestant, Repository, SCHEMA, TreeRun, Watch, measure},
 };
 use lab_report::model::utc;
@@ -22,9 +23,11 @@ use qemu_guest::fetch::{
 
 use super::TreeArgs;
 use crate::{
-    bench::reports::{self, Measured, Places},
+    bench::{
+        reclaim::guests,
+        reports::{self, Places},
+    },
     cli::Status,
-    signals::Noted,
 };
 
 /// Where a host has memory for files.
@@ -41,20 +44,8 @@ pub fn run(args: &TreeArgs, out: &mut dyn Write) -> Result<Status> {
         out: &args.out,
         into: args.into.as_deref(),
     };
-    reports::run(&places, || measured(args), out)
-}
-
-fn measured(args: &TreeArgs) -> Result<Measured<TreeRun>> {
-    let signal = Noted::catch().context("can't catch signals")?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("can't start the runtime")?;
-    let goes_on = || signal.number().is_none();
-    Ok(match runtime.block_on(in_guests(args, &goes_on))? {
-        Some(run) => Measured::All(Box::new(run)),
-        None => Measured::Signalled(signal.number().unwrap_or_default()),
-    })
+    let measured = || reports::until_signal(async |goes_on| in_guests(args, goes_on).await);
+    reports::run(&places, measured, out)
 }
 
 /// None if a signal came.
@@ -92,7 +83,7 @@ async fn in_guests(args: &TreeArgs, goes_on: &dyn Fn() -> bool) -> Result<Option
         took_s: began.elapsed().as_secs(),
         command: std::env::args().collect(),
         host,
-        guests: guests(args, &kernel).await?,
+        guests: guests::about(args.accel, MEMORY, slice::from_ref(&kernel)).await?,
         rounds: args.rounds(),
         window: args.window.bytes(),
         files: args.shape().files,
@@ -134,19 +125,4 @@ async fn start(
         contestants.push(one);
     }
     Ok(Some(contestants))
-}
-
-async fn guests(args: &TreeArgs, kernel: &KernelParts) -> Result<Guests> {
-    let parts = &kernel.parts;
-    let accel = parts.accel(args.accel.into()).await?.accel;
-    Ok(Guests {
-        qemu: parts.qemu.version().to_string(),
-        accel: format!("{accel:?}").to_lowercase(),
-        cpus: guest_vm::VmSpec::default().cpus.get(),
-        memory_mib: MEMORY.bytes() >> 20,
-        kernels: vec![Kernel {
-            spec: kernel.spec.clone(),
-            release: parts.kernel.release.clone(),
-        }],
-    })
 }
