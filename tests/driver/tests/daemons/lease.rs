@@ -10,8 +10,10 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
+use fuse_backend_rs::abi::fuse_abi::OpenIn;
+use virtiofs_driver::{Body, NodeId, Request, Unique};
 
-use crate::rig::PATIENCE;
+use crate::rig::{PATIENCE, Rig};
 
 /// Which signal says that the file is wanted; libc has no name for it.
 const F_SETSIG: libc::c_int = 10;
@@ -40,6 +42,24 @@ impl Lease {
         }
         Ok(())
     }
+}
+
+/// Sends an OPEN that the daemon can't answer before the lease is dropped, and returns when the daemon is
+/// about to open the file.
+pub fn hung_open(rig: &mut Rig) -> Result<(Lease, Unique)> {
+    let path = rig.daemon.share().join("leased");
+    std::fs::write(&path, b"content")?;
+    let leased = NodeId(rig.client.lookup(NodeId::ROOT, "leased")?.nodeid);
+    let lease = Lease::take(&path)?;
+    let open = OpenIn {
+        flags: libc::O_RDWR as u32,
+        fuse_flags: 0,
+    };
+    let pipeline = rig.client.pipeline();
+    let unique = pipeline.submit(&Request::new(leased, Body::Open(open)))?;
+    pipeline.kick()?;
+    lease.wait_until_wanted()?;
+    Ok((lease, unique))
 }
 
 fn fcntl(file: &File, command: libc::c_int, argument: libc::c_int) -> Result<libc::c_int> {

@@ -6,7 +6,6 @@ use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use fuse_backend_rs::abi::fuse_abi::OpenIn;
 use virtiofs_driver::queue::QueueError;
 use virtiofs_driver::vhost::VhostError;
 use virtiofs_driver::{
@@ -14,7 +13,7 @@ use virtiofs_driver::{
     WindowOffset,
 };
 
-use crate::lease::Lease;
+use crate::lease::hung_open;
 use crate::rig::{PATIENCE, RANGE, Rig, daemons, pattern};
 
 #[test]
@@ -179,18 +178,7 @@ fn expect_nobody(rig: &mut Rig) {
 #[test]
 fn a_daemon_does_not_outlive_its_vmm_for_a_request_that_hangs() -> Result<()> {
     let mut rig = Rig::start(&Options::default())?;
-    let path = rig.daemon.share().join("leased");
-    std::fs::write(&path, b"content")?;
-    let leased = NodeId(rig.client.lookup(NodeId::ROOT, "leased")?.nodeid);
-    let lease = Lease::take(&path)?;
-    let open = OpenIn {
-        flags: libc::O_RDWR as u32,
-        fuse_flags: 0,
-    };
-    let pipeline = rig.client.pipeline();
-    pipeline.submit(&Request::new(leased, Body::Open(open)))?;
-    pipeline.kick()?;
-    lease.wait_until_wanted()?;
+    let _held = hung_open(&mut rig)?;
     rig.vm.disconnect();
     let status = rig.daemon.wait()?;
     assert!(status.success(), "{status}: {}", rig.daemon.log());

@@ -5,7 +5,6 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use fuse_backend_rs::abi::fuse_abi::OpenIn;
 use tempfile::TempDir;
 use virtiofs_driver::fuse::Completion;
 use virtiofs_driver::{
@@ -13,7 +12,7 @@ use virtiofs_driver::{
     WindowOffset, daemon,
 };
 
-use crate::lease::Lease;
+use crate::lease::{Lease, hung_open};
 use crate::rig::{RANGE, Rig};
 
 /// What was begun is answered with EIO, what the guest asks for later with ESTALE.
@@ -62,18 +61,8 @@ impl Interrupted {
         let daemon = start_daemon(&folder, &["--thread-pool-size=4"])?;
         let mut rig = Rig::on(daemon, &options)?;
         let (node, _) = rig.file("file", b"content")?;
-        let path = rig.daemon.share().join("leased");
-        fs::write(&path, b"content")?;
-        let leased = NodeId(rig.client.lookup(NodeId::ROOT, "leased")?.nodeid);
-        let lease = Lease::take(&path)?;
-        let open = OpenIn {
-            flags: libc::O_RDWR as u32,
-            fuse_flags: 0,
-        };
+        let (lease, hanging) = hung_open(&mut rig)?;
         let pipeline = rig.client.pipeline();
-        let hanging = pipeline.submit(&Request::new(leased, Body::Open(open)))?;
-        pipeline.kick()?;
-        lease.wait_until_wanted()?;
         // More than the ring has room for, so that nothing in it names the one that hangs.
         for _ in 0..2 * u32::from(options.queue_size) {
             pipeline.submit(&Request::new(NodeId::ROOT, Body::Statfs))?;

@@ -128,7 +128,7 @@ unsafe fn map_shared(
 }
 
 /// That it could be mapped is enough.
-unsafe fn no_more(_: *mut libc::c_void, _: *const libc::c_char) -> libc::c_int {
+fn no_more(_: *mut libc::c_void, _: *const libc::c_char) -> libc::c_int {
     0
 }
 
