@@ -112,15 +112,16 @@ where
         header.is_some_and(|header| self.stray(header.opcode(), opened.again).is_some())
     }
 
-    /// What a request comes to that is for the daemon before this one: to have the answer or not is all
-    /// the same for the guest's kernel, or there is none (0); it was begun, so nobody knows whether it
-    /// was done (EIO); its nodes and handles mean nothing here (ESTALE).
+    /// The errno for a request that is for the daemon before this one. None: this daemon serves it. 0:
+    /// the request gives something back that this daemon doesn't hold. EIO: the daemon before had begun
+    /// the request, and may have completed it. ESTALE: this daemon doesn't know the request's nodes and
+    /// handles.
     fn stray(&self, opcode: Option<Opcode>, again: bool) -> Option<i32> {
         if !again && self.is_known.load(Ordering::Acquire) {
             return None;
         }
         match opcode {
-            // Whoever has not been told of it tells it once more, and nothing was handed out before.
+            // Both can be served twice: they use no node or handle of the daemon before.
             Some(Opcode::Init | Opcode::Destroy) => None,
             // This daemon holds nothing of what is given back.
             Some(Opcode::Forget | Opcode::BatchForget | Opcode::RemoveMapping) => Some(0),

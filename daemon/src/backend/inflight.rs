@@ -30,7 +30,7 @@ const HEADER: usize = 16;
 const ENTRY: usize = 16;
 /// A queue's part is a multiple of it.
 const ALIGNMENT: usize = 64;
-/// The only version there is. Zero is memory that nobody has used yet.
+/// The only version there is. Memory that no daemon has used yet has 0.
 const VERSION: u16 = 1;
 
 /// Offsets in a queue's header. What is before is reserved for features.

@@ -37,7 +37,7 @@ pub enum Manners {
     /// As QEMU 11.1: it acknowledges before the effect, and tells the daemon of each mapping as of
     /// memory.
     Qemu,
-    /// It acknowledges after the effect, and tells nobody, so that the daemon can't know.
+    /// It acknowledges after the effect and announces nothing, so the daemon keeps its fence.
     Plain,
     /// As QEMU with the series of patches, of which the daemon finds out that it needs no fence.
     Series,
@@ -101,7 +101,7 @@ impl Manners {
         }
     }
 
-    /// What the daemon is told of it.
+    /// The daemon's arguments for it.
     pub fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Bare => &["--fault=views=direct"],

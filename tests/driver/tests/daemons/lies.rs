@@ -85,7 +85,7 @@ impl Trusted {
         self.host("into")
     }
 
-    /// The daemon serves, nobody else's bytes have changed, and it ends as it should.
+    /// The daemon still serves, the bytes of the other file are unchanged, and the daemon ends in order.
     fn ends_well(mut self) -> Result<()> {
         let entry = self.rig.client.lookup(NodeId::ROOT, BYSTANDER)?;
         let node = NodeId(entry.nodeid);

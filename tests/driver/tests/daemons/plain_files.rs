@@ -419,8 +419,8 @@ fn a_file_of_a_read_only_mount_is_mapped_for_reading() -> Result<()> {
     Ok(())
 }
 
-/// It was promised for reading. Whoever opens it for writing gets an inode that does not use the
-/// window, and nobody's mapping is taken away for that.
+/// The file was promised for reading. An open for writing gets an inode that does not use the window,
+/// and existing mappings stay.
 #[test]
 fn a_file_that_becomes_writable_is_written_by_requests() -> Result<()> {
     for flags in [0, libc::O_TRUNC] {

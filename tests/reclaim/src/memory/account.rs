@@ -47,7 +47,7 @@ impl Account {
         })
     }
 
-    /// What is there once and belongs to nobody else: memory, page tables and page cache.
+    /// The sum of private memory, page tables and page cache: each byte is counted once.
     pub fn cost(self) -> i64 {
         self.private + self.page_tables + self.cached
     }
