@@ -82,7 +82,7 @@ pub struct ReclaimArgs {
     pub from: Option<PathBuf>,
 
     /// Put the numbers into this Markdown document, between its marks; how
-    /// tests/reclaim/docs/reclaim.md is kept
+    /// tests/reclaim/docs/points.md is kept
     #[arg(long, value_name = "FILE")]
     pub into: Option<PathBuf>,
 
