@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 #
 # tests/fuzz.sh [TARGET…] [--seconds N | --runs N | --input FILE | --merge] [--sanitizer NAME]
+# tests/fuzz.sh --seeds
 #
 # Builds the fuzz targets and runs each, or those named, for N seconds (default: 15) or N inputs, as
 # many at a time as there are processors.
@@ -9,6 +10,7 @@
 #
 #   --input FILE      play one input, an artifact for one, and say what came of it (one TARGET)
 #   --merge           write what was found and reaches new code to tests/fuzz/corpus, small
+#   --seeds           make all seeds in tests/fuzz/corpus anew, and run nothing
 #   --sanitizer NAME  none (default) or address: five times slower, and sees every stray access
 #
 # What a run finds new is kept in target/fuzz/corpus, what breaks a rule in tests/fuzz/artifacts.
@@ -52,6 +54,7 @@ fuzz_packages() {
 limit=-max_total_time=15
 input=
 merge=
+seeds=
 sanitizer=none
 targets=
 while [ $# -gt 0 ]; do
@@ -61,6 +64,7 @@ while [ $# -gt 0 ]; do
     --input) input=$(realpath -e "${2:-}") || usage ;;
     --sanitizer) sanitizer=${2:-} ;;
     --merge) merge=yes ;;
+    --seeds) seeds=yes ;;
     --* | -*) usage ;;
     *)
         all_targets | grep -qx "$1" || fail "no target '$1'; there are: $(all_targets | tr '\n' ' ')"
@@ -68,7 +72,7 @@ while [ $# -gt 0 ]; do
         ;;
     esac
     case $1 in
-    --merge | [!-]*) shift ;;
+    --merge | --seeds | [!-]*) shift ;;
     *) shift 2 ;;
     esac
 done
@@ -79,6 +83,9 @@ if [ -n "$input" ] && [ "$(echo "$targets" | wc -w)" -ne 1 ]; then usage; fi
 need_root
 need_cargo
 need_packages fuzz_packages
+if [ -n "$seeds" ]; then
+    cd "$here" && exec cargo run --quiet -p daxd-fuzz --example seeds tests/fuzz/corpus
+fi
 
 case ${CARGO_TARGET_DIR:-} in
 '') target=$here/target ;;
