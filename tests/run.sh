@@ -9,7 +9,8 @@
 # project's patches too, which is built meanwhile. It installs what a fresh Debian lacks and fetches
 # what guests need. With FILTERs it runs only the guest tests whose names contain one of them, the lab
 # if one is `lab`, the benchmarks if one is `bench`, the daemon's faults if one is `daemon-faults`, its
-# page if one is `page`. DAXLAB_QEMU names one QEMU for all guests. A line for each test with its time,
+# page if one is `page`. `tests/run.sh quick` is for the loop of editing and trying: format, lints, unit
+# tests, one guest, and one cell of the lab a file system, with unoptimised programs. DAXLAB_QEMU names one QEMU for all guests. A line for each test with its time,
 # and where the time went at the end; the logs of failures are in target/guest-tests, the lab's and
 # the benchmarks' reports in target/lab, those of fuzzing in target/fuzz.
 set -eu
@@ -65,11 +66,12 @@ doc_tests() {
         --format pretty -Z unstable-options --report-time
 }
 
+# build_for_guests [--release]: what guests, the lab and the daemon's faults are played with.
 build_for_guests() {
     # One at a time, as the other scripts do: dependencies get the features that a call's packages
     # want, and would be built again by the other script.
     for package in virtiofs-daxd qemu-guard daxlab guest-tests daemon-faults; do
-        cargo build --quiet --release -p $package || return
+        cargo build --quiet "$@" -p $package || return
     done
     build_static --quiet -p guest-agent || return
     build_static --quiet -p guest-probe || return
@@ -177,15 +179,28 @@ wanted() {
     return 1
 }
 
+# What an edit breaks most often, in the least time.
+quick_steps() {
+    step "format" cargo fmt --all --check || :
+    step "lints" cargo clippy --quiet --workspace --all-targets -- -D warnings || :
+    step "unit and property tests" unit_tests || :
+    step "build for guests" build_for_guests || return
+    step "guest tests in one guest" "$TARGET/debug/guest-tests" --logs "$TARGET/guest-tests" data:: || :
+    step "lab: a cell of each file system" "$TARGET/debug/daxlab" test --out "$TARGET/lab/quick" \
+        --kernel debian:6.12 --pin vmsplice --removal truncate || :
+}
+
 # Whether the filters leave no guest test.
 no_guest_tests() {
-    [ "$*" = lab ] || [ "$*" = bench ] || [ "$*" = daemon-faults ] || [ "$*" = page ]
+    [ "$*" = quick ] || [ "$*" = lab ] || [ "$*" = bench ] || [ "$*" = daemon-faults ] || [ "$*" = page ]
 }
 
 need_root
 need_cargo
 if wanted lab "$@"; then
     need_packages suite_packages lab_packages kernel_packages
+elif [ "$*" = quick ]; then
+    need_packages suite_packages lab_packages
 else
     need_packages suite_packages
 fi
@@ -193,7 +208,9 @@ if builds_qemu || { [ -z "${DAXLAB_QEMU:-}" ] && { wanted lab "$@" || ! no_guest
     need_packages qemu_packages
 fi
 if wanted page "$@"; then need_packages page_packages; fi
-if [ $# -eq 0 ]; then
+if [ "$*" = quick ]; then
+    quick_steps || :
+elif [ $# -eq 0 ]; then
     step "format" cargo fmt --all --check || :
     # The longest of all, so it begins first.
     if step "build of daxlab" cargo build --quiet --release -p daxlab && [ -z "${DAXLAB_QEMU:-}" ]; then
@@ -206,7 +223,7 @@ if [ $# -eq 0 ]; then
     step "fuzzing" "$here/tests/fuzz.sh" || :
 fi
 # What was built before the failure of a build is not what is to be tested.
-if step "build for guests" build_for_guests; then
+if [ "$*" != quick ] && step "build for guests" build_for_guests --release; then
     if ! no_guest_tests "$@"; then
         if series_wanted "$@" && [ -z "$qemu" ]; then begin_qemu; fi
         step "guest tests" "$TARGET/release/guest-tests" --logs "$TARGET/guest-tests" "$@" || :

@@ -459,7 +459,7 @@ fn an_error_of_the_disk(path: &Path) -> io::Result<()> {
 fn fill_up(path: &Path) -> io::Result<std::path::PathBuf> {
     let filler = path.with_file_name("filler");
     let mut file = std::fs::File::create(&filler)?;
-    for block in [1 << 20, PAGE, 1] {
+    for block in [1 << 20, PAGE] {
         let bytes = vec![1; block];
         while file
             .write_all(&bytes)

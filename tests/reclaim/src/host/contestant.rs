@@ -158,13 +158,28 @@ async fn mount(vm: &Vm, side: Side) -> Result<()> {
         Side::Image => ("/dev/pmem0", "ext4", "ro,noload,dax=always"),
         Side::Tmpfs => ("tmpfs", "tmpfs", TMPFS),
     };
+    mount_when_there(vm, source, MOUNT_POINT, kind, options).await
+}
+
+/// Mounts a file system in the guest, as soon as Linux has found its device.
+///
+/// # Errors
+///
+/// If it does not find it in [`DEVICE_DEADLINE`], or can't mount it.
+pub(crate) async fn mount_when_there(
+    vm: &Vm,
+    source: &str,
+    at: &str,
+    kind: &str,
+    options: &str,
+) -> Result<()> {
     let deadline = Instant::now() + DEVICE_DEADLINE;
     while source.starts_with('/') && vm.agent().stat(source).await.is_err() {
         ensure!(
             Instant::now() < deadline,
-            "waited {DEVICE_DEADLINE:?} in vain for the guest's {source}"
+            "the guest found no {source} in {DEVICE_DEADLINE:?}"
         );
         sleep(LOOK_AGAIN).await;
     }
-    Ok(vm.agent().mount(source, MOUNT_POINT, kind, options).await?)
+    Ok(vm.agent().mount(source, at, kind, options).await?)
 }

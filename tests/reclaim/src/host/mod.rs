@@ -14,6 +14,7 @@ mod side;
 mod standing;
 mod turn;
 
+pub(crate) use contestant::mount_when_there;
 pub use contestant::{Contestant, MEMORY};
 pub use cpu::Family;
 pub use ground::{Ground, IN_MEMORY};

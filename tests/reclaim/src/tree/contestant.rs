@@ -6,15 +6,21 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use guest_vm::{Vm, VmSpec};
+use dax_cases::host::pmem_image;
+use guest_vm::{Vm, VmSpec, agent::ExecRequest};
 use qemu_guest::accel::AccelChoice;
+use qemu_guest::fetch::source_tools::BIN;
 use qemu_guest::machine::ByteSize;
 
 use super::{Policy, Repository, chores::Chore, source::Shape};
-use crate::host::{Family, KernelParts, MEMORY, Standing};
+use crate::host::{Family, KernelParts, MEMORY, Standing, mount_when_there};
 
 /// The share's name.
 pub(super) const TAG: &str = "tree";
+/// Where a guest that works on a copy has the share meanwhile.
+const ORIGINAL: &str = "/mnt/original";
+/// Room for the tree and its history on persistent memory.
+const IMAGE: ByteSize = ByteSize::mib(1024);
 /// Where the guest has the tree.
 const MOUNT_POINT: &str = "/mnt/tree";
 /// How long a chore may take in an emulated guest: most wait for the daemon once a file.
@@ -36,12 +42,13 @@ pub(super) struct Took {
 }
 
 impl Contestant {
-    /// Boots a guest and mounts the tree.
+    /// Boots a guest and mounts the tree, or makes a copy of it.
     ///
     /// # Errors
     ///
     /// If anything of it fails. Nothing is left then.
     pub async fn start(
+        name: String,
         policy: Policy,
         kernel: &KernelParts,
         repository: &Repository,
@@ -49,15 +56,21 @@ impl Contestant {
         virtiofsd: &Path,
         accel: AccelChoice,
     ) -> Result<Self> {
-        let name = policy.to_string();
-        let spec = VmSpec {
+        let mut spec = VmSpec {
             accel,
             memory: MEMORY,
             ..VmSpec::default()
         };
+        if let Some(fs) = policy.image() {
+            spec.pmem
+                .push(pmem_image(&repository.image(&name), fs, IMAGE)?);
+        }
         let spec = spec.share(policy.share(&repository.path(), window, virtiofsd));
-        let mount = async |vm: &Vm| vm.mount(TAG, MOUNT_POINT, "").await;
-        let (guest, ()) = Standing::start(&name, &kernel.parts, spec, mount).await?;
+        let ready = async |vm: &Vm| match policy.copy() {
+            None => vm.mount(TAG, MOUNT_POINT, "").await,
+            Some(file_system) => copy(vm, file_system).await,
+        };
+        let (guest, ()) = Standing::start(&name, &kernel.parts, spec, ready).await?;
         let daemon = guest
             .vm()
             .daemons()
@@ -122,4 +135,20 @@ impl Contestant {
     pub async fn end(self) -> Result<()> {
         self.guest.end().await
     }
+}
+
+/// Makes a file system and copies the tree to it. Its files are other ones than the index knows, so
+/// git looks at all of them once and notes it.
+async fn copy(vm: &Vm, (source, kind, options): (&str, &str, &str)) -> Result<()> {
+    mount_when_there(vm, source, MOUNT_POINT, kind, options).await?;
+    vm.mount(TAG, ORIGINAL, "").await?;
+    let copy = format!("cp -a {ORIGINAL}/. {MOUNT_POINT}/ && umount {ORIGINAL}");
+    let refresh = format!("{BIN}/git -C {MOUNT_POINT} update-index -q --refresh");
+    for line in [copy, refresh] {
+        let request = ExecRequest::new(["sh", "-c", &line]).env("HOME", "/root");
+        let output = vm.agent().run_within(DEADLINE, request, &[]).await?;
+        let said = output.stderr_text();
+        ensure!(output.status.success(), "{line}: {}: {said}", output.status);
+    }
+    Ok(())
 }

@@ -92,6 +92,11 @@ impl Repository {
         self.dir.join("tree")
     }
 
+    /// A path beside the tree for an image of this name.
+    pub(super) fn image(&self, name: &str) -> PathBuf {
+        self.dir.join(&format!("{name}.img"))
+    }
+
     /// What tree it is.
     pub fn shape(&self) -> Shape {
         self.shape

@@ -6,11 +6,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use dax_reclaim::tree::{Policy, Shape};
-use qemu_guest::{fetch::KernelSpec, machine::ByteSize};
+use qemu_guest::{
+    fetch::{KernelSpec, QemuSpec},
+    machine::ByteSize,
+};
 
 use crate::{
     bench::reclaim::{AccelArg, window},
-    qemu::QemuArg,
+    qemu::spec,
 };
 
 /// Measures git status, grep -r and a compile on a source tree in guests, by which files use the
@@ -28,8 +31,9 @@ pub struct TreeArgs {
     #[arg(long)]
     pub quick: bool,
 
-    /// Who takes part: default, never, virtiofsd, or a size for --dax-min-size, such as 64K
-    /// [default: virtiofsd,never,default,1M,128K,64K,16K,0]
+    /// Who takes part: default, never, virtiofsd, ext4, xfs and tmpfs (a copy in the guest), or a
+    /// size for --dax-min-size, such as 64K
+    /// [default: virtiofsd,never,default,1M,128K,64K,16K,0,ext4,xfs,tmpfs]
     #[arg(long = "side", value_name = "SIDE,…", value_delimiter = ',')]
     pub sides: Vec<Policy>,
 
@@ -41,9 +45,10 @@ pub struct TreeArgs {
     #[arg(long, value_name = "KERNEL")]
     pub kernel: Option<KernelSpec>,
 
-    /// Which QEMU.
-    #[command(flatten)]
-    pub qemu: QemuArg,
+    /// QEMUs of the guests: stock, series, series:stock, a path …; sides with a window have a guest
+    /// on each, the others on the first [default: stock, or what DAXLAB_QEMU names]
+    #[arg(long = "qemu", value_name = "QEMU,…", value_delimiter = ',', value_parser = spec())]
+    pub qemus: Vec<QemuSpec>,
 
     /// Size of the window
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = window)]

@@ -5,7 +5,6 @@
 use std::{
     io::Write,
     path::Path,
-    slice,
     time::{Instant, SystemTime},
 };
 
@@ -18,7 +17,7 @@ use dax_reclaim::{
 };
 use lab_report::model::utc;
 use qemu_guest::fetch::{
-    Cache, KernelSpec, Progress, kernel::DebianKernel, source_tools, virtiofsd,
+    Cache, KernelSpec, Progress, QemuSpec, kernel::DebianKernel, source_tools, virtiofsd,
 };
 
 use super::TreeArgs;
@@ -52,11 +51,11 @@ pub fn run(args: &TreeArgs, out: &mut dyn Write) -> Result<Status> {
 async fn in_guests(args: &TreeArgs, goes_on: &dyn Fn() -> bool) -> Result<Option<TreeRun>> {
     let (began, started) = (Instant::now(), utc(SystemTime::now()));
     let host = Host::here(file_system(PLACE.as_ref()));
-    let kernel = kernel(args)?;
+    let kernels = kernels(args)?;
     let progress = |what: &str| eprintln!("daxlab bench tree: {what}");
     progress("making the tree");
     let repository = Repository::make(Path::new(PLACE), args.shape())?;
-    let Some(contestants) = start(args, &kernel, &repository, goes_on).await? else {
+    let Some(contestants) = start(args, &kernels, &repository, goes_on).await? else {
         return Ok(None);
     };
     let info = |one: &Contestant| SideInfo {
@@ -83,7 +82,7 @@ async fn in_guests(args: &TreeArgs, goes_on: &dyn Fn() -> bool) -> Result<Option
         took_s: began.elapsed().as_secs(),
         command: std::env::args().collect(),
         host,
-        guests: guests::about(args.accel, MEMORY, slice::from_ref(&kernel)).await?,
+        guests: guests::about(args.accel, MEMORY, &kernels).await?,
         rounds: args.rounds(),
         window: args.window.bytes(),
         files: args.shape().files,
@@ -93,36 +92,50 @@ async fn in_guests(args: &TreeArgs, goes_on: &dyn Fn() -> bool) -> Result<Option
     }))
 }
 
-fn kernel(args: &TreeArgs) -> Result<KernelParts> {
+/// The kernel with each QEMU.
+fn kernels(args: &TreeArgs) -> Result<Vec<KernelParts>> {
     let cache = Cache::open(Progress::auto())?;
     let tools = source_tools::obtain(&cache)?;
     let usual = KernelSpec::Debian(DebianKernel::V6_12);
-    KernelParts::obtain(
-        args.kernel.as_ref().unwrap_or(&usual),
-        &args.qemu.spec(),
-        &tools,
-        Progress::auto(),
-    )
+    let kernel = args.kernel.as_ref().unwrap_or(&usual);
+    let one = [QemuSpec::from_environment()];
+    let qemus = match args.qemus.is_empty() {
+        true => &one[..],
+        false => &args.qemus[..],
+    };
+    let obtain = |qemu| KernelParts::obtain(kernel, qemu, &tools, Progress::auto());
+    qemus.iter().map(obtain).collect()
 }
 
 async fn start(
     args: &TreeArgs,
-    kernel: &KernelParts,
+    kernels: &[KernelParts],
     repository: &Repository,
     goes_on: &dyn Fn() -> bool,
 ) -> Result<Option<Vec<Contestant>>> {
     let virtiofsd =
-        virtiofsd::obtain(&kernel.parts.cache).context("no virtiofsd to compare with")?;
+        virtiofsd::obtain(&kernels[0].parts.cache).context("no virtiofsd to compare with")?;
     let mut contestants = Vec::new();
     for policy in args.policies() {
-        if !goes_on() {
-            return Ok(None);
+        let on = if policy.has_window() {
+            kernels.len()
+        } else {
+            1
+        };
+        for kernel in &kernels[..on] {
+            if !goes_on() {
+                return Ok(None);
+            }
+            let name = match policy.has_window() && kernels.len() > 1 {
+                true => format!("{policy}@{}", kernel.qemu),
+                false => policy.to_string(),
+            };
+            eprintln!("daxlab bench tree: starting {name}");
+            let (window, accel) = (args.window, args.accel.into());
+            let path = &virtiofsd.path;
+            let one = Contestant::start(name, policy, kernel, repository, window, path, accel);
+            contestants.push(one.await?);
         }
-        eprintln!("daxlab bench tree: starting {policy}");
-        let (window, accel) = (args.window, args.accel.into());
-        let path = &virtiofsd.path;
-        let one = Contestant::start(policy, kernel, repository, window, path, accel).await?;
-        contestants.push(one);
     }
     Ok(Some(contestants))
 }
