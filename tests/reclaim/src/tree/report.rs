@@ -69,7 +69,13 @@ impl Results for TreeRun {
 
 fn about(run: &TreeRun) -> String {
     let (host, guests) = (&run.host, &run.guests);
-    let kernels = guests.kernels.iter().map(|kernel| kernel.release.as_str());
+    // One for each QEMU.
+    let mut kernels: Vec<_> = guests
+        .kernels
+        .iter()
+        .map(|one| one.release.as_str())
+        .collect();
+    kernels.dedup();
     format!(
         "{}, {} CPUs ({}), Linux {}, load {} at the beginning; {} s.\n\
          Guests: QEMU {} with {}, {} CPUs, {} MiB, Linux {}.\n\
@@ -84,7 +90,7 @@ fn about(run: &TreeRun) -> String {
         guests.accel,
         guests.cpus,
         guests.memory_mib,
-        kernels.collect::<Vec<_>>().join(", "),
+        kernels.join(", "),
         run.files,
         run.bytes >> 20,
         host.share_fs,
