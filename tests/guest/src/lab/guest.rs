@@ -6,10 +6,9 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use agent_wire::ExitStatus;
 use anyhow::{Context as _, Error, Result, anyhow, bail};
 use futures::future::{FutureExt as _, LocalBoxFuture, select_all};
-use guest_vm::agent::{Agent, CommandOutput, ExecRequest};
+use guest_vm::agent::{Agent, CommandOutput, ExecRequest, ExitStatus};
 use guest_vm::{Crash, Parts, Vm};
 use qemu_guest::process::Share;
 use tokio::time::timeout;

@@ -7,11 +7,10 @@ use std::{
     time::Duration,
 };
 
-use agent_wire::{Errno, Failure};
 use anyhow::{Error, Result};
 use guest_vm::{
     Vm,
-    agent::{Agent, AgentError, ExecRequest, ExitStatus},
+    agent::{Agent, AgentError, Errno, ExecRequest, ExitStatus, Failure},
 };
 use qemu_guest::process::GuestError;
 

@@ -4,8 +4,7 @@
 
 use std::io;
 
-use agent_wire::Signal;
-use guest_vm::agent::AgentError;
+use guest_vm::agent::{AgentError, Signal};
 
 /// Why a guest command on this terminal did not come to its own end.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use std::{
     sync::{Mutex, Once, PoisonError},
 };
 
-use agent_wire::TtySize;
+use guest_vm::agent::TtySize;
 use rustix::{
     process::getpgrp,
     stdio,

@@ -4,8 +4,7 @@
 
 use std::env;
 
-use agent_wire::{ExitStatus, Signal};
-use guest_vm::agent::{Agent, ExecRequest, Running, Stdin};
+use guest_vm::agent::{Agent, ExecRequest, ExitStatus, Running, Signal, Stdin};
 use tokio::{
     io::AsyncWriteExt,
     signal::unix::{Signal as Caught, SignalKind, signal},
