@@ -3,7 +3,14 @@
 //! The one static program that a guest needs, and what the host says to it.
 //!
 //! As a guest's first process it is the [`agent`]: it boots the guest, runs commands and powers the
-//! guest off. The agent's protocol is [`wire`], which the host's end (`qemu/vm`) shares.
+//! guest off. The agent's protocol is [`wire`]. Started by the agent as a command, it is a
+//! [`worker`], which does one op after the other to [`files`], [`pins`] and blocks
+//! ([`removals`]). The host's end of both is `qemu/vm`.
 
 pub mod agent;
+pub mod files;
+pub mod pattern;
+pub mod pins;
+pub mod removals;
 pub mod wire;
+pub mod worker;

@@ -25,9 +25,11 @@ mod programs;
 mod running;
 mod spec;
 mod window;
+mod worker;
 
 pub use parts::{CONSOLE_INIT, Parts, Wanted};
 pub use programs::{MissingProgram, Programs};
 pub use running::{Crash, Vm};
 pub use spec::VmSpec;
 pub use window::WindowKind;
+pub use worker::{Done, Pending, Worker, WorkerError};

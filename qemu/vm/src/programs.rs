@@ -82,15 +82,6 @@ impl Programs {
         in_guest("guest-agent", "guest-agent", "GUEST_AGENT")
     }
 
-    /// The static `guest-actor`, which plays the lab's cases.
-    ///
-    /// # Errors
-    ///
-    /// [`MissingProgram`].
-    pub fn actor() -> Result<PathBuf, MissingProgram> {
-        in_guest("guest-actor", "dax-cases", "GUEST_ACTOR")
-    }
-
     /// The static `guest-reclaim`, which accesses working sets.
     ///
     /// # Errors

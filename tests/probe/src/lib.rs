@@ -10,4 +10,4 @@ pub mod access;
 pub mod cli;
 pub mod commands;
 pub mod file;
-pub mod pattern;
+pub use guest_agent::pattern;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The two ways to start: as a guest's first process, or as an ordinary one.
+//! The ways to start: as a guest's first process, as its worker, or as an ordinary process.
 
 use std::{env, fs::File, io, os::fd::AsFd, process::ExitCode};
 
@@ -13,24 +13,33 @@ use crate::agent::{
     shutdown::{self, Cause, Ending},
 };
 use crate::wire::Boot;
+use crate::worker;
 
 const USAGE: &str = "guest-agent is the first process of a test guest. To try it elsewhere, give \
-    it a socket as its standard input: guest-agent --serve";
+    it a socket as its standard input: guest-agent --serve; or requests, a line each: guest-agent \
+    worker";
 
 /// What the program does by its arguments: as process 1 it runs the guest; with `--serve` it serves
-/// one connection on its standard input; else it says so and fails.
+/// one connection on its standard input; with `worker` it answers requests there; else it says how
+/// to use it and fails.
 pub fn start() -> ExitCode {
-    let arguments: Vec<_> = env::args_os().skip(1).collect();
-    let serve_here = matches!(&*arguments, [only] if only == "--serve");
     // The kernel hands words of its command line on to its first process; they mean nothing here.
-    if !serve_here && rustix::process::getpid() == Pid::INIT {
+    if rustix::process::getpid() == Pid::INIT {
         run_guest();
     }
-    if !serve_here {
-        eprintln!("{USAGE}");
-        return ExitCode::from(2);
-    }
-    match serve_stdin() {
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let done = match *arguments {
+        ["--serve"] => serve_stdin(),
+        [worker::ARGUMENT] => {
+            worker::serve(io::stdin().lock(), io::stdout().lock()).map_err(Into::into)
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("guest-agent: {error:#}");

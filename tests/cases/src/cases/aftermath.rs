@@ -3,16 +3,16 @@
 //! What all files must hold after a case, and whether they do.
 
 use anyhow::{Context as _, Result};
+use guest_agent::files::Compare;
+use guest_agent::pattern::Seed;
+use guest_agent::removals::Removal;
 use guest_probe::access::How;
 use guest_probe::file::{self, Part};
-use guest_probe::pattern::Seed;
 
+use crate::host::{FileSystem, Rig};
 use super::removal::RemovalKind;
 use super::roles::{FILE_SEED, MIDDLE, OTHER_SEED, PAGE, RANGE, VICTIM_SEED};
 use super::scene::Scene;
-use crate::files::Compare;
-use crate::host::{FileSystem, Rig};
-use crate::removals::Removal;
 
 impl Scene {
     /// Compares all files with what they must hold, in the guest and, for a share, on the host.

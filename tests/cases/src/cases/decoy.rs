@@ -9,13 +9,13 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use guest_agent::files::{Create, Map, Open, Stacks};
+use guest_agent::pins::{AioSubmit, Transfer};
+use guest_agent::removals::Removal;
 use tokio::time::{Instant, sleep};
 
+use crate::host::{Worker, BREAK_LAYOUTS, Rig};
 use super::roles::RANGE;
-use crate::files::{Create, Map, Open, Stacks};
-use crate::host::{Actor, BREAK_LAYOUTS, Rig};
-use crate::pins::{AioSubmit, Transfer};
-use crate::removals::Removal;
 
 /// How long the worker may take to get to the decoy, which it does in milliseconds. One that has
 /// not by then is that of a kernel that does not wait.
@@ -30,7 +30,7 @@ const SEED: u64 = 0xdec0;
 /// Pins a page of a file of its own, whose range is the first that the worker goes for. It is
 /// pinned by a write to the disk at `disk_at`, so that kernels that wait for nothing but pins wait
 /// for it too, and until the disk answers.
-pub(super) async fn decoy(rig: &mut Rig, path: &str, disk_at: u64) -> Result<Actor> {
+pub(super) async fn decoy(rig: &mut Rig, path: &str, disk_at: u64) -> Result<Worker> {
     let mut decoy = rig.actor("decoy").await?;
     let (file, map) = ("file".to_owned(), "map".to_owned());
     let create = Create {
@@ -72,17 +72,17 @@ pub(super) async fn decoy(rig: &mut Rig, path: &str, disk_at: u64) -> Result<Act
 }
 
 /// Whether the worker waits for a page, as it does soon if it ever does.
-pub(super) async fn worker_waits(watcher: &mut Actor) -> Result<bool> {
+pub(super) async fn worker_waits(watcher: &mut Worker) -> Result<bool> {
     worker_comes_to(watcher, true).await
 }
 
 /// Whether the worker waits for no page any more, as is soon so if somebody wakes it.
-pub(super) async fn worker_is_free(watcher: &mut Actor) -> Result<bool> {
+pub(super) async fn worker_is_free(watcher: &mut Worker) -> Result<bool> {
     worker_comes_to(watcher, false).await
 }
 
 /// Whether the worker comes to wait for a page, or not to, in its time.
-async fn worker_comes_to(watcher: &mut Actor, wait: bool) -> Result<bool> {
+async fn worker_comes_to(watcher: &mut Worker, wait: bool) -> Result<bool> {
     let deadline = Instant::now() + WORKER_DEADLINE;
     let look = Stacks {
         pid: None,

@@ -5,12 +5,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use guest_agent::pins::{AioReap, DirectIo, Drain, UringReap, ZeroCopyReceive};
+use guest_agent::worker::Span;
 
+use crate::host::{Worker, Pending, Rig};
 use super::pin::Pin;
 use super::roles::Page;
-use crate::actor::Span;
-use crate::host::{Actor, Pending, Rig};
-use crate::pins::{AioReap, DirectIo, Drain, UringReap, ZeroCopyReceive};
 
 /// How long the end of a pin may take once it has been released.
 const END_DEADLINE: Duration = Duration::from_secs(120);
@@ -49,7 +49,7 @@ impl Held {
     /// # Errors
     ///
     /// If it does not end.
-    pub async fn release(self, pinner: &mut Actor, page: &Page, rig: &Rig) -> Result<Ended> {
+    pub async fn release(self, pinner: &mut Worker, page: &Page, rig: &Rig) -> Result<Ended> {
         let server = self.pin.server(rig);
         let name = HELD.to_owned();
         match self.pin {
@@ -95,8 +95,8 @@ impl Held {
 }
 
 /// The end of a transfer between page and server.
-async fn transferred<V: crate::actor::Verb<Yield = usize>>(
-    pinner: &mut Actor,
+async fn transferred<V: guest_agent::worker::Op<Yield = usize>>(
+    pinner: &mut Worker,
     pending: Pending<V>,
     released: Instant,
     len: usize,
@@ -117,8 +117,8 @@ async fn transferred<V: crate::actor::Verb<Yield = usize>>(
 }
 
 /// The end of a pin that ends when its page is read.
-async fn received<V: crate::actor::Verb>(
-    pinner: &mut Actor,
+async fn received<V: guest_agent::worker::Op>(
+    pinner: &mut Worker,
     pending: Pending<V>,
     released: Instant,
     wrong: impl FnOnce(V::Yield) -> Option<String>,

@@ -5,18 +5,18 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use guest_agent::files::KernelLog;
+use guest_agent::removals::Removal;
 use guest_vm::agent::Signal;
 use lab_report::model::Contract::MustWait;
 
+use crate::host::{BREAK_LAYOUTS, FileSystem, Pending, Rig, Waiting};
 use super::decoy::worker_is_free;
 use super::held::Held;
 use super::observation::{Observation, complaints};
 use super::scene::Scene;
 use super::vain::VainWakeups;
 use super::{Pin, RemovalKind};
-use crate::files::KernelLog;
-use crate::host::{BREAK_LAYOUTS, FileSystem, Pending, Rig, Waiting};
-use crate::removals::Removal;
 
 /// How long a removal may take to return once nothing holds its page any more. Far more than it
 /// takes (milliseconds): one that has not returned by then was not woken.
@@ -65,11 +65,11 @@ pub(super) async fn remove_and_strike(
 ) -> Result<()> {
     scene.fill_window(rig).await?;
     let removal = scene.removal();
-    order_and_strike(rig, scene, held, kind, removal, seen).await
+    run_and_strike(rig, scene, held, kind, removal, seen).await
 }
 
-/// A removal of this kind by another order than the kind's own, and the end of the scene.
-pub(super) async fn order_and_strike(
+/// A removal of this kind by another op than the kind's own, and the end of the scene.
+pub(super) async fn run_and_strike(
     rig: &mut Rig,
     mut scene: Scene,
     held: Held,

@@ -4,13 +4,13 @@
 //! the new owner's memory then. That it is the very page is proven by its page frame.
 
 use anyhow::Result;
+use guest_agent::files::{Fill, FindFrame, Overwrite};
+use guest_agent::removals::Removal;
 
+use crate::host::FileSystem;
 use super::removal::RemovalKind;
 use super::roles::{PAGE, RANGE, VICTIM_SEED};
 use super::scene::Scene;
-use crate::files::{Fill, FindFrame, Overwrite};
-use crate::host::FileSystem;
-use crate::removals::Removal;
 
 /// What became of the page's memory.
 #[derive(Clone, Debug, PartialEq, Eq)]

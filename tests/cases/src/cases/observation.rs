@@ -4,12 +4,12 @@
 
 use std::time::Instant;
 
+use guest_agent::files::{Frame, Task};
+use guest_agent::worker::Fault;
 use lab_report::model::{Evidence, Outcome};
 
 use super::new_owner::NewOwner;
 use super::scene::Scene;
-use crate::actor::Fault;
-use crate::files::{Frame, Task};
 
 /// What was seen of a removal under a pin.
 #[derive(Debug, Default)]

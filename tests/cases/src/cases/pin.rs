@@ -3,14 +3,14 @@
 //! The pins by name, and how each is taken: with the proof that it is held.
 
 use anyhow::{Result, bail, ensure};
-use guest_probe::pattern::{self, Seed};
+use guest_agent::files::{Open, Where};
+use guest_agent::pattern::{self, Seed};
+use guest_agent::pins::{AioSubmit, DirectIo, Transfer, UringSubmit, Vmsplice, ZeroCopySend};
 
+use crate::host::{self, Worker, FileSystem, Pending, RequestKind, Rig, Server};
 use super::contract::Reference;
 use super::held::{HELD, Held};
 use super::roles::Page;
-use crate::files::{Open, Where};
-use crate::host::{self, Actor, FileSystem, Pending, RequestKind, Rig, Server};
-use crate::pins::{AioSubmit, DirectIo, Transfer, UringSubmit, Vmsplice, ZeroCopySend};
 
 /// A way to hold a reference to a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -139,7 +139,7 @@ impl Pin {
     /// If it can't be taken, or is not held.
     pub async fn take(
         self,
-        pinner: &mut Actor,
+        pinner: &mut Worker,
         fs: FileSystem,
         page: &Page,
         rig: &Rig,
@@ -196,7 +196,7 @@ impl Pin {
     /// The same of a request by a system call, which must not end meanwhile.
     async fn withheld_in(
         self,
-        pinner: &mut Actor,
+        pinner: &mut Worker,
         call: &Pending<DirectIo>,
         page: &Page,
         rig: &Rig,
@@ -240,7 +240,7 @@ impl Pin {
 
 /// Opens the withholding file for a page of `fs`, and proves that it is one of FUSE and not accessed
 /// by DAX.
-pub(super) async fn held_file(pinner: &mut Actor, fs: FileSystem) -> Result<String> {
+pub(super) async fn held_file(pinner: &mut Worker, fs: FileSystem) -> Result<String> {
     let name = "held-file".to_owned();
     let path = host::held_file(fs);
     let open = Open {

@@ -2,12 +2,12 @@
 
 //! The removals by name, what each owes, and what the files must hold after it.
 
+use guest_agent::removals::{RangeMode, Removal};
 use lab_report::model::Contract;
 
+use crate::host::FileSystem;
 use super::pin::Pin;
 use super::roles::{MIDDLE, Page, RANGE, Roles};
-use crate::host::FileSystem;
-use crate::removals::{RangeMode, Removal};
 
 /// A way to take a page's blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -178,8 +178,8 @@ impl RemovalKind {
         }
     }
 
-    /// The order for it.
-    pub(super) fn order(self, roles: &Roles, page: &Page) -> Removal {
+    /// The op for it.
+    pub(super) fn op(self, roles: &Roles, page: &Page) -> Removal {
         let path = roles.file.clone();
         let from = roles.other.clone();
         let (offset, len) = (page.offset - page.offset % RANGE, RANGE / 2);

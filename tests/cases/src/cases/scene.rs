@@ -3,13 +3,13 @@
 //! The files of one case, who pins and who removes.
 
 use anyhow::{Context as _, Result, ensure};
+use guest_agent::files::{Create, Frame, FrameOf, Map, Open, Touch, Where};
+use guest_agent::removals::Removal;
 
+use crate::host::{Worker, FileSystem, Rig};
 use super::decoy::{decoy, worker_waits};
 use super::removal::RemovalKind;
 use super::roles::{DECOY_AT, FILE_SEED, MAPPED, PAGE, PINNED_PAGE, Page, RANGE, RANGES, Roles};
-use crate::files::{Create, Frame, FrameOf, Map, Open, Touch, Where};
-use crate::host::{Actor, FileSystem, Rig};
-use crate::removals::Removal;
 
 /// A case that has been set up.
 pub struct Scene {
@@ -18,14 +18,14 @@ pub struct Scene {
     /// The page.
     pub page: Page,
     /// Who pins.
-    pub pinner: Actor,
+    pub pinner: Worker,
     /// Who removes.
-    pub remover: Actor,
+    pub remover: Worker,
     /// Where the file is, for the report.
     pub standing: Vec<String>,
     pub(super) kind: RemovalKind,
     /// Who keeps the reclaim worker out of it.
-    pub decoy: Option<Actor>,
+    pub decoy: Option<Worker>,
     /// The page's memory; `None` if the kernel does not tell.
     pub frame: Option<Frame>,
     /// The decoy's transfer must not end before the guest does.
@@ -150,7 +150,7 @@ impl Scene {
     pub async fn fill_window(&mut self, rig: &mut Rig) -> Result<()> {
         let decoys = u64::from(self.decoy.is_some());
         for index in 1..RANGES - decoys {
-            let order = match self.kind {
+            let op = match self.kind {
                 RemovalKind::ReclaimInline => Removal::Read {
                     path: self.roles.file.clone(),
                     offset: index * RANGE,
@@ -163,7 +163,7 @@ impl Scene {
                 _ => return Ok(()),
             };
             self.remover
-                .ask(order)
+                .ask(op)
                 .await
                 .context("filling the window")?;
         }
@@ -187,9 +187,9 @@ impl Scene {
         self.kind = kind;
     }
 
-    /// The order that removes the page.
+    /// The op that removes the page.
     pub fn removal(&self) -> Removal {
-        self.kind.order(&self.roles, &self.page)
+        self.kind.op(&self.roles, &self.page)
     }
 }
 

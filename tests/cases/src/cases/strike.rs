@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use guest_agent::files::Stacks;
+use guest_agent::removals::Removal;
 
-use super::scene::Scene;
-use crate::files::Stacks;
 use crate::host::Rig;
-use crate::removals::Removal;
+use super::scene::Scene;
 
 /// How long it may take to remove a case's files.
 const STRIKE_DEADLINE: Duration = Duration::from_secs(60);

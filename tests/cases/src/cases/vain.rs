@@ -3,10 +3,10 @@
 //! How often who waits for a page is woken, and has to go on waiting.
 
 use anyhow::Result;
+use guest_agent::files::{Task, TraceSleeps, TracedSleeps};
 
+use crate::host::{Worker, WorkerError, BREAK_LAYOUTS};
 use super::Observation;
-use crate::files::{Task, TraceSleeps, TracedSleeps};
-use crate::host::{Actor, ActorError, BREAK_LAYOUTS};
 
 /// The count, from when the task was seen to wait.
 pub(super) struct VainWakeups {
@@ -22,7 +22,7 @@ impl VainWakeups {
     ///
     /// If the watcher is gone.
     pub(super) async fn begin(
-        watcher: &mut Actor,
+        watcher: &mut Worker,
         task: &Task,
         seen: &mut Observation,
     ) -> Result<Self> {
@@ -39,7 +39,7 @@ impl VainWakeups {
     /// # Errors
     ///
     /// If the watcher is gone.
-    pub(super) async fn end(self, watcher: &mut Actor, seen: &mut Observation) -> Result<()> {
+    pub(super) async fn end(self, watcher: &mut Worker, seen: &mut Observation) -> Result<()> {
         if self.counted {
             let traced = TracedSleeps {
                 pid: self.pid,
@@ -54,10 +54,10 @@ impl VainWakeups {
 }
 
 /// What the watcher gave; if it could not, why that was is a step.
-fn possible<T>(asked: Result<T, ActorError>, seen: &mut Observation) -> Result<Option<T>> {
+fn possible<T>(asked: Result<T, WorkerError>, seen: &mut Observation) -> Result<Option<T>> {
     match asked {
         Ok(got) => Ok(Some(got)),
-        Err(ActorError::Fault { source, .. }) => {
+        Err(WorkerError::Fault { source, .. }) => {
             seen.step(format_args!("wake-ups in vain are not counted: {source}"));
             Ok(None)
         }

@@ -3,7 +3,6 @@
 //! The host's side of a case: a guest with a file system of each kind, a disk that answers when it
 //! is told to, actors, and what tells whether one of them waits.
 
-mod actor;
 mod blocks;
 mod disk;
 mod held_share;
@@ -14,7 +13,7 @@ mod server;
 mod watch;
 mod withheld;
 
-pub use actor::{Actor, ActorError, Done, Pending};
+pub use guest_vm::{Done, Pending, Worker, WorkerError};
 pub use blocks::{BIG_BLOCKS, NO_BIG_BLOCKS};
 pub use disk::{Disk, DiskError};
 pub use held_share::{HeldShare, HeldShareError, held_file};

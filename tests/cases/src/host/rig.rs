@@ -9,6 +9,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 use anyhow::{Context as _, Result, ensure};
+use guest_agent::files::{KernelLog, Reserve, TRACEFS};
 use guest_vm::{Parts, Vm, VmSpec, Wanted};
 use qemu_guest::accel::AccelChoice;
 use qemu_guest::fetch::{KernelSpec, Progress, QemuSpec};
@@ -16,12 +17,10 @@ use qemu_guest::machine::{ByteSize, NbdDisk};
 use qemu_guest::process::{Dax, RunDir, Share};
 use tokio::time::{Instant, sleep};
 
-use super::actor::PROGRAM;
 use super::blocks::BigBlocks;
 use super::held_share::{self, HeldShare, Release};
 use super::withheld::{HELD_FROM, SIZE};
-use super::{Actor, Disk, FileSystem, Images};
-use crate::files::{KernelLog, Reserve, TRACEFS};
+use super::{Worker, Disk, FileSystem, Images};
 
 /// Size of the window: small, so that it is soon full.
 pub const WINDOW: ByteSize = ByteSize::mib(16);
@@ -56,7 +55,6 @@ impl RigParts {
     pub fn obtain(
         kernel: &KernelSpec,
         modules_dir: Option<&Path>,
-        actor: &Path,
         accel: AccelChoice,
         qemu: &QemuSpec,
         progress: Progress,
@@ -67,7 +65,6 @@ impl RigParts {
             modules_dir: modules_dir.map(Path::to_owned),
             modules: MODULES.map(str::to_owned).into(),
             optional_modules: OPTIONAL_MODULES.map(str::to_owned).into(),
-            programs: vec![(PROGRAM.to_owned(), actor.to_owned())],
             ..Wanted::default()
         };
         Ok(Self {
@@ -103,7 +100,7 @@ pub struct Rig {
     vm: Vm,
     disk: Disk,
     /// Looks at what the others do.
-    watcher: Actor,
+    watcher: Worker,
     /// Unmounted before the share goes.
     big_blocks: Option<BigBlocks>,
     held_share: HeldShare,
@@ -176,7 +173,7 @@ impl Rig {
             // For the count of wake-ups, which a kernel without it has none of.
             let tracefs = vm.agent().mount("tracefs", TRACEFS, "tracefs", "");
             tracefs.await.ok();
-            let mut watcher = Actor::start(vm.agent(), "watcher").await?;
+            let mut watcher = Worker::start(vm.agent(), "watcher").await?;
             for fs in [FileSystem::Ext4, FileSystem::Xfs] {
                 let path = format!("{}/ballast", fs.mount_point());
                 watcher.ask(Reserve { path, leave: FREE }).await?;
@@ -233,7 +230,7 @@ impl Rig {
     }
 
     /// Who looks at what the others do.
-    pub fn watcher(&mut self) -> &mut Actor {
+    pub fn watcher(&mut self) -> &mut Worker {
         &mut self.watcher
     }
 
@@ -242,8 +239,8 @@ impl Rig {
     /// # Errors
     ///
     /// If the guest can't start it.
-    pub async fn actor(&self, name: &'static str) -> Result<Actor> {
-        Ok(Actor::start(self.vm.agent(), name).await?)
+    pub async fn actor(&self, name: &'static str) -> Result<Worker> {
+        Ok(Worker::start(self.vm.agent(), name).await?)
     }
 
     /// Mounts a file system again that a case has unmounted.

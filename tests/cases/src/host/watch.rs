@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Whether an order waits in the kernel, and where: told by the task's kernel stack, never by the
+//! Whether an op waits in the kernel, and where: told by the task's kernel stack, never by the
 //! time it takes.
 
 use std::time::Duration;
 
+use guest_agent::files::{Stacks, Task};
+use guest_agent::worker::Op;
 use tokio::time::Instant;
 
-use super::{Actor, ActorError, Done, Pending};
-use crate::actor::Verb;
-use crate::files::{Stacks, Task};
+use super::{Worker, WorkerError, Done, Pending};
 
 /// Functions that wait for the pages of a file to be idle. Those of 6.15 and newer come last.
 pub const BREAK_LAYOUTS: [&str; 7] = [
@@ -22,12 +22,12 @@ pub const BREAK_LAYOUTS: [&str; 7] = [
     "dax_break_layout_final",
 ];
 
-/// How long it may take until an order is either carried out or seen to wait.
+/// How long it may take until an op has either ended or is seen to wait.
 const VERDICT_DEADLINE: Duration = Duration::from_secs(120);
 /// Between two looks at a stack; nothing announces that a task sleeps.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// What became of an order.
+/// What became of an op.
 #[derive(Debug)]
 pub enum Waiting<Y> {
     /// It sleeps in one of the functions.
@@ -45,12 +45,12 @@ impl<Y> Waiting<Y> {
     /// # Errors
     ///
     /// If an actor has ended.
-    pub async fn of<V: Verb<Yield = Y>>(
-        actor: &mut Actor,
+    pub async fn of<V: Op<Yield = Y>>(
+        actor: &mut Worker,
         pending: &Pending<V>,
-        watcher: &mut Actor,
+        watcher: &mut Worker,
         functions: &[&str],
-    ) -> Result<Self, ActorError> {
+    ) -> Result<Self, WorkerError> {
         let pid = actor.pid();
         Self::seen(actor, pending, watcher, Who::Process(pid), functions).await
     }
@@ -60,22 +60,22 @@ impl<Y> Waiting<Y> {
     /// # Errors
     ///
     /// If an actor has ended.
-    pub async fn of_worker<V: Verb<Yield = Y>>(
-        actor: &mut Actor,
+    pub async fn of_worker<V: Op<Yield = Y>>(
+        actor: &mut Worker,
         pending: &Pending<V>,
-        watcher: &mut Actor,
+        watcher: &mut Worker,
         work: &str,
-    ) -> Result<Self, ActorError> {
+    ) -> Result<Self, WorkerError> {
         Self::seen(actor, pending, watcher, Who::Worker(work), &BREAK_LAYOUTS).await
     }
 
-    async fn seen<V: Verb<Yield = Y>>(
-        actor: &mut Actor,
+    async fn seen<V: Op<Yield = Y>>(
+        actor: &mut Worker,
         pending: &Pending<V>,
-        watcher: &mut Actor,
+        watcher: &mut Worker,
         who: Who<'_>,
         functions: &[&str],
-    ) -> Result<Self, ActorError> {
+    ) -> Result<Self, WorkerError> {
         let deadline = Instant::now() + VERDICT_DEADLINE;
         let mut seen = None;
         loop {
@@ -105,10 +105,10 @@ enum Who<'a> {
 }
 
 async fn sleeping(
-    watcher: &mut Actor,
+    watcher: &mut Worker,
     who: Who<'_>,
     functions: &[&str],
-) -> Result<Option<Task>, ActorError> {
+) -> Result<Option<Task>, WorkerError> {
     let look = Stacks {
         pid: match who {
             Who::Process(pid) => Some(pid),

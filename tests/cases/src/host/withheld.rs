@@ -8,7 +8,7 @@
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use guest_probe::pattern::{self, Seed};
+use guest_agent::pattern::{self, Seed};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 

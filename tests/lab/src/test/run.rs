@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use dax_cases::cases::{Case, KernelKind, Vmm};
 use dax_cases::host::RigParts;
 use futures::future::join_all;
-use guest_vm::{Programs, WindowKind};
+use guest_vm::WindowKind;
 use lab_report::model::{Run, SCHEMA, utc};
 use lab_report::{Paint, write_all};
 use qemu_guest::fetch::kernel::DebianKernel;
@@ -69,7 +69,6 @@ enum Ended {
 
 /// Everything that guests are started from, for each kernel.
 fn obtain(args: &TestArgs) -> Result<Vec<Kernel>> {
-    let actor = Programs::actor()?;
     let default = [KernelSpec::Debian(DebianKernel::V6_12)];
     let specs = if args.kernels.is_empty() {
         &default[..]
@@ -83,7 +82,7 @@ fn obtain(args: &TestArgs) -> Result<Vec<Kernel>> {
         };
         let label = spec.to_string();
         let (accel, qemu) = (args.accel(), args.qemu.spec());
-        let parts = RigParts::obtain(spec, modules, &actor, accel, &qemu, Progress::auto())?;
+        let parts = RigParts::obtain(spec, modules, accel, &qemu, Progress::auto())?;
         let parts = match args.no_guard {
             true => parts.without_guard(),
             false => parts,

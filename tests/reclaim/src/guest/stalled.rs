@@ -2,7 +2,7 @@
 
 //! Who sleeps where, when accesses have come to a standstill.
 
-use dax_cases::files;
+use guest_agent::files;
 
 use super::Fault;
 use crate::work::Blocked;

@@ -3,16 +3,16 @@
 //! The server's block size is not the guest's page size.
 
 use anyhow::{Context as _, Result, ensure};
+use guest_agent::files::{Create, Sync, Where};
+use guest_agent::removals::Removal;
 use lab_report::model::{Contract, Outcome};
 
-use super::props::{map, open, storing};
-use super::{Story, play, race};
 use crate::cases::roles::RANGE;
 use crate::cases::scene::Scene;
 use crate::cases::{KernelKind, Observation, RemovalKind};
-use crate::files::{Create, Sync, Where};
 use crate::host::{BIG_BLOCKS, FileSystem, NO_BIG_BLOCKS, Rig};
-use crate::removals::Removal;
+use super::props::{map, open, storing};
+use super::{Story, play, race};
 
 pub(super) const STORIES: &[Story] = &[Story {
     name: "big-blocks-writeback",

@@ -3,19 +3,19 @@
 //! Faults, writeback, copies and removals of one file at once.
 
 use anyhow::{Result, ensure};
+use guest_agent::files::{Peek, Sync};
+use guest_agent::pins::CopyFromProcess;
+use guest_agent::removals::Removal;
+use guest_agent::worker::Request;
 use lab_report::model::{Contract, Outcome};
 
-use super::props::{PAGE, map, open, resizing, storing};
-use super::race::{Runner, close};
-use super::{Story, play};
-use crate::actor::Order;
 use crate::cases::roles::RANGE;
 use crate::cases::scene::Scene;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, expected, matrix};
-use crate::files::{Peek, Sync};
 use crate::host::{FileSystem, Rig};
-use crate::pins::CopyFromProcess;
-use crate::removals::Removal;
+use super::props::{PAGE, map, open, resizing, storing};
+use super::race::{Runner, close};
+use super::{Story, play};
 
 pub(super) const STORIES: &[Story] = &[
     Story {
@@ -88,9 +88,9 @@ async fn fault_storm(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> R
     // A page that stays: where the file ends a store would be answered by SIGBUS.
     map(&mut storm, "map", "file", RANGE).await?;
     let file = "file".to_owned();
-    let orders = vec![Order::of(&storing("map")), Order::of(&Sync { file })];
+    let requests = vec![Request::of(&storing("map")), Request::of(&Sync { file })];
     // It goes on until the case ends it.
-    let storm = Runner::start(storm, "the storm", u32::MAX, orders).await?;
+    let storm = Runner::start(storm, "the storm", u32::MAX, requests).await?;
     let played = matrix::remove_and_strike(rig, scene, held, kind, seen).await;
     storm.stop().await?;
     played
@@ -109,14 +109,14 @@ async fn process_copy_race(rig: &mut Rig, fs: FileSystem, seen: &mut Observation
         len: PAGE,
         times: 200,
     };
-    let orders = vec![
-        Order::of(&resizing(&scene.roles.file, 0)),
-        Order::of(&resizing(&scene.roles.file, scene.roles.len)),
-        Order::of(&storing("map")),
-        Order::of(&peeking(&scene)),
+    let requests = vec![
+        Request::of(&resizing(&scene.roles.file, 0)),
+        Request::of(&resizing(&scene.roles.file, scene.roles.len)),
+        Request::of(&storing("map")),
+        Request::of(&peeking(&scene)),
     ];
-    let copier = Runner::start(copier, "the copier", ROUNDS, vec![Order::of(&copy)]).await?;
-    let owner = Runner::start(owner, "the owner", ROUNDS, orders).await?;
+    let copier = Runner::start(copier, "the copier", ROUNDS, vec![Request::of(&copy)]).await?;
+    let owner = Runner::start(owner, "the owner", ROUNDS, requests).await?;
     // Who is copied from has to live longer.
     copier.end(rig, seen).await?;
     if let Some(owned) = owner.end(rig, seen).await? {
@@ -133,12 +133,12 @@ async fn fault_beyond_end(rig: &mut Rig, fs: FileSystem, seen: &mut Observation)
         open(actor, "file", &scene.roles.file).await?;
         map(actor, "map", "file", scene.page.offset).await?;
     }
-    let looks = vec![Order::of(&peeking(&scene))];
+    let looks = vec![Request::of(&peeking(&scene))];
     let cuts = vec![
-        Order::of(&resizing(&scene.roles.file, 0)),
-        Order::of(&peeking(&scene)),
-        Order::of(&resizing(&scene.roles.file, scene.roles.len)),
-        Order::of(&peeking(&scene)),
+        Request::of(&resizing(&scene.roles.file, 0)),
+        Request::of(&peeking(&scene)),
+        Request::of(&resizing(&scene.roles.file, scene.roles.len)),
+        Request::of(&peeking(&scene)),
     ];
     let looker = Runner::start(looker, "the looker", 10 * ROUNDS, looks).await?;
     let remover = Runner::start(remover, "the cutter", ROUNDS, cuts).await?;
@@ -166,16 +166,16 @@ async fn o_trunc_race(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> 
     map(&mut looker, "map", "file", scene.page.offset).await?;
     open(&mut reader, &scene.roles.other, &scene.roles.other).await?;
     let reads = (0..scene.roles.other_len / RANGE)
-        .map(|index| Order::of(&super::props::reading(&scene.roles.other, index * RANGE)));
+        .map(|index| Request::of(&super::props::reading(&scene.roles.other, index * RANGE)));
     let cut = Removal::OpenTruncate {
         path: scene.roles.file.clone(),
         create: false,
     };
     let cuts = vec![
-        Order::of(&cut),
-        Order::of(&resizing(&scene.roles.file, scene.roles.len)),
+        Request::of(&cut),
+        Request::of(&resizing(&scene.roles.file, scene.roles.len)),
     ];
-    let looks = vec![Order::of(&peeking(&scene))];
+    let looks = vec![Request::of(&peeking(&scene))];
     let runners = [
         Runner::start(reader, "the reader", ROUNDS / 2, reads.collect()).await?,
         Runner::start(looker, "the looker", 10 * ROUNDS, looks).await?,
@@ -190,7 +190,7 @@ async fn o_trunc_race(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> 
     close(rig, scene, seen).await
 }
 
-/// The order to look at the pinned page's place, through the mapping of that page alone.
+/// The op to look at the pinned page's place, through the mapping of that page alone.
 fn peeking(scene: &Scene) -> Peek {
     Peek {
         map: "map".to_owned(),
@@ -200,7 +200,7 @@ fn peeking(scene: &Scene) -> Peek {
     }
 }
 
-/// No order may fail, and no look may see anything but `fine`.
+/// No op may fail, and no look may see anything but `fine`.
 fn only(
     seen: &mut Observation,
     answers: &std::collections::BTreeMap<String, u32>,

@@ -3,18 +3,18 @@
 //! Files that need more ranges than the window has, all at once.
 
 use anyhow::Result;
+use guest_agent::files::{Compare, Create};
+use guest_agent::removals::Removal;
+use guest_agent::worker::Request;
 use lab_report::model::{Contract, Outcome};
 
-use super::props::{loading, mapping, open, reading, storing};
-use super::race::{Runner, close};
-use super::{Story, play};
-use crate::actor::Order;
 use crate::cases::roles::RANGE;
 use crate::cases::scene::Scene;
 use crate::cases::{Observation, RemovalKind};
-use crate::files::{Compare, Create};
 use crate::host::{FileSystem, Rig};
-use crate::removals::Removal;
+use super::props::{loading, mapping, open, reading, storing};
+use super::race::{Runner, close};
+use super::{Story, play};
 
 pub(super) const STORIES: &[Story] = &[
     Story {
@@ -50,8 +50,8 @@ const ROUNDS: u32 = 1500;
 
 async fn parallel_reclaim(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
     crowd(rig, fs, seen, |path| {
-        let reads = offsets().map(|offset| Order::of(&reading(path, offset)));
-        let loads = offsets().map(|offset| Order::of(&loading(path, offset)));
+        let reads = offsets().map(|offset| Request::of(&reading(path, offset)));
+        let loads = offsets().map(|offset| Request::of(&loading(path, offset)));
         vec![("a reader", reads.collect()), ("a loader", loads.collect())]
     })
     .await
@@ -63,12 +63,12 @@ async fn upgrade_race(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> 
             let map = mapping("map", path, offset);
             let read = reading(path, offset);
             [
-                Order::of(&read),
-                Order::of(&map),
-                Order::of(&storing("map")),
+                Request::of(&read),
+                Request::of(&map),
+                Request::of(&storing("map")),
             ]
         };
-        let reads = offsets().map(|offset| Order::of(&reading(path, offset)));
+        let reads = offsets().map(|offset| Request::of(&reading(path, offset)));
         vec![
             ("a storer", offsets().flat_map(upgrade).collect()),
             ("a reader", reads.collect()),
@@ -81,12 +81,12 @@ fn offsets() -> impl Iterator<Item = u64> {
     (0..FILE_RANGES).map(|index| index * RANGE)
 }
 
-/// Actors for each of the files, each with a name and orders.
+/// Actors for each of the files, each with a name and requests.
 async fn crowd(
     rig: &mut Rig,
     fs: FileSystem,
     seen: &mut Observation,
-    orders: impl Fn(&str) -> Vec<(&'static str, Vec<Order>)>,
+    requests: impl Fn(&str) -> Vec<(&'static str, Vec<Request>)>,
 ) -> Result<()> {
     let mut scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
     seen.stands(&scene);
@@ -99,10 +99,10 @@ async fn crowd(
         scene.remover.ask(Create { path, len, seed }).await?;
     }
     for path in &paths {
-        for (name, orders) in orders(path) {
+        for (name, requests) in requests(path) {
             let mut actor = rig.actor("runner").await?;
             open(&mut actor, path, path).await?;
-            runners.push(Runner::start(actor, name, ROUNDS, orders).await?);
+            runners.push(Runner::start(actor, name, ROUNDS, requests).await?);
         }
     }
     for runner in runners {

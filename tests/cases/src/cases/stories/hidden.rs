@@ -4,15 +4,15 @@
 //! and the page cache's books only: whatever takes the page from these hides its pin.
 
 use anyhow::{Context as _, Result};
+use guest_agent::files::{Close, Load, ReadAt};
+use guest_agent::removals::Removal;
 use lab_report::model::{Contract, Outcome};
 
-use super::props::{PAGE, map, open};
-use super::{Story, play, race};
 use crate::cases::scene::Scene;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, matrix};
-use crate::files::{Close, Load, ReadAt};
 use crate::host::{FileSystem, Rig};
-use crate::removals::Removal;
+use super::props::{PAGE, map, open};
+use super::{Story, play, race};
 
 pub(super) const STORIES: &[Story] = &[
     Story {
@@ -174,5 +174,5 @@ async fn create_trunc(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> 
         path: scene.roles.file.clone(),
         create: true,
     };
-    matrix::order_and_strike(rig, scene, held, kind, removal, seen).await
+    matrix::run_and_strike(rig, scene, held, kind, removal, seen).await
 }

@@ -7,18 +7,18 @@ use std::fs::{self, File};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use guest_agent::files::KernelLog;
+use guest_agent::removals::Removal;
 use lab_report::model::{Contract, Outcome};
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
-use super::{Story, race};
 use crate::cases::roles::RANGE;
 use crate::cases::scene::Scene;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, matrix};
-use crate::files::KernelLog;
 use crate::host::{FileSystem, Rig};
-use crate::removals::Removal;
+use super::{Story, race};
 
 /// What happens on the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,18 +5,18 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use guest_agent::files::{Close, Compare, Create, Load, Map, Open, ReadAt, Touch, WriteMapped};
+use guest_agent::removals::Removal;
+use guest_agent::worker::Request;
 use lab_report::model::{Contract, Outcome};
 
-use super::props::{PAGE, map, mapping, open, storing};
-use super::race::Runner;
-use super::{Story, play, race};
-use crate::actor::Order;
 use crate::cases::roles::RANGE;
 use crate::cases::scene::Scene;
 use crate::cases::{KernelKind, Observation, RemovalKind};
-use crate::files::{Close, Compare, Create, Load, Map, Open, ReadAt, Touch, WriteMapped};
 use crate::host::{FileSystem, Rig};
-use crate::removals::Removal;
+use super::props::{PAGE, map, mapping, open, storing};
+use super::race::Runner;
+use super::{Story, play, race};
 
 pub(super) const STORIES: &[Story] = &[
     Story {
@@ -197,17 +197,17 @@ async fn close_after_unlink(rig: &mut Rig, fs: FileSystem, seen: &mut Observatio
         path: path.clone(),
         direct: false,
     };
-    let orders = vec![
-        Order::of(&create),
-        Order::of(&open),
-        Order::of(&mapping(&map, &file, 0)),
-        Order::of(&storing(&map)),
-        Order::of(&Removal::Unlink { path }),
-        Order::of(&Close { name: map }),
-        Order::of(&Close { name: file }),
+    let requests = vec![
+        Request::of(&create),
+        Request::of(&open),
+        Request::of(&mapping(&map, &file, 0)),
+        Request::of(&storing(&map)),
+        Request::of(&Removal::Unlink { path }),
+        Request::of(&Close { name: map }),
+        Request::of(&Close { name: file }),
     ];
     let closer = rig.actor("closer").await?;
-    let closer = Runner::start(closer, "the closer", CLOSES, orders).await?;
+    let closer = Runner::start(closer, "the closer", CLOSES, requests).await?;
     if let Some(closed) = closer.end(rig, seen).await? {
         let failed = closed
             .answers

@@ -5,15 +5,15 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use guest_agent::files::Close;
+use guest_agent::pins::VmspliceMany;
 use guest_vm::agent::Signal;
 use lab_report::model::{Contract, Outcome};
 
-use super::{Story, play, race};
 use crate::cases::scene::Scene;
 use crate::cases::{KernelKind, Observation, RemovalKind};
-use crate::files::Close;
 use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
-use crate::pins::VmspliceMany;
+use super::{Story, play, race};
 
 pub(super) const STORIES: &[Story] = &[Story {
     name: "many-references",

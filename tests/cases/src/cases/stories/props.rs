@@ -3,16 +3,16 @@
 //! What stories do with actors, in a word each.
 
 use anyhow::Result;
+use guest_agent::files::{Map, Open, Touch};
+use guest_agent::removals::Removal;
 
-use crate::files::{Map, Open, Touch};
-use crate::host::Actor;
-use crate::removals::Removal;
+use crate::host::Worker;
 
 /// Length of a page.
 pub(super) const PAGE: usize = 4096;
 
 /// Opens a file, and calls it `name`.
-pub(super) async fn open(actor: &mut Actor, name: &str, path: &str) -> Result<()> {
+pub(super) async fn open(actor: &mut Worker, name: &str, path: &str) -> Result<()> {
     let open = Open {
         name: name.to_owned(),
         path: path.to_owned(),
@@ -22,11 +22,11 @@ pub(super) async fn open(actor: &mut Actor, name: &str, path: &str) -> Result<()
 }
 
 /// Maps a page of an open file, and calls it `name`. Gives its address.
-pub(super) async fn map(actor: &mut Actor, name: &str, file: &str, offset: u64) -> Result<u64> {
+pub(super) async fn map(actor: &mut Worker, name: &str, file: &str, offset: u64) -> Result<u64> {
     Ok(actor.ask(mapping(name, file, offset)).await?)
 }
 
-/// The order for that.
+/// The op for that.
 pub(super) fn mapping(name: &str, file: &str, offset: u64) -> Map {
     Map {
         name: name.to_owned(),
@@ -37,7 +37,7 @@ pub(super) fn mapping(name: &str, file: &str, offset: u64) -> Map {
     }
 }
 
-/// The order to store to a mapping's first page, what is there already.
+/// The op to store to a mapping's first page, what is there already.
 pub(super) fn storing(map: &str) -> Touch {
     Touch {
         map: map.to_owned(),
@@ -47,7 +47,7 @@ pub(super) fn storing(map: &str) -> Touch {
     }
 }
 
-/// The order to read a page.
+/// The op to read a page.
 pub(super) fn reading(path: &str, offset: u64) -> Removal {
     Removal::Read {
         path: path.to_owned(),
@@ -56,7 +56,7 @@ pub(super) fn reading(path: &str, offset: u64) -> Removal {
     }
 }
 
-/// The order to load from a new mapping of a page.
+/// The op to load from a new mapping of a page.
 pub(super) fn loading(path: &str, offset: u64) -> Removal {
     Removal::Touch {
         path: path.to_owned(),
@@ -64,7 +64,7 @@ pub(super) fn loading(path: &str, offset: u64) -> Removal {
     }
 }
 
-/// The order to change a file's length.
+/// The op to change a file's length.
 pub(super) fn resizing(path: &str, len: u64) -> Removal {
     Removal::Truncate {
         path: path.to_owned(),

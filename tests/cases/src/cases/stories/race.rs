@@ -5,21 +5,21 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use guest_agent::files::KernelLog;
+use guest_agent::worker::{Request, Repeat, Repeated};
 
-use crate::actor::{Order, Repeat, Repeated};
 use crate::cases::Observation;
 use crate::cases::matrix;
 use crate::cases::scene::Scene;
 use crate::cases::strike::hung;
-use crate::files::KernelLog;
-use crate::host::{Actor, Pending, Rig};
+use crate::host::{Worker, Pending, Rig};
 
 /// How long a race may take: its rounds take seconds, so one that has not ended by then hangs.
 const RACE_DEADLINE: Duration = Duration::from_secs(90);
 
 /// Who takes part, with what.
 pub(super) struct Runner {
-    actor: Actor,
+    actor: Worker,
     name: &'static str,
     pending: Pending<Repeat>,
 }
@@ -27,16 +27,16 @@ pub(super) struct Runner {
 impl Runner {
     /// Starts: from now on `actor` does this, `times` times.
     pub(super) async fn start(
-        mut actor: Actor,
+        mut actor: Worker,
         name: &'static str,
         times: u32,
-        orders: Vec<Order>,
+        requests: Vec<Request>,
     ) -> Result<Self> {
         let until = None;
         let repeat = Repeat {
             times,
             until,
-            orders,
+            requests,
         };
         let pending = actor.begin(repeat).await?;
         Ok(Self {

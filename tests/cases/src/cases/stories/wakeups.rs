@@ -3,19 +3,19 @@
 //! How often a removal that waits is woken: what `vain_wakeups` counts, none and some.
 
 use anyhow::Result;
+use guest_agent::files::Touch;
+use guest_agent::pins::{AioReap, AioSubmit, SpliceAgain, Transfer};
+use guest_agent::removals::Removal;
+use guest_agent::worker::Schedule;
 use lab_report::model::{Contract, Outcome};
 
-use super::{Story, play};
-use crate::actor::Schedule;
 use crate::cases::held::HELD;
 use crate::cases::pin::held_file;
 use crate::cases::scene::Scene;
 use crate::cases::vain::VainWakeups;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, expected, matrix};
-use crate::files::Touch;
 use crate::host::{BREAK_LAYOUTS, FileSystem, Pending, Rig, Waiting};
-use crate::pins::{AioReap, AioSubmit, SpliceAgain, Transfer};
-use crate::removals::Removal;
+use super::{Story, play};
 
 pub(super) const STORIES: &[Story] = &[
     Story {

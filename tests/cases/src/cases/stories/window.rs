@@ -3,15 +3,15 @@
 //! The window of FUSE is full, and Linux takes ranges back.
 
 use anyhow::{Result, bail};
+use guest_agent::files::Close;
+use guest_agent::pins::Vmsplice;
+use guest_agent::removals::Removal;
 use lab_report::model::{Contract, Outcome};
 
-use super::{Story, play};
 use crate::cases::scene::Scene;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, matrix};
-use crate::files::Close;
 use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
-use crate::pins::Vmsplice;
-use crate::removals::Removal;
+use super::{Story, play};
 
 pub(super) const STORIES: &[Story] = &[
     Story {

@@ -5,8 +5,8 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-use super::*;
 use crate::host::withheld::SEED;
+use super::*;
 
 async fn connect(path: &Path) -> UnixStream {
     let mut stream = UnixStream::connect(path).await.unwrap();
@@ -73,7 +73,7 @@ async fn only_the_upper_part_is_withheld_and_each_request_by_itself() {
     assert_eq!(reply(&mut client).await, (0, 3));
     let mut data = [0; 512];
     client.read_exact(&mut data).await.unwrap();
-    use guest_probe::pattern::{Seed, check};
+    use guest_agent::pattern::{Seed, check};
     assert_eq!(check(Seed(SEED), 0, &data), Ok(()));
 
     let held = disk.held(HELD_FROM + 512).await.unwrap();

@@ -6,11 +6,11 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::thread;
 
-use guest_probe::pattern::{self, Seed};
+use guest_agent::pattern::{self, Seed};
 
-use super::*;
 use crate::host::RequestKind;
 use crate::host::withheld::{HELD_FROM, SEED};
+use super::*;
 
 /// The share in a folder of its own, if this host lets it be mounted.
 fn mounted() -> Option<(tempfile::TempDir, HeldShare)> {

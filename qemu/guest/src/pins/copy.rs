@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! process_vm_readv(2): FOLL_PIN for the time of a copy. Nothing can hold it there, so it is done
+//! again and again while others remove the page.
+
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use crate::worker::{HandleTable, Fault, Op};
+
+/// Copies from another process, many times.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CopyFromProcess {
+    /// The process.
+    pub pid: u32,
+    /// The address there.
+    pub address: u64,
+    /// How much at a time.
+    pub len: usize,
+    /// How many times.
+    pub times: u32,
+}
+
+/// How the copies went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copied {
+    /// Copies of all bytes.
+    pub whole: u32,
+    /// Copies that found the page gone (EFAULT, or fewer bytes).
+    pub gone: u32,
+}
+
+impl Op for CopyFromProcess {
+    const NAME: &'static str = "copy-from-process";
+    type Yield = Copied;
+
+    fn run(self, _: &mut HandleTable) -> Result<Copied, Fault> {
+        let mut buffer = vec![0_u8; self.len];
+        let mut copied = Copied { whole: 0, gone: 0 };
+        for _ in 0..self.times {
+            let local = libc::iovec {
+                iov_base: buffer.as_mut_ptr().cast(),
+                iov_len: buffer.len(),
+            };
+            let remote = libc::iovec {
+                iov_base: std::ptr::without_provenance_mut(self.address as usize),
+                iov_len: self.len,
+            };
+            // SAFETY: the kernel writes to our buffer only; it checks the other process's address.
+            let done =
+                unsafe { libc::process_vm_readv(self.pid.cast_signed(), &local, 1, &remote, 1, 0) };
+            if usize::try_from(done) == Ok(self.len) {
+                copied.whole += 1;
+                continue;
+            }
+            let error = std::io::Error::last_os_error();
+            if done < 0 && error.raw_os_error() != Some(Errno::FAULT.raw_os_error()) {
+                return Err(Fault::of("process_vm_readv")(error));
+            }
+            copied.gone += 1;
+        }
+        Ok(copied)
+    }
+}

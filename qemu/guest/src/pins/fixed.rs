@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! io_uring's fixed buffers: FOLL_LONGTERM, which a DAX file has to refuse, since nobody could
+//! wait for the end of such a pin.
+
+use io_uring::IoUring;
+use serde::{Deserialize, Serialize};
+
+use crate::worker::{HandleTable, Fault, Op};
+use crate::files::Mapping;
+
+/// Registers a part of a mapping as a fixed buffer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UringRegister {
+    /// What the ring will be called.
+    pub name: String,
+    /// The mapping.
+    pub map: String,
+    /// Where in it.
+    pub at: usize,
+    /// How much.
+    pub len: usize,
+}
+
+impl Op for UringRegister {
+    const NAME: &'static str = "uring-register";
+    type Yield = ();
+
+    fn run(self, handles: &mut HandleTable) -> Result<(), Fault> {
+        let page = handles.get::<Mapping>(&self.map)?.part(self.at, self.len)?;
+        let ring = IoUring::new(1).map_err(Fault::of("io_uring_setup"))?;
+        let buffer = libc::iovec {
+            iov_base: page.cast(),
+            iov_len: self.len,
+        };
+        // SAFETY: the buffer is mapped now, and no request that uses it is ever made.
+        unsafe { ring.submitter().register_buffers(&[buffer]) }
+            .map_err(Fault::of("registering a fixed buffer"))?;
+        handles.keep(&self.name, ring);
+        Ok(())
+    }
+}

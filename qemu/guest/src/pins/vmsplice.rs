@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A page in a pipe: FOLL_GET until it is read, for as long as an unprivileged process likes.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::slice;
+
+use rustix::fd::OwnedFd;
+use rustix::io::ioctl_fionread;
+use rustix::pipe::{IoSliceRaw, SpliceFlags, pipe, vmsplice};
+use serde::{Deserialize, Serialize};
+
+use crate::worker::{HandleTable, Fault, Op};
+use crate::files::{Mapping, difference};
+
+/// A pipe with a page in it.
+struct Pipe {
+    reader: File,
+    /// Open until the pipe is let go of, so that reading it never sees an end.
+    writer: OwnedFd,
+}
+
+impl Pipe {
+    /// Puts a part of a mapping into it, by reference.
+    fn splice(&self, map: &Mapping, at: usize, len: usize) -> Result<(), Fault> {
+        let page = map.part(at, len)?;
+        // SAFETY: the page is mapped for the time of the call; later the pipe has a reference of
+        // its own, and nobody here relies on the bytes staying as they are.
+        let spliced = unsafe {
+            let bytes = slice::from_raw_parts(page, len);
+            let parts = [IoSliceRaw::from_slice(bytes)];
+            vmsplice(&self.writer, &parts, SpliceFlags::empty())
+        };
+        spliced.map(drop).map_err(Fault::of("vmsplice into a pipe"))
+    }
+}
+
+/// Puts a part of a mapping into a new pipe. Gives the number of bytes that the pipe holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Vmsplice {
+    /// What the pipe will be called.
+    pub name: String,
+    /// The mapping.
+    pub map: String,
+    /// Where in it.
+    pub at: usize,
+    /// How much.
+    pub len: usize,
+}
+
+impl Op for Vmsplice {
+    const NAME: &'static str = "vmsplice";
+    type Yield = u64;
+
+    fn run(self, handles: &mut HandleTable) -> Result<u64, Fault> {
+        let failed = || "vmsplice into a pipe";
+        let (reader, writer) = pipe().map_err(Fault::of(failed()))?;
+        let pipe = Pipe {
+            reader: reader.into(),
+            writer,
+        };
+        pipe.splice(handles.get(&self.map)?, self.at, self.len)?;
+        let held = ioctl_fionread(&pipe.reader).map_err(Fault::of(failed()))?;
+        handles.keep(&self.name, pipe);
+        Ok(held)
+    }
+}
+
+/// Reads what is in a pipe and compares it with the pattern of the file that it came from. Gives
+/// the first difference in words.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Drain {
+    /// What the pipe is called.
+    pub name: String,
+    /// How many bytes are in it.
+    pub len: usize,
+    /// Where in the file they were.
+    pub offset: u64,
+    /// The file's pattern.
+    pub seed: u64,
+}
+
+impl Op for Drain {
+    const NAME: &'static str = "drain";
+    type Yield = Option<String>;
+
+    fn run(self, handles: &mut HandleTable) -> Result<Option<String>, Fault> {
+        let mut bytes = vec![0; self.len];
+        let pipe: &mut Pipe = handles.get_mut(&self.name)?;
+        pipe.reader
+            .read_exact(&mut bytes)
+            .map_err(Fault::of("draining a pipe"))?;
+        Ok(difference(Some(self.seed), self.offset, &bytes))
+    }
+}
+
+/// Drains a pipe and puts the part into it again, with as little between as there can be.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SpliceAgain {
+    /// What the pipe is called.
+    pub name: String,
+    /// The mapping.
+    pub map: String,
+    /// Where in it.
+    pub at: usize,
+    /// How much.
+    pub len: usize,
+}
+
+impl Op for SpliceAgain {
+    const NAME: &'static str = "splice-again";
+    type Yield = ();
+
+    fn run(self, handles: &mut HandleTable) -> Result<(), Fault> {
+        let mut bytes = vec![0; self.len];
+        let pipe: &Pipe = handles.get(&self.name)?;
+        let map: &Mapping = handles.get(&self.map)?;
+        let drained = (&pipe.reader).read_exact(&mut bytes);
+        pipe.splice(map, self.at, self.len)?;
+        drained.map_err(Fault::of("draining a pipe"))
+    }
+}
