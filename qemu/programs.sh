@@ -26,7 +26,6 @@ build() {
     # shellcheck disable=SC2086 # no word at all unless quiet
     case $1 in
     guest-agent | guest-probe) build_static $quiet -p "$1" ;;
-    dax-reclaim) build_static $quiet -p "$1" --bin guest-reclaim ;;
     *) cargo build $quiet --release -p "$1" ;;
     esac >&2 || fail "building $1 failed"
 }

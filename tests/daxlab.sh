@@ -36,5 +36,5 @@ if [ "${1:-}" != qemu ] && builds_kernel "$@"; then lists="$lists kernel_package
 # One word per list.
 # shellcheck disable=SC2086
 need_packages $lists
-build_programs virtiofs-daxd qemu-guard guest-agent dax-reclaim daxlab
+build_programs virtiofs-daxd qemu-guard guest-agent daxlab
 run_daxlab "$@"

@@ -75,7 +75,6 @@ build_for_guests() {
     done
     build_static --quiet -p guest-agent || return
     build_static --quiet -p guest-probe || return
-    build_static --quiet -p dax-reclaim --bin guest-reclaim || return
     install_static fsx $FSX_VERSION && install_static pjdfstest $PJDFSTEST_VERSION
 }
 

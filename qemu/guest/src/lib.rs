@@ -5,7 +5,7 @@
 //! As a guest's first process it is the [`agent`]: it boots the guest, runs commands and powers the
 //! guest off. The agent's protocol is [`wire`]. Started by the agent as a command, it is a
 //! [`worker`], which does one op after the other to [`files`], [`pins`] and blocks
-//! ([`removals`]). The host's end of both is `qemu/vm`.
+//! ([`removals`]), and accesses working sets ([`workload`]). The host's end of both is `qemu/vm`.
 
 pub mod agent;
 pub mod files;
@@ -14,3 +14,4 @@ pub mod pins;
 pub mod removals;
 pub mod wire;
 pub mod worker;
+pub mod workload;

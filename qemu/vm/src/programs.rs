@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What guests' programs are built for.
+/// What the guest's program is built for.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// An executable that has not been built.
@@ -79,33 +79,20 @@ impl Programs {
     ///
     /// [`MissingProgram`].
     pub fn agent() -> Result<PathBuf, MissingProgram> {
-        in_guest("guest-agent", "guest-agent", "GUEST_AGENT")
+        // What runs there must be static, so it is always built for an explicit target.
+        let built = format!("{TARGET}/release/guest-agent");
+        named_by("GUEST_AGENT")
+            .or_else(|| above(&env::current_exe().ok()?, 4, &built))
+            .ok_or_else(|| MissingProgram {
+                name: "the static guest-agent".to_owned(),
+                build: format!(
+                    "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS='-C \
+                     target-feature=+crt-static' cargo build --release -p guest-agent --target \
+                     {TARGET}"
+                ),
+                variable: "GUEST_AGENT",
+            })
     }
-
-    /// The static `guest-reclaim`, which accesses working sets.
-    ///
-    /// # Errors
-    ///
-    /// [`MissingProgram`].
-    pub fn reclaim() -> Result<PathBuf, MissingProgram> {
-        in_guest("guest-reclaim", "dax-reclaim", "GUEST_RECLAIM")
-    }
-}
-
-/// A program of a guest. What runs there must be static, so it is always built for an explicit
-/// target.
-fn in_guest(name: &str, package: &str, variable: &'static str) -> Result<PathBuf, MissingProgram> {
-    let built = format!("{TARGET}/release/{name}");
-    named_by(variable)
-        .or_else(|| above(&env::current_exe().ok()?, 4, &built))
-        .ok_or_else(|| MissingProgram {
-            name: format!("the static {name}"),
-            build: format!(
-                "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS='-C target-feature=+crt-static' \
-                 cargo build --release -p {package} --target {TARGET}"
-            ),
-            variable,
-        })
 }
 
 fn named_by(variable: &str) -> Option<PathBuf> {

@@ -6,21 +6,11 @@
 //! windows of several sizes and without one, virtiofsd, ext4 and xfs with DAX on persistent memory,
 //! and tmpfs as the limit. Each side has a guest of its own, all are alike, and they take turns.
 //!
-//! The guest's half is the static program `guest-reclaim`; the host's is behind the feature
-//! `host`.
+//! The guest's half is [`guest_agent::workload`].
 
-pub mod guest;
-pub mod work;
-
-#[cfg(feature = "host")]
 pub mod host;
-#[cfg(feature = "host")]
 pub mod memory;
-#[cfg(feature = "host")]
 pub mod model;
-#[cfg(feature = "host")]
 pub mod plan;
-#[cfg(feature = "host")]
 pub mod report;
-#[cfg(feature = "host")]
 pub mod tree;

@@ -6,11 +6,10 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
 
-use rustix::mm::MapFlags;
 use rustix::param::page_size;
 use serde::{Deserialize, Serialize};
 
-use super::mapping::Mapping;
+use super::mapping::{MapKind, Mapping};
 use super::opened::kept_or_open;
 use crate::worker::{HandleTable, Fault, Op};
 
@@ -72,7 +71,7 @@ impl Op for FindFrame {
             return Ok(None);
         };
         let len = usize::try_from(len).expect("the lab's files fit into memory");
-        let map = Mapping::new(&file, self.offset, len, MapFlags::SHARED)?;
+        let map = Mapping::new(&file, self.offset, len, MapKind::Shared)?;
         for at in (0..len).step_by(page_size()) {
             map.load(at, 1)?;
             if frame(&pagemap, map.part(at, 1)?)? == Some(self.frame) {

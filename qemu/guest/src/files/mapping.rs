@@ -2,33 +2,84 @@
 
 //! Parts of files in the worker's memory.
 
-use std::ffi::c_void;
 use std::fs::File;
-use std::ptr;
+use std::ptr::{self, NonNull};
 
-use crate::pattern::{self, Seed};
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::mm::{Advice, MapFlags, MsyncFlags, ProtFlags, madvise, mmap, msync, munmap};
 use rustix::param::page_size;
 use serde::{Deserialize, Serialize};
 
-use crate::worker::{HandleTable, Fault, Op};
+use crate::pattern::{self, Seed};
+use crate::worker::{Fault, HandleTable, Op};
 
-/// A part of a file in memory; unmapped when it is let go of.
+const WORD: usize = size_of::<u64>();
+
+/// How a part of a file is mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MapKind {
+    /// Shared, for loads and stores.
+    Shared,
+    /// Shared, for loads.
+    ReadOnly,
+    /// Private: stores go to copies.
+    Private,
+}
+
+/// A part of a file in memory; unmapped when it is dropped.
+///
+/// Others change the bytes at any time, so there is never a reference to them: each word or byte is
+/// loaded or stored once, by a volatile access. A page that is not there any more ends the process by
+/// SIGBUS.
+#[derive(Debug)]
 pub struct Mapping {
-    at: *mut c_void,
+    at: *mut u8,
     len: usize,
     /// Where in the file it begins.
     offset: u64,
+    kind: MapKind,
 }
 
+// SAFETY: it is memory that any thread may use; all accesses are volatile, and whoever stores to a
+// page of it stores what others may see at any time.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
 impl Mapping {
-    /// Maps a part of a file, readable and writable.
-    pub(crate) fn new(file: &File, offset: u64, len: usize, kind: MapFlags) -> Result<Self, Fault> {
-        let prot = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: a new mapping at an address of the kernel's choice.
-        let mapped = unsafe { mmap(ptr::null_mut(), len, prot, kind, file, offset) };
-        let at = mapped.map_err(Fault::of(format!("mapping {len} bytes at {offset:#x}")))?;
-        Ok(Self { at, len, offset })
+    /// Maps `len` bytes of a file from `offset` on, a multiple of the page size.
+    ///
+    /// # Errors
+    ///
+    /// What mmap(2) said.
+    pub fn new(file: &File, offset: u64, len: usize, kind: MapKind) -> Result<Self, Fault> {
+        let at = if len == 0 {
+            // Which the kernel would refuse.
+            NonNull::dangling().as_ptr()
+        } else {
+            let (flags, prot) = match kind {
+                MapKind::Shared => (MapFlags::SHARED, ProtFlags::READ | ProtFlags::WRITE),
+                MapKind::ReadOnly => (MapFlags::SHARED, ProtFlags::READ),
+                MapKind::Private => (MapFlags::PRIVATE, ProtFlags::READ | ProtFlags::WRITE),
+            };
+            // SAFETY: a new mapping at an address of the kernel's choice.
+            let mapped = unsafe { mmap(ptr::null_mut(), len, prot, flags, file, offset) };
+            mapped
+                .map_err(Fault::of(format!("mapping {len} bytes at {offset:#x}")))?
+                .cast()
+        };
+        Ok(Self {
+            at,
+            len,
+            offset,
+            kind,
+        })
+    }
+
+    /// Bytes that are mapped.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> usize {
+        self.len
     }
 
     /// Address of the byte at `at`, of which `len` bytes are mapped.
@@ -38,8 +89,7 @@ impl Mapping {
             let what = format!("{len} bytes at {at} of a mapping of {}", self.len);
             return Err(Fault::new(what, "outside of it"));
         }
-        // SAFETY: just checked to be within the mapping, which lives as long as `self`.
-        Ok(unsafe { self.at.cast::<u8>().add(at) })
+        Ok(self.at.wrapping_add(at))
     }
 
     /// Where in the file it begins.
@@ -47,23 +97,120 @@ impl Mapping {
         self.offset
     }
 
-    /// A copy of mapped bytes. A page that is not there any more ends the worker by SIGBUS.
+    /// A copy of mapped bytes.
     pub(crate) fn load(&self, at: usize, len: usize) -> Result<Vec<u8>, Fault> {
-        let from = self.part(at, len)?;
         let mut copy = vec![0; len];
-        for (index, byte) in copy.iter_mut().enumerate() {
-            // SAFETY: within the mapping. Others change the bytes meanwhile, so each is read once.
-            *byte = unsafe { ptr::read_volatile(from.add(index)) };
-        }
+        self.read(at, &mut copy)?;
         Ok(copy)
+    }
+
+    /// Loads bytes into a buffer.
+    pub(crate) fn read(&self, at: usize, buffer: &mut [u8]) -> Result<(), Fault> {
+        let from = self.part(at, buffer.len())?;
+        let before = from.align_offset(WORD).min(buffer.len());
+        let (words, rest) = buffer[before..].as_chunks_mut::<WORD>();
+        let (words_from, rest_from) = (before, before + words.len() * WORD);
+        for (index, word) in words.iter_mut().enumerate() {
+            let place = from.wrapping_add(words_from + index * WORD).cast::<u64>();
+            // SAFETY: within the mapping, by `part`, and aligned, by `before`.
+            *word = unsafe { place.read_volatile() }.to_ne_bytes();
+        }
+        for (index, byte) in rest.iter_mut().enumerate() {
+            // SAFETY: within the mapping, by `part`.
+            *byte = unsafe { from.wrapping_add(rest_from + index).read_volatile() };
+        }
+        for (index, byte) in buffer[..before].iter_mut().enumerate() {
+            // SAFETY: within the mapping, by `part`.
+            *byte = unsafe { from.wrapping_add(index).read_volatile() };
+        }
+        Ok(())
+    }
+
+    /// Stores bytes. To a mapping for loads that is SIGSEGV, which a test may want.
+    pub(crate) fn write(&self, at: usize, bytes: &[u8]) -> Result<(), Fault> {
+        let to = self.part(at, bytes.len())?;
+        let (before, after) = bytes.split_at(to.align_offset(WORD).min(bytes.len()));
+        let (words, rest) = after.as_chunks::<WORD>();
+        for (index, byte) in before.iter().enumerate() {
+            // SAFETY: within the mapping, by `part`.
+            unsafe { to.wrapping_add(index).write_volatile(*byte) };
+        }
+        for (index, word) in words.iter().enumerate() {
+            let place = to.wrapping_add(before.len() + index * WORD).cast::<u64>();
+            // SAFETY: within the mapping, by `part`, and aligned, by `before`.
+            unsafe { place.write_volatile(u64::from_ne_bytes(*word)) };
+        }
+        let rest_at = before.len() + words.len() * WORD;
+        for (index, byte) in rest.iter().enumerate() {
+            // SAFETY: within the mapping, by `part`.
+            unsafe { to.wrapping_add(rest_at + index).write_volatile(*byte) };
+        }
+        Ok(())
+    }
+
+    /// Loads the little-endian word at `at`, a multiple of 8.
+    ///
+    /// # Panics
+    ///
+    /// If it is not within the mapping, or not aligned.
+    pub fn load_word(&self, at: u64) -> u64 {
+        // SAFETY: `word` gives an aligned place within the mapping.
+        u64::from_le(unsafe { self.word(at).read_volatile() })
+    }
+
+    /// Stores a little-endian word at `at`, a multiple of 8.
+    ///
+    /// # Panics
+    ///
+    /// If it is not within the mapping, not aligned, or the mapping is one for loads.
+    pub(crate) fn store_word(&self, at: u64, value: u64) {
+        assert!(self.kind != MapKind::ReadOnly, "mapped to load from");
+        // SAFETY: `word` gives an aligned place within the mapping, which is writable.
+        unsafe { self.word(at).write_volatile(value.to_le()) }
+    }
+
+    fn word(&self, at: u64) -> *mut u64 {
+        let at = at as usize;
+        assert!(
+            at.is_multiple_of(WORD) && at + WORD <= self.len,
+            "byte {at} of {}",
+            self.len
+        );
+        self.at.wrapping_add(at).cast()
+    }
+
+    /// Has the kernel enter the pages of a part into the page table, for reading, without any access
+    /// to their bytes (`MADV_POPULATE_READ`).
+    ///
+    /// # Errors
+    ///
+    /// What the kernel said, or that the part is outside of the mapping.
+    pub fn populate(&self, at: usize, len: usize) -> Result<(), Fault> {
+        let part = self.part(at, len)?;
+        // SAFETY: within the mapping; this advice changes no byte of it.
+        let done = unsafe { madvise(part.cast(), len, Advice::LinuxPopulateRead) };
+        done.map_err(Fault::of(format!("populating {len} bytes at {at}")))
+    }
+
+    /// Writes back what was stored.
+    pub(crate) fn sync(&self) -> Result<(), Fault> {
+        if self.kind == MapKind::ReadOnly {
+            return Ok(());
+        }
+        // SAFETY: it is this mapping.
+        let synced = unsafe { msync(self.at.cast(), self.len, MsyncFlags::SYNC) };
+        synced.map_err(Fault::of("msync"))
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
+        if self.len == 0 {
+            return;
+        }
         // SAFETY: this range was mapped by us, and no pointer into it outlives an op. A pin's
         // reference is the kernel's and may well outlive it: that is what the lab is about.
-        if let Err(error) = unsafe { munmap(self.at, self.len) } {
+        if let Err(error) = unsafe { munmap(self.at.cast(), self.len) } {
             eprintln!("guest-agent: unmapping: {error}");
         }
     }
@@ -91,9 +238,9 @@ impl Op for Map {
     fn run(self, handles: &mut HandleTable) -> Result<u64, Fault> {
         let file: &File = handles.get(&self.file)?;
         let kind = if self.private {
-            MapFlags::PRIVATE
+            MapKind::Private
         } else {
-            MapFlags::SHARED
+            MapKind::Shared
         };
         let mapping = Mapping::new(file, self.offset, self.len, kind)?;
         let address = mapping.at.addr() as u64;

@@ -17,7 +17,7 @@ mod watch;
 pub(crate) use content::difference;
 pub use content::{Compare, Create, ReadAt};
 pub use frames::{FindFrame, Frame, FrameOf};
-pub use mapping::{Load, Map, Mapping, Touch};
+pub use mapping::{Load, Map, MapKind, Mapping, Touch};
 pub(crate) use opened::kept_or_open;
 pub use opened::{Close, Open};
 pub use peek::{Peek, Peeked};

@@ -7,12 +7,11 @@ use std::os::unix::fs::FileExt as _;
 use std::{io, mem, ptr};
 
 use rustix::fs::FallocateFlags;
-use rustix::mm::MapFlags;
 use rustix::param::page_size;
 use serde::{Deserialize, Serialize};
 
 use crate::worker::{HandleTable, Fault};
-use crate::files::{Mapping, kept_or_open};
+use crate::files::{MapKind, Mapping, kept_or_open};
 
 /// What fallocate(2) does with a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,7 +162,7 @@ pub(super) fn read(handles: &HandleTable, path: &str, offset: u64, len: usize) -
 
 pub(super) fn touch(handles: &HandleTable, path: &str, offset: u64) -> Result<(), Fault> {
     let file = kept_or_open(handles, path)?;
-    Mapping::new(&file, offset, page_size(), MapFlags::SHARED)
+    Mapping::new(&file, offset, page_size(), MapKind::Shared)
         .and_then(|mapping| mapping.load(0, 1))
         .map(drop)
 }

@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
 use super::{Answer, Fault, HandleTable, Op, Repeat, Request, Schedule, Span};
-use crate::{files, pins, removals};
+use crate::{files, pins, removals, workload};
 
 /// The program's argument that makes it a worker.
 pub const ARGUMENT: &str = "worker";
@@ -103,6 +103,12 @@ ops![
     pins::ZeroCopyReceive,
     pins::CopyFromProcess,
     removals::Removal,
+    workload::Make,
+    workload::Prepare,
+    workload::Trace,
+    workload::Count,
+    workload::Run,
+    workload::Finish,
 ];
 
 pub(super) fn perform(name: &str, with: Value, handles: &mut HandleTable) -> Result<Value, Fault> {

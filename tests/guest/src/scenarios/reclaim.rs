@@ -12,7 +12,7 @@ use dax_reclaim::host::{
 };
 use dax_reclaim::model::Round;
 use dax_reclaim::plan::{Extent, Point, points};
-use dax_reclaim::work::PAGE;
+use guest_agent::workload::PAGE;
 use qemu_guest::accel::AccelChoice;
 use qemu_guest::fetch::kernel::DebianKernel;
 use qemu_guest::fetch::{KernelSpec, Progress, QemuSpec};
@@ -53,7 +53,7 @@ async fn is_measured_and_wrong_content_is_caught(_host: &Host) -> Result<()> {
         .inline
         .zip(round.worker)
         .map(|(inline, worker)| inline + worker);
-    let ranges = files.working / dax_reclaim::work::RANGE;
+    let ranges = files.working / guest_agent::workload::RANGE;
     ensure!(
         round.set_up >= Some(ranges) && taken >= Some(ranges / 2),
         "{round:?}"

@@ -5,10 +5,11 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use guest_agent::workload::{Count, Counts};
+use guest_vm::Worker;
 use tokio::time::{Instant, sleep};
 
-use super::{Hand, Metrics};
-use crate::work::Counts;
+use super::Metrics;
 
 /// How long the kernel's worker may go on with what it began in a turn.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(20);
@@ -22,13 +23,13 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 ///
 /// If they don't come to agree.
 pub(super) async fn settled(
-    hand: &mut Hand,
+    worker: &mut Worker,
     socket: &std::path::Path,
     before: Metrics,
 ) -> Result<Option<(Counts, Metrics)>> {
     let deadline = Instant::now() + SETTLE_DEADLINE;
     loop {
-        let Some(counts) = hand.counts().await? else {
+        let Some(counts) = worker.ask(Count {}).await? else {
             return Ok(None);
         };
         let after = Metrics::at(socket).await?;

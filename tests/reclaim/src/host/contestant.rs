@@ -7,15 +7,14 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use dax_cases::host::FileSystem;
-use guest_vm::{Vm, VmSpec};
+use guest_agent::workload::{Files, Make, TRACEFS};
+use guest_vm::{Vm, VmSpec, Worker};
 use qemu_guest::accel::AccelChoice;
 use qemu_guest::machine::ByteSize;
 use tokio::time::{Instant, sleep};
 use virtiofs_driver::daemon::Usage;
 
-use super::{Family, Ground, Hand, KernelParts, Side, Standing};
-use crate::guest::TRACEFS;
-use crate::work::{Files, Order};
+use super::{Family, Ground, KernelParts, Side, Standing};
 
 /// The share's name.
 pub(super) const TAG: &str = "files";
@@ -40,7 +39,7 @@ pub struct Contestant {
     pub side: Side,
     /// The kernel, as the user named it.
     pub kernel: String,
-    pub(crate) hand: Hand,
+    pub(crate) worker: Worker,
     pub(super) guest: Standing,
     pub(super) daemon: Option<Family>,
     pub(super) qemu: Family,
@@ -77,12 +76,12 @@ impl Contestant {
             Side::Image => spec.pmem.push(ground.image_of_share()),
             _ => {}
         }
-        let (guest, hand) = Standing::start(&name, &kernel.parts, spec, async |vm: &Vm| {
+        let (guest, worker) = Standing::start(&name, &kernel.parts, spec, async |vm: &Vm| {
             mount(vm, side).await?;
             // For the counts, which a kernel without it has none of.
             let tracefs = vm.agent().mount("tracefs", TRACEFS, "tracefs", "");
             tracefs.await.ok();
-            Ok(Hand::start(vm.agent()).await?)
+            Ok(Worker::start(vm.agent(), "guest's worker").await?)
         })
         .await?;
         let vm = guest.vm();
@@ -90,7 +89,7 @@ impl Contestant {
             name,
             side,
             kernel: kernel.spec.clone(),
-            hand,
+            worker,
             daemon: vm.daemons().first().map(|daemon| Family::of(daemon.pid())),
             qemu: Family::of(vm.guest().pid()),
             metrics,
@@ -128,7 +127,7 @@ impl Contestant {
             return Ok(());
         }
         let dir = self.dir();
-        self.hand.order(&Order::Make { dir, files }).await?;
+        self.worker.ask(Make { dir, files }).await?;
         self.made = Some(files);
         Ok(())
     }
@@ -139,7 +138,7 @@ impl Contestant {
     ///
     /// If it does not end, or not without an error.
     pub async fn end(self) -> Result<()> {
-        drop(self.hand);
+        drop(self.worker);
         self.guest.end().await
     }
 }

@@ -9,11 +9,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use dax_cases::host::{FileSystem, pmem_image, pmem_image_of};
+use guest_agent::workload::{Files, make};
 use qemu_guest::machine::{ByteSize, Pmem};
 use qemu_guest::process::RunDir;
-
-use crate::guest::make;
-use crate::work::Files;
 
 /// Where a host has memory for files.
 pub const IN_MEMORY: &str = "/dev/shm";

@@ -3,17 +3,15 @@
 //! What guests of one kernel are started from.
 
 use anyhow::Result;
-use guest_vm::{Parts, Programs, Wanted};
+use guest_vm::{Parts, Wanted};
 use qemu_guest::fetch::{KernelSpec, Progress, QemuSpec};
 
-/// Where the guest has the program.
-pub(super) const PROGRAM: &str = "/bin/guest-reclaim";
 /// For the sides on persistent memory, beyond those of every guest.
 const MODULES: [&str; 3] = ["virtio_pmem", "ext4", "xfs"];
 /// Checksums that these ask for by name, and what a kernel may have built in.
 const OPTIONAL_MODULES: [&str; 3] = ["crc32c_generic", "crc32c_intel", "nd_pmem"];
 
-/// QEMU, a kernel, and an initramfs with the guest's program.
+/// QEMU, a kernel, and an initramfs.
 #[derive(Debug)]
 pub struct KernelParts {
     /// As the user named it.
@@ -36,15 +34,12 @@ impl KernelParts {
         files: &[(String, std::path::PathBuf)],
         progress: Progress,
     ) -> Result<Self> {
-        let program = Programs::reclaim()?;
-        let mut programs = vec![(PROGRAM.to_owned(), program)];
-        programs.extend_from_slice(files);
         let wanted = Wanted {
             qemu: qemu.clone(),
             kernel: spec.clone(),
             modules: MODULES.map(str::to_owned).into(),
             optional_modules: OPTIONAL_MODULES.map(str::to_owned).into(),
-            programs,
+            programs: files.to_vec(),
             ..Wanted::default()
         };
         Ok(Self {

@@ -6,10 +6,9 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+use guest_agent::workload::Access;
 use qemu_guest::machine::ByteSize;
 use qemu_guest::process::{Cache, Share};
-
-use crate::work::Access;
 
 /// Who serves the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,12 +5,12 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use guest_agent::workload::{Count, Finish, Prepare, Ran, Run, Temperature, Trace};
 use tokio::time::sleep;
 
-use super::{Contestant, Metrics, agreement, metrics::STALE};
 use crate::model::Round;
 use crate::plan::{Pins, Point};
-use crate::work::{Order, Ran};
+use super::{Contestant, Metrics, agreement, metrics::STALE};
 
 /// A cold pass may take so many times a turn's length.
 const COLD: u32 = 8;
@@ -53,23 +53,20 @@ impl Contestant {
             (None, _) | (_, Pins::None) => 0,
             (Some(_), pins) => pins.ranges(window),
         };
-        if ranges > 0 {
-            let dir = dir.clone();
-            self.hand.order(&Order::Pin { dir, ranges }).await?;
-        }
         let limit = match work.temperature {
-            crate::work::Temperature::Cold => length * COLD,
-            crate::work::Temperature::Warm => length,
+            Temperature::Cold => length * COLD,
+            Temperature::Warm => length,
         };
-        let prepare = Order::Prepare {
+        let prepare = Prepare {
             dir,
             work,
             turn: number,
+            pins: ranges,
         };
-        self.hand.order(&prepare).await?;
+        self.worker.ask(prepare).await?;
         let before = self.begin_to_count().await?;
         let cpu = (self.daemon.as_ref().map(|one| one.cpu()), self.qemu.cpu());
-        let ran = self.hand.run(limit).await?;
+        let ran = self.worker.ask(Run::within(limit)).await?;
         let mut round = Round {
             bytes: ran.bytes(),
             accesses: ran.accesses(),
@@ -87,7 +84,7 @@ impl Contestant {
         if self.side.window().is_some() {
             self.count(&mut round, before).await?;
         }
-        self.hand.order(&Order::Finish).await?;
+        self.worker.ask(Finish {}).await?;
         Ok((round, ran))
     }
 
@@ -97,12 +94,12 @@ impl Contestant {
             return Ok(None);
         }
         let Some(socket) = self.metrics.clone() else {
-            self.hand.order(&Order::Trace).await?;
+            self.worker.ask(Trace {}).await?;
             return Ok(None);
         };
         loop {
             let before = Metrics::at(&socket).await?;
-            self.hand.order(&Order::Trace).await?;
+            self.worker.ask(Trace {}).await?;
             // The kernel's worker may have been at work between both, and what the daemon tells may
             // be a little old.
             sleep(STALE).await;
@@ -115,7 +112,7 @@ impl Contestant {
     async fn count(&mut self, round: &mut Round, before: Option<Metrics>) -> Result<()> {
         let counts = match (self.metrics.clone(), before) {
             (Some(socket), Some(before)) => {
-                let settled = agreement::settled(&mut self.hand, &socket, before).await?;
+                let settled = agreement::settled(&mut self.worker, &socket, before).await?;
                 let metrics = match &settled {
                     Some((_, after)) => *after,
                     None => Metrics::at(&socket).await?,
@@ -127,7 +124,7 @@ impl Contestant {
                 round.removed = Some(metrics.removed - before.removed);
                 settled.map(|(counts, _)| counts)
             }
-            _ => self.hand.counts().await?,
+            _ => self.worker.ask(Count {}).await?,
         };
         if let Some(counts) = counts {
             round.set_up = Some(counts.set_up);

@@ -9,10 +9,9 @@ use std::os::fd::AsRawFd as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use guest_agent::workload::PAGE;
 use serde::{Deserialize, Serialize};
 use virtiofs_driver::daemon::Usage;
-
-use crate::work::PAGE;
 
 /// What some processes and a file use of the host's memory, in bytes; or by how much that has grown.
 ///

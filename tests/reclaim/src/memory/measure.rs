@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use guest_agent::workload::{Access, Files, Finish, Pattern, Prepare, Run, Temperature, Work};
 use qemu_guest::accel::AccelChoice;
 use qemu_guest::machine::ByteSize;
 use tokio::time::{Instant, sleep};
 use virtiofs_driver::daemon::Usage;
 
-use super::{Account, Point, Series, drop_cached};
 use crate::host::{Contestant, Ground, KernelParts, Metrics, Side};
-use crate::work::{Access, Files, Order, Pattern, Temperature, Work};
+use super::{Account, Point, Series, drop_cached};
 
 /// How long a guest may read, emulated and on a busy host.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -181,10 +181,15 @@ impl Field<'_> {
         let before = self.account()?;
         let one = self.running.last_mut().expect("it was pushed");
         let dir = one.dir();
-        let (work, turn) = (self.work.clone(), 0);
-        one.hand.order(&Order::Prepare { dir, work, turn }).await?;
-        let ran = one.hand.run(DEADLINE).await?;
-        one.hand.order(&Order::Finish).await?;
+        let prepare = Prepare {
+            dir,
+            work: self.work.clone(),
+            turn: 0,
+            pins: 0,
+        };
+        one.worker.ask(prepare).await?;
+        let ran = one.worker.ask(Run::within(DEADLINE)).await?;
+        one.worker.ask(Finish {}).await?;
         let read: u64 = ran.threads.iter().map(|thread| thread.bytes).sum();
         let size = self.plan.file.bytes();
         ensure!(

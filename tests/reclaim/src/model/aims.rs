@@ -3,10 +3,10 @@
 //! What is aimed at. An aim is told, it fails no run.
 
 use dax_bench::model::{Aim, Bound};
+use guest_agent::workload::{Access, Pattern, Temperature};
 
-use super::PointResult;
 use crate::plan::Pins;
-use crate::work::{Access, Pattern, Temperature};
+use super::PointResult;
 
 /// The aims of a point, for each side with a window that the working set was made for.
 pub(super) fn of(point: &PointResult) -> Vec<Aim> {

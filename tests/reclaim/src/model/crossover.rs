@@ -2,11 +2,11 @@
 
 //! From which working set on a window is worth less than none.
 
+use guest_agent::workload::{Access, Pattern, Temperature};
 use serde::Serialize;
 
-use super::{PointResult, aims::is_window};
 use crate::plan::Pins;
-use crate::work::{Access, Pattern, Temperature};
+use super::{PointResult, aims::is_window};
 
 /// Where a side with a window falls below our daemon without one, as working sets grow.
 #[derive(Clone, Debug, PartialEq, Serialize)]

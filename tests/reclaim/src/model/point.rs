@@ -4,11 +4,11 @@
 
 use dax_bench::model::Aim;
 use dax_bench::stats::{Estimate, median, paired_ratio};
+use guest_agent::workload::{Blocked, Work};
 use serde::{Deserialize, Serialize};
 
-use super::{Distribution, Latency, aims};
 use crate::plan::{Pins, Point};
-use crate::work::{Blocked, Work};
+use super::{Distribution, Latency, aims};
 
 /// What one turn gave.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

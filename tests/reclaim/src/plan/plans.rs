@@ -4,8 +4,9 @@
 
 use std::str::FromStr;
 
+use guest_agent::workload::{Access, Files, Pattern, Temperature, Work};
+
 use super::point::{Pins, Point, USUAL_FILE};
-use crate::work::{Access, Files, Pattern, Temperature, Work};
 
 /// How many points a run has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

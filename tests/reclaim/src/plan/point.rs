@@ -2,9 +2,8 @@
 
 //! A point: one kind of work on one working set.
 
+use guest_agent::workload::{Access, RANGE, Temperature, Work};
 use serde::{Deserialize, Serialize};
-
-use crate::work::{Access, RANGE, Temperature, Work};
 
 /// How much of the window is pinned meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

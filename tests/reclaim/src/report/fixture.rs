@@ -3,12 +3,12 @@
 //! A run made up for the tests of reports.
 
 use dax_bench::model::Host;
+use guest_agent::workload::Blocked;
 
 use crate::model::{
     Distribution, Guests, Kernel, PointResult, Round, Run, SCHEMA, Series, Settings, SideInfo,
 };
 use crate::plan::{Extent, Pins, points};
-use crate::work::Blocked;
 
 /// What a page must not take for markup.
 pub const HOSTILE: &str = "<script>&\"'{{ x }}\u{1b}";

@@ -5,7 +5,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use dax_reclaim::{host::Side, work::Access};
+use dax_reclaim::host::Side;
+use guest_agent::workload::Access;
 use qemu_guest::{fetch::KernelSpec, machine::ByteSize, process::Cache};
 
 use crate::{bench::reclaim::AccelArg, qemu::QemuArg};

@@ -159,7 +159,7 @@ impl ReclaimArgs {
 /// A window that has some ranges, and no more of them than a VM survives.
 pub fn window(text: &str) -> Result<ByteSize, String> {
     let size: ByteSize = text.parse().map_err(|error| format!("{error}"))?;
-    let ranges = size.bytes() / dax_reclaim::work::RANGE;
+    let ranges = size.bytes() / guest_agent::workload::RANGE;
     match size.bytes().is_power_of_two() && (2..=256).contains(&ranges) {
         true => Ok(size),
         false => Err("use a power of two from 4M to 512M".to_owned()),

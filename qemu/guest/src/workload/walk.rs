@@ -88,7 +88,7 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::work::{Access, Files, Temperature};
+    use crate::workload::{Access, Files, Temperature};
 
     fn work(pattern: Pattern, threads: u32) -> Work {
         Work {

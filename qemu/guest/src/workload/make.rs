@@ -6,8 +6,8 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use super::Fault;
-use crate::work::{Files, fill};
+use super::{Files, fill};
+use crate::worker::Fault;
 
 /// Bytes that are written at once.
 const STEP: u64 = 64 << 10;

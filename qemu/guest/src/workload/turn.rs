@@ -7,15 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{
-    Fault, caches,
-    lane::{End, Lane, Measured},
-    opened::Opened,
-    pins::Pins,
-    stalled,
-    ticks::Rate,
-};
-use crate::work::{Blocked, Pattern, Ran, Temperature, Work};
+use super::lane::{End, Lane, Measured};
+use super::opened::Opened;
+use super::pins::Pins;
+use super::ticks::Rate;
+use super::{Blocked, Pattern, Ran, Temperature, Work};
+use crate::files;
+use crate::worker::Fault;
 
 /// How long warming up may take. A pass over the largest working set takes a few seconds.
 const WARM_UP: Duration = Duration::from_secs(120);
@@ -25,12 +23,23 @@ const STALL: Duration = Duration::from_secs(4);
 const HANG: Duration = Duration::from_secs(60);
 /// Between two looks at the threads.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// What a task is in that uses the window or reclaims it. Some of them may be inlined: the names
+/// overlap on purpose.
+const OF_THE_WINDOW: [&str; 6] = [
+    "fuse_dax_free_mem_worker",
+    "fuse_dax_break_layouts",
+    "__fuse_dax_fault",
+    "fuse_iomap_begin",
+    "fuse_dax_read_iter",
+    "fuse_dax_write_iter",
+];
 
 /// A turn that is prepared.
 pub(super) struct Turn {
     work: Work,
     opened: Opened,
     number: u64,
+    rate: Rate,
     ran: bool,
     /// Whether warming up came to a standstill, and who slept then.
     stalled: bool,
@@ -38,21 +47,18 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// Drops caches, opens files, and warms up where the work says so.
+    /// Opens files, and warms up where the work says so.
     pub(super) fn prepare(
         dir: &Path,
         work: Work,
         number: u64,
-        rate: Rate,
-        pins: impl FnOnce() -> Result<Option<Pins>, Fault>,
-    ) -> Result<(Self, Option<Pins>), Fault> {
-        caches::drop_all()?;
-        // While nothing else has a range of the window.
-        let mut pins = pins()?;
+        pins: &mut Option<Pins>,
+    ) -> Result<Self, Fault> {
         let mut turn = Self {
             opened: Opened::open(dir, &work)?,
             work,
             number,
+            rate: Rate::of_this_machine(),
             ran: false,
             stalled: false,
             blocked: Vec::new(),
@@ -60,29 +66,29 @@ impl Turn {
         if turn.work.temperature == Temperature::Warm {
             let wanted = turn.work.pattern;
             turn.work.pattern = Pattern::Sequential;
-            let warmed = turn.go(End::Pass(WARM_UP), rate, &mut pins)?;
+            let warmed = turn.go(End::Pass(WARM_UP), pins)?;
             (turn.stalled, turn.blocked) = (warmed.stalled, warmed.blocked);
             turn.work.pattern = wanted;
             turn.ran = false;
         }
-        Ok((turn, pins))
+        Ok(turn)
     }
 
     /// Runs it. Pins that it can't end with are let go of.
     pub(super) fn run(
         &mut self,
         limit: Duration,
-        rate: Rate,
         pins: &mut Option<Pins>,
     ) -> Result<Ran, Fault> {
         let end = End::of(&self.work, limit);
-        let mut ran = self.go(end, rate, pins)?;
+        let mut ran = self.go(end, pins)?;
         ran.stalled |= self.stalled;
         ran.blocked.append(&mut self.blocked);
         Ok(ran)
     }
 
-    fn go(&mut self, end: End, rate: Rate, pins: &mut Option<Pins>) -> Result<Ran, Fault> {
+    fn go(&mut self, end: End, pins: &mut Option<Pins>) -> Result<Ran, Fault> {
+        let rate = self.rate;
         let done: Vec<AtomicU64> = (0..self.work.threads).map(|_| AtomicU64::new(0)).collect();
         let (work, opened, number) = (&self.work, &self.opened, self.number);
         let (measured, blocked) = thread::scope(|scope| {
@@ -122,7 +128,7 @@ impl Turn {
     /// Closes the files.
     pub(super) fn finish(self) -> Result<(), Fault> {
         if !self.ran {
-            return Err(Fault::Order("the turn has not been run".to_owned()));
+            return Err(Fault::new("finishing a turn", "it has not been run"));
         }
         self.opened.remove_grown(&self.work)
     }
@@ -148,12 +154,29 @@ fn watch(
         if now != before {
             (before, since) = (now, Instant::now());
         } else if since.elapsed() > STALL && pins.is_some() {
-            blocked = Some(stalled::sleepers()?);
+            blocked = Some(sleepers()?);
             *pins = None;
             since = Instant::now();
         } else if since.elapsed() > HANG {
-            return Err(Fault::Hangs(HANG.as_secs()));
+            return Err(Fault::new(
+                "waiting for the threads",
+                format!(
+                    "an access has not ended {} s after the pins were let go of",
+                    HANG.as_secs()
+                ),
+            ));
         }
     }
     Ok(blocked)
+}
+
+/// The tasks that sleep in Linux's DAX code for FUSE; one for those that sleep at the same place.
+fn sleepers() -> Result<Vec<Blocked>, Fault> {
+    let asleep = files::sleepers(&OF_THE_WINDOW).map_err(Fault::of("listing /proc"))?;
+    Ok(Blocked::each_place(asleep.into_iter().map(|task| {
+        Blocked {
+            stack: task.functions().map(str::to_owned).collect(),
+            comm: task.comm,
+        }
+    })))
 }

@@ -12,7 +12,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use crate::work::PAGE;
+use super::PAGE;
 
 /// Bytes of a block.
 const BLOCK: usize = 16 * PAGE as usize;

@@ -3,6 +3,7 @@
 //! Time by the processor's counter. Reading the guest's clock may take longer than the access that
 //! is timed: an emulated machine's clock is a device.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// How long the counter is compared with the clock.
@@ -32,16 +33,19 @@ impl Ticks {
 }
 
 impl Rate {
-    /// Finds it out, which takes a moment.
-    pub(super) fn find_out() -> Self {
-        let (began, from) = (Instant::now(), Ticks::now());
-        while began.elapsed() < COMPARED {
-            std::hint::spin_loop();
-        }
-        let (ticks, time) = (Ticks::now().since(from), began.elapsed());
-        Self {
-            per_ns: ticks as f64 / time.as_nanos() as f64,
-        }
+    /// That of this machine, found out once, which takes a moment.
+    pub(super) fn of_this_machine() -> Self {
+        static FOUND: OnceLock<Rate> = OnceLock::new();
+        *FOUND.get_or_init(|| {
+            let (began, from) = (Instant::now(), Ticks::now());
+            while began.elapsed() < COMPARED {
+                std::hint::spin_loop();
+            }
+            let (ticks, time) = (Ticks::now().since(from), began.elapsed());
+            Self {
+                per_ns: ticks as f64 / time.as_nanos() as f64,
+            }
+        })
     }
 
     /// So many ticks in nanoseconds.
@@ -61,7 +65,7 @@ mod tests {
 
     #[test]
     fn the_counter_agrees_with_the_clock() {
-        let rate = Rate::find_out();
+        let rate = Rate::of_this_machine();
         let (began, from) = (Instant::now(), Ticks::now());
         while began.elapsed() < Duration::from_millis(50) {}
         let (found, wanted) = (

@@ -8,13 +8,11 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::{
-    Fault,
-    buffer::Buffer,
-    opened::Opened,
-    ticks::{Rate, Ticks},
-};
-use crate::work::{Access, PAGE, Place, RanThread, Stamp, Temperature, Walk, Work, fill};
+use super::buffer::Buffer;
+use super::opened::Opened;
+use super::ticks::{Rate, Ticks};
+use super::{Access, PAGE, Place, RanThread, Stamp, Temperature, Walk, Work, fill};
+use crate::worker::Fault;
 
 /// How many of the last writes are looked at again.
 const KEPT: usize = 64;
@@ -132,12 +130,15 @@ impl<'a> Lane<'a> {
                 }
             }
             Access::Load => {
-                let stamp = self.opened.mapping(file).load(at);
-                self.right(place, stamp)?;
+                let mapping = self.opened.mapping(file);
+                let (identity, version) = (mapping.load_word(at), mapping.load_word(at + 8));
+                self.right(place, Stamp { identity, version })?;
             }
             Access::Store => {
                 let stamp = Stamp::of(self.work.files, file, at, self.version);
-                self.opened.mapping(file).store(at, stamp);
+                let mapping = self.opened.mapping(file);
+                mapping.store_word(at, stamp.identity);
+                mapping.store_word(at + 8, stamp.version);
                 self.wrote(offset);
             }
             Access::Write | Access::Extend => {
@@ -170,12 +171,7 @@ impl<'a> Lane<'a> {
         if moved == wanted {
             return Ok(());
         }
-        Err(Fault::Short {
-            path: path(),
-            at: place.at,
-            moved,
-            wanted,
-        })
+        Err(self.wrong(place, format!("{moved} bytes were moved in place of {wanted}")))
     }
 
     /// Whether a page is the one that belongs there.
@@ -184,12 +180,18 @@ impl<'a> Lane<'a> {
         if stamp.identity == wanted {
             return Ok(());
         }
-        Err(Fault::WrongPage {
-            path: self.opened.path(self.work, place.file),
-            at: place.at,
-            found: stamp.identity,
-            wanted,
-        })
+        Err(self.wrong(
+            place,
+            format!(
+                "the page has the stamp {:x}, but {wanted:x} belongs there",
+                stamp.identity
+            ),
+        ))
+    }
+
+    fn wrong(&self, place: Place, what: String) -> Fault {
+        let path = self.opened.path(self.work, place.file);
+        Fault::new(format!("{path}, byte {}", place.at), what)
     }
 
     /// Reads the last of what was written, by read(2), whatever it was written by.
@@ -205,12 +207,11 @@ impl<'a> Lane<'a> {
             let stamp = Stamp::read(&page);
             self.right(place, stamp)?;
             if stamp.version != self.version {
-                return Err(Fault::LostWrite {
-                    path: self.opened.path(self.work, place.file),
-                    at: place.at,
-                    found: stamp.version,
-                    wanted: self.version,
-                });
+                let (wanted, found) = (self.version, stamp.version);
+                return Err(self.wrong(
+                    place,
+                    format!("written by turn {wanted}, but what turn {found} wrote is read"),
+                ));
             }
         }
         Ok(())

@@ -5,8 +5,9 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::{Fault, mapping::Mapping};
-use crate::work::{Access, Work};
+use super::{Access, Work};
+use crate::files::{MapKind, Mapping};
+use crate::worker::Fault;
 
 /// The files.
 #[derive(Debug)]
@@ -43,9 +44,13 @@ impl Opened {
             let file = File::options().read(true).write(writes).open(&path);
             let file = file.map_err(Fault::of(told(&path)))?;
             if work.access.is_mapped() {
-                let mapping = Mapping::of(&file, work.files.part(number), writes);
-                let mapping = mapping.map_err(Fault::of(format!("mapping {}", told(&path))))?;
-                opened.mappings.push(mapping);
+                let len = work.files.part(number) as usize;
+                let kind = if writes {
+                    MapKind::Shared
+                } else {
+                    MapKind::ReadOnly
+                };
+                opened.mappings.push(Mapping::new(&file, 0, len, kind)?);
             }
             opened.files.push(file);
         }
@@ -73,8 +78,7 @@ impl Opened {
 
     /// Writes back what was stored to mappings.
     pub(super) fn sync(&self) -> Result<(), Fault> {
-        let mut each = self.mappings.iter();
-        each.try_for_each(Mapping::sync).map_err(Fault::of("msync"))
+        self.mappings.iter().try_for_each(Mapping::sync)
     }
 
     /// Removes the files that were made to grow.

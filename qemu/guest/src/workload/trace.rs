@@ -10,7 +10,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use crate::work::Counts;
+use super::Counts;
 
 /// Where tracefs is mounted.
 pub const TRACEFS: &str = "/sys/kernel/tracing";
@@ -97,8 +97,8 @@ mod tests {
 #
 # entries-in-buffer/entries-written: 4/4   #P:2
 #
-   guest-reclaim-90      [001] ...1.    10.100000: set_up: (fuse_setup_one_mapping+0x4/0x2c0 [fuse])
-   guest-reclaim-90      [001] ...1.    10.200100: removed: (fuse_send_removemapping+0x0/0x110 [fuse]) count=1
+   guest-worker-90      [001] ...1.    10.100000: set_up: (fuse_setup_one_mapping+0x4/0x2c0 [fuse])
+   guest-worker-90      [001] ...1.    10.200100: removed: (fuse_send_removemapping+0x0/0x110 [fuse]) count=1
      kworker/1:2-57      [001] ...1.    10.300100: removed: (fuse_send_removemapping+0x0/0x110 [fuse]) count=1
               sh-91      [000] ...1.    10.400000: removed: (fuse_send_removemapping+0x0/0x110 [fuse]) count=40
 ";
