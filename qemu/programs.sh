@@ -25,7 +25,7 @@ build() {
     if [ -t 2 ] || [ ! -x "${CARGO_TARGET_DIR:-target}/release/daxlab" ]; then quiet=; fi
     # shellcheck disable=SC2086 # no word at all unless quiet
     case $1 in
-    guest-agent | guest-probe) build_static $quiet -p "$1" ;;
+    guest-agent) build_static $quiet -p "$1" ;;
     *) cargo build $quiet --release -p "$1" ;;
     esac >&2 || fail "building $1 failed"
 }
@@ -33,7 +33,7 @@ build() {
 # With a target of its own, so that build scripts and macros stay dynamic. The user's flags would
 # replace those of the target, so ours are added to them.
 build_static() {
-    RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" \
+    RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static -C strip=debuginfo" \
         cargo build "$@" --release --target $STATIC_TARGET
 }
 

@@ -74,7 +74,6 @@ build_for_guests() {
         cargo build --quiet "$@" -p $package || return
     done
     build_static --quiet -p guest-agent || return
-    build_static --quiet -p guest-probe || return
     install_static fsx $FSX_VERSION && install_static pjdfstest $PJDFSTEST_VERSION
 }
 

@@ -4,9 +4,10 @@
 //!
 //! As a guest's first process it is the [`agent`]: it boots the guest, runs commands and powers the
 //! guest off. The agent's protocol is [`wire`]. Started by the agent as a command, it is a
-//! [`worker`], which does one op after the other to [`files`], [`pins`] and blocks
-//! ([`removals`]), and accesses working sets ([`workload`]). The host's end of both is `qemu/vm`.
+//! [`worker`], which does one op after the other: to [`files`], [`pins`] and blocks
+//! ([`removals`]), to bytes in each way of [`access`], and to working sets ([`workload`]). The host's end of both is `qemu/vm`.
 
+pub mod access;
 pub mod agent;
 pub mod files;
 pub mod pattern;

@@ -32,4 +32,4 @@ pub use programs::{MissingProgram, Programs};
 pub use running::{Crash, Vm};
 pub use spec::VmSpec;
 pub use window::WindowKind;
-pub use worker::{Done, Pending, Worker, WorkerError};
+pub use worker::{Done, GUEST_AGENT, Pending, Worker, WorkerError};

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::agent::{Agent, AgentError, ExecRequest, ExitStatus, OutputStream, Running, Signal};
 
 /// Where each guest has its one program.
-const PROGRAM: &str = "/init";
+pub const GUEST_AGENT: &str = "/init";
 
 /// How long an op may take that waits for nobody, under emulation on a busy machine.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(180);
@@ -108,7 +108,7 @@ impl Worker {
     ///
     /// If the guest can't start it.
     pub async fn start(agent: &Agent, name: &'static str) -> Result<Self, WorkerError> {
-        let request = ExecRequest::new([PROGRAM, ARGUMENT]).piped_stdin().cwd("/");
+        let request = ExecRequest::new([GUEST_AGENT, ARGUMENT]).piped_stdin().cwd("/");
         let mut running = agent.exec(request).await?;
         let answers = running.stdout.take().expect("it has a standard output");
         Ok(Self {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The ways to start: as a guest's first process, as its worker, or as an ordinary process.
+//! The ways to start: as a guest's first process, as its worker, or as one of its programs.
 
-use std::{env, fs::File, io, os::fd::AsFd, process::ExitCode};
+use std::{env, fs::File, io, os::fd::AsFd, process::ExitCode, thread, time::Duration};
 
 use rustix::process::Pid;
 
@@ -16,12 +16,12 @@ use crate::wire::Boot;
 use crate::worker;
 
 const USAGE: &str = "guest-agent is the first process of a test guest. To try it elsewhere, give \
-    it a socket as its standard input: guest-agent --serve; or requests, a line each: guest-agent \
-    worker";
+    it a socket as its standard input: guest-agent --serve; requests, a line each: guest-agent worker; \
+    or one op: guest-agent op NAME FIELDS, in JSON";
 
 /// What the program does by its arguments: as process 1 it runs the guest; with `--serve` it serves
-/// one connection on its standard input; with `worker` it answers requests there; else it says how
-/// to use it and fails.
+/// one connection on its standard input; with `worker` it answers requests there; with `op` it runs
+/// one; with a number it sleeps for so many seconds; else it says how to use it and fails.
 pub fn start() -> ExitCode {
     // The kernel hands words of its command line on to its first process; they mean nothing here.
     if rustix::process::getpid() == Pid::INIT {
@@ -34,6 +34,10 @@ pub fn start() -> ExitCode {
         [worker::ARGUMENT] => {
             worker::serve(io::stdin().lock(), io::stdout().lock()).map_err(Into::into)
         }
+        ["op", name, fields] => worker::once(name, fields).map_err(Into::into),
+        // Suites of tests copy `sleep` to another name to have a program that runs; busybox's is none
+        // then.
+        [seconds] if seconds.bytes().all(|byte| byte.is_ascii_digit()) => sleep(seconds),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -59,6 +63,11 @@ fn run_guest() -> ! {
         Err(error) => Cause::Fatal(error),
     };
     shutdown::shut_down(Ending::PowerOff, &children, cause)
+}
+
+fn sleep(seconds: &str) -> anyhow::Result<()> {
+    thread::sleep(Duration::from_secs(seconds.parse()?));
+    Ok(())
 }
 
 fn serve_stdin() -> anyhow::Result<()> {

@@ -13,4 +13,4 @@ mod serve;
 
 pub use op::{Answer, Fault, HandleTable, Op, Request, Span};
 pub use races::{Repeat, Repeated, Schedule};
-pub use serve::{ARGUMENT, serve};
+pub use serve::{ARGUMENT, once, serve};

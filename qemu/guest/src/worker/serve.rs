@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
 use super::{Answer, Fault, HandleTable, Op, Repeat, Request, Schedule, Span};
-use crate::{files, pins, removals, workload};
+use crate::{access, files, pins, removals, workload};
 
 /// The program's argument that makes it a worker.
 pub const ARGUMENT: &str = "worker";
@@ -30,6 +30,19 @@ pub fn serve(requests: impl BufRead, mut answers: impl Write) -> io::Result<()> 
         answers.flush()?;
     }
     Ok(())
+}
+
+/// Runs one op, whose fields are JSON, and writes what it gives to standard output; for scripts and
+/// for people.
+///
+/// # Errors
+///
+/// If the op fails.
+pub fn once(name: &str, fields: &str) -> Result<(), Fault> {
+    let with = serde_json::from_str(fields)
+        .map_err(|error| Fault::new("reading the op's fields", error.to_string()))?;
+    let given = perform(name, with, &mut HandleTable::default())?;
+    writeln!(io::stdout(), "{given}").map_err(Fault::of("writing the answer"))
 }
 
 fn answer(line: &str, handles: &mut HandleTable) -> Answer {
@@ -68,6 +81,20 @@ macro_rules! ops {
 ops![
     Repeat,
     Schedule,
+    access::CopyMapped,
+    access::FillPart,
+    access::Fsync,
+    access::HashFile,
+    access::HashTree,
+    access::Hold,
+    access::LoadBytes,
+    access::Modify,
+    access::Populate,
+    access::StoreBytes,
+    access::StorePhysical,
+    access::Sweep,
+    access::Upgrade,
+    access::VerifyPart,
     files::Close,
     files::Compare,
     files::Create,

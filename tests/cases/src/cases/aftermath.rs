@@ -3,11 +3,10 @@
 //! What all files must hold after a case, and whether they do.
 
 use anyhow::{Context as _, Result};
+use guest_agent::access::{self, How, Part};
 use guest_agent::files::Compare;
 use guest_agent::pattern::Seed;
 use guest_agent::removals::Removal;
-use guest_probe::access::How;
-use guest_probe::file::{self, Part};
 
 use crate::host::{FileSystem, Rig};
 use super::removal::RemovalKind;
@@ -66,7 +65,7 @@ impl Scene {
             offset: compare.offset,
             len: compare.len,
         };
-        let verified = file::verify(&rig.on_host(name), part, Seed(seed), How::Syscall)?;
+        let verified = access::verify(&rig.on_host(name), part, Seed(seed), How::Syscall)?;
         Ok(verified.err().map(|wrong| wrong.to_string()))
     }
 

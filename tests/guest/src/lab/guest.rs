@@ -6,14 +6,16 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Error, Result, anyhow, bail};
+use anyhow::{Context as _, Error, Result, anyhow, bail, ensure};
 use futures::future::{FutureExt as _, LocalBoxFuture, select_all};
-use guest_vm::agent::{Agent, CommandOutput, ExecRequest, ExitStatus};
-use guest_vm::{Crash, Parts, Vm};
+use guest_agent::access::{FillPart, How, Part, VerifyPart};
+use guest_agent::pattern::Seed;
+use guest_agent::worker::Op;
+use guest_vm::agent::Agent;
+use guest_vm::{Crash, Parts, Vm, Worker};
 use qemu_guest::process::Share;
 use tokio::time::timeout;
 
-use super::host::PROBE;
 use super::{Boot, Host, Leftovers, Mounts, Shared};
 
 /// How long a command in an emulated guest may take.
@@ -121,39 +123,54 @@ impl<'h> Lab<'h> {
         Ok(self.agent().check(["sh", "-c", line]).await?.stdout_text())
     }
 
-    /// Runs the probe in the guest, which has to pass; its output.
-    pub async fn probe(&self, args: &[&str]) -> Result<String> {
-        let output = self.try_probe(args).await?;
-        if !output.status.success() {
-            bail!(
-                "{} ended with {}: {}",
-                output.command,
-                output.status,
-                words(&output)
-            );
-        }
-        Ok(output.stdout_text())
+    /// Has a worker of its own in the guest do this.
+    pub async fn op<O: Op>(&self, op: O) -> Result<O::Yield> {
+        let mut worker = Worker::start(self.agent(), "guest's worker").await?;
+        let done = worker.ask_within(COMMAND_TIME_OUT, op).await;
+        // What the worker has open would be in the next step's way.
+        let ended = worker.end().await;
+        let given = done?;
+        ended?;
+        Ok(given)
     }
 
-    /// Runs the probe in the guest, which has to come to the verdict "fail"; its output.
-    pub async fn probe_fails(&self, args: &[&str]) -> Result<String> {
-        let output = self.try_probe(args).await?;
-        if output.status != ExitStatus::Exited(1) {
-            let (command, status) = (&output.command, &output.status);
-            bail!(
-                "{command} ended with {status} instead of 1: {}",
-                words(&output)
-            );
-        }
-        Ok(output.stdout_text())
+    /// Whether a file of the guest really is in DAX mode: a test that runs on a mount that failed, or
+    /// on a file that the policy left out, proves nothing.
+    pub async fn uses_dax(&self, path: &str) -> Result<bool> {
+        Ok(self.agent().stat(path).await?.dax())
     }
 
-    async fn try_probe(&self, args: &[&str]) -> Result<CommandOutput> {
-        let request = ExecRequest::new([PROBE].iter().chain(args).copied());
-        Ok(self
-            .agent()
-            .run_within(COMMAND_TIME_OUT, request, &[])
-            .await?)
+    /// A file of the guest has to be in DAX mode.
+    pub async fn expect_dax(&self, path: &str) -> Result<()> {
+        ensure!(self.uses_dax(path).await?, "{path} is not in DAX mode");
+        Ok(())
+    }
+
+    /// Writes a pattern to a part of a file in the guest.
+    pub async fn fill(&self, path: &str, part: Part, seed: Seed, how: How) -> Result<()> {
+        let path = path.into();
+        self.op(FillPart {
+            path,
+            part,
+            seed,
+            how,
+        })
+        .await
+    }
+
+    /// A part of a file in the guest has to hold a pattern.
+    pub async fn verify(&self, path: &str, part: Part, seed: Seed, how: How) -> Result<()> {
+        let doing = || format!("verify {path} by {how:?}: {part:?}");
+        let verify = VerifyPart {
+            path: path.into(),
+            part,
+            seed,
+            how,
+        };
+        match self.op(verify).await.with_context(doing)? {
+            None => Ok(()),
+            Some(difference) => bail!("{}: {difference}", doing()),
+        }
     }
 
     /// Waits for the end of QEMU or of a daemon, which no shared test wants.
@@ -272,8 +289,4 @@ fn named<'a>(
     wait: impl Future<Output = io::Result<()>> + 'a,
 ) -> LocalBoxFuture<'a, String> {
     wait.map(|_| name).boxed_local()
-}
-
-fn words(output: &CommandOutput) -> String {
-    format!("{} {}", output.stdout_text(), output.stderr_text())
 }

@@ -2,90 +2,114 @@
 
 //! A mapping in the guest under the host's control.
 
-use anyhow::{Context as _, Result, ensure};
-use guest_vm::agent::{ExecRequest, OutputStream, Running};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::time::timeout;
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use guest_agent::access::{Fsync, Hold, LoadBytes, Populate, StoreBytes};
+use guest_agent::worker::Op;
+use guest_vm::Worker;
 
 use super::Lab;
 use super::guest::COMMAND_TIME_OUT;
-use super::host::PROBE;
 
-/// A mapping that the probe holds in the guest, and that does what it is told.
+/// What the worker calls its mapping.
+const MAP: &str = "map";
+
+/// A mapping of a whole file, which a worker in the guest holds, loads from and stores to.
 pub struct Held {
-    running: Running,
-    answers: BufReader<OutputStream>,
+    worker: Worker,
+    path: PathBuf,
+    write: bool,
 }
 
 impl Held {
     /// Maps the file `name` of the first share and holds it.
     pub async fn new(lab: &Lab<'_>, name: &str, write: bool) -> Result<Self> {
-        Self::at(lab, &lab.first().in_guest(name), write).await
+        Self::at(lab, lab.first().in_guest(name).into(), write).await
     }
 
     /// Maps the file `name` of the share `tag` and holds it.
     pub async fn of(lab: &Lab<'_>, tag: &str, name: &str, write: bool) -> Result<Self> {
-        Self::at(lab, &lab.share(tag).in_guest(name), write).await
+        Self::at(lab, lab.share(tag).in_guest(name).into(), write).await
     }
 
-    async fn at(lab: &Lab<'_>, path: &str, write: bool) -> Result<Self> {
-        let mut argv = vec![PROBE, "hold", path, "--how", "mmap"];
-        if write {
-            argv.push("--write");
-        }
-        let request = ExecRequest::new(argv).piped_stdin();
-        let mut running = lab.agent().exec(request).await?;
-        let stdout = running.stdout.take().context("no output")?;
+    async fn at(lab: &Lab<'_>, path: PathBuf, write: bool) -> Result<Self> {
+        let worker = Worker::start(lab.agent(), "mapping's worker").await?;
         let mut held = Self {
-            running,
-            answers: BufReader::new(stdout),
+            worker,
+            path,
+            write,
         };
-        let found = held.answer_to("hold").await?;
-        ensure!(found == "ready", "the probe said {found:?} and not ready");
+        let hold = Hold {
+            name: MAP.to_owned(),
+            path: held.path.clone(),
+            write,
+        };
+        held.ask(hold).await?;
         Ok(held)
     }
 
-    /// The answer to one command.
-    pub async fn ask(&mut self, command: &str) -> Result<String> {
-        self.tell(command).await?;
-        self.answer_to(command).await
+    async fn ask<O: Op>(&mut self, op: O) -> Result<O::Yield> {
+        Ok(self.worker.ask_within(COMMAND_TIME_OUT, op).await?)
     }
 
-    /// Gives a command to which no answer is expected.
-    pub async fn tell(&mut self, command: &str) -> Result<()> {
-        let stdin = self.running.stdin.as_mut().context("no input")?;
-        stdin.write_all(format!("{command}\n").as_bytes()).await?;
-        Ok(stdin.flush().await?)
+    /// The bytes at `offset`.
+    pub async fn read(&mut self, offset: u64, len: usize) -> Result<Vec<u8>> {
+        self.ask(loading(offset, len)).await
     }
 
-    async fn answer_to(&mut self, command: &str) -> Result<String> {
-        let mut line = String::new();
-        let read = timeout(COMMAND_TIME_OUT, self.answers.read_line(&mut line)).await;
-        read.with_context(|| {
-            format!("the probe has not answered {command:?} in {COMMAND_TIME_OUT:?}")
-        })??;
-        Ok(line.trim_end().to_owned())
+    /// Has the worker load the bytes at `offset`, and expects no answer.
+    pub async fn begin_to_read(&mut self, offset: u64, len: usize) -> Result<()> {
+        let _never_answered = self.worker.begin(loading(offset, len)).await?;
+        Ok(())
     }
 
-    /// Loads the bytes at `offset`, which have to be `expected` (hexadecimal).
-    pub async fn load(&mut self, offset: u64, expected: &str) -> Result<()> {
-        let found = self
-            .ask(&format!("load {offset} {}", expected.len() / 2))
-            .await?;
+    /// Loads the bytes at `offset`, which have to be `expected`.
+    pub async fn expect(&mut self, offset: u64, expected: &[u8]) -> Result<()> {
+        let found = self.read(offset, expected.len()).await?;
         ensure!(
             found == expected,
-            "offset {offset} is {found} and not {expected}"
+            "offset {offset} is {found:x?} and not {expected:x?}"
         );
         Ok(())
     }
 
+    /// Stores bytes at `offset`.
+    pub async fn store(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.ask(StoreBytes {
+            map: MAP.to_owned(),
+            at: offset as usize,
+            bytes: bytes.to_vec(),
+        })
+        .await
+    }
+
+    /// Enters pages into the guest's page table without an access to their bytes.
+    pub async fn populate(&mut self, offset: u64, len: usize) -> Result<()> {
+        self.ask(Populate {
+            map: MAP.to_owned(),
+            at: offset as usize,
+            len,
+        })
+        .await
+    }
+
+    /// fsync(2) of the file by a new descriptor; whether it succeeded.
+    pub async fn fsync(&mut self) -> Result<bool> {
+        let (path, write) = (self.path.clone(), self.write);
+        self.ask(Fsync { path, write }).await
+    }
+
     /// Lets go of the mapping.
-    pub async fn quit(mut self) -> Result<()> {
-        self.tell("quit").await?;
-        let ended = timeout(COMMAND_TIME_OUT, self.running.wait()).await;
-        let status =
-            ended.with_context(|| format!("the probe has not quit in {COMMAND_TIME_OUT:?}"))??;
-        ensure!(status.success(), "the probe ended with {status}");
-        Ok(())
+    pub async fn quit(self) -> Result<()> {
+        Ok(self.worker.end().await?)
+    }
+}
+
+fn loading(offset: u64, len: usize) -> LoadBytes {
+    LoadBytes {
+        map: MAP.to_owned(),
+        at: offset as usize,
+        len,
     }
 }

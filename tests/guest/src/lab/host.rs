@@ -9,15 +9,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use guest_vm::{Parts, Wanted, WindowKind};
+use guest_vm::{Parts, Programs, Wanted, WindowKind};
 use qemu_guest::accel::AccelChoice;
 use qemu_guest::fetch::{KernelSpec, Progress};
 use tokio::sync::OnceCell;
 
 use super::{Boot, Lab, programs};
 
-/// Where the guest has the probe.
-pub const PROBE: &str = "/bin/guest-probe";
 /// Where the guest has fsx.
 pub const FSX: &str = "/bin/fsx";
 
@@ -124,9 +122,8 @@ fn parts(kernel: KernelSpec) -> Result<Parts> {
     let wanted = Wanted {
         kernel,
         programs: vec![
-            (PROBE.into(), programs::PROBE.find()?),
             (FSX.into(), programs::FSX.find()?),
-            (SLEEP.into(), programs::SLEEP.find()?),
+            (SLEEP.into(), Programs::agent()?),
             (PJDFSTEST.into(), programs::PJDFSTEST.find()?),
         ],
         ..Wanted::default()

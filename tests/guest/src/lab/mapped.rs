@@ -103,7 +103,7 @@ fn is_view(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use guest_probe::access::{Intent, Mapping};
+    use guest_agent::files::{MapKind, Mapping};
 
     use super::*;
 
@@ -127,7 +127,7 @@ mod tests {
         fs::create_dir(folder.path().join("below")).unwrap();
         let path = folder.path().join("below/file");
         fs::write(&path, [0; 8192]).unwrap();
-        let mapping = Mapping::new(&path, Intent::Read).unwrap();
+        let mapping = Mapping::new(&File::open(&path).unwrap(), 0, 8192, MapKind::ReadOnly).unwrap();
         let maps = fs::read_to_string("/proc/self/maps").unwrap();
         let files = Files::of([folder.path()].into_iter()).unwrap();
         let found: u64 = maps.lines().filter_map(|line| files.bytes(line)).sum();

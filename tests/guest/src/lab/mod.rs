@@ -19,7 +19,7 @@ pub mod unprivileged;
 pub use boot::{Boot, Plan};
 pub use guest::Lab;
 pub use held::Held;
-pub use host::{FSX, Host, PJDFSTEST, PROBE, SLEEP};
+pub use host::{FSX, Host, PJDFSTEST, SLEEP};
 pub use leftovers::Leftovers;
 pub use mounts::Mounts;
 pub use programs::daxlab;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Where the programs are that tests run, most of them static ones for guests.
+//! Where the programs are that tests run: static ones of others for guests, and `daxlab`.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -16,20 +16,6 @@ pub struct ForGuests {
     /// Names another file.
     variable: &'static str,
 }
-
-/// This project's own.
-pub const PROBE: ForGuests = ForGuests {
-    name: "the static guest-probe",
-    path: "x86_64-unknown-linux-gnu/release/guest-probe",
-    variable: "GUEST_PROBE",
-};
-
-/// A `sleep` that can be copied to any name.
-pub const SLEEP: ForGuests = ForGuests {
-    name: "the static guest-sleep",
-    path: "x86_64-unknown-linux-gnu/release/guest-sleep",
-    variable: "GUEST_SLEEP",
-};
 
 /// The file system exerciser, a crate of that name.
 pub const FSX: ForGuests = ForGuests {

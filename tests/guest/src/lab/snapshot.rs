@@ -8,8 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use guest_probe::access::How;
-use guest_probe::file::{self, Hash};
+use guest_agent::access::{self, Hash, How};
 
 /// Every file's hash, size, owner and mode by its path.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,7 +51,7 @@ fn collect(dir: &Path, entries: &mut BTreeMap<PathBuf, Entry>) -> Result<()> {
     for found in fs::read_dir(dir)? {
         let path = found?.path();
         let metadata = fs::symlink_metadata(&path)?;
-        let hash = metadata.is_file().then(|| file::hash(&path, How::Syscall));
+        let hash = metadata.is_file().then(|| access::hash(&path, How::Syscall));
         let entry = Entry {
             hash: hash.transpose()?,
             mode: metadata.mode(),

@@ -7,11 +7,11 @@
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use guest_probe::access::How;
-use guest_probe::file::{self, Part};
-use guest_probe::pattern::Seed;
+use guest_agent::access::{self, Copied, CopyMapped, How, Mapped, Part, Sweep};
+use guest_agent::pattern::Seed;
 use qemu_guest::machine::ByteSize;
 use qemu_guest::process::{Dax, Share};
 
@@ -55,16 +55,16 @@ pub async fn live_ranges(host: &Host, ranges: u64) -> Result<()> {
         .set(|share| share.with_window(ByteSize::mib(8192)))
         .content(|dir| {
             File::create(dir.join("sparse"))?.set_len(ranges * RANGE)?;
-            file::fill(&dir.join("file"), PART, Seed(5), How::Syscall)
+            access::fill(&dir.join("file"), PART, Seed(5), How::Syscall)
         })?;
     let lab = host.boot(Boot::with(plan)).await?;
     let share = lab.first();
-    verify_in(&lab, "large", "file", PART, "5").await?;
+    verify_in(&lab, "large", "file", PART, 5).await?;
     sweep(&lab, &share.in_guest("sparse")).await?;
     let mapped = lab.mapped_ranges()?;
     ensure!(mapped > ranges, "{mapped} ranges are mapped");
     copies_both_ways(&lab, "large").await?;
-    verify_in(&lab, "large", "file", PART, "5").await?;
+    verify_in(&lab, "large", "file", PART, 5).await?;
     ensure!(lab.mapped_ranges()? >= mapped, "ranges were taken away");
     lab.end().await
 }
@@ -73,13 +73,13 @@ pub async fn live_ranges(host: &Host, ranges: u64) -> Result<()> {
 /// makes a DAX file larger, and O_DIRECT of a file that is none, for it may be executed.
 async fn copies_both_ways(lab: &Lab<'_>, tag: &str) -> Result<()> {
     let share = lab.share(tag);
-    let path = |name: &str| share.in_guest(name);
+    let path = |name: &str| PathBuf::from(share.in_guest(name));
     let content = std::fs::read(share.on_host("file"))?;
     // A file is a DAX file by its size at its first open.
-    for (name, mode, size, how) in [
-        ("grown", 0o644, PART.len, &[][..]),
-        ("direct", 0o755, 0, &["--direct"]),
-        ("plain", 0o755, 0, &[]),
+    for (name, mode, size, direct) in [
+        ("grown", 0o644, PART.len, false),
+        ("direct", 0o755, 0, true),
+        ("plain", 0o755, 0, false),
     ] {
         let on_host = share.on_host(name);
         let file = File::create(&on_host)?;
@@ -87,10 +87,16 @@ async fn copies_both_ways(lab: &Lab<'_>, tag: &str) -> Result<()> {
         file.set_len(size)?;
         // From the file's beginning, and behind what is there then.
         for at in [0, PART.len] {
-            let at = at.to_string();
-            let (from, to) = (path("file"), path(name));
-            let copy = ["copy", &from, &to, "--mapped", "from", "--at", &at];
-            lab.probe(&[&copy, how].concat()).await.context(name)?;
+            let copied = lab
+                .op(CopyMapped {
+                    from: path("file"),
+                    to: path(name),
+                    mapped: Mapped::From,
+                    direct,
+                    at,
+                })
+                .await?;
+            ensure!(copied.whole, "{name}: {copied:?}");
         }
         let written = std::fs::read(&on_host)?;
         ensure!(
@@ -101,9 +107,16 @@ async fn copies_both_ways(lab: &Lab<'_>, tag: &str) -> Result<()> {
     }
     let into = share.on_host("into");
     File::create(&into)?.set_len(PART.len)?;
-    let (from, to) = (path("direct"), path("into"));
-    lab.probe(&["copy", &from, &to, "--mapped", "to", "--direct"])
+    let copied = lab
+        .op(CopyMapped {
+            from: path("direct"),
+            to: path("into"),
+            mapped: Mapped::To,
+            direct: true,
+            at: 0,
+        })
         .await?;
+    ensure!(copied.whole, "{copied:?}");
     ensure!(std::fs::read(into)? == content, "other bytes were read");
     Ok(())
 }
@@ -117,7 +130,7 @@ async fn two_shares(host: &Host) -> Result<()> {
         };
         Plan::new(tag)?.set(inode).content(|dir| {
             File::create(dir.join("sparse"))?.set_len(100 * RANGE)?;
-            file::fill(&dir.join("file"), PART, Seed(seed), How::Syscall)
+            access::fill(&dir.join("file"), PART, Seed(seed), How::Syscall)
         })
     };
     let boot = Boot::with(filled("first", 6)?).and(filled("second", 7)?);
@@ -125,7 +138,7 @@ async fn two_shares(host: &Host) -> Result<()> {
     for tag in ["first", "second"] {
         sweep(&lab, &lab.share(tag).in_guest("sparse")).await?;
     }
-    for (tag, other, seed) in [("first", "second", "6"), ("second", "first", "7")] {
+    for (tag, other, seed) in [("first", "second", 6), ("second", "first", 7)] {
         copies_both_ways(&lab, tag).await.context(tag)?;
         copies_between(&lab, tag, other).await.context(tag)?;
         verify_in(&lab, tag, "file", PART, seed).await?;
@@ -144,38 +157,65 @@ async fn copies_between(lab: &Lab<'_>, tag: &str, other: &str) -> Result<()> {
     File::create(&into)?.set_len(PART.len)?;
     let into = mine.in_guest("foreign-into");
     // Behind the end of a file that uses DAX from its first look on, and of one that does not.
-    for (name, mode, how) in [
-        ("foreign-direct", 0o755, &["--direct"][..]),
-        ("foreign-grown", 0o644, &[]),
+    for (name, mode, direct) in [
+        ("foreign-direct", 0o755, true),
+        ("foreign-grown", 0o644, false),
     ] {
         let on_host = other.on_host(name);
         let file = File::create(&on_host)?;
         file.set_permissions(Permissions::from_mode(mode))?;
         file.set_len(MIB)?;
-        let (to, at) = (other.in_guest(name), MIB.to_string());
-        let copy = ["copy", &mapped, &to, "--mapped", "from", "--at", &at];
-        let said = lab.probe_fails(&[&copy, how].concat()).await?;
-        ensure!(said.contains("copied=0 why=Bad address"), "{name}: {said}");
+        let copied = lab
+            .op(CopyMapped {
+                from: mapped.clone().into(),
+                to: other.in_guest(name).into(),
+                mapped: Mapped::From,
+                direct,
+                at: MIB,
+            })
+            .await?;
+        ensure!(is_bad_address(&copied), "{name}: {copied:?}");
         let grown = std::fs::metadata(on_host)?.len() - MIB;
         ensure!(grown == 0, "{name}: {grown} bytes were written");
     }
     let plain = other.on_host("foreign-plain");
     File::create(&plain)?.set_permissions(Permissions::from_mode(0o755))?;
     let in_guest = other.in_guest("foreign-plain");
-    lab.probe(&["copy", &mapped, &in_guest, "--mapped", "from"])
+    let copied = lab
+        .op(CopyMapped {
+            from: mapped.into(),
+            to: in_guest.clone().into(),
+            mapped: Mapped::From,
+            direct: false,
+            at: 0,
+        })
         .await?;
+    ensure!(copied.whole, "{copied:?}");
     let content = std::fs::read(mine.on_host("file"))?;
     ensure!(
         std::fs::read(&plain)? == content,
         "other bytes were written"
     );
 
-    let read = ["copy", &in_guest, &into, "--mapped", "to", "--direct"];
-    let said = lab.probe_fails(&read).await?;
-    ensure!(said.contains("copied=0 why=Bad address"), "a read: {said}");
+    let copied = lab
+        .op(CopyMapped {
+            from: in_guest.into(),
+            to: into.into(),
+            mapped: Mapped::To,
+            direct: true,
+            at: 0,
+        })
+        .await?;
+    ensure!(is_bad_address(&copied), "a read: {copied:?}");
     let untouched = std::fs::read(mine.on_host("foreign-into"))?;
     ensure!(untouched.iter().all(|byte| *byte == 0), "bytes were read");
     Ok(())
+}
+
+/// Nothing was copied, since the kernel could not reach the memory.
+fn is_bad_address(copied: &Copied) -> bool {
+    let error = copied.error.as_ref().map(|(number, _)| *number);
+    copied.bytes == 0 && error == Some(libc::EFAULT)
 }
 
 /// A share that takes what it can get, and one whose daemon refuses while there are too many
@@ -194,13 +234,13 @@ async fn a_full_table(host: &Host) -> Result<()> {
     let modest = Plan::new("modest")?
         .daemon_args(&["--mem-slots"])
         .content(|dir| {
-            file::fill(&dir.join("before"), part, Seed(3), How::Syscall)?;
-            file::fill(&dir.join("after"), part, Seed(4), How::Syscall)
+            access::fill(&dir.join("before"), part, Seed(3), How::Syscall)?;
+            access::fill(&dir.join("after"), part, Seed(4), How::Syscall)
         })?;
     let lab = host.boot(Boot::with(greedy).and(modest)).await?;
     let (greedy, modest) = (lab.share("greedy"), lab.share("modest"));
 
-    verify(&lab, "before", part, "3").await?;
+    verify(&lab, "before", part, 3).await?;
     for (name, _) in &FILES[..2] {
         sweep(&lab, &greedy.in_guest(name)).await?;
     }
@@ -208,19 +248,19 @@ async fn a_full_table(host: &Host) -> Result<()> {
         sweep(&lab, &greedy.in_guest(FILES[2].0)).await?;
         let (mapped, asked) = (lab.mapped_ranges()?, FILES.iter().map(|file| file.1).sum());
         ensure!(mapped >= asked, "{mapped} ranges of {asked} are mapped");
-        for (name, seed) in [("before", "3"), ("after", "4")] {
+        for (name, seed) in [("before", 3), ("after", 4)] {
             verify(&lab, name, part, seed).await?;
         }
         return lab.end().await;
     }
     refuses_one_access_at_a_time(&lab, &modest.in_guest("after")).await?;
     // What was mapped before goes on.
-    verify(&lab, "before", part, "3").await?;
+    verify(&lab, "before", part, 3).await?;
 
     // Removing a file gives its ranges back.
     lab.sh(&format!("rm {}", greedy.in_guest(FILES[1].0)))
         .await?;
-    verify(&lab, "after", part, "4").await?;
+    verify(&lab, "after", part, 4).await?;
 
     if sweep(&lab, &greedy.in_guest(FILES[2].0)).await.is_ok() {
         bail!("QEMU lives with more than 512 memory regions");
@@ -230,11 +270,13 @@ async fn a_full_table(host: &Host) -> Result<()> {
 
 /// In each way as programs expect it.
 async fn refuses_one_access_at_a_time(lab: &Lab<'_>, path: &str) -> Result<()> {
-    for (how, told) in [("syscall", "os error"), ("mmap", "why=signal-7")] {
-        let said = lab.probe_fails(&["sweep", path, "--how", how]).await?;
+    for (how, told) in [(How::Syscall, "os error"), (How::Mmap, "signal-7")] {
+        let path = path.into();
+        let swept = lab.op(Sweep { path, how }).await?;
+        let why = swept.first.as_ref().map_or("", |(_, why)| why);
         ensure!(
-            said.contains("touched=0 ") && said.contains(told),
-            "by {how}: {said}"
+            swept.touched == 0 && why.contains(told),
+            "by {how:?}: {swept}"
         );
     }
     let log = std::fs::read_to_string(lab.vm().daemons()[1].log())?;
@@ -246,19 +288,21 @@ async fn refuses_one_access_at_a_time(lab: &Lab<'_>, path: &str) -> Result<()> {
 }
 
 async fn sweep(lab: &Lab<'_>, path: &str) -> Result<()> {
-    let swept = lab.probe(&["sweep", path, "--how", "syscall"]).await;
-    swept.map(drop).with_context(|| format!("filling {path}"))
+    let sweep = Sweep {
+        path: path.into(),
+        how: How::Syscall,
+    };
+    let swept = lab.op(sweep).await;
+    let swept = swept.with_context(|| format!("filling {path}"))?;
+    ensure!(swept.failed == 0, "filling {path}: {swept}");
+    Ok(())
 }
 
-async fn verify(lab: &Lab<'_>, name: &str, part: Part, seed: &str) -> Result<()> {
+async fn verify(lab: &Lab<'_>, name: &str, part: Part, seed: u64) -> Result<()> {
     verify_in(lab, "modest", name, part, seed).await
 }
 
-async fn verify_in(lab: &Lab<'_>, tag: &str, name: &str, part: Part, seed: &str) -> Result<()> {
+async fn verify_in(lab: &Lab<'_>, tag: &str, name: &str, part: Part, seed: u64) -> Result<()> {
     let path = lab.share(tag).in_guest(name);
-    let len = part.len.to_string();
-    let args = [
-        "verify", &path, "--len", &len, "--seed", seed, "--how", "mmap",
-    ];
-    lab.probe(&args).await.map(drop)
+    lab.verify(&path, part, Seed(seed), How::Mmap).await
 }

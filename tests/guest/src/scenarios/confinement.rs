@@ -3,9 +3,8 @@
 //! The window works in every sandbox, and with a QEMU of another user.
 
 use anyhow::{Result, bail, ensure};
-use guest_probe::access::How;
-use guest_probe::file::{self, Part};
-use guest_probe::pattern::Seed;
+use guest_agent::access::{self, How, Part};
+use guest_agent::pattern::Seed;
 use qemu_guest::process::{Sandbox, Share};
 
 use crate::lab::{Boot, Host, Lab, Plan, unprivileged};
@@ -67,19 +66,15 @@ async fn a_qemu_without_the_socket_s_group(host: &Host) -> Result<()> {
 
 fn plan(sandbox: Sandbox) -> Result<Plan> {
     let plan = Plan::new("confined")?.set(|share| Share { sandbox, ..share });
-    plan.content(|dir| file::fill(&dir.join("file"), Part::first(SIZE), Seed(5), How::Syscall))
+    plan.content(|dir| access::fill(&dir.join("file"), Part::first(SIZE), Seed(5), How::Syscall))
 }
 
 async fn window_works(lab: Lab<'_>) -> Result<()> {
-    let (path, len) = (lab.first().in_guest("file"), SIZE.to_string());
-    lab.probe(&["dax", &path]).await?;
-    for (command, seed) in [("verify", "5"), ("fill", "6")] {
-        lab.probe(&[
-            command, &path, "--len", &len, "--seed", seed, "--how", "mmap",
-        ])
-        .await?;
-    }
-    let seen = file::verify(
+    let (path, part) = (lab.first().in_guest("file"), Part::first(SIZE));
+    lab.expect_dax(&path).await?;
+    lab.verify(&path, part, Seed(5), How::Mmap).await?;
+    lab.fill(&path, part, Seed(6), How::Mmap).await?;
+    let seen = access::verify(
         &lab.first().on_host("file"),
         Part::first(SIZE),
         Seed(6),

@@ -7,12 +7,11 @@ use std::num::NonZeroU16;
 use std::os::unix::fs::FileExt as _;
 
 use anyhow::{Context as _, Result, ensure};
-use guest_probe::access::How;
-use guest_probe::file::{self, Part};
-use guest_probe::pattern::Seed;
+use guest_agent::access::{self, HashFile, HashTree, How, Part};
+use guest_agent::pattern::Seed;
 use qemu_guest::process::Share;
 
-use crate::lab::{Boot, Held, Lab, PROBE, Plan, Snapshot};
+use crate::lab::{Boot, Held, Lab, Plan, Snapshot};
 use crate::scenario::{Group, Tests};
 use crate::tests;
 
@@ -63,15 +62,11 @@ fn boot() -> Result<Boot> {
     Ok(Boot::with(plan))
 }
 
-fn ways() -> impl Iterator<Item = (How, &'static str)> {
-    WAYS.into_iter().zip(["syscall", "mmap"])
-}
-
 /// Every other test of this group would pass without a window, if this one did not fail then.
 async fn files_are_in_dax_mode(lab: &Lab<'_>) -> Result<()> {
     let share = lab.first();
     fs::write(share.on_host("some"), "content")?;
-    lab.probe(&["dax", &share.in_guest("some")]).await?;
+    lab.expect_dax(&share.in_guest("some")).await?;
     let mounted = lab.sh("grep virtiofs /proc/mounts").await?;
     ensure!(mounted.contains(&share.mount_point()), "mounts: {mounted}");
     let log = lab.sh("dmesg | grep -i virtiofs").await?;
@@ -86,20 +81,16 @@ pub(super) async fn host_files_read_the_same(lab: &Lab<'_>) -> Result<()> {
     for size in SIZES {
         let (name, seed) = (format!("host-{size}"), Seed(size));
         let on_host = lab.first().on_host(&name);
-        file::fill(&on_host, Part::first(size), seed, How::Syscall)?;
-        for (_, how) in ways() {
-            let in_guest = lab.first().in_guest(&name);
-            let (len, seed) = (size.to_string(), seed.0.to_string());
-            let args = [
-                "verify", &in_guest, "--len", &len, "--seed", &seed, "--how", how,
-            ];
-            lab.probe(&args).await?;
-            let seen = lab.probe(&["hash", &in_guest, "--how", how]).await?;
-            let hash = file::hash(&on_host, How::Syscall)?;
-            let expected = format!("{:016x} {} ", hash.value, hash.size);
+        access::fill(&on_host, Part::first(size), seed, How::Syscall)?;
+        for how in WAYS {
+            let path = lab.first().in_guest(&name);
+            lab.verify(&path, Part::first(size), seed, how).await?;
+            let path = path.into();
+            let seen = lab.op(HashFile { path, how }).await?;
+            let expected = access::hash(&on_host, How::Syscall)?;
             ensure!(
-                seen.starts_with(&expected),
-                "{name} by {how}: {seen}, not {expected}"
+                seen == expected,
+                "{name} by {how:?}: {seen:?}, not {expected:?}"
             );
         }
     }
@@ -110,20 +101,21 @@ pub(super) async fn host_files_read_the_same(lab: &Lab<'_>) -> Result<()> {
 async fn a_wrong_byte_is_found(lab: &Lab<'_>) -> Result<()> {
     let (size, wrong) = (2 * MIB + 1, 2 * MIB - 1);
     let path = lab.first().on_host("wrong");
-    file::fill(&path, Part::first(size), Seed(9), How::Syscall)?;
+    access::fill(&path, Part::first(size), Seed(9), How::Syscall)?;
     let host = File::options().read(true).write(true).open(&path)?;
     let mut byte = [0];
     host.read_exact_at(&mut byte, wrong)?;
     host.write_all_at(&[!byte[0]], wrong)?;
-    let (in_guest, len) = (lab.first().in_guest("wrong"), size.to_string());
-    for (_, how) in ways() {
-        let args = [
-            "verify", &in_guest, "--len", &len, "--seed", "9", "--how", how,
-        ];
-        let said = lab.probe_fails(&args).await?;
+    let in_guest = lab.first().in_guest("wrong");
+    for how in WAYS {
+        let found = lab
+            .verify(&in_guest, Part::first(size), Seed(9), how)
+            .await
+            .err();
+        let found = format!("{:#}", found.context("not found in the guest")?);
         ensure!(
-            said.contains(&format!("offset {wrong:#x}:")),
-            "by {how}: {said}"
+            found.contains(&format!("offset {wrong:#x}:")),
+            "by {how:?}: {found}"
         );
     }
     let found = expect_on_host(lab, "wrong", Part::first(size), Seed(9));
@@ -133,24 +125,15 @@ async fn a_wrong_byte_is_found(lab: &Lab<'_>) -> Result<()> {
 
 pub(super) async fn guest_files_read_the_same(lab: &Lab<'_>) -> Result<()> {
     for size in SIZES {
-        for (_, how) in ways() {
-            let (name, seed) = (format!("guest-{size}-{how}"), Seed(size + 1));
-            let in_guest = lab.first().in_guest(&name);
-            let (len, number) = (size.to_string(), seed.0.to_string());
-            let args = [
-                "fill", &in_guest, "--len", &len, "--seed", &number, "--how", how,
-            ];
-            lab.probe(&args).await?;
-            expect_on_host(lab, &name, Part::first(size), seed)
-                .with_context(|| format!("{size} bytes written by {how}"))?;
+        for how in WAYS {
+            let name = format!("guest-{size}-{how:?}");
+            let (in_guest, part) = (lab.first().in_guest(&name), Part::first(size));
             // Once more over what is there, which takes the window and not FUSE_WRITE.
-            let (seed, number) = (Seed(seed.0 + 1), (seed.0 + 1).to_string());
-            let args = [
-                "fill", &in_guest, "--len", &len, "--seed", &number, "--how", how,
-            ];
-            lab.probe(&args).await?;
-            expect_on_host(lab, &name, Part::first(size), seed)
-                .with_context(|| format!("{size} bytes overwritten by {how}"))?;
+            for (seed, done) in [(size + 1, "written"), (size + 2, "overwritten")] {
+                lab.fill(&in_guest, part, Seed(seed), how).await?;
+                expect_on_host(lab, &name, part, Seed(seed))
+                    .with_context(|| format!("{size} bytes {done} by {how:?}"))?;
+            }
         }
     }
     Ok(())
@@ -162,7 +145,7 @@ fn expect_on_host(lab: &Lab<'_>, name: &str, part: Part, seed: Seed) -> Result<(
     let size = fs::metadata(&path)?.len();
     ensure!(size == part.offset + part.len, "{name} has {size} bytes");
     for how in WAYS {
-        file::verify(&path, part, seed, how)?
+        access::verify(&path, part, seed, how)?
             .map_err(|mismatch| anyhow::anyhow!("{name} by {how:?}: {mismatch}"))?;
     }
     Ok(())
@@ -176,20 +159,12 @@ async fn a_sparse_file_beyond_4_gib(lab: &Lab<'_>) -> Result<()> {
             len: 3 * MIB,
         },
     );
-    file::fill(&lab.first().on_host(name), part, Seed(55), How::Syscall)?;
+    access::fill(&lab.first().on_host(name), part, Seed(55), How::Syscall)?;
     let in_guest = lab.first().in_guest(name);
-    let (offset, len) = (part.offset.to_string(), part.len.to_string());
-    for (_, how) in ways() {
-        for (command, seed) in [
-            ("verify", "55"),
-            ("fill", "56"),
-            ("verify", "56"),
-            ("fill", "55"),
-        ] {
-            let args = [
-                command, &in_guest, "--offset", &offset, "--len", &len, "--seed", seed,
-            ];
-            lab.probe(&[&args[..], &["--how", how]].concat()).await?;
+    for how in WAYS {
+        for (old, new) in [(55, 56), (56, 55)] {
+            lab.verify(&in_guest, part, Seed(old), how).await?;
+            lab.fill(&in_guest, part, Seed(new), how).await?;
         }
         expect_on_host(lab, name, part, Seed(55))?;
     }
@@ -203,12 +178,11 @@ async fn a_sparse_file_beyond_4_gib(lab: &Lab<'_>) -> Result<()> {
 
 async fn a_store_of_the_guest_is_seen_by_the_host(lab: &Lab<'_>) -> Result<()> {
     let path = lab.first().on_host("stored-by-guest");
-    file::fill(&path, Part::first(4 * MIB + 100), Seed(1), How::Syscall)?;
+    access::fill(&path, Part::first(4 * MIB + 100), Seed(1), How::Syscall)?;
     let mut held = Held::new(lab, "stored-by-guest", true).await?;
     let host = File::open(&path)?;
     for offset in [0, 4095, 2 * MIB - 2, 4 * MIB + 96] {
-        let answer = held.ask(&format!("store {offset} 00112233")).await?;
-        ensure!(answer == "stored", "{answer}");
+        held.store(offset, &[0x00, 0x11, 0x22, 0x33]).await?;
         let mut bytes = [0xff; 4];
         host.read_exact_at(&mut bytes, offset)?;
         ensure!(
@@ -221,15 +195,15 @@ async fn a_store_of_the_guest_is_seen_by_the_host(lab: &Lab<'_>) -> Result<()> {
 
 async fn a_store_of_the_host_is_seen_by_the_guest(lab: &Lab<'_>) -> Result<()> {
     let path = lab.first().on_host("stored-by-host");
-    file::fill(&path, Part::first(4 * MIB), Seed(1), How::Syscall)?;
+    access::fill(&path, Part::first(4 * MIB), Seed(1), How::Syscall)?;
     let mut held = Held::new(lab, "stored-by-host", false).await?;
     let host = File::options().write(true).open(&path)?;
     for (round, offset) in [0, 4095, 2 * MIB - 2, 4 * MIB - 4].into_iter().enumerate() {
         // Loaded before, so that nothing but the shared page can bring the new bytes.
-        held.ask(&format!("load {offset} 4")).await?;
+        held.read(offset, 4).await?;
         let bytes = [round as u8, 0xaa, 0xbb, 0xcc];
         host.write_all_at(&bytes, offset)?;
-        held.load(offset, &format!("{round:02x}aabbcc")).await?;
+        held.expect(offset, &bytes).await?;
     }
     held.quit().await
 }
@@ -239,12 +213,17 @@ async fn mapping_changes_nothing(lab: &Lab<'_>) -> Result<()> {
     fs::create_dir_all(&dir)?;
     for size in SIZES {
         let path = dir.join(size.to_string());
-        file::fill(&path, Part::first(size), Seed(size), How::Syscall)?;
+        access::fill(&path, Part::first(size), Seed(size), How::Syscall)?;
     }
     let before = Snapshot::of(&dir)?;
     let in_guest = lab.first().in_guest("unchanged");
-    lab.sh(&format!("{PROBE} hash --how mmap {in_guest}/* && sync"))
-        .await?;
+    let hash_tree = HashTree {
+        dir: in_guest.clone().into(),
+        how: How::Mmap,
+    };
+    let seen = lab.op(hash_tree).await?;
+    ensure!(seen.len() == SIZES.len(), "not all were read: {seen:?}");
+    lab.agent().sync().await?;
     // An empty file can't be mapped by a program, but a read(2) at its end asks for a mapping.
     lab.sh(&format!("cat {in_guest}/* > /dev/null")).await?;
     before.expect_same(&Snapshot::of(&dir)?)
@@ -254,16 +233,13 @@ async fn mapping_changes_nothing(lab: &Lab<'_>) -> Result<()> {
 /// something to map after the host has emptied the file.
 pub(super) async fn mapping_does_not_grow_a_file_that_was_emptied(lab: &Lab<'_>) -> Result<()> {
     let path = lab.first().on_host("emptied");
-    file::fill(&path, Part::first(6 * MIB), Seed(1), How::Syscall)?;
+    access::fill(&path, Part::first(6 * MIB), Seed(1), How::Syscall)?;
     let mut held = Held::new(lab, "emptied", false).await?;
-    held.ask("load 0 1").await?;
+    held.read(0, 1).await?;
     File::options().write(true).open(&path)?.set_len(0)?;
     // Enters pages into the guest's page table and touches none: that would end QEMU (SIGBUS).
-    let answer = held.ask(&format!("populate {} 4096", 2 * MIB)).await?;
-    ensure!(
-        answer == "populated",
-        "no range of the emptied file was mapped: {answer:?}"
-    );
+    let populated = held.populate(2 * MIB, 4096).await;
+    populated.context("no range of the emptied file was mapped")?;
     held.quit().await?;
     let size = fs::metadata(&path)?.len();
     ensure!(size == 0, "the emptied file has {size} bytes");
@@ -275,15 +251,12 @@ async fn many_readers_at_once(lab: &Lab<'_>) -> Result<()> {
     let size = 48 * MIB + 5;
     for reader in 0..4 {
         let path = lab.first().on_host(&format!("reader-{reader}"));
-        file::fill(&path, Part::first(size), Seed(reader), How::Syscall)?;
+        access::fill(&path, Part::first(size), Seed(reader), How::Syscall)?;
     }
     let read = |reader: u64| async move {
         let path = lab.first().in_guest(&format!("reader-{reader}"));
-        let (len, seed) = (size.to_string(), reader.to_string());
-        let args = [
-            "verify", &path, "--len", &len, "--seed", &seed, "--how", "mmap",
-        ];
-        lab.probe(&args).await
+        lab.verify(&path, Part::first(size), Seed(reader), How::Mmap)
+            .await
     };
     tokio::try_join!(read(0), read(1), read(2), read(3))?;
     Ok(())
@@ -299,17 +272,9 @@ pub(super) async fn a_file_grows_and_shrinks_under_its_mapping(lab: &Lab<'_>) ->
         if size < end {
             lab.sh(&format!("truncate -s {size} {path}")).await?;
         }
-        let (len, seed) = (size.to_string(), round.to_string());
-        let args = ["fill", &path, "--len", &len, "--seed", &seed];
-        lab.probe(
-            &[
-                &args[..],
-                &["--how", if round % 2 == 0 { "mmap" } else { "syscall" }],
-            ]
-            .concat(),
-        )
-        .await?;
-        expect_on_host(lab, name, Part::first(size), Seed(round as u64))?;
+        let (part, seed) = (Part::first(size), Seed(round as u64));
+        lab.fill(&path, part, seed, WAYS[(round + 1) % 2]).await?;
+        expect_on_host(lab, name, part, seed)?;
         end = size;
     }
     Ok(())
@@ -318,12 +283,11 @@ pub(super) async fn a_file_grows_and_shrinks_under_its_mapping(lab: &Lab<'_>) ->
 async fn unmount_empties_the_window(lab: &Lab<'_>) -> Result<()> {
     let share = lab.first();
     let path = share.on_host("remounted");
-    file::fill(&path, Part::first(8 * MIB), Seed(8), How::Syscall)?;
-    let verify = ["--len", "8388608", "--seed", "8", "--how", "mmap"];
+    access::fill(&path, Part::first(8 * MIB), Seed(8), How::Syscall)?;
     let in_guest = share.in_guest("remounted");
+    let part = Part::first(8 * MIB);
     for _ in 0..3 {
-        lab.probe(&[&["verify", &in_guest], &verify[..]].concat())
-            .await?;
+        lab.verify(&in_guest, part, Seed(8), How::Mmap).await?;
         ensure!(
             lab.mapped_ranges()? > 0,
             "QEMU has nothing mapped after a read"
@@ -333,15 +297,13 @@ async fn unmount_empties_the_window(lab: &Lab<'_>) -> Result<()> {
         lab.mount(share).await?;
         emptied.context("after the unmount")?;
     }
-    lab.probe(&[&["verify", &in_guest], &verify[..]].concat())
-        .await?;
-    Ok(())
+    lab.verify(&in_guest, part, Seed(8), How::Mmap).await
 }
 
 /// QEMU takes the rings back and gives them to the daemon again; the mappings stay as they were.
 async fn stop_and_cont(lab: &Lab<'_>) -> Result<()> {
     let half = 4 * MIB;
-    file::fill(
+    access::fill(
         &lab.first().on_host("stopped"),
         Part::first(2 * half),
         Seed(4),
@@ -353,12 +315,9 @@ async fn stop_and_cont(lab: &Lab<'_>) -> Result<()> {
     lab.mount(lab.first()).await?;
     emptied?;
     let path = lab.first().in_guest("stopped");
-    let len = half.to_string();
-    let verify = [
-        "verify", &path, "--len", &len, "--seed", "4", "--how", "mmap",
-    ];
+    let first = Part::first(half);
     for _ in 0..5 {
-        lab.probe(&verify).await?;
+        lab.verify(&path, first, Seed(4), How::Mmap).await?;
         let mapped = lab.mapped_ranges()?;
         let mut qmp = lab.vm().guest().qmp().await;
         qmp.stop().await?;
@@ -368,10 +327,12 @@ async fn stop_and_cont(lab: &Lab<'_>) -> Result<()> {
             mapped > 0 && lab.mapped_ranges()? == mapped,
             "the mappings did not stay"
         );
-        lab.probe(&verify).await?;
+        lab.verify(&path, first, Seed(4), How::Mmap).await?;
     }
     // New mappings are possible too.
-    lab.probe(&[&verify[..], &["--offset", &len]].concat())
-        .await?;
-    Ok(())
+    let second = Part {
+        offset: half,
+        len: half,
+    };
+    lab.verify(&path, second, Seed(4), How::Mmap).await
 }

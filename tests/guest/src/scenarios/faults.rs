@@ -5,6 +5,7 @@
 use std::fs::File;
 
 use anyhow::{Result, bail, ensure};
+use guest_agent::access::{How, Sweep};
 
 use super::data;
 use crate::lab::{Boot, Host, Plan};
@@ -34,20 +35,20 @@ async fn direct_views_are_caught(host: &Host) -> Result<()> {
         read?;
     } else {
         failed(grown, "the emptied file has 4194304 bytes")?;
-        failed(read, "verify /mnt/data/host-1 --len 1")?;
+        failed(read, "verify /mnt/data/host-1 by ")?;
     }
 
     for (name, size, mapped) in [("odd", 4097, false), ("even", RANGE, true)] {
         File::create(lab.first().on_host(name))?.set_len(size)?;
-        for (how, told) in [("mmap", "why=signal-7"), ("syscall", "os error 5")] {
-            let path = lab.first().in_guest(name);
-            let sweep = ["sweep", &path, "--how", how];
-            if mapped || one_region {
-                lab.probe(&sweep).await?;
-            } else {
-                let said = lab.probe_fails(&sweep).await?;
-                ensure!(said.contains(told), "{name} by {how}: {said}");
-            }
+        for (how, told) in [(How::Mmap, "signal-7"), (How::Syscall, "os error 5")] {
+            let path = lab.first().in_guest(name).into();
+            let swept = lab.op(Sweep { path, how }).await?;
+            let why = swept.first.as_ref().map_or("", |(_, why)| why);
+            let right = match mapped || one_region {
+                true => swept.failed == 0,
+                false => why.contains(told),
+            };
+            ensure!(right, "{name} by {how:?}: {swept}");
         }
     }
     lab.end().await

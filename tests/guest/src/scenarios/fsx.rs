@@ -123,7 +123,7 @@ async fn soak(lab: &Lab<'_>, tag: &str, time: Duration) -> Result<()> {
 async fn start(lab: &Lab<'_>, tag: &str, seed: u64, args: &[&str]) -> Result<Running> {
     let path = lab.share(tag).in_guest("fsx");
     lab.sh(&format!("touch {path}")).await?;
-    lab.probe(&["dax", &path]).await?;
+    lab.expect_dax(&path).await?;
     let args = args.join(" ");
     let script = format!("cd /tmp && exec {FSX} -q -S {seed} {args} {path} 2>&1");
     Ok(lab

@@ -161,18 +161,16 @@ async fn mapped<'h>(host: &'h Host, guarded: bool) -> Result<(Lab<'h>, Files, Mo
     Ok((lab, files, bound))
 }
 
-/// Waits until the guest sees these bytes (hexadecimal); how long that took.
-async fn await_bytes(held: &mut Held, offset: u64, bytes: &str) -> Result<Duration> {
+/// Waits until the guest sees these bytes; how long that took.
+async fn await_bytes(held: &mut Held, offset: u64, bytes: &[u8]) -> Result<Duration> {
     let begin = Instant::now();
     loop {
-        let found = held
-            .ask(&format!("load {offset} {}", bytes.len() / 2))
-            .await?;
+        let found = held.read(offset, bytes.len()).await?;
         if found == bytes {
             return Ok(begin.elapsed());
         }
         if begin.elapsed() > SEEN_AGAIN {
-            bail!("offset {offset} is {found}, not {bytes}, after {SEEN_AGAIN:?}");
+            bail!("offset {offset} is {found:x?}, not {bytes:x?}, after {SEEN_AGAIN:?}");
         }
     }
 }
@@ -183,18 +181,18 @@ async fn every_way_to_take_a_page_without_the_guard(host: &Host) -> Result<()> {
     for way in [&WAYS[0], &WAYS[3]] {
         let (lab, files, _bound) = mapped(host, false).await?;
         let mut held = Held::new(&lab, "file", true).await?;
-        held.load(PLACE, "01").await?;
+        held.expect(PLACE, &[1]).await?;
         (way.take)(&files).context(way.name)?;
         if host.has_one_region().await? {
-            held.load(PLACE, "00").await.context(way.name)?;
+            held.expect(PLACE, &[0]).await.context(way.name)?;
             fs::write(&files.file, vec![3; SIZE as usize])?;
-            let seen = await_bytes(&mut held, PLACE, "03").await;
+            let seen = await_bytes(&mut held, PLACE, &[3]).await;
             seen.context(way.name)?;
             held.quit().await?;
             lab.end().await.context(way.name)?;
             continue;
         }
-        held.tell(&format!("load {PLACE} 1")).await?;
+        held.begin_to_read(PLACE, 1).await?;
         lab.dies_of("signal: 7").await.context(way.name)?;
     }
     Ok(())
@@ -203,21 +201,21 @@ async fn every_way_to_take_a_page_without_the_guard(host: &Host) -> Result<()> {
 async fn no_way_to_take_a_page_ends_the_vm(host: &Host) -> Result<()> {
     let (lab, files, _bound) = mapped(host, true).await?;
     let mut held = Held::new(&lab, "file", true).await?;
-    held.load(PLACE, "01").await?;
+    held.expect(PLACE, &[1]).await?;
     for (way, byte) in WAYS.iter().zip(3_u8..) {
         (way.take)(&files).context(way.name)?;
-        held.load(PLACE, "00").await.context(way.name)?;
-        held.ask(&format!("store {PLACE} ee")).await?;
-        held.load(PLACE, "ee").await.context(way.name)?;
+        held.expect(PLACE, &[0]).await.context(way.name)?;
+        held.store(PLACE, &[0xee]).await?;
+        held.expect(PLACE, &[0xee]).await.context(way.name)?;
         fs::write(&files.file, vec![byte; SIZE as usize])?;
-        let seen = await_bytes(&mut held, PLACE, &format!("{byte:02x}")).await;
+        let seen = await_bytes(&mut held, PLACE, &[byte]).await;
         let took = seen.context(way.name)?;
         log::info!("{}: the file was seen again within {took:?}", way.name);
     }
     // By way of another daemon: the guest's own second share stands for another VM.
     let twin = lab.share("twin").in_guest("file");
     lab.sh(&format!("truncate -s 1M {twin}")).await?;
-    held.load(PLACE, "00").await.context("another daemon")?;
+    held.expect(PLACE, &[0]).await.context("another daemon")?;
     held.quit().await?;
     lab.end().await
 }
@@ -225,7 +223,7 @@ async fn no_way_to_take_a_page_ends_the_vm(host: &Host) -> Result<()> {
 async fn a_store_that_is_lost_fails_the_next_fsync(host: &Host) -> Result<()> {
     let (lab, files, _bound) = mapped(host, true).await?;
     let mut held = Held::new(&lab, "file", true).await?;
-    ensure!(held.ask("sync").await? == "synced", "nothing is lost yet");
+    ensure!(held.fsync().await?, "nothing is lost yet");
     // busybox's dd closes a duplicate of the descriptor before it asks.
     let dd = format!(
         "dd if=/dev/null of={} conv=notrunc,fsync 2>/dev/null && echo synced || echo failed",
@@ -233,17 +231,17 @@ async fn a_store_that_is_lost_fails_the_next_fsync(host: &Host) -> Result<()> {
     );
     for round in ["by the program", "by dd"] {
         fs::write(&files.file, vec![1; SIZE as usize])?;
-        await_bytes(&mut held, PLACE, "01").await.context(round)?;
+        await_bytes(&mut held, PLACE, &[1]).await.context(round)?;
         (WAYS[0].take)(&files)?;
-        held.load(PLACE, "00").await.context(round)?;
-        ensure!(held.ask("sync").await? == "synced", "a load is no loss");
-        held.ask(&format!("store {PLACE} ee")).await?;
-        let said = match round {
-            "by dd" => lab.sh(&dd).await?,
-            _ => held.ask("sync").await?,
+        held.expect(PLACE, &[0]).await.context(round)?;
+        ensure!(held.fsync().await?, "a load is no loss");
+        held.store(PLACE, &[0xee]).await?;
+        let synced = match round {
+            "by dd" => lab.sh(&dd).await? == "synced",
+            _ => held.fsync().await?,
         };
-        ensure!(said == "failed", "{round}: the fsync said {said:?}");
-        ensure!(held.ask("sync").await? == "synced", "it is told once");
+        ensure!(!synced, "{round}: the fsync succeeded");
+        ensure!(held.fsync().await?, "it is told once");
     }
     held.quit().await?;
     lab.end().await
@@ -265,15 +263,15 @@ async fn no_full_file_system_ends_the_vm(host: &Host) -> Result<()> {
     let lab = host.boot(boot).await?;
     for (tag, place) in [("memory", &memory), ("disk", &disk)] {
         let mut held = Held::of(&lab, tag, "file", true).await?;
-        held.load(0, "626567696e").await?;
+        held.expect(0, b"begin").await?;
         let filler = fill_up(&place.target)?;
-        held.load(PLACE, "00").await.context(tag)?;
-        held.ask(&format!("store {PLACE} ee")).await.context(tag)?;
-        held.load(PLACE, "ee").await.context(tag)?;
-        held.load(0, "626567696e").await.context(tag)?;
+        held.expect(PLACE, &[0]).await.context(tag)?;
+        held.store(PLACE, &[0xee]).await.context(tag)?;
+        held.expect(PLACE, &[0xee]).await.context(tag)?;
+        held.expect(0, b"begin").await.context(tag)?;
         fs::remove_file(filler)?;
         writable(&place.target.join("file"))?.write_all_at(&[7], PLACE)?;
-        await_bytes(&mut held, PLACE, "07").await.context(tag)?;
+        await_bytes(&mut held, PLACE, &[7]).await.context(tag)?;
         held.quit().await?;
     }
     lab.end().await

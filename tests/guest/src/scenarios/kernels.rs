@@ -3,9 +3,8 @@
 //! Other stock kernels get their window too.
 
 use anyhow::Result;
-use guest_probe::access::How;
-use guest_probe::file::{self, Part};
-use guest_probe::pattern::Seed;
+use guest_agent::access::{self, How, Part};
+use guest_agent::pattern::Seed;
 use qemu_guest::fetch::KernelSpec;
 
 use crate::lab::{Boot, Host, Lab, Plan};
@@ -29,14 +28,13 @@ async fn debian_latest(host: &Host) -> Result<()> {
 
 async fn window_works(host: &Host, kernel: KernelSpec) -> Result<()> {
     let plan = Plan::new("kernel")?
-        .content(|dir| file::fill(&dir.join("file"), Part::first(SIZE), Seed(5), How::Syscall))?;
+        .content(|dir| access::fill(&dir.join("file"), Part::first(SIZE), Seed(5), How::Syscall))?;
     let parts = host.parts_with(kernel)?;
     let lab = Lab::start_with(host, &parts, Boot::with(plan)).await?;
-    let (path, len) = (lab.first().in_guest("file"), SIZE.to_string());
-    lab.probe(&["dax", &path]).await?;
-    for how in ["syscall", "mmap"] {
-        lab.probe(&["verify", &path, "--len", &len, "--seed", "5", "--how", how])
-            .await?;
+    let path = lab.first().in_guest("file");
+    lab.expect_dax(&path).await?;
+    for how in [How::Syscall, How::Mmap] {
+        lab.verify(&path, Part::first(SIZE), Seed(5), how).await?;
     }
     lab.end().await
 }

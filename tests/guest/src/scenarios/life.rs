@@ -5,9 +5,8 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use guest_probe::access::How;
-use guest_probe::file::{self, Part};
-use guest_probe::pattern::Seed;
+use guest_agent::access::{self, How, Part};
+use guest_agent::pattern::Seed;
 use guest_vm::{Crash, Parts, VmSpec};
 use qemu_guest::machine::OnReset;
 use rustix::process::{Pid, Signal, kill_process};
@@ -49,14 +48,11 @@ async fn mapped(host: &Host) -> Result<Lab<'_>> {
 async fn mapped_in<'h>(host: &'h Host, parts: &Parts) -> Result<Lab<'h>> {
     let part = Part::first(8 * MIB);
     let plan = Plan::new("life")?
-        .content(|dir| file::fill(&dir.join("file"), part, Seed(1), How::Syscall))?;
+        .content(|dir| access::fill(&dir.join("file"), part, Seed(1), How::Syscall))?;
     let lab = Lab::start_with(host, parts, Boot::with(plan)).await?;
     let path = lab.first().in_guest("file");
-    lab.probe(&["dax", &path]).await?;
-    lab.probe(&[
-        "verify", &path, "--len", "8388608", "--seed", "1", "--how", "mmap",
-    ])
-    .await?;
+    lab.expect_dax(&path).await?;
+    lab.verify(&path, part, Seed(1), How::Mmap).await?;
     Ok(lab)
 }
 
@@ -101,19 +97,19 @@ async fn daemon_gets(host: &Host, what: Signal) -> Result<()> {
 async fn a_reboot_in_order(host: &Host) -> Result<()> {
     let part = Part::first(8 * MIB);
     let plan = Plan::new("life")?
-        .content(|dir| file::fill(&dir.join("file"), part, Seed(1), How::Syscall))?;
+        .content(|dir| access::fill(&dir.join("file"), part, Seed(1), How::Syscall))?;
     let boot = Boot::with(plan).spec(|spec| VmSpec {
         on_reset: OnReset::Restart,
         ..spec
     });
     let mut lab = host.boot(boot).await?;
     let path = lab.first().in_guest("file");
-    for (life, seed) in [("first", "1"), ("second", "2")] {
-        let part = ["--len", "8388608", "--how", "mmap", "--seed"];
-        let probe = |command, seed| [&[command, path.as_str()], &part[..], &[seed]].concat();
-        lab.probe(&["dax", &path]).await.context(life)?;
-        lab.probe(&probe("verify", seed)).await.context(life)?;
-        lab.probe(&probe("fill", "2")).await.context(life)?;
+    for (life, seed) in [("first", Seed(1)), ("second", Seed(2))] {
+        lab.expect_dax(&path).await.context(life)?;
+        let verified = lab.verify(&path, part, seed, How::Mmap).await;
+        verified.context(life)?;
+        let filled = lab.fill(&path, part, Seed(2), How::Mmap).await;
+        filled.context(life)?;
         ensure!(
             lab.mapped_ranges()? > 0,
             "nothing mapped in the {life} life"
@@ -140,16 +136,13 @@ pub async fn four_resets(host: &Host, daemon_args: &[&str]) -> Result<()> {
     let part = Part::first(RESET_RANGES * RANGE);
     let plan = Plan::new("life")?
         .daemon_args(daemon_args)
-        .content(|dir| file::fill(&dir.join("file"), part, Seed(1), How::Syscall))?;
+        .content(|dir| access::fill(&dir.join("file"), part, Seed(1), How::Syscall))?;
     let boot = Boot::with(plan).spec(|spec| VmSpec {
         on_reset: OnReset::Restart,
         ..spec
     });
     let mut lab = host.boot(boot).await?;
-    let (path, len) = (lab.first().in_guest("file"), part.len.to_string());
-    let verify = [
-        "verify", &path, "--len", &len, "--seed", "1", "--how", "mmap",
-    ];
+    let path = lab.first().in_guest("file");
     let all = [
         Crash::Reboot,
         Crash::Sysrq,
@@ -157,8 +150,8 @@ pub async fn four_resets(host: &Host, daemon_args: &[&str]) -> Result<()> {
         Crash::SystemReset,
     ];
     for crash in all {
-        lab.probe(&["dax", &path]).await?;
-        lab.probe(&verify)
+        lab.expect_dax(&path).await?;
+        lab.verify(&path, part, Seed(1), How::Mmap)
             .await
             .with_context(|| format!("before {crash:?}"))?;
         let mapped = lab.mapped_ranges()?;
@@ -173,7 +166,7 @@ pub async fn four_resets(host: &Host, daemon_args: &[&str]) -> Result<()> {
             .await
             .with_context(|| format!("after {crash:?}"))?;
     }
-    lab.probe(&verify).await?;
+    lab.verify(&path, part, Seed(1), How::Mmap).await?;
     lab.end().await
 }
 
@@ -183,21 +176,19 @@ async fn a_reset_with_memory_slots(host: &Host) -> Result<()> {
     let part = Part::first(8 * MIB);
     let plan = Plan::new("life")?
         .daemon_args(&["--mem-slots"])
-        .content(|dir| file::fill(&dir.join("file"), part, Seed(1), How::Syscall))?;
+        .content(|dir| access::fill(&dir.join("file"), part, Seed(1), How::Syscall))?;
     let boot = Boot::with(plan).spec(|spec| VmSpec {
         on_reset: OnReset::Restart,
         ..spec
     });
     let mut lab = host.boot(boot).await?;
     let path = lab.first().in_guest("file");
-    let verify = [
-        "verify", &path, "--len", "8388608", "--seed", "1", "--how", "mmap",
-    ];
-    lab.probe(&verify).await?;
+    lab.verify(&path, part, Seed(1), How::Mmap).await?;
     if host.has_one_region().await? {
         lab.crash(Crash::Reboot).await?;
         lab.mount(lab.first()).await?;
-        lab.probe(&verify).await.context("after the reset")?;
+        let verified = lab.verify(&path, part, Seed(1), How::Mmap).await;
+        verified.context("after the reset")?;
         return lab.end().await;
     }
     // The guest's agent is lost with QEMU.
@@ -226,12 +217,9 @@ async fn a_stop_while_mappings_are_made(host: &Host) -> Result<()> {
     let size = 96 * MIB;
     let plan = Plan::new("life")?
         .daemon_args(&["--mem-slots"])
-        .content(|dir| file::fill(&dir.join("file"), Part::first(size), Seed(1), How::Syscall))?;
+        .content(|dir| access::fill(&dir.join("file"), Part::first(size), Seed(1), How::Syscall))?;
     let lab = host.boot(Boot::with(plan)).await?;
-    let (path, len) = (lab.first().in_guest("file"), size.to_string());
-    let verify = [
-        "verify", &path, "--len", &len, "--seed", "1", "--how", "mmap",
-    ];
+    let path = lab.first().in_guest("file");
     let stops = async {
         loop {
             let mut qmp = lab.vm().guest().qmp().await;
@@ -240,7 +228,7 @@ async fn a_stop_while_mappings_are_made(host: &Host) -> Result<()> {
         }
     };
     let outcome: Result<()> = tokio::select! {
-        read = lab.probe(&verify) => read.map(drop),
+        read = lab.verify(&path, Part::first(size), Seed(1), How::Mmap) => read,
         failed = stops => failed,
     };
     if outcome.is_ok() || host.has_one_region().await? {
@@ -259,11 +247,17 @@ async fn a_stop_while_mappings_are_made(host: &Host) -> Result<()> {
 /// heals it, and with --mem-slots nothing of it happens, nor where mappings are no memory regions.
 async fn a_stop_with_many_mappings(host: &Host) -> Result<()> {
     let size = 96 * MIB;
-    let part = ["--len", "100663296", "--seed", "1", "--how", "mmap"];
+    let (first, second) = (
+        Part::first(size),
+        Part {
+            offset: size,
+            len: size,
+        },
+    );
     let one_region = host.has_one_region().await?;
     for slots in [true, false] {
         let plan = Plan::new("life")?.content(|dir| {
-            file::fill(
+            access::fill(
                 &dir.join("file"),
                 Part::first(2 * size),
                 Seed(1),
@@ -281,22 +275,23 @@ async fn a_stop_with_many_mappings(host: &Host) -> Result<()> {
         });
         let mut lab = host.boot(boot).await?;
         let path = lab.first().in_guest("file");
-        let verify = [&["verify", path.as_str()], &part[..]].concat();
-        lab.probe(&verify).await?;
+        lab.verify(&path, first, Seed(1), How::Mmap).await?;
         let mut qmp = lab.vm().guest().qmp().await;
         qmp.stop().await?;
         qmp.cont().await?;
         drop(qmp);
         if slots || one_region {
-            lab.probe(&verify).await.context("after the stop")?;
-            let new = [&verify[..], &["--offset", "100663296"]].concat();
-            lab.probe(&new).await.context("new mappings")?;
+            let old = lab.verify(&path, first, Seed(1), How::Mmap).await;
+            old.context("after the stop")?;
+            let new = lab.verify(&path, second, Seed(1), How::Mmap).await;
+            new.context("new mappings")?;
         } else {
             lab.daemon_says("hangs until the guest is reset").await?;
             // What is mapped goes on.
             lab.crash(Crash::SystemReset).await?;
             lab.mount(lab.first()).await?;
-            lab.probe(&verify).await.context("after the reset")?;
+            let verified = lab.verify(&path, first, Seed(1), How::Mmap).await;
+            verified.context("after the reset")?;
         }
         lab.end().await?;
     }
@@ -306,22 +301,21 @@ async fn a_stop_with_many_mappings(host: &Host) -> Result<()> {
 /// QEMU gets SIGBUS where its guest touches what the host has cut off. It lives on by `qemu/guard`, or
 /// by itself where a window is one memory region, and dies else.
 async fn a_page_of_a_truncated_file(host: &Host) -> Result<()> {
-    let touch = format!("load {} 8", 4 * MIB);
     let (lab, mut held) = cut_off(mapped(host).await?).await?;
-    let found = held.ask(&touch).await?;
-    ensure!(found == "0".repeat(16), "the guest sees {found}");
+    held.expect(4 * MIB, &[0; 8]).await?;
     held.quit().await?;
     lab.end().await?;
 
     let plain = host.parts.clone().without_guard();
     let (lab, mut held) = cut_off(mapped_in(host, &plain).await?).await?;
     if host.has_one_region().await? {
-        let found = held.ask(&touch).await?;
-        ensure!(found == "0".repeat(16), "without the guard it sees {found}");
+        held.expect(4 * MIB, &[0; 8])
+            .await
+            .context("without the guard")?;
         held.quit().await?;
         return lab.end().await;
     }
-    held.tell(&touch).await?;
+    held.begin_to_read(4 * MIB, 8).await?;
     // If QEMU survives this one day, qemu/guard has little to do.
     lab.dies_of("signal: 7").await
 }

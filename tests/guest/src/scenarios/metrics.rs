@@ -6,9 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use guest_probe::access::How;
-use guest_probe::file::{self, Part};
-use guest_probe::pattern::Seed;
+use guest_agent::access::{self, How, Part};
+use guest_agent::pattern::Seed;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
@@ -34,13 +33,13 @@ async fn a_guest_s_mappings_are_shown_and_so_is_their_end(host: &Host) -> Result
     let part = Part::first(5 * MIB);
     let plan = Plan::new("metrics")?
         .daemon_args(&[&option])
-        .content(|dir| file::fill(&dir.join("mapped"), part, Seed(1), How::Syscall))?;
+        .content(|dir| access::fill(&dir.join("mapped"), part, Seed(1), How::Syscall))?;
     let lab = host.boot(Boot::with(plan)).await?;
     shown(&socket, "0 ranges of 0 files").await?;
     let mut held = Held::new(&lab, "mapped", true).await?;
     // One byte in each of the file's three ranges; the last of them is mapped beyond its end.
     for offset in [0, 2 * MIB, 4 * MIB] {
-        held.ask(&format!("load {offset} 1")).await?;
+        held.read(offset, 1).await?;
     }
     let report = shown(&socket, "6.0 MiB mapped, 5.0 MiB used; 3 ranges of 1 files").await?;
     ensure!(report.contains("/mapped\n"), "{report}");

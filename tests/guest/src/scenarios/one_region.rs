@@ -7,9 +7,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, chown};
 
 use anyhow::{Context as _, Result, ensure};
-use guest_probe::access::How;
-use guest_probe::file::{self, Part};
-use guest_probe::pattern::Seed;
+use guest_agent::access::{self, How, Part, StorePhysical};
+use guest_agent::pattern::Seed;
 use guest_vm::{Crash, VmSpec};
 use qemu_guest::machine::{ByteSize, OnReset};
 use qemu_guest::process::Share;
@@ -48,7 +47,7 @@ async fn a_daemon_without_privileges(host: &Host) -> Result<()> {
         .daemon_args(&["--inode-file-handles=never"])
         .content(|dir| {
             fs::write(dir.join("empty"), "")?;
-            file::fill(&dir.join("odd"), Part::first(ODD), Seed(1), How::Syscall)?;
+            access::fill(&dir.join("odd"), Part::first(ODD), Seed(1), How::Syscall)?;
             for path in [dir, &dir.join("odd"), &dir.join("empty")] {
                 chown(path, Some(unprivileged::UID), None)?;
             }
@@ -79,21 +78,17 @@ async fn a_daemon_without_privileges(host: &Host) -> Result<()> {
 /// What either side writes the other reads, through the window, and nothing grows.
 async fn bytes_are_equal(lab: &Lab<'_>) -> Result<()> {
     let (share, part) = (lab.first(), Part::first(ODD));
-    let (on_host, len) = (share.on_host("odd"), ODD.to_string());
+    let on_host = share.on_host("odd");
     for name in ["odd", "empty"] {
-        lab.probe(&["dax", &share.in_guest(name)]).await?;
+        lab.expect_dax(&share.in_guest(name)).await?;
     }
-    file::fill(&on_host, part, Seed(1), How::Syscall)?;
+    access::fill(&on_host, part, Seed(1), How::Syscall)?;
     let odd = share.in_guest("odd");
-    for (command, seed) in [("verify", "1"), ("fill", "2")] {
-        lab.probe(&[
-            command, &odd, "--len", &len, "--seed", seed, "--how", "mmap",
-        ])
-        .await?;
-    }
+    lab.verify(&odd, part, Seed(1), How::Mmap).await?;
+    lab.fill(&odd, part, Seed(2), How::Mmap).await?;
     ensure!(lab.mapped_ranges()? > 0, "QEMU has nothing mapped");
     lab.sh(&format!("cat {}", share.in_guest("empty"))).await?;
-    let seen = file::verify(&on_host, part, Seed(2), How::Mmap)?;
+    let seen = access::verify(&on_host, part, Seed(2), How::Mmap)?;
     seen.map_err(|mismatch| anyhow::anyhow!("on the host: {mismatch}"))?;
     for (name, size) in [("odd", ODD), ("empty", 0)] {
         let found = fs::metadata(share.on_host(name))?.len();
@@ -120,7 +115,7 @@ async fn a_hostile_kernel_s_stores(host: &Host) -> Result<()> {
                 read_only,
                 ..share.with_window(ByteSize::new(window))
             })
-            .content(|dir| file::fill(&dir.join("file"), Part::first(SIZE), Seed(1), How::Syscall))
+            .content(|dir| access::fill(&dir.join("file"), Part::first(SIZE), Seed(1), How::Syscall))
     };
     // The guest's list of devices tells the two by their sizes.
     let windows = [("writable", 16 * MIB), ("read-only", 8 * MIB)];
@@ -137,27 +132,29 @@ async fn a_hostile_kernel_s_stores(host: &Host) -> Result<()> {
         let mut held = Held::of(&lab, tag, "file", false).await?;
         let mut words = Vec::new();
         for offset in [0, RANGE] {
-            words.push(held.ask(&format!("load {offset} 8")).await?);
+            words.push(held.read(offset, 8).await?);
         }
-        let (at, word) = (address_of(&lab, window).await?, WORD.to_string());
-        let (at, len) = (at.to_string(), window.to_string());
-        let said = lab.probe(&["physical", &at, &len, "--word", &word]).await?;
-        let stored = window / RANGE;
-        ensure!(said.contains(&format!("stored={stored} ")), "{said}");
+        let attack = StorePhysical {
+            from: address_of(&lab, window).await?,
+            len: window,
+            word: WORD,
+        };
+        let attacked = lab.op(attack).await?;
+        ensure!(attacked.stored == window / RANGE, "{attacked:?}");
         let after = Snapshot::of(share.folder())?;
         if tag == "writable" {
             // The attack is one.
             for offset in [0, RANGE] {
-                held.load(offset, &hex(WORD)).await?;
+                held.expect(offset, &WORD.to_le_bytes()).await?;
             }
             ensure!(before.expect_same(&after).is_err(), "nothing was stored");
         } else {
             for (offset, word) in [0, RANGE].into_iter().zip(&words) {
-                held.load(offset, word).await?;
+                held.expect(offset, word).await?;
             }
             ensure!(
-                said.contains(" kept=0"),
-                "the window has kept stores: {said}"
+                attacked.kept == 0,
+                "the window has kept stores: {attacked:?}"
             );
             before.expect_same(&after)?;
         }
@@ -177,9 +174,4 @@ async fn address_of(lab: &Lab<'_>, window: u64) -> Result<u64> {
     let found = ranges.find(|(from, to)| to - from + 1 == window);
     let (from, _) = found.with_context(|| format!("no region of {window} bytes:\n{resources}"))?;
     Ok(from)
-}
-
-fn hex(word: u64) -> String {
-    let bytes = word.to_le_bytes();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Result, ensure};
+use guest_agent::access::{self, HashFile, How};
 use qemu_guest::process::{Dax, Share};
 
 use crate::lab::{Boot, Lab, Plan};
@@ -51,16 +52,16 @@ async fn by_size(lab: &Lab<'_>) -> Result<()> {
     let share = lab.share("inode");
     fs::write(share.on_host("small"), vec![1; 65_535])?;
     fs::write(share.on_host("large"), vec![1; 65_536])?;
-    lab.probe_fails(&["dax", &share.in_guest("small")]).await?;
-    lab.probe(&["dax", &share.in_guest("large")]).await?;
-    Ok(())
+    let small = lab.uses_dax(&share.in_guest("small")).await?;
+    ensure!(!small, "a file below the limit is in DAX mode");
+    lab.expect_dax(&share.in_guest("large")).await
 }
 
 async fn never(lab: &Lab<'_>) -> Result<()> {
     let share = lab.share("never");
     fs::write(share.on_host("large"), vec![7; 1 << 20])?;
     let path = share.in_guest("large");
-    lab.probe_fails(&["dax", &path]).await?;
+    ensure!(!lab.uses_dax(&path).await?, "{path} is in DAX mode");
     let count = lab.sh(&format!("tr -d '\\007' < {path} | wc -c")).await?;
     ensure!(count == "0", "{count} bytes of {path} are wrong");
     Ok(())
@@ -78,13 +79,14 @@ async fn a_program_that_runs_on_the_host_can_be_read(lab: &Lab<'_>) -> Result<()
         .kill_on_drop(true)
         .spawn()?;
     let path = share.in_guest("program");
-    let seen = lab.probe(&["hash", &path, "--how", "mmap"]).await?;
-    lab.probe_fails(&["dax", &path]).await?;
-    let hash = guest_probe::file::hash(&program, guest_probe::access::How::Syscall)?;
-    ensure!(
-        seen.starts_with(&format!("{:016x}", hash.value)),
-        "the guest read {seen}"
-    );
+    let hash_file = HashFile {
+        path: path.clone().into(),
+        how: How::Mmap,
+    };
+    let seen = lab.op(hash_file).await?;
+    ensure!(!lab.uses_dax(&path).await?, "{path} is in DAX mode");
+    let hash = access::hash(&program, How::Syscall)?;
+    ensure!(seen == hash, "the guest read {seen:?}");
     running.kill().await?;
     Ok(())
 }
@@ -95,7 +97,7 @@ async fn a_file_that_is_frozen_after_a_look_can_be_read(lab: &Lab<'_>) -> Result
     let file = share.on_host("frozen");
     fs::write(&file, vec![7; 1 << 20])?;
     let path = share.in_guest("frozen");
-    lab.probe(&["dax", &path]).await?;
+    lab.expect_dax(&path).await?;
     let chattr = |flag: &str| {
         let done = std::process::Command::new("chattr")
             .arg(flag)
@@ -108,7 +110,7 @@ async fn a_file_that_is_frozen_after_a_look_can_be_read(lab: &Lab<'_>) -> Result
     let count = lab.sh(&format!("tr -d '\\007' < {path} | wc -c")).await;
     chattr("-i")?;
     ensure!(count? == "0", "other bytes");
-    lab.probe_fails(&["dax", &path]).await?;
+    ensure!(!lab.uses_dax(&path).await?, "{path} is in DAX mode");
     Ok(())
 }
 
@@ -116,7 +118,7 @@ async fn the_mount_option_overrules_the_policy(lab: &Lab<'_>) -> Result<()> {
     let share = lab.share("option");
     fs::write(share.on_host("small"), "small")?;
     let path = share.in_guest("small");
-    lab.probe(&["dax", &path]).await?;
+    lab.expect_dax(&path).await?;
     let text = lab.sh(&format!("cat {path}")).await?;
     ensure!(text == "small", "the guest read {text:?}");
     Ok(())

@@ -60,7 +60,7 @@ async fn held_to_the_peer(lab: Lab<'_>) -> Result<()> {
     pjdfstest::prepare(&lab).await?;
     let file = lab.share(WINDOW).in_guest("file");
     lab.sh(&format!("touch {file}")).await?;
-    lab.probe(&["dax", &file]).await?;
+    lab.expect_dax(&file).await?;
 
     let theirs = whole(&lab, lab.share(PEER)).await?;
     let mut worse = Vec::new();

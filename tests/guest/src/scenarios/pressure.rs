@@ -4,9 +4,8 @@
 
 use anyhow::{Result, anyhow};
 use futures::future::try_join_all;
-use guest_probe::access::How;
-use guest_probe::file::{self, Part};
-use guest_probe::pattern::Seed;
+use guest_agent::access::{self, How, Part};
+use guest_agent::pattern::Seed;
 use qemu_guest::machine::ByteSize;
 
 use crate::lab::{Boot, Lab, Plan};
@@ -45,10 +44,10 @@ async fn by_read_and_write(lab: &Lab<'_>) -> Result<()> {
 /// Files of the same names in two shares, each with its own window.
 async fn by_several_in_two_shares_at_once(lab: &Lab<'_>) -> Result<()> {
     let files = [
-        Worked::new("small", "one", "mmap"),
-        Worked::new("small", "two", "syscall").with_seed(20),
-        Worked::new("other", "one", "mmap").with_seed(30),
-        Worked::new("other", "two", "syscall").with_seed(40),
+        Worked::new("small", "one", How::Mmap),
+        Worked::new("small", "two", How::Syscall).with_seed(20),
+        Worked::new("other", "one", How::Mmap).with_seed(30),
+        Worked::new("other", "two", How::Syscall).with_seed(40),
     ];
     let part = WORKING_SET / files.len() as u64;
     try_join_all(files.iter().map(|file| file.there_and_back(lab, part))).await?;
@@ -59,12 +58,12 @@ async fn by_several_in_two_shares_at_once(lab: &Lab<'_>) -> Result<()> {
 struct Worked {
     tag: &'static str,
     name: &'static str,
-    how: &'static str,
+    how: How,
     seed: u64,
 }
 
 impl Worked {
-    fn new(tag: &'static str, name: &'static str, how: &'static str) -> Self {
+    fn new(tag: &'static str, name: &'static str, how: How) -> Self {
         let seed = 10;
         Self {
             tag,
@@ -84,15 +83,12 @@ impl Worked {
         let share = lab.share(self.tag);
         let (path, whole) = (share.on_host(self.name), Part::first(size));
         let (first, second) = (self.seed, self.seed + 1);
-        file::fill(&path, whole, Seed(first), How::Syscall)?;
-        let (in_guest, len) = (share.in_guest(self.name), size.to_string());
-        for (command, seed) in [("verify", first), ("fill", second), ("verify", second)] {
-            let seed = seed.to_string();
-            let args = [command, &in_guest, "--len", &len, "--seed", &seed];
-            lab.probe(&[&args[..], &["--how", self.how]].concat())
-                .await?;
-        }
-        let seen = file::verify(&path, whole, Seed(second), How::Syscall)?;
+        access::fill(&path, whole, Seed(first), How::Syscall)?;
+        let in_guest = share.in_guest(self.name);
+        lab.verify(&in_guest, whole, Seed(first), self.how).await?;
+        lab.fill(&in_guest, whole, Seed(second), self.how).await?;
+        lab.verify(&in_guest, whole, Seed(second), self.how).await?;
+        let seen = access::verify(&path, whole, Seed(second), How::Syscall)?;
         seen.map_err(|mismatch| anyhow!("the host's {in_guest}: {mismatch}"))
     }
 }

@@ -6,9 +6,8 @@
 use std::fs;
 
 use anyhow::{Result, ensure};
-use guest_probe::access::How;
-use guest_probe::file::{self, Part};
-use guest_probe::pattern::Seed;
+use guest_agent::access::{self, How, Modify, Part};
+use guest_agent::pattern::Seed;
 use qemu_guest::process::Share;
 
 use crate::lab::{Boot, Lab, Plan, Snapshot};
@@ -39,16 +38,15 @@ fn boot() -> Result<Boot> {
         .content(|dir| {
             fs::create_dir(dir.join("folder"))?;
             fs::write(dir.join("empty"), "")?;
-            file::fill(&dir.join("file"), Part::first(SIZE), Seed(6), How::Syscall)
+            access::fill(&dir.join("file"), Part::first(SIZE), Seed(6), How::Syscall)
         })?;
     Ok(Boot::with(plan))
 }
 
 async fn reads_work(lab: &Lab<'_>) -> Result<()> {
-    let (path, len) = (lab.first().in_guest("file"), SIZE.to_string());
-    for how in ["syscall", "mmap"] {
-        lab.probe(&["verify", &path, "--len", &len, "--seed", "6", "--how", how])
-            .await?;
+    let path = lab.first().in_guest("file");
+    for how in [How::Syscall, How::Mmap] {
+        lab.verify(&path, Part::first(SIZE), Seed(6), how).await?;
     }
     Ok(())
 }
@@ -57,12 +55,12 @@ async fn reads_work(lab: &Lab<'_>) -> Result<()> {
 async fn the_window_is_used_where_stores_are_kept_out(lab: &Lab<'_>) -> Result<()> {
     let file = lab.first().in_guest("file");
     if lab.host().has_one_region().await? {
-        lab.probe(&["dax", &file]).await?;
+        lab.expect_dax(&file).await?;
         reads_work(lab).await?;
         ensure!(lab.mapped_ranges()? > 0, "QEMU has nothing mapped");
         return Ok(());
     }
-    lab.probe_fails(&["dax", &file]).await?;
+    ensure!(!lab.uses_dax(&file).await?, "{file} is in DAX mode");
     let log = fs::read_to_string(lab.vm().daemons()[0].log())?;
     ensure!(log.contains("no DAX: the share is read-only"), "{log}");
     Ok(())
@@ -71,11 +69,15 @@ async fn the_window_is_used_where_stores_are_kept_out(lab: &Lab<'_>) -> Result<(
 async fn nothing_can_be_changed(lab: &Lab<'_>) -> Result<()> {
     let share = lab.first();
     let before = Snapshot::of(&share.on_host(""))?;
-    let modify = ["modify", &share.mount_point(), "file", "empty"];
-    let said = lab.probe(&modify).await?;
+    let modify = Modify {
+        dir: share.mount_point().into(),
+        file: "file".into(),
+        other: "empty".into(),
+    };
+    let tried = lab.op(modify).await?;
     ensure!(
-        said.contains("open-write: "),
-        "the probe tried nothing: {said}"
+        !tried.is_empty() && tried.iter().all(|(_, error)| error.is_some()),
+        "something was changed: {tried:?}"
     );
     lab.sh("sync").await?;
     before.expect_same(&Snapshot::of(&share.on_host(""))?)

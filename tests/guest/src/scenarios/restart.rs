@@ -7,9 +7,8 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use guest_probe::access::How;
-use guest_probe::file::{self, Part};
-use guest_probe::pattern::Seed;
+use guest_agent::access::{self, How, Part};
+use guest_agent::pattern::Seed;
 use qemu_guest::fetch::QemuSpec;
 use qemu_guest::process::Share;
 use rustix::process::{Pid, Signal, kill_process};
@@ -22,8 +21,8 @@ use crate::tests;
 const MIB: u64 = 1 << 20;
 /// Between two looks at a condition that nothing announces.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// Eight bytes of a window in which nothing is mapped, as the probe tells them.
-const ZEROS: &str = "0000000000000000";
+/// Eight bytes of a window in which nothing is mapped.
+const ZEROS: [u8; 8] = [0; 8];
 /// What a stock QEMU says of a chardev that reconnects.
 const STOCK: &str = "vhost_backend_init failed";
 /// What the guest's programs say of nodes that a new daemon doesn't know, and of requests that the old
@@ -38,17 +37,20 @@ pub const GROUP: Group = Group {
     ]),
 };
 
-const VERIFY: [&str; 6] = ["--len", "8388608", "--seed", "1", "--how", "mmap"];
+/// All of the file.
+const PART: Part = Part {
+    offset: 0,
+    len: 8 * MIB,
+};
 
 /// A guest with a mapped file; none on a stock QEMU, which does not start with such a chardev.
 async fn start(host: &Host) -> Result<Option<Lab<'_>>> {
-    let part = Part::first(8 * MIB);
     let plan = Plan::new("restart")?
         .set(|share| Share {
             reconnects: true,
             ..share
         })
-        .content(|dir| file::fill(&dir.join("file"), part, Seed(1), How::Syscall))?;
+        .content(|dir| access::fill(&dir.join("file"), PART, Seed(1), How::Syscall))?;
     let booted = host.boot(Boot::with(plan)).await;
     if QemuSpec::from_environment() == QemuSpec::Stock {
         return match booted {
@@ -64,10 +66,8 @@ async fn start(host: &Host) -> Result<Option<Lab<'_>>> {
 
 async fn verify(lab: &Lab<'_>) -> Result<()> {
     let path = lab.first().in_guest("file");
-    lab.probe(&["dax", &path]).await?;
-    lab.probe(&[&["verify", path.as_str()], &VERIFY[..]].concat())
-        .await?;
-    Ok(())
+    lab.expect_dax(&path).await?;
+    lab.verify(&path, PART, Seed(1), How::Mmap).await
 }
 
 /// Ends each process of the share's daemon, as if the host had run out of memory for all of them.
@@ -120,7 +120,7 @@ async fn a_daemon_killed_at_work(host: &Host) -> Result<()> {
         return Ok(());
     };
     let mut held = Held::new(&lab, "file", false).await?;
-    let mapped = held.ask("load 0 8").await?;
+    let mapped = held.read(0, 8).await?;
     ensure!(mapped != ZEROS, "nothing is mapped");
     let out = lab.first().in_guest("out");
     let write = format!("dd if=/dev/zero of={out} bs=64k count=16 conv=fsync");
@@ -128,7 +128,7 @@ async fn a_daemon_killed_at_work(host: &Host) -> Result<()> {
     let find = format!("find {}", lab.first().mount_point());
     begin_loop(&lab, "find", &find).await?;
     kill_daemon(&lab)?;
-    while held.ask("load 0 8").await? != ZEROS {
+    while held.read(0, 8).await? != ZEROS {
         sleep(LOOK_AGAIN).await;
     }
     let asked = lab.first().in_guest("no-such-file");
@@ -147,7 +147,7 @@ async fn a_daemon_killed_at_work(host: &Host) -> Result<()> {
     }
     lab.sh("while [ ! -e /tmp/stat.end ]; do sleep 0.1; done")
         .await?;
-    held.load(0, ZEROS)
+    held.expect(0, &ZEROS)
         .await
         .context("no new mapping was made")?;
     held.quit().await?;
@@ -156,7 +156,7 @@ async fn a_daemon_killed_at_work(host: &Host) -> Result<()> {
     lab.mount(lab.first()).await?;
     verify(&lab).await?;
     let mut held = Held::new(&lab, "file", false).await?;
-    held.load(0, &mapped).await?;
+    held.expect(0, &mapped).await?;
     held.quit().await?;
     lab.end().await
 }

@@ -5,9 +5,8 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use guest_probe::access::How;
-use guest_probe::file::{self, Part};
-use guest_probe::pattern::Seed;
+use guest_agent::access::{self, How, Part, Upgrade, Who};
+use guest_agent::pattern::Seed;
 
 use crate::lab::{Boot, Host, Plan};
 use crate::scenario::{Group, Tests};
@@ -15,8 +14,8 @@ use crate::tests;
 
 /// Each range is one try.
 const SIZE: u64 = 64 << 20;
-/// Who makes the ranges writable, as the probe calls them, and their files.
-const WRITERS: [&str; 2] = ["thread", "process"];
+/// Who makes the ranges writable, and their files.
+const WRITERS: [(Who, &str); 2] = [(Who::Thread, "thread"), (Who::Process, "process")];
 
 pub const GROUP: Group = Group {
     name: "upgrade",
@@ -25,10 +24,10 @@ pub const GROUP: Group = Group {
 
 async fn readers_see_no_hole(host: &Host) -> Result<()> {
     let lab = host.boot(Boot::with(plan()?)).await?;
-    for writer in WRITERS {
-        let path = lab.first().in_guest(writer);
-        let said = lab.probe(&["upgrade", &path, "--writer", writer]).await?;
-        ensure!(said.contains(" holes=0"), "{writer}: {said}");
+    for (writer, name) in WRITERS {
+        let path = lab.first().in_guest(name).into();
+        let seen = lab.op(Upgrade { path, writer }).await?;
+        ensure!(seen.holes == 0, "{name}: {seen:?}");
     }
     lab.end().await
 }
@@ -37,17 +36,16 @@ async fn readers_see_no_hole(host: &Host) -> Result<()> {
 async fn a_remap_is_caught(host: &Host) -> Result<()> {
     let plan = plan()?.daemon_args(&["--fault", "upgrade=remap"]);
     let lab = host.boot(Boot::with(plan)).await?;
-    for writer in WRITERS {
-        let path = lab.first().in_guest(writer);
-        let upgrade = ["upgrade", &path, "--writer", writer];
-        let said = lab.probe_fails(&upgrade).await?;
-        ensure!(!said.contains(" holes=0"), "{writer}: {said}");
+    for (writer, name) in WRITERS {
+        let path = lab.first().in_guest(name).into();
+        let seen = lab.op(Upgrade { path, writer }).await?;
+        ensure!(seen.holes > 0, "{name}: {seen:?}");
     }
     lab.end().await
 }
 
 /// A file for each writer, since each needs one that was not mapped before.
 fn plan() -> Result<Plan> {
-    let fill = |file: &Path| file::fill(file, Part::first(SIZE), Seed(1), How::Syscall);
-    Plan::new("upgrade")?.content(|dir| WRITERS.iter().try_for_each(|name| fill(&dir.join(name))))
+    let fill = |file: &Path| access::fill(file, Part::first(SIZE), Seed(1), How::Syscall);
+    Plan::new("upgrade")?.content(|dir| WRITERS.iter().try_for_each(|(_, name)| fill(&dir.join(name))))
 }

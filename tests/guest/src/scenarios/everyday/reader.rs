@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result};
+use guest_agent::access::{How, hash_tree};
+use guest_vm::GUEST_AGENT;
 use guest_vm::agent::{Agent, ExecRequest, Stdin};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::task::JoinHandle;
 
-use super::tree;
-use crate::lab::PROBE;
 
 /// A pass reads each file in both ways and says so; a file that vanishes, or loses pages while they
 /// are read, is the business of who reads. It ends by the end of its standard input.
@@ -22,8 +22,9 @@ touch /tmp/reading.$$
 (cat >/tmp/ended.$$; rm -f /tmp/reading.$$) <&3 &
 while [ -e /tmp/reading.$$ ]; do
     find "$DIR" -type f | while read -r file; do
-        "$PROBE" hash "$file" --how mmap
-        "$PROBE" hash "$file" --how syscall
+        for how in mmap syscall; do
+            "$GUEST_AGENT" op hash-file "{\"path\": \"$file\", \"how\": \"$how\"}"
+        done
     done >/dev/null
     echo pass
 done
@@ -47,7 +48,7 @@ impl Reader {
         let script = format!("exec 3<&0\n{PASSES}");
         let request = ExecRequest::new(["sh", "-c", &script])
             .env("DIR", dir)
-            .env("PROBE", PROBE)
+            .env("GUEST_AGENT", GUEST_AGENT)
             .piped_stdin();
         let mut running = agent.exec(request).await?;
         let stdin = running.stdin.take().context("no input")?;
@@ -78,7 +79,7 @@ impl Reader {
         let ended = tokio::task::spawn_blocking(move || {
             while !stopped.load(Ordering::Relaxed) {
                 // A file that vanished is no failure.
-                let _ = tree::of_host(&dir);
+                let _ = hash_tree(&dir, How::Syscall);
                 counted.fetch_add(1, Ordering::Relaxed);
             }
             Ok(())

@@ -3,17 +3,14 @@
 //! Every file of a folder by its hash and size, as one side sees it.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
-use guest_probe::access::How;
-use guest_probe::file;
-use guest_vm::agent::{Agent, ExecRequest};
+use anyhow::{Result, bail};
+use guest_agent::access::{Hash, HashTree, How, hash_tree};
+use guest_vm::Worker;
+use guest_vm::agent::Agent;
 use tokio::time::{Instant, sleep};
-
-use crate::lab::PROBE;
 
 /// By then a guest has looked again at all that it remembers: `--cache auto` lets it trust names
 /// and attributes for a second.
@@ -23,57 +20,25 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How long one look may take in an emulated guest.
 const LOOK_TIME_OUT: Duration = Duration::from_secs(600);
 
-/// Hash and size by the path below the folder.
-pub type Tree = BTreeMap<String, String>;
-
-/// The host's.
-pub fn of_host(dir: &Path) -> Result<Tree> {
-    let mut tree = Tree::new();
-    walk(dir, dir, &mut tree)?;
-    Ok(tree)
-}
-
-fn walk(top: &Path, dir: &Path, tree: &mut Tree) -> Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        let metadata = fs::symlink_metadata(&path)?;
-        if metadata.is_dir() {
-            walk(top, &path, tree)?;
-        } else if metadata.is_file() {
-            let hash = file::hash(&path, How::Syscall)?;
-            let name = path.strip_prefix(top)?.display().to_string();
-            tree.insert(name, format!("{:016x} {}", hash.value, hash.size));
-        }
-    }
-    Ok(())
-}
+/// What is read, by the path below the folder.
+type Tree = BTreeMap<String, Hash>;
 
 /// A guest's, read in one way.
-async fn of_guest(agent: &Agent, dir: &str, how: &str) -> Result<Tree> {
-    let script = format!("find . -type f -print0 | xargs -0 {PROBE} hash --how {how}");
-    let request = ExecRequest::new(["sh", "-c", &script]).cwd(dir);
-    let output = agent.run_within(LOOK_TIME_OUT, request, &[]).await?;
-    if !output.status.success() {
-        bail!("{dir} by {how}: {}", output.stderr_text());
-    }
-    let line = |line: &str| {
-        let mut words = line.splitn(3, ' ');
-        let (hash, size) = (words.next()?, words.next()?);
-        let name = words.next()?.strip_prefix("./")?;
-        Some((name.to_owned(), format!("{hash} {size}")))
-    };
-    let text = output.stdout_text();
-    let tree: Option<Tree> = text.lines().map(line).collect();
-    tree.with_context(|| format!("the probe said {text:?}"))
+async fn of_guest(agent: &Agent, dir: &str, how: How) -> Result<Tree> {
+    let mut worker = Worker::start(agent, "reading worker").await?;
+    let dir = dir.into();
+    Ok(worker
+        .ask_within(LOOK_TIME_OUT, HashTree { dir, how })
+        .await?)
 }
 
 /// Waits until the guest sees what the host sees, by read(2) and by mmap.
 pub async fn expect_equal(on_host: &Path, agent: &Agent, in_guest: &str) -> Result<()> {
-    let host = of_host(on_host)?;
+    let host = hash_tree(on_host, How::Syscall)?;
     if host.is_empty() {
         bail!("{} has no file: nothing was compared", on_host.display());
     }
-    for how in ["syscall", "mmap"] {
+    for how in [How::Syscall, How::Mmap] {
         let deadline = Instant::now() + EQUAL_DEADLINE;
         loop {
             let guest = of_guest(agent, in_guest, how).await;
@@ -84,7 +49,7 @@ pub async fn expect_equal(on_host: &Path, agent: &Agent, in_guest: &str) -> Resu
             match difference {
                 None => break,
                 Some(difference) if Instant::now() >= deadline => {
-                    bail!("by {how}, after {EQUAL_DEADLINE:?}: {difference}")
+                    bail!("by {how:?}, after {EQUAL_DEADLINE:?}: {difference}")
                 }
                 // The guest says nothing when it looks again; there is nothing to wait for.
                 Some(_) => sleep(LOOK_AGAIN).await,
@@ -98,7 +63,10 @@ pub async fn expect_equal(on_host: &Path, agent: &Agent, in_guest: &str) -> Resu
 fn difference(host: &Tree, guest: &Tree) -> Option<String> {
     let mut names = host.keys().chain(guest.keys());
     let name = names.find(|name| host.get(*name) != guest.get(*name))?;
-    let seen = |tree: &Tree| tree.get(name).cloned().unwrap_or("nothing".to_owned());
+    let seen = |tree: &Tree| match tree.get(name) {
+        Some(Hash { value, size }) => format!("{value:016x} of {size} bytes"),
+        None => "nothing".to_owned(),
+    };
     Some(format!(
         "{name} is {} on the host and {} in the guest",
         seen(host),
@@ -112,24 +80,28 @@ mod tests {
 
     #[test]
     fn another_hash_and_a_file_of_one_side_are_differences() {
-        let tree = |files: &[(&str, &str)]| -> Tree {
-            let own = |(name, seen): &(&str, &str)| ((*name).to_owned(), (*seen).to_owned());
-            files.iter().map(own).collect()
+        let tree = |files: &[(&str, u64)]| -> Tree {
+            let hash = |(name, value): &(&str, u64)| {
+                let (value, size) = (*value, 1);
+                ((*name).to_owned(), Hash { value, size })
+            };
+            files.iter().map(hash).collect()
         };
-        let host = tree(&[("a", "1 1"), ("b", "2 2")]);
+        let host = tree(&[("a", 1), ("b", 2)]);
         assert_eq!(difference(&host, &host.clone()), None);
         for (guest, expected) in [
             (
-                tree(&[("a", "1 1"), ("b", "3 2")]),
-                "b is 2 2 on the host and 3 2 in the guest",
+                tree(&[("a", 1), ("b", 3)]),
+                "b is 0000000000000002 of 1 bytes on the host and 0000000000000003 of 1 bytes in the \
+                 guest",
             ),
             (
-                tree(&[("a", "1 1")]),
-                "b is 2 2 on the host and nothing in the guest",
+                tree(&[("a", 1)]),
+                "b is 0000000000000002 of 1 bytes on the host and nothing in the guest",
             ),
             (
-                tree(&[("a", "1 1"), ("b", "2 2"), ("c", "0 0")]),
-                "c is nothing on the host and 0 0 in the guest",
+                tree(&[("a", 1), ("b", 2), ("c", 0)]),
+                "c is nothing on the host and 0000000000000000 of 1 bytes in the guest",
             ),
         ] {
             assert_eq!(difference(&host, &guest).as_deref(), Some(expected));

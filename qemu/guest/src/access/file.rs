@@ -2,17 +2,23 @@
 
 //! Writing, checking and hashing files; the same code on both sides.
 
-use std::fs::OpenOptions;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::access::{Access, CHUNK, How, Intent, open};
+use super::{Access, How, open};
 use crate::pattern::{self, Mismatch, Seed};
+use crate::worker::{Fault, HandleTable, Op};
+
+/// How many bytes are handled at a time.
+const CHUNK: usize = 256 * 1024;
 
 /// A part of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     /// Where it begins, in bytes.
     pub offset: u64,
@@ -43,7 +49,7 @@ impl Part {
 }
 
 /// What [`hash`] found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hash {
     /// XXH3-64 of all bytes.
     pub value: u64,
@@ -62,24 +68,22 @@ pub fn fill(path: &Path, part: Part, seed: Seed, how: How) -> Result<()> {
         file.set_len(end).context("can't set the file's size")?;
     }
     drop(file);
-    let access = Access::open(path, how, Intent::Write)?;
+    let access = Access::open(path, how, true)?;
     let mut buffer = vec![0; CHUNK];
     part.pieces(|at, count| {
         pattern::fill(seed, at, &mut buffer[..count]);
-        let written = access.write(at, &buffer[..count]);
-        written.with_context(|| format!("can't write {count} bytes at {at:#x}"))?;
+        access.write(at, &buffer[..count])?;
         Ok(true)
     })
 }
 
 /// Compares `part` of a file with the pattern of `seed`.
 pub fn verify(path: &Path, part: Part, seed: Seed, how: How) -> Result<Result<(), Mismatch>> {
-    let access = Access::open(path, how, Intent::Read)?;
+    let access = Access::open(path, how, false)?;
     let mut buffer = vec![0; CHUNK];
     let mut verdict = Ok(());
     part.pieces(|at, count| {
-        let read = access.read(at, &mut buffer[..count]);
-        read.with_context(|| format!("can't read {count} bytes at {at:#x}"))?;
+        access.read(at, &mut buffer[..count])?;
         verdict = pattern::check(seed, at, &buffer[..count]);
         Ok(verdict.is_ok())
     })?;
@@ -88,18 +92,126 @@ pub fn verify(path: &Path, part: Part, seed: Seed, how: How) -> Result<Result<()
 
 /// Hashes all of a file.
 pub fn hash(path: &Path, how: How) -> Result<Hash> {
-    let size = open(path, Intent::Read)?.metadata()?.len();
-    let access = Access::open(path, how, Intent::Read)?;
+    let size = open(path, false)?.metadata()?.len();
+    let access = Access::open(path, how, false)?;
     let mut hasher = Xxh3::new();
     let mut buffer = vec![0; CHUNK];
     Part::first(size).pieces(|at, count| {
         let read = access.read(at, &mut buffer[..count]);
-        read.with_context(|| format!("can't read {} at {at:#x}", path.display()))?;
+        read.with_context(|| format!("can't hash {}", path.display()))?;
         hasher.update(&buffer[..count]);
         Ok(true)
     })?;
     let value = hasher.digest();
     Ok(Hash { value, size })
+}
+
+/// Hashes all regular files below a folder, in no symbolic link; by their paths below it.
+///
+/// # Errors
+///
+/// If one of them can't be read.
+pub fn hash_tree(dir: &Path, how: How) -> Result<BTreeMap<String, Hash>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let metadata = fs::symlink_metadata(&path)?;
+            if metadata.is_dir() {
+                folders.push(path);
+            } else if metadata.is_file() {
+                let name = path.strip_prefix(dir)?.display().to_string();
+                found.insert(name, hash(&path, how)?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Writes the pattern of a seed to a part of a file, as [`fill`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FillPart {
+    /// The file.
+    pub path: PathBuf,
+    /// Which part of it.
+    pub part: Part,
+    /// The pattern.
+    pub seed: Seed,
+    /// In which way.
+    pub how: How,
+}
+
+impl Op for FillPart {
+    const NAME: &'static str = "fill-part";
+    type Yield = ();
+
+    fn run(self, _: &mut HandleTable) -> Result<(), Fault> {
+        fill(&self.path, self.part, self.seed, self.how).map_err(fault)
+    }
+}
+
+/// Compares a part of a file with the pattern of a seed. Gives the first difference in words.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VerifyPart {
+    /// The file.
+    pub path: PathBuf,
+    /// Which part of it.
+    pub part: Part,
+    /// The pattern.
+    pub seed: Seed,
+    /// In which way.
+    pub how: How,
+}
+
+impl Op for VerifyPart {
+    const NAME: &'static str = "verify-part";
+    type Yield = Option<String>;
+
+    fn run(self, _: &mut HandleTable) -> Result<Option<String>, Fault> {
+        let verified = verify(&self.path, self.part, self.seed, self.how).map_err(fault)?;
+        Ok(verified.err().map(|mismatch| mismatch.to_string()))
+    }
+}
+
+/// Hashes a file, so that both sides can compare what neither knows beforehand.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HashFile {
+    /// The file.
+    pub path: PathBuf,
+    /// In which way it is read.
+    pub how: How,
+}
+
+impl Op for HashFile {
+    const NAME: &'static str = "hash-file";
+    type Yield = Hash;
+
+    fn run(self, _: &mut HandleTable) -> Result<Hash, Fault> {
+        hash(&self.path, self.how).map_err(fault)
+    }
+}
+
+/// Hashes all files below a folder, as [`hash_tree`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HashTree {
+    /// The folder.
+    pub dir: PathBuf,
+    /// In which way files are read.
+    pub how: How,
+}
+
+impl Op for HashTree {
+    const NAME: &'static str = "hash-tree";
+    type Yield = BTreeMap<String, Hash>;
+
+    fn run(self, _: &mut HandleTable) -> Result<BTreeMap<String, Hash>, Fault> {
+        hash_tree(&self.dir, self.how).map_err(fault)
+    }
+}
+
+fn fault(error: anyhow::Error) -> Fault {
+    Fault::new("accessing a file", format!("{error:#}"))
 }
 
 #[cfg(test)]

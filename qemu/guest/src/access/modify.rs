@@ -10,19 +10,19 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::{io, ptr};
 
-use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
 
-use crate::cli::Verdict;
+use crate::worker::{Fault, HandleTable, Op};
 
-/// Pass where nothing in the directory could be changed; prints `NAME: done|ERROR` for each try.
-#[derive(Debug, clap::Args)]
-pub struct Args {
+/// Tries each way once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Modify {
     /// The directory.
-    dir: PathBuf,
+    pub dir: PathBuf,
     /// A file in it, not empty, whose content and attributes are to be changed.
-    file: PathBuf,
+    pub file: PathBuf,
     /// Another file in it, which is to be renamed.
-    other: PathBuf,
+    pub other: PathBuf,
 }
 
 /// What an attempt works with.
@@ -35,37 +35,31 @@ struct Paths {
 
 type Attempt = (&'static str, fn(&Paths) -> libc::c_long);
 
-pub(crate) fn run(args: &Args) -> Result<Verdict> {
-    let outcomes = attempt_all(args)?;
-    for (name, outcome) in &outcomes {
-        match outcome {
-            Ok(()) => println!("{name}: done"),
-            Err(error) => println!("{name}: {error}"),
-        }
+impl Op for Modify {
+    const NAME: &'static str = "modify";
+    /// Each way by its name, with the error that it ended in; none where something was changed.
+    type Yield = Vec<(String, Option<String>)>;
+
+    fn run(self, _: &mut HandleTable) -> Result<Self::Yield, Fault> {
+        let attempt = |(name, attempt): &Attempt| {
+            let paths = Paths {
+                file: c_path(&self.dir.join(&self.file))?,
+                other: c_path(&self.dir.join(&self.other))?,
+                new: c_path(&self.dir.join(format!("new-by-{name}")))?,
+            };
+            let error = match attempt(&paths) {
+                -1 => Some(io::Error::last_os_error().to_string()),
+                _ => None,
+            };
+            Ok(((*name).to_owned(), error))
+        };
+        ATTEMPTS.iter().map(attempt).collect()
     }
-    let refused = outcomes.iter().all(|(_, outcome)| outcome.is_err());
-    Ok(Verdict::from_bool(refused))
 }
 
-fn attempt_all(args: &Args) -> Result<Vec<(&'static str, io::Result<()>)>> {
-    let mut outcomes = Vec::new();
-    for (name, attempt) in ATTEMPTS {
-        let paths = Paths {
-            file: c_path(&args.dir.join(&args.file))?,
-            other: c_path(&args.dir.join(&args.other))?,
-            new: c_path(&args.dir.join(format!("new-by-{name}")))?,
-        };
-        let outcome = match attempt(&paths) {
-            -1 => Err(io::Error::last_os_error()),
-            _ => Ok(()),
-        };
-        outcomes.push((*name, outcome));
-    }
-    Ok(outcomes)
-}
-
-fn c_path(path: &Path) -> Result<CString> {
-    CString::new(path.as_os_str().as_bytes()).context("a path with a NUL byte")
+fn c_path(path: &Path) -> Result<CString, Fault> {
+    let path = CString::new(path.as_os_str().as_bytes());
+    path.map_err(Fault::of("naming a file"))
 }
 
 /// Declares the attempts as calls of libc on some of the paths.
@@ -172,21 +166,21 @@ mod tests {
         for name in ["file", "other"] {
             std::fs::write(dir.path().join(name), "content").unwrap();
         }
-        let args = Args {
+        let modify = Modify {
             dir: dir.path().to_owned(),
             file: "file".into(),
             other: "other".into(),
         };
-        let outcomes = attempt_all(&args).unwrap();
+        let outcomes = modify.run(&mut HandleTable::default()).unwrap();
         let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
         for (name, outcome) in outcomes {
-            let possible = match name {
+            let possible = match &*name {
                 // Its file is open for reading only, whoever may write to the directory.
                 "map-shared" | "mprotect" | "read-into-mapping" => false,
                 "chown" => root,
                 _ => true,
             };
-            assert_eq!(outcome.is_ok(), possible, "{name}: {outcome:?}");
+            assert_eq!(outcome.is_none(), possible, "{name}: {outcome:?}");
         }
     }
 }
