@@ -7,12 +7,18 @@
 //! [`worker`], which does one op after the other: to [`files`], [`pins`] and blocks
 //! ([`removals`]), to bytes in each way of [`access`], and to working sets ([`workload`]). The host's end of both is `qemu/vm`.
 
+#[expect(missing_docs, reason = "fields whose names say it all")]
 pub mod access;
 pub mod agent;
+#[expect(missing_docs, reason = "fields whose names say it all")]
 pub mod files;
 pub mod pattern;
+#[expect(missing_docs, reason = "fields whose names say it all")]
 pub mod pins;
+#[expect(missing_docs, reason = "fields whose names say it all")]
 pub mod removals;
+#[expect(missing_docs, reason = "fields whose names say it all")]
 pub mod wire;
 pub mod worker;
+#[expect(missing_docs, reason = "fields whose names say it all")]
 pub mod workload;

@@ -28,11 +28,8 @@ pub enum Mapped {
 /// Copies a whole file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CopyMapped {
-    /// Where the bytes come from.
     pub from: PathBuf,
-    /// Where they go to.
     pub to: PathBuf,
-    /// Which of the two is mapped.
     pub mapped: Mapped,
     /// Opens the other with O_DIRECT.
     pub direct: bool,
@@ -43,7 +40,6 @@ pub struct CopyMapped {
 /// How far a copy came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Copied {
-    /// Bytes that were copied.
     pub bytes: usize,
     /// Whether these are all.
     pub whole: bool,

@@ -22,7 +22,6 @@ const CHUNK: usize = 256 * 1024;
 pub struct Part {
     /// Where it begins, in bytes.
     pub offset: u64,
-    /// Its length in bytes.
     pub len: u64,
 }
 
@@ -53,7 +52,6 @@ impl Part {
 pub struct Hash {
     /// XXH3-64 of all bytes.
     pub value: u64,
-    /// Bytes.
     pub size: u64,
 }
 
@@ -132,13 +130,9 @@ pub fn hash_tree(dir: &Path, how: How) -> Result<BTreeMap<String, Hash>> {
 /// Writes the pattern of a seed to a part of a file, as [`fill`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FillPart {
-    /// The file.
     pub path: PathBuf,
-    /// Which part of it.
     pub part: Part,
-    /// The pattern.
     pub seed: Seed,
-    /// In which way.
     pub how: How,
 }
 
@@ -154,13 +148,9 @@ impl Op for FillPart {
 /// Compares a part of a file with the pattern of a seed. Gives the first difference in words.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct VerifyPart {
-    /// The file.
     pub path: PathBuf,
-    /// Which part of it.
     pub part: Part,
-    /// The pattern.
     pub seed: Seed,
-    /// In which way.
     pub how: How,
 }
 
@@ -177,9 +167,7 @@ impl Op for VerifyPart {
 /// Hashes a file, so that both sides can compare what neither knows beforehand.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HashFile {
-    /// The file.
     pub path: PathBuf,
-    /// In which way it is read.
     pub how: How,
 }
 
@@ -195,9 +183,7 @@ impl Op for HashFile {
 /// Hashes all files below a folder, as [`hash_tree`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HashTree {
-    /// The folder.
     pub dir: PathBuf,
-    /// In which way files are read.
     pub how: How,
 }
 

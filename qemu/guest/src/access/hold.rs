@@ -13,9 +13,7 @@ use crate::worker::{Fault, HandleTable, Op};
 /// Maps all of a file and keeps the mapping.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Hold {
-    /// What the mapping will be called.
     pub name: String,
-    /// The file.
     pub path: PathBuf,
     /// Opens and maps it writable.
     pub write: bool,
@@ -35,11 +33,8 @@ impl Op for Hold {
 /// Loads bytes from a mapping.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LoadBytes {
-    /// The mapping.
     pub map: String,
-    /// Where in it.
     pub at: usize,
-    /// How many.
     pub len: usize,
 }
 
@@ -55,11 +50,8 @@ impl Op for LoadBytes {
 /// Stores bytes to a mapping.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StoreBytes {
-    /// The mapping.
     pub map: String,
-    /// Where in it.
     pub at: usize,
-    /// What is stored.
     pub bytes: Vec<u8>,
 }
 
@@ -77,11 +69,8 @@ impl Op for StoreBytes {
 /// Enters pages of a mapping into the page table without an access to their bytes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Populate {
-    /// The mapping.
     pub map: String,
-    /// Where in it.
     pub at: usize,
-    /// How many bytes.
     pub len: usize,
 }
 
@@ -99,7 +88,6 @@ impl Op for Populate {
 /// fsync(2) of a file by a new descriptor. False if it fails.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Fsync {
-    /// The file.
     pub path: PathBuf,
     /// Opens it for writing, too.
     pub write: bool,

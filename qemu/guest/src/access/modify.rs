@@ -17,7 +17,6 @@ use crate::worker::{Fault, HandleTable, Op};
 /// Tries each way once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Modify {
-    /// The directory.
     pub dir: PathBuf,
     /// A file in it, not empty, whose content and attributes are to be changed.
     pub file: PathBuf,

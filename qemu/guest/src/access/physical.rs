@@ -20,7 +20,6 @@ pub struct StorePhysical {
     pub from: u64,
     /// How many bytes follow.
     pub len: u64,
-    /// What is stored.
     pub word: u64,
 }
 

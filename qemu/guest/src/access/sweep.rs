@@ -16,9 +16,7 @@ pub(super) const RANGE: u64 = 2 << 20;
 /// Reads a byte of each range of a file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sweep {
-    /// The file.
     pub path: PathBuf,
-    /// In which way.
     pub how: How,
 }
 

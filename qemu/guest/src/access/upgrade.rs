@@ -32,7 +32,6 @@ const MAP: &str = "map";
 pub struct Upgrade {
     /// A file of whole ranges of 2 MiB without a zero byte, not touched since it was mounted.
     pub path: PathBuf,
-    /// Who writes.
     pub writer: Who,
 }
 

@@ -18,9 +18,7 @@ pub(super) const CHUNK: usize = 1 << 20;
 pub struct Create {
     /// Which file; an old one is replaced.
     pub path: String,
-    /// Its length in bytes.
     pub len: u64,
-    /// Its pattern.
     pub seed: u64,
 }
 
@@ -45,11 +43,8 @@ impl Op for Create {
 /// difference in words; a file that ends too soon is one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Compare {
-    /// Which file.
     pub path: String,
-    /// From where, in bytes.
     pub offset: u64,
-    /// How much.
     pub len: u64,
     /// The pattern; zeros without one.
     pub seed: Option<u64>,
@@ -101,11 +96,8 @@ pub(crate) fn difference(seed: Option<u64>, offset: u64, bytes: &[u8]) -> Option
 /// Reads a part of a file by one pread(2), for what that makes the kernel do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReadAt {
-    /// Which file.
     pub path: String,
-    /// From where, in bytes.
     pub offset: u64,
-    /// How much.
     pub len: usize,
 }
 

@@ -26,9 +26,7 @@ impl std::fmt::Display for Frame {
 /// Tells the frame of a mapped page; `None` if the kernel was built without /proc/PID/pagemap.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FrameOf {
-    /// The mapping.
     pub map: String,
-    /// Where in it.
     pub at: usize,
 }
 
@@ -49,13 +47,11 @@ impl Op for FrameOf {
 /// Looks for a frame in a part of a file; tells where in the file it is, in bytes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FindFrame {
-    /// Which file.
     pub path: String,
     /// From where, in bytes: a multiple of the page size.
     pub offset: u64,
     /// How much, as far as the file goes.
     pub len: u64,
-    /// The frame.
     pub frame: Frame,
 }
 

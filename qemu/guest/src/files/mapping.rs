@@ -219,13 +219,9 @@ impl Drop for Mapping {
 /// Maps a part of a kept file, shared and writable, and keeps the mapping. Gives its address.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Map {
-    /// What it will be called.
     pub name: String,
-    /// The file.
     pub file: String,
-    /// Where in the file, in bytes.
     pub offset: u64,
-    /// How much of it.
     pub len: usize,
     /// A private mapping: its stores go to copies.
     pub private: bool,
@@ -252,11 +248,8 @@ impl Op for Map {
 /// Touches every page of a mapping's part, so that it is in the page tables.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Touch {
-    /// The mapping.
     pub map: String,
-    /// Where in it.
     pub at: usize,
-    /// How much.
     pub len: usize,
     /// Stores what is there already, instead of just loading it.
     pub store: bool,
@@ -285,13 +278,9 @@ impl Op for Touch {
 /// Compares a mapping's part with a file's pattern; gives the first difference in words.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Load {
-    /// The mapping.
     pub map: String,
-    /// Where in it.
     pub at: usize,
-    /// How much.
     pub len: usize,
-    /// The pattern that the file should have.
     pub seed: u64,
 }
 

@@ -13,11 +13,8 @@ use crate::worker::{HandleTable, Fault, Op};
 /// Opens a file for reading and writing and keeps it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Open {
-    /// What it will be called.
     pub name: String,
-    /// Which file.
     pub path: String,
-    /// With O_DIRECT.
     pub direct: bool,
 }
 
@@ -75,7 +72,6 @@ impl std::ops::Deref for AnyFile<'_> {
 /// Lets go of a file, a mapping or a pin.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Close {
-    /// What it is called.
     pub name: String,
 }
 

@@ -18,13 +18,10 @@ use crate::worker::{HandleTable, Fault, Op};
 /// makes the system call fail instead.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Peek {
-    /// The mapping.
     pub map: String,
-    /// Where in it.
     pub at: usize,
     /// How much; at most what a pipe holds.
     pub len: usize,
-    /// The pattern that the file had.
     pub seed: u64,
 }
 

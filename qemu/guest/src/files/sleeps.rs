@@ -23,7 +23,6 @@ const SWITCH: &str = "events/sched/sched_switch";
 /// Begins to trace a task, from an empty buffer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TraceSleeps {
-    /// The task.
     pub pid: u32,
 }
 
@@ -53,9 +52,7 @@ impl Op for TraceSleeps {
 /// Ends the tracing. Gives how often the task went to sleep in one of some functions since.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TracedSleeps {
-    /// The task.
     pub pid: u32,
-    /// The functions.
     pub functions: Vec<String>,
 }
 

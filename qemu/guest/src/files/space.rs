@@ -51,11 +51,9 @@ const LEAST: usize = 4096;
 /// file's length.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Fill {
-    /// Which file.
     pub path: String,
     /// Its greatest length in bytes.
     pub limit: u64,
-    /// Its pattern.
     pub seed: u64,
 }
 
@@ -89,13 +87,9 @@ impl Op for Fill {
 /// Writes a pattern into a part of a file that is there.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Overwrite {
-    /// Which file.
     pub path: String,
-    /// From where, in bytes.
     pub offset: u64,
-    /// How much.
     pub len: u64,
-    /// The pattern.
     pub seed: u64,
 }
 

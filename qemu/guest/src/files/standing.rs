@@ -17,7 +17,6 @@ const STATX_ATTR_DAX: u64 = 0x0020_0000;
 /// Looks where a file is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Where {
-    /// Which file.
     pub path: String,
 }
 

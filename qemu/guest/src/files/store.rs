@@ -14,15 +14,10 @@ use crate::worker::{HandleTable, Fault, Op};
 /// pwrite(2) of a part of a mapping. Gives the number of bytes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WriteMapped {
-    /// The mapping.
     pub map: String,
-    /// Where in it.
     pub at: usize,
-    /// How much.
     pub len: usize,
-    /// To which file.
     pub path: String,
-    /// Where in it.
     pub offset: u64,
 }
 
@@ -44,7 +39,6 @@ impl Op for WriteMapped {
 /// fsync(2): dirty pages are written back.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sync {
-    /// The open file.
     pub file: String,
 }
 

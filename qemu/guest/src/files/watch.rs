@@ -20,9 +20,7 @@ pub struct Stacks {
 /// A sleeping task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
-    /// Its process id.
     pub pid: u32,
-    /// Its name.
     pub comm: String,
     /// Its state, `S` or `D`.
     pub state: char,

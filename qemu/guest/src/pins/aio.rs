@@ -57,9 +57,7 @@ impl Drop for Context {
 /// Starts a transfer and returns at once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AioSubmit {
-    /// What the transfer will be called.
     pub name: String,
-    /// What to do.
     pub transfer: Transfer,
 }
 
@@ -102,7 +100,6 @@ impl Op for AioSubmit {
 /// Waits for the end of a transfer. Gives the number of bytes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AioReap {
-    /// What it is called.
     pub name: String,
 }
 

@@ -11,20 +11,15 @@ use crate::worker::{HandleTable, Fault, Op};
 /// Copies from another process, many times.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CopyFromProcess {
-    /// The process.
     pub pid: u32,
-    /// The address there.
     pub address: u64,
-    /// How much at a time.
     pub len: usize,
-    /// How many times.
     pub times: u32,
 }
 
 /// How the copies went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Copied {
-    /// Copies of all bytes.
     pub whole: u32,
     /// Copies that found the page gone (EFAULT, or fewer bytes).
     pub gone: u32,

@@ -14,11 +14,8 @@ use crate::files::Mapping;
 /// One transfer between a page and a device (or another file) that is open with O_DIRECT.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Transfer {
-    /// The mapping that the page belongs to.
     pub map: String,
-    /// Where in the mapping.
     pub at: usize,
-    /// How much.
     pub len: usize,
     /// The other side, kept open.
     pub device: String,

@@ -12,13 +12,9 @@ use crate::files::Mapping;
 /// Registers a part of a mapping as a fixed buffer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UringRegister {
-    /// What the ring will be called.
     pub name: String,
-    /// The mapping.
     pub map: String,
-    /// Where in it.
     pub at: usize,
-    /// How much.
     pub len: usize,
 }
 

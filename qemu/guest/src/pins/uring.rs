@@ -17,9 +17,7 @@ struct Ring {
 /// Starts a transfer and returns at once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UringSubmit {
-    /// What the transfer will be called.
     pub name: String,
-    /// What to do.
     pub transfer: Transfer,
 }
 
@@ -55,7 +53,6 @@ impl Op for UringSubmit {
 /// Waits for the end of a transfer. Gives the number of bytes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UringReap {
-    /// What it is called.
     pub name: String,
 }
 

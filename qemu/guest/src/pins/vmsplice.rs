@@ -8,22 +8,43 @@ use std::slice;
 
 use rustix::fd::OwnedFd;
 use rustix::io::ioctl_fionread;
-use rustix::pipe::{IoSliceRaw, SpliceFlags, pipe, vmsplice};
+use rustix::param::page_size;
+use rustix::pipe::{IoSliceRaw, SpliceFlags, fcntl_setpipe_size, pipe, vmsplice};
 use serde::{Deserialize, Serialize};
 
 use crate::worker::{HandleTable, Fault, Op};
 use crate::files::{Mapping, difference};
 
-/// A pipe with a page in it.
-struct Pipe {
+/// A pipe that refers to pages.
+pub(crate) struct Pipe {
     reader: File,
     /// Open until the pipe is let go of, so that reading it never sees an end.
     writer: OwnedFd,
 }
 
 impl Pipe {
+    /// References that a pipe of the largest size has room for; more than that not everyone gets.
+    pub(crate) const SLOTS: u32 = 256;
+
+    /// One of the usual size.
+    pub(crate) fn new() -> Result<Self, Fault> {
+        let (reader, writer) = pipe().map_err(Fault::of("making a pipe"))?;
+        Ok(Self {
+            reader: reader.into(),
+            writer,
+        })
+    }
+
+    /// One with [`Self::SLOTS`].
+    pub(crate) fn large() -> Result<Self, Fault> {
+        let pipe = Self::new()?;
+        let size = Self::SLOTS as usize * page_size();
+        fcntl_setpipe_size(&pipe.writer, size).map_err(Fault::of("making a pipe larger"))?;
+        Ok(pipe)
+    }
+
     /// Puts a part of a mapping into it, by reference.
-    fn splice(&self, map: &Mapping, at: usize, len: usize) -> Result<(), Fault> {
+    pub(crate) fn splice(&self, map: &Mapping, at: usize, len: usize) -> Result<(), Fault> {
         let page = map.part(at, len)?;
         // SAFETY: the page is mapped for the time of the call; later the pipe has a reference of
         // its own, and nobody here relies on the bytes staying as they are.
@@ -34,18 +55,19 @@ impl Pipe {
         };
         spliced.map(drop).map_err(Fault::of("vmsplice into a pipe"))
     }
+
+    /// Bytes that it holds.
+    pub(crate) fn held(&self) -> Result<u64, Fault> {
+        ioctl_fionread(&self.reader).map_err(Fault::of("asking what a pipe holds"))
+    }
 }
 
 /// Puts a part of a mapping into a new pipe. Gives the number of bytes that the pipe holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Vmsplice {
-    /// What the pipe will be called.
     pub name: String,
-    /// The mapping.
     pub map: String,
-    /// Where in it.
     pub at: usize,
-    /// How much.
     pub len: usize,
 }
 
@@ -54,14 +76,9 @@ impl Op for Vmsplice {
     type Yield = u64;
 
     fn run(self, handles: &mut HandleTable) -> Result<u64, Fault> {
-        let failed = || "vmsplice into a pipe";
-        let (reader, writer) = pipe().map_err(Fault::of(failed()))?;
-        let pipe = Pipe {
-            reader: reader.into(),
-            writer,
-        };
+        let pipe = Pipe::new()?;
         pipe.splice(handles.get(&self.map)?, self.at, self.len)?;
-        let held = ioctl_fionread(&pipe.reader).map_err(Fault::of(failed()))?;
+        let held = pipe.held()?;
         handles.keep(&self.name, pipe);
         Ok(held)
     }
@@ -71,13 +88,11 @@ impl Op for Vmsplice {
 /// the first difference in words.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Drain {
-    /// What the pipe is called.
     pub name: String,
     /// How many bytes are in it.
     pub len: usize,
     /// Where in the file they were.
     pub offset: u64,
-    /// The file's pattern.
     pub seed: u64,
 }
 
@@ -98,13 +113,9 @@ impl Op for Drain {
 /// Drains a pipe and puts the part into it again, with as little between as there can be.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SpliceAgain {
-    /// What the pipe is called.
     pub name: String,
-    /// The mapping.
     pub map: String,
-    /// Where in it.
     pub at: usize,
-    /// How much.
     pub len: usize,
 }
 
@@ -119,5 +130,34 @@ impl Op for SpliceAgain {
         let drained = (&pipe.reader).read_exact(&mut bytes);
         pipe.splice(map, self.at, self.len)?;
         drained.map_err(Fault::of("draining a pipe"))
+    }
+}
+
+/// Takes a number of references to a page, by vmsplice(2) of one byte each.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VmspliceMany {
+    pub name: String,
+    pub map: String,
+    pub at: usize,
+    pub times: u32,
+}
+
+impl Op for VmspliceMany {
+    const NAME: &'static str = "vmsplice-many";
+    type Yield = u32;
+
+    fn run(self, handles: &mut HandleTable) -> Result<u32, Fault> {
+        let map: &Mapping = handles.get(&self.map)?;
+        let (mut pipes, mut taken) = (Vec::new(), 0);
+        while taken < self.times {
+            let pipe = Pipe::large()?;
+            for _ in 0..Pipe::SLOTS.min(self.times - taken) {
+                pipe.splice(map, self.at, 1)?;
+                taken += 1;
+            }
+            pipes.push(pipe);
+        }
+        handles.keep(&self.name, pipes);
+        Ok(taken)
     }
 }

@@ -35,13 +35,9 @@ struct Connection {
 /// queued and not acknowledged.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ZeroCopySend {
-    /// What the connection will be called.
     pub name: String,
-    /// The mapping.
     pub map: String,
-    /// Where in it.
     pub at: usize,
-    /// How much.
     pub len: usize,
 }
 
@@ -133,13 +129,11 @@ fn queued(socket: i32) -> io::Result<u64> {
 /// Reads all that was sent, and waits until the kernel says that it has let go of the page.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ZeroCopyReceive {
-    /// What the connection is called.
     pub name: String,
     /// How many bytes of the mapping were sent.
     pub len: usize,
     /// Where in the file they were.
     pub offset: u64,
-    /// The file's pattern.
     pub seed: u64,
 }
 

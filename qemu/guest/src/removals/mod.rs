@@ -2,10 +2,8 @@
 
 //! What takes the blocks of a DAX page away, or the page itself.
 
-mod caches;
-mod names;
+mod inodes;
 mod ranges;
-mod size;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,107 +17,80 @@ use crate::worker::{HandleTable, Fault, Op};
 pub enum Removal {
     /// truncate(2).
     Truncate {
-        /// Which file.
         path: String,
-        /// Its new length.
         len: u64,
     },
     /// open(2) with O_TRUNC.
     OpenTruncate {
-        /// Which file.
         path: String,
         /// With O_CREAT too, which goes another way in FUSE.
         create: bool,
     },
     /// fallocate(2) in one of its modes.
     Fallocate {
-        /// Which file.
         path: String,
         /// What to do with the range.
         mode: RangeMode,
-        /// Where it begins.
         offset: u64,
-        /// Its length.
         len: u64,
     },
     /// FICLONERANGE: the range's blocks become those of another file.
     Clone {
-        /// Which file.
         path: String,
-        /// The other file.
         from: String,
         /// Where the range begins, in both.
         offset: u64,
-        /// Its length.
         len: u64,
     },
     /// FIDEDUPERANGE of a range that is the same in another file.
     Dedupe {
-        /// Which file.
         path: String,
-        /// The other file.
         from: String,
         /// Where the range begins, in both.
         offset: u64,
-        /// Its length.
         len: u64,
     },
     /// copy_file_range(2) onto the range.
     CopyOver {
-        /// Which file.
         path: String,
-        /// The other file.
         from: String,
         /// Where the range begins, in both.
         offset: u64,
-        /// Its length.
         len: usize,
     },
     /// unlink(2), and with the last reference eviction.
     Unlink {
-        /// Which file.
         path: String,
     },
     /// rename(2) of another file over it.
     RenameOver {
-        /// Which file.
         path: String,
-        /// The other file.
         from: String,
     },
     /// Drops clean pages and inodes from memory.
     DropCaches,
     /// FS_XFLAG_DAX on or off.
     SetDax {
-        /// Which file.
         path: String,
-        /// The flag.
         on: bool,
     },
     /// umount(2).
     Umount {
-        /// The mount point.
         target: String,
     },
     /// pread(2) of another range, which has to take this one's place in a full window.
     Read {
-        /// Which file.
         path: String,
-        /// From where.
         offset: u64,
-        /// How much.
         len: usize,
     },
     /// A load through a new mapping, which has to get a range of a full window.
     Touch {
-        /// Which file.
         path: String,
-        /// Where.
         offset: u64,
     },
     /// stat(2), after which Linux takes a size that the server has changed.
     Stat {
-        /// Which file.
         path: String,
     },
 }
@@ -130,9 +101,9 @@ impl Op for Removal {
 
     fn run(self, handles: &mut HandleTable) -> Result<(), Fault> {
         match self {
-            Self::Truncate { path, len } => size::truncate(&path, len),
-            Self::OpenTruncate { path, create } => size::open_truncate(&path, create),
-            Self::Stat { path } => size::stat(&path),
+            Self::Truncate { path, len } => inodes::truncate(&path, len),
+            Self::OpenTruncate { path, create } => inodes::open_truncate(&path, create),
+            Self::Stat { path } => inodes::stat(&path),
             Self::Fallocate {
                 path,
                 mode,
@@ -159,11 +130,11 @@ impl Op for Removal {
             } => ranges::copy_over(handles, &path, &from, offset, len),
             Self::Read { path, offset, len } => ranges::read(handles, &path, offset, len),
             Self::Touch { path, offset } => ranges::touch(handles, &path, offset),
-            Self::Unlink { path } => names::unlink(&path),
-            Self::RenameOver { path, from } => names::rename_over(&path, &from),
-            Self::DropCaches => caches::drop_caches(),
-            Self::SetDax { path, on } => names::set_dax(handles, &path, on),
-            Self::Umount { target } => caches::umount(&target),
+            Self::Unlink { path } => inodes::unlink(&path),
+            Self::RenameOver { path, from } => inodes::rename_over(&path, &from),
+            Self::DropCaches => inodes::drop_caches(),
+            Self::SetDax { path, on } => inodes::set_dax(handles, &path, on),
+            Self::Umount { target } => inodes::umount(&target),
         }
     }
 }

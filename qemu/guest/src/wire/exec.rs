@@ -39,9 +39,7 @@ pub enum StdinKind {
 /// The size of a terminal in character cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TtySize {
-    /// Lines.
     pub rows: u16,
-    /// Columns.
     pub columns: u16,
 }
 

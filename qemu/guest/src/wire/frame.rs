@@ -41,7 +41,6 @@ pub enum FrameError {
     /// A message is longer than [`MAX_FRAME`].
     #[error("message of {len} bytes, the limit is {MAX_FRAME}")]
     TooLong {
-        /// Its length in bytes.
         len: usize,
     },
     /// A frame holds no message of this protocol.

@@ -11,21 +11,16 @@ use super::{Command, Errno, ExecId, ExitStatus, Output, Pid, RequestId, Signal, 
 pub enum ToGuest {
     /// Something to do at once, answered by [`ToHost::Reply`] with the same id.
     Request {
-        /// Repeated in the reply.
         id: RequestId,
-        /// What to do.
         request: Request,
     },
     /// Starts a command; answered by [`ToHost::Started`] or [`ToHost::Refused`].
     Exec {
-        /// The command's name from now on.
         exec: ExecId,
-        /// What to run.
         command: Command,
     },
     /// Bytes for the command's standard input.
     Stdin {
-        /// Which command.
         exec: ExecId,
         /// At most [`MAX_CHUNK`](super::MAX_CHUNK) bytes, within the stream's credit.
         #[serde(with = "serde_bytes")]
@@ -33,38 +28,28 @@ pub enum ToGuest {
     },
     /// No more standard input. A command on a terminal gets its end-of-file character.
     StdinEof {
-        /// Which command.
         exec: ExecId,
     },
     /// The host has taken this many bytes of an output stream: so many more may be sent.
     Credit {
-        /// Which command.
         exec: ExecId,
-        /// Which of its streams.
         output: Output,
-        /// How many bytes.
         bytes: u32,
     },
     /// The host wants no more of an output stream: its pipe is closed, so that writing to it
     /// fails in the guest as it does locally.
     CloseOutput {
-        /// Which command.
         exec: ExecId,
-        /// Which of its streams.
         output: Output,
     },
     /// The terminal has a new size.
     Resize {
-        /// Which command.
         exec: ExecId,
-        /// The new size.
         size: TtySize,
     },
     /// Signals the command's process group. Without effect once the command has ended.
     Signal {
-        /// Which command.
         exec: ExecId,
-        /// Which signal.
         signal: Signal,
     },
 }
@@ -76,30 +61,22 @@ pub enum ToHost {
     Hello(Boot),
     /// The answer to a request.
     Reply {
-        /// The request's id.
         id: RequestId,
-        /// What came of it.
         outcome: Result<Reply, Failure>,
     },
     /// The command runs.
     Started {
-        /// Which command.
         exec: ExecId,
-        /// Its first process.
         pid: Pid,
     },
     /// The command could not be started; nothing more comes for it.
     Refused {
-        /// Which command.
         exec: ExecId,
-        /// Why.
         failure: Failure,
     },
     /// What the command wrote.
     Data {
-        /// Which command.
         exec: ExecId,
-        /// On which stream.
         output: Output,
         /// At most [`MAX_CHUNK`](super::MAX_CHUNK) bytes, within the stream's credit.
         #[serde(with = "serde_bytes")]
@@ -108,37 +85,28 @@ pub enum ToHost {
     /// The stream has ended before the command has: every process that held its other end has
     /// closed it.
     OutputEof {
-        /// Which command.
         exec: ExecId,
-        /// Which stream.
         output: Output,
     },
     /// The command has taken this many bytes of its input: so many more may be sent.
     StdinCredit {
-        /// Which command.
         exec: ExecId,
-        /// How many bytes.
         bytes: u32,
     },
     /// Nobody in the guest reads the command's input any more.
     StdinClosed {
-        /// Which command.
         exec: ExecId,
     },
     /// The command's first process has ended; the last message about the command. All that it
     /// wrote has been sent before. Its streams are closed on both sides, so a process that it left
     /// behind and that still writes to them gets SIGPIPE, or SIGHUP on a terminal.
     Exited {
-        /// Which command.
         exec: ExecId,
-        /// How.
         status: ExitStatus,
     },
     /// Something that a person should see.
     Log {
-        /// How much it matters.
         level: LogLevel,
-        /// One line.
         text: String,
     },
     /// The agent is alive. Sent again and again, whatever else happens.
@@ -155,14 +123,12 @@ pub enum Request {
     Mount(Mount),
     /// Unmounts the file system at this path.
     Umount {
-        /// The mount point.
         target: String,
     },
     /// Writes back everything, as sync(2).
     Sync,
     /// The content of a file of at most [`MAX_FILE`](super::MAX_FILE) bytes.
     ReadFile {
-        /// Which file.
         path: String,
     },
     /// Replaces a file's content.
@@ -177,7 +143,6 @@ pub enum Request {
     },
     /// statx(2) of a path, symbolic links not followed.
     Stat {
-        /// Which file.
         path: String,
     },
     /// Ends every process, unmounts everything and powers off. The reply is the connection's last
@@ -227,13 +192,10 @@ pub struct Failure {
 pub struct FileStat {
     /// File type and permissions, as in `st_mode`.
     pub mode: u32,
-    /// Length in bytes.
     pub size: u64,
     /// Space taken, in units of 512 bytes.
     pub blocks: u64,
-    /// Inode number.
     pub inode: u64,
-    /// Number of links.
     pub links: u32,
     /// The attribute bits, of which [`FileStat::dax`] names one.
     pub attributes: u64,

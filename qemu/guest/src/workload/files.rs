@@ -19,9 +19,7 @@ pub struct Files {
 /// A place in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Which file.
     pub file: u64,
-    /// Where in it.
     pub at: u64,
 }
 

@@ -51,11 +51,9 @@ pub enum Temperature {
 pub struct Work {
     /// By which means.
     pub access: Access,
-    /// In which order.
     pub pattern: Pattern,
     /// What it begins with.
     pub temperature: Temperature,
-    /// To which files.
     pub files: Files,
     /// By how many threads at once.
     pub threads: u32,

@@ -27,9 +27,7 @@ const DROP_CACHES: &str = "/proc/sys/vm/drop_caches";
 /// Makes files below a folder, and removes those of other sizes there.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Make {
-    /// The folder.
     pub dir: String,
-    /// Which files.
     pub files: Files,
 }
 
@@ -46,9 +44,7 @@ impl Op for Make {
 /// the files, and warms up where the work says so.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Prepare {
-    /// The folder with the files.
     pub dir: String,
-    /// What will be done.
     pub work: Work,
     /// What the pages that are written get as their version; and what decides chance.
     pub turn: u64,
@@ -159,7 +155,6 @@ impl Op for Finish {
 pub struct Ran {
     /// From the first access of the first thread to the last of the last, in nanoseconds.
     pub ns: u64,
-    /// Each thread's part.
     pub threads: Vec<RanThread>,
     /// Whether some access did not end until the pins were let go of.
     pub stalled: bool,

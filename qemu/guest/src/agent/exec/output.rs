@@ -12,7 +12,7 @@ use rustix::{
     io::{Errno, read},
 };
 
-use super::io::ExitEvent;
+use super::ExitEvent;
 use crate::agent::outbox::Outbox;
 use crate::wire::{
     ExecId, MAX_CHUNK, Output, ToHost,

@@ -17,7 +17,7 @@ use rustix::{
     termios::{InputModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize},
 };
 
-use super::io::never_wait;
+use super::never_wait;
 use crate::agent::children::Children;
 use crate::wire::{ExitStatus, StdinKind, TtySize};
 

@@ -15,7 +15,7 @@ use rustix::{
     termios::{SpecialCodeIndex, tcgetattr},
 };
 
-use super::io::ExitEvent;
+use super::ExitEvent;
 use crate::agent::outbox::Outbox;
 use crate::wire::{ExecId, ToHost, flow::ReturnCredit};
 

@@ -15,7 +15,7 @@ use std::{
 use rustix::process::Pid;
 
 use super::{
-    io::ExitEvent,
+    ExitEvent,
     output::{self, OutputFlow},
     spawn::{self, Spawned, Streams},
     stdin::{self, StdinQueue},

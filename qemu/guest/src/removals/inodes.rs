@@ -1,13 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A file loses its name, or its DAX flag.
+//! A file gets shorter, loses its name or its DAX flag, or its inode leaves memory.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
 use std::{io, mem, ptr};
 
-use crate::worker::{HandleTable, Fault};
+use rustix::mount::{UnmountFlags, unmount};
+
 use crate::files::kept_or_open;
+use crate::worker::{Fault, HandleTable};
+
+pub(super) fn truncate(path: &str, len: u64) -> Result<(), Fault> {
+    let failed = || format!("truncating {path} to {len}");
+    // truncate(2) and not ftruncate(2): in FUSE an open file changes what is sent.
+    let path =
+        std::ffi::CString::new(path).map_err(|error| Fault::new(failed(), error.to_string()))?;
+    // SAFETY: a string that ends with a NUL.
+    match unsafe { libc::truncate(path.as_ptr(), len.cast_signed()) } {
+        0 => Ok(()),
+        _ => Err(Fault::of(failed())(io::Error::last_os_error())),
+    }
+}
+
+pub(super) fn open_truncate(path: &str, create: bool) -> Result<(), Fault> {
+    let opened = File::options()
+        .write(true)
+        .truncate(true)
+        .create(create)
+        .open(path);
+    opened
+        .map(drop)
+        .map_err(Fault::of(format!("opening {path} with O_TRUNC")))
+}
+
+pub(super) fn stat(path: &str) -> Result<(), Fault> {
+    let seen = fs::metadata(path);
+    seen.map(drop).map_err(Fault::of(format!("stat {path}")))
+}
 
 pub(super) fn unlink(path: &str) -> Result<(), Fault> {
     fs::remove_file(path).map_err(Fault::of(format!("unlinking {path}")))
@@ -56,4 +86,13 @@ pub(super) fn set_dax(handles: &HandleTable, path: &str, on: bool) -> Result<(),
         return Err(Fault::of(failed())(io::Error::last_os_error()));
     }
     Ok(())
+}
+
+pub(super) fn drop_caches() -> Result<(), Fault> {
+    // 3: pages, and then dentries and inodes.
+    fs::write("/proc/sys/vm/drop_caches", "3").map_err(Fault::of("dropping caches"))
+}
+
+pub(super) fn umount(target: &str) -> Result<(), Fault> {
+    unmount(target, UnmountFlags::empty()).map_err(Fault::of(format!("unmounting {target}")))
 }
