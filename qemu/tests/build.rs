@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use qemu_guest::fetch::kernel::BuiltKernel;
-use qemu_guest::fetch::{Cache, Kernel, KernelSpec, Progress, virtiofsd};
+use qemu_guest::artifacts::kernel::BuiltKernel;
+use qemu_guest::artifacts::{Cache, Kernel, KernelSpec, Progress, virtiofsd};
 
 #[test]
 #[ignore = "it compiles for some ten minutes"]

@@ -4,7 +4,7 @@
 use std::num::NonZeroU16;
 
 use qemu_guest::accel::Accel;
-use qemu_guest::machine::{
+use qemu_guest::vm::machine::{
     Boot, ByteSize, Channel, Console, Machine, OnReset, Pmem, ShareDevice, ShareKind,
 };
 

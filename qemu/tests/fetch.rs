@@ -8,8 +8,8 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use qemu_guest::fetch::kernel::DebianKernel;
-use qemu_guest::fetch::{Cache, Kernel, KernelSpec, Progress, Qemu, QemuSpec, busybox};
+use qemu_guest::artifacts::kernel::DebianKernel;
+use qemu_guest::artifacts::{Cache, Kernel, KernelSpec, Progress, Qemu, QemuSpec, busybox};
 use qemu_guest::initramfs::Initramfs;
 
 /// Modules of which each kernel has some built in, some as modules, and some not at all.

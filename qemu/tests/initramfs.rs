@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use qemu_guest::fetch::{Cache, Kernel, Progress};
+use qemu_guest::artifacts::{Cache, Kernel, Progress};
 use qemu_guest::initramfs::{Initramfs, InitramfsError};
 use tempfile::TempDir;
 

@@ -5,7 +5,8 @@
 //! As a guest's first process it is the [`agent`]: it boots the guest, runs commands and powers the
 //! guest off. The agent's protocol is [`wire`]. Started by the agent as a command, it is a
 //! [`worker`], which does one op after the other: to [`files`], [`pins`] and blocks
-//! ([`removals`]), to bytes in each way of [`access`], and to working sets ([`workload`]). The host's end of both is `qemu/vm`.
+//! ([`removals`]), to bytes in each way of [`access`], and to working sets ([`workload`]). The host's
+//! end of both is `qemu_guest::vm`.
 
 #[expect(missing_docs, reason = "fields whose names say it all")]
 pub mod access;

@@ -14,8 +14,8 @@ use tokio::time::timeout;
 
 pub use super::verdict::Verdict;
 use super::{Accel, program};
-use crate::machine::CommandLine;
-use crate::process::{SpawnError, Supervised};
+use crate::vm::machine::CommandLine;
+use crate::vm::process::{SpawnError, Supervised};
 
 /// How long the probe guest may take where TCG will do as well. Where KVM works it needs a few
 /// milliseconds after QEMU's own start.

@@ -9,7 +9,7 @@
 //!
 //! ```text
 //!   guest (qemu/guest)                 host
-//!   worker/  ◀── requests ── guest_vm::Worker ◀── cases
+//!   worker/  ◀── requests ── qemu_guest::vm::Worker ◀── cases
 //!            ─── answers ──▶                  ◀── host::Disk: withholds replies
 //!   files/  pins/  removals/
 //! ```

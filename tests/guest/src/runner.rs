@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use futures::stream::{self, StreamExt as _};
-use guest_vm::WindowKind;
+use qemu_guest::vm::WindowKind;
 use tokio::time::timeout;
 
 use crate::cli::Cli;

@@ -67,7 +67,7 @@ impl Op for CopyMapped {
             .open(other);
         let other = opened.map_err(Fault::of(format!("opening {}", other.display())))?;
         let (mut bytes, mut error) = (0, None);
-        while bytes < mapping.len() {
+        while bytes < mapping.size() {
             match transfer(&mapping, bytes, &other, self.at + bytes as u64, writes)? {
                 Ok(0) => break,
                 Ok(count) => bytes += count,
@@ -77,7 +77,7 @@ impl Op for CopyMapped {
                 }
             }
         }
-        let whole = bytes == mapping.len();
+        let whole = bytes == mapping.size();
         Ok(Copied {
             bytes,
             whole,
@@ -94,7 +94,7 @@ fn transfer(
     offset: u64,
     writes: bool,
 ) -> Result<io::Result<usize>, Fault> {
-    let len = mapping.len() - at;
+    let len = mapping.size() - at;
     let memory = mapping.part(at, len)?;
     let (fd, offset) = (other.as_raw_fd(), offset.cast_signed());
     // SAFETY: part() has checked the range, which the mapping keeps alive; no reference to its bytes

@@ -59,9 +59,9 @@ impl Access {
     fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Fault> {
         match self {
             Self::Syscall(file) => {
-                let failed = || format!("reading {} bytes at {offset:#x}", buffer.len());
-                let failed = Fault::of(failed());
-                file.read_exact_at(buffer, offset).map_err(failed)
+                let failed = format!("reading {} bytes at {offset:#x}", buffer.len());
+                let read = file.read_exact_at(buffer, offset);
+                read.map_err(Fault::of(failed))
             }
             Self::Mmap(mapping) => mapping.read(place(offset)?, buffer),
         }

@@ -40,7 +40,7 @@ impl Op for Modify {
     type Yield = Vec<(String, Option<String>)>;
 
     fn run(self, _: &mut HandleTable) -> Result<Self::Yield, Fault> {
-        let attempt = |(name, attempt): &Attempt| {
+        let attempt = |(name, attempt): &Attempt| -> Result<_, Fault> {
             let paths = Paths {
                 file: c_path(&self.dir.join(&self.file))?,
                 other: c_path(&self.dir.join(&self.other))?,

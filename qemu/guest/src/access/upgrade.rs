@@ -71,7 +71,7 @@ impl Op for Upgrade {
 
     fn run(self, _: &mut HandleTable) -> Result<Upgraded, Fault> {
         let reading = map(&open(&self.path, false)?, false)?;
-        let ranges = reading.len() / RANGE as usize;
+        let ranges = reading.size() / RANGE as usize;
         if ranges == 0 {
             return Err(Fault::new(
                 "watching ranges",

@@ -55,7 +55,7 @@ impl Mapping {
     pub fn new(file: &File, offset: u64, len: usize, kind: MapKind) -> Result<Self, Fault> {
         let at = if len == 0 {
             // Which the kernel would refuse.
-            NonNull::dangling().as_ptr()
+            NonNull::<u8>::dangling().as_ptr()
         } else {
             let (flags, prot) = match kind {
                 MapKind::Shared => (MapFlags::SHARED, ProtFlags::READ | ProtFlags::WRITE),
@@ -77,8 +77,7 @@ impl Mapping {
     }
 
     /// Bytes that are mapped.
-    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.len
     }
 

@@ -4,7 +4,7 @@
 
 use crate::local::{TIME_OUT, agent, within};
 use guest_agent::wire::Errno;
-use guest_vm::agent::{AgentError, ExecRequest, ExitStatus, Signal};
+use qemu_guest::vm::agent::{AgentError, ExecRequest, ExitStatus, Signal};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Bytes that are no text and have no short period.

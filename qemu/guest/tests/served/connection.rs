@@ -9,7 +9,7 @@ use std::{
 
 use crate::local::{Process, agent, within};
 use guest_agent::wire::{Preamble, Version};
-use guest_vm::agent::{Agent, AgentError, ExecRequest, LinkError};
+use qemu_guest::vm::agent::{Agent, AgentError, ExecRequest, LinkError};
 
 #[tokio::test]
 async fn the_agent_tells_where_it_runs() {

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use guest_vm::agent::Agent;
+use qemu_guest::vm::agent::Agent;
 
 /// How long anything here may take. A busy machine may need a few seconds.
 pub const TIME_OUT: Duration = Duration::from_secs(60);

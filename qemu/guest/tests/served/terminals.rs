@@ -3,7 +3,7 @@
 //! Commands on a terminal of their own: size, job control, end of input.
 
 use crate::local::{agent, within};
-use guest_vm::agent::{ExecRequest, ExitStatus, OutputStream, Running, Stdin, TtySize};
+use qemu_guest::vm::agent::{ExecRequest, ExitStatus, OutputStream, Running, Stdin, TtySize};
 use tokio::io::AsyncWriteExt;
 
 const SIZE: TtySize = TtySize {
@@ -20,7 +20,7 @@ struct Session {
 }
 
 impl Session {
-    async fn start(agent: &guest_vm::agent::Agent, argv: &[&str]) -> Self {
+    async fn start(agent: &qemu_guest::vm::agent::Agent, argv: &[&str]) -> Self {
         let request = ExecRequest::new(argv.iter().copied())
             .tty(SIZE)
             .env("PS1", "ready> ");

@@ -2,7 +2,7 @@
 
 //! The tests.
 
-use guest_vm::agent::{
+use qemu_guest::vm::agent::{
     Agent, CommandOutput, ExecRequest, ExitStatus, OutputStream, Running, Signal, Stdin, TtySize,
 };
 use tokio::io::AsyncWriteExt;

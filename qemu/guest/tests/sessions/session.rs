@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use daxlab::terminal::{self, TerminalError};
-use guest_vm::agent::{ExecRequest, ExitStatus};
+use qemu_guest::vm::agent::{ExecRequest, ExitStatus};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::local::agent;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::Result;
 use guest_agent::files::KernelLog;
 use guest_agent::removals::Removal;
-use guest_vm::agent::Signal;
 use lab_report::model::Contract::MustWait;
+use qemu_guest::vm::agent::Signal;
 
 use crate::host::{BREAK_LAYOUTS, FileSystem, Pending, Rig, Waiting};
 use super::decoy::worker_is_free;

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use qemu_guest::machine::{ByteSize, Pmem};
+use qemu_guest::vm::machine::{ByteSize, Pmem};
 
 use super::FileSystem;
 

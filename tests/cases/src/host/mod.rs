@@ -13,7 +13,7 @@ mod server;
 mod watch;
 mod withheld;
 
-pub use guest_vm::{Done, Pending, Worker, WorkerError};
+pub use qemu_guest::vm::{Done, Pending, Worker, WorkerError};
 pub use blocks::{BIG_BLOCKS, NO_BIG_BLOCKS};
 pub use disk::{Disk, DiskError};
 pub use held_share::{HeldShare, HeldShareError, held_file};

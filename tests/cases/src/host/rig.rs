@@ -10,11 +10,11 @@ use std::{env, fs};
 
 use anyhow::{Context as _, Result, ensure};
 use guest_agent::files::{KernelLog, Reserve, TRACEFS};
-use guest_vm::{Parts, Vm, VmSpec, Wanted};
 use qemu_guest::accel::AccelChoice;
-use qemu_guest::fetch::{KernelSpec, Progress, QemuSpec};
-use qemu_guest::machine::{ByteSize, NbdDisk};
-use qemu_guest::process::{Dax, RunDir, Share};
+use qemu_guest::artifacts::{KernelSpec, Progress, QemuSpec};
+use qemu_guest::vm::machine::{ByteSize, NbdDisk};
+use qemu_guest::vm::process::{Dax, RunDir, Share};
+use qemu_guest::vm::{Parts, Vm, VmSpec, Wanted};
 use tokio::time::{Instant, sleep};
 
 use super::blocks::BigBlocks;

@@ -5,9 +5,9 @@
 use std::path::Path;
 
 use anyhow::Result;
-use guest_vm::VmSpec;
-use qemu_guest::machine::ByteSize;
-use qemu_guest::process::Share;
+use qemu_guest::vm::VmSpec;
+use qemu_guest::vm::machine::ByteSize;
+use qemu_guest::vm::process::Share;
 use tempfile::TempDir;
 
 /// A share that is to be: its folder, made and filled, and the daemon's settings.

@@ -11,9 +11,9 @@ use futures::future::{FutureExt as _, LocalBoxFuture, select_all};
 use guest_agent::access::{FillPart, How, Part, VerifyPart};
 use guest_agent::pattern::Seed;
 use guest_agent::worker::Op;
-use guest_vm::agent::Agent;
-use guest_vm::{Crash, Parts, Vm, Worker};
-use qemu_guest::process::Share;
+use qemu_guest::vm::agent::Agent;
+use qemu_guest::vm::process::Share;
+use qemu_guest::vm::{Crash, Parts, Vm, Worker};
 use tokio::time::timeout;
 
 use super::{Boot, Host, Leftovers, Mounts, Shared};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use guest_agent::access::{Fsync, Hold, LoadBytes, Populate, StoreBytes};
 use guest_agent::worker::Op;
-use guest_vm::Worker;
+use qemu_guest::vm::Worker;
 
 use super::Lab;
 use super::guest::COMMAND_TIME_OUT;

@@ -9,9 +9,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use guest_vm::{Parts, Programs, Wanted, WindowKind};
 use qemu_guest::accel::AccelChoice;
-use qemu_guest::fetch::{KernelSpec, Progress};
+use qemu_guest::artifacts::{KernelSpec, Progress};
+use qemu_guest::vm::{Parts, Programs, Wanted, WindowKind};
 use tokio::sync::OnceCell;
 
 use super::{Boot, Lab, programs};

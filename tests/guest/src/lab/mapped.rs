@@ -127,10 +127,11 @@ mod tests {
         fs::create_dir(folder.path().join("below")).unwrap();
         let path = folder.path().join("below/file");
         fs::write(&path, [0; 8192]).unwrap();
-        let mapping = Mapping::new(&File::open(&path).unwrap(), 0, 8192, MapKind::ReadOnly).unwrap();
+        let file = fs::File::open(&path).unwrap();
+        let mapping = Mapping::new(&file, 0, 8192, MapKind::ReadOnly).unwrap();
         let maps = fs::read_to_string("/proc/self/maps").unwrap();
         let files = Files::of([folder.path()].into_iter()).unwrap();
         let found: u64 = maps.lines().filter_map(|line| files.bytes(line)).sum();
-        assert_eq!(found, mapping.len() as u64);
+        assert_eq!(found, mapping.size() as u64);
     }
 }

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use qemu_guest::process::Share;
+use qemu_guest::vm::process::Share;
 use tempfile::TempDir;
 
 /// A mounted share.

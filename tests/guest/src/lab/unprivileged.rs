@@ -7,8 +7,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use guest_vm::Parts;
-use qemu_guest::fetch::{Qemu, QemuSpec};
+use qemu_guest::artifacts::{Qemu, QemuSpec};
+use qemu_guest::vm::Parts;
 use tempfile::TempDir;
 
 use super::Host;

@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail, ensure};
 use guest_agent::access::{self, Copied, CopyMapped, How, Mapped, Part, Sweep};
 use guest_agent::pattern::Seed;
-use qemu_guest::machine::ByteSize;
-use qemu_guest::process::{Dax, Share};
+use qemu_guest::vm::machine::ByteSize;
+use qemu_guest::vm::process::{Dax, Share};
 
 use crate::lab::{Boot, Host, Lab, Plan};
 use crate::scenario::{Group, Tests};

@@ -5,7 +5,7 @@
 use anyhow::{Result, bail, ensure};
 use guest_agent::access::{self, How, Part};
 use guest_agent::pattern::Seed;
-use qemu_guest::process::{Sandbox, Share};
+use qemu_guest::vm::process::{Sandbox, Share};
 
 use crate::lab::{Boot, Host, Lab, Plan, unprivileged};
 use crate::scenario::{Group, Tests};

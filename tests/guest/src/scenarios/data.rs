@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt as _;
 use anyhow::{Context as _, Result, ensure};
 use guest_agent::access::{self, HashFile, HashTree, How, Part};
 use guest_agent::pattern::Seed;
-use qemu_guest::process::Share;
+use qemu_guest::vm::process::Share;
 
 use crate::lab::{Boot, Held, Lab, Plan, Snapshot};
 use crate::scenario::{Group, Tests};

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use futures::{FutureExt as _, StreamExt as _};
-use guest_vm::agent::{ExecRequest, Running};
 use inotify::{Inotify, WatchMask};
-use qemu_guest::machine::ByteSize;
-use qemu_guest::process::{Cache, Share};
+use qemu_guest::vm::agent::{ExecRequest, Running};
+use qemu_guest::vm::machine::ByteSize;
+use qemu_guest::vm::process::{Cache, Share};
 use tokio::time::{Instant, timeout};
 
 use crate::lab::{Boot, FSX, Host, Lab, Plan};

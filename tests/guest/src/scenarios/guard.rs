@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use qemu_guest::process::Share;
+use qemu_guest::vm::process::Share;
 use tempfile::TempDir;
 
 use crate::lab::{Boot, Held, Host, Lab, Plan};

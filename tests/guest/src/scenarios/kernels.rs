@@ -5,7 +5,7 @@
 use anyhow::Result;
 use guest_agent::access::{self, How, Part};
 use guest_agent::pattern::Seed;
-use qemu_guest::fetch::KernelSpec;
+use qemu_guest::artifacts::KernelSpec;
 
 use crate::lab::{Boot, Host, Lab, Plan};
 use crate::scenario::{Group, Tests};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use guest_agent::access::{self, How, Part};
 use guest_agent::pattern::Seed;
-use guest_vm::{Crash, Parts, VmSpec};
-use qemu_guest::machine::OnReset;
+use qemu_guest::vm::machine::OnReset;
+use qemu_guest::vm::{Crash, Parts, VmSpec};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::timeout;
 

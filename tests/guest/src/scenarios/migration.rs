@@ -7,10 +7,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use guest_vm::agent::ExecRequest;
 use qemu_guest::accel::AccelChoice;
-use qemu_guest::machine::Machine;
-use qemu_guest::process::{Daemon, Guest, Qmp, RunDir, Share};
+use qemu_guest::vm::agent::ExecRequest;
+use qemu_guest::vm::machine::Machine;
+use qemu_guest::vm::process::{Daemon, Guest, Qmp, RunDir, Share};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 

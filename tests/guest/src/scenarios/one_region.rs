@@ -9,14 +9,14 @@ use std::os::unix::fs::{MetadataExt as _, chown};
 use anyhow::{Context as _, Result, ensure};
 use guest_agent::access::{self, How, Part, StorePhysical};
 use guest_agent::pattern::Seed;
-use guest_vm::{Crash, VmSpec};
-use qemu_guest::machine::{ByteSize, OnReset};
-use qemu_guest::process::Share;
+use qemu_guest::vm::machine::{ByteSize, OnReset};
+use qemu_guest::vm::process::Share;
+use qemu_guest::vm::{Crash, VmSpec};
 
-use super::{budget, data, life};
 use crate::lab::{Boot, Held, Host, Lab, Plan, Snapshot, unprivileged};
 use crate::scenario::{Group, Tests};
 use crate::tests;
+use super::{budget, data, life};
 
 const MIB: u64 = 1 << 20;
 /// Bytes of a file that is no multiple of a page.

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Result, ensure};
 use guest_agent::access::{self, HashFile, How};
-use qemu_guest::process::{Dax, Share};
+use qemu_guest::vm::process::{Dax, Share};
 
 use crate::lab::{Boot, Lab, Plan};
 use crate::scenario::{Group, Tests};

@@ -6,8 +6,8 @@
 use std::num::NonZeroU16;
 
 use anyhow::{Context as _, Result, ensure};
-use qemu_guest::fetch::virtiofsd;
-use qemu_guest::process::{Cache, Share};
+use qemu_guest::artifacts::virtiofsd;
+use qemu_guest::vm::process::{Cache, Share};
 use tokio::time::Instant;
 
 use crate::lab::{Boot, Host, Lab, Plan, Shared};

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use futures::future::try_join_all;
 use guest_agent::access::{self, How, Part};
 use guest_agent::pattern::Seed;
-use qemu_guest::machine::ByteSize;
+use qemu_guest::vm::machine::ByteSize;
 
 use crate::lab::{Boot, Lab, Plan};
 use crate::scenario::{Group, Tests};

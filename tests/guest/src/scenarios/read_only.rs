@@ -8,7 +8,7 @@ use std::fs;
 use anyhow::{Result, ensure};
 use guest_agent::access::{self, How, Modify, Part};
 use guest_agent::pattern::Seed;
-use qemu_guest::process::Share;
+use qemu_guest::vm::process::Share;
 
 use crate::lab::{Boot, Lab, Plan, Snapshot};
 use crate::scenario::{Group, Tests};

@@ -14,9 +14,9 @@ use dax_reclaim::model::Round;
 use dax_reclaim::plan::{Extent, Point, points};
 use guest_agent::workload::PAGE;
 use qemu_guest::accel::AccelChoice;
-use qemu_guest::fetch::kernel::DebianKernel;
-use qemu_guest::fetch::{KernelSpec, Progress, QemuSpec};
-use qemu_guest::machine::ByteSize;
+use qemu_guest::artifacts::kernel::DebianKernel;
+use qemu_guest::artifacts::{KernelSpec, Progress, QemuSpec};
+use qemu_guest::vm::machine::ByteSize;
 
 use crate::lab::Host;
 use crate::scenario::{Group, Tests};

@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use guest_agent::access::{self, How, Part};
 use guest_agent::pattern::Seed;
-use qemu_guest::fetch::QemuSpec;
-use qemu_guest::process::Share;
+use qemu_guest::artifacts::QemuSpec;
+use qemu_guest::vm::process::Share;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::sleep;
 

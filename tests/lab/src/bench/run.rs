@@ -13,17 +13,17 @@ use dax_bench::{
     sides::Program,
     window,
 };
-use guest_vm::Programs;
 use lab_report::model::utc;
-use qemu_guest::fetch::{Cache, Progress, virtiofsd};
+use qemu_guest::artifacts::{Cache, Progress, virtiofsd};
+use qemu_guest::vm::Programs;
 use virtiofs_driver::Waiting;
 
+use crate::{cli::Status, signals::Noted};
 use super::{
     BenchArgs,
     args::{InGuests, Peer, Wait, What},
     reports::{self, Measured, Places},
 };
-use crate::{cli::Status, signals::Noted};
 
 /// Nothing that could be measured is meant.
 #[derive(Debug, thiserror::Error)]

@@ -4,8 +4,8 @@
 
 use std::process::ExitCode;
 
-use guest_vm::agent::ExitStatus;
 use lab_report::model::Conclusion;
+use qemu_guest::vm::agent::ExitStatus;
 
 /// What a subcommand's exit status says. A mistake on the command line is clap's 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl From<Status> for ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use guest_vm::agent::Signal;
+    use qemu_guest::vm::agent::Signal;
 
     #[test]
     fn a_command_keeps_its_status() {

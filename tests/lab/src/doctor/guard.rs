@@ -4,8 +4,8 @@
 
 use std::{path::Path, process::Output};
 
-use guest_vm::Programs;
-use qemu_guest::fetch::Qemu;
+use qemu_guest::artifacts::Qemu;
+use qemu_guest::vm::Programs;
 
 use super::finding::{Finding, chain};
 

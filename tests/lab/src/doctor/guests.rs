@@ -2,15 +2,15 @@
 
 //! What guests are started from: cache, QEMU, accelerators, kernels.
 
-use guest_vm::{Parts, Programs, Wanted, WindowKind};
+use qemu_guest::vm::{Parts, Programs, Wanted, WindowKind};
 use qemu_guest::{
     accel::{Accel, Prober, probe::Verdict},
-    fetch::{
+    artifacts::{
         Cache, Kernel, KernelSpec, Progress, Qemu, QemuSpec, busybox,
         kernel::build,
         qemu::{Origin, series},
     },
-    machine::CommandLine,
+    vm::machine::CommandLine,
 };
 
 use super::{

@@ -8,8 +8,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-use guest_vm::{MissingProgram, Programs};
-use qemu_guest::{machine::ByteSize, process::RunDir};
+use qemu_guest::vm::{MissingProgram, Programs};
+use qemu_guest::{vm::machine::ByteSize, vm::process::RunDir};
 
 use super::{
     finding::{Finding, chain},

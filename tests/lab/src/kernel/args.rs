@@ -3,7 +3,7 @@
 //! The options of `daxlab kernel`.
 
 use clap::{Args, Subcommand};
-use qemu_guest::fetch::kernel::{BuiltKernel, DebianKernel};
+use qemu_guest::artifacts::kernel::{BuiltKernel, DebianKernel};
 
 /// Lists, builds and fetches the kernels that guests can run
 ///

@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use qemu_guest::fetch::{Cache, Kernel, KernelSpec, kernel::KernelError};
+use qemu_guest::artifacts::{Cache, Kernel, KernelSpec, kernel::KernelError};
 
 /// Whether the cache has a kernel.
 enum There {
@@ -41,7 +41,7 @@ fn line(spec: &KernelSpec, there: &There) -> String {
 
 #[cfg(test)]
 mod tests {
-    use qemu_guest::fetch::Progress;
+    use qemu_guest::artifacts::Progress;
 
     use super::*;
 

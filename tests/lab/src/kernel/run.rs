@@ -5,13 +5,13 @@
 use std::io;
 
 use anyhow::Result;
-use qemu_guest::fetch::{
+use qemu_guest::artifacts::{
     Cache, Kernel, KernelSpec, Progress,
     kernel::{BuiltKernel, DebianKernel},
 };
 
-use super::{KernelArgs, args::Action, list};
 use crate::cli::Status;
+use super::{KernelArgs, args::Action, list};
 
 /// Lists or gets kernels. What was got is told on standard output: its name, release and image.
 ///

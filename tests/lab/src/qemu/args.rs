@@ -6,7 +6,7 @@ use clap::{
     Args, Subcommand,
     builder::{OsStringValueParser, TypedValueParser as _, ValueParser},
 };
-use qemu_guest::fetch::QemuSpec;
+use qemu_guest::artifacts::QemuSpec;
 
 /// Lists the QEMUs that guests can run on, and builds the one that is built
 ///

@@ -5,7 +5,7 @@
 use std::io::Write;
 
 use anyhow::Result;
-use qemu_guest::fetch::{
+use qemu_guest::artifacts::{
     Cache, Qemu, QemuSpec,
     qemu::{Origin, QemuError},
 };
@@ -49,7 +49,7 @@ fn whence(origin: &Origin) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use qemu_guest::fetch::Progress;
+    use qemu_guest::artifacts::Progress;
 
     use super::*;
 

@@ -5,10 +5,10 @@
 use std::io;
 
 use anyhow::Result;
-use qemu_guest::fetch::{Cache, Progress, Qemu, QemuSpec};
+use qemu_guest::artifacts::{Cache, Progress, Qemu, QemuSpec};
 
-use super::{QemuArgs, args::Action, list};
 use crate::cli::Status;
+use super::{QemuArgs, args::Action, list};
 
 /// Lists QEMUs or gets the one that is built. What was got is told on standard output: its name,
 /// version and program.

@@ -7,9 +7,9 @@ use std::{num::NonZeroU16, path::PathBuf};
 use clap::{Args, ValueEnum};
 use qemu_guest::{
     accel::AccelChoice,
-    fetch::KernelSpec,
-    machine::{ByteSize, Tag},
-    process::Dax,
+    artifacts::KernelSpec,
+    vm::machine::{ByteSize, Tag},
+    vm::process::Dax,
 };
 
 use crate::qemu::QemuArg;

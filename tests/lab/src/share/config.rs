@@ -4,8 +4,8 @@
 
 use std::{fs, io, path::PathBuf};
 
-use guest_vm::{VmSpec, Wanted};
-use qemu_guest::{accel::AccelChoice, fetch::KernelSpec, machine::ByteSize, process::Share};
+use qemu_guest::vm::{VmSpec, Wanted};
+use qemu_guest::{accel::AccelChoice, artifacts::KernelSpec, vm::machine::ByteSize, vm::process::Share};
 
 use super::args::ShareArgs;
 
@@ -167,7 +167,7 @@ mod tests {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
     use clap::Parser;
-    use qemu_guest::process::Dax;
+    use qemu_guest::vm::process::Dax;
 
     use super::*;
 

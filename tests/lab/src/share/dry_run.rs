@@ -7,14 +7,14 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process;
 
-use guest_vm::{CONSOLE_INIT, Parts};
+use qemu_guest::vm::{CONSOLE_INIT, Parts};
 use qemu_guest::{
     accel::Accel,
-    machine::{CommandLine, Console},
+    vm::machine::{CommandLine, Console},
 };
 
-use super::config::{Config, Task};
 use crate::doctor::vhost_regions;
+use super::config::{Config, Task};
 
 /// What to paste into a shell: the daemon in the background, then QEMU with the guest's console on
 /// the terminal. Such a guest has no agent; its init is a script that mounts the share and gives a

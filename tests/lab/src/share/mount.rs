@@ -3,8 +3,8 @@
 //! Mounting the share, and making sure of what was mounted.
 
 use anyhow::{Context, Result, bail};
-use guest_vm::Vm;
-use qemu_guest::machine::{ByteSize, Tag};
+use qemu_guest::vm::Vm;
+use qemu_guest::vm::machine::{ByteSize, Tag};
 
 /// Where the share is in the guest.
 pub const TARGET: &str = "/share";

@@ -5,16 +5,16 @@
 use std::{convert::Infallible, future::pending, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use guest_vm::{Parts, Vm};
-use qemu_guest::{fetch::Progress, process::tail};
+use qemu_guest::vm::{Parts, Vm};
+use qemu_guest::{artifacts::Progress, vm::process::tail};
 
+use crate::{cli::Status, signals::Signals};
 use super::{
     ShareArgs,
     config::{Config, WindowWish},
     dry_run, mount, session,
     steps::Steps,
 };
-use crate::{cli::Status, signals::Signals};
 
 /// How long a guest may take to end before the user is told how to have it sooner.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -8,19 +8,19 @@ use std::{
 };
 
 use anyhow::{Error, Result};
-use guest_vm::{
+use qemu_guest::vm::process::GuestError;
+use qemu_guest::vm::{
     Vm,
     agent::{Agent, AgentError, Errno, ExecRequest, ExitStatus, Failure},
 };
-use qemu_guest::process::GuestError;
 
-use super::{
-    config::{Config, Task},
-    mount::TARGET,
-};
 use crate::{
     cli::Status,
     terminal::{self, TerminalError},
+};
+use super::{
+    config::{Config, Task},
+    mount::TARGET,
 };
 
 /// How long the end of QEMU may come after the end of its connections.

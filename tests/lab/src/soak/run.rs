@@ -9,10 +9,10 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use daemon_faults::soak::{self, Failure, SoakOptions, Summary};
-use guest_vm::Programs;
+use qemu_guest::vm::Programs;
 
-use super::SoakArgs;
 use crate::{cli::Status, signals::Noted};
+use super::SoakArgs;
 
 /// A sign of life is given that often.
 const TELL_EACH: Duration = Duration::from_secs(30);

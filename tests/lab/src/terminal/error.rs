@@ -4,7 +4,7 @@
 
 use std::io;
 
-use guest_vm::agent::{AgentError, Signal};
+use qemu_guest::vm::agent::{AgentError, Signal};
 
 /// Why a guest command on this terminal did not come to its own end.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@
 
 use std::{io, os::fd::BorrowedFd, thread};
 
-use guest_vm::agent::OutputStream;
+use qemu_guest::vm::agent::OutputStream;
 use rustix::{
     event::{PollFd, PollFlags, poll},
     io::{Errno, write},

@@ -11,7 +11,7 @@ use std::{
     sync::{Mutex, Once, PoisonError},
 };
 
-use guest_vm::agent::TtySize;
+use qemu_guest::vm::agent::TtySize;
 use rustix::{
     process::getpgrp,
     stdio,

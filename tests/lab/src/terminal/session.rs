@@ -4,7 +4,7 @@
 
 use std::env;
 
-use guest_vm::agent::{Agent, ExecRequest, ExitStatus, Running, Signal, Stdin};
+use qemu_guest::vm::agent::{Agent, ExecRequest, ExitStatus, Running, Signal, Stdin};
 use tokio::{
     io::AsyncWriteExt,
     signal::unix::{Signal as Caught, SignalKind, signal},

@@ -6,7 +6,7 @@ use std::{path::PathBuf, str::FromStr};
 
 use clap::Args;
 use lab_report::{Format, model::Shard};
-use qemu_guest::{accel::AccelChoice, fetch::KernelSpec};
+use qemu_guest::{accel::AccelChoice, artifacts::KernelSpec};
 
 use crate::{catalogue::Selection, qemu::QemuArg, share::AccelArg};
 

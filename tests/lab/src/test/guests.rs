@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Error, Result, ensure};
 use dax_cases::cases::{Case, KernelKind, Observation, Vmm, complaints, stalls};
 use dax_cases::host::{Rig, RigParts};
-use qemu_guest::process::tail;
+use qemu_guest::vm::process::tail;
 use tokio::time::timeout;
 
 use super::logs::Logs;

@@ -10,18 +10,18 @@ use anyhow::{Context as _, Result};
 use dax_cases::cases::{Case, KernelKind, Vmm};
 use dax_cases::host::RigParts;
 use futures::future::join_all;
-use guest_vm::WindowKind;
 use lab_report::model::{Run, SCHEMA, utc};
 use lab_report::{Paint, write_all};
-use qemu_guest::fetch::kernel::DebianKernel;
-use qemu_guest::fetch::{KernelSpec, Progress, QemuSpec};
+use qemu_guest::artifacts::kernel::DebianKernel;
+use qemu_guest::artifacts::{KernelSpec, Progress, QemuSpec};
+use qemu_guest::vm::WindowKind;
 
+use crate::cli::Status;
+use crate::signals::Signals;
 use super::TestArgs;
 use super::deck::Deck;
 use super::guests::Kernel;
 use super::{host, mounts, select};
-use crate::cli::Status;
-use crate::signals::Signals;
 
 /// In the folder of reports: the logs of guests.
 const LOGS: &str = "logs";

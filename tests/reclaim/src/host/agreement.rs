@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use guest_agent::workload::{Count, Counts};
-use guest_vm::Worker;
+use qemu_guest::vm::Worker;
 use tokio::time::{Instant, sleep};
 
 use super::Metrics;

@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use dax_cases::host::FileSystem;
 use guest_agent::workload::{Files, Make, TRACEFS};
-use guest_vm::{Vm, VmSpec, Worker};
 use qemu_guest::accel::AccelChoice;
-use qemu_guest::machine::ByteSize;
+use qemu_guest::vm::machine::ByteSize;
+use qemu_guest::vm::{Vm, VmSpec, Worker};
 use tokio::time::{Instant, sleep};
 use virtiofs_driver::daemon::Usage;
 

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use dax_cases::host::{FileSystem, pmem_image, pmem_image_of};
 use guest_agent::workload::{Files, make};
-use qemu_guest::machine::{ByteSize, Pmem};
-use qemu_guest::process::RunDir;
+use qemu_guest::vm::machine::{ByteSize, Pmem};
+use qemu_guest::vm::process::RunDir;
 
 /// Where a host has memory for files.
 pub const IN_MEMORY: &str = "/dev/shm";

@@ -3,8 +3,8 @@
 //! What guests of one kernel are started from.
 
 use anyhow::Result;
-use guest_vm::{Parts, Wanted};
-use qemu_guest::fetch::{KernelSpec, Progress, QemuSpec};
+use qemu_guest::artifacts::{KernelSpec, Progress, QemuSpec};
+use qemu_guest::vm::{Parts, Wanted};
 
 /// For the sides on persistent memory, beyond those of every guest.
 const MODULES: [&str; 3] = ["virtio_pmem", "ext4", "xfs"];

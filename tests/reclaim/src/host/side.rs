@@ -7,8 +7,8 @@ use std::path::Path;
 use std::str::FromStr;
 
 use guest_agent::workload::Access;
-use qemu_guest::machine::ByteSize;
-use qemu_guest::process::{Cache, Share};
+use qemu_guest::vm::machine::ByteSize;
+use qemu_guest::vm::process::{Cache, Share};
 
 /// Who serves the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 //! It is not stopped: its clock would jump by as much when it goes on, which Linux takes for a stall.
 
 use anyhow::{Context as _, Result};
-use guest_vm::{Parts, Vm, VmSpec};
+use qemu_guest::vm::{Parts, Vm, VmSpec};
 
 /// A guest with a name. Dropping it kills it and its daemon.
 pub struct Standing {

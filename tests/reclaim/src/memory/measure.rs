@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use guest_agent::workload::{Access, Files, Finish, Pattern, Prepare, Run, Temperature, Work};
 use qemu_guest::accel::AccelChoice;
-use qemu_guest::machine::ByteSize;
+use qemu_guest::vm::machine::ByteSize;
 use tokio::time::{Instant, sleep};
 use virtiofs_driver::daemon::Usage;
 
@@ -245,7 +245,7 @@ fn plausible(side: Side, point: &Point, file: u64) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use qemu_guest::process::Cache;
+    use qemu_guest::vm::process::Cache;
 
     use super::*;
 

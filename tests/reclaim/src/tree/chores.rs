@@ -3,8 +3,8 @@
 //! What is done with the tree, and what has to come of it.
 
 use anyhow::{Result, ensure};
-use guest_vm::agent::{CommandOutput, ExecRequest};
-use qemu_guest::fetch::source_tools::BIN;
+use qemu_guest::artifacts::source_tools::BIN;
+use qemu_guest::vm::agent::{CommandOutput, ExecRequest};
 
 use super::source::{NEEDLE, Shape};
 

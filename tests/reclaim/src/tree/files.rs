@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use qemu_guest::process::{RunDir, RunDirError};
+use qemu_guest::vm::process::{RunDir, RunDirError};
 
 use super::source::Shape;
 

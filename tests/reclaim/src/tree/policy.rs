@@ -7,8 +7,8 @@ use std::path::Path;
 use std::str::FromStr;
 
 use dax_cases::host::FileSystem;
-use qemu_guest::machine::ByteSize;
-use qemu_guest::process::{Dax, Share};
+use qemu_guest::vm::machine::ByteSize;
+use qemu_guest::vm::process::{Dax, Share};
 
 /// The guest's persistent memory.
 const PMEM: &str = "/dev/pmem0";

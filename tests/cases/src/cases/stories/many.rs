@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::Result;
 use guest_agent::files::Close;
 use guest_agent::pins::VmspliceMany;
-use guest_vm::agent::Signal;
 use lab_report::model::{Contract, Outcome};
+use qemu_guest::vm::agent::Signal;
 
 use crate::cases::scene::Scene;
 use crate::cases::{KernelKind, Observation, RemovalKind};

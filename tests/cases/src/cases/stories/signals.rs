@@ -3,8 +3,8 @@
 //! A signal comes while a removal waits.
 
 use anyhow::{Context as _, Result};
-use guest_vm::agent::Signal;
 use lab_report::model::Contract;
+use qemu_guest::vm::agent::Signal;
 
 use crate::cases::scene::Scene;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, expected, matrix};

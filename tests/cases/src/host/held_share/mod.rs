@@ -22,15 +22,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use file::{HeldFile, Replies};
 use fuser::{Config, Session, SessionACL};
-use qemu_guest::machine::TagError;
-use qemu_guest::process::{Sandbox, Share};
+use qemu_guest::vm::machine::TagError;
+use qemu_guest::vm::process::{Sandbox, Share};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 use rustix::process::{getegid, geteuid};
 
 use super::FileSystem;
 use super::withheld::{Request, WithheldError};
-use file::{HeldFile, Replies};
 
 /// The tag by which the guest mounts it.
 pub(super) const TAG: &str = "held";

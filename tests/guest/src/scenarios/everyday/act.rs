@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use guest_vm::agent::{Agent, ExecRequest};
+use qemu_guest::vm::agent::{Agent, ExecRequest};
 use tokio::process::Command;
 use tokio::time::timeout;
 

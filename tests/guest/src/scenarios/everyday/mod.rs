@@ -9,15 +9,15 @@ mod reader;
 mod tools;
 mod tree;
 
+use act::{Act, Place};
 use anyhow::Result;
 use futures::future::try_join_all;
-use guest_vm::{Vm, VmSpec};
-use qemu_guest::process::Share;
+use qemu_guest::vm::process::Share;
+use qemu_guest::vm::{Vm, VmSpec};
 
 use crate::lab::{Boot, Host, Lab, Plan};
 use crate::scenario::{Group, Tests};
 use crate::tests;
-use act::{Act, Place};
 
 /// The share with a window, and the one without.
 const SHARES: [&str; 2] = ["window", "plain"];

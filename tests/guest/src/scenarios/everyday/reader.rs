@@ -8,11 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result};
 use guest_agent::access::{How, hash_tree};
-use guest_vm::GUEST_AGENT;
-use guest_vm::agent::{Agent, ExecRequest, Stdin};
+use qemu_guest::vm::GUEST_AGENT;
+use qemu_guest::vm::agent::{Agent, ExecRequest, Stdin};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::task::JoinHandle;
-
 
 /// A pass reads each file in both ways and says so; a file that vanishes, or loses pages while they
 /// are read, is the business of who reads. It ends by the end of its standard input.

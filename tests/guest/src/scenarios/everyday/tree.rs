@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use guest_agent::access::{Hash, HashTree, How, hash_tree};
-use guest_vm::Worker;
-use guest_vm::agent::Agent;
+use qemu_guest::vm::Worker;
+use qemu_guest::vm::agent::Agent;
 use tokio::time::{Instant, sleep};
 
 /// By then a guest has looked again at all that it remembers: `--cache auto` lets it trust names

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use dax_reclaim::host::Side;
 use guest_agent::workload::Access;
-use qemu_guest::{fetch::KernelSpec, machine::ByteSize, process::Cache};
+use qemu_guest::{artifacts::KernelSpec, vm::machine::ByteSize, vm::process::Cache};
 
 use crate::{bench::reclaim::AccelArg, qemu::QemuArg};
 

@@ -20,9 +20,8 @@ use dax_reclaim::{
     memory::{MemoryRun, PICTURE, Plan, SCHEMA, Watch, measure, picture},
 };
 use lab_report::model::utc;
-use qemu_guest::fetch::{KernelSpec, Progress, kernel::DebianKernel, virtiofsd};
+use qemu_guest::artifacts::{KernelSpec, Progress, kernel::DebianKernel, virtiofsd};
 
-use super::MemoryArgs;
 use crate::{
     bench::{
         reclaim::guests,
@@ -30,6 +29,7 @@ use crate::{
     },
     cli::Status,
 };
+use super::MemoryArgs;
 
 /// Measures what the options name, and reports it.
 ///

@@ -12,8 +12,8 @@ use dax_reclaim::{
 use glob::Pattern;
 use qemu_guest::{
     accel::AccelChoice,
-    fetch::{KernelSpec, QemuSpec},
-    machine::ByteSize,
+    artifacts::{KernelSpec, QemuSpec},
+    vm::machine::ByteSize,
 };
 
 use crate::qemu::spec;

@@ -9,8 +9,8 @@ use dax_reclaim::{
     host::{Contestant, Field, Ground, IN_MEMORY, KernelParts, MEMORY, Side},
     model::{Guests, Kernel, SideInfo},
 };
-use qemu_guest::fetch::{KernelSpec, Progress, QemuSpec, kernel::DebianKernel, virtiofsd};
-use qemu_guest::machine::ByteSize;
+use qemu_guest::artifacts::{KernelSpec, Progress, QemuSpec, kernel::DebianKernel, virtiofsd};
+use qemu_guest::vm::machine::ByteSize;
 
 use super::{AccelArg, ReclaimArgs};
 
@@ -99,7 +99,7 @@ pub(in crate::bench) async fn about(
     Ok(Guests {
         qemu: qemus(kernels),
         accel: format!("{accel:?}").to_lowercase(),
-        cpus: guest_vm::VmSpec::default().cpus.get(),
+        cpus: qemu_guest::vm::VmSpec::default().cpus.get(),
         memory_mib: memory.bytes() >> 20,
         kernels: kernels
             .iter()

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::Args;
 use dax_reclaim::tree::{Policy, Shape};
 use qemu_guest::{
-    fetch::{KernelSpec, QemuSpec},
-    machine::ByteSize,
+    artifacts::{KernelSpec, QemuSpec},
+    vm::machine::ByteSize,
 };
 
 use crate::{

@@ -16,7 +16,7 @@ use dax_reclaim::{
     tree::{Contestant, Repository, SCHEMA, TreeRun, Watch, measure},
 };
 use lab_report::model::utc;
-use qemu_guest::fetch::{
+use qemu_guest::artifacts::{
     Cache, KernelSpec, Progress, QemuSpec, kernel::DebianKernel, source_tools, virtiofsd,
 };
 

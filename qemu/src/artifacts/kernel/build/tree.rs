@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+//! A tree of kernel source to work in.
+//!
+//! It is always at the same place, the cache's workbench: make compiles everything anew in a tree
+//! that was moved, for the paths of its own tools are absolute.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::artifacts::cache::{Bench, Cache, CacheError};
+use crate::artifacts::kernel::make;
+use crate::artifacts::patch::{self, Patch};
+use crate::artifacts::tool;
+use super::recipe::Recipe;
+use super::{BuildError, options, source, unused};
+
+/// Some objects fewer or more with each version.
+const OBJECTS: u64 = 1450;
+
+/// The tree; there is one at a time on a bench.
+pub(super) struct Tree<'a> {
+    cache: &'a Cache,
+    bench: &'a mut Bench,
+}
+
+impl<'a> Tree<'a> {
+    /// Unpacks the source.
+    pub(super) fn unpack(
+        cache: &'a Cache,
+        bench: &'a mut Bench,
+        tarball: &Path,
+    ) -> Result<Self, BuildError> {
+        let tree = Self::empty(cache, bench)?;
+        let mut tar = tool::command("tar");
+        tar.args(["--strip-components=1", "--anchored", "--wildcards"]);
+        for pattern in unused::patterns(source::TOP) {
+            tar.arg(format!("--exclude={pattern}"));
+        }
+        tar.arg("-xf").arg(tarball).arg("-C").arg(tree.root());
+        tool::output(&mut tar).map_err(BuildError::tool("unpacking the kernel's source"))?;
+        Ok(tree)
+    }
+
+    /// Unpacks a tree that [`Tree::pack`] packed. To make it is as it was.
+    pub(super) fn restore(
+        cache: &'a Cache,
+        bench: &'a mut Bench,
+        archive: &Path,
+    ) -> Result<Self, BuildError> {
+        let tree = Self::empty(cache, bench)?;
+        let mut tar = tool::command("tar");
+        tar.arg("-xf").arg(archive).arg("-C").arg(tree.root());
+        tool::output(&mut tar).map_err(BuildError::tool("unpacking a built kernel tree"))?;
+        Ok(tree)
+    }
+
+    /// Packs the tree into a file beside it, with its times to the nanosecond, by which make knows what is up to date.
+    pub(super) fn pack(&self) -> Result<PathBuf, BuildError> {
+        let archive = self.bench.path().join("tree.tar");
+        let mut tar = tool::command("tar");
+        tar.args(["--format=posix", "-cf"]).arg(&archive);
+        tar.arg("-C").arg(self.root()).arg(".");
+        tool::output(&mut tar).map_err(BuildError::tool("packing a built kernel tree"))?;
+        Ok(archive)
+    }
+
+    /// Sets the options of `recipe`, on top of the smallest configuration there is.
+    pub(super) fn configure(&self, recipe: &Recipe<'_>) -> Result<(), BuildError> {
+        let asked = recipe.options();
+        let fragment = self.write("options", &asked)?;
+        let root = self.root();
+        let failed = "configuring the kernel";
+        let mut make = tool::command("make");
+        make.arg("tinyconfig").current_dir(&root);
+        tool::output(make::reproducible(&mut make)).map_err(BuildError::tool(failed))?;
+        // -n: what the fragment makes possible but does not ask for stays off.
+        let mut merge = tool::command("scripts/kconfig/merge_config.sh");
+        merge
+            .args(["-n", ".config"])
+            .arg(fragment)
+            .current_dir(&root);
+        tool::output(make::reproducible(&mut merge)).map_err(BuildError::tool(failed))?;
+        let path = self.config();
+        let config = fs::read_to_string(&path).map_err(CacheError::io("reading", &path))?;
+        match options::lost(&asked, &config).as_slice() {
+            [] => Ok(()),
+            lost => Err(BuildError::Options(lost.join(", "))),
+        }
+    }
+
+    /// Applies patches, each of which must fit to the line.
+    pub(super) fn apply(&self, patches: &[Patch]) -> Result<(), BuildError> {
+        Ok(patch::apply(patches, &self.root(), self.bench.path())?)
+    }
+
+    /// Compiles what is not up to date; `whole` if that is all of it.
+    pub(super) fn make(&self, what: &str, whole: bool) -> Result<(), BuildError> {
+        let expected = whole.then_some(OBJECTS);
+        let mut make = make::command(&self.root());
+        make::MAKE.run(make::reproducible(&mut make), self.cache, what, expected)?;
+        Ok(())
+    }
+
+    /// The compressed kernel.
+    pub(super) fn image(&self) -> PathBuf {
+        self.root().join(make::IMAGE)
+    }
+
+    /// The configuration.
+    pub(super) fn config(&self) -> PathBuf {
+        self.root().join(".config")
+    }
+
+    fn empty(cache: &'a Cache, bench: &'a mut Bench) -> Result<Self, BuildError> {
+        let tree = Self { cache, bench };
+        let root = tree.root();
+        if root.exists() {
+            fs::remove_dir_all(&root).map_err(CacheError::io("removing", &root))?;
+        }
+        fs::create_dir(&root).map_err(CacheError::io("making", &root))?;
+        Ok(tree)
+    }
+
+    fn root(&self) -> PathBuf {
+        self.bench.path().join("tree")
+    }
+
+    /// Writes a file beside the tree.
+    fn write(&self, name: &str, text: &str) -> Result<PathBuf, CacheError> {
+        let path = self.bench.path().join(name);
+        fs::write(&path, text).map_err(CacheError::io("writing", &path))?;
+        Ok(path)
+    }
+}

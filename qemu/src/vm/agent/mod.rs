@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The host's end of the agent in a guest: mounts, files, commands and power-off as async calls.
+//!
+//! [`Agent::connect`] takes the socket that QEMU gives for the guest's virtio-serial port, waits
+//! for the guest to have booted, and gives a handle that can be cloned and used from many tasks.
+//! A task of its own owns the socket; it never waits for a consumer of what it reads (see
+//! [`guest_agent::wire::flow`]), so a command that nobody listens to holds up no other.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), qemu_guest::vm::agent::AgentError> {
+//! use qemu_guest::vm::agent::Agent;
+//!
+//! let agent = Agent::connect_to("agent.sock".as_ref()).await?;
+//! agent.mount("share", "/share", "virtiofs", "").await?;
+//! let listing = agent.check(["ls", "-l", "/share"]).await?;
+//! println!("{}", listing.stdout_text());
+//! agent.power_off().await
+//! # }
+//! ```
+//!
+//! Dropping the last handle closes the connection, and the guest powers itself off.
+
+mod client;
+mod error;
+mod link;
+mod output;
+mod registry;
+mod request;
+mod running;
+mod streams;
+
+pub use client::{Agent, HELLO_TIME_OUT, REQUEST_TIME_OUT, RUN_TIME_OUT, SHUTDOWN_TIME_OUT};
+pub use error::{AgentError, LinkError};
+pub use output::CommandOutput;
+pub use request::ExecRequest;
+pub use running::{Control, Running};
+pub use streams::{OutputStream, Stdin};
+
+pub use guest_agent::wire::{
+    Boot, Errno, ExitStatus, Failure, FileStat, Signal, TtySize,
+};
