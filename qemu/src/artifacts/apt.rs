@@ -25,6 +25,7 @@ use super::tool::{self, ToolError};
 
 /// Why a suite can't be used.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum AptError {
     /// The cache folder can't be used.
     #[error(transparent)]
@@ -35,9 +36,7 @@ pub enum AptError {
     /// apt failed.
     #[error("apt with Debian {suite}")]
     Apt {
-        /// The suite.
         suite: String,
-        /// What apt said.
         #[source]
         source: ToolError,
     },
@@ -47,26 +46,20 @@ pub enum AptError {
          upgrade the package debian-archive-keyring"
     )]
     UnknownKey {
-        /// The suite.
         suite: String,
-        /// What apt said.
         #[source]
         source: ToolError,
     },
     /// A package file is missing or damaged after it was downloaded.
     #[error("{} is not the file with SHA-256 {sha256} that the index names", file.display())]
     Digest {
-        /// The file.
         file: PathBuf,
-        /// Its digest by the index.
         sha256: String,
     },
     /// The index has no such package.
     #[error("Debian {suite} has no package {package}")]
     Missing {
-        /// The suite.
         suite: String,
-        /// The package.
         package: String,
     },
 }

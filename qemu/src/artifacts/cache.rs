@@ -32,6 +32,7 @@ use super::Progress;
 
 /// Why the cache can't be used.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum CacheError {
     /// No variable says where the cache could be.
     #[error(
@@ -41,9 +42,7 @@ pub enum CacheError {
     /// The cache's folder can't be made or written to.
     #[error("the cache folder {} can't be used; set DAXLAB_CACHE to another", root.display())]
     Unusable {
-        /// The folder.
         root: PathBuf,
-        /// What failed in it.
         #[source]
         source: Box<CacheError>,
     },
@@ -53,20 +52,15 @@ pub enum CacheError {
         root.display()
     )]
     Full {
-        /// The folder.
         root: PathBuf,
-        /// What failed.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
     /// A file or folder of the cache can't be made, read or changed.
     #[error("{action} {}", path.display())]
     Io {
-        /// What was tried.
         action: &'static str,
-        /// On which file or folder.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: io::Error,
     },

@@ -14,6 +14,7 @@ use super::tool::{self, ToolError};
 
 /// Why nothing came of it.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum CompileError {
     /// The log can't be written.
     #[error(transparent)]
@@ -21,13 +22,9 @@ pub enum CompileError {
     /// It failed.
     #[error("{command} failed; its log is {}, which ends with:\n{end}", log.display())]
     Failed {
-        /// What was run, in short.
         command: &'static str,
-        /// All that it said.
         log: PathBuf,
-        /// The last lines of it.
         end: String,
-        /// How it ended.
         #[source]
         source: ToolError,
     },

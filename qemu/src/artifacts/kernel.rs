@@ -22,6 +22,7 @@ use build::BuildError;
 
 /// Why there is no kernel.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum KernelError {
     /// The cache folder can't be used.
     #[error(transparent)]
@@ -29,18 +30,14 @@ pub enum KernelError {
     /// Its packages could not be had.
     #[error("getting the kernel {label}")]
     Packages {
-        /// Which kernel.
         label: &'static str,
-        /// What went wrong.
         #[source]
         source: PackagesError,
     },
     /// It could not be built.
     #[error("building the kernel {label}")]
     Build {
-        /// Which kernel.
         label: String,
-        /// What went wrong.
         #[source]
         source: Box<BuildError>,
     },
@@ -54,17 +51,13 @@ pub enum KernelError {
     /// The packages have another shape than expected.
     #[error("the packages of the kernel {label} hold no {missing}")]
     Shape {
-        /// Which kernel.
         label: &'static str,
-        /// What is not there.
         missing: String,
     },
     /// The image can't be read.
     #[error("reading the kernel {}", path.display())]
     Read {
-        /// The image.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: io::Error,
     },
@@ -77,9 +70,7 @@ pub enum KernelError {
     /// The folder has no modules for this kernel.
     #[error("{} has no modules of kernel {release}: give the folder that modules_install made (INSTALL_MOD_PATH), or its lib/modules/{release}", folder.display())]
     NoModules {
-        /// The folder that was given.
         folder: PathBuf,
-        /// The kernel's name for itself.
         release: String,
     },
 }

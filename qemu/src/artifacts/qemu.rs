@@ -26,6 +26,7 @@ use series::SeriesError;
 
 /// Why there is no usable QEMU.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum QemuError {
     /// The cache folder can't be used.
     #[error(transparent)]
@@ -39,40 +40,31 @@ pub enum QemuError {
     /// It does not start.
     #[error("QEMU at {} does not run", path.display())]
     DoesNotRun {
-        /// The program.
         path: PathBuf,
-        /// What it said.
         #[source]
         source: ToolError,
     },
     /// It does not name a version.
     #[error("{} is no QEMU: it prints {printed:?} for its version", path.display())]
     NotQemu {
-        /// The program.
         path: PathBuf,
-        /// What it printed.
         printed: String,
     },
     /// It is too old to have shared memory windows.
     #[error("QEMU {version} at {} has no windows (vhost-user SHMEM), which need {OLDEST} or newer: leave out --qemu to have one fetched", path.display())]
     TooOld {
-        /// The program.
         path: PathBuf,
-        /// Its version.
         version: QemuVersion,
     },
     /// It was built without the device.
     #[error("QEMU {version} at {} was built without the device {DEVICE}: leave out --qemu to have one fetched that has it", path.display())]
     NoDevice {
-        /// The program.
         path: PathBuf,
-        /// Its version.
         version: QemuVersion,
     },
     /// A library can't be preloaded from where it is.
     #[error("{} can't be preloaded into QEMU: the dynamic loader takes no name with a space or a colon", path.display())]
     NotPreloadable {
-        /// The library.
         path: PathBuf,
     },
     /// No suite of Debian has one that is new enough.
@@ -80,9 +72,7 @@ pub enum QemuError {
         "Debian {suites} on this machine's mirror has no QEMU {OLDEST} or newer (it has {found})"
     )]
     NoneNewEnough {
-        /// The suites that were asked.
         suites: String,
-        /// The versions found.
         found: String,
     },
     /// The packages have another shape than expected.

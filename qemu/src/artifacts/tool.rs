@@ -15,24 +15,20 @@ use crate::vm::machine::CommandLine;
 
 /// Why a host program did not do its work.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ToolError {
     /// It could not be started or waited for.
     #[error("running {command}")]
     Run {
-        /// Program and arguments.
         command: String,
-        /// What the system said.
         #[source]
         source: io::Error,
     },
     /// It ran and failed.
     #[error("{command} failed ({status}): {stderr}")]
     Failed {
-        /// Program and arguments.
         command: String,
-        /// How it ended.
         status: ExitStatus,
-        /// What it wrote to standard error, shortened to its end.
         stderr: String,
     },
 }

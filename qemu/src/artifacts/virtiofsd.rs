@@ -26,6 +26,7 @@ pub const VARIABLE: &str = "VIRTIOFSD";
 
 /// Why there is no virtiofsd.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum VirtiofsdError {
     /// The cache folder can't be used.
     #[error(transparent)]
@@ -33,18 +34,14 @@ pub enum VirtiofsdError {
     /// The caller's own can't be run.
     #[error("{VARIABLE} names {}, which does not run as virtiofsd", path.display())]
     Given {
-        /// The path that the variable has.
         path: PathBuf,
-        /// What came of `--version`.
         #[source]
         source: ToolError,
     },
     /// The caller's own is something else.
     #[error("{VARIABLE} names {}, which is no virtiofsd: its version is {printed:?}", path.display())]
     NotVirtiofsd {
-        /// The path that the variable has.
         path: PathBuf,
-        /// What it printed.
         printed: String,
     },
     /// This machine lacks programs or headers.

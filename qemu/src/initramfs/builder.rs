@@ -17,6 +17,7 @@ use super::wanted::{self, Wanted};
 
 /// Why there is no initramfs.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum InitramfsError {
     /// The cache folder can't be used.
     #[error(transparent)]
@@ -24,9 +25,7 @@ pub enum InitramfsError {
     /// A kernel's modules can't be used.
     #[error("modules of kernel {release}")]
     Modules {
-        /// The kernel.
         release: String,
-        /// What is wrong.
         #[source]
         source: ModulesError,
     },
@@ -39,18 +38,14 @@ pub enum InitramfsError {
     /// A file that shall go in can't be read.
     #[error("reading {}", path.display())]
     Read {
-        /// The file.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: io::Error,
     },
     /// The archive can't be written.
     #[error("writing the initramfs {}", path.display())]
     Write {
-        /// The archive.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: io::Error,
     },

@@ -14,32 +14,27 @@ use super::modinfo::{self, ModinfoError, SUFFIXES, normal};
 
 /// Why modules can't be loaded in the guest.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ModulesError {
     /// The folder can't be read.
     #[error("reading {}", path.display())]
     Read {
-        /// File or folder.
         path: PathBuf,
-        /// What the system said.
         #[source]
         source: io::Error,
     },
     /// No such module.
     #[error("the kernel has no module {name}{}, neither built in nor in {}", needed_by(wanted_by), folder.display())]
     Missing {
-        /// The module.
         name: String,
         /// Which module needs it; `None` if the caller asked for it.
         wanted_by: Option<String>,
-        /// Where it was looked for.
         folder: PathBuf,
     },
     /// A module file is of no use.
     #[error("{}", path.display())]
     Module {
-        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
         #[source]
         source: ModinfoError,
     },

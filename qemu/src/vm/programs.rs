@@ -7,15 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What the guest's program is built for.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
-
 /// An executable that has not been built.
 #[derive(Debug, thiserror::Error)]
 #[error("{name} is not built; build it with: {build} (or set {variable} to its path)")]
 pub struct MissingProgram {
     name: String,
-    build: String,
+    build: &'static str,
     variable: &'static str,
 }
 
@@ -48,14 +45,8 @@ impl Programs {
     ///
     /// [`MissingProgram`].
     pub fn daemon() -> Result<PathBuf, MissingProgram> {
-        // A test's executable is in a folder below that of the programs.
-        named_by("VIRTIOFS_DAXD")
-            .or_else(|| above(&env::current_exe().ok()?, 2, "virtiofs-daxd"))
-            .ok_or_else(|| MissingProgram {
-                name: "virtiofs-daxd".to_owned(),
-                build: "cargo build --release -p virtiofs-daxd".to_owned(),
-                variable: "VIRTIOFS_DAXD",
-            })
+        let build = "cargo build --release -p virtiofs-daxd";
+        find("VIRTIOFS_DAXD", 2, "virtiofs-daxd", build)
     }
 
     /// `libqemu_guard.so`, built with the same profile as the running executable.
@@ -64,39 +55,39 @@ impl Programs {
     ///
     /// [`MissingProgram`].
     pub fn guard() -> Result<PathBuf, MissingProgram> {
-        named_by("QEMU_GUARD")
-            .or_else(|| above(&env::current_exe().ok()?, 2, "libqemu_guard.so"))
-            .ok_or_else(|| MissingProgram {
-                name: "libqemu_guard.so".to_owned(),
-                build: "cargo build --release -p qemu-guard".to_owned(),
-                variable: "QEMU_GUARD",
-            })
+        let build = "cargo build --release -p qemu-guard";
+        find("QEMU_GUARD", 2, "libqemu_guard.so", build)
     }
 
-    /// The static `guest-agent`.
+    /// `guest-agent`, which must be static, so it is always built for an explicit target.
     ///
     /// # Errors
     ///
     /// [`MissingProgram`].
     pub fn agent() -> Result<PathBuf, MissingProgram> {
-        // What runs there must be static, so it is always built for an explicit target.
-        let built = format!("{TARGET}/release/guest-agent");
-        named_by("GUEST_AGENT")
-            .or_else(|| above(&env::current_exe().ok()?, 4, &built))
-            .ok_or_else(|| MissingProgram {
-                name: "the static guest-agent".to_owned(),
-                build: format!(
-                    "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS='-C \
-                     target-feature=+crt-static' cargo build --release -p guest-agent --target \
-                     {TARGET}"
-                ),
-                variable: "GUEST_AGENT",
-            })
+        let build = "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS='-C target-feature=+crt-static' \
+                     cargo build --release -p guest-agent --target x86_64-unknown-linux-gnu";
+        let built = "x86_64-unknown-linux-gnu/release/guest-agent";
+        find("GUEST_AGENT", 4, built, build)
     }
 }
 
-fn named_by(variable: &str) -> Option<PathBuf> {
-    env::var_os(variable).map(PathBuf::from)
+/// What the environment's `variable` names, else the file `built` in one of the `levels` folders above
+/// the running executable: a test's executable is in a folder below that of the programs.
+fn find(
+    variable: &'static str,
+    levels: usize,
+    built: &str,
+    build: &'static str,
+) -> Result<PathBuf, MissingProgram> {
+    let named = env::var_os(variable).map(PathBuf::from);
+    named
+        .or_else(|| above(&env::current_exe().ok()?, levels, built))
+        .ok_or_else(|| MissingProgram {
+            name: built.to_owned(),
+            build,
+            variable,
+        })
 }
 
 /// The file `name` in one of the `levels` folders above `path`.
@@ -129,7 +120,7 @@ mod tests {
     fn what_is_missing_says_how_to_build_it() {
         let error = MissingProgram {
             name: "x".to_owned(),
-            build: "cargo build -p x".to_owned(),
+            build: "cargo build -p x",
             variable: "X",
         };
         assert!(error.to_string().contains("cargo build -p x"));

@@ -23,6 +23,7 @@ const END_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Why a worker is of no use any more, or could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum WorkerError {
     /// The guest's agent has failed, or is gone with the guest.
     #[error(transparent)]
@@ -30,47 +31,34 @@ pub enum WorkerError {
     /// The worker has ended.
     #[error("the {worker} ended ({status}) over {request}")]
     Ended {
-        /// Its name.
         worker: &'static str,
-        /// How it ended.
         status: ExitStatus,
-        /// What it was asked for.
         request: String,
     },
     /// Its standard input or output failed.
     #[error("no connection to the {worker}")]
     Stream {
-        /// Its name.
         worker: &'static str,
-        /// What the connection said.
         source: io::Error,
     },
     /// No answer came in time.
     #[error("timed out after {limit:?} waiting for the {worker} to do {request}")]
     TimedOut {
-        /// Its name.
         worker: &'static str,
-        /// What it was asked for.
         request: String,
-        /// How long it was waited for.
         limit: Duration,
     },
     /// The answer can't be understood.
     #[error("the {worker} answered nonsense: {line}")]
     Nonsense {
-        /// Its name.
         worker: &'static str,
-        /// The answer.
         line: String,
-        /// Why it is none.
         source: serde_json::Error,
     },
     /// The op failed.
     #[error("the {worker} failed")]
     Fault {
-        /// Its name.
         worker: &'static str,
-        /// Why.
         source: Fault,
     },
 }

@@ -8,64 +8,51 @@ use guest_agent::wire::{ExitStatus, Failure, FrameError};
 
 /// Why something asked of the guest's agent did not happen. Each names what was asked.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum AgentError {
     /// QEMU's socket could not be reached.
     #[error("can't connect to the agent's socket {}", path.display())]
     Connect {
-        /// The socket.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// The guest did not get as far as starting its agent, or hangs.
     #[error("timed out after {} s, waiting for {doing}", limit.as_secs())]
     TimedOut {
-        /// What was waited for.
         doing: String,
-        /// How long.
         limit: Duration,
     },
     /// The connection ended first.
     #[error("lost the guest's agent, waiting for {doing}")]
     Gone {
-        /// What was waited for.
         doing: String,
-        /// How it ended.
         #[source]
         source: Arc<LinkError>,
     },
     /// The guest tried and failed.
     #[error("the guest reports a failure of {doing}")]
     Refused {
-        /// What was asked for.
         doing: String,
-        /// The guest's own words.
         #[source]
         source: Failure,
     },
     /// The agent answered something else than was asked.
     #[error("the guest's agent gave the wrong kind of answer to {doing}")]
     WrongReply {
-        /// What was asked for.
         doing: String,
     },
     /// A command that had to succeed did not.
     #[error("{command} in the guest: {status}{}", quoted(stderr))]
     Failed {
-        /// The command line.
         command: String,
-        /// How it ended.
         status: ExitStatus,
-        /// What it wrote to its standard error.
         stderr: String,
     },
     /// A command's streams could not be read or written.
     #[error("can't pass the data of {command}")]
     Stream {
-        /// The command line.
         command: String,
-        /// Why.
         #[source]
         source: io::Error,
     },

@@ -25,13 +25,12 @@ const LOG_LINES: usize = 15;
 
 /// Why a daemon does not serve.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum DaemonError {
     /// Its log could not be made.
     #[error("can't write the daemon's log {path}", path = .path.display())]
     Log {
-        /// The log.
         path: PathBuf,
-        /// What failed.
         source: io::Error,
     },
     /// It could not be started.
@@ -40,9 +39,7 @@ pub enum DaemonError {
     /// It ended before its socket was there, or while it was needed.
     #[error("the daemon ended ({status}); its log ends with:\n{tail}")]
     Ended {
-        /// How it ended.
         status: ExitStatus,
-        /// The end of its log.
         tail: String,
     },
     /// Its socket did not appear.
@@ -51,9 +48,7 @@ pub enum DaemonError {
         socket = .socket.display()
     )]
     NoSocket {
-        /// The socket.
         socket: PathBuf,
-        /// The end of its log.
         tail: String,
     },
     /// It could not be waited for.

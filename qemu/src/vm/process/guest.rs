@@ -27,13 +27,12 @@ const LOG_LINES: usize = 15;
 
 /// Why there is no running guest.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum GuestError {
     /// A file or socket could not be made or used.
     #[error("can't make or use {path}", path = .path.display())]
     File {
-        /// The file or socket.
         path: PathBuf,
-        /// What failed.
         source: io::Error,
     },
     /// QEMU could not be started.
@@ -45,7 +44,6 @@ pub enum GuestError {
     /// QEMU did not connect.
     #[error("QEMU did not connect to {path} in {CONNECT_DEADLINE:?}", path = .path.display())]
     NoConnection {
-        /// The socket.
         path: PathBuf,
     },
     /// The control channel failed.

@@ -18,45 +18,36 @@ const EVENTS_KEPT: usize = 256;
 
 /// Why a command had no result.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum QmpError {
     /// The connection failed.
     #[error("QMP `{command}`: connection failed")]
     Io {
-        /// The command.
         command: String,
-        /// What failed.
         source: io::Error,
     },
     /// QEMU closed the connection.
     #[error("QMP `{command}`: QEMU closed the connection")]
     Closed {
-        /// The command.
         command: String,
     },
     /// QEMU sent something that is no JSON.
     #[error("QMP `{command}`: answer is not JSON: {text}")]
     Syntax {
-        /// The command.
         command: String,
-        /// The line.
         text: String,
-        /// What is wrong with it.
         source: serde_json::Error,
     },
     /// QEMU refused the command.
     #[error("QMP `{command}`: refused: {reason}")]
     Refused {
-        /// The command.
         command: String,
-        /// QEMU's reason.
         reason: String,
     },
     /// Nothing came in time.
     #[error("QMP `{command}`: no answer in {deadline:?}")]
     Late {
-        /// The command, or what was waited for.
         command: String,
-        /// The time it had.
         deadline: Duration,
     },
 }

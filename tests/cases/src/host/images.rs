@@ -20,31 +20,25 @@ const XFS: [&str; 4] = ["-q", "-f", "-m", "reflink=1"];
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ImageError {
     /// No file.
     #[error("can't make the image {}", path.display())]
     Create {
-        /// Which.
         path: PathBuf,
-        /// What the system said.
         source: io::Error,
     },
     /// The tool is missing.
     #[error("{tool} is missing: apt-get install {package}")]
     NoTool {
-        /// The program.
         tool: &'static str,
-        /// What brings it.
         package: &'static str,
     },
     /// The tool failed.
     #[error("{tool} failed on {}: {said}", path.display())]
     Tool {
-        /// The program.
         tool: &'static str,
-        /// The image.
         path: PathBuf,
-        /// What it said.
         said: String,
     },
 }
