@@ -3,7 +3,6 @@
 //! The handle on a guest's agent.
 
 use std::{
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,16 +14,16 @@ use super::{AgentError, CommandOutput, ExecRequest, LinkError, Running, link::Li
 
 /// How long a guest may take from its connection to its agent's first word. An emulated guest of
 /// a debug kernel on a busy machine takes a minute; one that takes this long will not come.
-pub const HELLO_TIME_OUT: Duration = Duration::from_secs(300);
+const HELLO_TIME_OUT: Duration = Duration::from_secs(300);
 
 /// How long a request that is answered at once may take.
-pub const REQUEST_TIME_OUT: Duration = Duration::from_secs(120);
+const REQUEST_TIME_OUT: Duration = Duration::from_secs(120);
 
 /// How long a command of [`Agent::run`] and [`Agent::check`] may take.
-pub const RUN_TIME_OUT: Duration = Duration::from_secs(600);
+const RUN_TIME_OUT: Duration = Duration::from_secs(600);
 
 /// How long the guest may take to end its processes and to unmount everything.
-pub const SHUTDOWN_TIME_OUT: Duration = Duration::from_secs(120);
+const SHUTDOWN_TIME_OUT: Duration = Duration::from_secs(120);
 
 /// A connection to a guest's agent. Clones share it; it ends with the last of them.
 #[derive(Clone)]
@@ -38,7 +37,7 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// [`AgentError::TimedOut`] after [`HELLO_TIME_OUT`], [`AgentError::Gone`] when QEMU ends, or
+    /// [`AgentError::TimedOut`] after five minutes, [`AgentError::Gone`] when QEMU ends, or
     /// what comes is not this version's protocol. The guest's console tells more than we can here.
     pub async fn connect(stream: UnixStream) -> Result<Self, AgentError> {
         let doing = || "the guest's agent to start".to_owned();
@@ -56,21 +55,6 @@ impl Agent {
             link,
             boot: Arc::new(boot),
         })
-    }
-
-    /// Connects to QEMU's socket and waits for the guest's agent.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`connect`](Self::connect), and [`AgentError::Connect`].
-    pub async fn connect_to(socket: &Path) -> Result<Self, AgentError> {
-        let stream = UnixStream::connect(socket)
-            .await
-            .map_err(|source| AgentError::Connect {
-                path: socket.to_owned(),
-                source,
-            })?;
-        Self::connect(stream).await
     }
 
     /// What the agent found at the guest's boot.
@@ -177,7 +161,7 @@ impl Agent {
         Running::start(self.link.clone(), request).await
     }
 
-    /// Runs a command to its end, without input, for at most [`RUN_TIME_OUT`].
+    /// Runs a command to its end, without input, for at most ten minutes.
     ///
     /// # Errors
     ///
@@ -230,7 +214,7 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// [`AgentError::TimedOut`] after [`SHUTDOWN_TIME_OUT`].
+    /// [`AgentError::TimedOut`] after two minutes.
     pub async fn power_off(&self) -> Result<(), AgentError> {
         self.shut_down("the guest to power off", Request::PowerOff)
             .await
@@ -241,7 +225,7 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// [`AgentError::TimedOut`] after [`SHUTDOWN_TIME_OUT`].
+    /// [`AgentError::TimedOut`] after two minutes.
     pub async fn reboot(&self) -> Result<(), AgentError> {
         self.shut_down("the guest to reboot", Request::Reboot).await
     }

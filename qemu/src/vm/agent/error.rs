@@ -2,7 +2,7 @@
 
 //! What can go wrong between the lab and a guest's agent.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use guest_agent::wire::{ExitStatus, Failure, FrameError};
 
@@ -10,13 +10,6 @@ use guest_agent::wire::{ExitStatus, Failure, FrameError};
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum AgentError {
-    /// QEMU's socket could not be reached.
-    #[error("can't connect to the agent's socket {}", path.display())]
-    Connect {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
     /// The guest did not get as far as starting its agent, or hangs.
     #[error("timed out after {} s, waiting for {doing}", limit.as_secs())]
     TimedOut {

@@ -8,14 +8,15 @@
 //! [`guest_agent::wire::flow`]), so a command that nobody listens to holds up no other.
 //!
 //! ```no_run
-//! # async fn example() -> Result<(), qemu_guest::vm::agent::AgentError> {
+//! # async fn example() -> anyhow::Result<()> {
 //! use qemu_guest::vm::agent::Agent;
+//! use tokio::net::UnixStream;
 //!
-//! let agent = Agent::connect_to("agent.sock".as_ref()).await?;
+//! let agent = Agent::connect(UnixStream::connect("agent.sock").await?).await?;
 //! agent.mount("share", "/share", "virtiofs", "").await?;
 //! let listing = agent.check(["ls", "-l", "/share"]).await?;
 //! println!("{}", listing.stdout_text());
-//! agent.power_off().await
+//! Ok(agent.power_off().await?)
 //! # }
 //! ```
 //!
@@ -30,7 +31,7 @@ mod request;
 mod running;
 mod streams;
 
-pub use client::{Agent, HELLO_TIME_OUT, REQUEST_TIME_OUT, RUN_TIME_OUT, SHUTDOWN_TIME_OUT};
+pub use client::Agent;
 pub use error::{AgentError, LinkError};
 pub use output::CommandOutput;
 pub use request::ExecRequest;
