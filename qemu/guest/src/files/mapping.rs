@@ -103,46 +103,47 @@ impl Mapping {
         Ok(copy)
     }
 
-    /// Loads bytes into a buffer.
+    /// Loads bytes into a buffer, by words where the mapping's address is a multiple of eight.
     pub(crate) fn read(&self, at: usize, buffer: &mut [u8]) -> Result<(), Fault> {
         let from = self.part(at, buffer.len())?;
-        let before = from.align_offset(WORD).min(buffer.len());
-        let (words, rest) = buffer[before..].as_chunks_mut::<WORD>();
-        let (words_from, rest_from) = (before, before + words.len() * WORD);
-        for (index, word) in words.iter_mut().enumerate() {
-            let place = from.wrapping_add(words_from + index * WORD).cast::<u64>();
-            // SAFETY: within the mapping, by `part`, and aligned, by `before`.
-            *word = unsafe { place.read_volatile() }.to_ne_bytes();
-        }
-        for (index, byte) in rest.iter_mut().enumerate() {
-            // SAFETY: within the mapping, by `part`.
-            *byte = unsafe { from.wrapping_add(rest_from + index).read_volatile() };
-        }
-        for (index, byte) in buffer[..before].iter_mut().enumerate() {
-            // SAFETY: within the mapping, by `part`.
-            *byte = unsafe { from.wrapping_add(index).read_volatile() };
+        let mut done = 0;
+        while done < buffer.len() {
+            let place = from.wrapping_add(done);
+            let word = place.cast::<u64>();
+            if word.is_aligned() && buffer.len() - done >= WORD {
+                // SAFETY: within the mapping, by `part`.
+                let bytes = unsafe { word.read_volatile() }.to_ne_bytes();
+                buffer[done..done + WORD].copy_from_slice(&bytes);
+                done += WORD;
+            } else {
+                // SAFETY: as above, for one byte.
+                buffer[done] = unsafe { place.read_volatile() };
+                done += 1;
+            }
         }
         Ok(())
     }
 
-    /// Stores bytes. To a mapping for loads that is SIGSEGV, which a test may want.
+    /// Stores bytes, as [`read`](Self::read) loads them. To a mapping for loads that is SIGSEGV, which
+    /// a test may want.
     pub(crate) fn write(&self, at: usize, bytes: &[u8]) -> Result<(), Fault> {
         let to = self.part(at, bytes.len())?;
-        let (before, after) = bytes.split_at(to.align_offset(WORD).min(bytes.len()));
-        let (words, rest) = after.as_chunks::<WORD>();
-        for (index, byte) in before.iter().enumerate() {
-            // SAFETY: within the mapping, by `part`.
-            unsafe { to.wrapping_add(index).write_volatile(*byte) };
-        }
-        for (index, word) in words.iter().enumerate() {
-            let place = to.wrapping_add(before.len() + index * WORD).cast::<u64>();
-            // SAFETY: within the mapping, by `part`, and aligned, by `before`.
-            unsafe { place.write_volatile(u64::from_ne_bytes(*word)) };
-        }
-        let rest_at = before.len() + words.len() * WORD;
-        for (index, byte) in rest.iter().enumerate() {
-            // SAFETY: within the mapping, by `part`.
-            unsafe { to.wrapping_add(rest_at + index).write_volatile(*byte) };
+        let mut done = 0;
+        while done < bytes.len() {
+            let place = to.wrapping_add(done);
+            let word = place.cast::<u64>();
+            match bytes[done..].first_chunk::<WORD>() {
+                Some(value) if word.is_aligned() => {
+                    // SAFETY: within the mapping, by `part`.
+                    unsafe { word.write_volatile(u64::from_ne_bytes(*value)) };
+                    done += WORD;
+                }
+                _ => {
+                    // SAFETY: as above, for one byte.
+                    unsafe { place.write_volatile(bytes[done]) };
+                    done += 1;
+                }
+            }
         }
         Ok(())
     }
@@ -292,5 +293,31 @@ impl Op for Load {
         let bytes = map.load(self.at, self.len)?;
         let checked = pattern::check(Seed(self.seed), map.offset + self.at as u64, &bytes);
         Ok(checked.err().map(|wrong| wrong.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mapping_is_read_and_written_at_any_offset_and_length() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let mut bytes: Vec<u8> = (0..64).collect();
+        std::fs::write(&path, &bytes).unwrap();
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        let mapping = Mapping::new(&file, 0, 64, MapKind::Shared).unwrap();
+        for offset in 0..=8 {
+            for len in 0..=32 {
+                let part = offset..offset + len;
+                let read = mapping.load(offset, len).unwrap();
+                assert_eq!(read, bytes[part.clone()], "read {len} at {offset}");
+                bytes[part.clone()].iter_mut().for_each(|byte| *byte ^= 0xff);
+                mapping.write(offset, &bytes[part]).unwrap();
+                let file = std::fs::read(&path).unwrap();
+                assert_eq!(file, bytes, "write {len} at {offset}");
+            }
+        }
     }
 }
