@@ -273,7 +273,7 @@ async fn refuses_one_access_at_a_time(lab: &Lab<'_>, path: &str) -> Result<()> {
     for (how, told) in [(How::Syscall, "os error"), (How::Mmap, "signal-7")] {
         let path = path.into();
         let swept = lab.op(Sweep { path, how }).await?;
-        let why = swept.first.as_ref().map_or("", |(_, why)| why);
+        let why = swept.first.as_ref().map_or("", |(_, why)| why.as_str());
         ensure!(
             swept.touched == 0 && why.contains(told),
             "by {how:?}: {swept}"

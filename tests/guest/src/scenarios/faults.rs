@@ -43,7 +43,7 @@ async fn direct_views_are_caught(host: &Host) -> Result<()> {
         for (how, told) in [(How::Mmap, "signal-7"), (How::Syscall, "os error 5")] {
             let path = lab.first().in_guest(name).into();
             let swept = lab.op(Sweep { path, how }).await?;
-            let why = swept.first.as_ref().map_or("", |(_, why)| why);
+            let why = swept.first.as_ref().map_or("", |(_, why)| why.as_str());
             let right = match mapped || one_region {
                 true => swept.failed == 0,
                 false => why.contains(told),
