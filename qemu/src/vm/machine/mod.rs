@@ -9,14 +9,12 @@
 //! [`Machine::extra`] passes the rest through.
 
 mod command_line;
-mod disk;
+mod devices;
 mod option;
 mod size;
 mod spec;
-mod virtiofs;
 
 pub use command_line::CommandLine;
-pub use disk::NbdDisk;
 pub use size::{ByteSize, SizeError};
 pub use spec::{Boot, Channel, Console, Machine, OnReset, Pmem};
-pub use virtiofs::{ShareDevice, ShareKind, Tag, TagError};
+pub use devices::{NbdDisk, ShareDevice, ShareKind, Tag, TagError};

@@ -11,7 +11,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use tokio::io::unix::AsyncFd;
 
 use crate::vm::machine::CommandLine;
-use super::readiness::readable;
+use super::wait::readable;
 
 /// Why a process could not be started.
 #[derive(Debug, thiserror::Error)]

@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use crate::vm::machine::CommandLine;
 use super::child::{DeathSignal, SpawnError, Supervised};
-use super::family::Family;
 use super::share::Share;
 use super::tail::tail;
-use super::watch::appeared;
+use super::wait::{Family, appeared};
 
 /// How long the daemon may take until its socket is there.
 const SOCKET_DEADLINE: Duration = Duration::from_secs(30);

@@ -14,14 +14,12 @@
 
 mod child;
 mod daemon;
-mod family;
 mod guest;
 mod qmp;
-mod readiness;
 mod run_dir;
 mod share;
 mod tail;
-mod watch;
+mod wait;
 
 pub use child::{DeathSignal, SpawnError, Supervised};
 pub use daemon::{Daemon, DaemonError};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The virtio-fs device of a share, with a DAX window or without.
+//! Devices whose content is somebody else's to give: the virtio-fs device of a share, with a DAX
+//! window or without, and a block device.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -111,6 +112,30 @@ impl ShareDevice {
             socket.into(),
             "-device".into(),
             device.into(),
+        ]
+    }
+}
+
+/// A virtio-blk device on an NBD server.
+#[derive(Debug, Clone)]
+pub struct NbdDisk {
+    /// The server's socket. It must listen before QEMU starts.
+    pub socket: PathBuf,
+}
+
+impl NbdDisk {
+    /// The arguments for this device, the `index`th of its machine.
+    pub(super) fn args(&self, index: usize) -> Vec<OsString> {
+        let id = format!("disk{index}");
+        let backend = Opt::new("nbd")
+            .set("node-name", &id)
+            .set("server.type", "unix")
+            .set("server.path", &self.socket);
+        vec![
+            "-blockdev".into(),
+            backend.into(),
+            "-device".into(),
+            Opt::new("virtio-blk-pci").set("drive", &id).into(),
         ]
     }
 }
