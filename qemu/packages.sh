@@ -59,7 +59,7 @@ xfsprogs /sbin/mkfs.xfs
 LIST
 }
 
-# What building a kernel needs; daxlab has the same list, in qemu/src/artifacts/kernel/build/needs.rs.
+# What building a kernel needs; daxlab has the same list, in qemu/src/artifacts/needs.rs.
 kernel_packages() {
     cat <<'LIST'
 make /usr/bin/make
@@ -74,7 +74,7 @@ libelf-dev /usr/include/gelf.h
 LIST
 }
 
-# What building QEMU needs; daxlab has the same list, in qemu/src/artifacts/qemu/series/needs.rs.
+# What building QEMU needs; daxlab has the same list, in qemu/src/artifacts/needs.rs.
 qemu_packages() {
     cat <<'LIST'
 binutils /usr/bin/strip

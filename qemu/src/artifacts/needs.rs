@@ -6,8 +6,65 @@ use std::env;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use super::tool;
+
 /// Programs or headers, each with the Debian package that it is in.
 pub(crate) type Packaged<'a> = &'a [(&'static str, &'static str)];
+
+const KERNEL_PROGRAMS: [(&str, &str); 9] = [
+    ("make", "make"),
+    ("gcc", "gcc"),
+    ("ld", "binutils"),
+    ("flex", "flex"),
+    ("bison", "bison"),
+    ("bc", "bc"),
+    ("patch", "patch"),
+    ("tar", "tar"),
+    ("xz", "xz-utils"),
+];
+
+/// The C library's for the kernel's own tools, and libelf's for objtool, which every kernel of
+/// this architecture is passed through.
+const KERNEL_HEADERS: [(&str, &str); 2] = [("stdio.h", "libc6-dev"), ("gelf.h", "libelf-dev")];
+
+const QEMU_PROGRAMS: [(&str, &str); 8] = [
+    ("gcc", "gcc"),
+    ("ninja", "ninja-build"),
+    ("patch", "patch"),
+    ("pkg-config", "pkg-config"),
+    ("python3", "python3"),
+    ("strip", "binutils"),
+    ("tar", "tar"),
+    ("xz", "xz-utils"),
+];
+
+const QEMU_HEADERS: [(&str, &str); 3] = [
+    ("stdio.h", "libc6-dev"),
+    ("libfdt.h", "libfdt-dev"),
+    ("zlib.h", "zlib1g-dev"),
+];
+
+/// The Debian packages of which this machine lacks something that building a kernel needs.
+pub fn kernel() -> Vec<&'static str> {
+    missing(&KERNEL_PROGRAMS, &KERNEL_HEADERS)
+}
+
+/// The Debian packages of which this machine lacks something that building QEMU needs.
+pub fn qemu() -> Vec<&'static str> {
+    let mut missing = missing(&QEMU_PROGRAMS, &QEMU_HEADERS);
+    let lacks = |program: &str, arguments: &[&str]| {
+        tool::output(tool::command(program).args(arguments)).is_err()
+    };
+    // Its headers are where only pkg-config knows.
+    if lacks("pkg-config", &["--exists", "glib-2.0"]) {
+        missing.push("libglib2.0-dev");
+    }
+    // What the module venv needs beyond Python itself.
+    if lacks("python3", &["-c", "import ensurepip"]) {
+        missing.push("python3-venv");
+    }
+    missing
+}
 
 /// The Debian packages of which this machine lacks one of these programs or headers.
 pub(crate) fn missing(programs: Packaged<'_>, headers: Packaged<'_>) -> Vec<&'static str> {

@@ -14,7 +14,6 @@
 //! replaces is removed. That make compiles what is needed is make's own promise; as nothing else
 //! of a tree is in a kernel, not even the time, it is the same one as from a clean tree.
 
-mod needs;
 mod options;
 mod recipe;
 mod source;
@@ -24,7 +23,7 @@ mod variant;
 
 use std::path::{Path, PathBuf};
 
-pub use needs::missing as missing_packages;
+pub use crate::artifacts::needs::kernel as missing_packages;
 pub use variant::BuiltKernel;
 
 use super::{Kernel, KernelError, header};
@@ -111,7 +110,7 @@ fn find(which: BuiltKernel, cache: &Cache) -> Result<Option<PathBuf>, BuildError
 }
 
 fn build(which: BuiltKernel, cache: &Cache) -> Result<PathBuf, BuildError> {
-    let missing = needs::missing();
+    let missing = missing_packages();
     if !missing.is_empty() {
         return Err(BuildError::Needs(missing.join(" ")));
     }

@@ -11,14 +11,13 @@
 //! It is linked to this machine's own libraries. Its firmware is that of the fetched QEMU, for
 //! Debian's source is without.
 
-mod needs;
 mod recipe;
 mod source;
 mod tree;
 
 use std::path::PathBuf;
 
-pub use needs::missing as missing_packages;
+pub use crate::artifacts::needs::qemu as missing_packages;
 
 use super::PROGRAM;
 use crate::artifacts::artifact;
@@ -88,7 +87,7 @@ fn name() -> String {
 }
 
 fn build(cache: &Cache) -> Result<PathBuf, SeriesError> {
-    let missing = needs::missing();
+    let missing = missing_packages();
     if !missing.is_empty() {
         return Err(SeriesError::Needs(missing.join(" ")));
     }
