@@ -21,6 +21,7 @@ pub struct Mismatch {
     pub offset: u64,
     /// What the pattern has there.
     pub expected: u8,
+    /// What was found.
     pub found: u8,
 }
 

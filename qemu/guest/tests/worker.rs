@@ -48,7 +48,10 @@ fn a_worker_answers_each_line_until_there_are_no_more() {
     assert_eq!(outcomes.len(), requests.len());
     let hash: Hash = serde_json::from_value(outcomes[0].clone().unwrap()).unwrap();
     assert_eq!(hash.size, 7);
-    for (outcome, said) in outcomes[1..].iter().zip(["reading a request", "no-op", "/no/such"]) {
+    for (outcome, said) in outcomes[1..]
+        .iter()
+        .zip(["reading a request", "no-op", "/no/such"])
+    {
         let fault = outcome.as_ref().unwrap_err().to_string();
         assert!(fault.contains(said), "{fault}");
     }

@@ -6,9 +6,9 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::vm::machine::CommandLine;
 use super::probe::{PROBE_DEADLINE, PROBE_PATIENCE, ProbeError, Verdict, probe};
 use super::verdict::Memo;
+use crate::vm::machine::CommandLine;
 
 /// What runs the guest's CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -52,16 +52,10 @@ pub enum AptError {
     },
     /// A package file is missing or damaged after it was downloaded.
     #[error("{} is not the file with SHA-256 {sha256} that the index names", file.display())]
-    Digest {
-        file: PathBuf,
-        sha256: String,
-    },
+    Digest { file: PathBuf, sha256: String },
     /// The index has no such package.
     #[error("Debian {suite} has no package {package}")]
-    Missing {
-        suite: String,
-        package: String,
-    },
+    Missing { suite: String, package: String },
 }
 
 /// For how long an index is not asked for again. When it is too old for the mirror, a download

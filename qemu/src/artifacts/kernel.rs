@@ -69,10 +69,7 @@ pub enum KernelError {
     ModulesGiven(&'static str),
     /// The folder has no modules for this kernel.
     #[error("{} has no modules of kernel {release}: give the folder that modules_install made (INSTALL_MOD_PATH), or its lib/modules/{release}", folder.display())]
-    NoModules {
-        folder: PathBuf,
-        release: String,
-    },
+    NoModules { folder: PathBuf, release: String },
 }
 
 impl KernelError {

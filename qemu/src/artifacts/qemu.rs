@@ -46,35 +46,21 @@ pub enum QemuError {
     },
     /// It does not name a version.
     #[error("{} is no QEMU: it prints {printed:?} for its version", path.display())]
-    NotQemu {
-        path: PathBuf,
-        printed: String,
-    },
+    NotQemu { path: PathBuf, printed: String },
     /// It is too old to have shared memory windows.
     #[error("QEMU {version} at {} has no windows (vhost-user SHMEM), which need {OLDEST} or newer: leave out --qemu to have one fetched", path.display())]
-    TooOld {
-        path: PathBuf,
-        version: QemuVersion,
-    },
+    TooOld { path: PathBuf, version: QemuVersion },
     /// It was built without the device.
     #[error("QEMU {version} at {} was built without the device {DEVICE}: leave out --qemu to have one fetched that has it", path.display())]
-    NoDevice {
-        path: PathBuf,
-        version: QemuVersion,
-    },
+    NoDevice { path: PathBuf, version: QemuVersion },
     /// A library can't be preloaded from where it is.
     #[error("{} can't be preloaded into QEMU: the dynamic loader takes no name with a space or a colon", path.display())]
-    NotPreloadable {
-        path: PathBuf,
-    },
+    NotPreloadable { path: PathBuf },
     /// No suite of Debian has one that is new enough.
     #[error(
         "Debian {suites} on this machine's mirror has no QEMU {OLDEST} or newer (it has {found})"
     )]
-    NoneNewEnough {
-        suites: String,
-        found: String,
-    },
+    NoneNewEnough { suites: String, found: String },
     /// The packages have another shape than expected.
     #[error("the packages of QEMU hold no {0}")]
     Shape(&'static str),

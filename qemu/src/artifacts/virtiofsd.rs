@@ -40,10 +40,7 @@ pub enum VirtiofsdError {
     },
     /// The caller's own is something else.
     #[error("{VARIABLE} names {}, which is no virtiofsd: its version is {printed:?}", path.display())]
-    NotVirtiofsd {
-        path: PathBuf,
-        printed: String,
-    },
+    NotVirtiofsd { path: PathBuf, printed: String },
     /// This machine lacks programs or headers.
     #[error("virtiofsd can't be built, packages are missing: apt-get install {0}")]
     Needs(String),

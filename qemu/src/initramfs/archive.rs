@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use cpio::newc::{Builder, ModeFileType};
 use sha2::{Digest, Sha256};
 
-use crate::artifacts::manifest::sha256;
 use super::path::GuestPath;
+use crate::artifacts::manifest::sha256;
 
 /// The files of a guest, by path.
 #[derive(Clone, Debug, Default)]

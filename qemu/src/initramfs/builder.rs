@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::artifacts::cache::{CacheError, Lock};
-use crate::artifacts::tool::{self, ToolError};
-use crate::artifacts::{Cache, Kernel, artifact};
 use super::archive::{Node, Tree};
 use super::modules::{ModuleFolder, ModulesError};
 use super::path::{GuestPath, GuestPathError};
 use super::wanted::{self, Wanted};
+use crate::artifacts::cache::{CacheError, Lock};
+use crate::artifacts::tool::{self, ToolError};
+use crate::artifacts::{Cache, Kernel, artifact};
 
 /// Why there is no initramfs.
 #[derive(Debug, thiserror::Error)]

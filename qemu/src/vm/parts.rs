@@ -6,13 +6,15 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
+use super::Programs;
 use crate::{
     accel::{AccelChoice, Chosen, Prober},
-    artifacts::{Cache, Kernel, KernelSpec, Progress, Qemu, QemuSpec, busybox, kernel::DebianKernel},
+    artifacts::{
+        Cache, Kernel, KernelSpec, Progress, Qemu, QemuSpec, busybox, kernel::DebianKernel,
+    },
     initramfs::Initramfs,
     vm::machine::{Boot, CommandLine},
 };
-use super::Programs;
 
 /// Kernel modules that a guest with shares and an agent needs; those built in are skipped.
 const MODULES: [&str; 3] = ["virtio_pci", "virtio_console", "virtiofs"];

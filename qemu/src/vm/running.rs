@@ -7,9 +7,9 @@ use std::{path::Path, time::Duration};
 use anyhow::{Context, Error, Result, anyhow};
 use futures::future::{FutureExt as _, pending, select_all};
 
+use super::{Parts, VmSpec};
 use crate::vm::agent::Agent;
 use crate::vm::process::{Daemon, DaemonError, Guest, GuestError, RunDir, Share};
-use super::{Parts, VmSpec};
 
 /// How long QEMU may take to end once the guest's agent is past its last message.
 const POWER_OFF_DEADLINE: Duration = Duration::from_secs(60);

@@ -4,12 +4,12 @@
 
 use std::{ffi::OsString, num::NonZeroU16};
 
+use super::Parts;
 use crate::{
     accel::{Accel, AccelChoice},
     vm::machine::{ByteSize, Machine, NbdDisk, OnReset, Pmem},
     vm::process::Share,
 };
-use super::Parts;
 
 /// A guest's description. [`VmSpec::default`] gives the usual one, without a share.
 #[derive(Clone, Debug)]

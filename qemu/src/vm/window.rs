@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use super::{Parts, Vm, VmSpec};
 use crate::vm::machine::ByteSize;
 use crate::vm::process::Share;
-use super::{Parts, Vm, VmSpec};
 
 /// The smallest window there is.
 const WINDOW: ByteSize = ByteSize::mib(2);

@@ -57,10 +57,7 @@ pub enum WorkerError {
     },
     /// The op failed.
     #[error("the {worker} failed")]
-    Fault {
-        worker: &'static str,
-        source: Fault,
-    },
+    Fault { worker: &'static str, source: Fault },
 }
 
 /// A process in the guest that does what it is asked for. Dropping it kills it.
@@ -96,7 +93,9 @@ impl Worker {
     ///
     /// If the guest can't start it.
     pub async fn start(agent: &Agent, name: &'static str) -> Result<Self, WorkerError> {
-        let request = ExecRequest::new([GUEST_AGENT, ARGUMENT]).piped_stdin().cwd("/");
+        let request = ExecRequest::new([GUEST_AGENT, ARGUMENT])
+            .piped_stdin()
+            .cwd("/");
         let mut running = agent.exec(request).await?;
         let answers = running.stdout.take().expect("it has a standard output");
         Ok(Self {

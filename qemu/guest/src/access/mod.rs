@@ -21,10 +21,12 @@ use crate::files::{MapKind, Mapping};
 use crate::worker::Fault;
 
 pub use copy::{Copied, CopyMapped, Mapped};
-pub use file::{FillPart, Hash, HashFile, HashTree, Part, VerifyPart, fill, hash, hash_tree, verify};
+pub use file::{
+    FillPart, Hash, HashFile, HashTree, Part, VerifyPart, fill, hash, hash_tree, verify,
+};
 pub use hold::{Fsync, Hold, LoadBytes, Populate, StoreBytes};
 pub use modify::Modify;
-pub use physical::{Stored, StorePhysical};
+pub use physical::{StorePhysical, Stored};
 pub use sweep::{Sweep, Swept};
 pub use upgrade::{Upgrade, Upgraded, Who};
 

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt as _;
 use crate::pattern::{self, Seed};
 use serde::{Deserialize, Serialize};
 
-use crate::worker::{HandleTable, Fault, Op};
+use crate::worker::{Fault, HandleTable, Op};
 
 /// How much is read or written at once.
 pub(super) const CHUNK: usize = 1 << 20;
@@ -50,6 +50,19 @@ pub struct Compare {
     pub seed: Option<u64>,
     /// Where in the pattern the part begins.
     pub pattern_at: u64,
+}
+
+impl Compare {
+    /// A part of a file that has the pattern of the same part, or zeros.
+    pub fn new(path: &str, offset: u64, len: u64, seed: Option<u64>) -> Self {
+        Self {
+            path: path.to_owned(),
+            offset,
+            len,
+            seed,
+            pattern_at: offset,
+        }
+    }
 }
 
 impl Op for Compare {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mapping::{MapKind, Mapping};
 use super::opened::kept_or_open;
-use crate::worker::{HandleTable, Fault, Op};
+use crate::worker::{Fault, HandleTable, Op};
 
 /// A page frame number, by which the kernel calls a page of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -313,7 +313,9 @@ mod tests {
                 let part = offset..offset + len;
                 let read = mapping.load(offset, len).unwrap();
                 assert_eq!(read, bytes[part.clone()], "read {len} at {offset}");
-                bytes[part.clone()].iter_mut().for_each(|byte| *byte ^= 0xff);
+                bytes[part.clone()]
+                    .iter_mut()
+                    .for_each(|byte| *byte ^= 0xff);
                 mapping.write(offset, &bytes[part]).unwrap();
                 let file = std::fs::read(&path).unwrap();
                 assert_eq!(file, bytes, "write {len} at {offset}");

@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
-use crate::worker::{HandleTable, Fault, Op};
+use crate::worker::{Fault, HandleTable, Op};
 
 /// Opens a file for reading and writing and keeps it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

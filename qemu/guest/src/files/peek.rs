@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::content::difference;
 use super::mapping::Mapping;
-use crate::worker::{HandleTable, Fault, Op};
+use crate::worker::{Fault, HandleTable, Op};
 
 /// Copies a part of a mapping by write(2) to a pipe: the fault that would end the worker by SIGBUS
 /// makes the system call fail instead.

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::worker::{HandleTable, Fault, Op};
+use crate::worker::{Fault, HandleTable, Op};
 
 /// Where the rig mounts tracefs.
 pub const TRACEFS: &str = "/sys/kernel/tracing";

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::content::{CHUNK, chunks};
 use super::opened::kept_or_open;
 use super::pools;
-use crate::worker::{HandleTable, Fault, Op};
+use crate::worker::{Fault, HandleTable, Op};
 
 /// Reserves all free space but some, by a file without content. What the file system keeps back
 /// for itself it has to give up before: it would be free space that no file can take.

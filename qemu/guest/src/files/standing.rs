@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use serde::{Deserialize, Serialize};
 
-use crate::worker::{HandleTable, Fault, Op};
+use crate::worker::{Fault, HandleTable, Op};
 
 /// STATX_ATTR_DAX of statx(2): this very file is accessed by DAX now.
 const STATX_ATTR_DAX: u64 = 0x0020_0000;

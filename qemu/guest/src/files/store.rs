@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mapping::Mapping;
 use super::opened::kept_or_open;
-use crate::worker::{HandleTable, Fault, Op};
+use crate::worker::{Fault, HandleTable, Op};
 
 /// pwrite(2) of a part of a mapping. Gives the number of bytes.
 #[derive(Clone, Debug, Serialize, Deserialize)]

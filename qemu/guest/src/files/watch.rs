@@ -6,7 +6,7 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-use crate::worker::{HandleTable, Fault, Op};
+use crate::worker::{Fault, HandleTable, Op};
 
 /// Looks for sleeping tasks whose kernel stack has one of some functions.
 #[derive(Clone, Debug, Serialize, Deserialize)]

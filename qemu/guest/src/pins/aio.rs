@@ -8,7 +8,7 @@ use std::ptr;
 use serde::{Deserialize, Serialize};
 
 use super::Transfer;
-use crate::worker::{HandleTable, Fault, Op};
+use crate::worker::{Fault, HandleTable, Op};
 
 /// struct iocb of linux/aio_abi.h, little-endian.
 #[repr(C)]

@@ -6,7 +6,7 @@
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::worker::{HandleTable, Fault, Op};
+use crate::worker::{Fault, HandleTable, Op};
 
 /// Copies from another process, many times.
 #[derive(Clone, Debug, Serialize, Deserialize)]

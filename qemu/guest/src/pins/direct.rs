@@ -8,8 +8,8 @@ use std::fs::File;
 use rustix::fd::{AsFd as _, AsRawFd as _};
 use serde::{Deserialize, Serialize};
 
-use crate::worker::{HandleTable, Fault, Op};
 use crate::files::Mapping;
+use crate::worker::{Fault, HandleTable, Op};
 
 /// One transfer between a page and a device (or another file) that is open with O_DIRECT.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -6,8 +6,8 @@
 use io_uring::IoUring;
 use serde::{Deserialize, Serialize};
 
-use crate::worker::{HandleTable, Fault, Op};
 use crate::files::Mapping;
+use crate::worker::{Fault, HandleTable, Op};
 
 /// Registers a part of a mapping as a fixed buffer.
 #[derive(Clone, Debug, Serialize, Deserialize)]

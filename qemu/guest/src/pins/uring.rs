@@ -6,7 +6,7 @@ use io_uring::{IoUring, opcode, types};
 use serde::{Deserialize, Serialize};
 
 use super::Transfer;
-use crate::worker::{HandleTable, Fault, Op};
+use crate::worker::{Fault, HandleTable, Op};
 
 /// A ring with one transfer under way.
 struct Ring {

@@ -12,8 +12,8 @@ use rustix::param::page_size;
 use rustix::pipe::{IoSliceRaw, SpliceFlags, fcntl_setpipe_size, pipe, vmsplice};
 use serde::{Deserialize, Serialize};
 
-use crate::worker::{HandleTable, Fault, Op};
 use crate::files::{Mapping, difference};
+use crate::worker::{Fault, HandleTable, Op};
 
 /// A pipe that refers to pages.
 pub(crate) struct Pipe {

@@ -15,8 +15,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size_force};
 use serde::{Deserialize, Serialize};
 
-use crate::worker::{HandleTable, Fault, Op};
 use crate::files::{Mapping, difference};
+use crate::worker::{Fault, HandleTable, Op};
 
 /// Room for the ordinary bytes and the page.
 const SEND_BUFFER: usize = 4 << 20;

@@ -9,17 +9,14 @@ use serde::{Deserialize, Serialize};
 
 pub use ranges::RangeMode;
 
-use crate::worker::{HandleTable, Fault, Op};
+use crate::worker::{Fault, HandleTable, Op};
 
 /// One removal, by system calls of the worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Removal {
     /// truncate(2).
-    Truncate {
-        path: String,
-        len: u64,
-    },
+    Truncate { path: String, len: u64 },
     /// open(2) with O_TRUNC.
     OpenTruncate {
         path: String,
@@ -59,25 +56,15 @@ pub enum Removal {
         len: usize,
     },
     /// unlink(2), and with the last reference eviction.
-    Unlink {
-        path: String,
-    },
+    Unlink { path: String },
     /// rename(2) of another file over it.
-    RenameOver {
-        path: String,
-        from: String,
-    },
+    RenameOver { path: String, from: String },
     /// Drops clean pages and inodes from memory.
     DropCaches,
     /// FS_XFLAG_DAX on or off.
-    SetDax {
-        path: String,
-        on: bool,
-    },
+    SetDax { path: String, on: bool },
     /// umount(2).
-    Umount {
-        target: String,
-    },
+    Umount { target: String },
     /// pread(2) of another range, which has to take this one's place in a full window.
     Read {
         path: String,
@@ -85,14 +72,9 @@ pub enum Removal {
         len: usize,
     },
     /// A load through a new mapping, which has to get a range of a full window.
-    Touch {
-        path: String,
-        offset: u64,
-    },
+    Touch { path: String, offset: u64 },
     /// stat(2), after which Linux takes a size that the server has changed.
-    Stat {
-        path: String,
-    },
+    Stat { path: String },
 }
 
 impl Op for Removal {

@@ -10,8 +10,8 @@ use rustix::fs::FallocateFlags;
 use rustix::param::page_size;
 use serde::{Deserialize, Serialize};
 
-use crate::worker::{HandleTable, Fault};
 use crate::files::{MapKind, Mapping, kept_or_open};
+use crate::worker::{Fault, HandleTable};
 
 /// What fallocate(2) does with a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,7 +154,12 @@ pub(super) fn copy_over(
     Ok(())
 }
 
-pub(super) fn read(handles: &HandleTable, path: &str, offset: u64, len: usize) -> Result<(), Fault> {
+pub(super) fn read(
+    handles: &HandleTable,
+    path: &str,
+    offset: u64,
+    len: usize,
+) -> Result<(), Fault> {
     let file = kept_or_open(handles, path)?;
     let read = file.read_exact_at(&mut vec![0; len], offset);
     read.map_err(Fault::of(format!("reading {path} at {offset:#x}")))
@@ -177,8 +182,8 @@ fn checked(result: i32, doing: impl FnOnce() -> String) -> Result<(), Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::worker::Op as _;
     use crate::removals::Removal;
+    use crate::worker::Op as _;
 
     #[test]
     fn a_hole_and_a_collapse_do_what_their_names_say() {

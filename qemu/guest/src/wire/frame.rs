@@ -40,9 +40,7 @@ pub enum FrameError {
     },
     /// A message is longer than [`MAX_FRAME`].
     #[error("message of {len} bytes, the limit is {MAX_FRAME}")]
-    TooLong {
-        len: usize,
-    },
+    TooLong { len: usize },
     /// A frame holds no message of this protocol.
     #[error("undecodable message of {len} bytes")]
     Malformed {

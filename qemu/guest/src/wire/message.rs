@@ -10,15 +10,9 @@ use super::{Command, Errno, ExecId, ExitStatus, Output, Pid, RequestId, Signal, 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToGuest {
     /// Something to do at once, answered by [`ToHost::Reply`] with the same id.
-    Request {
-        id: RequestId,
-        request: Request,
-    },
+    Request { id: RequestId, request: Request },
     /// Starts a command; answered by [`ToHost::Started`] or [`ToHost::Refused`].
-    Exec {
-        exec: ExecId,
-        command: Command,
-    },
+    Exec { exec: ExecId, command: Command },
     /// Bytes for the command's standard input.
     Stdin {
         exec: ExecId,
@@ -27,9 +21,7 @@ pub enum ToGuest {
         bytes: Vec<u8>,
     },
     /// No more standard input. A command on a terminal gets its end-of-file character.
-    StdinEof {
-        exec: ExecId,
-    },
+    StdinEof { exec: ExecId },
     /// The host has taken this many bytes of an output stream: so many more may be sent.
     Credit {
         exec: ExecId,
@@ -38,20 +30,11 @@ pub enum ToGuest {
     },
     /// The host wants no more of an output stream: its pipe is closed, so that writing to it
     /// fails in the guest as it does locally.
-    CloseOutput {
-        exec: ExecId,
-        output: Output,
-    },
+    CloseOutput { exec: ExecId, output: Output },
     /// The terminal has a new size.
-    Resize {
-        exec: ExecId,
-        size: TtySize,
-    },
+    Resize { exec: ExecId, size: TtySize },
     /// Signals the command's process group. Without effect once the command has ended.
-    Signal {
-        exec: ExecId,
-        signal: Signal,
-    },
+    Signal { exec: ExecId, signal: Signal },
 }
 
 /// From the agent to the host.
@@ -65,15 +48,9 @@ pub enum ToHost {
         outcome: Result<Reply, Failure>,
     },
     /// The command runs.
-    Started {
-        exec: ExecId,
-        pid: Pid,
-    },
+    Started { exec: ExecId, pid: Pid },
     /// The command could not be started; nothing more comes for it.
-    Refused {
-        exec: ExecId,
-        failure: Failure,
-    },
+    Refused { exec: ExecId, failure: Failure },
     /// What the command wrote.
     Data {
         exec: ExecId,
@@ -84,31 +61,17 @@ pub enum ToHost {
     },
     /// The stream has ended before the command has: every process that held its other end has
     /// closed it.
-    OutputEof {
-        exec: ExecId,
-        output: Output,
-    },
+    OutputEof { exec: ExecId, output: Output },
     /// The command has taken this many bytes of its input: so many more may be sent.
-    StdinCredit {
-        exec: ExecId,
-        bytes: u32,
-    },
+    StdinCredit { exec: ExecId, bytes: u32 },
     /// Nobody in the guest reads the command's input any more.
-    StdinClosed {
-        exec: ExecId,
-    },
+    StdinClosed { exec: ExecId },
     /// The command's first process has ended; the last message about the command. All that it
     /// wrote has been sent before. Its streams are closed on both sides, so a process that it left
     /// behind and that still writes to them gets SIGPIPE, or SIGHUP on a terminal.
-    Exited {
-        exec: ExecId,
-        status: ExitStatus,
-    },
+    Exited { exec: ExecId, status: ExitStatus },
     /// Something that a person should see.
-    Log {
-        level: LogLevel,
-        text: String,
-    },
+    Log { level: LogLevel, text: String },
     /// The agent is alive. Sent again and again, whatever else happens.
     Heartbeat {
         /// Time since the guest's boot.
@@ -122,15 +85,11 @@ pub enum Request {
     /// Mounts a file system; the mount point is made where it is missing.
     Mount(Mount),
     /// Unmounts the file system at this path.
-    Umount {
-        target: String,
-    },
+    Umount { target: String },
     /// Writes back everything, as sync(2).
     Sync,
     /// The content of a file of at most [`MAX_FILE`](super::MAX_FILE) bytes.
-    ReadFile {
-        path: String,
-    },
+    ReadFile { path: String },
     /// Replaces a file's content.
     WriteFile {
         /// Which file; created where it is missing.
@@ -142,9 +101,7 @@ pub enum Request {
         bytes: Vec<u8>,
     },
     /// statx(2) of a path, symbolic links not followed.
-    Stat {
-        path: String,
-    },
+    Stat { path: String },
     /// Ends every process, unmounts everything and powers off. The reply is the connection's last
     /// message.
     PowerOff,

@@ -171,7 +171,10 @@ impl<'a> Lane<'a> {
         if moved == wanted {
             return Ok(());
         }
-        Err(self.wrong(place, format!("{moved} bytes were moved in place of {wanted}")))
+        Err(self.wrong(
+            place,
+            format!("{moved} bytes were moved in place of {wanted}"),
+        ))
     }
 
     /// Whether a page is the one that belongs there.

@@ -21,9 +21,7 @@ mod zipf;
 pub use files::{Files, Place, RANGE};
 pub use kinds::{Access, Pattern, Temperature, Work};
 pub use make::make;
-pub use ops::{
-    Blocked, Count, Counts, Finish, Make, Prepare, Ran, RanThread, Run, Trace,
-};
+pub use ops::{Blocked, Count, Counts, Finish, Make, Prepare, Ran, RanThread, Run, Trace};
 pub use stamp::{PAGE, Stamp, fill};
 pub use trace::TRACEFS;
 pub use walk::Walk;

@@ -75,11 +75,7 @@ impl Turn {
     }
 
     /// Runs it. Pins that it can't end with are let go of.
-    pub(super) fn run(
-        &mut self,
-        limit: Duration,
-        pins: &mut Option<Pins>,
-    ) -> Result<Ran, Fault> {
+    pub(super) fn run(&mut self, limit: Duration, pins: &mut Option<Pins>) -> Result<Ran, Fault> {
         let end = End::of(&self.work, limit);
         let mut ran = self.go(end, pins)?;
         ran.stalled |= self.stalled;

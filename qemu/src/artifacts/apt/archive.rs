@@ -5,9 +5,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::AptError;
 use crate::artifacts::cache::CacheError;
 use crate::artifacts::manifest::sha256;
-use super::AptError;
 
 /// A package file, as `apt-get --print-uris` announces it.
 #[derive(Debug, PartialEq, Eq)]

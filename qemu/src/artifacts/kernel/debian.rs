@@ -7,12 +7,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::spec::DebianKernel;
+use super::{Kernel, KernelError, header};
 use crate::artifacts::apt::{AptError, Suite, Want};
 use crate::artifacts::artifact;
 use crate::artifacts::cache::{Cache, Lock};
 use crate::artifacts::packages;
-use super::spec::DebianKernel;
-use super::{Kernel, KernelError, header};
 
 /// The package that depends on a suite's current kernel.
 const META: &str = "linux-image-amd64";

@@ -6,9 +6,9 @@
 
 use std::path::Path;
 
-use crate::artifacts::Cache;
 use super::build::BuildError;
 use super::{Kernel, KernelError, make, own};
+use crate::artifacts::Cache;
 
 /// The kernel that `make bzImage` makes in `tree`.
 pub(super) fn obtain(

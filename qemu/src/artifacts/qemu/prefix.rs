@@ -5,12 +5,12 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::probe::{self, OLDEST, QemuVersion};
+use super::{PROGRAM, QemuError};
 use crate::artifacts::apt::{Suite, Want};
 use crate::artifacts::artifact;
 use crate::artifacts::cache::{Cache, CacheError, Lock};
 use crate::artifacts::packages::{self, PackagesError};
-use super::probe::{self, OLDEST, QemuVersion};
-use super::{PROGRAM, QemuError};
 
 /// Suites that may have a QEMU that is new enough, the steadier one first.
 const SUITES: [&str; 2] = ["forky", "sid"];

@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 
-use crate::artifacts::tool;
 use super::QemuError;
+use crate::artifacts::tool;
 
 /// A QEMU version, ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

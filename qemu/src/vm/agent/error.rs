@@ -12,10 +12,7 @@ use guest_agent::wire::{ExitStatus, Failure, FrameError};
 pub enum AgentError {
     /// The guest did not get as far as starting its agent, or hangs.
     #[error("timed out after {} s, waiting for {doing}", limit.as_secs())]
-    TimedOut {
-        doing: String,
-        limit: Duration,
-    },
+    TimedOut { doing: String, limit: Duration },
     /// The connection ended first.
     #[error("lost the guest's agent, waiting for {doing}")]
     Gone {
@@ -32,9 +29,7 @@ pub enum AgentError {
     },
     /// The agent answered something else than was asked.
     #[error("the guest's agent gave the wrong kind of answer to {doing}")]
-    WrongReply {
-        doing: String,
-    },
+    WrongReply { doing: String },
     /// A command that had to succeed did not.
     #[error("{command} in the guest: {status}{}", quoted(stderr))]
     Failed {

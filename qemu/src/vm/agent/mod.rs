@@ -38,6 +38,4 @@ pub use request::ExecRequest;
 pub use running::{Control, Running};
 pub use streams::{OutputStream, Stdin};
 
-pub use guest_agent::wire::{
-    Boot, Errno, ExitStatus, Failure, FileStat, Signal, TtySize,
-};
+pub use guest_agent::wire::{Boot, Errno, ExitStatus, Failure, FileStat, Signal, TtySize};

@@ -15,6 +15,6 @@ mod size;
 mod spec;
 
 pub use command_line::CommandLine;
+pub use devices::{NbdDisk, ShareDevice, ShareKind, Tag, TagError};
 pub use size::{ByteSize, SizeError};
 pub use spec::{Boot, Channel, Console, Machine, OnReset, Pmem};
-pub use devices::{NbdDisk, ShareDevice, ShareKind, Tag, TagError};

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use guest_agent::wire::PORT_NAME;
 
-use crate::accel::Accel;
 use super::option::Opt;
 use super::{ByteSize, NbdDisk, ShareDevice};
+use crate::accel::Accel;
 
 /// The guest's RAM must be shared with the daemons, and they find it by this back end's fd.
 const MEMORY_ID: &str = "mem";

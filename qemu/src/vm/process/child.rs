@@ -10,8 +10,8 @@ use std::time::Duration;
 use rustix::process::{Pid, PidfdFlags, Signal};
 use tokio::io::unix::AsyncFd;
 
-use crate::vm::machine::CommandLine;
 use super::wait::readable;
+use crate::vm::machine::CommandLine;
 
 /// Why a process could not be started.
 #[derive(Debug, thiserror::Error)]

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use crate::vm::machine::CommandLine;
 use super::child::{DeathSignal, SpawnError, Supervised};
 use super::share::Share;
 use super::tail::tail;
 use super::wait::{Family, appeared};
+use crate::vm::machine::CommandLine;
 
 /// How long the daemon may take until its socket is there.
 const SOCKET_DEADLINE: Duration = Duration::from_secs(30);
@@ -28,28 +28,19 @@ const LOG_LINES: usize = 15;
 pub enum DaemonError {
     /// Its log could not be made.
     #[error("can't write the daemon's log {path}", path = .path.display())]
-    Log {
-        path: PathBuf,
-        source: io::Error,
-    },
+    Log { path: PathBuf, source: io::Error },
     /// It could not be started.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
     /// It ended before its socket was there, or while it was needed.
     #[error("the daemon ended ({status}); its log ends with:\n{tail}")]
-    Ended {
-        status: ExitStatus,
-        tail: String,
-    },
+    Ended { status: ExitStatus, tail: String },
     /// Its socket did not appear.
     #[error(
         "the daemon's socket {socket} did not appear in {SOCKET_DEADLINE:?}; its log ends with:\n{tail}",
         socket = .socket.display()
     )]
-    NoSocket {
-        socket: PathBuf,
-        tail: String,
-    },
+    NoSocket { socket: PathBuf, tail: String },
     /// It could not be waited for.
     #[error("can't wait for the daemon")]
     Wait(#[source] io::Error),

@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::vm::machine::{Channel, CommandLine, Console, Machine};
 use super::child::{SpawnError, Supervised};
 use super::qmp::{Qmp, QmpError};
 use super::tail::tail;
+use crate::vm::machine::{Channel, CommandLine, Console, Machine};
 
 /// How long QEMU may take to connect to its control socket, which it does before the
 /// guest's first instruction.
@@ -31,10 +31,7 @@ const LOG_LINES: usize = 15;
 pub enum GuestError {
     /// A file or socket could not be made or used.
     #[error("can't make or use {path}", path = .path.display())]
-    File {
-        path: PathBuf,
-        source: io::Error,
-    },
+    File { path: PathBuf, source: io::Error },
     /// QEMU could not be started.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
@@ -43,9 +40,7 @@ pub enum GuestError {
     Ended(#[from] Box<Ended>),
     /// QEMU did not connect.
     #[error("QEMU did not connect to {path} in {CONNECT_DEADLINE:?}", path = .path.display())]
-    NoConnection {
-        path: PathBuf,
-    },
+    NoConnection { path: PathBuf },
     /// The control channel failed.
     #[error(transparent)]
     Qmp(#[from] QmpError),

@@ -22,15 +22,10 @@ const EVENTS_KEPT: usize = 256;
 pub enum QmpError {
     /// The connection failed.
     #[error("QMP `{command}`: connection failed")]
-    Io {
-        command: String,
-        source: io::Error,
-    },
+    Io { command: String, source: io::Error },
     /// QEMU closed the connection.
     #[error("QMP `{command}`: QEMU closed the connection")]
-    Closed {
-        command: String,
-    },
+    Closed { command: String },
     /// QEMU sent something that is no JSON.
     #[error("QMP `{command}`: answer is not JSON: {text}")]
     Syntax {
@@ -40,16 +35,10 @@ pub enum QmpError {
     },
     /// QEMU refused the command.
     #[error("QMP `{command}`: refused: {reason}")]
-    Refused {
-        command: String,
-        reason: String,
-    },
+    Refused { command: String, reason: String },
     /// Nothing came in time.
     #[error("QMP `{command}`: no answer in {deadline:?}")]
-    Late {
-        command: String,
-        deadline: Duration,
-    },
+    Late { command: String, deadline: Duration },
 }
 
 /// A connection in command mode.

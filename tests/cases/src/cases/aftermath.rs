@@ -8,10 +8,10 @@ use guest_agent::files::Compare;
 use guest_agent::pattern::Seed;
 use guest_agent::removals::Removal;
 
-use crate::host::{FileSystem, Rig};
 use super::removal::RemovalKind;
 use super::roles::{FILE_SEED, MIDDLE, OTHER_SEED, PAGE, RANGE, VICTIM_SEED};
 use super::scene::Scene;
+use crate::host::{FileSystem, Rig};
 
 impl Scene {
     /// Compares all files with what they must hold, in the guest and, for a share, on the host.
@@ -165,18 +165,5 @@ impl RemovalKind {
             self,
             Self::Truncate | Self::TruncateMiddle | Self::OpenTruncate
         )
-    }
-}
-
-impl Compare {
-    /// A part of a file that has the pattern of the same part, or zeros.
-    fn new(path: &str, offset: u64, len: u64, seed: Option<u64>) -> Self {
-        Self {
-            path: path.to_owned(),
-            offset,
-            len,
-            seed,
-            pattern_at: offset,
-        }
     }
 }

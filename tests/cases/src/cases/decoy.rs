@@ -14,8 +14,8 @@ use guest_agent::pins::{AioSubmit, Transfer};
 use guest_agent::removals::Removal;
 use tokio::time::{Instant, sleep};
 
-use crate::host::{Worker, BREAK_LAYOUTS, Rig};
 use super::roles::RANGE;
+use crate::host::{BREAK_LAYOUTS, Rig, Worker};
 
 /// How long the worker may take to get to the decoy, which it does in milliseconds. One that has
 /// not by then is that of a kernel that does not wait.

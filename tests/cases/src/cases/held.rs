@@ -8,9 +8,9 @@ use anyhow::{Context as _, Result};
 use guest_agent::pins::{AioReap, DirectIo, Drain, UringReap, ZeroCopyReceive};
 use guest_agent::worker::Span;
 
-use crate::host::{Worker, Pending, Rig};
 use super::pin::Pin;
 use super::roles::Page;
+use crate::host::{Pending, Rig, Worker};
 
 /// How long the end of a pin may take once it has been released.
 const END_DEADLINE: Duration = Duration::from_secs(120);

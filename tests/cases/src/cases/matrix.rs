@@ -10,13 +10,13 @@ use guest_agent::removals::Removal;
 use lab_report::model::Contract::MustWait;
 use qemu_guest::vm::agent::Signal;
 
-use crate::host::{BREAK_LAYOUTS, FileSystem, Pending, Rig, Waiting};
 use super::decoy::worker_is_free;
 use super::held::Held;
 use super::observation::{Observation, complaints};
 use super::scene::Scene;
 use super::vain::VainWakeups;
 use super::{Pin, RemovalKind};
+use crate::host::{BREAK_LAYOUTS, FileSystem, Pending, Rig, Waiting};
 
 /// How long a removal may take to return once nothing holds its page any more. Far more than it
 /// takes (milliseconds): one that has not returned by then was not woken.

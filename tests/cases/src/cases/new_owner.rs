@@ -7,10 +7,10 @@ use anyhow::Result;
 use guest_agent::files::{Fill, FindFrame, Overwrite};
 use guest_agent::removals::Removal;
 
-use crate::host::FileSystem;
 use super::removal::RemovalKind;
 use super::roles::{PAGE, RANGE, VICTIM_SEED};
 use super::scene::Scene;
+use crate::host::FileSystem;
 
 /// What became of the page's memory.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,10 +7,10 @@ use guest_agent::files::{Open, Where};
 use guest_agent::pattern::{self, Seed};
 use guest_agent::pins::{AioSubmit, DirectIo, Transfer, UringSubmit, Vmsplice, ZeroCopySend};
 
-use crate::host::{self, Worker, FileSystem, Pending, RequestKind, Rig, Server};
 use super::contract::Reference;
 use super::held::{HELD, Held};
 use super::roles::Page;
+use crate::host::{self, FileSystem, Pending, RequestKind, Rig, Server, Worker};
 
 /// A way to hold a reference to a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,9 +5,9 @@
 use guest_agent::removals::{RangeMode, Removal};
 use lab_report::model::Contract;
 
-use crate::host::FileSystem;
 use super::pin::Pin;
 use super::roles::{MIDDLE, Page, RANGE, Roles};
+use crate::host::FileSystem;
 
 /// A way to take a page's blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,10 +6,10 @@ use anyhow::{Context as _, Result, ensure};
 use guest_agent::files::{Create, Frame, FrameOf, Map, Open, Touch, Where};
 use guest_agent::removals::Removal;
 
-use crate::host::{Worker, FileSystem, Rig};
 use super::decoy::{decoy, worker_waits};
 use super::removal::RemovalKind;
 use super::roles::{DECOY_AT, FILE_SEED, MAPPED, PAGE, PINNED_PAGE, Page, RANGE, RANGES, Roles};
+use crate::host::{FileSystem, Rig, Worker};
 
 /// A case that has been set up.
 pub struct Scene {
@@ -162,10 +162,7 @@ impl Scene {
                 },
                 _ => return Ok(()),
             };
-            self.remover
-                .ask(op)
-                .await
-                .context("filling the window")?;
+            self.remover.ask(op).await.context("filling the window")?;
         }
         if self.decoy.is_some() && !worker_waits(rig.watcher()).await? {
             // It has taken the decoy's range under its transfer, and the page's. QEMU would abort at

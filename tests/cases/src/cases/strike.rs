@@ -8,8 +8,8 @@ use anyhow::Result;
 use guest_agent::files::Stacks;
 use guest_agent::removals::Removal;
 
-use crate::host::Rig;
 use super::scene::Scene;
+use crate::host::Rig;
 
 /// How long it may take to remove a case's files.
 const STRIKE_DEADLINE: Duration = Duration::from_secs(60);

@@ -5,8 +5,8 @@
 use anyhow::Result;
 use guest_agent::files::{Task, TraceSleeps, TracedSleeps};
 
-use crate::host::{Worker, WorkerError, BREAK_LAYOUTS};
 use super::Observation;
+use crate::host::{BREAK_LAYOUTS, Worker, WorkerError};
 
 /// The count, from when the task was seen to wait.
 pub(super) struct VainWakeups {

@@ -24,10 +24,7 @@ const XFS: [&str; 4] = ["-q", "-f", "-m", "reflink=1"];
 pub enum ImageError {
     /// No file.
     #[error("can't make the image {}", path.display())]
-    Create {
-        path: PathBuf,
-        source: io::Error,
-    },
+    Create { path: PathBuf, source: io::Error },
     /// The tool is missing.
     #[error("{tool} is missing: apt-get install {package}")]
     NoTool {

@@ -13,12 +13,12 @@ mod server;
 mod watch;
 mod withheld;
 
-pub use qemu_guest::vm::{Done, Pending, Worker, WorkerError};
 pub use blocks::{BIG_BLOCKS, NO_BIG_BLOCKS};
 pub use disk::{Disk, DiskError};
 pub use held_share::{HeldShare, HeldShareError, held_file};
 pub use images::{ImageError, Images, pmem_image, pmem_image_of};
 pub use place::FileSystem;
+pub use qemu_guest::vm::{Done, Pending, Worker, WorkerError};
 pub use rig::{FREE, Rig, RigParts};
 pub use server::Server;
 pub use watch::{BREAK_LAYOUTS, Waiting};

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 use super::blocks::BigBlocks;
 use super::held_share::{self, HeldShare, Release};
 use super::withheld::{HELD_FROM, SIZE};
-use super::{Worker, Disk, FileSystem, Images};
+use super::{Disk, FileSystem, Images, Worker};
 
 /// Size of the window: small, so that it is soon full.
 pub const WINDOW: ByteSize = ByteSize::mib(16);

@@ -9,7 +9,7 @@ use guest_agent::files::{Stacks, Task};
 use guest_agent::worker::Op;
 use tokio::time::Instant;
 
-use super::{Worker, WorkerError, Done, Pending};
+use super::{Done, Pending, Worker, WorkerError};
 
 /// Functions that wait for the pages of a file to be idle. Those of 6.15 and newer come last.
 pub const BREAK_LAYOUTS: [&str; 7] = [

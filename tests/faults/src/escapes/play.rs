@@ -7,12 +7,12 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use qemu_guest::artifacts::{Cache, Progress, virtiofsd};
 
-use crate::fault::{Fault, Setting};
 use super::attempts::ATTEMPTS;
 use super::shown;
 use super::site::Site;
 use super::step::Step;
 use super::table::Table;
+use crate::fault::{Fault, Setting};
 
 /// The family.
 pub const FAULTS: &[Fault] = &[

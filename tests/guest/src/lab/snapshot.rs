@@ -51,7 +51,9 @@ fn collect(dir: &Path, entries: &mut BTreeMap<PathBuf, Entry>) -> Result<()> {
     for found in fs::read_dir(dir)? {
         let path = found?.path();
         let metadata = fs::symlink_metadata(&path)?;
-        let hash = metadata.is_file().then(|| access::hash(&path, How::Syscall));
+        let hash = metadata
+            .is_file()
+            .then(|| access::hash(&path, How::Syscall));
         let entry = Entry {
             hash: hash.transpose()?,
             mode: metadata.mode(),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use qemu_guest::vm::agent::ExecRequest;
 
-use crate::lab::{Lab, PJDFSTEST, SLEEP, Shared};
 use super::Outcomes;
+use crate::lab::{Lab, PJDFSTEST, SLEEP, Shared};
 
 /// How long the whole suite may take in an emulated guest beside whatever the host does.
 const SUITE_DEADLINE: Duration = Duration::from_secs(900);

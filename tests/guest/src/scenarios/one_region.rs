@@ -13,10 +13,10 @@ use qemu_guest::vm::machine::{ByteSize, OnReset};
 use qemu_guest::vm::process::Share;
 use qemu_guest::vm::{Crash, VmSpec};
 
+use super::{budget, data, life};
 use crate::lab::{Boot, Held, Host, Lab, Plan, Snapshot, unprivileged};
 use crate::scenario::{Group, Tests};
 use crate::tests;
-use super::{budget, data, life};
 
 const MIB: u64 = 1 << 20;
 /// Bytes of a file that is no multiple of a page.
@@ -115,7 +115,9 @@ async fn a_hostile_kernel_s_stores(host: &Host) -> Result<()> {
                 read_only,
                 ..share.with_window(ByteSize::new(window))
             })
-            .content(|dir| access::fill(&dir.join("file"), Part::first(SIZE), Seed(1), How::Syscall))
+            .content(|dir| {
+                access::fill(&dir.join("file"), Part::first(SIZE), Seed(1), How::Syscall)
+            })
     };
     // The guest's list of devices tells the two by their sizes.
     let windows = [("writable", 16 * MIB), ("read-only", 8 * MIB)];

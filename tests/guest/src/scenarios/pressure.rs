@@ -32,12 +32,12 @@ fn boot() -> Result<Boot> {
 }
 
 async fn by_mmap(lab: &Lab<'_>) -> Result<()> {
-    let file = Worked::new("small", "by-mmap", "mmap");
+    let file = Worked::new("small", "by-mmap", How::Mmap);
     file.there_and_back(lab, WORKING_SET).await
 }
 
 async fn by_read_and_write(lab: &Lab<'_>) -> Result<()> {
-    let file = Worked::new("small", "by-syscall", "syscall");
+    let file = Worked::new("small", "by-syscall", How::Syscall);
     file.there_and_back(lab, WORKING_SET).await
 }
 

@@ -47,5 +47,9 @@ async fn a_remap_is_caught(host: &Host) -> Result<()> {
 /// A file for each writer, since each needs one that was not mapped before.
 fn plan() -> Result<Plan> {
     let fill = |file: &Path| access::fill(file, Part::first(SIZE), Seed(1), How::Syscall);
-    Plan::new("upgrade")?.content(|dir| WRITERS.iter().try_for_each(|(_, name)| fill(&dir.join(name))))
+    Plan::new("upgrade")?.content(|dir| {
+        WRITERS
+            .iter()
+            .try_for_each(|(_, name)| fill(&dir.join(name)))
+    })
 }

@@ -18,12 +18,12 @@ use qemu_guest::artifacts::{Cache, Progress, virtiofsd};
 use qemu_guest::vm::Programs;
 use virtiofs_driver::Waiting;
 
-use crate::{cli::Status, signals::Noted};
 use super::{
     BenchArgs,
     args::{InGuests, Peer, Wait, What},
     reports::{self, Measured, Places},
 };
+use crate::{cli::Status, signals::Noted};
 
 /// Nothing that could be measured is meant.
 #[derive(Debug, thiserror::Error)]

@@ -10,8 +10,8 @@ use qemu_guest::artifacts::{
     kernel::{BuiltKernel, DebianKernel},
 };
 
-use crate::cli::Status;
 use super::{KernelArgs, args::Action, list};
+use crate::cli::Status;
 
 /// Lists or gets kernels. What was got is told on standard output: its name, release and image.
 ///

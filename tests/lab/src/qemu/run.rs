@@ -7,8 +7,8 @@ use std::io;
 use anyhow::Result;
 use qemu_guest::artifacts::{Cache, Progress, Qemu, QemuSpec};
 
-use crate::cli::Status;
 use super::{QemuArgs, args::Action, list};
+use crate::cli::Status;
 
 /// Lists QEMUs or gets the one that is built. What was got is told on standard output: its name,
 /// version and program.

@@ -5,7 +5,9 @@
 use std::{fs, io, path::PathBuf};
 
 use qemu_guest::vm::{VmSpec, Wanted};
-use qemu_guest::{accel::AccelChoice, artifacts::KernelSpec, vm::machine::ByteSize, vm::process::Share};
+use qemu_guest::{
+    accel::AccelChoice, artifacts::KernelSpec, vm::machine::ByteSize, vm::process::Share,
+};
 
 use super::args::ShareArgs;
 

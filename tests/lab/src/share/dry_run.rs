@@ -13,8 +13,8 @@ use qemu_guest::{
     vm::machine::{CommandLine, Console},
 };
 
-use crate::doctor::vhost_regions;
 use super::config::{Config, Task};
+use crate::doctor::vhost_regions;
 
 /// What to paste into a shell: the daemon in the background, then QEMU with the guest's console on
 /// the terminal. Such a guest has no agent; its init is a script that mounts the share and gives a

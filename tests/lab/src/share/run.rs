@@ -8,13 +8,13 @@ use anyhow::{Context, Result, bail};
 use qemu_guest::vm::{Parts, Vm};
 use qemu_guest::{artifacts::Progress, vm::process::tail};
 
-use crate::{cli::Status, signals::Signals};
 use super::{
     ShareArgs,
     config::{Config, WindowWish},
     dry_run, mount, session,
     steps::Steps,
 };
+use crate::{cli::Status, signals::Signals};
 
 /// How long a guest may take to end before the user is told how to have it sooner.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -14,13 +14,13 @@ use qemu_guest::vm::{
     agent::{Agent, AgentError, Errno, ExecRequest, ExitStatus, Failure},
 };
 
-use crate::{
-    cli::Status,
-    terminal::{self, TerminalError},
-};
 use super::{
     config::{Config, Task},
     mount::TARGET,
+};
+use crate::{
+    cli::Status,
+    terminal::{self, TerminalError},
 };
 
 /// How long the end of QEMU may come after the end of its connections.

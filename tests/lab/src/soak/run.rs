@@ -11,8 +11,8 @@ use anyhow::{Context as _, Result};
 use daemon_faults::soak::{self, Failure, SoakOptions, Summary};
 use qemu_guest::vm::Programs;
 
-use crate::{cli::Status, signals::Noted};
 use super::SoakArgs;
+use crate::{cli::Status, signals::Noted};
 
 /// A sign of life is given that often.
 const TELL_EACH: Duration = Duration::from_secs(30);

@@ -16,12 +16,12 @@ use qemu_guest::artifacts::kernel::DebianKernel;
 use qemu_guest::artifacts::{KernelSpec, Progress, QemuSpec};
 use qemu_guest::vm::WindowKind;
 
-use crate::cli::Status;
-use crate::signals::Signals;
 use super::TestArgs;
 use super::deck::Deck;
 use super::guests::Kernel;
 use super::{host, mounts, select};
+use crate::cli::Status;
+use crate::signals::Signals;
 
 /// In the folder of reports: the logs of guests.
 const LOGS: &str = "logs";

@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::Result;
 use guest_agent::workload::Ran;
 
+use super::{Contestant, Ground};
 use crate::model::{Distribution, PointResult, Series};
 use crate::plan::Point;
-use super::{Contestant, Ground};
 
 /// How each point is measured.
 #[derive(Clone, Copy, Debug, PartialEq)]

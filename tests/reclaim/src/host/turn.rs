@@ -8,9 +8,9 @@ use anyhow::{Context as _, Result};
 use guest_agent::workload::{Count, Finish, Prepare, Ran, Run, Temperature, Trace};
 use tokio::time::sleep;
 
+use super::{Contestant, Metrics, agreement, metrics::STALE};
 use crate::model::Round;
 use crate::plan::{Pins, Point};
-use super::{Contestant, Metrics, agreement, metrics::STALE};
 
 /// A cold pass may take so many times a turn's length.
 const COLD: u32 = 8;

@@ -12,8 +12,8 @@ use qemu_guest::vm::machine::ByteSize;
 use tokio::time::{Instant, sleep};
 use virtiofs_driver::daemon::Usage;
 
-use crate::host::{Contestant, Ground, KernelParts, Metrics, Side};
 use super::{Account, Point, Series, drop_cached};
+use crate::host::{Contestant, Ground, KernelParts, Metrics, Side};
 
 /// How long a guest may read, emulated and on a busy host.
 const DEADLINE: Duration = Duration::from_secs(120);

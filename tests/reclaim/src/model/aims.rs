@@ -5,8 +5,8 @@
 use dax_bench::model::{Aim, Bound};
 use guest_agent::workload::{Access, Pattern, Temperature};
 
-use crate::plan::Pins;
 use super::PointResult;
+use crate::plan::Pins;
 
 /// The aims of a point, for each side with a window that the working set was made for.
 pub(super) fn of(point: &PointResult) -> Vec<Aim> {

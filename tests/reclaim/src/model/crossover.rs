@@ -5,8 +5,8 @@
 use guest_agent::workload::{Access, Pattern, Temperature};
 use serde::Serialize;
 
-use crate::plan::Pins;
 use super::{PointResult, aims::is_window};
+use crate::plan::Pins;
 
 /// Where a side with a window falls below our daemon without one, as working sets grow.
 #[derive(Clone, Debug, PartialEq, Serialize)]

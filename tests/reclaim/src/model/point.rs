@@ -7,8 +7,8 @@ use dax_bench::stats::{Estimate, median, paired_ratio};
 use guest_agent::workload::{Blocked, Work};
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Pins, Point};
 use super::{Distribution, Latency, aims};
+use crate::plan::{Pins, Point};
 
 /// What one turn gave.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -8,9 +8,9 @@ use dax_bench::model::Verdict;
 use dax_bench::report::{between, grid::markdown, quantity};
 use guest_agent::workload::{Access, Pattern, Temperature};
 
+use super::table::{crossover, kernels, plain};
 use crate::model::{PointResult, Round, Run, Series, crossovers};
 use crate::plan::Pins;
-use super::table::{crossover, kernels, plain};
 
 /// The line before the numbers.
 const BEGIN: &str = "<!-- numbers of `daxlab bench reclaim`, made by it: change nothing here -->";

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! What goes into a kernel, all of it, and the name that its artifact gets from that.
 
-use crate::artifacts::patch::{self, Patch};
 use super::variant::BuiltKernel;
+use crate::artifacts::patch::{self, Patch};
 
 /// The options beyond `make tinyconfig`.
 const FRAGMENT: &str = include_str!("../../../../patches/linux/fragment.config");

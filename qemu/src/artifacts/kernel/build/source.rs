@@ -7,11 +7,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::BuildError;
 use crate::artifacts::apt::{Suite, Want};
 use crate::artifacts::artifact;
 use crate::artifacts::cache::{Cache, CacheError, Lock};
 use crate::artifacts::packages::{self, PackagesError};
-use super::BuildError;
 
 const PACKAGE: &str = "linux-source-6.12";
 const SUITE: &str = "trixie";

@@ -7,12 +7,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::recipe::Recipe;
+use super::{BuildError, options, source, unused};
 use crate::artifacts::cache::{Bench, Cache, CacheError};
 use crate::artifacts::kernel::make;
 use crate::artifacts::patch::{self, Patch};
 use crate::artifacts::tool;
-use super::recipe::Recipe;
-use super::{BuildError, options, source, unused};
 
 /// Some objects fewer or more with each version.
 const OBJECTS: u64 = 1450;

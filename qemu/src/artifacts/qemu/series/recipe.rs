@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! What the program is made of.
 
-use crate::artifacts::patch::{self, Patch};
 use super::source;
+use crate::artifacts::patch::{self, Patch};
 
 /// What is built: what a guest with a share needs, and nothing else.
 pub(super) const OPTIONS: [&str; 9] = [

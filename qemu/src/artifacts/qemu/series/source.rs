@@ -8,12 +8,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::SeriesError;
 use crate::artifacts::artifact;
 use crate::artifacts::cache::{Cache, CacheError};
 use crate::artifacts::packages;
 use crate::artifacts::pool::PoolFile;
 use crate::artifacts::tool;
-use super::SeriesError;
 
 /// The version of QEMU.
 pub(super) const VERSION: &str = "11.1.1";

@@ -5,13 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::source::Source;
+use super::{LABEL, PROGRAM, SeriesError, recipe};
 use crate::artifacts::cache::{Cache, CacheError};
 use crate::artifacts::compile::{self, Compiler};
 use crate::artifacts::patch;
 use crate::artifacts::progress::Unit;
 use crate::artifacts::tool;
-use super::source::Source;
-use super::{LABEL, PROGRAM, SeriesError, recipe};
 
 /// How many files are compiled, for the progress bar.
 const OBJECTS: u64 = 1430;

@@ -7,12 +7,12 @@ use guest_agent::files::{Create, Sync, Where};
 use guest_agent::removals::Removal;
 use lab_report::model::{Contract, Outcome};
 
+use super::props::{map, open, storing};
+use super::{Story, play, race};
 use crate::cases::roles::RANGE;
 use crate::cases::scene::Scene;
 use crate::cases::{KernelKind, Observation, RemovalKind};
 use crate::host::{BIG_BLOCKS, FileSystem, NO_BIG_BLOCKS, Rig};
-use super::props::{map, open, storing};
-use super::{Story, play, race};
 
 pub(super) const STORIES: &[Story] = &[Story {
     name: "big-blocks-writeback",

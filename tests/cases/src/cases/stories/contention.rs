@@ -9,13 +9,13 @@ use guest_agent::removals::Removal;
 use guest_agent::worker::Request;
 use lab_report::model::{Contract, Outcome};
 
+use super::props::{PAGE, map, open, resizing, storing};
+use super::race::{Runner, close};
+use super::{Story, play};
 use crate::cases::roles::RANGE;
 use crate::cases::scene::Scene;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, expected, matrix};
 use crate::host::{FileSystem, Rig};
-use super::props::{PAGE, map, open, resizing, storing};
-use super::race::{Runner, close};
-use super::{Story, play};
 
 pub(super) const STORIES: &[Story] = &[
     Story {

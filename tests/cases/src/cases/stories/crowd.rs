@@ -8,13 +8,13 @@ use guest_agent::removals::Removal;
 use guest_agent::worker::Request;
 use lab_report::model::{Contract, Outcome};
 
+use super::props::{loading, mapping, open, reading, storing};
+use super::race::{Runner, close};
+use super::{Story, play};
 use crate::cases::roles::RANGE;
 use crate::cases::scene::Scene;
 use crate::cases::{Observation, RemovalKind};
 use crate::host::{FileSystem, Rig};
-use super::props::{loading, mapping, open, reading, storing};
-use super::race::{Runner, close};
-use super::{Story, play};
 
 pub(super) const STORIES: &[Story] = &[
     Story {

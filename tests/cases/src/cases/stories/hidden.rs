@@ -8,11 +8,11 @@ use guest_agent::files::{Close, Load, ReadAt};
 use guest_agent::removals::Removal;
 use lab_report::model::{Contract, Outcome};
 
+use super::props::{PAGE, map, open};
+use super::{Story, play, race};
 use crate::cases::scene::Scene;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, matrix};
 use crate::host::{FileSystem, Rig};
-use super::props::{PAGE, map, open};
-use super::{Story, play, race};
 
 pub(super) const STORIES: &[Story] = &[
     Story {

@@ -14,11 +14,11 @@ use rustix::fs::{FallocateFlags, fallocate};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
+use super::{Story, race};
 use crate::cases::roles::RANGE;
 use crate::cases::scene::Scene;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, matrix};
 use crate::host::{FileSystem, Rig};
-use super::{Story, race};
 
 /// What happens on the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

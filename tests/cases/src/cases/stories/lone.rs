@@ -10,13 +10,13 @@ use guest_agent::removals::Removal;
 use guest_agent::worker::Request;
 use lab_report::model::{Contract, Outcome};
 
+use super::props::{PAGE, map, mapping, open, storing};
+use super::race::Runner;
+use super::{Story, play, race};
 use crate::cases::roles::RANGE;
 use crate::cases::scene::Scene;
 use crate::cases::{KernelKind, Observation, RemovalKind};
 use crate::host::{FileSystem, Rig};
-use super::props::{PAGE, map, mapping, open, storing};
-use super::race::Runner;
-use super::{Story, play, race};
 
 pub(super) const STORIES: &[Story] = &[
     Story {

@@ -10,10 +10,10 @@ use guest_agent::pins::VmspliceMany;
 use lab_report::model::{Contract, Outcome};
 use qemu_guest::vm::agent::Signal;
 
+use super::{Story, play, race};
 use crate::cases::scene::Scene;
 use crate::cases::{KernelKind, Observation, RemovalKind};
 use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
-use super::{Story, play, race};
 
 pub(super) const STORIES: &[Story] = &[Story {
     name: "many-references",

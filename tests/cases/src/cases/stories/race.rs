@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use guest_agent::files::KernelLog;
-use guest_agent::worker::{Request, Repeat, Repeated};
+use guest_agent::worker::{Repeat, Repeated, Request};
 
 use crate::cases::Observation;
 use crate::cases::matrix;
 use crate::cases::scene::Scene;
 use crate::cases::strike::hung;
-use crate::host::{Worker, Pending, Rig};
+use crate::host::{Pending, Rig, Worker};
 
 /// How long a race may take: its rounds take seconds, so one that has not ended by then hangs.
 const RACE_DEADLINE: Duration = Duration::from_secs(90);

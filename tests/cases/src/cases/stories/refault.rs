@@ -6,10 +6,10 @@ use anyhow::{Context as _, Result};
 use guest_agent::files::Touch;
 use lab_report::model::{Contract, Outcome};
 
+use super::{Story, play};
 use crate::cases::scene::Scene;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, expected, matrix};
 use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
-use super::{Story, play};
 
 pub(super) const STORIES: &[Story] = &[Story {
     name: "refault-during-wait",

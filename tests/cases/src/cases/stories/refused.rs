@@ -6,10 +6,10 @@ use anyhow::Result;
 use guest_agent::pins::UringRegister;
 use lab_report::model::{Contract, Outcome};
 
+use super::{Story, play};
 use crate::cases::scene::Scene;
 use crate::cases::{Observation, RemovalKind, matrix};
 use crate::host::{FileSystem, Rig};
-use super::{Story, play};
 
 pub(super) const STORIES: &[Story] = &[Story {
     name: "uring-fixed-refused",

@@ -9,12 +9,12 @@ use guest_agent::files::{Close, Create};
 use guest_agent::removals::Removal;
 use lab_report::model::{Contract, Outcome};
 
+use super::props::{loading, open};
+use super::{Story, play, race};
 use crate::cases::roles::RANGE;
 use crate::cases::scene::Scene;
 use crate::cases::{KernelKind, Observation, RemovalKind, matrix};
 use crate::host::{BIG_BLOCKS, FileSystem, NO_BIG_BLOCKS, Rig, Waiting};
-use super::props::{loading, open};
-use super::{Story, play, race};
 
 pub(super) const STORIES: &[Story] = &[
     Story {

@@ -9,13 +9,13 @@ use guest_agent::removals::Removal;
 use guest_agent::worker::Schedule;
 use lab_report::model::{Contract, Outcome};
 
+use super::{Story, play};
 use crate::cases::held::HELD;
 use crate::cases::pin::held_file;
 use crate::cases::scene::Scene;
 use crate::cases::vain::VainWakeups;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, expected, matrix};
 use crate::host::{BREAK_LAYOUTS, FileSystem, Pending, Rig, Waiting};
-use super::{Story, play};
 
 pub(super) const STORIES: &[Story] = &[
     Story {

@@ -8,10 +8,10 @@ use guest_agent::pins::Vmsplice;
 use guest_agent::removals::Removal;
 use lab_report::model::{Contract, Outcome};
 
+use super::{Story, play};
 use crate::cases::scene::Scene;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, matrix};
 use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
-use super::{Story, play};
 
 pub(super) const STORIES: &[Story] = &[
     Story {

@@ -5,8 +5,8 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-use crate::host::withheld::SEED;
 use super::*;
+use crate::host::withheld::SEED;
 
 async fn connect(path: &Path) -> UnixStream {
     let mut stream = UnixStream::connect(path).await.unwrap();

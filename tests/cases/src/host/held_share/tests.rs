@@ -8,9 +8,9 @@ use std::thread;
 
 use guest_agent::pattern::{self, Seed};
 
+use super::*;
 use crate::host::RequestKind;
 use crate::host::withheld::{HELD_FROM, SEED};
-use super::*;
 
 /// The share in a folder of its own, if this host lets it be mounted.
 fn mounted() -> Option<(tempfile::TempDir, HeldShare)> {

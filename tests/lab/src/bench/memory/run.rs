@@ -22,6 +22,7 @@ use dax_reclaim::{
 use lab_report::model::utc;
 use qemu_guest::artifacts::{KernelSpec, Progress, kernel::DebianKernel, virtiofsd};
 
+use super::MemoryArgs;
 use crate::{
     bench::{
         reclaim::guests,
@@ -29,7 +30,6 @@ use crate::{
     },
     cli::Status,
 };
-use super::MemoryArgs;
 
 /// Measures what the options name, and reports it.
 ///

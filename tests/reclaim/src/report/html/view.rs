@@ -7,10 +7,10 @@ use dax_bench::report::{quantity, told};
 use guest_agent::workload::{Access, Pattern, Temperature};
 use serde::Serialize;
 
+use super::plot::{Plot, Scale, plot};
 use crate::model::{PointResult, Run, Series, crossovers};
 use crate::plan::Pins;
 use crate::report::table;
-use super::plot::{Plot, Scale, plot};
 
 /// How many sides have a colour of their own.
 const COLOURS: usize = 10;
