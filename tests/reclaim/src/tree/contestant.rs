@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use dax_cases::host::pmem_image;
-use qemu_guest::vm::{Vm, VmSpec, agent::ExecRequest};
 use qemu_guest::accel::AccelChoice;
 use qemu_guest::artifacts::source_tools::BIN;
 use qemu_guest::vm::machine::ByteSize;
+use qemu_guest::vm::{Vm, VmSpec, agent::ExecRequest};
 
 use super::{Policy, Repository, chores::Chore, source::Shape};
 use crate::host::{Family, KernelParts, MEMORY, Standing, mount_when_there};
