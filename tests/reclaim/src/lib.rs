@@ -1,26 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a DAX window's reclaim costs, measured in real guests.
-//!
-//! A working set of files is accessed in a guest, by one of some *sides*: this project's daemon with
-//! windows of several sizes and without one, virtiofsd, ext4 and xfs with DAX on persistent memory,
-//! and tmpfs as the limit. Each side has a guest of its own, all are alike, and they take turns.
-//!
-//! The guest's half is the static program `guest-reclaim`; the host's is behind the feature
-//! `host`.
+//! The guest's half of `daxlab bench reclaim`, which the static program `guest-reclaim` is made of: a
+//! working set of files is accessed as the host orders, by lines of JSON. The host's half is
+//! `dax-bench`.
 
 pub mod guest;
 pub mod work;
-
-#[cfg(feature = "host")]
-pub mod host;
-#[cfg(feature = "host")]
-pub mod memory;
-#[cfg(feature = "host")]
-pub mod model;
-#[cfg(feature = "host")]
-pub mod plan;
-#[cfg(feature = "host")]
-pub mod report;
-#[cfg(feature = "host")]
-pub mod tree;

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use dax_measure::lab::Contract::MustWait;
 use guest_vm::agent::Signal;
-use lab_report::model::Contract::MustWait;
 
 use super::decoy::worker_is_free;
 use super::held::Held;

@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use lab_report::model::{Evidence, Outcome};
+use dax_measure::lab::{Evidence, Outcome};
 
 use super::new_owner::NewOwner;
 use super::scene::Scene;

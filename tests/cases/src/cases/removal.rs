@@ -2,7 +2,7 @@
 
 //! The removals by name, what each owes, and what the files must hold after it.
 
-use lab_report::model::Contract;
+use dax_measure::lab::Contract;
 
 use super::pin::Pin;
 use super::roles::{MIDDLE, Page, RANGE, Roles};

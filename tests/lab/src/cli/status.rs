@@ -4,8 +4,8 @@
 
 use std::process::ExitCode;
 
+use dax_measure::lab::Conclusion;
 use guest_vm::agent::ExitStatus;
-use lab_report::model::Conclusion;
 
 /// What a subcommand's exit status says. A mistake on the command line is clap's 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

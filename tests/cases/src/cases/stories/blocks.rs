@@ -3,7 +3,7 @@
 //! The server's block size is not the guest's page size.
 
 use anyhow::{Context as _, Result, ensure};
-use lab_report::model::{Contract, Outcome};
+use dax_measure::lab::{Contract, Outcome};
 
 use super::props::{map, open, storing};
 use super::{Story, play, race};

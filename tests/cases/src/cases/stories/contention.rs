@@ -3,7 +3,7 @@
 //! Faults, writeback, copies and removals of one file at once.
 
 use anyhow::{Result, ensure};
-use lab_report::model::{Contract, Outcome};
+use dax_measure::lab::{Contract, Outcome};
 
 use super::props::{PAGE, map, open, resizing, storing};
 use super::race::{Runner, close};

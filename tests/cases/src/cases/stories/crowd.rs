@@ -3,7 +3,7 @@
 //! Files that need more ranges than the window has, all at once.
 
 use anyhow::Result;
-use lab_report::model::{Contract, Outcome};
+use dax_measure::lab::{Contract, Outcome};
 
 use super::props::{loading, mapping, open, reading, storing};
 use super::race::{Runner, close};

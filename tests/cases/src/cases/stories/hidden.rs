@@ -4,7 +4,7 @@
 //! and the page cache's books only: whatever takes the page from these hides its pin.
 
 use anyhow::{Context as _, Result};
-use lab_report::model::{Contract, Outcome};
+use dax_measure::lab::{Contract, Outcome};
 
 use super::props::{PAGE, map, open};
 use super::{Story, play, race};

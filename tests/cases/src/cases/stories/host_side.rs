@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use lab_report::model::{Contract, Outcome};
+use dax_measure::lab::{Contract, Outcome};
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};

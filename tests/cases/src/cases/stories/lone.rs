@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use lab_report::model::{Contract, Outcome};
+use dax_measure::lab::{Contract, Outcome};
 
 use super::props::{PAGE, map, mapping, open, storing};
 use super::race::Runner;

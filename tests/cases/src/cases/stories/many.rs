@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use dax_measure::lab::{Contract, Outcome};
 use guest_vm::agent::Signal;
-use lab_report::model::{Contract, Outcome};
 
 use super::{Story, play, race};
 use crate::cases::scene::Scene;

@@ -3,7 +3,7 @@
 //! A page that comes back while a removal waits for it.
 
 use anyhow::{Context as _, Result};
-use lab_report::model::{Contract, Outcome};
+use dax_measure::lab::{Contract, Outcome};
 
 use super::{Story, play};
 use crate::cases::scene::Scene;

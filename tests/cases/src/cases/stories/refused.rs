@@ -3,7 +3,7 @@
 //! Pins for good, which a DAX file has to refuse.
 
 use anyhow::Result;
-use lab_report::model::{Contract, Outcome};
+use dax_measure::lab::{Contract, Outcome};
 
 use super::{Story, play};
 use crate::cases::scene::Scene;

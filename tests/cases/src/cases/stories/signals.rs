@@ -3,8 +3,8 @@
 //! A signal comes while a removal waits.
 
 use anyhow::{Context as _, Result};
+use dax_measure::lab::Contract;
 use guest_vm::agent::Signal;
-use lab_report::model::Contract;
 
 use super::{Story, play};
 use crate::cases::scene::Scene;

@@ -3,7 +3,7 @@
 //! How often a removal that waits is woken: what `vain_wakeups` counts, none and some.
 
 use anyhow::Result;
-use lab_report::model::{Contract, Outcome};
+use dax_measure::lab::{Contract, Outcome};
 
 use super::{Story, play};
 use crate::actor::Schedule;

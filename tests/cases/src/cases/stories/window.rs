@@ -3,7 +3,7 @@
 //! The window of FUSE is full, and Linux takes ranges back.
 
 use anyhow::{Result, bail};
-use lab_report::model::{Contract, Outcome};
+use dax_measure::lab::{Contract, Outcome};
 
 use super::{Story, play};
 use crate::cases::scene::Scene;
