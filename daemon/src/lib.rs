@@ -4,18 +4,22 @@
 //! DAX window.
 
 pub mod adapter;
-pub mod backend;
 pub mod cli;
 pub mod config;
-mod fast_path;
+pub mod device;
 pub mod fs;
+mod log;
+pub mod metrics;
+pub mod process;
+mod request;
+mod ring;
+mod sandbox;
 pub mod serve;
-pub mod startup;
-pub mod telemetry;
+mod window;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
-pub use backend::fuzzing;
+pub use device::fuzzing;
 
 #[cfg(test)]
 mod testing;

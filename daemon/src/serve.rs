@@ -10,8 +10,9 @@ use shared_window::{
 };
 use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
 
-use crate::backend::{Observer, Session, SessionError, SessionOptions, SessionWindow};
 use crate::config::{DaxPolicy, Fault, HostTruncate, MaxRegions};
+use crate::device::{Session, SessionError, SessionOptions, SessionWindow};
+use crate::metrics::Observer;
 
 /// Why serving did not begin or did not end well.
 pub type ServeError = SessionError;

@@ -20,7 +20,7 @@ use shared_window::{FileKey, Losing, MappedFiles};
 use virtiofsd::filesystem::{Context, FileSystem};
 
 use super::{NodeId, with_file};
-use crate::backend::Complaint;
+use crate::log::Complaint;
 
 /// What the guest is told: what Linux says of a program that runs, and `--host-truncate` of a mapped
 /// file to others.

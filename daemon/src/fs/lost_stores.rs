@@ -27,7 +27,8 @@ use parking_lot::Mutex;
 use shared_window::{LostPages, View, ViewNumber};
 
 use super::NodeId;
-use crate::backend::{Complaint, Metrics};
+use crate::log::Complaint;
+use crate::metrics::Metrics;
 
 /// How the guest asks whether stores have reached the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,6 +13,7 @@
 //! where a view has been mapped once. A promise that later turns out wrong costs
 //! the guest an error, never a wrong byte.
 
+pub(crate) mod catch_panic;
 mod dax_fs;
 mod device;
 mod doubt;

@@ -48,8 +48,9 @@ use super::doubt::Doubt;
 use super::moment::Moment;
 use super::open::with_handle;
 use super::{NodeCache, NodeId, is_trouble, is_trouble_with_view, with_file};
-use crate::backend::{Behaviour, Trait, WithSources};
 use crate::config::DaxPolicy;
+use crate::log::WithSources;
+use crate::metrics::{Behaviour, Trait};
 
 /// Nodes whose answer is remembered. A forgotten one is asked for again.
 const REMEMBERED_NODES: NonZeroUsize = NonZeroUsize::new(65536).unwrap();

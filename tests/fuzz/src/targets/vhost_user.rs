@@ -19,8 +19,8 @@ use std::thread;
 use std::time::Duration;
 
 use shared_window::{DirectViews, RegionBudget, WindowOptions, WindowSize};
-use virtiofs_daxd::backend::{Session, SessionError, SessionOptions, SessionWindow};
 use virtiofs_daxd::config::{DaxMode, DaxPolicy};
+use virtiofs_daxd::device::{Session, SessionError, SessionOptions, SessionWindow};
 
 use crate::fault::{self, Fault};
 use crate::ground::{self, Ground};

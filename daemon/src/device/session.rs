@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! One front end, from its connection to its end.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use shared_window::{
+    RegionBudget, VhostUserShmem, ViewSource, Vmm, Window, WindowOptions, WindowSize,
+};
+use vhost::vhost_user::{Error as VhostUserError, Listener};
+use vhost_user_backend::{Error as BackendError, VhostUserDaemon};
+use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
+
+use crate::adapter::{AtomicMemory, TransportMemory};
+use crate::config::DaxPolicy;
+use crate::device::features::Offer;
+use crate::device::migration::Migration;
+use crate::device::vhost_user::{Device, FrontEnd};
+use crate::device::vmm_socket::VmmSocket;
+use crate::fs::catch_panic;
+use crate::fs::{Dax, DaxFs, Losses, LostStores, NodeCache, Promises, WindowTaken, Written};
+use crate::metrics::Look;
+use crate::metrics::Metrics;
+use crate::metrics::{Behaviour, Trait};
+use crate::metrics::{ObservedVmm, Observer};
+use crate::request::engine::Engine;
+use crate::request::sigbus;
+use crate::ring::fatal_error::{Alarm, Failure};
+use crate::ring::pause::{Pause, PausedVmm};
+use crate::ring::poller::Intake;
+use crate::ring::pool::Pool;
+use crate::ring::reminder::Reminder;
+use crate::ring::threads::{Crew, ThreadsError};
+use crate::window::address_space::AddressSpace;
+use crate::window::census::Census;
+use crate::window::locate::Locator;
+use crate::window::operations::WindowSide;
+use crate::window::thread::WindowThread;
+
+/// Views kept for files without a live mapping, to be mapped again: as many as the default window
+/// has ranges. A view is a descriptor, keeps the host from executing the file, and keeps a deleted
+/// file's blocks, so there is a price for more.
+pub(crate) const KEPT_VIEWS: NonZeroUsize = NonZeroUsize::new(128).unwrap();
+
+/// Serving cannot begin, or ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// Requests cannot be served by as many threads as were asked for.
+    #[error(transparent)]
+    Threads(#[from] ThreadsError),
+    /// A bug: a thread that serves requests panicked.
+    #[error("a thread that serves requests has panicked: {message}")]
+    Panicked {
+        /// What it said.
+        message: String,
+    },
+    /// No sockets, or no threads for them.
+    #[error("the VMM cannot be connected to the library")]
+    Socket(#[source] io::Error),
+    /// The vhost-user connection failed; the library's error is no `Error` that could be a source.
+    #[error("the vhost-user connection failed: {0}")]
+    Connection(BackendError),
+}
+
+impl From<Failure> for SessionError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Panicked { message } => Self::Panicked { message },
+            Failure::Threads(error) => Self::Threads(error),
+        }
+    }
+}
+
+/// How requests are taken and served.
+#[derive(Debug, Clone)]
+pub struct SessionOptions {
+    /// Mount tag that the device shows, if it shows one; at most 36 bytes.
+    pub tag: Option<String>,
+    /// Request queues, beside the high priority queue.
+    pub request_queues: u32,
+    /// Threads that process requests; 0 for one thread a queue.
+    pub thread_pool_size: usize,
+    /// Whether the VMM is to tell each memory region that comes or goes.
+    pub mem_slots: bool,
+    /// Who wants to know more than the counters.
+    pub observer: Option<Arc<Observer>>,
+}
+
+/// What a share with a window needs.
+pub struct SessionWindow<S> {
+    /// Its size.
+    pub size: WindowSize,
+    /// Where views of files come from. A clone must be cheap.
+    pub views: S,
+    /// How many memory regions the VM may have.
+    pub budget: RegionBudget,
+    /// How the window behaves.
+    pub options: WindowOptions,
+    /// Which files are named to the guest.
+    pub policy: DaxPolicy,
+    /// Views of files that were mapped lately are kept.
+    pub keep_views: bool,
+    /// `views` are the files as they are: nothing is mapped by a VMM that changes what it maps.
+    pub plain: bool,
+}
+
+type SessionVmm = PausedVmm<ObservedVmm<Arc<VhostUserShmem>>>;
+type SessionDevice<F, S> = Device<F, SessionVmm, S>;
+
+/// A device that waits for its front end.
+pub struct Session<F: FileSystem + Send + Sync, S: ViewSource> {
+    device: Arc<SessionDevice<F, S>>,
+    memory: AtomicMemory,
+    metrics: Arc<Metrics>,
+}
+
+impl<F, S> Session<F, S>
+where
+    F: FileSystem + SerializableFileSystem + Send + Sync + 'static,
+    S: ViewSource + Clone + 'static,
+{
+    /// Puts a device together; starts the pool's threads, nothing else.
+    ///
+    /// # Errors
+    /// When several threads are asked for and cannot be had.
+    pub fn new(
+        fs: F,
+        options: SessionOptions,
+        window: Option<SessionWindow<S>>,
+    ) -> Result<Self, SessionError> {
+        catch_panic::install_hook();
+        sigbus::install_handler();
+        let crew = Crew::new(options.request_queues, options.thread_pool_size)?;
+        let pool = Pool::new(options.thread_pool_size)?;
+        let offer = Offer {
+            tag: options.tag,
+            request_queues: options.request_queues,
+            window: window.as_ref().map(|window| window.size),
+            mem_slots: options.mem_slots,
+        };
+        let metrics = Arc::new(Metrics::observed(offer.queues(), options.observer));
+        let memory = AtomicMemory::new(TransportMemory::new());
+        let parts = Parts::new(Arc::new(fs), window, options.mem_slots, &metrics);
+        let space = parts.space;
+        let engine = Engine::new(parts.fs, parts.window, Arc::clone(&metrics))
+            .with_space(Arc::clone(&space));
+        let alarm = Arc::<Alarm>::default();
+        let window_thread = engine
+            .window()
+            .map(|_| WindowThread::start(Arc::clone(&alarm)));
+        let reminder = pool
+            .is_none()
+            .then(|| Reminder::start(Arc::clone(&alarm)))
+            .transpose()?;
+        let device = Device {
+            engine: Arc::new(engine),
+            intake: Intake::new(space.memory(), Arc::clone(&metrics)),
+            rings: (0..offer.queues()).map(|_| OnceLock::new()).collect(),
+            offer,
+            space,
+            front_end: parts.front_end,
+            crew,
+            pool,
+            window_thread: window_thread.transpose()?,
+            reminder,
+            alarm,
+            regions: sigbus::Regions::new(),
+            migration: Migration::default(),
+            inflight: Arc::default(),
+        };
+        Ok(Self {
+            device: Arc::new(device),
+            memory,
+            metrics,
+        })
+    }
+
+    /// The session's counters, for as long as anyone holds them.
+    #[must_use]
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    /// What can be seen of the window and its files, as long as the session is there.
+    #[must_use]
+    pub fn look(&self) -> Arc<dyn Look> {
+        Arc::new(Arc::downgrade(&self.device))
+    }
+
+    /// Whether the window can be used, if there is one; to be told when it can't be any more.
+    #[must_use]
+    pub fn window(&self) -> Option<WindowTaken> {
+        let front_end = self.device.front_end.as_ref()?;
+        Some(front_end.taken.clone())
+    }
+
+    /// Accepts one front end, serves it, and returns when it is gone.
+    ///
+    /// # Errors
+    /// When the connection failed in a way other than its end, or a thread that serves requests
+    /// cannot go on. Nothing more can be had of the session's threads then; they are left as they
+    /// are, and end with the process.
+    pub fn run(self, listener: Listener) -> Result<(), SessionError> {
+        let socket = VmmSocket::around(listener).map_err(SessionError::Socket)?;
+        self.run_at(socket)
+    }
+
+    /// The same where no sockets can be made any more.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn run_at(self, socket: VmmSocket) -> Result<(), SessionError> {
+        let mut daemon = VhostUserDaemon::new(
+            "vhost-user".to_owned(),
+            Arc::clone(&self.device),
+            self.memory.clone(),
+        )
+        .map_err(SessionError::Connection)?;
+        let (mut library, connections) = socket.accept().map_err(|error| {
+            SessionError::Connection(BackendError::CreateBackendListener(error))
+        })?;
+        daemon
+            .start(&mut library)
+            .map_err(SessionError::Connection)?;
+        drop(library);
+        connections
+            .pass_on(Arc::clone(&self.device.inflight))
+            .map_err(SessionError::Socket)?;
+        if let Some(connection) = daemon.shutdown_handle() {
+            self.device.alarm.arm(move || connection.shutdown());
+        }
+        let ended = daemon.wait();
+        if let Some(failure) = self.device.alarm.take() {
+            return Err(failure.into());
+        }
+        self.device.close();
+        dismiss(daemon);
+        match ended {
+            Ok(())
+            | Err(BackendError::HandleRequest(
+                VhostUserError::Disconnected | VhostUserError::PartialMessage,
+            )) => Ok(()),
+            Err(error) => Err(SessionError::Connection(error)),
+        }
+    }
+}
+
+/// Ends the queues' threads, which have no request on a ring any more.
+///
+/// They are not waited for. One of them may wait for an answer on the back-end channel, which a
+/// front end can keep open although it closed its socket, and nothing but an answer ends that.
+fn dismiss<T: Send + 'static>(daemon: T) {
+    let dismissed = thread::Builder::new()
+        .name("dismiss".to_owned())
+        .spawn(move || drop(daemon));
+    if let Err(error) = dismissed {
+        log::warn!("the threads of the queues were waited for: {error}");
+    }
+}
+
+/// The file system and the window, which know of each other.
+struct Parts<F, S: ViewSource> {
+    fs: DaxFs<F, S>,
+    window: Option<WindowSide<F, SessionVmm, S>>,
+    front_end: Option<FrontEnd>,
+    space: Arc<AddressSpace>,
+}
+
+impl<F: FileSystem + Send + Sync, S: ViewSource + Clone + 'static> Parts<F, S> {
+    fn new(
+        fs: Arc<F>,
+        window: Option<SessionWindow<S>>,
+        mem_slots: bool,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
+        let Some(SessionWindow {
+            size,
+            views,
+            budget,
+            options,
+            policy,
+            keep_views,
+            plain,
+        }) = window
+        else {
+            return Self {
+                fs: DaxFs::new(fs, None),
+                window: None,
+                front_end: None,
+                space: Arc::new(AddressSpace::new(None, mem_slots)),
+            };
+        };
+        let shmem = Arc::new(VhostUserShmem::new());
+        // QEMU has no limit of regions for a device that is not told each of them.
+        let budget = Arc::new(if mem_slots {
+            budget
+        } else {
+            RegionBudget::new(usize::MAX).with_mappings(budget.mappings())
+        });
+        let census = Arc::new(Census::new(Arc::clone(&budget)));
+        let pause = Arc::new(Pause::new());
+        let taken = WindowTaken::default();
+        taken.set_fit(!plain);
+        let promises = Promises::new(policy, views.clone())
+            .allowing(options.access)
+            .of(Arc::clone(&metrics.vmm));
+        let lost_stores = LostStores::new(views.lost_pages(), Arc::clone(metrics));
+        let window = Window::with_options(
+            size,
+            PausedVmm::new(
+                ObservedVmm::new(Arc::clone(&shmem), Arc::clone(metrics)),
+                Arc::clone(&pause),
+            ),
+            views,
+            Arc::clone(&budget),
+            options,
+        );
+        let dax = Arc::new(Dax {
+            promises,
+            views: if keep_views {
+                NodeCache::new(KEPT_VIEWS)
+            } else {
+                NodeCache::without_memory()
+            },
+            losses: Losses::new(window.mapped_files()),
+            written: Written::default(),
+            kills_privileges: AtomicBool::default(),
+            lost_stores,
+            taken: taken.clone(),
+        });
+        let space = Arc::new(AddressSpace::new(
+            Some((size, window.live_ranges())),
+            mem_slots,
+        ));
+        let locator = Locator::new(
+            PausedVmm::new(Arc::clone(&shmem), Arc::clone(&pause)),
+            Arc::clone(&space),
+            taken.clone(),
+            Arc::clone(&metrics.vmm),
+        )
+        .mapping(options.access, plain)
+        .telling(follow(&shmem, &budget, window.clone()));
+        Self {
+            fs: DaxFs::new(Arc::clone(&fs), Some(Arc::clone(&dax))),
+            window: Some(
+                WindowSide::new(fs, dax, window, Arc::clone(metrics))
+                    .counted_by(Arc::clone(&census))
+                    .located_by(Box::new(locator)),
+            ),
+            space,
+            front_end: Some(FrontEnd {
+                shmem,
+                budget,
+                census,
+                pause,
+                taken,
+            }),
+        }
+    }
+}
+
+/// Leaves out what the VMM was found to have no need of, and takes it up again.
+fn follow<M: Vmm + 'static, S: ViewSource + 'static>(
+    shmem: &Arc<VhostUserShmem>,
+    budget: &Arc<RegionBudget>,
+    window: Window<M, S>,
+) -> impl Fn(&Behaviour) + Send + Sync + 'static {
+    let (shmem, budget) = (Arc::clone(shmem), Arc::clone(budget));
+    move |vmm| {
+        let does = |of| vmm.get(of);
+        budget.set_needed(does(Trait::UsesRegions) != Some(false));
+        shmem.set_answers_after_effect(does(Trait::AnswersAfterEffect) == Some(true));
+        window.set_enforces_read_only(does(Trait::EnforcesReadOnly) == Some(true));
+    }
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The vhost-user face of the daemon.
+//!
+//! Most methods run on the control thread, for which QEMU waits: none of them waits for a window
+//! operation. `handle_event` runs on the queue's own thread.
+
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use shared_window::{RegionBudget, VhostUserShmem, ViewSource, Vmm};
+use vhost::vhost_user::Backend;
+use vhost::vhost_user::message::{
+    VhostTransferStateDirection, VhostTransferStatePhase, VhostUserProtocolFeatures,
+    VhostUserShMemConfig, VhostUserVirtioFeatures,
+};
+use vhost_user_backend::VhostUserBackend;
+use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
+use virtiofsd::server::Server;
+use vm_memory::{GuestAddressSpace, GuestMemoryBackend};
+use vmm_sys_util::epoll::EventSet;
+use vmm_sys_util::event::{
+    EventConsumer, EventFlag, EventNotifier, new_event_consumer_and_notifier,
+};
+
+use crate::adapter::{AtomicMemory, TransportBitmap};
+use crate::device::features::Offer;
+use crate::device::migration::{AsState, Migration, MigrationError};
+use crate::fs::{DaxFs, WindowTaken};
+use crate::log::WithSources;
+use crate::request::engine::Engine;
+use crate::request::parsed::Opened;
+use crate::request::sigbus;
+use crate::ring::fatal_error::Alarm;
+use crate::ring::inflight::Inflight;
+use crate::ring::pause::Pause;
+use crate::ring::poller::{Intake, Taken};
+use crate::ring::pool::{FreeThread, Pool};
+use crate::ring::reminder::Reminder;
+use crate::ring::threads::Crew;
+use crate::ring::vring::{Ring, Telling};
+use crate::window::address_space::AddressSpace;
+use crate::window::census::Census;
+use crate::window::thread::WindowThread;
+
+/// Largest queue that VIRTIO allows.
+const MAX_QUEUE_SIZE: usize = 32768;
+
+/// How long requests have to come to their end when the front end is gone. What they do to files is
+/// done by then, unless the host hangs.
+const LAST_REQUESTS: Duration = Duration::from_secs(10);
+
+/// How the device reaches its front end about the window.
+pub(crate) struct FrontEnd {
+    /// Where mappings are asked for.
+    pub(crate) shmem: Arc<VhostUserShmem>,
+    /// How many regions the VM has.
+    pub(crate) budget: Arc<RegionBudget>,
+    /// Counts them.
+    pub(crate) census: Arc<Census>,
+    /// Whether it can be asked.
+    pub(crate) pause: Arc<Pause>,
+    /// Whether it has a window for its guest.
+    pub(crate) taken: WindowTaken,
+}
+
+/// One vhost-user device.
+pub(crate) struct Device<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
+    pub(crate) engine: Arc<Engine<F, M, S>>,
+    pub(crate) intake: Intake,
+    pub(crate) offer: Offer,
+    pub(crate) space: Arc<AddressSpace>,
+    pub(crate) front_end: Option<FrontEnd>,
+    pub(crate) crew: Crew,
+    pub(crate) pool: Option<Pool>,
+    pub(crate) window_thread: Option<WindowThread>,
+    /// Not with a pool, which tells of each request at once.
+    pub(crate) reminder: Option<Reminder>,
+    pub(crate) alarm: Arc<Alarm>,
+    /// For the handler of faults in guest memory.
+    pub(crate) regions: sigbus::Regions,
+    pub(crate) migration: Migration,
+    /// What is in flight, for the next daemon.
+    pub(crate) inflight: Arc<Inflight>,
+    /// The rings that have been served; no other one can have a request in flight.
+    pub(crate) rings: Vec<OnceLock<Ring>>,
+}
+
+impl<F, M, S> Device<F, M, S>
+where
+    F: FileSystem + SerializableFileSystem + Send + Sync + 'static,
+    M: Vmm + 'static,
+    S: ViewSource + 'static,
+{
+    /// Ends all requests, for a front end that is gone; those inside the window are abandoned. What
+    /// hangs does not keep the daemon: its thread ends with the process.
+    pub(crate) fn close(&self) {
+        if let Some(front_end) = &self.front_end {
+            front_end.shmem.uninstall();
+            front_end.pause.close();
+        }
+        if let Some(pool) = &self.pool {
+            pool.close();
+        }
+        if let Some(reminder) = &self.reminder {
+            reminder.close();
+        }
+        let deadline = Instant::now() + LAST_REQUESTS;
+        let left: usize = self.served_rings().map(|ring| ring.close(deadline)).sum();
+        if left > 0 {
+            log::warn!(
+                "the VMM is gone, and {left} of its requests are still waiting for the host's file \
+                 system after {LAST_REQUESTS:?}: the daemon ends without them"
+            );
+        }
+    }
+
+    fn served_rings(&self) -> impl Iterator<Item = &Ring> {
+        self.rings.iter().filter_map(OnceLock::get)
+    }
+
+    fn serve_ring(&self, queue: usize, ring: &Ring) {
+        let Some(pool) = &self.pool else {
+            let mut since = Instant::now();
+            let here = |(), taken| {
+                let window_thread = self.window_thread.as_ref();
+                if let Some(reminder) = &self.reminder {
+                    reminder.look_after(ring);
+                }
+                serve(
+                    &self.engine,
+                    window_thread,
+                    ring,
+                    taken,
+                    ring.pace().telling(),
+                );
+                let now = Instant::now();
+                if ring.pace().note(now - since) {
+                    ring.tell();
+                }
+                since = now;
+            };
+            return self.intake.drain(queue, ring, || Some(()), here);
+        };
+        let there = |thread: FreeThread<'_>, taken| {
+            let (engine, ring) = (Arc::clone(&self.engine), ring.clone());
+            let (alarm, window_thread) = (Arc::clone(&self.alarm), self.window_thread.clone());
+            thread.run(move || {
+                alarm.guard(|| {
+                    serve(&engine, window_thread.as_ref(), &ring, taken, Telling::Now);
+                    Ok(())
+                });
+            });
+        };
+        self.intake.drain(queue, ring, || pool.free_thread(), there);
+    }
+}
+
+/// Serves one request, or hands it over to the thread for the window.
+fn serve<F, M, S>(
+    engine: &Arc<Engine<F, M, S>>,
+    window_thread: Option<&WindowThread>,
+    ring: &Ring,
+    taken: Taken,
+    telling: Telling,
+) where
+    F: FileSystem + Send + Sync + 'static,
+    M: Vmm + 'static,
+    S: ViewSource + 'static,
+{
+    let mut opened = Opened::new(taken, engine.mapped());
+    match window_thread {
+        Some(thread) if !engine.is_stray(&opened) && opened.enter_window() => {
+            let (engine, ring) = (Arc::clone(engine), ring.clone());
+            match engine.to_be_opened(&mut opened, |node| thread.opens(node)) {
+                None => thread.run(move || engine.serve(&ring, opened, Telling::Now)),
+                Some(file) => {
+                    let (opener, node) = (Arc::clone(&engine), file.node);
+                    let open = move || opener.open(&file, opened);
+                    thread.open(node, open, move |opened| {
+                        engine.serve(&ring, opened, Telling::Now);
+                    });
+                }
+            }
+        }
+        _ => engine.serve(ring, opened, telling),
+    }
+}
+
+impl<F, M, S> VhostUserBackend for Device<F, M, S>
+where
+    F: FileSystem + SerializableFileSystem + Send + Sync + 'static,
+    M: Vmm + 'static,
+    S: ViewSource + 'static,
+{
+    type Bitmap = TransportBitmap;
+    type Vring = Ring;
+
+    fn num_queues(&self) -> usize {
+        self.offer.queues()
+    }
+
+    fn max_queue_size(&self) -> usize {
+        MAX_QUEUE_SIZE
+    }
+
+    fn features(&self) -> u64 {
+        self.offer.features()
+    }
+
+    /// QEMU sends these whenever it starts the device.
+    fn acked_features(&self, features: u64) {
+        let logging = features & VhostUserVirtioFeatures::LOG_ALL.bits() != 0;
+        self.engine.set_logging(logging);
+        self.space.restarted();
+        self.migration.set_announced(logging, &self.engine);
+    }
+
+    fn protocol_features(&self) -> VhostUserProtocolFeatures {
+        self.offer.protocol_features()
+    }
+
+    /// The rings are disabled already, but keep requests in flight and stay set up.
+    fn reset_device(&self) {
+        self.served_rings().for_each(Ring::reset);
+        self.engine.server().destroy();
+        if let Some(window) = self.engine.window() {
+            window.mark_stale();
+        }
+    }
+
+    /// The library tells the rings themselves.
+    fn set_event_idx(&self, _enabled: bool) {}
+
+    fn get_config(&self, offset: u32, size: u32) -> Vec<u8> {
+        self.offer.config(offset, size)
+    }
+
+    /// Requests find the new table on their own, and nobody keeps an old one; what is needed at
+    /// once is its size, since this very call may be what makes a mapping complete.
+    fn update_memory(&self, memory: AtomicMemory) -> io::Result<()> {
+        let table = memory.memory();
+        self.regions
+            .tell(table.iter().map(|region| (region.as_ptr(), region.size())));
+        self.space.update(&table);
+        if let Some(front_end) = &self.front_end {
+            front_end.census.update(&table);
+        }
+        Ok(())
+    }
+
+    fn set_backend_req_fd(&self, backend: Backend) {
+        if let Some(front_end) = &self.front_end {
+            front_end.shmem.install(backend);
+            match front_end.shmem.can_confirm() {
+                Some(true) => front_end.taken.gain_channel(),
+                _ => front_end.taken.lose_channel(),
+            }
+        }
+    }
+
+    fn queues_per_thread(&self) -> Vec<u64> {
+        self.crew.queues_per_thread(self.offer.queues())
+    }
+
+    fn exit_event(&self, _thread: usize) -> Option<(EventConsumer, EventNotifier)> {
+        // Without it the thread could never be ended, so there is nothing to fall back to; it
+        // happens before the front end is there, and only when the process is out of descriptors.
+        let event = new_event_consumer_and_notifier(EventFlag::NONBLOCK | EventFlag::CLOEXEC)
+            .expect("an event to end a queue's thread");
+        Some(event)
+    }
+
+    /// An error would end the queue's thread, so there is none.
+    fn handle_event(
+        &self,
+        event: u16,
+        _events: EventSet,
+        rings: &[Ring],
+        thread: usize,
+    ) -> io::Result<()> {
+        let index = usize::from(event);
+        let queue = self.crew.queue(thread, index);
+        if let (Some(ring), Some(served)) = (rings.get(index), self.rings.get(queue)) {
+            self.alarm.guard(|| {
+                self.crew.prepare_worker()?;
+                let ring = served.get_or_init(|| {
+                    ring.lies_in(self.space.memory());
+                    ring.logs_to(&self.inflight, queue);
+                    if let Some(front_end) = &self.front_end {
+                        ring.pauses(&front_end.pause);
+                    }
+                    if let Some(reminder) = &self.reminder {
+                        reminder.watch(ring);
+                    }
+                    ring.clone()
+                });
+                self.serve_ring(queue, ring);
+                Ok(())
+            });
+        }
+        Ok(())
+    }
+
+    fn set_device_state_fd(
+        &self,
+        direction: VhostTransferStateDirection,
+        phase: VhostTransferStatePhase,
+        file: File,
+    ) -> io::Result<Option<File>> {
+        let front_end = self.front_end.as_ref();
+        let started = if front_end.is_some_and(|front_end| front_end.taken.is_set()) {
+            // It would have to carry the mappings, and QEMU's device cannot.
+            Err(MigrationError::HasWindow)
+        } else {
+            self.migration
+                .start(direction, phase, file, Arc::clone(&self.engine))
+        };
+        started.inspect_err(log_migration)?;
+        Ok(None)
+    }
+
+    fn check_device_state(&self) -> io::Result<()> {
+        Ok(self.migration.check().inspect_err(log_migration)?)
+    }
+
+    fn get_shmem_config(&self) -> io::Result<VhostUserShMemConfig> {
+        if let Some(front_end) = &self.front_end {
+            if front_end.shmem.can_confirm() == Some(false) {
+                log::warn!(
+                    "no DAX window: the VMM has no vhost-user feature SHARED_OBJECT, by which the \
+                     daemon learns that a mapping is in effect"
+                );
+                return Ok(VhostUserShMemConfig::default());
+            }
+            front_end.taken.set();
+        }
+        Ok(self.offer.shared_memory())
+    }
+}
+
+/// The library keeps only whether it failed.
+fn log_migration(error: &MigrationError) {
+    log::error!("{}", WithSources(error));
+}
+
+impl<F, M, S> AsState for Engine<F, M, S>
+where
+    F: FileSystem + SerializableFileSystem + Send + Sync,
+    M: Vmm,
+    S: ViewSource,
+{
+    type State = Server<DaxFs<F, S>>;
+
+    fn state(&self) -> &Self::State {
+        self.server()
+    }
+
+    fn loaded(&self) {
+        self.make_known();
+    }
+}

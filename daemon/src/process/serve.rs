@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Last stage: the daemon serves until its VMM goes or it is asked to stop.
+//!
+//! The main thread does not serve but waits, so that a request to stop is a return from here and
+//! then from `main`, wherever the serving threads are. To end them like that is as safe as being
+//! killed, which the guest's files must survive anyway: a request that was answered has been
+//! handed to the kernel.
+
+use std::io::{PipeWriter, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+
+use log::info;
+use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
+use virtiofsd::passthrough::PassthroughFs;
+use virtiofsd::passthrough::read_only::PassthroughFsRo;
+
+use super::error::StartError;
+use super::status::ExitStatus;
+use super::stop::{Leash, StopRequests};
+use crate::config::Share;
+use crate::device::VmmSocket;
+use crate::fs::WindowTaken;
+use crate::metrics::{Look, Metrics, Server, Source};
+use crate::serve::{ServeError, Serving, WindowSetup, prepare};
+
+/// A daemon that has given up all it can.
+pub(super) struct Confined {
+    pub(super) share: Share,
+    pub(super) socket: VmmSocket,
+    pub(super) serving: Serving,
+    /// Who shows metrics, if anybody.
+    pub(super) metrics: Option<Server>,
+    pub(super) stop: StopRequests,
+    /// Ends with the companion.
+    pub(super) end_of_views: Leash,
+    pub(super) leash: Leash,
+    /// Where the supervisor hears that this process ends. virtiofsd's outer process has it, too, so
+    /// it takes a byte.
+    pub(super) says_end: PipeWriter,
+    /// Held until this process ends.
+    pub(super) lifeline: Option<PipeWriter>,
+}
+
+/// Why serving is over.
+enum End {
+    /// The back end returned.
+    Served(Result<(), ServeError>),
+    /// The back end panicked.
+    Panicked,
+    /// A signal asked for it.
+    Asked,
+    /// The supervisor is gone.
+    Abandoned,
+}
+
+impl Confined {
+    /// Serves.
+    pub(super) fn serve(self) -> Result<ExitStatus, StartError> {
+        let Self {
+            share,
+            socket,
+            serving,
+            metrics: server,
+            stop,
+            end_of_views,
+            leash,
+            mut says_end,
+            lifeline,
+        } = self;
+        let (ends, end) = mpsc::channel();
+        report("stop", ends.clone(), move || {
+            stop.wait();
+            End::Asked
+        })?;
+        report("leash", ends.clone(), move || {
+            leash.wait();
+            End::Abandoned
+        })?;
+        let has_views = serving.window.as_ref().is_some_and(WindowSetup::has_views);
+        let BackEnd {
+            run,
+            metrics,
+            look,
+            window,
+        } = open(share, socket, serving)?;
+        if let Some(window) = window.filter(|_| has_views) {
+            start("companion", move || {
+                end_of_views.wait();
+                window.lose_views();
+            })?;
+        }
+        if let Some(server) = server {
+            let source = Source::new(Arc::clone(&metrics), look);
+            let started = server.start(source);
+            started.map_err(StartError::system("start a thread"))?;
+        }
+        report("serve", ends, move || {
+            match catch_unwind(AssertUnwindSafe(run)) {
+                Ok(result) => End::Served(result),
+                Err(_) => End::Panicked,
+            }
+        })?;
+        let end = end.recv();
+        info!("counters: {metrics}");
+        drop(lifeline);
+        // Fails if the supervisor is gone.
+        let _ = says_end.write_all(&[0]);
+        match end {
+            Ok(End::Served(Ok(()))) => info!("the VMM has disconnected"),
+            Ok(End::Served(Err(error))) => return Err(StartError::Serve(error)),
+            Ok(End::Asked) => info!("asked to stop"),
+            Ok(End::Abandoned) => info!("the supervisor is gone, stopping"),
+            Ok(End::Panicked) | Err(_) => return Err(StartError::Panicked),
+        }
+        Ok(ExitStatus::Orderly)
+    }
+}
+
+/// Waits in a thread of its own and reports what it waited for.
+fn report(
+    name: &str,
+    ends: Sender<End>,
+    wait: impl FnOnce() -> End + Send + 'static,
+) -> Result<(), StartError> {
+    // Fails once serving is over: nothing receives it then, and nothing has to.
+    start(name, move || drop(ends.send(wait())))
+}
+
+fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .map(drop)
+        .map_err(StartError::system("start a thread"))
+}
+
+/// A back end, ready to serve.
+struct BackEnd {
+    run: Box<dyn FnOnce() -> Result<(), ServeError> + Send>,
+    /// Can be read wherever the serving threads are.
+    metrics: Arc<Metrics>,
+    look: Arc<dyn Look>,
+    window: Option<WindowTaken>,
+}
+
+/// Opens the share and puts a back end on it.
+fn open(share: Share, socket: VmmSocket, serving: Serving) -> Result<BackEnd, StartError> {
+    let dir = share.dir;
+    let failed = |source| StartError::FileSystem { dir, source };
+    if share.read_only {
+        let fs = PassthroughFsRo::new(share.passthrough).map_err(failed)?;
+        back_end(fs, socket, serving)
+    } else {
+        let fs = PassthroughFs::new(share.passthrough).map_err(failed)?;
+        back_end(fs, socket, serving)
+    }
+}
+
+fn back_end<F>(fs: F, socket: VmmSocket, serving: Serving) -> Result<BackEnd, StartError>
+where
+    F: FileSystem + SerializableFileSystem + Send + Sync + 'static,
+{
+    let session = prepare(fs, serving).map_err(StartError::Serve)?;
+    Ok(BackEnd {
+        metrics: session.metrics(),
+        look: session.look(),
+        window: session.window(),
+        run: Box::new(move || session.run_at(socket)),
+    })
+}

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A request, from the descriptor chain to the reply.
+
+pub(crate) mod engine;
+pub(crate) mod fast_path;
+pub(crate) mod message;
+pub(crate) mod parsed;
+pub(crate) mod sigbus;

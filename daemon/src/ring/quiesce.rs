@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Which requests may touch a ring, and when a ring may be stopped.
+//!
+//! QEMU stops a ring with `GET_VRING_BASE` and serves nothing else until it has the answer. From
+//! then on the ring belongs to QEMU, so the answer must wait for the requests in flight. It must
+//! *not* wait for a request that is inside a window operation: such a request waits for QEMU to
+//! serve its `SHMEM_MAP`, and both would wait for ever. Nor may it wait for a request that waits
+//! for a thread, since all threads may be in such operations: a request is taken off its ring when
+//! it has a thread (see [`crate::ring::pool`]). Hence two places where a request can be:
+//!
+//! ```text
+//!                    enter_window                      leave_window
+//!   admit ──▶ Ring ───────────────▶ Window ──────────────────────────▶ Ring ──▶ drop
+//!             stop() waits          stop() does not wait      waits while the ring is stopped;
+//!             for these             for these                 fails if it was started elsewhere
+//! ```
+//!
+//! and a life for each ring:
+//!
+//! ```text
+//!              start(position)                    start(same position): the life goes on
+//!   Stopped ────────────────────▶ Running         start(other position), reset: a new life
+//!      ▲                             │
+//!      └──────── stop, reset ────────┘            close: from any phase to Closed, for good
+//! ```
+//!
+//! A VM that is paused and continued resumes the same life, and requests that were in the window
+//! meanwhile complete. After a device reset the ring starts elsewhere; what belongs to the old
+//! life is [`Abandoned`] and touches neither ring nor guest memory again.
+//!
+//! Owner: [`crate::ring::vring::Ring`] drives the phases; the request's thread owns its [`Ticket`].
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+
+/// Where a ring stands; the same position after a stop means that the VM was only paused.
+///
+/// The used index tells a paused ring from a new one whose available index happens to be equal:
+/// a new ring starts with both equal, and with requests in flight the old one's differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) desc_table: u64,
+    pub(crate) avail_ring: u64,
+    pub(crate) used_ring: u64,
+    pub(crate) size: u16,
+    pub(crate) next_avail: u16,
+    pub(crate) next_used: u16,
+}
+
+impl Position {
+    /// Bytes of the used ring.
+    pub(crate) fn used_len(&self) -> usize {
+        6 + 8 * usize::from(self.size)
+    }
+
+    /// Whether any two of the ring's parts have a byte in common (sizes: VIRTIO 1.3, 2.7, with the
+    /// two event fields).
+    pub(crate) fn parts_overlap(&self) -> bool {
+        let size = u64::from(self.size);
+        let table = (self.desc_table, 16 * size);
+        let avail = (self.avail_ring, 6 + 2 * size);
+        let used = (self.used_ring, 6 + 8 * size);
+        [(table, avail), (table, used), (avail, used)]
+            .into_iter()
+            .any(|((a, a_len), (b, b_len))| {
+                a < b.saturating_add(b_len) && b < a.saturating_add(a_len)
+            })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Stopped,
+    Running,
+    Closed,
+}
+
+struct State {
+    phase: Phase,
+    life: u64,
+    /// Requests in the `Ring` place.
+    busy: usize,
+    /// Requests of this life in any place.
+    in_flight: usize,
+    /// Where the ring stood when it was stopped.
+    stopped_at: Option<Position>,
+}
+
+impl State {
+    /// Abandons the requests in the window.
+    fn begin_life(&mut self) {
+        self.life += 1;
+        self.in_flight = 0;
+    }
+}
+
+/// The ring that this request came from is gone: nothing of it may be touched any more.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the ring was reset while the request was in flight")]
+pub(crate) struct Abandoned;
+
+/// Why a request is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotAdmitted {
+    /// The ring does not run.
+    Stopped,
+    /// As many requests are in flight as the ring has descriptors.
+    Full,
+}
+
+/// What a request inside the window may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Go on.
+    Current,
+    /// Wait: the ring is stopped and may be resumed or reset.
+    Paused,
+    /// Give up.
+    Abandoned,
+}
+
+/// See the module's documentation.
+pub(crate) struct RingGate {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl RingGate {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: Mutex::new(State {
+                phase: Phase::Stopped,
+                life: 0,
+                busy: 0,
+                in_flight: 0,
+                stopped_at: None,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Lets one request in, while fewer than `size` are in flight. The caller holds the vring's
+    /// lock, so that no request can be popped between the ring's stop and the wait for those in
+    /// flight.
+    ///
+    /// The bound is the driver's own: each chain takes a descriptor of the ring's table until it is
+    /// returned. One that offers descriptors again before that would otherwise occupy all threads
+    /// of a large pool with one chain.
+    pub(crate) fn admit(self: &Arc<Self>, size: u16) -> Result<Ticket, NotAdmitted> {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Running {
+            return Err(NotAdmitted::Stopped);
+        }
+        if state.in_flight >= usize::from(size) {
+            return Err(NotAdmitted::Full);
+        }
+        state.busy += 1;
+        state.in_flight += 1;
+        Ok(Ticket {
+            gate: Arc::clone(self),
+            life: state.life,
+            place: Place::Ring,
+        })
+    }
+
+    /// Starts the ring, or lets it go on if it stands where it was stopped.
+    pub(crate) fn start(&self, position: Position) {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Stopped {
+            return;
+        }
+        if state.stopped_at.take().is_some_and(|old| old != position) {
+            state.begin_life();
+        }
+        state.phase = Phase::Running;
+        self.changed.notify_all();
+    }
+
+    /// Stops the ring and returns when no request is in the `Ring` place.
+    ///
+    /// `position` is asked for after that wait, since requests that complete still move the used
+    /// index.
+    pub(crate) fn stop(&self, position: impl FnOnce() -> Position) {
+        if self.drain() {
+            let position = position();
+            self.state.lock().stopped_at = Some(position);
+        }
+    }
+
+    /// Stops the ring like [`Self::stop`] and ends its life.
+    pub(crate) fn reset(&self) {
+        self.drain();
+        let mut state = self.state.lock();
+        state.begin_life();
+        state.stopped_at = None;
+        self.changed.notify_all();
+    }
+
+    /// Ends everything: no request is let in again, and those in the window are abandoned. Returns
+    /// when no request is in the `Ring` place, or at `deadline`; how many are there still.
+    pub(crate) fn close(&self, deadline: Instant) -> usize {
+        let mut state = self.state.lock();
+        state.phase = Phase::Closed;
+        self.changed.notify_all();
+        let busy = |state: &mut State| state.busy > 0;
+        self.changed.wait_while_until(&mut state, busy, deadline);
+        state.busy
+    }
+
+    /// Returns whether the ring was running before.
+    fn drain(&self) -> bool {
+        let mut state = self.state.lock();
+        let was_running = state.phase == Phase::Running;
+        if was_running {
+            state.phase = Phase::Stopped;
+        }
+        self.changed.wait_while(&mut state, |state| state.busy > 0);
+        was_running
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Ring,
+    Window,
+}
+
+/// One request's right to its ring. Dropping it lets the ring be stopped.
+pub(crate) struct Ticket {
+    gate: Arc<RingGate>,
+    life: u64,
+    place: Place,
+}
+
+impl Ticket {
+    /// Steps aside for a window operation: from here on the ring may be stopped.
+    ///
+    /// Call it before taking any lock that a window operation holds.
+    pub(crate) fn enter_window(&mut self) {
+        let mut state = self.gate.state.lock();
+        if self.place == Place::Ring {
+            self.place = Place::Window;
+            state.busy -= 1;
+            self.gate.changed.notify_all();
+        }
+    }
+
+    /// Whether the window operation may (still) be done.
+    pub(crate) fn standing(&self) -> Standing {
+        self.standing_in(&self.gate.state.lock())
+    }
+
+    /// Waits while the ring is stopped.
+    ///
+    /// # Errors
+    /// When the ring's life ended; the request is to be forgotten.
+    pub(crate) fn wait_while_paused(&self) -> Result<(), Abandoned> {
+        let mut state = self.gate.state.lock();
+        self.gate.changed.wait_while(&mut state, |state| {
+            self.standing_in(state) == Standing::Paused
+        });
+        match self.standing_in(&state) {
+            Standing::Abandoned => Err(Abandoned),
+            Standing::Current | Standing::Paused => Ok(()),
+        }
+    }
+
+    /// Takes the ring back after a window operation, when it is running.
+    ///
+    /// # Errors
+    /// When the ring's life ended; the request is to be forgotten.
+    pub(crate) fn leave_window(&mut self) -> Result<(), Abandoned> {
+        let mut state = self.gate.state.lock();
+        self.gate.changed.wait_while(&mut state, |state| {
+            self.standing_in(state) == Standing::Paused
+        });
+        if self.standing_in(&state) == Standing::Abandoned {
+            return Err(Abandoned);
+        }
+        if self.place == Place::Window {
+            self.place = Place::Ring;
+            state.busy += 1;
+        }
+        Ok(())
+    }
+
+    fn standing_in(&self, state: &State) -> Standing {
+        match state.phase {
+            Phase::Closed => Standing::Abandoned,
+            _ if state.life != self.life => Standing::Abandoned,
+            Phase::Stopped => Standing::Paused,
+            Phase::Running => Standing::Current,
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut state = self.gate.state.lock();
+        if state.life == self.life {
+            state.in_flight -= 1;
+        }
+        if self.place == Place::Ring {
+            state.busy -= 1;
+            self.gate.changed.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "quiesce_tests.rs"]
+mod tests;

@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A vring whose lock is never held while a request is processed.
+//!
+//! Wraps vhost-user-backend's `VringMutex` and watches what the control thread does to it, so
+//! that [`RingGate`] knows when the ring starts, stops and starts elsewhere. Lock order: the
+//! vring's lock before the gate's; nothing that waits is called with the vring's lock held.
+
+use std::fs::File;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use parking_lot::{Mutex, MutexGuard};
+use vhost_user_backend::{VringMutex, VringState, VringStateGuard, VringStateMutGuard, VringT};
+use virtio_queue::{DescriptorChain, Error as QueueError, Queue, QueueOwnedT, QueueT};
+use vm_memory::{
+    GuestAddress, GuestAddressSpace, GuestMemoryBackend, GuestMemoryError, GuestMemoryLoadGuard,
+    GuestMemoryRegion,
+};
+
+use crate::adapter::{AtomicMemory, HeadIndex, TransportMemory};
+use crate::log::Complaint;
+pub(crate) use crate::ring::batch::Batch;
+use crate::ring::batch::Together;
+use crate::ring::coalescing::Pace;
+use crate::ring::inflight::{Inflight, RingLog};
+use crate::ring::pause::{Pause, RingPause};
+use crate::ring::quiesce::{NotAdmitted, Position, RingGate, Ticket};
+use crate::ring::resubmit;
+
+/// What a ring had to offer.
+pub(crate) enum Popped {
+    /// One request and its right to the ring.
+    Chain(DescriptorChain<Arc<TransportMemory>>, Ticket),
+    /// The same of a request that a daemon before this one had taken.
+    Again(DescriptorChain<Arc<TransportMemory>>, Ticket),
+    /// A head that is no index of the descriptor table. It was taken off the available ring, but
+    /// there is no way to return it.
+    BadHead(HeadIndex),
+    /// A request beyond those that the ring has descriptors for. It stays available.
+    Surplus,
+    /// The ring's parts lie upon each other. Each return of a request could make another available,
+    /// for ever, so none is taken.
+    Overlap,
+    /// Nothing is available, or the ring is stopped or disabled.
+    Nothing,
+}
+
+/// When the guest hears of a request that has been returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Telling {
+    /// At once.
+    Now,
+    /// With the ones that follow, by [`Ring::tell`]; or now, if enough have come together.
+    Later,
+}
+
+/// One virtqueue, shared by the control thread and the threads that serve it.
+#[derive(Clone)]
+pub struct Ring {
+    vring: VringMutex<AtomicMemory>,
+    /// All that the VMM's table has.
+    table: AtomicMemory,
+    /// What of the table is memory, once that is known. A ring in a mapped file is neither read nor
+    /// written: a page of it that is gone would be a fault of this process.
+    memory: Arc<OnceLock<AtomicMemory>>,
+    gate: Arc<RingGate>,
+    /// Requests returned that the guest has not been told of.
+    together: Arc<Together>,
+    /// Something was used while there was no call fd to say so.
+    owes_signal: Arc<AtomicBool>,
+    pace: Arc<Pace>,
+    /// What else stops and starts with this ring.
+    pause: Arc<RingPause>,
+    /// What is in flight, for the next daemon.
+    log: Arc<Mutex<RingLog>>,
+    /// There is something to be done with that. Without it a request costs no more than this look.
+    logs: Arc<AtomicBool>,
+}
+
+impl Ring {
+    /// Lets `pause` stop and start with this ring, the first time it is called.
+    pub(crate) fn pauses(&self, pause: &Arc<Pause>) {
+        self.pause.attach(pause);
+    }
+
+    /// Looks for the ring in `memory` only, from the first call on.
+    pub(crate) fn lies_in(&self, memory: AtomicMemory) {
+        // The first device that serves the ring is the only one.
+        let _ = self.memory.set(memory);
+    }
+
+    /// Keeps what is in flight in queue number `queue` of this memory, from the next start on.
+    pub(crate) fn logs_to(&self, inflight: &Arc<Inflight>, queue: usize) {
+        self.log.lock().lies_in(inflight, queue);
+    }
+
+    /// The log, if it is kept or may be from now on; called with the vring's lock held.
+    fn log(&self) -> Option<MutexGuard<'_, RingLog>> {
+        self.logs.load(Ordering::Relaxed).then(|| self.log.lock())
+    }
+
+    fn memory(&self) -> GuestMemoryLoadGuard<TransportMemory> {
+        self.memory.get().unwrap_or(&self.table).memory()
+    }
+
+    /// How quickly its requests have been served.
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
+    /// Takes the next request off the available ring.
+    ///
+    /// # Errors
+    /// When the guest's indices make no sense or the ring is outside guest memory.
+    pub(crate) fn pop(&self, memory: &Arc<TransportMemory>) -> Result<Popped, QueueError> {
+        let mut state = self.vring.get_mut();
+        if !is_live(&state) {
+            return Ok(Popped::Nothing);
+        }
+        let at = position(&state);
+        if at.parts_overlap() {
+            return Ok(Popped::Overlap);
+        }
+        // Before a request is taken that could not be returned.
+        used_ring_is_in(memory, &at)?;
+        let size = at.size;
+        let mut log = self.log();
+        if let Some(log) = &mut log {
+            if log.is_due() {
+                begin_log(log, state.get_queue_mut());
+                self.logs.store(log.is_kept(), Ordering::Relaxed);
+            }
+            if let Some(head) = log.next_again() {
+                let taken = resubmit::chain(state.get_queue(), memory, head);
+                let Ok(chain) = taken else {
+                    return Ok(Popped::BadHead(head));
+                };
+                return Ok(match self.gate.admit(size) {
+                    Ok(ticket) => Popped::Again(chain, ticket),
+                    Err(_) => {
+                        log.put_back(head);
+                        Popped::Nothing
+                    }
+                });
+            }
+        }
+        let Some(chain) = state.get_queue_mut().iter(Arc::clone(memory))?.next() else {
+            return Ok(Popped::Nothing);
+        };
+        if chain.head_index() >= size {
+            return Ok(Popped::BadHead(HeadIndex(chain.head_index())));
+        }
+        if self.together.is_empty() {
+            self.together.begin(waiting(state.get_queue(), memory));
+        }
+        Ok(match self.gate.admit(size) {
+            Ok(ticket) => {
+                if let Some(log) = &mut log {
+                    log.take(HeadIndex(chain.head_index()));
+                }
+                Popped::Chain(chain, ticket)
+            }
+            Err(refused) => {
+                state.get_queue_mut().go_to_previous_position();
+                match refused {
+                    // Stopped between the two: the request is the next owner's.
+                    NotAdmitted::Stopped => Popped::Nothing,
+                    NotAdmitted::Full => Popped::Surplus,
+                }
+            }
+        })
+    }
+
+    /// Puts a request on the used ring, tells the guest of it now or later if it wants to know, and
+    /// gives up the request's right to the ring.
+    ///
+    /// # Errors
+    /// When the used ring is outside guest memory.
+    pub(crate) fn complete(
+        &self,
+        ticket: Ticket,
+        head: HeadIndex,
+        len: u32,
+        telling: Telling,
+    ) -> Result<(), QueueError> {
+        let mut state = self.vring.get_mut();
+        let queue = state.get_queue_mut();
+        let log = self.log();
+        if let Some(log) = &log {
+            log.begin_return(head);
+        }
+        let result = queue.add_used(&*self.memory(), head.0, len);
+        if let Some(log) = log {
+            log.end_return(head, queue.next_used());
+        }
+        let enough = self.together.add();
+        if enough || telling == Telling::Now {
+            self.tell_with(&mut state);
+        }
+        // Before the lock is released: once the guest can use the descriptors again, they must not
+        // count any more.
+        drop(ticket);
+        drop(state);
+        result
+    }
+
+    /// Tells the guest of all that has been returned, if it wants to know.
+    pub(crate) fn tell(&self) {
+        if !self.together.is_empty() {
+            self.tell_with(&mut self.vring.get_mut());
+        }
+    }
+
+    /// Whether the guest was notified of all that the calling thread has returned.
+    pub(crate) fn is_told(&self) -> bool {
+        self.together.is_empty()
+    }
+
+    /// The same of all threads, at the moment at which this takes the vring's lock.
+    pub(crate) fn is_told_for_sure(&self) -> bool {
+        let _state = self.vring.get_ref();
+        self.together.is_empty()
+    }
+
+    /// What the guest was not notified of yet, as far as is known without the vring's lock.
+    pub(crate) fn untold(&self) -> Option<Batch> {
+        self.together.batch()
+    }
+
+    fn tell_with(&self, state: &mut VringState<AtomicMemory>) {
+        // Better once too often: an index that cannot be read says nothing about the guest's wish.
+        if self.together.take() == 0 {
+            return;
+        }
+        let wanted = state.get_queue_mut().needs_notification(&*self.memory());
+        if wanted.unwrap_or(true) {
+            self.signal(state);
+        }
+    }
+
+    /// Asks the guest not to kick while the ring is being served anyway.
+    pub(crate) fn quiet(&self) -> Result<(), QueueError> {
+        let mut state = self.vring.get_mut();
+        if is_live(&state) {
+            let queue = state.get_queue_mut();
+            queue.disable_notification(&*self.memory())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Asks for kicks again; true when requests arrived meanwhile.
+    pub(crate) fn listen(&self) -> Result<bool, QueueError> {
+        let mut state = self.vring.get_mut();
+        if is_live(&state) {
+            let queue = state.get_queue_mut();
+            queue.enable_notification(&*self.memory())
+        } else {
+            Ok(false)
+        }
+    }
+
+    /// Ends the ring's life for `RESET_DEVICE`; returns when no request is on it.
+    pub(crate) fn reset(&self) {
+        self.gate.reset();
+    }
+
+    /// Ends everything, at the daemon's end; returns when no request is on the ring, or at
+    /// `deadline`, and then how many are.
+    pub(crate) fn close(&self, deadline: Instant) -> usize {
+        self.gate.close(deadline)
+    }
+
+    fn signal(&self, state: &VringState<AtomicMemory>) {
+        if state.get_call().is_none() {
+            self.owes_signal.store(true, Ordering::Relaxed);
+        } else if let Err(error) = state.signal_used_queue() {
+            static COMPLAINT: Complaint = Complaint::new();
+            COMPLAINT.warn(format_args!("cannot signal the guest: {error}"));
+        }
+    }
+
+    /// The front end started, stopped, enabled or disabled the ring.
+    fn follow(&self) {
+        let state = self.vring.get_ref();
+        let live = is_live(&state);
+        if live {
+            self.log.lock().start();
+            self.logs.store(true, Ordering::Relaxed);
+            self.gate.start(position(&state));
+        }
+        self.pause.follow(live);
+    }
+}
+
+/// Lets the ring go on behind what a daemon before this one has taken, of which not all may be returned.
+/// The VMM, which does not look into the memory, has set it to the end of the used ring.
+fn begin_log(log: &mut RingLog, queue: &mut Queue) {
+    let left = log.begin(queue.size(), queue.next_used());
+    if left > 0 {
+        log::warn!("{left} requests were under way when the daemon before this one ended");
+        // No more than the queue has descriptors.
+        queue.set_next_avail(queue.next_used().wrapping_add(left as u16));
+    }
+}
+
+/// Fails if the used ring is not in `memory`.
+fn used_ring_is_in(memory: &TransportMemory, at: &Position) -> Result<(), QueueError> {
+    let (used, len) = (GuestAddress(at.used_ring), at.used_len());
+    // Mostly one region has all of it. To ask for a range takes three times as long.
+    let in_one = memory
+        .to_region_addr(used)
+        .is_some_and(|(region, offset)| region.len() - offset.0 >= len as u64);
+    if in_one || memory.check_range(used, len) {
+        return Ok(());
+    }
+    Err(QueueError::GuestMemory(
+        GuestMemoryError::InvalidGuestAddress(used),
+    ))
+}
+
+/// Requests that are on the available ring, none if that cannot be read. What the guest makes of its
+/// index meanwhile is bounded by whoever uses the number.
+fn waiting(queue: &Queue, memory: &TransportMemory) -> u16 {
+    let available = queue.avail_idx(memory, Ordering::Relaxed);
+    available.map_or(0, |index| index.0.wrapping_sub(queue.next_avail()))
+}
+
+/// The ring is set up and enabled: the spec's "started and enabled".
+fn is_live(state: &VringState<AtomicMemory>) -> bool {
+    state.get_queue().ready() && state.is_enabled()
+}
+
+fn position(state: &VringState<AtomicMemory>) -> Position {
+    let queue = state.get_queue();
+    Position {
+        desc_table: queue.desc_table(),
+        avail_ring: queue.avail_ring(),
+        used_ring: queue.used_ring(),
+        size: queue.size(),
+        next_avail: queue.next_avail(),
+        next_used: queue.next_used(),
+    }
+}
+
+impl<'a> VringStateGuard<'a, AtomicMemory> for Ring {
+    type G = <VringMutex<AtomicMemory> as VringStateGuard<'a, AtomicMemory>>::G;
+}
+
+impl<'a> VringStateMutGuard<'a, AtomicMemory> for Ring {
+    type G = <VringMutex<AtomicMemory> as VringStateMutGuard<'a, AtomicMemory>>::G;
+}
+
+/// Called by vhost-user-backend on the control thread, but for `read_kick`.
+impl VringT<AtomicMemory> for Ring {
+    fn new(mem: AtomicMemory, max_queue_size: u16) -> Result<Self, QueueError> {
+        Ok(Self {
+            vring: VringMutex::new(mem.clone(), max_queue_size)?,
+            table: mem,
+            memory: Arc::default(),
+            gate: Arc::new(RingGate::new()),
+            together: Arc::new(Together::new()),
+            owes_signal: Arc::new(AtomicBool::new(false)),
+            pace: Arc::new(Pace::new()),
+            pause: Arc::default(),
+            log: Arc::default(),
+            logs: Arc::default(),
+        })
+    }
+
+    fn get_ref(&self) -> <Self as VringStateGuard<'_, AtomicMemory>>::G {
+        self.vring.get_ref()
+    }
+
+    fn get_mut(&self) -> <Self as VringStateMutGuard<'_, AtomicMemory>>::G {
+        self.vring.get_mut()
+    }
+
+    fn add_used(&self, desc_index: u16, len: u32) -> Result<(), QueueError> {
+        self.vring.add_used(desc_index, len)
+    }
+
+    fn signal_used_queue(&self) -> io::Result<()> {
+        self.vring.signal_used_queue()
+    }
+
+    fn enable_notification(&self) -> Result<bool, QueueError> {
+        self.listen()
+    }
+
+    fn disable_notification(&self) -> Result<(), QueueError> {
+        self.quiet()
+    }
+
+    fn needs_notification(&self) -> Result<bool, QueueError> {
+        self.vring.needs_notification()
+    }
+
+    fn set_enabled(&self, enabled: bool) {
+        self.vring.set_enabled(enabled);
+        self.follow();
+    }
+
+    fn set_queue_info(
+        &self,
+        desc_table: u64,
+        avail_ring: u64,
+        used_ring: u64,
+    ) -> Result<(), QueueError> {
+        self.vring.set_queue_info(desc_table, avail_ring, used_ring)
+    }
+
+    fn queue_next_avail(&self) -> u16 {
+        self.vring.queue_next_avail()
+    }
+
+    fn set_queue_next_avail(&self, base: u16) {
+        self.vring.set_queue_next_avail(base);
+    }
+
+    fn set_queue_next_used(&self, idx: u16) {
+        self.vring.set_queue_next_used(idx);
+    }
+
+    fn queue_used_idx(&self) -> Result<u16, QueueError> {
+        self.vring.queue_used_idx()
+    }
+
+    fn set_queue_size(&self, num: u16) {
+        self.vring.set_queue_size(num);
+    }
+
+    fn set_queue_event_idx(&self, enabled: bool) {
+        self.vring.set_queue_event_idx(enabled);
+    }
+
+    /// `GET_VRING_BASE` comes here with `false` before it reads the base that it answers with.
+    fn set_queue_ready(&self, ready: bool) {
+        self.vring.set_queue_ready(ready);
+        self.follow();
+        if !ready {
+            self.gate.stop(|| position(&self.vring.get_ref()));
+            // Whoever has the ring next knows nothing of what the guest has been told.
+            self.tell();
+        }
+    }
+
+    fn set_kick(&self, file: Option<File>) {
+        self.vring.set_kick(file);
+    }
+
+    /// A kick that was already consumed is no error: the event loop would end its thread for it,
+    /// and it happens when the front end replaces the kick fd while an event is on its way.
+    fn read_kick(&self) -> io::Result<bool> {
+        match self.vring.read_kick() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Ok(self.vring.get_ref().is_enabled())
+            }
+            other => other,
+        }
+    }
+
+    fn set_call(&self, file: Option<File>) {
+        self.vring.set_call(file);
+        let state = self.vring.get_ref();
+        if state.get_call().is_some() && self.owes_signal.swap(false, Ordering::Relaxed) {
+            self.signal(&state);
+        }
+    }
+
+    fn set_err(&self, file: Option<File>) {
+        self.vring.set_err(file);
+    }
+}
+
+#[cfg(test)]
+#[path = "vring_tests.rs"]
+pub(crate) mod tests;
