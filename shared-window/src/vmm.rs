@@ -45,7 +45,7 @@ pub trait Vmm: Send + Sync {
     ) -> Result<(), VmmError>;
 
     /// Takes away the mapping of exactly this range. `Ok` says that it will go; see
-    /// [`Vmm::settle`].
+    /// [`Vmm::fence`].
     ///
     /// # Errors
     /// [`VmmError`]: the mapping may be there still.
@@ -56,7 +56,7 @@ pub trait Vmm: Send + Sync {
     ///
     /// # Errors
     /// [`VmmError`] when the VMM is gone or does not answer as it must.
-    fn settle(&self) -> Result<(), VmmError> {
+    fn fence(&self) -> Result<(), VmmError> {
         Ok(())
     }
 }
@@ -77,8 +77,8 @@ impl<V: Vmm + ?Sized> Vmm for Arc<V> {
         (**self).unmap(at, len)
     }
 
-    fn settle(&self) -> Result<(), VmmError> {
-        (**self).settle()
+    fn fence(&self) -> Result<(), VmmError> {
+        (**self).fence()
     }
 }
 

@@ -74,7 +74,7 @@ struct Inner<M, S> {
     /// Those of the table that are in effect.
     ranges: Arc<LiveRanges>,
     /// Removals have been acknowledged, and may not be in effect yet. Changed with the table locked.
-    unsettled: AtomicBool,
+    unfenced: AtomicBool,
     /// The VMM keeps a guest from storing through a mapping for reading.
     enforces_read_only: AtomicBool,
 }
@@ -105,7 +105,7 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
                 stats: Stats::default(),
                 table: Mutex::new(Table::new()),
                 ranges: Arc::default(),
-                unsettled: AtomicBool::new(false),
+                unfenced: AtomicBool::new(false),
                 enforces_read_only: AtomicBool::new(false),
             }),
         }

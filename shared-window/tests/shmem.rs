@@ -104,7 +104,7 @@ fn a_mapping_is_in_effect_when_map_returns() {
     for page in 0..PAGES {
         shmem.unmap(WindowOffset(page * PAGE), PAGE).unwrap();
     }
-    shmem.settle().unwrap();
+    shmem.fence().unwrap();
     assert!(qemu.memory().mapped().is_empty());
 }
 

@@ -16,7 +16,7 @@ const TAG_SIZE: usize = 36;
 
 /// The device as it was configured. Nothing of it changes while it runs.
 #[derive(Debug, Clone)]
-pub(crate) struct Offer {
+pub(crate) struct DeviceFeatures {
     pub(crate) tag: Option<String>,
     pub(crate) request_queues: u32,
     pub(crate) window: Option<WindowSize>,
@@ -25,7 +25,7 @@ pub(crate) struct Offer {
     pub(crate) mem_slots: bool,
 }
 
-impl Offer {
+impl DeviceFeatures {
     /// All queues: the high priority queue and the request queues.
     pub(crate) fn queues(&self) -> usize {
         1 + self.request_queues as usize
@@ -33,7 +33,7 @@ impl Offer {
 
     /// LOG_ALL, and DEVICE_STATE below, are offered with a window too: whether the front end takes
     /// it is not known yet. If it does, a migration is refused when it is asked for.
-    pub(crate) fn features(&self) -> u64 {
+    pub(crate) fn virtio(&self) -> u64 {
         1 << VIRTIO_F_VERSION_1
             | 1 << VIRTIO_RING_F_INDIRECT_DESC
             | 1 << VIRTIO_RING_F_EVENT_IDX
@@ -41,7 +41,7 @@ impl Offer {
             | VhostUserVirtioFeatures::LOG_ALL.bits()
     }
 
-    pub(crate) fn protocol_features(&self) -> VhostUserProtocolFeatures {
+    pub(crate) fn protocol(&self) -> VhostUserProtocolFeatures {
         let mut features = VhostUserProtocolFeatures::MQ
             | VhostUserProtocolFeatures::BACKEND_REQ
             | VhostUserProtocolFeatures::BACKEND_SEND_FD
@@ -88,12 +88,12 @@ impl Offer {
 
 #[cfg(test)]
 mod tests {
-    use super::Offer;
+    use super::DeviceFeatures;
     use shared_window::WindowSize;
     use vhost::vhost_user::message::{VhostUserProtocolFeatures as P, VhostUserVirtioFeatures};
 
-    fn offer(window: bool) -> Offer {
-        Offer {
+    fn offer(window: bool) -> DeviceFeatures {
+        DeviceFeatures {
             tag: Some("share".to_owned()),
             request_queues: 3,
             window: window.then(|| WindowSize::new(2 << 20).expect("2 MiB")),
@@ -104,21 +104,21 @@ mod tests {
     #[test]
     fn a_window_needs_a_fence() {
         let window = P::SHMEM | P::SHARED_OBJECT;
-        assert!(offer(true).protocol_features().contains(window));
-        assert!(!offer(false).protocol_features().intersects(window));
+        assert!(offer(true).protocol().contains(window));
+        assert!(!offer(false).protocol().intersects(window));
     }
 
     #[test]
     fn the_table_of_memory_is_told_as_a_whole_unless_asked_for() {
         for window in [true, false] {
             let whole = offer(window);
-            let each = Offer {
+            let each = DeviceFeatures {
                 mem_slots: true,
                 ..offer(window)
             };
             let slots = P::CONFIGURE_MEM_SLOTS;
-            assert!(!whole.protocol_features().contains(slots));
-            assert!(each.protocol_features().contains(slots));
+            assert!(!whole.protocol().contains(slots));
+            assert!(each.protocol().contains(slots));
         }
     }
 
@@ -126,9 +126,9 @@ mod tests {
     fn a_migration_is_offered_until_the_window_is_taken() {
         for offer in [offer(true), offer(false)] {
             let migration = P::LOG_SHMFD | P::DEVICE_STATE;
-            assert!(offer.protocol_features().contains(migration));
+            assert!(offer.protocol().contains(migration));
             let log = VhostUserVirtioFeatures::LOG_ALL.bits();
-            assert_ne!(offer.features() & log, 0);
+            assert_ne!(offer.virtio() & log, 0);
         }
     }
 
@@ -157,11 +157,11 @@ mod tests {
 
     #[test]
     fn without_a_tag_there_is_no_config_space_to_read() {
-        let offer = Offer {
+        let offer = DeviceFeatures {
             tag: None,
             ..offer(false)
         };
-        assert!(!offer.protocol_features().contains(P::CONFIG));
+        assert!(!offer.protocol().contains(P::CONFIG));
         assert_eq!(offer.config(0, 36), [0; 36]);
     }
 

@@ -17,13 +17,15 @@ use crate::adapter::AtomicMemory;
 use crate::config::DaxPolicy;
 use crate::device::KEPT_VIEWS;
 use crate::fs::catch_panic;
-use crate::fs::{Dax, DaxFs, Losses, LostStores, NodeCache, Promises, WindowTaken, Written};
+use crate::fs::{
+    Dax, DaxEligibility, DaxFs, Losses, LostStores, NodeCache, WindowNegotiated, Written,
+};
 use crate::metrics::Metrics;
 use crate::request::engine::Engine;
 use crate::request::parsed::Opened;
 use crate::request::sigbus;
-use crate::ring::poller::Intake;
-use crate::ring::vring::Telling;
+use crate::ring::poller::Poller;
+use crate::ring::vring::Notify;
 use crate::window::operations::WindowSide;
 
 pub use crate::ring::Ring;
@@ -45,7 +47,7 @@ pub struct FuzzedWindow<M, S> {
 /// One queue of a device, served when the caller says so.
 pub struct FuzzedQueue<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     engine: Engine<F, M, S>,
-    intake: Intake,
+    poller: Poller,
     ring: Ring,
     metrics: Arc<Metrics>,
 }
@@ -83,7 +85,7 @@ where
         engine.make_known();
         Self {
             engine,
-            intake: Intake::new(memory.clone(), Arc::clone(&metrics)),
+            poller: Poller::new(memory.clone(), Arc::clone(&metrics)),
             ring: Ring::new(memory, max_queue_size).expect("a queue size that VIRTIO allows"),
             metrics,
         }
@@ -98,9 +100,9 @@ where
     pub fn kick(&self) {
         let serve = |(), taken| {
             self.engine
-                .serve(&self.ring, Opened::new(taken, None), Telling::Later);
+                .serve(&self.ring, Opened::new(taken, None), Notify::Later);
         };
-        self.intake.drain(0, &self.ring, || Some(()), serve);
+        self.poller.drain(0, &self.ring, || Some(()), serve);
     }
 
     /// What the control thread does for `RESET_DEVICE`.
@@ -141,20 +143,20 @@ fn side<F: FileSystem, M: Vmm, S: ViewSource + Clone>(
         budget,
         policy,
     } = window;
-    let taken = WindowTaken::default();
-    taken.set();
-    taken.gain_channel();
-    let promises = Promises::new(policy, views.clone());
+    let negotiated = WindowNegotiated::default();
+    negotiated.set();
+    negotiated.gain_channel();
+    let eligibility = DaxEligibility::new(policy, views.clone());
     let lost_stores = LostStores::new(views.lost_pages(), Arc::clone(metrics));
     let window = Window::new(size, vmm, views, budget);
     let dax = Arc::new(Dax {
-        promises,
+        eligibility,
         views: NodeCache::new(KEPT_VIEWS),
         losses: Losses::new(window.mapped_files()),
         written: Written::default(),
         kills_privileges: AtomicBool::default(),
         lost_stores,
-        taken,
+        negotiated,
     });
     let side = WindowSide::new(
         Arc::clone(fs),

@@ -15,16 +15,16 @@
 //! waits for nothing else:
 //! * a vring's lock is held to pop or to complete a request, never while one is processed;
 //! * the control thread takes no lock that is held across a call to the VMM;
-//! * it waits for requests in flight, but not for those inside the window (`gate`);
-//! * a request is in flight when a thread serves it, not when it waits for one (`pool`), or it is
-//!   inside the window (`window_thread`).
+//! * it waits for requests in flight, but not for those inside the window (`ring::quiesce`);
+//! * a request is in flight when a thread serves it, not when it waits for one (`ring::pool`), or it is
+//!   inside the window (`window::thread`).
 
 mod features;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod look;
 mod migration;
 mod session;
+mod snapshot_source;
 mod vhost_user;
 mod vmm_socket;
 

@@ -17,24 +17,26 @@ use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
 
 use crate::adapter::{AtomicMemory, TransportMemory};
 use crate::config::DaxPolicy;
-use crate::device::features::Offer;
+use crate::device::features::DeviceFeatures;
 use crate::device::migration::Migration;
 use crate::device::vhost_user::{Device, FrontEnd};
 use crate::device::vmm_socket::VmmSocket;
 use crate::fs::catch_panic;
-use crate::fs::{Dax, DaxFs, Losses, LostStores, NodeCache, Promises, WindowTaken, Written};
-use crate::metrics::Look;
+use crate::fs::{
+    Dax, DaxEligibility, DaxFs, Losses, LostStores, NodeCache, WindowNegotiated, Written,
+};
 use crate::metrics::Metrics;
+use crate::metrics::SnapshotSource;
 use crate::metrics::{Behaviour, Trait};
 use crate::metrics::{ObservedVmm, Observer};
 use crate::request::engine::Engine;
 use crate::request::sigbus;
-use crate::ring::fatal_error::{Alarm, Failure};
+use crate::ring::fatal_error::{Failure, FatalErrorLatch};
 use crate::ring::pause::{Pause, PausedVmm};
-use crate::ring::poller::Intake;
+use crate::ring::poller::Poller;
 use crate::ring::pool::Pool;
 use crate::ring::reminder::Reminder;
-use crate::ring::threads::{Crew, ThreadsError};
+use crate::ring::threads::{QueueThreads, ThreadsError};
 use crate::window::address_space::AddressSpace;
 use crate::window::census::Census;
 use crate::window::locate::Locator;
@@ -134,40 +136,40 @@ where
     ) -> Result<Self, SessionError> {
         catch_panic::install_hook();
         sigbus::install_handler();
-        let crew = Crew::new(options.request_queues, options.thread_pool_size)?;
+        let queue_threads = QueueThreads::new(options.request_queues, options.thread_pool_size)?;
         let pool = Pool::new(options.thread_pool_size)?;
-        let offer = Offer {
+        let features = DeviceFeatures {
             tag: options.tag,
             request_queues: options.request_queues,
             window: window.as_ref().map(|window| window.size),
             mem_slots: options.mem_slots,
         };
-        let metrics = Arc::new(Metrics::observed(offer.queues(), options.observer));
+        let metrics = Arc::new(Metrics::observed(features.queues(), options.observer));
         let memory = AtomicMemory::new(TransportMemory::new());
         let parts = Parts::new(Arc::new(fs), window, options.mem_slots, &metrics);
         let space = parts.space;
         let engine = Engine::new(parts.fs, parts.window, Arc::clone(&metrics))
             .with_space(Arc::clone(&space));
-        let alarm = Arc::<Alarm>::default();
+        let fatal_error = Arc::<FatalErrorLatch>::default();
         let window_thread = engine
             .window()
-            .map(|_| WindowThread::start(Arc::clone(&alarm)));
+            .map(|_| WindowThread::start(Arc::clone(&fatal_error)));
         let reminder = pool
             .is_none()
-            .then(|| Reminder::start(Arc::clone(&alarm)))
+            .then(|| Reminder::start(Arc::clone(&fatal_error)))
             .transpose()?;
         let device = Device {
             engine: Arc::new(engine),
-            intake: Intake::new(space.memory(), Arc::clone(&metrics)),
-            rings: (0..offer.queues()).map(|_| OnceLock::new()).collect(),
-            offer,
+            poller: Poller::new(space.memory(), Arc::clone(&metrics)),
+            rings: (0..features.queues()).map(|_| OnceLock::new()).collect(),
+            features,
             space,
             front_end: parts.front_end,
-            crew,
+            queue_threads,
             pool,
             window_thread: window_thread.transpose()?,
             reminder,
-            alarm,
+            fatal_error,
             regions: sigbus::Regions::new(),
             migration: Migration::default(),
             inflight: Arc::default(),
@@ -187,15 +189,15 @@ where
 
     /// What can be seen of the window and its files, as long as the session is there.
     #[must_use]
-    pub fn look(&self) -> Arc<dyn Look> {
+    pub fn snapshot_source(&self) -> Arc<dyn SnapshotSource> {
         Arc::new(Arc::downgrade(&self.device))
     }
 
     /// Whether the window can be used, if there is one; to be told when it can't be any more.
     #[must_use]
-    pub fn window(&self) -> Option<WindowTaken> {
+    pub fn window(&self) -> Option<WindowNegotiated> {
         let front_end = self.device.front_end.as_ref()?;
-        Some(front_end.taken.clone())
+        Some(front_end.negotiated.clone())
     }
 
     /// Accepts one front end, serves it, and returns when it is gone.
@@ -231,10 +233,10 @@ where
             .pass_on(Arc::clone(&self.device.inflight))
             .map_err(SessionError::Socket)?;
         if let Some(connection) = daemon.shutdown_handle() {
-            self.device.alarm.arm(move || connection.shutdown());
+            self.device.fatal_error.arm(move || connection.shutdown());
         }
         let ended = daemon.wait();
-        if let Some(failure) = self.device.alarm.take() {
+        if let Some(failure) = self.device.fatal_error.take() {
             return Err(failure.into());
         }
         self.device.close();
@@ -303,9 +305,9 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone + 'static> Parts<F, S> {
         });
         let census = Arc::new(Census::new(Arc::clone(&budget)));
         let pause = Arc::new(Pause::new());
-        let taken = WindowTaken::default();
-        taken.set_fit(!plain);
-        let promises = Promises::new(policy, views.clone())
+        let negotiated = WindowNegotiated::default();
+        negotiated.set_fit(!plain);
+        let eligibility = DaxEligibility::new(policy, views.clone())
             .allowing(options.access)
             .of(Arc::clone(&metrics.vmm));
         let lost_stores = LostStores::new(views.lost_pages(), Arc::clone(metrics));
@@ -320,7 +322,7 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone + 'static> Parts<F, S> {
             options,
         );
         let dax = Arc::new(Dax {
-            promises,
+            eligibility,
             views: if keep_views {
                 NodeCache::new(KEPT_VIEWS)
             } else {
@@ -330,7 +332,7 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone + 'static> Parts<F, S> {
             written: Written::default(),
             kills_privileges: AtomicBool::default(),
             lost_stores,
-            taken: taken.clone(),
+            negotiated: negotiated.clone(),
         });
         let space = Arc::new(AddressSpace::new(
             Some((size, window.live_ranges())),
@@ -339,11 +341,11 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone + 'static> Parts<F, S> {
         let locator = Locator::new(
             PausedVmm::new(Arc::clone(&shmem), Arc::clone(&pause)),
             Arc::clone(&space),
-            taken.clone(),
+            negotiated.clone(),
             Arc::clone(&metrics.vmm),
         )
         .mapping(options.access, plain)
-        .telling(follow(&shmem, &budget, window.clone()));
+        .reporting_to(follow(&shmem, &budget, window.clone()));
         Self {
             fs: DaxFs::new(Arc::clone(&fs), Some(Arc::clone(&dax))),
             window: Some(
@@ -357,7 +359,7 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone + 'static> Parts<F, S> {
                 budget,
                 census,
                 pause,
-                taken,
+                negotiated,
             }),
         }
     }

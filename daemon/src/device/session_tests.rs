@@ -24,8 +24,8 @@ use virtiofsd::passthrough::PassthroughFs;
 
 use super::{Session, SessionError, SessionOptions, SessionWindow};
 use crate::config::{DaxMode, DaxPolicy};
-use crate::metrics::{Look, Metrics};
-use crate::ring::threads::Crew;
+use crate::metrics::{Metrics, SnapshotSource};
+use crate::ring::threads::QueueThreads;
 use crate::testing::fuse::{self, Operation};
 use crate::testing::{FrontEnd, Held, MUST_HAPPEN, Share, USED, expect, in_background};
 
@@ -46,7 +46,7 @@ struct Case {
     share: Rc<Share>,
     front_end: FrontEnd,
     metrics: Arc<Metrics>,
-    look: Arc<dyn Look>,
+    look: Arc<dyn SnapshotSource>,
     ended: Receiver<Result<(), SessionError>>,
     _socket: TempDir,
 }
@@ -108,7 +108,7 @@ impl Case {
             observer: None,
         };
         let session = Session::new(fs, options, window).expect("a session");
-        let (metrics, look) = (session.metrics(), session.look());
+        let (metrics, look) = (session.metrics(), session.snapshot_source());
         let dir = tempfile::tempdir().expect("a directory");
         let socket = dir.path().join("socket");
         let listener = Listener::new(&socket, true).expect("a socket");
@@ -203,7 +203,7 @@ fn a_container_that_forbids_unshare_can_have_one_request_queue() {
     case.end();
     for (request_queues, pool_size) in [(2, 0), (1, 2)] {
         assert!(
-            Crew::new(request_queues, pool_size).is_err(),
+            QueueThreads::new(request_queues, pool_size).is_err(),
             "{request_queues} queues and a pool of {pool_size} would share one umask"
         );
     }

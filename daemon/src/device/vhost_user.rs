@@ -26,21 +26,21 @@ use vmm_sys_util::event::{
 };
 
 use crate::adapter::{AtomicMemory, TransportBitmap};
-use crate::device::features::Offer;
+use crate::device::features::DeviceFeatures;
 use crate::device::migration::{AsState, Migration, MigrationError};
-use crate::fs::{DaxFs, WindowTaken};
-use crate::log::WithSources;
+use crate::fs::{DaxFs, WindowNegotiated};
+use crate::log::ErrorChain;
 use crate::request::engine::Engine;
 use crate::request::parsed::Opened;
 use crate::request::sigbus;
-use crate::ring::fatal_error::Alarm;
+use crate::ring::fatal_error::FatalErrorLatch;
 use crate::ring::inflight::Inflight;
 use crate::ring::pause::Pause;
-use crate::ring::poller::{Intake, Taken};
+use crate::ring::poller::{Poller, Taken};
 use crate::ring::pool::{FreeThread, Pool};
 use crate::ring::reminder::Reminder;
-use crate::ring::threads::Crew;
-use crate::ring::vring::{Ring, Telling};
+use crate::ring::threads::QueueThreads;
+use crate::ring::vring::{Notify, Ring};
 use crate::window::address_space::AddressSpace;
 use crate::window::census::Census;
 use crate::window::thread::WindowThread;
@@ -63,22 +63,22 @@ pub(crate) struct FrontEnd {
     /// Whether it can be asked.
     pub(crate) pause: Arc<Pause>,
     /// Whether it has a window for its guest.
-    pub(crate) taken: WindowTaken,
+    pub(crate) negotiated: WindowNegotiated,
 }
 
 /// One vhost-user device.
 pub(crate) struct Device<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     pub(crate) engine: Arc<Engine<F, M, S>>,
-    pub(crate) intake: Intake,
-    pub(crate) offer: Offer,
+    pub(crate) poller: Poller,
+    pub(crate) features: DeviceFeatures,
     pub(crate) space: Arc<AddressSpace>,
     pub(crate) front_end: Option<FrontEnd>,
-    pub(crate) crew: Crew,
+    pub(crate) queue_threads: QueueThreads,
     pub(crate) pool: Option<Pool>,
     pub(crate) window_thread: Option<WindowThread>,
     /// Not with a pool, which tells of each request at once.
     pub(crate) reminder: Option<Reminder>,
-    pub(crate) alarm: Arc<Alarm>,
+    pub(crate) fatal_error: Arc<FatalErrorLatch>,
     /// For the handler of faults in guest memory.
     pub(crate) regions: sigbus::Regions,
     pub(crate) migration: Migration,
@@ -134,27 +134,28 @@ where
                     window_thread,
                     ring,
                     taken,
-                    ring.pace().telling(),
+                    ring.coalescing().notify(),
                 );
                 let now = Instant::now();
-                if ring.pace().note(now - since) {
-                    ring.tell();
+                if ring.coalescing().note(now - since) {
+                    ring.notify();
                 }
                 since = now;
             };
-            return self.intake.drain(queue, ring, || Some(()), here);
+            return self.poller.drain(queue, ring, || Some(()), here);
         };
         let there = |thread: FreeThread<'_>, taken| {
             let (engine, ring) = (Arc::clone(&self.engine), ring.clone());
-            let (alarm, window_thread) = (Arc::clone(&self.alarm), self.window_thread.clone());
+            let (fatal_error, window_thread) =
+                (Arc::clone(&self.fatal_error), self.window_thread.clone());
             thread.run(move || {
-                alarm.guard(|| {
-                    serve(&engine, window_thread.as_ref(), &ring, taken, Telling::Now);
+                fatal_error.guard(|| {
+                    serve(&engine, window_thread.as_ref(), &ring, taken, Notify::Now);
                     Ok(())
                 });
             });
         };
-        self.intake.drain(queue, ring, || pool.free_thread(), there);
+        self.poller.drain(queue, ring, || pool.free_thread(), there);
     }
 }
 
@@ -164,7 +165,7 @@ fn serve<F, M, S>(
     window_thread: Option<&WindowThread>,
     ring: &Ring,
     taken: Taken,
-    telling: Telling,
+    notify: Notify,
 ) where
     F: FileSystem + Send + Sync + 'static,
     M: Vmm + 'static,
@@ -175,17 +176,17 @@ fn serve<F, M, S>(
         Some(thread) if !engine.is_stray(&opened) && opened.enter_window() => {
             let (engine, ring) = (Arc::clone(engine), ring.clone());
             match engine.to_be_opened(&mut opened, |node| thread.opens(node)) {
-                None => thread.run(move || engine.serve(&ring, opened, Telling::Now)),
+                None => thread.run(move || engine.serve(&ring, opened, Notify::Now)),
                 Some(file) => {
                     let (opener, node) = (Arc::clone(&engine), file.node);
                     let open = move || opener.open(&file, opened);
                     thread.open(node, open, move |opened| {
-                        engine.serve(&ring, opened, Telling::Now);
+                        engine.serve(&ring, opened, Notify::Now);
                     });
                 }
             }
         }
-        _ => engine.serve(ring, opened, telling),
+        _ => engine.serve(ring, opened, notify),
     }
 }
 
@@ -199,7 +200,7 @@ where
     type Vring = Ring;
 
     fn num_queues(&self) -> usize {
-        self.offer.queues()
+        self.features.queues()
     }
 
     fn max_queue_size(&self) -> usize {
@@ -207,7 +208,7 @@ where
     }
 
     fn features(&self) -> u64 {
-        self.offer.features()
+        self.features.virtio()
     }
 
     /// QEMU sends these whenever it starts the device.
@@ -219,7 +220,7 @@ where
     }
 
     fn protocol_features(&self) -> VhostUserProtocolFeatures {
-        self.offer.protocol_features()
+        self.features.protocol()
     }
 
     /// The rings are disabled already, but keep requests in flight and stay set up.
@@ -235,7 +236,7 @@ where
     fn set_event_idx(&self, _enabled: bool) {}
 
     fn get_config(&self, offset: u32, size: u32) -> Vec<u8> {
-        self.offer.config(offset, size)
+        self.features.config(offset, size)
     }
 
     /// Requests find the new table on their own, and nobody keeps an old one; what is needed at
@@ -243,7 +244,7 @@ where
     fn update_memory(&self, memory: AtomicMemory) -> io::Result<()> {
         let table = memory.memory();
         self.regions
-            .tell(table.iter().map(|region| (region.as_ptr(), region.size())));
+            .update(table.iter().map(|region| (region.as_ptr(), region.size())));
         self.space.update(&table);
         if let Some(front_end) = &self.front_end {
             front_end.census.update(&table);
@@ -255,14 +256,14 @@ where
         if let Some(front_end) = &self.front_end {
             front_end.shmem.install(backend);
             match front_end.shmem.can_confirm() {
-                Some(true) => front_end.taken.gain_channel(),
-                _ => front_end.taken.lose_channel(),
+                Some(true) => front_end.negotiated.gain_channel(),
+                _ => front_end.negotiated.lose_channel(),
             }
         }
     }
 
     fn queues_per_thread(&self) -> Vec<u64> {
-        self.crew.queues_per_thread(self.offer.queues())
+        self.queue_threads.queues_per_thread(self.features.queues())
     }
 
     fn exit_event(&self, _thread: usize) -> Option<(EventConsumer, EventNotifier)> {
@@ -282,10 +283,10 @@ where
         thread: usize,
     ) -> io::Result<()> {
         let index = usize::from(event);
-        let queue = self.crew.queue(thread, index);
+        let queue = self.queue_threads.queue(thread, index);
         if let (Some(ring), Some(served)) = (rings.get(index), self.rings.get(queue)) {
-            self.alarm.guard(|| {
-                self.crew.prepare_worker()?;
+            self.fatal_error.guard(|| {
+                self.queue_threads.prepare_worker()?;
                 let ring = served.get_or_init(|| {
                     ring.lies_in(self.space.memory());
                     ring.logs_to(&self.inflight, queue);
@@ -311,7 +312,7 @@ where
         file: File,
     ) -> io::Result<Option<File>> {
         let front_end = self.front_end.as_ref();
-        let started = if front_end.is_some_and(|front_end| front_end.taken.is_set()) {
+        let started = if front_end.is_some_and(|front_end| front_end.negotiated.is_set()) {
             // It would have to carry the mappings, and QEMU's device cannot.
             Err(MigrationError::HasWindow)
         } else {
@@ -335,15 +336,15 @@ where
                 );
                 return Ok(VhostUserShMemConfig::default());
             }
-            front_end.taken.set();
+            front_end.negotiated.set();
         }
-        Ok(self.offer.shared_memory())
+        Ok(self.features.shared_memory())
     }
 }
 
 /// The library keeps only whether it failed.
 fn log_migration(error: &MigrationError) {
-    log::error!("{}", WithSources(error));
+    log::error!("{}", ErrorChain(error));
 }
 
 impl<F, M, S> AsState for Engine<F, M, S>

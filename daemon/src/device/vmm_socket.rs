@@ -32,7 +32,7 @@ use vhost::vhost_user::message::VhostUserInflight;
 use vhost::vhost_user::{Error as VhostUserError, Listener};
 use vm_memory::ByteValued as _;
 
-use crate::log::WithSources;
+use crate::log::ErrorChain;
 use crate::ring::inflight::Inflight;
 
 /// A message's header: what it asks, flags, and how many bytes follow, 4 bytes each.
@@ -170,7 +170,7 @@ impl Ends {
         if let Some(Err(error)) = &installed {
             log::warn!(
                 "requests under way are not kept for the next daemon: {}",
-                WithSources(error)
+                ErrorChain(error)
             );
         }
         if message.flags() & NEED_REPLY != 0 {

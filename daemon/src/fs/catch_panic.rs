@@ -12,7 +12,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
 thread_local! {
-    static CONTAINED: Cell<bool> = const { Cell::new(false) };
+    static CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A panic that was caught, with its message.
@@ -22,14 +22,14 @@ pub(crate) struct Panicked {
     message: String,
 }
 
-/// Silences the default report of panics inside [`contain`]; the first call of a process does it.
+/// Silences the default report of panics inside [`catch_panic`]; the first call of a process does it.
 pub(crate) fn install_hook() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         let report = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if CONTAINED.get() {
-                log::debug!("contained: {info}");
+            if CAUGHT.get() {
+                log::debug!("caught: {info}");
             } else {
                 report(info);
             }
@@ -38,10 +38,10 @@ pub(crate) fn install_hook() {
 }
 
 /// Runs `serve`, turning a panic into an error.
-pub(crate) fn contain<T>(serve: impl FnOnce() -> T) -> Result<T, Panicked> {
-    CONTAINED.set(true);
+pub(crate) fn catch_panic<T>(serve: impl FnOnce() -> T) -> Result<T, Panicked> {
+    CAUGHT.set(true);
     let result = panic::catch_unwind(AssertUnwindSafe(serve));
-    CONTAINED.set(false);
+    CAUGHT.set(false);
     result.map_err(|payload| Panicked {
         message: message(payload.as_ref()),
     })
@@ -58,15 +58,15 @@ pub(crate) fn message(payload: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::contain;
+    use super::catch_panic;
 
     #[test]
     fn a_panic_becomes_an_error_with_its_message() {
-        let error = contain(|| -> u32 { panic!("offset {}", u64::MAX) }).expect_err("panicked");
+        let error = catch_panic(|| -> u32 { panic!("offset {}", u64::MAX) }).expect_err("panicked");
         assert!(
             error.to_string().ends_with("offset 18446744073709551615"),
             "{error}"
         );
-        assert_eq!(contain(|| 7).expect("no panic"), 7);
+        assert_eq!(catch_panic(|| 7).expect("no panic"), 7);
     }
 }

@@ -12,46 +12,46 @@ use std::collections::HashMap;
 use log::{Level, Log, Metadata, Record};
 use parking_lot::Mutex;
 
-use super::Complaint;
+use super::LogLimit;
 
 /// A place in a source file, of which each log statement has its own.
 type Place = (Option<&'static str>, Option<u32>);
 
 /// A logger with restraint.
-pub(crate) struct Restrained<L> {
+pub(crate) struct LibraryLogLimit<L> {
     logger: L,
     /// As many as the libraries have log statements.
-    complaints: Mutex<HashMap<Place, Complaint>>,
+    log_limits: Mutex<HashMap<Place, LogLimit>>,
 }
 
-impl<L> Restrained<L> {
+impl<L> LibraryLogLimit<L> {
     pub(crate) fn new(logger: L) -> Self {
         Self {
             logger,
-            complaints: Mutex::default(),
+            log_limits: Mutex::default(),
         }
     }
 }
 
 /// Whether it is logged by a library, and not for debugging.
-fn is_complaint(metadata: &Metadata<'_>) -> bool {
+fn is_limited(metadata: &Metadata<'_>) -> bool {
     let ours = metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
     metadata.level() <= Level::Info && !ours
 }
 
-impl<L: Log> Log for Restrained<L> {
+impl<L: Log> Log for LibraryLogLimit<L> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         self.logger.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !is_complaint(record.metadata()) {
+        if !is_limited(record.metadata()) {
             return self.logger.log(record);
         }
         let place = (record.file_static(), record.line());
-        let mut complaints = self.complaints.lock();
-        let complaint = complaints.entry(place).or_default();
-        complaint.voice(record.args(), |text| {
+        let mut log_limits = self.log_limits.lock();
+        let log_limit = log_limits.entry(place).or_default();
+        log_limit.log_with(record.args(), |text| {
             let record = Record::builder()
                 .metadata(record.metadata().clone())
                 .module_path(record.module_path())
@@ -73,7 +73,7 @@ mod tests {
     use log::{Level, Log, Metadata, Record};
     use parking_lot::Mutex;
 
-    use super::Restrained;
+    use super::LibraryLogLimit;
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<String>>>);
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn a_flood_of_the_library_becomes_one_line_and_ours_stays() {
         let lines = Lines::default();
-        let logger = Restrained::new(lines.clone());
+        let logger = LibraryLogLimit::new(lines.clone());
         let log = |target, level, line| {
             let metadata = Metadata::builder().target(target).level(level).build();
             logger.log(

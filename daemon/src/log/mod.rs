@@ -6,5 +6,5 @@ mod library_limit;
 mod rate_limit;
 mod start;
 
-pub(crate) use rate_limit::{Complaint, WithSources};
+pub(crate) use rate_limit::{ErrorChain, LogLimit};
 pub(crate) use start::start;

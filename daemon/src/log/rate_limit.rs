@@ -12,9 +12,9 @@ use parking_lot::Mutex;
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Shows an error with everything that caused it, on one line.
-pub(crate) struct WithSources<'a>(pub(crate) &'a (dyn Error + 'static));
+pub(crate) struct ErrorChain<'a>(pub(crate) &'a (dyn Error + 'static));
 
-impl fmt::Display for WithSources<'_> {
+impl fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
         let mut cause = self.0.source();
@@ -31,18 +31,18 @@ struct State {
     suppressed: u64,
 }
 
-/// One kind of complaint.
-pub(crate) struct Complaint {
+/// One kind of log_limit.
+pub(crate) struct LogLimit {
     state: Mutex<State>,
 }
 
-impl Default for Complaint {
+impl Default for LogLimit {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Complaint {
+impl LogLimit {
     /// Nothing of this kind has been logged yet.
     pub(crate) const fn new() -> Self {
         let state = State {
@@ -56,11 +56,11 @@ impl Complaint {
 
     /// Logs `what` as a warning, unless one of its kind was logged a short while ago.
     pub(crate) fn warn(&self, what: impl fmt::Display) {
-        self.voice(what, |text| log::warn!("{text}"));
+        self.log_with(what, |text| log::warn!("{text}"));
     }
 
     /// Has `log` say `what`, unless one of its kind was logged a short while ago.
-    pub(crate) fn voice(&self, what: impl fmt::Display, log: impl FnOnce(fmt::Arguments<'_>)) {
+    pub(crate) fn log_with(&self, what: impl fmt::Display, log: impl FnOnce(fmt::Arguments<'_>)) {
         match self.admit(Instant::now()) {
             Some(0) => log(format_args!("{what}")),
             Some(suppressed) => log(format_args!(
@@ -87,18 +87,18 @@ impl Complaint {
 
 #[cfg(test)]
 mod tests {
-    use super::{Complaint, INTERVAL};
+    use super::{INTERVAL, LogLimit};
     use std::time::{Duration, Instant};
 
     #[test]
     fn a_flood_becomes_one_line_and_a_number() {
-        let complaint = Complaint::default();
+        let log_limit = LogLimit::default();
         let start = Instant::now();
-        assert_eq!(complaint.admit(start), Some(0));
+        assert_eq!(log_limit.admit(start), Some(0));
         for _ in 0..1000 {
-            assert_eq!(complaint.admit(start + Duration::from_millis(1)), None);
+            assert_eq!(log_limit.admit(start + Duration::from_millis(1)), None);
         }
-        assert_eq!(complaint.admit(start + INTERVAL), Some(1000));
-        assert_eq!(complaint.admit(start + 2 * INTERVAL), Some(0));
+        assert_eq!(log_limit.admit(start + INTERVAL), Some(1000));
+        assert_eq!(log_limit.admit(start + 2 * INTERVAL), Some(0));
     }
 }

@@ -8,7 +8,7 @@ use env_logger::Env;
 use log::{LevelFilter, Log, error, warn};
 use syslog::{BasicLogger, Formatter3164};
 
-use super::library_limit::Restrained;
+use super::library_limit::LibraryLogLimit;
 use crate::config::Logging;
 
 /// Starts the log; what can't be had is said there, and is no reason not to serve.
@@ -22,7 +22,7 @@ pub(crate) fn start(logging: Logging) {
     log_panics();
 }
 
-/// As `syslog::init` does, which leaves no place for [`Restrained`]: to the host's own syslog, or to
+/// As `syslog::init` does, which leaves no place for [`LibraryLogLimit`]: to the host's own syslog, or to
 /// one that listens on it.
 fn to_syslog(level: LevelFilter) -> Result<(), syslog::Error> {
     let mut formatter = Formatter3164 {
@@ -52,7 +52,7 @@ fn to_stderr(level: LevelFilter) {
 fn use_logger(logger: impl Log + 'static, level: LevelFilter) {
     log::set_max_level(level);
     // Fails only where there is a logger, which there is not: this is the process's first step.
-    let _ = log::set_boxed_logger(Box::new(Restrained::new(logger)));
+    let _ = log::set_boxed_logger(Box::new(LibraryLogLimit::new(logger)));
 }
 
 /// What is logged where RUST_LOG is not set.

@@ -9,14 +9,16 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use super::text;
 use crate::fs::NodeId;
 use crate::metrics::snapshot::Snapshot;
-use crate::metrics::{Cell, Look, Metrics, Names, Observer, Refusal, Trait, WindowLook};
+use crate::metrics::{
+    Cell, Metrics, Names, Observer, Refusal, SnapshotSource, Trait, WindowSnapshot,
+};
 
 /// A window that is not there to be looked at.
 struct Looked;
 
-impl Look for Looked {
-    fn window(&self) -> Option<WindowLook> {
-        Some(WindowLook {
+impl SnapshotSource for Looked {
+    fn window(&self) -> Option<WindowSnapshot> {
+        Some(WindowSnapshot {
             size: 16 << 20,
             stats: shared_window::WindowStats::default(),
             kept_views: 3,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::fs::NodeId;
-use crate::metrics::{Cell, Look, Metrics, Observed, Refusal, Trait, WindowLook};
+use crate::metrics::{Cell, Metrics, Observed, Refusal, SnapshotSource, Trait, WindowSnapshot};
 
 /// The event of a mapped page that the VMM found gone.
 pub(super) const LOST_PAGES: &str = "lost_mapped_pages";
@@ -34,7 +34,7 @@ pub(super) struct Snapshot {
 /// A window and what is in it.
 #[derive(Debug)]
 pub(super) struct Window {
-    pub(super) look: WindowLook,
+    pub(super) look: WindowSnapshot,
     /// The sizes of the files that have mappings, as far as they are known.
     pub(super) sizes: BTreeMap<NodeId, Option<u64>>,
     /// Files with an open view: mapped ones, and others whose view is kept.
@@ -43,7 +43,7 @@ pub(super) struct Window {
 
 impl Snapshot {
     /// Looks at everything. The sizes of files are asked of the host's file system.
-    pub(super) fn take(metrics: &Metrics, observed: Observed, look: &dyn Look) -> Self {
+    pub(super) fn take(metrics: &Metrics, observed: Observed, look: &dyn SnapshotSource) -> Self {
         let window = look
             .window()
             .map(|seen| Window::new(seen, &observed.cells, look));
@@ -73,7 +73,7 @@ impl Snapshot {
 }
 
 impl Window {
-    fn new(seen: WindowLook, cells: &[Cell], look: &dyn Look) -> Self {
+    fn new(seen: WindowSnapshot, cells: &[Cell], look: &dyn SnapshotSource) -> Self {
         let mut sizes = BTreeMap::new();
         for cell in cells {
             sizes

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::snapshot::Snapshot;
-use crate::metrics::{Look, Metrics, Observer};
+use crate::metrics::{Metrics, Observer, SnapshotSource};
 
 /// A snapshot is as good as a new one for this long. A scrape or two a second see no difference,
 /// and a client that asks in a loop costs the threads that serve no more than they do.
@@ -17,7 +17,7 @@ const FRESH: Duration = Duration::from_millis(100);
 /// Where the numbers come from.
 pub struct Source {
     metrics: Arc<Metrics>,
-    look: Arc<dyn Look>,
+    look: Arc<dyn SnapshotSource>,
     /// Of use to the thread that serves metrics alone.
     last: Mutex<Option<Arc<Snapshot>>>,
 }
@@ -25,7 +25,7 @@ pub struct Source {
 impl Source {
     /// The numbers of a session. Whoever wants more than zeros has it observed.
     #[must_use]
-    pub fn new(metrics: Arc<Metrics>, look: Arc<dyn Look>) -> Self {
+    pub fn new(metrics: Arc<Metrics>, look: Arc<dyn SnapshotSource>) -> Self {
         Self {
             metrics,
             look,

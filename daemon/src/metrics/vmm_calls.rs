@@ -21,12 +21,12 @@ pub enum Call {
     /// To unmap one.
     Unmap,
     /// To say that what it unmapped is gone.
-    Settle,
+    Fence,
 }
 
 impl Call {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 3] = [Self::Map, Self::Unmap, Self::Settle];
+    pub const ALL: [Self; 3] = [Self::Map, Self::Unmap, Self::Fence];
 
     /// Its name as the value of a label.
     #[must_use]
@@ -34,7 +34,7 @@ impl Call {
         match self {
             Self::Map => "map",
             Self::Unmap => "unmap",
-            Self::Settle => "settle",
+            Self::Fence => "settle",
         }
     }
 }
@@ -95,8 +95,8 @@ impl<M: Vmm> Vmm for ObservedVmm<M> {
         )
     }
 
-    fn settle(&self) -> Result<(), VmmError> {
-        self.time(Call::Settle, Vmm::settle, |_, _| {})
+    fn fence(&self) -> Result<(), VmmError> {
+        self.time(Call::Fence, Vmm::fence, |_, _| {})
     }
 }
 

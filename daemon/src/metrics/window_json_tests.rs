@@ -12,7 +12,7 @@ use shared_window::{FileId, FileOffset, WindowOffset, WindowStats};
 use super::{RANGE, text};
 use crate::fs::NodeId;
 use crate::metrics::snapshot::{LOST_PAGES, LOST_STORES, Snapshot, Window};
-use crate::metrics::{Cell, CellState, Observed, WindowLook};
+use crate::metrics::{Cell, CellState, Observed, WindowSnapshot};
 
 fn cell(node: u64, at: u64, now: Instant) -> Cell {
     Cell {
@@ -36,7 +36,7 @@ fn snapshot(window: bool) -> Snapshot {
     let now = Instant::now();
     let cells = vec![cell(9, 0, now), cell(7, 3, now), cell(9, 4, now)];
     let window = window.then(|| Window {
-        look: WindowLook {
+        look: WindowSnapshot {
             size: 16 << 20,
             stats: WindowStats::default(),
             kept_views: 2,

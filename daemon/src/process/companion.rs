@@ -13,10 +13,10 @@ use log::{error, warn};
 use nix::unistd::Pid;
 use shared_window::ViewServer;
 
-use super::left_over;
+use super::stale_files;
 use super::status::ExitStatus;
 use crate::config::SocketFile;
-use crate::log::WithSources;
+use crate::log::ErrorChain;
 use crate::sandbox::capabilities;
 
 /// Name in a list of processes; the server of views has its own.
@@ -39,7 +39,7 @@ pub(super) struct Companion {
 
 impl Companion {
     /// Serves until supervisor and daemon are gone.
-    pub(super) fn attend(mut self) -> ExitStatus {
+    pub(super) fn run(mut self) -> ExitStatus {
         let served = match self.views {
             Some(views) => views.keep_right_to_remove_files().serve_until_closed(),
             None => {
@@ -48,13 +48,13 @@ impl Companion {
             }
         };
         if let Err(error) = &served {
-            error!("the companion process: {}", WithSources(error));
+            error!("the companion process: {}", ErrorChain(error));
         }
-        // Nobody writes, so this is the end of the lifeline; an error can't be told from it, and
+        // Nobody writes, so this is the end of the liveness pipe; an error can't be told from it, and
         // to remove the files is right in both cases.
         let _ = self.end_of_life.read(&mut [0]);
         for socket in &self.sockets {
-            left_over::remove(socket, self.supervisor);
+            stale_files::remove(socket, self.supervisor);
         }
         match served {
             Err(_) => ExitStatus::Failed,

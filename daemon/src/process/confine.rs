@@ -21,10 +21,10 @@ use super::checks::Checked;
 use super::error::StartError;
 use super::mount_points;
 use super::serve::Confined;
-use super::stop::Leash;
+use super::stop::DeathPipe;
 use crate::config::{Config, Confinement, HostTruncate, MaxRegions, RequestedSize, Share};
 use crate::device::VmmSocket;
-use crate::log::WithSources;
+use crate::log::ErrorChain;
 use crate::metrics::{Names, Observer, Place, Server};
 use crate::sandbox::{capabilities, seccomp};
 use crate::serve::{Serving, WindowSetup};
@@ -39,13 +39,13 @@ pub(super) struct Unconfined {
     /// Where views will come from, if a window is wanted.
     pub(super) views: Option<StartingViews>,
     /// Ends with the companion, who serves them.
-    pub(super) end_of_views: Leash,
+    pub(super) end_of_views: DeathPipe,
     /// Ends with the supervisor.
-    pub(super) leash: Leash,
+    pub(super) parent_death: DeathPipe,
     /// Where the supervisor is to hear that the daemon ends.
     pub(super) says_end: PipeWriter,
     /// Held as long as the daemon lives.
-    pub(super) lifeline: Option<PipeWriter>,
+    pub(super) liveness_pipe: Option<PipeWriter>,
 }
 
 impl Unconfined {
@@ -95,9 +95,9 @@ impl Unconfined {
             metrics,
             stop,
             end_of_views: self.end_of_views,
-            leash: self.leash,
+            parent_death: self.parent_death,
             says_end: self.says_end,
-            lifeline: self.lifeline,
+            liveness_pipe: self.liveness_pipe,
         })
     }
 }
@@ -121,7 +121,7 @@ fn make_window(
     config: &Config,
 ) -> Option<WindowSetup> {
     let size = WindowSize::new(size?.bytes())
-        .inspect_err(|error| warn!("no DAX window: {}", WithSources(error)))
+        .inspect_err(|error| warn!("no DAX window: {}", ErrorChain(error)))
         .ok()?;
     let ready = views.and_then(|views| {
         let ready = views.wait_ready();
@@ -157,7 +157,7 @@ fn make_window(
 
 /// Says what it means for the share that there are no views.
 pub(super) fn warn_of_views(config: &Config, error: &(dyn Error + 'static)) {
-    let reason = WithSources(error);
+    let reason = ErrorChain(error);
     if config.window.is_explicit() {
         warn!("the DAX window is only for a VMM that maps files as they are: {reason}");
     } else {

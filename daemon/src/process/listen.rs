@@ -13,8 +13,8 @@ use nix::unistd::Group;
 use rustix::net::sockopt;
 use virtiofsd::oslib::ScopedUmask;
 
-use super::created::Created;
 use super::error::StartError;
+use super::owned_file::OwnedFile;
 use super::pid_file::PidFile;
 use super::stop::StopRequests;
 use crate::config::{Endpoint, SocketFile};
@@ -28,7 +28,7 @@ const UMASK_GROUP: u32 = 0o007;
 /// goes last.
 #[derive(Debug, Default)]
 pub(super) struct CreatedFiles {
-    socket: Option<Created>,
+    socket: Option<OwnedFile>,
     pid_file: Option<PidFile>,
 }
 
@@ -108,7 +108,7 @@ pub(super) fn create(
     files.pid_file = Some(PidFile::create(socket.pid_file(), option, stop)?);
     remove_left_over(path, option)?;
     let listener = UnixListener::bind(path).map_err(StartError::file("create the socket", path))?;
-    files.socket = Some(Created::at(path).map_err(StartError::file("stat", path))?);
+    files.socket = Some(OwnedFile::at(path).map_err(StartError::file("stat", path))?);
     if let Some(group) = group {
         std::os::unix::fs::chown(path, None, Some(group.gid.as_raw()))
             .map_err(StartError::file("change the group of", path))?;

@@ -5,7 +5,7 @@
 //! Each stage consumes the one before, so that nothing can be done out of order:
 //!
 //! ```text
-//!  Config ─check─▶ Checked ─accompany─▶ Accompanied ─listen─▶ Listening ─split─▶ Supervisor
+//!  Config ─check─▶ Checked ─fork_companion─▶ WithCompanion ─listen─▶ Listening ─fork_daemon─▶ Supervisor
 //!                              │ fork                             │ fork
 //!                              ▼                                  ▼
 //!                          Companion                          Unconfined ─confine─▶ Confined
@@ -25,7 +25,7 @@
 //! |---|---|
 //! | the VMM disconnects | the daemon returns, the supervisor sees it exit |
 //! | SIGTERM, SIGINT or SIGHUP to any of the processes | its handler writes to one pipe, which the daemon reads (`stop`) |
-//! | supervisor killed | the daemon sees the end of the leash pipe and stops; the companion sees the end of the lifeline and removes the files |
+//! | supervisor killed | the daemon sees the end of the parent-death pipe and stops; the companion sees the end of the liveness pipe and removes the files |
 //! | daemon killed | the supervisor sees it exit (outer) or the outer one does (inner) |
 //! | outer one killed | virtiofsd has the kernel send SIGTERM to the inner one |
 //! | companion killed | the supervisor logs it; the daemon sees the end of a pipe and promises no file any more |
@@ -33,27 +33,27 @@
 //! # Invariants
 //!
 //! * Sockets (the VMM's, and that of `--metrics` if it has a path) and their pid files are removed
-//!   by the supervisor, which owns them as `created::Created`, or if it is killed by the companion
-//!   (`left_over`), which is there before they are. Both do so only while they hold the lock on the
+//!   by the supervisor, which owns them as `owned_file::OwnedFile`, or if it is killed by the companion
+//!   (`stale_files`), which is there before they are. Both do so only while they hold the lock on the
 //!   pid file, so never under another daemon.
 //! * No process has a second thread before the last fork.
 //! * No byte that a guest sent is seen by supervisor or companion.
 
-mod accompany;
 mod checks;
 mod companion;
 mod confine;
-mod created;
 mod error;
 mod fork;
-mod left_over;
+mod fork_companion;
+mod fork_daemon;
 mod listen;
 mod metrics_socket;
 mod mount_points;
+mod owned_file;
 mod pid_file;
 mod run;
 mod serve;
-mod split;
+mod stale_files;
 mod status;
 mod stop;
 mod stuck;

@@ -17,8 +17,8 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
-use super::created::Created;
 use super::error::StartError;
+use super::owned_file::OwnedFile;
 use super::stop::StopRequests;
 
 /// How long the companion of a daemon that was killed may take to remove its files.
@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct PidFile {
     /// Removes it.
-    created: Created,
+    created: OwnedFile,
     /// Holds the lock.
     file: File,
 }
@@ -50,7 +50,7 @@ impl PidFile {
             let ours = file.metadata().map_err(StartError::file("stat", &path))?;
             match fs::symlink_metadata(&path) {
                 Ok(now) if (now.dev(), now.ino()) == (ours.dev(), ours.ino()) => {
-                    let created = Created::at(&path).map_err(StartError::file("stat", &path))?;
+                    let created = OwnedFile::at(&path).map_err(StartError::file("stat", &path))?;
                     break (file, created);
                 }
                 _ => continue,

@@ -4,13 +4,13 @@
 
 use log::{error, info};
 
-use super::accompany::Pair;
 use super::checks::Checked;
 use super::error::StartError;
-use super::split::Role;
+use super::fork_companion::Pair;
+use super::fork_daemon::Role;
 use super::status::ExitStatus;
 use crate::config::Config;
-use crate::log::{self as logging, WithSources};
+use crate::log::{self as logging, ErrorChain};
 
 /// Runs a daemon to its end. Returns in every process that is forked on the way, with the status
 /// that the process is to exit with.
@@ -22,15 +22,15 @@ pub fn run(config: Config) -> ExitStatus {
             info!("{error}");
             return ExitStatus::Orderly;
         }
-        error!("{}", WithSources(&error));
+        error!("{}", ErrorChain(&error));
         ExitStatus::Failed
     })
 }
 
 fn start(config: Config) -> Result<ExitStatus, StartError> {
-    match Checked::new(config)?.accompany()? {
-        Pair::Companion(companion) => Ok(companion.attend()),
-        Pair::Accompanied(accompanied) => match accompanied.listen()?.split()? {
+    match Checked::new(config)?.fork_companion()? {
+        Pair::Companion(companion) => Ok(companion.run()),
+        Pair::WithCompanion(with_companion) => match with_companion.listen()?.fork_daemon()? {
             Role::Supervisor(supervisor) => Ok(supervisor.wait()),
             Role::Daemon(daemon) => daemon.confine()?.serve(),
         },

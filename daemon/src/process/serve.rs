@@ -20,11 +20,11 @@ use virtiofsd::passthrough::read_only::PassthroughFsRo;
 
 use super::error::StartError;
 use super::status::ExitStatus;
-use super::stop::{Leash, StopRequests};
+use super::stop::{DeathPipe, StopRequests};
 use crate::config::Share;
 use crate::device::VmmSocket;
-use crate::fs::WindowTaken;
-use crate::metrics::{Look, Metrics, Server, Source};
+use crate::fs::WindowNegotiated;
+use crate::metrics::{Metrics, Server, SnapshotSource, Source};
 use crate::serve::{ServeError, Serving, WindowSetup, prepare};
 
 /// A daemon that has given up all it can.
@@ -36,13 +36,13 @@ pub(super) struct Confined {
     pub(super) metrics: Option<Server>,
     pub(super) stop: StopRequests,
     /// Ends with the companion.
-    pub(super) end_of_views: Leash,
-    pub(super) leash: Leash,
+    pub(super) end_of_views: DeathPipe,
+    pub(super) parent_death: DeathPipe,
     /// Where the supervisor hears that this process ends. virtiofsd's outer process has it, too, so
     /// it takes a byte.
     pub(super) says_end: PipeWriter,
     /// Held until this process ends.
-    pub(super) lifeline: Option<PipeWriter>,
+    pub(super) liveness_pipe: Option<PipeWriter>,
 }
 
 /// Why serving is over.
@@ -67,17 +67,17 @@ impl Confined {
             metrics: server,
             stop,
             end_of_views,
-            leash,
+            parent_death,
             mut says_end,
-            lifeline,
+            liveness_pipe,
         } = self;
         let (ends, end) = mpsc::channel();
         report("stop", ends.clone(), move || {
             stop.wait();
             End::Asked
         })?;
-        report("leash", ends.clone(), move || {
-            leash.wait();
+        report("parent-death", ends.clone(), move || {
+            parent_death.wait();
             End::Abandoned
         })?;
         let has_views = serving.window.as_ref().is_some_and(WindowSetup::has_views);
@@ -106,7 +106,7 @@ impl Confined {
         })?;
         let end = end.recv();
         info!("counters: {metrics}");
-        drop(lifeline);
+        drop(liveness_pipe);
         // Fails if the supervisor is gone.
         let _ = says_end.write_all(&[0]);
         match end {
@@ -143,8 +143,8 @@ struct BackEnd {
     run: Box<dyn FnOnce() -> Result<(), ServeError> + Send>,
     /// Can be read wherever the serving threads are.
     metrics: Arc<Metrics>,
-    look: Arc<dyn Look>,
-    window: Option<WindowTaken>,
+    look: Arc<dyn SnapshotSource>,
+    window: Option<WindowNegotiated>,
 }
 
 /// Opens the share and puts a back end on it.
@@ -167,7 +167,7 @@ where
     let session = prepare(fs, serving).map_err(StartError::Serve)?;
     Ok(BackEnd {
         metrics: session.metrics(),
-        look: session.look(),
+        look: session.snapshot_source(),
         window: session.window(),
         run: Box::new(move || session.run_at(socket)),
     })

@@ -59,17 +59,17 @@ impl StopRequests {
     }
 }
 
-/// Makes a [`Leash`] and the end that is to be held.
-pub(super) fn leash() -> io::Result<(Leash, PipeWriter)> {
+/// Makes a [`DeathPipe`] and the end that is to be held.
+pub(super) fn death_pipe() -> io::Result<(DeathPipe, PipeWriter)> {
     let (reader, writer) = io::pipe()?;
-    Ok((Leash(reader), writer))
+    Ok((DeathPipe(reader), writer))
 }
 
 /// Tells when a process is gone: the one that alone holds the other end.
 #[derive(Debug)]
-pub(super) struct Leash(PipeReader);
+pub(super) struct DeathPipe(PipeReader);
 
-impl Leash {
+impl DeathPipe {
     /// Readable when a byte was written to the other end, and when no process holds it.
     pub(super) fn as_event(&self) -> PollFd<'_> {
         PollFd::new(&self.0, PollFlags::IN)
@@ -93,7 +93,7 @@ fn wait_for_byte_or_end(mut pipe: PipeReader) {
 
 #[cfg(test)]
 mod tests {
-    use super::{StopRequests, leash};
+    use super::{StopRequests, death_pipe};
     use crate::testing::{begun_in_background, expect, expect_to_wait};
 
     #[test]
@@ -106,13 +106,13 @@ mod tests {
     }
 
     #[test]
-    fn a_leash_ends_with_its_last_holder() {
-        let (leash, held) = leash().unwrap();
+    fn a_death_pipe_ends_with_its_last_holder() {
+        let (parent_death, held) = death_pipe().unwrap();
         let also_held = held.try_clone().unwrap();
-        let ended = begun_in_background(|| leash.wait());
+        let ended = begun_in_background(|| parent_death.wait());
         drop(held);
-        expect_to_wait(&ended, "a leash has ended before its last holder");
+        expect_to_wait(&ended, "a death pipe has ended before its last holder");
         drop(also_held);
-        expect(&ended, "the leash to end");
+        expect(&ended, "the pipe to end");
     }
 }

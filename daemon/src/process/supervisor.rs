@@ -21,10 +21,10 @@ use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, pidfd_open};
 
-use super::accompany::CompanionProcess;
+use super::fork_companion::CompanionProcess;
 use super::listen::CreatedFiles;
 use super::status::ExitStatus;
-use super::stop::{Leash, StopRequests};
+use super::stop::{DeathPipe, StopRequests};
 use super::stuck;
 use crate::sandbox::capabilities;
 
@@ -45,9 +45,9 @@ pub(super) struct Supervisor {
     /// The daemon takes a request to stop. Where it can't any more, the request stays here.
     pub(super) stop: StopRequests,
     /// The daemon says here that it ends.
-    pub(super) ending: Leash,
+    pub(super) ending: DeathPipe,
     /// Tells the daemon, when this process is gone, that nothing waits for it any more.
-    pub(super) leash: PipeWriter,
+    pub(super) parent_death: PipeWriter,
 }
 
 /// What became of the daemon.
@@ -76,7 +76,7 @@ impl Supervisor {
         };
         // An inner process of a daemon that was killed may still be there. The companion stays
         // until it has gone too, and this process until the companion has.
-        drop((self.leash, self.companion));
+        drop((self.parent_death, self.companion));
         status
     }
 

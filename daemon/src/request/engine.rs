@@ -21,29 +21,31 @@ use virtiofsd::filesystem::FileSystem;
 use virtiofsd::fuse::{Opcode, OutHeader};
 use virtiofsd::server::Server;
 
-use crate::adapter::{Fault, Mapped, PayloadError, RelayError, Request, with_reader_and_writer};
-use crate::fs::catch_panic::contain;
+use crate::adapter::{
+    ChainCopyError, Fault, Mapped, PayloadError, Request, with_reader_and_writer,
+};
+use crate::fs::catch_panic::catch_panic;
 use crate::fs::{DaxFs, NodeId};
-use crate::log::{Complaint, WithSources};
+use crate::log::{ErrorChain, LogLimit};
 use crate::metrics::Metrics;
 use crate::request::fast_path;
 use crate::request::message::{self, Header, MessageError};
 use crate::request::parsed::{Asked, Opened, Wanted};
 use crate::request::sigbus;
-use crate::ring::quiesce::{Abandoned, Ticket};
-use crate::ring::vring::{Ring, Telling};
+use crate::ring::quiesce::{Abandoned, InFlightGuard};
+use crate::ring::vring::{Notify, Ring};
 use crate::window::address_space::AddressSpace;
 use crate::window::operations::{FileToOpen, WindowSide, for_writing};
 
-/// One kind of complaint for each way in which a guest can be wrong.
+/// One kind of log_limit for each way in which a guest can be wrong.
 #[derive(Default)]
-struct Complaints {
-    chain: Complaint,
-    request: Complaint,
-    reply: Complaint,
-    memory: Complaint,
-    buffer: Complaint,
-    stray: Complaint,
+struct LogLimits {
+    chain: LogLimit,
+    request: LogLimit,
+    reply: LogLimit,
+    memory: LogLimit,
+    buffer: LogLimit,
+    stray: LogLimit,
 }
 
 /// A request and its header.
@@ -52,7 +54,7 @@ type ReadRequest = (Request, Result<Header, MessageError>);
 /// Who has answered a request, and how that went.
 enum Served {
     Here(Result<u32, PayloadError>),
-    ByServer(Result<Result<usize, virtiofsd::Error>, RelayError>),
+    ByServer(Result<Result<usize, virtiofsd::Error>, ChainCopyError>),
 }
 
 /// Serves requests, on whatever thread calls it. Shared by all of them.
@@ -66,7 +68,7 @@ pub(crate) struct Engine<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     logging: AtomicBool,
     /// The guest's driver knows this daemon: it has sent INIT here, or the state came from where it did.
     is_known: AtomicBool,
-    complaints: Complaints,
+    log_limits: LogLimits,
 }
 
 impl<F, M, S> Engine<F, M, S>
@@ -88,7 +90,7 @@ where
             metrics,
             logging: AtomicBool::new(false),
             is_known: AtomicBool::new(false),
-            complaints: Complaints::default(),
+            log_limits: LogLimits::default(),
         }
     }
 
@@ -154,11 +156,11 @@ where
     }
 
     /// Serves one request and returns it to the guest, who hears of it as `telling` says. With
-    /// [`Telling::Later`] the caller has to [`Ring::tell`] when nothing follows.
-    pub(crate) fn serve(&self, ring: &Ring, opened: Opened, telling: Telling) {
+    /// [`Notify::Later`] the caller has to [`Ring::notify`] when nothing follows.
+    pub(crate) fn serve(&self, ring: &Ring, opened: Opened, notify: Notify) {
         let Opened {
             head,
-            mut ticket,
+            mut guard,
             read,
             asked,
             again,
@@ -168,7 +170,7 @@ where
         let len = match &read {
             Ok(opened) => {
                 let answered = self
-                    .answer(ring, opened, asked, again, &mut ticket)
+                    .answer(ring, opened, asked, again, &mut guard)
                     .map(|len| self.finish(opened, len));
                 if self.logging.load(Ordering::Acquire) {
                     opened.0.mark_written();
@@ -177,7 +179,7 @@ where
             }
             Err(error) => {
                 self.metrics.bad_chains.count();
-                self.complaints.chain.warn(error);
+                self.log_limits.chain.warn(error);
                 Ok(0)
             }
         };
@@ -186,9 +188,9 @@ where
             self.metrics.abandoned.count();
             return;
         };
-        if let Err(error) = ring.complete(ticket, head, len, telling) {
+        if let Err(error) = ring.complete(guard, head, len, notify) {
             self.metrics.lost_replies.count();
-            self.complaints.reply.warn(format_args!(
+            self.log_limits.reply.warn(format_args!(
                 "a reply cannot be put on the used ring: {error}"
             ));
         }
@@ -198,7 +200,7 @@ where
         let lost = sigbus::take();
         if lost > 0 {
             self.metrics.lost_pages.add(lost);
-            self.complaints
+            self.log_limits
                 .memory
                 .warn("a request uses guest memory whose file has been truncated");
         }
@@ -211,7 +213,7 @@ where
         (request, header): &ReadRequest,
         asked: Option<Asked>,
         again: bool,
-        ticket: &mut Ticket,
+        guard: &mut InFlightGuard,
     ) -> Result<u32, Abandoned> {
         let header = match header {
             Ok(header) => header,
@@ -227,10 +229,10 @@ where
             return Ok(self.fail(header, request, fault));
         }
         let Some(observer) = self.metrics.observer() else {
-            return self.dispatch(ring, header, request, asked, ticket);
+            return self.dispatch(ring, header, request, asked, guard);
         };
         let begun = Instant::now();
-        let len = self.dispatch(ring, header, request, asked, ticket)?;
+        let len = self.dispatch(ring, header, request, asked, guard)?;
         observer.answered(header.fields(), request, len, begun);
         Ok(len)
     }
@@ -241,11 +243,11 @@ where
         header: &Header,
         request: &Request,
         asked: Option<Asked>,
-        ticket: &mut Ticket,
+        guard: &mut InFlightGuard,
     ) -> Result<u32, Abandoned> {
         let opcode = header.opcode();
         if !fast_path::is_quick(opcode) {
-            ring.tell();
+            ring.notify();
         }
         if matches!(opcode, Some(Opcode::Init)) {
             self.make_known();
@@ -262,16 +264,16 @@ where
             }
         };
         if window.is_stale() {
-            ring.tell();
-            window.operate(ticket, WindowSide::sweep)?;
+            ring.notify();
+            window.operate(guard, WindowSide::sweep)?;
         }
         if let Some(asked) = asked {
-            let errno = self.map_or_unmap(window, header, asked, ticket)?;
+            let errno = self.map_or_unmap(window, header, asked, guard)?;
             return Ok(self.reply(header, request, errno));
         }
         match opcode {
             Some(Opcode::Init) => {
-                window.operate(ticket, WindowSide::begin)?;
+                window.operate(guard, WindowSide::begin)?;
                 let len = self.forward(header, request);
                 if let Err(error) = message::add_map_alignment(request, len) {
                     log::debug!("no MAP_ALIGNMENT in this INIT: {error}");
@@ -279,7 +281,7 @@ where
                 Ok(len)
             }
             Some(Opcode::Destroy) => {
-                window.operate(ticket, WindowSide::clear)?;
+                window.operate(guard, WindowSide::clear)?;
                 Ok(self.forward(header, request))
             }
             _ => Ok(self.forward(header, request)),
@@ -321,13 +323,13 @@ where
         window: &WindowSide<F, M, S>,
         header: &Header,
         asked: Asked,
-        ticket: &mut Ticket,
+        guard: &mut InFlightGuard,
     ) -> Result<i32, Abandoned> {
         match asked {
             Asked::Map(wanted) => {
                 let Wanted { range, file } = *wanted;
                 let file = file.unwrap_or_else(|| {
-                    ticket.enter_window();
+                    guard.enter_window();
                     window.open(&FileToOpen {
                         context: header.context(),
                         node: NodeId(header.nodeid()),
@@ -335,7 +337,7 @@ where
                         driver: window.driver(),
                     })
                 });
-                let result = window.operate(ticket, |window| window.set_up(file, &range))?;
+                let result = window.operate(guard, |window| window.set_up(file, &range))?;
                 if let Err(error) = &result {
                     let (context, node) = (header.context(), NodeId(header.nodeid()));
                     window.take_back(context, node, error);
@@ -343,7 +345,7 @@ where
                 Ok(result.map_or_else(|error| error.errno(), |()| 0))
             }
             Asked::Unmap(ranges) => {
-                let result = window.operate(ticket, |window| window.remove(&ranges))?;
+                let result = window.operate(guard, |window| window.remove(&ranges))?;
                 Ok(result.map_or_else(|error| error.errno(), |()| 0))
             }
         }
@@ -351,7 +353,7 @@ where
 
     /// Lets virtiofsd's file system answer, through its server if need be.
     fn forward(&self, header: &Header, request: &Request) -> u32 {
-        let served = contain(
+        let served = catch_panic(
             || match fast_path::serve(&self.fs, header.fields(), request) {
                 Some(served) => Served::Here(served),
                 None => Served::ByServer(with_reader_and_writer(request, |reader, writer| {
@@ -377,7 +379,7 @@ where
             }
             Err(panicked) => {
                 self.metrics.panics.count();
-                self.complaints.request.warn(&panicked);
+                self.log_limits.request.warn(&panicked);
                 libc::EIO
             }
         };
@@ -394,7 +396,7 @@ where
             return 0;
         }
         if errno != 0 {
-            self.complaints.stray.warn(
+            self.log_limits.stray.warn(
                 "the guest asks for what a daemon before this one has given it; it has to unmount \
                  the share and to mount it again",
             );
@@ -405,9 +407,9 @@ where
     /// Answers a request of which not all can be reached.
     fn fail(&self, header: &Header, request: &Request, fault: &Fault) -> u32 {
         self.metrics.unreachable_buffers.count();
-        self.complaints.buffer.warn(format_args!(
+        self.log_limits.buffer.warn(format_args!(
             "a request cannot be served: {}",
-            WithSources(fault)
+            ErrorChain(fault)
         ));
         if header.wants_reply() {
             self.reply(header, request, fault.errno())
@@ -421,7 +423,7 @@ where
         let Err(error) = request.finish(len) else {
             return len;
         };
-        self.complaints.buffer.warn(format_args!(
+        self.log_limits.buffer.warn(format_args!(
             "a reply cannot be put into a mapped file: {error}"
         ));
         match header {
@@ -448,9 +450,9 @@ where
 
     fn blame_request(&self, error: &(dyn std::error::Error + 'static)) {
         self.metrics.bad_requests.count();
-        self.complaints.request.warn(format_args!(
+        self.log_limits.request.warn(format_args!(
             "a request cannot be served: {}",
-            WithSources(error)
+            ErrorChain(error)
         ));
     }
 }

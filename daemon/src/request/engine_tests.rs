@@ -15,12 +15,14 @@ use virtiofsd::passthrough::PassthroughFs;
 use super::{Engine, Opened};
 use crate::config::{DaxMode, DaxPolicy};
 use crate::fs::catch_panic;
-use crate::fs::{Dax, DaxFs, Losses, LostStores, NodeCache, Promises, WindowTaken, Written};
+use crate::fs::{
+    Dax, DaxEligibility, DaxFs, Losses, LostStores, NodeCache, WindowNegotiated, Written,
+};
 use crate::metrics::Metrics;
 use crate::request::sigbus;
 use crate::ring::Ring;
-use crate::ring::poller::Intake;
-use crate::ring::vring::Telling;
+use crate::ring::poller::Poller;
+use crate::ring::vring::Notify;
 use crate::testing::fuse::{self, InitReply, Operation};
 use crate::testing::{
     AVAIL, Descriptor, Driver, HeldVmm, MEMORY_SIZE, QUEUE_SIZE, Share, TABLE, expect,
@@ -42,7 +44,7 @@ pub(crate) struct Case {
     pub(crate) share: Share,
     pub(crate) vmm: Arc<HeldVmm>,
     pub(crate) engine: Arc<TestEngine>,
-    intake: Arc<Intake>,
+    poller: Arc<Poller>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) driver: Driver,
     ring: Ring,
@@ -74,16 +76,16 @@ impl Case {
         let window = Window::new(size, Arc::clone(&vmm), DirectViews, budget);
         let metrics = Arc::new(Metrics::new(1));
         let dax = Arc::new(Dax {
-            promises: Promises::new(policy, DirectViews),
+            eligibility: DaxEligibility::new(policy, DirectViews),
             views: NodeCache::new(8.try_into().expect("not 0")),
             losses: Losses::new(window.mapped_files()),
             written: Written::default(),
             kills_privileges: AtomicBool::default(),
             lost_stores: LostStores::new(None, Arc::clone(&metrics)),
-            taken: WindowTaken::default(),
+            negotiated: WindowNegotiated::default(),
         });
-        dax.taken.set();
-        dax.taken.gain_channel();
+        dax.negotiated.set();
+        dax.negotiated.gain_channel();
         let space = AddressSpace::new(Some((size, window.live_ranges())), false);
         space.lies_at(WINDOW_BASE);
         let side = WindowSide::new(
@@ -100,12 +102,12 @@ impl Case {
             Arc::clone(&metrics),
         )
         .with_space(Arc::new(space));
-        let intake = Intake::new(driver.memory.clone(), Arc::clone(&metrics));
+        let poller = Poller::new(driver.memory.clone(), Arc::clone(&metrics));
         Self {
             share,
             vmm,
             engine: Arc::new(engine),
-            intake: Arc::new(intake),
+            poller: Arc::new(poller),
             metrics,
             driver,
             ring,
@@ -113,13 +115,13 @@ impl Case {
     }
 
     pub(crate) fn serve(&self) {
-        serve(&self.engine, &self.intake, &self.ring);
+        serve(&self.engine, &self.poller, &self.ring);
     }
 
     fn serve_in_background(&self) -> Receiver<()> {
-        let (engine, intake) = (Arc::clone(&self.engine), Arc::clone(&self.intake));
+        let (engine, poller) = (Arc::clone(&self.engine), Arc::clone(&self.poller));
         let ring = self.ring.clone();
-        in_background(move || serve(&engine, &intake, &ring))
+        in_background(move || serve(&engine, &poller, &ring))
     }
 
     /// Sends one request and returns its reply.
@@ -160,9 +162,9 @@ impl Case {
     }
 }
 
-fn serve(engine: &TestEngine, intake: &Intake, ring: &Ring) {
-    let serve = |(), taken| engine.serve(ring, Opened::new(taken, engine.mapped()), Telling::Later);
-    intake.drain(0, ring, || Some(()), serve);
+fn serve(engine: &TestEngine, poller: &Poller, ring: &Ring) {
+    let serve = |(), taken| engine.serve(ring, Opened::new(taken, engine.mapped()), Notify::Later);
+    poller.drain(0, ring, || Some(()), serve);
 }
 
 #[test]
@@ -451,13 +453,13 @@ fn descriptors_offered_again_before_their_return_are_left_alone() {
     for _ in 0..4 * QUEUE_SIZE {
         case.driver.make_available(head);
         let keep = |(), taken| held.push(taken);
-        case.intake.drain(0, &case.ring, || Some(()), keep);
+        case.poller.drain(0, &case.ring, || Some(()), keep);
     }
     assert_eq!(held.len(), usize::from(QUEUE_SIZE));
     assert_ne!(case.metrics.bad_rings.get(), 0);
     for taken in held {
         case.engine
-            .serve(&case.ring, Opened::new(taken, None), Telling::Now);
+            .serve(&case.ring, Opened::new(taken, None), Notify::Now);
     }
     case.driver.used();
 }

@@ -8,13 +8,13 @@ use virtiofsd::fuse::Opcode;
 use crate::adapter::{ChainError, HeadIndex, Mapped, Request};
 use crate::request::message::{self, Header, MessageError};
 use crate::ring::poller::Taken;
-use crate::ring::quiesce::Ticket;
+use crate::ring::quiesce::InFlightGuard;
 use crate::window::operations::{OpenFile, SetupError};
 
 /// A request that was read off its chain, if that was one.
 pub(crate) struct Opened {
     pub(crate) head: HeadIndex,
-    pub(crate) ticket: Ticket,
+    pub(crate) guard: InFlightGuard,
     pub(crate) read: Result<(Request, Result<Header, MessageError>), ChainError>,
     /// Of the window, if it has stepped aside for that.
     pub(crate) asked: Option<Asked>,
@@ -57,7 +57,7 @@ impl Opened {
     pub(crate) fn new(taken: Taken, mapped: Option<&dyn Mapped>) -> Self {
         let Taken {
             chain,
-            ticket,
+            guard,
             memory,
             again,
         } = taken;
@@ -68,7 +68,7 @@ impl Opened {
         });
         Self {
             head,
-            ticket,
+            guard,
             read,
             asked: None,
             again,
@@ -90,7 +90,7 @@ impl Opened {
             && let Ok(Some(asked)) = Asked::read(header, request)
         {
             self.asked = Some(asked);
-            self.ticket.enter_window();
+            self.guard.enter_window();
         }
         self.asked.is_some()
     }

@@ -97,7 +97,7 @@ impl Regions {
 
     /// These are all, with their lengths in bytes. Beyond [`MOST_REGIONS`] they are left out, and
     /// pages of them are always replaced one by one.
-    pub(crate) fn tell(&self, regions: impl Iterator<Item = (*mut u8, usize)>) {
+    pub(crate) fn update(&self, regions: impl Iterator<Item = (*mut u8, usize)>) {
         let mut slots = self.0.slots.iter();
         // In this order, which takes no slot where there is no region left.
         for ((start, len), slot) in regions.zip(slots.by_ref()) {
@@ -111,7 +111,7 @@ impl Regions {
 
 impl Drop for Regions {
     fn drop(&mut self) {
-        self.tell(std::iter::empty());
+        self.update(std::iter::empty());
         self.0.taken.store(false, Ordering::Release);
     }
 }
@@ -234,7 +234,7 @@ mod tests {
         assert_ne!(start, libc::MAP_FAILED);
         let start = start.cast::<u8>();
         let regions = Regions::new();
-        regions.tell([(start, len)].into_iter());
+        regions.update([(start, len)].into_iter());
         // A page that is there stays the file's.
         file.set_len(PAGE as u64).expect("truncated");
         for page in (0..PAGES).step_by(2) {
@@ -259,10 +259,10 @@ mod tests {
     #[test]
     fn a_table_is_used_again() {
         let first = Regions::new();
-        first.tell([(ptr::without_provenance_mut(PAGE), PAGE)].into_iter());
+        first.update([(ptr::without_provenance_mut(PAGE), PAGE)].into_iter());
         assert_eq!(end_of_region(2 * PAGE - 1), Some(2 * PAGE));
         assert_eq!(end_of_region(2 * PAGE), None);
-        first.tell(std::iter::empty());
+        first.update(std::iter::empty());
         assert_eq!(end_of_region(PAGE), None);
         drop(first);
         // Other tests have theirs, but not a hundred at once.

@@ -1,47 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! When a guest is notified of finished requests: at once, or of several in a batch.
+//! Adaptive coalescing: whether a guest is notified of each finished request, or of a batch.
 //!
-//! To wake a guest costs about as much as to serve a GETATTR. While requests are served as quickly
-//! as that, those that come one after another are notified in batches, which delays each by the time
-//! of the few that follow it. A request that takes long (a cold cache, a slow or throttled disk)
-//! would delay others by as much; so after one of these each is notified at once, until many quick
-//! ones in a row have been seen. A request that nothing follows is always notified at once, and those
-//! that are followed by one that takes very long are notified meanwhile by [`crate::ring::reminder`].
+//! A notification wakes a virtual CPU and costs about as much as a GETATTR. While requests are quick,
+//! those that come one after another are notified in batches; each is delayed by the few that follow
+//! it. A slow request (a cold cache, a slow or throttled disk) would delay the others by as much. So
+//! after a slow request each one is notified at once, until many quick ones in a row were seen. A
+//! request that nothing follows is always notified at once. A batch that a very slow request would hold
+//! back is notified by [`crate::ring::reminder`].
 //!
-//! Owner: the ring; the one thread that serves it notes what it sees.
+//! Owner: the ring; the one thread that serves it reports the times.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::ring::vring::Telling;
+use crate::ring::vring::Notify;
 
-/// A request that takes longer is slow: many times what one takes that waits for nothing.
+/// A request that takes longer is slow: many times what one takes that does not wait.
 const QUICK: Duration = Duration::from_micros(100);
-/// Quick requests in a row that make up for a slow one.
+/// Quick requests in a row after which coalescing begins again.
 const MAKE_UP: u32 = 16;
 
-/// How quickly a ring's requests have been served lately.
+/// How quickly a ring's requests were served lately.
 #[derive(Debug)]
-pub(crate) struct Pace {
-    /// Quick ones still to come before any are told of together.
+pub(crate) struct Coalescing {
+    /// Quick requests still to come before the next batch.
     owed: AtomicU32,
 }
 
-impl Pace {
-    /// Not yet convinced of anything.
+impl Coalescing {
+    /// Begins without coalescing.
     pub(crate) fn new() -> Self {
         Self {
             owed: AtomicU32::new(MAKE_UP),
         }
     }
 
-    /// How the next request is to be told of.
-    pub(crate) fn telling(&self) -> Telling {
+    /// When the guest is to be notified of the next request.
+    pub(crate) fn notify(&self) -> Notify {
         if self.owed.load(Ordering::Relaxed) == 0 {
-            Telling::Later
+            Notify::Later
         } else {
-            Telling::Now
+            Notify::Now
         }
     }
 
@@ -67,18 +67,18 @@ mod tests {
     const LONG: Duration = Duration::from_millis(3);
 
     #[test]
-    fn only_many_quick_requests_in_a_row_are_told_of_together() {
-        let pace = Pace::new();
+    fn only_many_quick_requests_in_a_row_are_coalesced() {
+        let coalescing = Coalescing::new();
         for _ in 0..MAKE_UP {
-            assert_eq!(pace.telling(), Telling::Now);
-            assert!(!pace.note(SHORT));
+            assert_eq!(coalescing.notify(), Notify::Now);
+            assert!(!coalescing.note(SHORT));
         }
-        assert_eq!(pace.telling(), Telling::Later);
-        assert!(!pace.note(SHORT));
-        assert_eq!(pace.telling(), Telling::Later);
-        assert!(pace.note(LONG), "slow");
-        assert_eq!(pace.telling(), Telling::Now);
-        assert!(!pace.note(SHORT));
-        assert_eq!(pace.telling(), Telling::Now);
+        assert_eq!(coalescing.notify(), Notify::Later);
+        assert!(!coalescing.note(SHORT));
+        assert_eq!(coalescing.notify(), Notify::Later);
+        assert!(coalescing.note(LONG), "slow");
+        assert_eq!(coalescing.notify(), Notify::Now);
+        assert!(!coalescing.note(SHORT));
+        assert_eq!(coalescing.notify(), Notify::Now);
     }
 }

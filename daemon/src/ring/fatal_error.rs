@@ -4,7 +4,7 @@
 //!
 //! The transport does not notice the end of a queue's thread, nor the executor that of a pool's:
 //! the daemon would live on with a queue that nobody serves, and a guest that hangs. So what such
-//! a thread does for a request runs in [`Alarm::guard`]. The first alarm counts.
+//! a thread does for a request runs in [`FatalErrorLatch::guard`]. The first fatal_error counts.
 //!
 //! Not for what a guest can cause: that is [`crate::fs::catch_panic`]'s.
 
@@ -39,11 +39,11 @@ struct State {
 
 /// See the module's documentation.
 #[derive(Default)]
-pub(crate) struct Alarm {
+pub(crate) struct FatalErrorLatch {
     state: Mutex<State>,
 }
 
-impl Alarm {
+impl FatalErrorLatch {
     /// Runs a part of a thread's work; a failure or a panic in it ends the session.
     pub(crate) fn guard(&self, work: impl FnOnce() -> Result<(), ThreadsError>) {
         // What a panic leaves half done is not used again: the session ends.
@@ -84,29 +84,29 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::{Alarm, Failure};
+    use super::{Failure, FatalErrorLatch};
 
     #[test]
     fn the_first_failure_counts_and_ends_the_session_whenever_it_comes() {
         for armed_before in [true, false] {
-            let alarm = Alarm::default();
+            let fatal_error = FatalErrorLatch::default();
             let ends = Arc::new(AtomicUsize::new(0));
             let counted = Arc::clone(&ends);
             let end = move || {
                 counted.fetch_add(1, Ordering::Relaxed);
             };
-            alarm.guard(|| Ok(()));
+            fatal_error.guard(|| Ok(()));
             if armed_before {
-                alarm.arm(end);
+                fatal_error.arm(end);
                 assert_eq!(ends.load(Ordering::Relaxed), 0);
-                alarm.guard(|| panic!("first"));
+                fatal_error.guard(|| panic!("first"));
             } else {
-                alarm.guard(|| panic!("first"));
-                alarm.arm(end);
+                fatal_error.guard(|| panic!("first"));
+                fatal_error.arm(end);
             }
             assert_eq!(ends.load(Ordering::Relaxed), 1);
-            alarm.guard(|| panic!("second"));
-            let Some(Failure::Panicked { message }) = alarm.take() else {
+            fatal_error.guard(|| panic!("second"));
+            let Some(Failure::Panicked { message }) = fatal_error.take() else {
                 panic!("no panic");
             };
             assert_eq!(message, "first");

@@ -171,8 +171,8 @@ impl<M: Vmm> Vmm for PausedVmm<M> {
 
     /// Not withheld: it is no message about the window, and the mapping that it confirms has been
     /// made or refused.
-    fn settle(&self) -> Result<(), VmmError> {
-        self.vmm.settle()
+    fn fence(&self) -> Result<(), VmmError> {
+        self.vmm.fence()
     }
 }
 

@@ -11,10 +11,10 @@ use virtio_queue::DescriptorChain;
 use vm_memory::GuestAddressSpace;
 
 use crate::adapter::{AtomicMemory, HeadIndex, TransportMemory};
-use crate::log::{Complaint, WithSources};
+use crate::log::{ErrorChain, LogLimit};
 use crate::metrics::Metrics;
-use crate::ring::quiesce::Ticket;
-use crate::ring::vring::{Popped, Ring};
+use crate::ring::quiesce::InFlightGuard;
+use crate::ring::vring::{NextChain, Ring};
 
 /// The guest offers descriptors that it has not got back yet.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ struct Overlap;
 /// A request that was taken off its ring.
 pub(crate) struct Taken {
     pub(crate) chain: DescriptorChain<Arc<TransportMemory>>,
-    pub(crate) ticket: Ticket,
+    pub(crate) guard: InFlightGuard,
     /// What its descriptors lie in.
     pub(crate) memory: Arc<TransportMemory>,
     /// A daemon before this one had taken it, too.
@@ -37,18 +37,18 @@ pub(crate) struct Taken {
 }
 
 /// Takes requests off any ring of one device.
-pub(crate) struct Intake {
+pub(crate) struct Poller {
     memory: AtomicMemory,
     metrics: Arc<Metrics>,
-    complaint: Complaint,
+    log_limit: LogLimit,
 }
 
-impl Intake {
+impl Poller {
     pub(crate) fn new(memory: AtomicMemory, metrics: Arc<Metrics>) -> Self {
         Self {
             memory,
             metrics,
-            complaint: Complaint::default(),
+            log_limit: LogLimit::default(),
         }
     }
 
@@ -66,21 +66,21 @@ impl Intake {
     ) {
         let mut empty_passes = 0;
         loop {
-            if let Err(error) = ring.quiet() {
+            if let Err(error) = ring.disable_notification() {
                 return self.blame_ring(queue, &error);
             }
             let served = self.take_all(queue, ring, &mut worker, &mut serve);
-            ring.tell();
+            ring.notify();
             let Some(served) = served else {
                 return;
             };
-            match ring.listen() {
+            match ring.enable_notification() {
                 Ok(false) => return,
                 Ok(true) if served => empty_passes = 0,
                 Ok(true) => empty_passes += 1,
                 Err(error) => return self.blame_ring(queue, &error),
             }
-            // Once is the race that `listen` looks for: a request came after the last look.
+            // Once is the race that `enable_notification` looks for: a request came after the last look.
             // Twice is a ring whose available index runs ahead of anything it has to offer.
             if empty_passes == 2 {
                 return;
@@ -102,34 +102,34 @@ impl Intake {
             // Of this request alone: a table that is kept keeps the files of its regions.
             let memory = self.memory.memory().into_inner();
             let popped = ring.pop(&memory);
-            let again = matches!(popped, Ok(Popped::Again(..)));
+            let again = matches!(popped, Ok(NextChain::Resubmitted(..)));
             match popped {
-                Ok(Popped::Nothing) => return Some(any),
-                Ok(Popped::Chain(chain, ticket) | Popped::Again(chain, ticket)) => {
+                Ok(NextChain::Nothing) => return Some(any),
+                Ok(NextChain::Chain(chain, guard) | NextChain::Resubmitted(chain, guard)) => {
                     any = true;
                     if let Some(requests) = self.metrics.requests.get(queue) {
                         requests.count();
                     }
                     let taken = Taken {
                         chain,
-                        ticket,
+                        guard,
                         memory,
                         again,
                     };
                     serve(worker, taken);
                 }
-                Ok(Popped::BadHead(HeadIndex(head))) => {
+                Ok(NextChain::BadHead(HeadIndex(head))) => {
                     any = true;
                     self.metrics.bad_heads.count();
-                    self.complaint.warn(format_args!(
+                    self.log_limit.warn(format_args!(
                         "queue {queue}: head {head} is outside the descriptor table"
                     ));
                 }
-                Ok(Popped::Surplus) => {
+                Ok(NextChain::Surplus) => {
                     self.blame_ring(queue, &Surplus);
                     return None;
                 }
-                Ok(Popped::Overlap) => {
+                Ok(NextChain::Overlap) => {
                     self.blame_ring(queue, &Overlap);
                     return None;
                 }
@@ -143,9 +143,9 @@ impl Intake {
 
     fn blame_ring(&self, queue: usize, error: &(dyn std::error::Error + 'static)) {
         self.metrics.bad_rings.count();
-        self.complaint.warn(format_args!(
+        self.log_limit.warn(format_args!(
             "queue {queue} cannot be served: {}",
-            WithSources(error)
+            ErrorChain(error)
         ));
     }
 }

@@ -16,20 +16,20 @@
 //!             for these             for these                 fails if it was started elsewhere
 //! ```
 //!
-//! and a life for each ring:
+//! and a epoch for each ring:
 //!
 //! ```text
-//!              start(position)                    start(same position): the life goes on
-//!   Stopped ────────────────────▶ Running         start(other position), reset: a new life
+//!              start(position)                    start(same position): the epoch goes on
+//!   Stopped ────────────────────▶ Running         start(other position), reset: a new epoch
 //!      ▲                             │
 //!      └──────── stop, reset ────────┘            close: from any phase to Closed, for good
 //! ```
 //!
-//! A VM that is paused and continued resumes the same life, and requests that were in the window
+//! A VM that is paused and continued resumes the same epoch, and requests that were in the window
 //! meanwhile complete. After a device reset the ring starts elsewhere; what belongs to the old
-//! life is [`Abandoned`] and touches neither ring nor guest memory again.
+//! epoch is [`Abandoned`] and touches neither ring nor guest memory again.
 //!
-//! Owner: [`crate::ring::vring::Ring`] drives the phases; the request's thread owns its [`Ticket`].
+//! Owner: [`crate::ring::vring::Ring`] drives the phases; the request's thread owns its [`InFlightGuard`].
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -80,10 +80,10 @@ enum Phase {
 
 struct State {
     phase: Phase,
-    life: u64,
+    epoch: u64,
     /// Requests in the `Ring` place.
     busy: usize,
-    /// Requests of this life in any place.
+    /// Requests of this epoch in any place.
     in_flight: usize,
     /// Where the ring stood when it was stopped.
     stopped_at: Option<Position>,
@@ -91,8 +91,8 @@ struct State {
 
 impl State {
     /// Abandons the requests in the window.
-    fn begin_life(&mut self) {
-        self.life += 1;
+    fn begin_epoch(&mut self) {
+        self.epoch += 1;
         self.in_flight = 0;
     }
 }
@@ -113,7 +113,7 @@ pub(crate) enum NotAdmitted {
 
 /// What a request inside the window may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum RequestState {
     /// Go on.
     Current,
     /// Wait: the ring is stopped and may be resumed or reset.
@@ -123,17 +123,17 @@ pub(crate) enum Standing {
 }
 
 /// See the module's documentation.
-pub(crate) struct RingGate {
+pub(crate) struct RingQuiesce {
     state: Mutex<State>,
     changed: Condvar,
 }
 
-impl RingGate {
+impl RingQuiesce {
     pub(crate) fn new() -> Self {
         Self {
             state: Mutex::new(State {
                 phase: Phase::Stopped,
-                life: 0,
+                epoch: 0,
                 busy: 0,
                 in_flight: 0,
                 stopped_at: None,
@@ -149,7 +149,7 @@ impl RingGate {
     /// The bound is the driver's own: each chain takes a descriptor of the ring's table until it is
     /// returned. One that offers descriptors again before that would otherwise occupy all threads
     /// of a large pool with one chain.
-    pub(crate) fn admit(self: &Arc<Self>, size: u16) -> Result<Ticket, NotAdmitted> {
+    pub(crate) fn admit(self: &Arc<Self>, size: u16) -> Result<InFlightGuard, NotAdmitted> {
         let mut state = self.state.lock();
         if state.phase != Phase::Running {
             return Err(NotAdmitted::Stopped);
@@ -159,9 +159,9 @@ impl RingGate {
         }
         state.busy += 1;
         state.in_flight += 1;
-        Ok(Ticket {
-            gate: Arc::clone(self),
-            life: state.life,
+        Ok(InFlightGuard {
+            quiesce: Arc::clone(self),
+            epoch: state.epoch,
             place: Place::Ring,
         })
     }
@@ -173,7 +173,7 @@ impl RingGate {
             return;
         }
         if state.stopped_at.take().is_some_and(|old| old != position) {
-            state.begin_life();
+            state.begin_epoch();
         }
         state.phase = Phase::Running;
         self.changed.notify_all();
@@ -190,11 +190,11 @@ impl RingGate {
         }
     }
 
-    /// Stops the ring like [`Self::stop`] and ends its life.
+    /// Stops the ring like [`Self::stop`] and ends its epoch.
     pub(crate) fn reset(&self) {
         self.drain();
         let mut state = self.state.lock();
-        state.begin_life();
+        state.begin_epoch();
         state.stopped_at = None;
         self.changed.notify_all();
     }
@@ -229,55 +229,55 @@ enum Place {
 }
 
 /// One request's right to its ring. Dropping it lets the ring be stopped.
-pub(crate) struct Ticket {
-    gate: Arc<RingGate>,
-    life: u64,
+pub(crate) struct InFlightGuard {
+    quiesce: Arc<RingQuiesce>,
+    epoch: u64,
     place: Place,
 }
 
-impl Ticket {
+impl InFlightGuard {
     /// Steps aside for a window operation: from here on the ring may be stopped.
     ///
     /// Call it before taking any lock that a window operation holds.
     pub(crate) fn enter_window(&mut self) {
-        let mut state = self.gate.state.lock();
+        let mut state = self.quiesce.state.lock();
         if self.place == Place::Ring {
             self.place = Place::Window;
             state.busy -= 1;
-            self.gate.changed.notify_all();
+            self.quiesce.changed.notify_all();
         }
     }
 
     /// Whether the window operation may (still) be done.
-    pub(crate) fn standing(&self) -> Standing {
-        self.standing_in(&self.gate.state.lock())
+    pub(crate) fn request_state(&self) -> RequestState {
+        self.request_state_in(&self.quiesce.state.lock())
     }
 
     /// Waits while the ring is stopped.
     ///
     /// # Errors
-    /// When the ring's life ended; the request is to be forgotten.
+    /// When the ring's epoch ended; the request is to be forgotten.
     pub(crate) fn wait_while_paused(&self) -> Result<(), Abandoned> {
-        let mut state = self.gate.state.lock();
-        self.gate.changed.wait_while(&mut state, |state| {
-            self.standing_in(state) == Standing::Paused
+        let mut state = self.quiesce.state.lock();
+        self.quiesce.changed.wait_while(&mut state, |state| {
+            self.request_state_in(state) == RequestState::Paused
         });
-        match self.standing_in(&state) {
-            Standing::Abandoned => Err(Abandoned),
-            Standing::Current | Standing::Paused => Ok(()),
+        match self.request_state_in(&state) {
+            RequestState::Abandoned => Err(Abandoned),
+            RequestState::Current | RequestState::Paused => Ok(()),
         }
     }
 
     /// Takes the ring back after a window operation, when it is running.
     ///
     /// # Errors
-    /// When the ring's life ended; the request is to be forgotten.
+    /// When the ring's epoch ended; the request is to be forgotten.
     pub(crate) fn leave_window(&mut self) -> Result<(), Abandoned> {
-        let mut state = self.gate.state.lock();
-        self.gate.changed.wait_while(&mut state, |state| {
-            self.standing_in(state) == Standing::Paused
+        let mut state = self.quiesce.state.lock();
+        self.quiesce.changed.wait_while(&mut state, |state| {
+            self.request_state_in(state) == RequestState::Paused
         });
-        if self.standing_in(&state) == Standing::Abandoned {
+        if self.request_state_in(&state) == RequestState::Abandoned {
             return Err(Abandoned);
         }
         if self.place == Place::Window {
@@ -287,25 +287,25 @@ impl Ticket {
         Ok(())
     }
 
-    fn standing_in(&self, state: &State) -> Standing {
+    fn request_state_in(&self, state: &State) -> RequestState {
         match state.phase {
-            Phase::Closed => Standing::Abandoned,
-            _ if state.life != self.life => Standing::Abandoned,
-            Phase::Stopped => Standing::Paused,
-            Phase::Running => Standing::Current,
+            Phase::Closed => RequestState::Abandoned,
+            _ if state.epoch != self.epoch => RequestState::Abandoned,
+            Phase::Stopped => RequestState::Paused,
+            Phase::Running => RequestState::Current,
         }
     }
 }
 
-impl Drop for Ticket {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        let mut state = self.gate.state.lock();
-        if state.life == self.life {
+        let mut state = self.quiesce.state.lock();
+        if state.epoch == self.epoch {
             state.in_flight -= 1;
         }
         if self.place == Place::Ring {
             state.busy -= 1;
-            self.gate.changed.notify_all();
+            self.quiesce.changed.notify_all();
         }
     }
 }

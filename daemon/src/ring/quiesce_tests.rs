@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Legal and illegal steps of a ring's life, without a ring.
+//! Legal and illegal steps of a ring's epoch, without a ring.
 
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use super::{Abandoned, NotAdmitted, Position, RingGate, Standing};
+use super::{Abandoned, NotAdmitted, Position, RequestState, RingQuiesce};
 use crate::testing::{MUST_HAPPEN, begun_in_background, expect, expect_to_wait, in_background};
 
 const SIZE: u16 = 16;
@@ -22,19 +22,19 @@ fn at(next_avail: u16, next_used: u16) -> Position {
     }
 }
 
-fn running() -> Arc<RingGate> {
-    let gate = Arc::new(RingGate::new());
-    gate.start(at(0, 0));
-    gate
+fn running() -> Arc<RingQuiesce> {
+    let quiesce = Arc::new(RingQuiesce::new());
+    quiesce.start(at(0, 0));
+    quiesce
 }
 
-/// Waits until the gate's phase is no longer running, which a stop in the background causes.
-fn wait_until_stopping(gate: &Arc<RingGate>) {
-    let mut state = gate.state.lock();
+/// Waits until the quiesce's phase is no longer running, which a stop in the background causes.
+fn wait_until_stopping(quiesce: &Arc<RingQuiesce>) {
+    let mut state = quiesce.state.lock();
     while state.phase == super::Phase::Running {
         drop(state);
         thread::yield_now();
-        state = gate.state.lock();
+        state = quiesce.state.lock();
     }
 }
 
@@ -65,77 +65,77 @@ fn parts_of_a_ring_may_touch_and_not_overlap() {
 
 #[test]
 fn no_request_enters_a_ring_that_does_not_run() {
-    let gate = Arc::new(RingGate::new());
-    assert!(gate.admit(SIZE).is_err(), "never started");
-    gate.start(at(0, 0));
-    assert!(gate.admit(SIZE).is_ok(), "started");
-    gate.stop(|| at(0, 0));
-    assert!(gate.admit(SIZE).is_err(), "stopped");
-    gate.start(at(0, 0));
-    gate.reset();
-    assert!(gate.admit(SIZE).is_err(), "reset");
-    gate.start(at(0, 0));
-    assert_eq!(gate.close(Instant::now() + MUST_HAPPEN), 0);
-    assert!(gate.admit(SIZE).is_err(), "closed");
-    gate.start(at(0, 0));
-    assert!(gate.admit(SIZE).is_err(), "closed for good");
+    let quiesce = Arc::new(RingQuiesce::new());
+    assert!(quiesce.admit(SIZE).is_err(), "never started");
+    quiesce.start(at(0, 0));
+    assert!(quiesce.admit(SIZE).is_ok(), "started");
+    quiesce.stop(|| at(0, 0));
+    assert!(quiesce.admit(SIZE).is_err(), "stopped");
+    quiesce.start(at(0, 0));
+    quiesce.reset();
+    assert!(quiesce.admit(SIZE).is_err(), "reset");
+    quiesce.start(at(0, 0));
+    assert_eq!(quiesce.close(Instant::now() + MUST_HAPPEN), 0);
+    assert!(quiesce.admit(SIZE).is_err(), "closed");
+    quiesce.start(at(0, 0));
+    assert!(quiesce.admit(SIZE).is_err(), "closed for good");
 }
 
 #[test]
 fn the_end_waits_for_a_request_on_the_ring_but_not_for_ever() {
-    let gate = running();
-    let ticket = gate.admit(SIZE).expect("running");
-    assert_eq!(gate.close(Instant::now()), 1, "one that hangs");
-    let closing = Arc::clone(&gate);
+    let quiesce = running();
+    let guard = quiesce.admit(SIZE).expect("running");
+    assert_eq!(quiesce.close(Instant::now()), 1, "one that hangs");
+    let closing = Arc::clone(&quiesce);
     let closed = begun_in_background(move || closing.close(Instant::now() + MUST_HAPPEN));
     expect_to_wait(&closed, "a request is on the ring");
-    drop(ticket);
+    drop(guard);
     assert_eq!(expect(&closed, "the end"), 0);
 }
 
 #[test]
 fn a_stop_waits_for_a_request_on_the_ring() {
-    let gate = running();
-    let ticket = gate.admit(SIZE).expect("running");
-    let stopping = Arc::clone(&gate);
+    let quiesce = running();
+    let guard = quiesce.admit(SIZE).expect("running");
+    let stopping = Arc::clone(&quiesce);
     let stopped = in_background(move || stopping.stop(|| at(1, 1)));
-    wait_until_stopping(&gate);
+    wait_until_stopping(&quiesce);
     expect_to_wait(&stopped, "stopped under a request in flight");
-    drop(ticket);
+    drop(guard);
     expect(&stopped, "the stop after the last request");
 }
 
 #[test]
 fn a_stop_does_not_wait_for_a_request_in_the_window() {
-    let gate = running();
-    let mut ticket = gate.admit(SIZE).expect("running");
-    ticket.enter_window();
-    let stopping = Arc::clone(&gate);
+    let quiesce = running();
+    let mut guard = quiesce.admit(SIZE).expect("running");
+    guard.enter_window();
+    let stopping = Arc::clone(&quiesce);
     expect(
         &in_background(move || stopping.stop(|| at(1, 0))),
         "the stop",
     );
-    assert_eq!(ticket.standing(), Standing::Paused);
+    assert_eq!(guard.request_state(), RequestState::Paused);
 }
 
 #[test]
 fn a_request_in_the_window_goes_on_when_the_vm_is_continued() {
-    let gate = running();
-    let mut ticket = gate.admit(SIZE).expect("running");
-    ticket.enter_window();
-    gate.stop(|| at(1, 0));
-    let left = begun_in_background(move || (ticket.leave_window(), ticket));
+    let quiesce = running();
+    let mut guard = quiesce.admit(SIZE).expect("running");
+    guard.enter_window();
+    quiesce.stop(|| at(1, 0));
+    let left = begun_in_background(move || (guard.leave_window(), guard));
     expect_to_wait(&left, "left the window of a stopped ring");
-    gate.start(at(1, 0));
-    let (result, ticket) = expect(&left, "the request to leave the window");
+    quiesce.start(at(1, 0));
+    let (result, guard) = expect(&left, "the request to leave the window");
     assert_eq!(result, Ok(()));
 
     // It holds the ring again.
-    let stopping = Arc::clone(&gate);
+    let stopping = Arc::clone(&quiesce);
     let stopped = in_background(move || stopping.stop(|| at(1, 1)));
-    wait_until_stopping(&gate);
+    wait_until_stopping(&quiesce);
     expect_to_wait(&stopped, "stopped under a request in flight");
-    drop(ticket);
+    drop(guard);
     expect(&stopped, "the stop after the last request");
 }
 
@@ -158,67 +158,79 @@ fn a_request_in_the_window_is_abandoned_when_the_ring_starts_elsewhere() {
         },
     ];
     for position in elsewhere {
-        let gate = running();
-        let mut ticket = gate.admit(SIZE).expect("running");
-        ticket.enter_window();
-        gate.stop(|| at(1, 0));
-        gate.start(position);
-        assert_eq!(ticket.standing(), Standing::Abandoned, "{position:?}");
-        assert_eq!(ticket.wait_while_paused(), Err(Abandoned));
-        assert_eq!(ticket.leave_window(), Err(Abandoned));
+        let quiesce = running();
+        let mut guard = quiesce.admit(SIZE).expect("running");
+        guard.enter_window();
+        quiesce.stop(|| at(1, 0));
+        quiesce.start(position);
+        assert_eq!(
+            guard.request_state(),
+            RequestState::Abandoned,
+            "{position:?}"
+        );
+        assert_eq!(guard.wait_while_paused(), Err(Abandoned));
+        assert_eq!(guard.leave_window(), Err(Abandoned));
     }
 }
 
 #[test]
 fn reset_and_close_release_requests_that_wait_in_the_window() {
-    type End = fn(&RingGate);
-    let close = |gate: &RingGate| assert_eq!(gate.close(Instant::now() + MUST_HAPPEN), 0);
-    let ends: [(&str, End); 2] = [("reset", RingGate::reset), ("close", close)];
+    type End = fn(&RingQuiesce);
+    let close = |quiesce: &RingQuiesce| assert_eq!(quiesce.close(Instant::now() + MUST_HAPPEN), 0);
+    let ends: [(&str, End); 2] = [("reset", RingQuiesce::reset), ("close", close)];
     for (name, end) in ends {
-        let gate = running();
-        let mut ticket = gate.admit(SIZE).expect("running");
-        ticket.enter_window();
-        gate.stop(|| at(1, 0));
-        let left = begun_in_background(move || ticket.leave_window());
+        let quiesce = running();
+        let mut guard = quiesce.admit(SIZE).expect("running");
+        guard.enter_window();
+        quiesce.stop(|| at(1, 0));
+        let left = begun_in_background(move || guard.leave_window());
         expect_to_wait(&left, "left the window of a stopped ring");
-        end(&gate);
+        end(&quiesce);
         assert_eq!(expect(&left, name), Err(Abandoned), "{name}");
     }
 }
 
 #[test]
 fn an_abandoned_request_does_not_count_in_the_new_life() {
-    let gate = running();
-    let mut ticket = gate.admit(SIZE).expect("running");
-    ticket.enter_window();
-    gate.stop(|| at(1, 0));
-    gate.start(at(0, 0));
-    assert_eq!(ticket.leave_window(), Err(Abandoned));
-    drop(ticket);
+    let quiesce = running();
+    let mut guard = quiesce.admit(SIZE).expect("running");
+    guard.enter_window();
+    quiesce.stop(|| at(1, 0));
+    quiesce.start(at(0, 0));
+    assert_eq!(guard.leave_window(), Err(Abandoned));
+    drop(guard);
     expect(
-        &in_background(move || gate.stop(|| at(0, 0))),
+        &in_background(move || quiesce.stop(|| at(0, 0))),
         "the stop of an idle ring",
     );
 }
 
 #[test]
 fn no_more_requests_are_in_flight_than_the_ring_has_descriptors() {
-    let gate = running();
-    let mut tickets: Vec<_> = (0..SIZE).map(|_| gate.admit(SIZE).expect("room")).collect();
-    let refused = |gate: &Arc<RingGate>| gate.admit(SIZE).err();
-    assert_eq!(refused(&gate), Some(NotAdmitted::Full));
-    tickets[0].enter_window();
-    assert_eq!(refused(&gate), Some(NotAdmitted::Full), "still in flight");
-    tickets.swap_remove(0);
-    tickets.push(gate.admit(SIZE).expect("one was returned"));
+    let quiesce = running();
+    let mut guards: Vec<_> = (0..SIZE)
+        .map(|_| quiesce.admit(SIZE).expect("room"))
+        .collect();
+    let refused = |quiesce: &Arc<RingQuiesce>| quiesce.admit(SIZE).err();
+    assert_eq!(refused(&quiesce), Some(NotAdmitted::Full));
+    guards[0].enter_window();
+    assert_eq!(
+        refused(&quiesce),
+        Some(NotAdmitted::Full),
+        "still in flight"
+    );
+    guards.swap_remove(0);
+    guards.push(quiesce.admit(SIZE).expect("one was returned"));
 
-    // In a new life those of the old one do not count, neither before nor after they end.
-    tickets.iter_mut().for_each(super::Ticket::enter_window);
-    gate.reset();
-    gate.start(at(0, 0));
-    let _first = gate.admit(SIZE).expect("nothing is in flight");
-    drop(tickets);
-    let rest: Vec<_> = (1..SIZE).map(|_| gate.admit(SIZE)).collect();
+    // In a new epoch those of the old one do not count, neither before nor after they end.
+    guards
+        .iter_mut()
+        .for_each(super::InFlightGuard::enter_window);
+    quiesce.reset();
+    quiesce.start(at(0, 0));
+    let _first = quiesce.admit(SIZE).expect("nothing is in flight");
+    drop(guards);
+    let rest: Vec<_> = (1..SIZE).map(|_| quiesce.admit(SIZE)).collect();
     assert!(rest.iter().all(Result::is_ok));
-    assert_eq!(refused(&gate), Some(NotAdmitted::Full));
+    assert_eq!(refused(&quiesce), Some(NotAdmitted::Full));
 }

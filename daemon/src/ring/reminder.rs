@@ -8,7 +8,7 @@
 //! requests are waiting as at the last look, and tells the guest of them.
 //!
 //! It sleeps while each request is notified at once, or there is none. To wake it costs a look at
-//! one number for each request that follows an untold one.
+//! one number for each request that follows an pending one.
 //!
 //! Owner: the device. The lock order is the reminder, then a vring.
 
@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::ring::fatal_error::Alarm;
+use crate::ring::fatal_error::FatalErrorLatch;
 use crate::ring::threads::ThreadsError;
-use crate::ring::vring::{Batch, Ring};
+use crate::ring::vring::{BatchNumber, Ring};
 
 /// A finished request waits no longer than two of these.
 const TICK: Duration = Duration::from_millis(5);
@@ -30,8 +30,8 @@ const QUIET_TICKS: u32 = 20;
 
 #[derive(Default)]
 struct State {
-    /// The rings, and what was untold on each at the last look.
-    rings: Vec<(Ring, Option<Batch>)>,
+    /// The rings, and what was pending on each at the last look.
+    rings: Vec<(Ring, Option<BatchNumber>)>,
     closed: bool,
 }
 
@@ -46,16 +46,16 @@ struct Shared {
 pub(crate) struct Reminder(Arc<Shared>);
 
 impl Reminder {
-    /// Starts the thread; a panic in it ends the session by `alarm`.
+    /// Starts the thread; a panic in it ends the session by `fatal_error`.
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub(crate) fn start(alarm: Arc<Alarm>) -> Result<Self, ThreadsError> {
+    pub(crate) fn start(fatal_error: Arc<FatalErrorLatch>) -> Result<Self, ThreadsError> {
         let shared = Arc::<Shared>::default();
         let theirs = Arc::clone(&shared);
         let thread = thread::Builder::new().name("remind".to_owned());
         let work = move || {
-            alarm.guard(|| {
+            fatal_error.guard(|| {
                 theirs.work();
                 Ok(())
             });
@@ -73,8 +73,8 @@ impl Reminder {
     /// after from now on.
     pub(crate) fn look_after(&self, ring: &Ring) {
         // Without a fence: a thread that went to sleep before has had the vring's lock since, and one
-        // that goes to sleep after finds the untold request (see `Shared::has_nothing_untold`).
-        if !ring.is_told() && self.0.asleep.load(Ordering::Relaxed) {
+        // that goes to sleep after finds the pending request (see `Shared::nothing_is_pending`).
+        if !ring.is_notified() && self.0.asleep.load(Ordering::Relaxed) {
             self.0.wake();
         }
     }
@@ -110,7 +110,7 @@ impl Shared {
                 continue;
             }
             self.asleep.store(true, Ordering::Relaxed);
-            if has_nothing_untold(&state.rings) {
+            if nothing_is_pending(&state.rings) {
                 let asleep =
                     |state: &mut State| !state.closed && self.asleep.load(Ordering::Relaxed);
                 self.changed.wait_while(&mut state, asleep);
@@ -121,24 +121,24 @@ impl Shared {
     }
 }
 
-/// Tells what was untold at the last look and still is; whether anything is or was untold.
-fn look(rings: &mut [(Ring, Option<Batch>)]) -> bool {
+/// Tells what was pending at the last look and still is; whether anything is or was pending.
+fn look(rings: &mut [(Ring, Option<BatchNumber>)]) -> bool {
     let mut any = false;
     for (ring, seen) in rings {
-        let untold = ring.untold();
-        if untold.is_some() && untold == *seen {
-            ring.tell();
+        let pending = ring.pending_batch();
+        if pending.is_some() && pending == *seen {
+            ring.notify();
         }
-        any |= untold.is_some();
-        *seen = untold;
+        any |= pending.is_some();
+        *seen = pending;
     }
     any
 }
 
-/// With each vring's lock held for a moment: a thread that has left a request untold by then is seen
+/// With each vring's lock held for a moment: a thread that has left a request pending by then is seen
 /// here, and one that does so later sees that the reminder is asleep.
-fn has_nothing_untold(rings: &[(Ring, Option<Batch>)]) -> bool {
-    rings.iter().all(|(ring, _)| ring.is_told_for_sure())
+fn nothing_is_pending(rings: &[(Ring, Option<BatchNumber>)]) -> bool {
+    rings.iter().all(|(ring, _)| ring.is_notified_under_lock())
 }
 
 #[cfg(test)]
@@ -146,7 +146,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::ring::vring::Telling;
+    use crate::ring::vring::Notify;
     use crate::ring::vring::tests::Case;
     use crate::testing::MUST_HAPPEN;
 
@@ -167,7 +167,7 @@ mod tests {
         let reminder = Reminder::start(Arc::default()).expect("a thread");
         reminder.watch(&case.ring);
         for round in 0..3 {
-            let mut calls = case.serve(Telling::Later);
+            let mut calls = case.serve(Notify::Later);
             reminder.look_after(&case.ring);
             wait_until("the guest to be called", || {
                 calls += case.calls();
@@ -186,7 +186,7 @@ mod tests {
         reminder.watch(&case.ring);
         let asleep = || reminder.0.asleep.load(Ordering::Relaxed);
         wait_until("it to sleep", asleep);
-        assert_eq!(case.serve(Telling::Now), 1);
+        assert_eq!(case.serve(Notify::Now), 1);
         reminder.look_after(&case.ring);
         assert!(asleep(), "woken for nothing");
     }

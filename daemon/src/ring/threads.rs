@@ -54,14 +54,14 @@ pub(crate) fn prepare() -> Result<(), ThreadsError> {
 
 /// Which thread takes requests off which queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Crew {
+pub(crate) enum QueueThreads {
     /// One thread for all queues, and no other serves requests.
     Alone,
     /// A thread for each queue, which bears its number.
     OneEach,
 }
 
-impl Crew {
+impl QueueThreads {
     /// The threads for so many request queues, with a pool of so many threads behind them.
     ///
     /// # Errors
@@ -107,25 +107,29 @@ impl Crew {
 
 #[cfg(test)]
 mod tests {
-    use super::Crew;
+    use super::QueueThreads;
 
     #[test]
     fn one_request_queue_without_a_pool_needs_nothing_of_the_kernel() {
-        let crew = Crew::new(1, 0).expect("nothing to refuse");
-        assert_eq!(crew, Crew::Alone);
-        assert_eq!(crew.queues_per_thread(2), [0b11]);
-        assert_eq!([0, 1].map(|index| crew.queue(0, index)), [0, 1]);
+        let queue_threads = QueueThreads::new(1, 0).expect("nothing to refuse");
+        assert_eq!(queue_threads, QueueThreads::Alone);
+        assert_eq!(queue_threads.queues_per_thread(2), [0b11]);
+        assert_eq!([0, 1].map(|index| queue_threads.queue(0, index)), [0, 1]);
     }
 
     #[test]
     fn several_queues_have_a_thread_each() {
         for (request_queues, pool_size) in [(3, 0), (3, 2), (1, 1)] {
-            let crew = Crew::new(request_queues, pool_size).expect("a host that allows it");
-            assert_eq!(crew, Crew::OneEach);
+            let queue_threads =
+                QueueThreads::new(request_queues, pool_size).expect("a host that allows it");
+            assert_eq!(queue_threads, QueueThreads::OneEach);
         }
-        assert_eq!(Crew::OneEach.queues_per_thread(3), [0b001, 0b010, 0b100]);
         assert_eq!(
-            [0, 1, 2].map(|thread| Crew::OneEach.queue(thread, 0)),
+            QueueThreads::OneEach.queues_per_thread(3),
+            [0b001, 0b010, 0b100]
+        );
+        assert_eq!(
+            [0, 1, 2].map(|thread| QueueThreads::OneEach.queue(thread, 0)),
             [0, 1, 2]
         );
     }

@@ -3,8 +3,8 @@
 //! A vring whose lock is never held while a request is processed.
 //!
 //! Wraps vhost-user-backend's `VringMutex` and watches what the control thread does to it, so
-//! that [`RingGate`] knows when the ring starts, stops and starts elsewhere. Lock order: the
-//! vring's lock before the gate's; nothing that waits is called with the vring's lock held.
+//! that [`RingQuiesce`] knows when the ring starts, stops and starts elsewhere. Lock order: the
+//! vring's lock before [`RingQuiesce`]'s; nothing that waits is called with the vring's lock held.
 
 use std::fs::File;
 use std::io;
@@ -21,21 +21,21 @@ use vm_memory::{
 };
 
 use crate::adapter::{AtomicMemory, HeadIndex, TransportMemory};
-use crate::log::Complaint;
-pub(crate) use crate::ring::batch::Batch;
-use crate::ring::batch::Together;
-use crate::ring::coalescing::Pace;
+use crate::log::LogLimit;
+pub(crate) use crate::ring::batch::BatchNumber;
+use crate::ring::batch::NotificationBatch;
+use crate::ring::coalescing::Coalescing;
 use crate::ring::inflight::{Inflight, RingLog};
 use crate::ring::pause::{Pause, RingPause};
-use crate::ring::quiesce::{NotAdmitted, Position, RingGate, Ticket};
+use crate::ring::quiesce::{InFlightGuard, NotAdmitted, Position, RingQuiesce};
 use crate::ring::resubmit;
 
 /// What a ring had to offer.
-pub(crate) enum Popped {
+pub(crate) enum NextChain {
     /// One request and its right to the ring.
-    Chain(DescriptorChain<Arc<TransportMemory>>, Ticket),
+    Chain(DescriptorChain<Arc<TransportMemory>>, InFlightGuard),
     /// The same of a request that a daemon before this one had taken.
-    Again(DescriptorChain<Arc<TransportMemory>>, Ticket),
+    Resubmitted(DescriptorChain<Arc<TransportMemory>>, InFlightGuard),
     /// A head that is no index of the descriptor table. It was taken off the available ring, but
     /// there is no way to return it.
     BadHead(HeadIndex),
@@ -48,12 +48,12 @@ pub(crate) enum Popped {
     Nothing,
 }
 
-/// When the guest hears of a request that has been returned.
+/// When the guest is notified of a request that was returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Telling {
+pub(crate) enum Notify {
     /// At once.
     Now,
-    /// With the ones that follow, by [`Ring::tell`]; or now, if enough have come together.
+    /// With the ones that follow, by [`Ring::notify`]; or now, if the batch is large enough.
     Later,
 }
 
@@ -66,12 +66,12 @@ pub struct Ring {
     /// What of the table is memory, once that is known. A ring in a mapped file is neither read nor
     /// written: a page of it that is gone would be a fault of this process.
     memory: Arc<OnceLock<AtomicMemory>>,
-    gate: Arc<RingGate>,
-    /// Requests returned that the guest has not been told of.
-    together: Arc<Together>,
-    /// Something was used while there was no call fd to say so.
-    owes_signal: Arc<AtomicBool>,
-    pace: Arc<Pace>,
+    quiesce: Arc<RingQuiesce>,
+    /// Requests that were returned and not notified yet.
+    batch: Arc<NotificationBatch>,
+    /// A request was returned while there was no call fd.
+    pending_notification: Arc<AtomicBool>,
+    coalescing: Arc<Coalescing>,
     /// What else stops and starts with this ring.
     pause: Arc<RingPause>,
     /// What is in flight, for the next daemon.
@@ -107,22 +107,22 @@ impl Ring {
     }
 
     /// How quickly its requests have been served.
-    pub(crate) fn pace(&self) -> &Pace {
-        &self.pace
+    pub(crate) fn coalescing(&self) -> &Coalescing {
+        &self.coalescing
     }
 
     /// Takes the next request off the available ring.
     ///
     /// # Errors
     /// When the guest's indices make no sense or the ring is outside guest memory.
-    pub(crate) fn pop(&self, memory: &Arc<TransportMemory>) -> Result<Popped, QueueError> {
+    pub(crate) fn pop(&self, memory: &Arc<TransportMemory>) -> Result<NextChain, QueueError> {
         let mut state = self.vring.get_mut();
         if !is_live(&state) {
-            return Ok(Popped::Nothing);
+            return Ok(NextChain::Nothing);
         }
         let at = position(&state);
         if at.parts_overlap() {
-            return Ok(Popped::Overlap);
+            return Ok(NextChain::Overlap);
         }
         // Before a request is taken that could not be returned.
         used_ring_is_in(memory, &at)?;
@@ -136,55 +136,55 @@ impl Ring {
             if let Some(head) = log.next_again() {
                 let taken = resubmit::chain(state.get_queue(), memory, head);
                 let Ok(chain) = taken else {
-                    return Ok(Popped::BadHead(head));
+                    return Ok(NextChain::BadHead(head));
                 };
-                return Ok(match self.gate.admit(size) {
-                    Ok(ticket) => Popped::Again(chain, ticket),
+                return Ok(match self.quiesce.admit(size) {
+                    Ok(guard) => NextChain::Resubmitted(chain, guard),
                     Err(_) => {
                         log.put_back(head);
-                        Popped::Nothing
+                        NextChain::Nothing
                     }
                 });
             }
         }
         let Some(chain) = state.get_queue_mut().iter(Arc::clone(memory))?.next() else {
-            return Ok(Popped::Nothing);
+            return Ok(NextChain::Nothing);
         };
         if chain.head_index() >= size {
-            return Ok(Popped::BadHead(HeadIndex(chain.head_index())));
+            return Ok(NextChain::BadHead(HeadIndex(chain.head_index())));
         }
-        if self.together.is_empty() {
-            self.together.begin(waiting(state.get_queue(), memory));
+        if self.batch.is_empty() {
+            self.batch.begin(waiting(state.get_queue(), memory));
         }
-        Ok(match self.gate.admit(size) {
-            Ok(ticket) => {
+        Ok(match self.quiesce.admit(size) {
+            Ok(guard) => {
                 if let Some(log) = &mut log {
                     log.take(HeadIndex(chain.head_index()));
                 }
-                Popped::Chain(chain, ticket)
+                NextChain::Chain(chain, guard)
             }
             Err(refused) => {
                 state.get_queue_mut().go_to_previous_position();
                 match refused {
                     // Stopped between the two: the request is the next owner's.
-                    NotAdmitted::Stopped => Popped::Nothing,
-                    NotAdmitted::Full => Popped::Surplus,
+                    NotAdmitted::Stopped => NextChain::Nothing,
+                    NotAdmitted::Full => NextChain::Surplus,
                 }
             }
         })
     }
 
-    /// Puts a request on the used ring, tells the guest of it now or later if it wants to know, and
-    /// gives up the request's right to the ring.
+    /// Puts a request on the used ring, notifies the guest now or later unless it asked for no
+    /// interrupt, and gives up the request's right to the ring.
     ///
     /// # Errors
     /// When the used ring is outside guest memory.
     pub(crate) fn complete(
         &self,
-        ticket: Ticket,
+        guard: InFlightGuard,
         head: HeadIndex,
         len: u32,
-        telling: Telling,
+        notify: Notify,
     ) -> Result<(), QueueError> {
         let mut state = self.vring.get_mut();
         let queue = state.get_queue_mut();
@@ -196,43 +196,44 @@ impl Ring {
         if let Some(log) = log {
             log.end_return(head, queue.next_used());
         }
-        let enough = self.together.add();
-        if enough || telling == Telling::Now {
-            self.tell_with(&mut state);
+        let enough = self.batch.add();
+        if enough || notify == Notify::Now {
+            self.notify_locked(&mut state);
         }
         // Before the lock is released: once the guest can use the descriptors again, they must not
         // count any more.
-        drop(ticket);
+        drop(guard);
         drop(state);
         result
     }
 
-    /// Tells the guest of all that has been returned, if it wants to know.
-    pub(crate) fn tell(&self) {
-        if !self.together.is_empty() {
-            self.tell_with(&mut self.vring.get_mut());
+    /// Notifies the guest of all requests that were returned, unless it asked for no interrupt.
+    pub(crate) fn notify(&self) {
+        if !self.batch.is_empty() {
+            self.notify_locked(&mut self.vring.get_mut());
         }
     }
 
     /// Whether the guest was notified of all that the calling thread has returned.
-    pub(crate) fn is_told(&self) -> bool {
-        self.together.is_empty()
+    pub(crate) fn is_notified(&self) -> bool {
+        self.batch.is_empty()
     }
 
     /// The same of all threads, at the moment at which this takes the vring's lock.
-    pub(crate) fn is_told_for_sure(&self) -> bool {
+    pub(crate) fn is_notified_under_lock(&self) -> bool {
         let _state = self.vring.get_ref();
-        self.together.is_empty()
+        self.batch.is_empty()
     }
 
-    /// What the guest was not notified of yet, as far as is known without the vring's lock.
-    pub(crate) fn untold(&self) -> Option<Batch> {
-        self.together.batch()
+    /// The batch that the guest was not notified of yet, as far as is known without the vring's lock.
+    pub(crate) fn pending_batch(&self) -> Option<BatchNumber> {
+        self.batch.number()
     }
 
-    fn tell_with(&self, state: &mut VringState<AtomicMemory>) {
-        // Better once too often: an index that cannot be read says nothing about the guest's wish.
-        if self.together.take() == 0 {
+    fn notify_locked(&self, state: &mut VringState<AtomicMemory>) {
+        // If the used_event index cannot be read, notify: an extra interrupt is harmless, a missing one
+        // is not.
+        if self.batch.take() == 0 {
             return;
         }
         let wanted = state.get_queue_mut().needs_notification(&*self.memory());
@@ -242,7 +243,7 @@ impl Ring {
     }
 
     /// Asks the guest not to kick while the ring is being served anyway.
-    pub(crate) fn quiet(&self) -> Result<(), QueueError> {
+    pub(crate) fn disable_notification(&self) -> Result<(), QueueError> {
         let mut state = self.vring.get_mut();
         if is_live(&state) {
             let queue = state.get_queue_mut();
@@ -253,7 +254,7 @@ impl Ring {
     }
 
     /// Asks for kicks again; true when requests arrived meanwhile.
-    pub(crate) fn listen(&self) -> Result<bool, QueueError> {
+    pub(crate) fn enable_notification(&self) -> Result<bool, QueueError> {
         let mut state = self.vring.get_mut();
         if is_live(&state) {
             let queue = state.get_queue_mut();
@@ -263,23 +264,23 @@ impl Ring {
         }
     }
 
-    /// Ends the ring's life for `RESET_DEVICE`; returns when no request is on it.
+    /// Ends the ring's epoch for `RESET_DEVICE`; returns when no request is on it.
     pub(crate) fn reset(&self) {
-        self.gate.reset();
+        self.quiesce.reset();
     }
 
     /// Ends everything, at the daemon's end; returns when no request is on the ring, or at
     /// `deadline`, and then how many are.
     pub(crate) fn close(&self, deadline: Instant) -> usize {
-        self.gate.close(deadline)
+        self.quiesce.close(deadline)
     }
 
     fn signal(&self, state: &VringState<AtomicMemory>) {
         if state.get_call().is_none() {
-            self.owes_signal.store(true, Ordering::Relaxed);
+            self.pending_notification.store(true, Ordering::Relaxed);
         } else if let Err(error) = state.signal_used_queue() {
-            static COMPLAINT: Complaint = Complaint::new();
-            COMPLAINT.warn(format_args!("cannot signal the guest: {error}"));
+            static LOG_LIMIT: LogLimit = LogLimit::new();
+            LOG_LIMIT.warn(format_args!("cannot signal the guest: {error}"));
         }
     }
 
@@ -290,7 +291,7 @@ impl Ring {
         if live {
             self.log.lock().start();
             self.logs.store(true, Ordering::Relaxed);
-            self.gate.start(position(&state));
+            self.quiesce.start(position(&state));
         }
         self.pause.follow(live);
     }
@@ -361,10 +362,10 @@ impl VringT<AtomicMemory> for Ring {
             vring: VringMutex::new(mem.clone(), max_queue_size)?,
             table: mem,
             memory: Arc::default(),
-            gate: Arc::new(RingGate::new()),
-            together: Arc::new(Together::new()),
-            owes_signal: Arc::new(AtomicBool::new(false)),
-            pace: Arc::new(Pace::new()),
+            quiesce: Arc::new(RingQuiesce::new()),
+            batch: Arc::new(NotificationBatch::new()),
+            pending_notification: Arc::new(AtomicBool::new(false)),
+            coalescing: Arc::new(Coalescing::new()),
             pause: Arc::default(),
             log: Arc::default(),
             logs: Arc::default(),
@@ -388,11 +389,11 @@ impl VringT<AtomicMemory> for Ring {
     }
 
     fn enable_notification(&self) -> Result<bool, QueueError> {
-        self.listen()
+        Self::enable_notification(self)
     }
 
     fn disable_notification(&self) -> Result<(), QueueError> {
-        self.quiet()
+        Self::disable_notification(self)
     }
 
     fn needs_notification(&self) -> Result<bool, QueueError> {
@@ -442,9 +443,9 @@ impl VringT<AtomicMemory> for Ring {
         self.vring.set_queue_ready(ready);
         self.follow();
         if !ready {
-            self.gate.stop(|| position(&self.vring.get_ref()));
-            // Whoever has the ring next knows nothing of what the guest has been told.
-            self.tell();
+            self.quiesce.stop(|| position(&self.vring.get_ref()));
+            // The next owner of the ring does not know this batch.
+            self.notify();
         }
     }
 
@@ -466,7 +467,7 @@ impl VringT<AtomicMemory> for Ring {
     fn set_call(&self, file: Option<File>) {
         self.vring.set_call(file);
         let state = self.vring.get_ref();
-        if state.get_call().is_some() && self.owes_signal.swap(false, Ordering::Relaxed) {
+        if state.get_call().is_some() && self.pending_notification.swap(false, Ordering::Relaxed) {
             self.signal(&state);
         }
     }

@@ -38,22 +38,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{MemfdFlags, SealFlags};
 use shared_window::{Access, FileOffset, Vmm, VmmError, WindowOffset, page_size};
 
-use crate::fs::WindowTaken;
-use crate::log::{Complaint, WithSources};
+use crate::fs::WindowNegotiated;
+use crate::log::{ErrorChain, LogLimit};
 use crate::metrics::{Behaviour, Trait};
 use crate::window::address_space::{AddressSpace, FileNumber, Learnt};
 
-type Tell = Box<dyn Fn(&Behaviour) + Send + Sync>;
+type Report = Box<dyn Fn(&Behaviour) + Send + Sync>;
 
 /// Finds out what the VMM does not say about the window.
 pub(crate) struct Locator<M> {
     vmm: M,
     space: Arc<AddressSpace>,
-    taken: WindowTaken,
+    negotiated: WindowNegotiated,
     behaviour: Arc<Behaviour>,
     /// Who acts on what was found out.
-    tell: Option<Tell>,
-    complaint: Complaint,
+    report: Option<Report>,
+    log_limit: LogLimit,
     /// What mappings allow the guest.
     access: Access,
     /// Files are mapped as they are: there are no views.
@@ -82,16 +82,16 @@ impl<M: Vmm> Locator<M> {
     pub(crate) fn new(
         vmm: M,
         space: Arc<AddressSpace>,
-        taken: WindowTaken,
+        negotiated: WindowNegotiated,
         behaviour: Arc<Behaviour>,
     ) -> Self {
         Self {
             vmm,
             space,
-            taken,
+            negotiated,
             behaviour,
-            tell: None,
-            complaint: Complaint::default(),
+            report: None,
+            log_limit: LogLimit::default(),
             access: Access::ReadWrite,
             plain: false,
             told: AtomicBool::new(false),
@@ -110,9 +110,9 @@ impl<M: Vmm> Locator<M> {
     }
 
     /// The same, which tells what it has found out.
-    pub(crate) fn telling(self, tell: impl Fn(&Behaviour) + Send + Sync + 'static) -> Self {
+    pub(crate) fn reporting_to(self, report: impl Fn(&Behaviour) + Send + Sync + 'static) -> Self {
         Self {
-            tell: Some(Box::new(tell)),
+            report: Some(Box::new(report)),
             ..self
         }
     }
@@ -139,7 +139,7 @@ impl<M: Vmm> Locator<M> {
         let len = page_size();
         self.vmm.map(at, len, file.as_fd(), FileOffset(0), access)?;
         self.vmm.unmap(at, len)?;
-        self.vmm.settle()
+        self.vmm.fence()
     }
 
     /// Learns where the window is; whether the VMM has just told it.
@@ -148,14 +148,14 @@ impl<M: Vmm> Locator<M> {
         scratch.set_len(page_size()).map_err(no_scratch)?;
         let probed = self.probe(&scratch, WindowOffset(0), Access::ReadWrite);
         if let Err(error) = &probed.outcome {
-            self.complaint.warn(format_args!(
+            self.log_limit.warn(format_args!(
                 "the window's address can't be asked for: {}",
-                WithSources(error)
+                ErrorChain(error)
             ));
         }
-        self.taken.set_reachable(probed.learnt != Learnt::Full);
+        self.negotiated.set_reachable(probed.learnt != Learnt::Full);
         match probed.learnt {
-            Learnt::Full => self.complaint.warn(
+            Learnt::Full => self.log_limit.warn(
                 "no DAX: the VM has 8 memory regions or more, so QEMU does not tell where the \
                  window is; with --mem-slots it would",
             ),
@@ -259,24 +259,24 @@ fn scratch() -> Result<File, VmmError> {
 
 impl<M: Vmm> Locate for Locator<M> {
     fn locate(&self) {
-        if !self.taken.is_set() {
+        if !self.negotiated.is_set() {
             return;
         }
         let found = Behaviour::default();
         if let Err(error) = self.learn(&found) {
-            self.complaint.warn(format_args!(
+            self.log_limit.warn(format_args!(
                 "what the VMM does with its window can't be found out: {}",
-                WithSources(&error)
+                ErrorChain(&error)
             ));
         }
-        if let Some(tell) = &self.tell {
-            tell(&found);
+        if let Some(report) = &self.report {
+            report(&found);
         }
         for sentence in self.behaviour.replace(&found) {
             log::info!("{sentence}");
         }
         if self.plain {
-            self.taken.set_fit(self.is_fit());
+            self.negotiated.set_fit(self.is_fit());
         }
     }
 }

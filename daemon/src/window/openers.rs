@@ -19,7 +19,7 @@ use std::thread;
 use parking_lot::{Condvar, Mutex};
 
 use crate::fs::NodeId;
-use crate::ring::fatal_error::Alarm;
+use crate::ring::fatal_error::FatalErrorLatch;
 use crate::ring::threads::ThreadsError;
 
 /// Threads at most. More than one are there only while more than one file is being opened.
@@ -42,22 +42,22 @@ struct State {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    alarm: Arc<Alarm>,
+    fatal_error: Arc<FatalErrorLatch>,
 }
 
 /// See the module's documentation. The threads end when this is dropped and all is done.
 pub(crate) struct Openers(Arc<Shared>);
 
 impl Openers {
-    /// Starts the first thread; a panic in one ends the session by `alarm`.
+    /// Starts the first thread; a panic in one ends the session by `fatal_error`.
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub(crate) fn start(alarm: Arc<Alarm>) -> Result<Self, ThreadsError> {
+    pub(crate) fn start(fatal_error: Arc<FatalErrorLatch>) -> Result<Self, ThreadsError> {
         let shared = Shared {
             state: Mutex::default(),
             changed: Condvar::new(),
-            alarm,
+            fatal_error,
         };
         let openers = Self(Arc::new(shared));
         openers.0.state.lock().threads = 1;
@@ -109,7 +109,7 @@ impl Drop for Openers {
 impl Shared {
     fn work(&self) {
         while let Some((node, job)) = self.next() {
-            self.alarm.guard(|| {
+            self.fatal_error.guard(|| {
                 job();
                 Ok(())
             });

@@ -33,13 +33,13 @@ use shared_window::{
 };
 use virtiofsd::filesystem::{Context, FileSystem};
 
-use crate::fs::catch_panic::contain;
+use crate::fs::catch_panic::catch_panic;
 use crate::fs::{
     Dax, NodeCache, NodeId, is_trouble, is_trouble_with_view, kill_privileges, with_file,
 };
-use crate::log::{Complaint, WithSources};
+use crate::log::{ErrorChain, LogLimit};
 use crate::metrics::{Metrics, Refusal};
-use crate::ring::quiesce::{Abandoned, Standing, Ticket};
+use crate::ring::quiesce::{Abandoned, InFlightGuard, RequestState};
 use crate::window::census::Census;
 use crate::window::locate::Locate;
 
@@ -151,7 +151,7 @@ pub(crate) struct WindowSide<F, M: Vmm, S: ViewSource> {
     clears: AtomicU64,
     /// What has to know where the window is, if anything has.
     locator: Option<Box<dyn Locate>>,
-    complaint: Complaint,
+    log_limit: LogLimit,
     census: Option<Arc<Census>>,
 }
 
@@ -171,7 +171,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
             stale: AtomicBool::new(false),
             clears: AtomicU64::new(0),
             locator: None,
-            complaint: Complaint::default(),
+            log_limit: LogLimit::default(),
             census: None,
         }
     }
@@ -208,22 +208,22 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
     /// When the request's ring was reset; the operation may or may not have run.
     pub(crate) fn operate<T>(
         &self,
-        ticket: &mut Ticket,
+        guard: &mut InFlightGuard,
         operation: impl FnOnce(&Self) -> T,
     ) -> Result<T, Abandoned> {
-        ticket.enter_window();
+        guard.enter_window();
         let result = loop {
             let turn = self.turn.lock();
-            match ticket.standing() {
-                Standing::Current => break operation(self),
-                Standing::Abandoned => return Err(Abandoned),
-                Standing::Paused => {
+            match guard.request_state() {
+                RequestState::Current => break operation(self),
+                RequestState::Abandoned => return Err(Abandoned),
+                RequestState::Paused => {
                     drop(turn);
-                    ticket.wait_while_paused()?;
+                    guard.wait_while_paused()?;
                 }
             }
         };
-        ticket.leave_window()?;
+        guard.leave_window()?;
         Ok(result)
     }
 
@@ -280,7 +280,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
             Err(error) => {
                 self.metrics.mappings_refused.count();
                 self.metrics.refusals.of(error.into()).count();
-                self.complaint.warn(WithSources(error));
+                self.log_limit.warn(ErrorChain(error));
             }
         }
         result
@@ -291,7 +291,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
     /// What is only this request's fault (its range, the budget) takes nothing back. Not an operation:
     /// it may ask the host about the file.
     pub(crate) fn take_back(&self, context: Context, node: NodeId, error: &SetupError) {
-        let promises = &self.dax.promises;
+        let eligibility = &self.dax.eligibility;
         match error {
             SetupError::Open { source, .. } if is_trouble(source) => {}
             // Nothing is promised while that lasts.
@@ -299,23 +299,23 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
             SetupError::Open { source, .. } => {
                 if source.raw_os_error() == Some(libc::EROFS) {
                     // What else was promised is as old as the mount was writable.
-                    promises.forget_all();
+                    eligibility.forget_all();
                 }
-                promises.revoke(node);
+                eligibility.revoke(node);
             }
             SetupError::Window { source, .. } if source.is_loss_of_vmm() => {
-                self.dax.taken.lose_channel();
+                self.dax.negotiated.lose_channel();
             }
             SetupError::Cleared { .. } => {}
             SetupError::Window { source, .. } => match source {
                 WindowError::View(ViewError::ServerGone | ViewError::Protocol(_)) => {
-                    self.dax.taken.lose_views();
+                    self.dax.negotiated.lose_views();
                 }
                 WindowError::View(error) if is_trouble_with_view(error) => {}
-                WindowError::View(_) | WindowError::NotWritable(_) => promises.revoke(node),
+                WindowError::View(_) | WindowError::NotWritable(_) => eligibility.revoke(node),
                 WindowError::Vmm(VmmError::Refused { .. }) => {
-                    promises.revoke(node);
-                    promises.doubt_device_of(&*self.fs, context, node);
+                    eligibility.revoke(node);
+                    eligibility.doubt_device_of(&*self.fs, context, node);
                 }
                 _ => {}
             },
@@ -331,7 +331,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
         if let Some(census) = &self.census {
             census.look_again();
         }
-        if !self.dax.taken.may_map() {
+        if !self.dax.negotiated.may_map() {
             return Err(SetupError::Unusable { node });
         }
         let access = if for_writing(wanted) {
@@ -369,7 +369,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
 
     fn kill_privileges(&self, file: &FileToOpen) -> Result<(), SetupError> {
         let &FileToOpen { context, node, .. } = file;
-        contain(|| kill_privileges(&*self.fs, context, node))
+        catch_panic(|| kill_privileges(&*self.fs, context, node))
             .unwrap_or_else(|panicked| {
                 self.metrics.panics.count();
                 Err(io::Error::other(panicked))
@@ -381,15 +381,15 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
     /// the VMM keeps its guest to that.
     fn view(&self, file: &FileToOpen) -> Result<Arc<View>, SetupError> {
         let &FileToOpen { context, node, .. } = file;
-        let promises = &self.dax.promises;
-        if promises.is_only_to_read(node) {
+        let eligibility = &self.dax.eligibility;
+        if eligibility.is_only_to_read(node) {
             return self.view_for(context, node, Access::ReadOnly);
         }
         match self.view_for(context, node, self.window.access()) {
             Err(SetupError::Open { source, .. })
                 if !is_trouble(&source)
                     && !file.for_writing
-                    && promises.may_map_for_reading(node) =>
+                    && eligibility.may_map_for_reading(node) =>
             {
                 self.view_for(context, node, Access::ReadOnly)
             }
@@ -407,7 +407,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
             Access::ReadOnly => libc::O_RDONLY,
             Access::ReadWrite => libc::O_RDWR,
         };
-        let opened = contain(|| with_file(&*self.fs, context, node, flags, duplicate));
+        let opened = catch_panic(|| with_file(&*self.fs, context, node, flags, duplicate));
         let file = opened
             .unwrap_or_else(|panicked| {
                 self.metrics.panics.count();
@@ -424,7 +424,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
             .map_err(|source| SetupError::Window { node, source })?;
         if access == Access::ReadWrite {
             self.dax
-                .promises
+                .eligibility
                 .prove_writing(file.as_fd(), view.as_fd())
                 .map_err(|error| SetupError::Window {
                     node,
@@ -454,9 +454,9 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
             self.dax.written.unmapped(range.window.0, range.len);
         }
         self.window.remove(&ranges).inspect_err(|error| {
-            self.complaint.warn(format_args!(
+            self.log_limit.warn(format_args!(
                 "cannot remove mappings: {}",
-                WithSources(error)
+                ErrorChain(error)
             ));
         })
     }
@@ -469,9 +469,9 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
         self.stale.store(false, Ordering::Release);
         if let Err(error) = self.window.clear() {
             // What could not be unmapped stays refused for new mappings until it can.
-            self.complaint.warn(format_args!(
+            self.log_limit.warn(format_args!(
                 "cannot clear the window: {}",
-                WithSources(&error)
+                ErrorChain(&error)
             ));
         }
         self.dax.forget_all();

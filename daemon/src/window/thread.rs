@@ -19,7 +19,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use crate::fs::NodeId;
-use crate::ring::fatal_error::Alarm;
+use crate::ring::fatal_error::FatalErrorLatch;
 use crate::ring::threads::ThreadsError;
 use crate::window::openers::Openers;
 
@@ -33,16 +33,16 @@ pub(crate) struct WindowThread {
 }
 
 impl WindowThread {
-    /// Starts it; a panic in it ends the session by `alarm`.
+    /// Starts it; a panic in it ends the session by `fatal_error`.
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub(crate) fn start(alarm: Arc<Alarm>) -> Result<Self, ThreadsError> {
+    pub(crate) fn start(fatal_error: Arc<FatalErrorLatch>) -> Result<Self, ThreadsError> {
         let (jobs, next) = mpsc::channel::<Job>();
-        let openers = Arc::new(Openers::start(Arc::clone(&alarm))?);
+        let openers = Arc::new(Openers::start(Arc::clone(&fatal_error))?);
         let serve = move || {
             for job in next {
-                alarm.guard(|| {
+                fatal_error.guard(|| {
                     job();
                     Ok(())
                 });

@@ -17,7 +17,7 @@
 //! # Removals
 //! SHMEM_UNMAP is acknowledged as early, and there is no need to wait for more: a mapping set up
 //! over the range later is ordered behind. What needs the effect is the count of memory regions.
-//! [`VhostUserShmem::settle`] is for whoever finds none left: it makes the detour above.
+//! [`VhostUserShmem::fence`] is for whoever finds none left: it makes the detour above.
 //!
 //! A refused SHMEM_UNMAP counts as "nothing is mapped there": QEMU refuses for no other reason, for
 //! one when it has dropped its mappings by itself. Should another VMM have the mapping after all, it
@@ -154,7 +154,7 @@ impl Vmm for VhostUserShmem {
         })
     }
 
-    fn settle(&self) -> Result<(), VmmError> {
+    fn fence(&self) -> Result<(), VmmError> {
         let channel = self.channel()?;
         if channel.is_effect() {
             return Ok(());

@@ -32,9 +32,9 @@ struct Ask {
 }
 
 /// What stands in the way of a new mapping.
-enum InTheWay {
+enum Overlap {
     /// The mapping that was asked for, allowing this.
-    Itself(Access),
+    Same(Access),
     /// Ranges that have to be unmapped first; none of them is live elsewhere.
     ToUnmap(Vec<WindowRange>),
 }
@@ -73,7 +73,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
         let all: Vec<_> = table.iter().map(|entry| entry.range).collect();
         self.unmap_each(&mut table, &all, &mut outcome);
         self.count_ranges(&table);
-        if let Err(error) = self.settle() {
+        if let Err(error) = self.fence() {
             outcome.failed(error.into());
         }
         outcome.first_error.map_or(Ok(()), Err)
@@ -133,13 +133,13 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
     }
 
     fn setup_locked(&self, table: &mut Views, held: Held, ask: Ask) -> Result<(), WindowError> {
-        let in_the_way = match in_the_way(table, &ask)? {
-            InTheWay::Itself(allowed)
+        let in_the_way = match overlap(table, &ask)? {
+            Overlap::Same(allowed)
                 if allowed < ask.asked && self.options.upgrade == Upgrade::InPlace =>
             {
                 return Err(WindowError::NotWritable(allowed));
             }
-            InTheWay::Itself(allowed) => {
+            Overlap::Same(allowed) => {
                 self.stats.repeated.count();
                 if table.upgrade(ask.range.start(), ask.asked) {
                     self.stats.upgraded.count();
@@ -149,7 +149,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
                 }
                 vec![ask.range]
             }
-            InTheWay::ToUnmap(ranges) => ranges,
+            Overlap::ToUnmap(ranges) => ranges,
         };
         self.make_room(table, &in_the_way)?;
         let limit = self.options.max_ranges.min(self.budget.mappings());
@@ -182,16 +182,16 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
     /// become free are waited for.
     fn has_room(&self) -> Result<bool, VmmError> {
         if !self.budget.has_room() {
-            self.settle()?;
+            self.fence()?;
         }
         Ok(self.budget.has_room())
     }
 
     /// Waits until all removals are in effect, unless it is known that they are.
-    fn settle(&self) -> Result<(), VmmError> {
-        if self.unsettled.load(Ordering::Relaxed) {
-            self.vmm.settle()?;
-            self.unsettled.store(false, Ordering::Relaxed);
+    fn fence(&self) -> Result<(), VmmError> {
+        if self.unfenced.load(Ordering::Relaxed) {
+            self.vmm.fence()?;
+            self.unfenced.store(false, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -208,7 +208,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
         table.start_mapping(range, target, Allowed { asked, allow }, held);
         match self.vmm.map(at, range.len(), view.as_fd(), from, allow) {
             Ok(()) => {
-                self.unsettled.store(false, Ordering::Relaxed);
+                self.unfenced.store(false, Ordering::Relaxed);
                 step(table, at, RangeEvent::Mapped);
                 self.ranges.insert(range, &view, from);
                 self.stats.mapped.count();
@@ -234,7 +234,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
         let at = range.start();
         step(table, at, RangeEvent::UnmapStarted);
         self.ranges.remove(at);
-        self.unsettled.store(true, Ordering::Relaxed);
+        self.unfenced.store(true, Ordering::Relaxed);
         match self.vmm.unmap(at, range.len()) {
             gone @ (Ok(()) | Err(VmmError::NotMapped { .. })) => {
                 if gone.is_err() {
@@ -288,7 +288,7 @@ impl Outcome {
 }
 
 /// Finds out what stands in the way of `ask`, or that it can't be had.
-fn in_the_way(table: &Views, ask: &Ask) -> Result<InTheWay, WindowError> {
+fn overlap(table: &Views, ask: &Ask) -> Result<Overlap, WindowError> {
     let mut to_unmap = Vec::new();
     for entry in table.overlapping(ask.range) {
         let live = entry.state == RangeState::Live;
@@ -299,11 +299,11 @@ fn in_the_way(table: &Views, ask: &Ask) -> Result<InTheWay, WindowError> {
             });
         }
         if live && entry.target == ask.target {
-            return Ok(InTheWay::Itself(entry.access.allow));
+            return Ok(Overlap::Same(entry.access.allow));
         }
         to_unmap.push(entry.range);
     }
-    Ok(InTheWay::ToUnmap(to_unmap))
+    Ok(Overlap::ToUnmap(to_unmap))
 }
 
 /// Moves a range on. An illegal move is a mistake in this module, not something that a guest or a

@@ -50,7 +50,7 @@ fn try_remove(socket: &SocketFile, supervisor: Pid) -> io::Result<()> {
             }
             // Killed between creating the file and writing to it; the socket comes after that.
             (Owner::Nobody, true) => return fs::remove_file(&path),
-            // The supervisor is on its way out, but the kernel has closed its lifeline before its
+            // The supervisor is on its way out, but the kernel has closed its liveness pipe before its
             // pid file; or the next daemon is about to write its own number.
             (Owner::Process(owner), false) if owner == supervisor.as_raw() => {}
             (Owner::Nobody, false) => {}

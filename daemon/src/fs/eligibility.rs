@@ -17,12 +17,12 @@
 //! ([`super::doubt`]).
 //!
 //! No file is opened for writing to answer the question. That a device's files can be mapped for
-//! writing too is tried when the first of them is really mapped ([`Promises::prove_writing`]), and
+//! writing too is tried when the first of them is really mapped ([`DaxEligibility::prove_writing`]), and
 //! what then turns out costs that one access.
 //!
 //! What was true when the guest looked may have changed when it opens the file: somebody on the host
 //! made it immutable, mounted it read-only, or runs it. So it is asked again then
-//! ([`Promises::still_holds`]), for files that have no view yet, and a *broken* promise is told.
+//! ([`DaxEligibility::still_holds`]), for files that have no view yet, and a *broken* promise is told.
 //! Programs that open one file again and again don't pay for that each time: an OPEN goes by what
 //! another one of the last [`SURE`] has found. What a look has found is no answer to an OPEN, however
 //! recent it is.
@@ -49,7 +49,7 @@ use super::moment::Moment;
 use super::open::with_handle;
 use super::{NodeCache, NodeId, is_trouble, is_trouble_with_view, with_file};
 use crate::config::DaxPolicy;
-use crate::log::WithSources;
+use crate::log::ErrorChain;
 use crate::metrics::{Behaviour, Trait};
 
 /// Nodes whose answer is remembered. A forgotten one is asked for again.
@@ -108,7 +108,7 @@ struct Device {
 }
 
 /// The answers so far.
-pub struct Promises<S> {
+pub struct DaxEligibility<S> {
     policy: DaxPolicy,
     /// What mappings allow the guest.
     access: Access,
@@ -126,7 +126,7 @@ pub struct Promises<S> {
     devices: Mutex<HashMap<MountedDevice, Device>>,
 }
 
-impl<S: ViewSource> Promises<S> {
+impl<S: ViewSource> DaxEligibility<S> {
     /// Answers by `policy`, with views from `views`.
     #[must_use]
     pub fn new(policy: DaxPolicy, views: S) -> Self {
@@ -383,7 +383,7 @@ impl<S: ViewSource> Promises<S> {
                 let (major, minor) = (device.major, device.minor);
                 log::warn!(
                     "whether files on device {major}:{minor} can be mapped is asked later: {}",
-                    WithSources(&error)
+                    ErrorChain(&error)
                 );
                 Ok(Answer::NotNow)
             }
@@ -405,7 +405,7 @@ impl<S: ViewSource> Promises<S> {
             "files on device {}:{} are shared without DAX: {}",
             device.major,
             device.minor,
-            WithSources(error)
+            ErrorChain(error)
         );
         self.devices.lock().entry(device).or_default().proven = Some(Mappable::No);
     }
@@ -444,5 +444,5 @@ fn is_of_all_files(error: &io::Error) -> bool {
 }
 
 #[cfg(test)]
-#[path = "promise_tests.rs"]
+#[path = "eligibility_tests.rs"]
 mod tests;

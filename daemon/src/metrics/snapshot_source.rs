@@ -8,7 +8,7 @@ use crate::fs::NodeId;
 
 /// A window, as it is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WindowLook {
+pub struct WindowSnapshot {
     /// Its size in bytes.
     pub size: u64,
     /// What it has done.
@@ -22,9 +22,9 @@ pub struct WindowLook {
 }
 
 /// Looks at a device. Nothing here waits for a request or for the VMM.
-pub trait Look: Send + Sync {
+pub trait SnapshotSource: Send + Sync {
     /// The window, if there is one.
-    fn window(&self) -> Option<WindowLook>;
+    fn window(&self) -> Option<WindowSnapshot>;
 
     /// Whether a view is kept for this file.
     fn keeps_view(&self, node: NodeId) -> bool;

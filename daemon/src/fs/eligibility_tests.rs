@@ -16,7 +16,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 use shared_window::{Access, DirectViews, ViewError, ViewSource};
 use virtiofsd::filesystem::FileSystem;
 
-use super::{Moment, Promises, SURE};
+use super::{DaxEligibility, Moment, SURE};
 use crate::config::{DaxMode, DaxPolicy};
 use crate::fs::NodeId;
 use crate::testing::{MUST_HAPPEN, Share};
@@ -51,7 +51,7 @@ impl ViewSource for Views {
 struct Case {
     share: Share,
     views: Arc<Views>,
-    promises: Promises<Arc<Views>>,
+    eligibility: DaxEligibility<Arc<Views>>,
 }
 
 impl Case {
@@ -63,7 +63,7 @@ impl Case {
         };
         let case = Self {
             share: Share::new(),
-            promises: Promises::new(policy, Arc::clone(&views)),
+            eligibility: DaxEligibility::new(policy, Arc::clone(&views)),
             views,
         };
         case.share.init();
@@ -72,7 +72,7 @@ impl Case {
 
     fn covers(&self, name: &str) -> bool {
         let entry = self.share.look_up(name);
-        self.promises.cover(
+        self.eligibility.cover(
             &*self.share.fs,
             Share::context(),
             NodeId(entry.inode),
@@ -189,7 +189,7 @@ fn a_device_that_cannot_be_mapped_for_writing_is_found_out_by_the_first_mapping(
         .expect("the file");
     // A socket has no mmap either.
     let (view, _) = UnixStream::pair().expect("a socket");
-    let error = case.promises.prove_writing(file.as_fd(), view.as_fd());
+    let error = case.eligibility.prove_writing(file.as_fd(), view.as_fd());
     assert_eq!(error.unwrap_err().raw_os_error(), Some(libc::ENODEV));
     assert!(!case.covers("b"), "it is on the same device");
 }
@@ -203,7 +203,7 @@ fn a_view_that_maps_proves_its_device_once() {
         .write(true)
         .open(case.share.path("a"))
         .expect("the file");
-    let prove = |view: BorrowedFd<'_>| case.promises.prove_writing(file.as_fd(), view);
+    let prove = |view: BorrowedFd<'_>| case.eligibility.prove_writing(file.as_fd(), view);
     prove(file.as_fd()).expect("it can be mapped");
     let (socket, _) = UnixStream::pair().expect("a socket");
     prove(socket.as_fd()).expect("nothing is mapped again");
@@ -234,19 +234,19 @@ fn an_open_asks_unless_another_one_just_did() {
     let case = Case::new(DaxMode::Inode);
     case.share.put("file", &[1; 4096], 0o644);
     let node = NodeId(case.share.look_up("file").inode);
-    let sure = || case.promises.is_sure_of(node);
+    let sure = || case.eligibility.is_sure_of(node);
     assert!(sure(), "nothing is promised");
     assert!(case.covers("file") && !sure(), "a look is no answer");
-    let promises = &case.promises;
-    let ask = |handle| promises.still_holds(&*case.share.fs, Share::context(), node, handle);
+    let eligibility = &case.eligibility;
+    let ask = |handle| eligibility.still_holds(&*case.share.fs, Share::context(), node, handle);
     let (handle, _) = (case.share.fs)
         .open(Share::context(), node.0, false, libc::O_RDONLY as u32)
         .expect("it opens");
     assert!(ask(handle.expect("a handle")));
     let at = Moment::now();
-    assert!(promises.is_sure_at(node, at));
-    assert!(!promises.is_sure_at(node, at + SURE), "for a while only");
-    case.promises.forget_all();
+    assert!(eligibility.is_sure_at(node, at));
+    assert!(!eligibility.is_sure_at(node, at + SURE), "for a while only");
+    case.eligibility.forget_all();
     assert!(case.covers("file") && !sure(), "a new answer begins anew");
 }
 
@@ -278,26 +278,26 @@ fn a_promise_is_taken_back_for_as_long_as_the_guest_may_know_the_node() {
     case.share.put("file", &[1; 4096], 0o644);
     assert!(case.covers("file"));
     let node = NodeId(case.share.look_up("file").inode);
-    assert_eq!(case.promises.generation(node), 0);
-    case.promises.revoke(node);
+    assert_eq!(case.eligibility.generation(node), 0);
+    case.eligibility.revoke(node);
     // Linux forgets the inode of the old generation when it has that of the new one.
-    case.promises.forget(node);
+    case.eligibility.forget(node);
     assert!(!case.covers("file"));
-    assert_eq!(case.promises.generation(node), 1);
-    case.promises.begin_anew();
+    assert_eq!(case.eligibility.generation(node), 1);
+    case.eligibility.begin_anew();
     assert!(case.covers("file"));
-    assert_eq!(case.promises.generation(node), 0);
+    assert_eq!(case.eligibility.generation(node), 0);
 }
 
 #[test]
 fn a_guest_is_told_once_of_a_promise_that_was_taken_back() {
     let case = Case::new(DaxMode::Inode);
     let [opened, looked_up] = [NodeId(7), NodeId(8)];
-    assert!(!case.promises.tell_of_broken(opened));
-    case.promises.revoke(opened);
-    case.promises.revoke(looked_up);
-    assert!(case.promises.tell_of_broken(opened));
-    assert!(!case.promises.tell_of_broken(opened), "it knows");
-    case.promises.generation(looked_up);
-    assert!(!case.promises.tell_of_broken(looked_up), "it knows");
+    assert!(!case.eligibility.tell_of_broken(opened));
+    case.eligibility.revoke(opened);
+    case.eligibility.revoke(looked_up);
+    assert!(case.eligibility.tell_of_broken(opened));
+    assert!(!case.eligibility.tell_of_broken(opened), "it knows");
+    case.eligibility.generation(looked_up);
+    assert!(!case.eligibility.tell_of_broken(looked_up), "it knows");
 }

@@ -3,25 +3,25 @@
 //! Fourth stage: the daemon is split off, and what stays behind waits for it.
 //!
 //! ```text
-//!  supervisor   holds: files and their lock, the other end of the leash, lifeline, stop requests
-//!  ├─ companion holds: the end of the lifeline, the server of views
-//!  └─ daemon    holds: listener, stop requests, leash, lifeline, client of views; it says that it ends
+//!  supervisor   holds: files and their lock, the other end of the parent-death pipe, liveness pipe, stop requests
+//!  ├─ companion holds: the end of the liveness pipe, the server of views
+//!  └─ daemon    holds: listener, stop requests, parent-death pipe, liveness pipe, client of views; it says that it ends
 //! ```
 //!
-//! The *lifeline* ends when supervisor and daemon (with its inner process) are gone. The *leash*
+//! The *liveness pipe* ends when supervisor and daemon (with its inner process) are gone. The *parent-death pipe*
 //! ends when the supervisor is gone.
 
 use std::os::unix::net::UnixListener;
 
 use shared_window::StartingViews;
 
-use super::accompany::CompanionProcess;
 use super::checks::Checked;
 use super::confine::Unconfined;
 use super::error::StartError;
 use super::fork::{Side, fork};
+use super::fork_companion::CompanionProcess;
 use super::listen::CreatedFiles;
-use super::stop::{Leash, leash};
+use super::stop::{DeathPipe, death_pipe};
 use super::supervisor::Supervisor;
 use crate::metrics::Place;
 
@@ -36,11 +36,11 @@ pub(super) struct Listening {
     pub(super) metrics: Option<Place>,
     pub(super) views: Option<StartingViews>,
     /// Ends with the companion.
-    pub(super) end_of_views: Leash,
+    pub(super) end_of_views: DeathPipe,
     pub(super) companion: CompanionProcess,
 }
 
-/// What the process that returns from [`Listening::split`] is now.
+/// What the process that returns from [`Listening::fork_daemon`] is now.
 pub(super) enum Role {
     /// The first process.
     Supervisor(Supervisor),
@@ -50,13 +50,13 @@ pub(super) enum Role {
 
 impl Listening {
     /// Forks the daemon. Returns in both processes.
-    pub(super) fn split(self) -> Result<Role, StartError> {
-        let (end_of_supervisor, leash_holder) =
-            leash().map_err(StartError::system("create a pipe"))?;
-        let (ending, says_end) = leash().map_err(StartError::system("create a pipe"))?;
+    pub(super) fn fork_daemon(self) -> Result<Role, StartError> {
+        let (end_of_supervisor, parent_death_holder) =
+            death_pipe().map_err(StartError::system("create a pipe"))?;
+        let (ending, says_end) = death_pipe().map_err(StartError::system("create a pipe"))?;
         match fork()? {
             Side::Child => {
-                drop((leash_holder, ending));
+                drop((parent_death_holder, ending));
                 self.files.into_iter().for_each(CreatedFiles::disown);
                 Ok(Role::Daemon(Box::new(Unconfined {
                     checked: self.checked,
@@ -64,9 +64,9 @@ impl Listening {
                     metrics: self.metrics,
                     views: self.views,
                     end_of_views: self.end_of_views,
-                    leash: end_of_supervisor,
+                    parent_death: end_of_supervisor,
                     says_end,
-                    lifeline: self.companion.into_lifeline(),
+                    liveness_pipe: self.companion.into_liveness_pipe(),
                 })))
             }
             Side::Parent(daemon) => {
@@ -79,7 +79,7 @@ impl Listening {
                     files: self.files,
                     stop,
                     ending,
-                    leash: leash_holder,
+                    parent_death: parent_death_holder,
                 }))
             }
         }

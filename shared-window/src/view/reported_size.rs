@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 
 use rustix::fs::{AtFlags, StatxFlags};
 
-use super::passthrough::TOLD_SIZE;
+use super::passthrough::REPORTED_SIZE;
 
 /// Whether `file` is a view, of whichever server of views on this host.
 ///
@@ -16,7 +16,7 @@ use super::passthrough::TOLD_SIZE;
 pub fn is_view(file: BorrowedFd<'_>) -> bool {
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
     rustix::fs::statx(file, c"", flags, StatxFlags::SIZE)
-        .map_or(true, |known| known.stx_size == TOLD_SIZE)
+        .map_or(true, |known| known.stx_size == REPORTED_SIZE)
 }
 
 #[cfg(test)]

@@ -12,13 +12,13 @@ use log::warn;
 /// Owner of a created file: removes it when dropped, unless another file has its name by then.
 #[derive(Debug)]
 #[must_use = "the file is removed when this is dropped"]
-pub(super) struct Created {
+pub(super) struct OwnedFile {
     path: PathBuf,
     device: u64,
     inode: u64,
 }
 
-impl Created {
+impl OwnedFile {
     /// Takes over the file that was just created at `path`.
     pub(super) fn at(path: &Path) -> io::Result<Self> {
         let found = fs::symlink_metadata(path)?;
@@ -35,7 +35,7 @@ impl Created {
     }
 }
 
-impl Drop for Created {
+impl Drop for OwnedFile {
     fn drop(&mut self) {
         let removed = match fs::symlink_metadata(&self.path) {
             Ok(now) if (now.dev(), now.ino()) == (self.device, self.inode) => {
@@ -56,14 +56,14 @@ impl Drop for Created {
 mod tests {
     use std::fs;
 
-    use super::Created;
+    use super::OwnedFile;
 
     #[test]
     fn a_dropped_file_is_gone() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, "").unwrap();
-        drop(Created::at(&path).unwrap());
+        drop(OwnedFile::at(&path).unwrap());
         assert!(!path.exists());
     }
 
@@ -72,10 +72,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, "").unwrap();
-        Created::at(&path).unwrap().disown();
+        OwnedFile::at(&path).unwrap().disown();
         assert!(path.exists());
 
-        let owner = Created::at(&path).unwrap();
+        let owner = OwnedFile::at(&path).unwrap();
         let other = dir.path().join("other");
         fs::write(&other, "other").unwrap();
         fs::rename(&other, &path).unwrap();
@@ -88,7 +88,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, "").unwrap();
-        let owner = Created::at(&path).unwrap();
+        let owner = OwnedFile::at(&path).unwrap();
         fs::remove_file(&path).unwrap();
         drop(owner);
     }

@@ -26,9 +26,9 @@ const UNFIT: u8 = 16;
 /// breaks, the companion ends, its place in the guest is unknown, or it needs views that there are not.
 /// From then on no file is promised, and the guest reads through FUSE. To ask costs one load.
 #[derive(Debug, Clone, Default)]
-pub struct WindowTaken(Arc<AtomicU8>);
+pub struct WindowNegotiated(Arc<AtomicU8>);
 
-impl WindowTaken {
+impl WindowNegotiated {
     /// The front end has asked for the size, so its guest has a window from now on.
     pub fn set(&self) {
         self.0.fetch_or(TAKEN, Ordering::Relaxed);
@@ -93,11 +93,11 @@ impl WindowTaken {
 
 #[cfg(test)]
 mod tests {
-    use super::WindowTaken;
+    use super::WindowNegotiated;
 
     #[test]
     fn a_window_is_usable_while_nothing_it_needs_is_missing() {
-        let window = WindowTaken::default();
+        let window = WindowNegotiated::default();
         assert!(!window.is_set() && !window.is_usable());
         window.set();
         assert!(window.is_set() && !window.is_usable(), "no channel yet");

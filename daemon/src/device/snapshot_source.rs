@@ -10,22 +10,22 @@ use virtiofsd::fuse::InHeader;
 
 use super::vhost_user::Device;
 use crate::fs::NodeId;
-use crate::metrics::{Look, WindowLook};
+use crate::metrics::{SnapshotSource, WindowSnapshot};
 
-impl<F, M, S> Look for Weak<Device<F, M, S>>
+impl<F, M, S> SnapshotSource for Weak<Device<F, M, S>>
 where
     F: FileSystem + Send + Sync,
     M: Vmm,
     S: ViewSource,
 {
-    fn window(&self) -> Option<WindowLook> {
+    fn window(&self) -> Option<WindowSnapshot> {
         let device = self.upgrade()?;
         let side = device.engine.window()?;
         let front_end = device.front_end.as_ref()?;
         front_end.census.count_again();
         let budget = &front_end.budget;
         side.hear_of_lost_pages();
-        Some(WindowLook {
+        Some(WindowSnapshot {
             size: side.window().size().bytes(),
             stats: side.window().stats(),
             kept_views: side.kept_views().len(),

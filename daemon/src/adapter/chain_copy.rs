@@ -17,12 +17,12 @@ use vm_memory::Address as _;
 use vm_memory_017::mmap::FromRangesError;
 use vm_memory_017::{Bytes, GuestAddress, GuestMemoryError, GuestMemoryMmap};
 
-use super::memory::{Mirror, MirrorError};
+use super::memory::{ShadowMemory, ShadowMemoryError};
 use super::request::{Buffer, MAX_BUFFERS, Request};
 
 /// A checked request could not be handed on. All of these are our own faults, not the guest's.
 #[derive(Debug, thiserror::Error)]
-pub enum RelayError {
+pub enum ChainCopyError {
     /// No memory for this thread's ring.
     #[error("cannot allocate the private ring")]
     Allocate(#[source] FromRangesError),
@@ -40,7 +40,7 @@ pub enum RelayError {
     },
     /// The memory that the request is in cannot be shown to virtiofsd.
     #[error(transparent)]
-    Mirror(#[from] MirrorError),
+    ShadowMemory(#[from] ShadowMemoryError),
     /// virtiofsd refused the chain.
     #[error("cannot open the request")]
     Open(#[source] DescriptorError),
@@ -61,22 +61,22 @@ struct PrivateRing {
 }
 
 impl PrivateRing {
-    fn new() -> Result<Self, RelayError> {
-        let memory =
-            GuestMemoryMmap::from_ranges(&[(TABLE, RING_SIZE)]).map_err(RelayError::Allocate)?;
-        let mut queue = Queue::new(MAX_BUFFERS as u16).map_err(RelayError::SetUp)?;
+    fn new() -> Result<Self, ChainCopyError> {
+        let memory = GuestMemoryMmap::from_ranges(&[(TABLE, RING_SIZE)])
+            .map_err(ChainCopyError::Allocate)?;
+        let mut queue = Queue::new(MAX_BUFFERS as u16).map_err(ChainCopyError::SetUp)?;
         queue
             .try_set_desc_table_address(TABLE)
-            .map_err(RelayError::SetUp)?;
+            .map_err(ChainCopyError::SetUp)?;
         queue
             .try_set_avail_ring_address(AVAIL)
-            .map_err(RelayError::SetUp)?;
+            .map_err(ChainCopyError::SetUp)?;
         queue.set_ready(true);
         // One entry is available for ever; each use rewinds the queue to it. Its head index, 0,
         // is what fresh memory holds.
         memory
             .store(1_u16.to_le(), AVAIL_IDX, Ordering::Release)
-            .map_err(RelayError::Write)?;
+            .map_err(ChainCopyError::Write)?;
         Ok(Self { memory, queue })
     }
 
@@ -85,7 +85,7 @@ impl PrivateRing {
         &mut self,
         readable: &[Buffer],
         writable: &[Buffer],
-    ) -> Result<DescriptorChain<&GuestMemoryMmap>, RelayError> {
+    ) -> Result<DescriptorChain<&GuestMemoryMmap>, ChainCopyError> {
         let buffers = readable.len() + writable.len();
         let flagged = readable.iter().map(|buffer| (buffer, 0));
         let flagged = flagged.chain(writable.iter().map(|buffer| (buffer, VRING_DESC_F_WRITE)));
@@ -103,14 +103,14 @@ impl PrivateRing {
             let at = GuestAddress((index * DESCRIPTOR_SIZE) as u64);
             self.memory
                 .write_obj(descriptor, at)
-                .map_err(RelayError::Write)?;
+                .map_err(ChainCopyError::Write)?;
         }
         self.queue.set_next_avail(0);
         self.queue
             .iter(&self.memory)
             .ok()
             .and_then(|mut chains| chains.next())
-            .ok_or(RelayError::Pop { buffers })
+            .ok_or(ChainCopyError::Pop { buffers })
     }
 }
 
@@ -125,7 +125,7 @@ thread_local! {
 pub fn with_reader_and_writer<T>(
     request: &Request,
     serve: impl FnOnce(Reader<'_>, Writer<'_>) -> T,
-) -> Result<T, RelayError> {
+) -> Result<T, ChainCopyError> {
     RING.with_borrow_mut(|slot| {
         let ring = match slot {
             Some(ring) => ring,
@@ -134,9 +134,9 @@ pub fn with_reader_and_writer<T>(
         let (readable, writable) = request.buffers();
         let chain = ring.chain(readable, writable)?;
         let buffers = readable.iter().chain(writable);
-        let mirror = Mirror::of(request.memory(), buffers.map(|buffer| buffer.addr))?;
-        let reader = Reader::new(mirror.server(), chain.clone()).map_err(RelayError::Open)?;
-        let writer = Writer::new(mirror.server(), chain).map_err(RelayError::Open)?;
+        let mirror = ShadowMemory::of(request.memory(), buffers.map(|buffer| buffer.addr))?;
+        let reader = Reader::new(mirror.server(), chain.clone()).map_err(ChainCopyError::Open)?;
+        let writer = Writer::new(mirror.server(), chain).map_err(ChainCopyError::Open)?;
         Ok(serve(reader, writer))
     })
 }

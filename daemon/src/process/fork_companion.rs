@@ -14,42 +14,43 @@ use super::companion::Companion;
 use super::confine::warn_of_views;
 use super::error::StartError;
 use super::fork::{Side, fork};
+use super::fork_daemon::Listening;
 use super::listen;
 use super::metrics_socket;
-use super::split::Listening;
-use super::stop::{Leash, leash};
+use super::stop::{DeathPipe, death_pipe};
 use crate::config::{Endpoint, HostTruncate, SocketFile};
 
-/// What the process that returns from [`Checked::accompany`] is now.
+/// What the process that returns from [`Checked::fork_companion`] is now.
 pub(super) enum Pair {
     /// The new process.
     Companion(Companion),
     /// The first process.
-    Accompanied(Box<Accompanied>),
+    WithCompanion(Box<WithCompanion>),
 }
 
 /// Settings, and a companion that waits for the end.
 #[derive(Debug)]
-pub(super) struct Accompanied {
+pub(super) struct WithCompanion {
     checked: Checked,
     /// Where views will come from, if a window is wanted. Dropped before the companion, which
     /// serves them as long as anybody could ask.
     views: Option<StartingViews>,
     /// Ends with the companion.
-    end_of_views: Leash,
+    end_of_views: DeathPipe,
     companion: CompanionProcess,
 }
 
 impl Checked {
     /// Forks the companion. Returns in both processes.
-    pub(super) fn accompany(self) -> Result<Pair, StartError> {
-        let (end_of_life, lifeline) = io::pipe().map_err(StartError::system("create a pipe"))?;
+    pub(super) fn fork_companion(self) -> Result<Pair, StartError> {
+        let (end_of_life, liveness_pipe) =
+            io::pipe().map_err(StartError::system("create a pipe"))?;
         let (views, view_server) = self.prepare_views().unzip();
-        let (end_of_views, held) = leash().map_err(StartError::system("create a pipe"))?;
+        let (end_of_views, held) = death_pipe().map_err(StartError::system("create a pipe"))?;
         let supervisor = Pid::this();
         match fork()? {
             Side::Child => {
-                drop((lifeline, views, end_of_views));
+                drop((liveness_pipe, views, end_of_views));
                 // Where this process kept the socket, a client would wait that will never be served.
                 drop(listen::inherited(&self.config.endpoint));
                 Ok(Pair::Companion(Companion {
@@ -60,11 +61,11 @@ impl Checked {
                     sockets: self.socket_files(),
                 }))
             }
-            Side::Parent(pid) => Ok(Pair::Accompanied(Box::new(Accompanied {
+            Side::Parent(pid) => Ok(Pair::WithCompanion(Box::new(WithCompanion {
                 checked: self,
                 companion: CompanionProcess {
                     pid,
-                    lifeline: Some(lifeline),
+                    liveness_pipe: Some(liveness_pipe),
                 },
                 views,
                 end_of_views,
@@ -102,7 +103,7 @@ impl Checked {
     }
 }
 
-impl Accompanied {
+impl WithCompanion {
     /// Creates sockets and pid files, or takes over the socket that is given.
     pub(super) fn listen(self) -> Result<Listening, StartError> {
         let config = &self.checked.config;
@@ -129,11 +130,11 @@ impl Accompanied {
 }
 
 /// The companion as its parent knows it. Dropping this ends the companion, as soon as no other
-/// process holds the lifeline, and waits for that.
+/// process holds the liveness pipe, and waits for that.
 #[derive(Debug)]
 pub(super) struct CompanionProcess {
     pid: Pid,
-    lifeline: Option<PipeWriter>,
+    liveness_pipe: Option<PipeWriter>,
 }
 
 impl CompanionProcess {
@@ -149,16 +150,16 @@ impl CompanionProcess {
     }
 
     /// In a fork of the parent: keeps the companion alive, and leaves waiting to the parent.
-    pub(super) fn into_lifeline(mut self) -> Option<PipeWriter> {
-        let lifeline = self.lifeline.take();
+    pub(super) fn into_liveness_pipe(mut self) -> Option<PipeWriter> {
+        let liveness_pipe = self.liveness_pipe.take();
         std::mem::forget(self);
-        lifeline
+        liveness_pipe
     }
 }
 
 impl Drop for CompanionProcess {
     fn drop(&mut self) {
-        self.lifeline = None;
+        self.liveness_pipe = None;
         // Handlers restart system calls, so this ends when the companion has, or at once if the
         // supervisor has seen its end already.
         let _ = waitpid(self.pid, None);
