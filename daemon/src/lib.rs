@@ -10,11 +10,11 @@ pub mod device;
 pub mod fs;
 mod log;
 pub mod metrics;
+mod node;
 pub mod process;
 mod request;
 mod ring;
 mod sandbox;
-pub mod serve;
 mod window;
 
 #[cfg(feature = "fuzzing")]

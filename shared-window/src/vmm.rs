@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The seam to whoever owns the memory that the guest sees through the window.
+//! The seam to the owner of the memory that the guest sees through the window.
 //!
 //! Two implementations: [`VhostUserShmem`] asks a VMM over the back-end channel of vhost-user,
 //! [`ProcessWindow`] maps into memory of this process.
 //!
-//! What the window relies on, whoever implements it:
+//! What the window relies on in each implementation:
 //! - [`Vmm::map`] returns `Ok` only when a load or store of the guest would reach the file.
 //! - An error says by [`VmmError::effect`] whether the mapping may exist all the same. "It can't"
 //!   is a promise; everything that is not certain is [`Effect::Unknown`].
@@ -24,7 +24,7 @@ use thiserror::Error;
 use crate::units::{Access, FileOffset, WindowOffset};
 
 pub use process::{ProcessWindow, ProcessWindowError};
-pub use shmem::VhostUserShmem;
+pub use shmem::{Call, Moment, VhostUserShmem};
 
 /// The owner of the window's memory.
 ///

@@ -311,6 +311,6 @@ fn a_window_refuses_what_a_lost_vmm_may_still_have() {
     for _ in 0..2 {
         let error = window.setup(file.as_fd(), ask).unwrap_err();
         assert_eq!(error.errno(), libc::EIO, "{error}");
-        assert_eq!(window.mappings()[0].state, RangeState::Indeterminate);
+        assert_eq!(window.snapshot()[0].state, RangeState::Indeterminate);
     }
 }

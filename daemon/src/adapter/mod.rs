@@ -18,7 +18,7 @@
 //! Invariants:
 //! * guest memory is mapped once, by the transport; a mirror region never outlives the transport
 //!   region it points into, because its `ShadowMemory` borrows that region's table;
-//! * a request owns the table that its descriptors were looked up in, and nobody else keeps one: a
+//! * a request owns the table that its descriptors were looked up in, and nothing else keeps one: a
 //!   region that has gone from guest memory is unmapped when the last such request is done;
 //! * payload bytes are never copied here, only descriptors are, but for buffers that lie in mapped
 //!   files (`outside.rs`);

@@ -13,8 +13,8 @@ use crate::cli::args::metrics::MetricsArgs;
 use crate::cli::args::migration::MigrationArgs;
 use crate::cli::args::share::ShareArgs;
 use crate::config::{
-    Config, ConfigError, Confinement, Endpoint, Logging, MetricsAddress, MetricsEndpoint, Share,
-    SocketFile,
+    Config, ConfigError, Confinement, DeviceConfig, Endpoint, Logging, MetricsAddress,
+    MetricsEndpoint, Share, SocketFile,
 };
 
 /// How long names and attributes stay valid where the share is the guest's alone.
@@ -40,11 +40,13 @@ impl TryFrom<Args> for Config {
             .map_err(|_| ConfigError::SharedDirEncoding)?;
         Ok(Self {
             share: share(dir, args.share, &args.migration),
-            tag: args.endpoint.tag.clone(),
-            request_queues: args.endpoint.request_queues,
-            thread_pool_size: args.endpoint.thread_pool_size,
+            device: DeviceConfig {
+                tag: args.endpoint.tag.clone(),
+                request_queues: args.endpoint.request_queues,
+                thread_pool_size: args.endpoint.thread_pool_size,
+                mem_slots: args.window.mem_slots,
+            },
             endpoint: endpoint(args.endpoint),
-            mem_slots: args.window.mem_slots,
             dax: args.window.policy(),
             host_truncate: args.window.host_truncate,
             window: args.window.request(),

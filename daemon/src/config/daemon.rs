@@ -21,6 +21,28 @@ pub struct Logging {
     pub syslog: bool,
 }
 
+/// What the vhost-user device offers, and who serves its requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceConfig {
+    /// Mount tag that the device shows, if it shows one; at most 36 bytes.
+    pub tag: Option<String>,
+    /// Request queues, beside the high priority queue; at most 63.
+    pub request_queues: NonZeroU16,
+    /// Threads that process requests; 0 for one thread a queue.
+    pub thread_pool_size: usize,
+    /// Whether the VMM announces each memory region that comes or goes by a message of its own. QEMU
+    /// 11.1 then takes 512 regions, and does not survive a reset with live mappings; see the design.
+    pub mem_slots: bool,
+}
+
+impl DeviceConfig {
+    /// All queues: the high priority queue and the request queues.
+    #[must_use]
+    pub fn queues(&self) -> usize {
+        1 + usize::from(self.request_queues.get())
+    }
+}
+
 /// All settings of one daemon.
 #[derive(Debug)]
 pub struct Config {
@@ -28,14 +50,8 @@ pub struct Config {
     pub share: Share,
     /// Where the VMM connects.
     pub endpoint: Endpoint,
-    /// The tag in the device's configuration, if the daemon offers that.
-    pub tag: Option<String>,
-    /// Request queues, without the high-priority queue.
-    pub request_queues: NonZeroU16,
-    /// Threads that process requests beside the queues' own; 0: none.
-    pub thread_pool_size: usize,
-    /// Whether the VMM is to tell each memory region that comes or goes.
-    pub mem_slots: bool,
+    /// The vhost-user device.
+    pub device: DeviceConfig,
     /// Files that the guest is told to map.
     pub dax: DaxPolicy,
     /// What others may do to files that are mapped.

@@ -11,26 +11,19 @@ use virtio_bindings::bindings::virtio_ring::{
     VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC,
 };
 
+use crate::config::DeviceConfig;
+
 /// Size of the tag in the configuration space, in bytes (VIRTIO 1.3, 5.11.4).
 const TAG_SIZE: usize = 36;
 
 /// The device as it was configured. Nothing of it changes while it runs.
 #[derive(Debug, Clone)]
 pub(crate) struct DeviceFeatures {
-    pub(crate) tag: Option<String>,
-    pub(crate) request_queues: u32,
+    pub(crate) config: DeviceConfig,
     pub(crate) window: Option<WindowSize>,
-    /// Whether the front end is to tell each memory region that comes or goes. QEMU 11.1 then
-    /// takes 512 of them, and does not survive a reset with live mappings; see the design.
-    pub(crate) mem_slots: bool,
 }
 
 impl DeviceFeatures {
-    /// All queues: the high priority queue and the request queues.
-    pub(crate) fn queues(&self) -> usize {
-        1 + self.request_queues as usize
-    }
-
     /// LOG_ALL, and DEVICE_STATE below, are offered with a window too: whether the front end takes
     /// it is not known yet. If it does, a migration is refused when it is asked for.
     pub(crate) fn virtio(&self) -> u64 {
@@ -50,10 +43,10 @@ impl DeviceFeatures {
             | VhostUserProtocolFeatures::INFLIGHT_SHMFD
             | VhostUserProtocolFeatures::LOG_SHMFD
             | VhostUserProtocolFeatures::DEVICE_STATE;
-        if self.mem_slots {
+        if self.config.mem_slots {
             features |= VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS;
         }
-        if self.tag.is_some() {
+        if self.config.tag.is_some() {
             features |= VhostUserProtocolFeatures::CONFIG;
         }
         if self.window.is_some() {
@@ -64,10 +57,10 @@ impl DeviceFeatures {
     }
 
     /// `size` bytes of the configuration space at `offset`; zeros beyond its end.
-    pub(crate) fn config(&self, offset: u32, size: u32) -> Vec<u8> {
-        let mut config = self.tag.clone().unwrap_or_default().into_bytes();
+    pub(crate) fn config_space(&self, offset: u32, size: u32) -> Vec<u8> {
+        let mut config = self.config.tag.clone().unwrap_or_default().into_bytes();
         config.resize(TAG_SIZE, 0);
-        config.extend(self.request_queues.to_le_bytes());
+        config.extend(u32::from(self.config.request_queues.get()).to_le_bytes());
         let mut asked: Vec<_> = config
             .into_iter()
             .skip(offset as usize)
@@ -88,16 +81,19 @@ impl DeviceFeatures {
 
 #[cfg(test)]
 mod tests {
-    use super::DeviceFeatures;
-    use shared_window::WindowSize;
+    use super::{DeviceConfig, DeviceFeatures};
+    use shared_window::{LINUX_RANGE, WindowSize};
     use vhost::vhost_user::message::{VhostUserProtocolFeatures as P, VhostUserVirtioFeatures};
 
     fn offer(window: bool) -> DeviceFeatures {
         DeviceFeatures {
-            tag: Some("share".to_owned()),
-            request_queues: 3,
-            window: window.then(|| WindowSize::new(2 << 20).expect("2 MiB")),
-            mem_slots: false,
+            config: DeviceConfig {
+                tag: Some("share".to_owned()),
+                request_queues: 3.try_into().expect("not 0"),
+                thread_pool_size: 0,
+                mem_slots: false,
+            },
+            window: window.then(|| WindowSize::new(LINUX_RANGE).expect("a power of two")),
         }
     }
 
@@ -109,13 +105,11 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_memory_is_told_as_a_whole_unless_asked_for() {
+    fn the_table_of_memory_is_announced_as_a_whole_unless_asked_for() {
         for window in [true, false] {
             let whole = offer(window);
-            let each = DeviceFeatures {
-                mem_slots: true,
-                ..offer(window)
-            };
+            let mut each = offer(window);
+            each.config.mem_slots = true;
             let slots = P::CONFIGURE_MEM_SLOTS;
             assert!(!whole.protocol().contains(slots));
             assert!(each.protocol().contains(slots));
@@ -135,7 +129,7 @@ mod tests {
     #[test]
     fn config_space_can_be_read_in_any_pieces() {
         let offer = offer(false);
-        let whole = offer.config(0, 44);
+        let whole = offer.config_space(0, 44);
         assert_eq!(&whole[..5], b"share");
         assert_eq!(whole[5..36], [0; 31]);
         assert_eq!(whole[36..], [3, 0, 0, 0, 0, 0, 0, 0]);
@@ -148,7 +142,7 @@ mod tests {
                 .collect();
             expected.resize(size as usize, 0);
             assert_eq!(
-                offer.config(offset, size),
+                offer.config_space(offset, size),
                 expected,
                 "{size} bytes at {offset}"
             );
@@ -157,18 +151,16 @@ mod tests {
 
     #[test]
     fn without_a_tag_there_is_no_config_space_to_read() {
-        let offer = DeviceFeatures {
-            tag: None,
-            ..offer(false)
-        };
+        let mut offer = offer(false);
+        offer.config.tag = None;
         assert!(!offer.protocol().contains(P::CONFIG));
-        assert_eq!(offer.config(0, 36), [0; 36]);
+        assert_eq!(offer.config_space(0, 36), [0; 36]);
     }
 
     #[test]
     fn the_window_is_shared_memory_region_0() {
         let config = offer(true).shared_memory();
-        assert_eq!((config.nregions, config.memory_sizes[0]), (1, 2 << 20));
+        assert_eq!((config.nregions, config.memory_sizes[0]), (1, LINUX_RANGE));
         assert_eq!(offer(false).shared_memory().nregions, 0);
     }
 }

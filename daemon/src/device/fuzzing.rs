@@ -22,7 +22,6 @@ use crate::fs::{
 };
 use crate::metrics::Metrics;
 use crate::request::engine::Engine;
-use crate::request::parsed::Opened;
 use crate::request::sigbus;
 use crate::ring::poller::Poller;
 use crate::ring::vring::Notify;
@@ -100,7 +99,7 @@ where
     pub fn kick(&self) {
         let serve = |(), taken| {
             self.engine
-                .serve(&self.ring, Opened::new(taken, None), Notify::Later);
+                .serve(&self.ring, self.engine.parse(taken), Notify::Later);
         };
         self.poller.drain(0, &self.ring, || Some(()), serve);
     }
@@ -110,7 +109,7 @@ where
         self.ring.reset();
         self.engine.server().destroy();
         if let Some(window) = self.engine.window() {
-            window.mark_stale();
+            window.files().mark_stale();
         }
     }
 
@@ -126,7 +125,7 @@ where
 
     /// The window.
     pub fn window(&self) -> Option<&Window<M, S>> {
-        self.engine.window().map(WindowSide::window)
+        self.engine.window().map(|window| window.files().window())
     }
 }
 

@@ -6,7 +6,7 @@
 //!   control thread            a thread for each queue, or one, or the pool
 //!   Device ──stop, reset──▶ Ring ──▶ Engine ──▶ virtiofsd's server
 //!      │                      │         │  window thread
-//!      │                      │         └─────▶ WindowSide ──▶ Window ──▶ PausedVmm ──▶ QEMU
+//!      │                      │         └─────▶ WindowSide ──▶ Window ──▶ VhostUserShmem ──▶ QEMU
 //!      └── waits for requests ┘                      ▲
 //!          and never for ────────────────────────────┘
 //! ```
@@ -27,8 +27,10 @@ mod session;
 mod snapshot_source;
 mod vhost_user;
 mod vmm_socket;
+mod window;
 
 pub use crate::ring::ThreadsError;
 pub(crate) use session::KEPT_VIEWS;
-pub use session::{Session, SessionError, SessionOptions, SessionWindow};
+pub use session::{Session, SessionError, SessionOptions};
 pub use vmm_socket::VmmSocket;
+pub use window::SessionWindow;

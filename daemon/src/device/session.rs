@@ -2,45 +2,38 @@
 
 //! One front end, from its connection to its end.
 
+mod parts;
+
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use shared_window::{
-    RegionBudget, VhostUserShmem, ViewSource, Vmm, Window, WindowOptions, WindowSize,
-};
+use shared_window::{VhostUserShmem, ViewSource};
 use vhost::vhost_user::{Error as VhostUserError, Listener};
 use vhost_user_backend::{Error as BackendError, VhostUserDaemon};
 use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
 
+use self::parts::Parts;
 use crate::adapter::{AtomicMemory, TransportMemory};
-use crate::config::DaxPolicy;
+use crate::config::DeviceConfig;
 use crate::device::features::DeviceFeatures;
 use crate::device::migration::Migration;
-use crate::device::vhost_user::{Device, FrontEnd};
+use crate::device::vhost_user::Device;
 use crate::device::vmm_socket::VmmSocket;
+use crate::device::window::SessionWindow;
+use crate::fs::WindowNegotiated;
 use crate::fs::catch_panic;
-use crate::fs::{
-    Dax, DaxEligibility, DaxFs, Losses, LostStores, NodeCache, WindowNegotiated, Written,
-};
 use crate::metrics::Metrics;
+use crate::metrics::Observer;
 use crate::metrics::SnapshotSource;
-use crate::metrics::{Behaviour, Trait};
-use crate::metrics::{ObservedVmm, Observer};
 use crate::request::engine::Engine;
 use crate::request::sigbus;
 use crate::ring::fatal_error::{Failure, FatalErrorLatch};
-use crate::ring::pause::{Pause, PausedVmm};
 use crate::ring::poller::Poller;
 use crate::ring::pool::Pool;
 use crate::ring::reminder::Reminder;
 use crate::ring::threads::{QueueThreads, ThreadsError};
-use crate::window::address_space::AddressSpace;
-use crate::window::census::Census;
-use crate::window::locate::Locator;
-use crate::window::operations::WindowSide;
 use crate::window::thread::WindowThread;
 
 /// Views kept for files without a live mapping, to be mapped again: as many as the default window
@@ -80,38 +73,13 @@ impl From<Failure> for SessionError {
 /// How requests are taken and served.
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
-    /// Mount tag that the device shows, if it shows one; at most 36 bytes.
-    pub tag: Option<String>,
-    /// Request queues, beside the high priority queue.
-    pub request_queues: u32,
-    /// Threads that process requests; 0 for one thread a queue.
-    pub thread_pool_size: usize,
-    /// Whether the VMM is to tell each memory region that comes or goes.
-    pub mem_slots: bool,
+    /// The device.
+    pub device: DeviceConfig,
     /// Who wants to know more than the counters.
     pub observer: Option<Arc<Observer>>,
 }
 
-/// What a share with a window needs.
-pub struct SessionWindow<S> {
-    /// Its size.
-    pub size: WindowSize,
-    /// Where views of files come from. A clone must be cheap.
-    pub views: S,
-    /// How many memory regions the VM may have.
-    pub budget: RegionBudget,
-    /// How the window behaves.
-    pub options: WindowOptions,
-    /// Which files are named to the guest.
-    pub policy: DaxPolicy,
-    /// Views of files that were mapped lately are kept.
-    pub keep_views: bool,
-    /// `views` are the files as they are: nothing is mapped by a VMM that changes what it maps.
-    pub plain: bool,
-}
-
-type SessionVmm = PausedVmm<ObservedVmm<Arc<VhostUserShmem>>>;
-type SessionDevice<F, S> = Device<F, SessionVmm, S>;
+type SessionDevice<F, S> = Device<F, VhostUserShmem, S>;
 
 /// A device that waits for its front end.
 pub struct Session<F: FileSystem + Send + Sync, S: ViewSource> {
@@ -136,32 +104,35 @@ where
     ) -> Result<Self, SessionError> {
         catch_panic::install_hook();
         sigbus::install_handler();
-        let queue_threads = QueueThreads::new(options.request_queues, options.thread_pool_size)?;
-        let pool = Pool::new(options.thread_pool_size)?;
+        let SessionOptions { device, observer } = options;
+        let queue_threads =
+            QueueThreads::new(device.request_queues.get().into(), device.thread_pool_size)?;
+        let pool = Pool::new(device.thread_pool_size)?;
+        let mem_slots = device.mem_slots;
         let features = DeviceFeatures {
-            tag: options.tag,
-            request_queues: options.request_queues,
+            config: device,
             window: window.as_ref().map(|window| window.size),
-            mem_slots: options.mem_slots,
         };
-        let metrics = Arc::new(Metrics::observed(features.queues(), options.observer));
+        let queues = features.config.queues();
+        let metrics = Arc::new(Metrics::observed(queues, observer));
         let memory = AtomicMemory::new(TransportMemory::new());
-        let parts = Parts::new(Arc::new(fs), window, options.mem_slots, &metrics);
+        let parts = Parts::new(Arc::new(fs), window, mem_slots, &metrics);
         let space = parts.space;
         let engine = Engine::new(parts.fs, parts.window, Arc::clone(&metrics))
             .with_space(Arc::clone(&space));
         let fatal_error = Arc::<FatalErrorLatch>::default();
+        let engine = Arc::new(engine);
         let window_thread = engine
             .window()
-            .map(|_| WindowThread::start(Arc::clone(&fatal_error)));
+            .map(|_| WindowThread::start(Arc::clone(&engine), Arc::clone(&fatal_error)));
         let reminder = pool
             .is_none()
             .then(|| Reminder::start(Arc::clone(&fatal_error)))
             .transpose()?;
         let device = Device {
-            engine: Arc::new(engine),
+            engine,
             poller: Poller::new(space.memory(), Arc::clone(&metrics)),
-            rings: (0..features.queues()).map(|_| OnceLock::new()).collect(),
+            rings: (0..queues).map(|_| OnceLock::new()).collect(),
             features,
             space,
             front_end: parts.front_end,
@@ -261,122 +232,6 @@ fn dismiss<T: Send + 'static>(daemon: T) {
         .spawn(move || drop(daemon));
     if let Err(error) = dismissed {
         log::warn!("the threads of the queues were waited for: {error}");
-    }
-}
-
-/// The file system and the window, which know of each other.
-struct Parts<F, S: ViewSource> {
-    fs: DaxFs<F, S>,
-    window: Option<WindowSide<F, SessionVmm, S>>,
-    front_end: Option<FrontEnd>,
-    space: Arc<AddressSpace>,
-}
-
-impl<F: FileSystem + Send + Sync, S: ViewSource + Clone + 'static> Parts<F, S> {
-    fn new(
-        fs: Arc<F>,
-        window: Option<SessionWindow<S>>,
-        mem_slots: bool,
-        metrics: &Arc<Metrics>,
-    ) -> Self {
-        let Some(SessionWindow {
-            size,
-            views,
-            budget,
-            options,
-            policy,
-            keep_views,
-            plain,
-        }) = window
-        else {
-            return Self {
-                fs: DaxFs::new(fs, None),
-                window: None,
-                front_end: None,
-                space: Arc::new(AddressSpace::new(None, mem_slots)),
-            };
-        };
-        let shmem = Arc::new(VhostUserShmem::new());
-        // QEMU has no limit of regions for a device that is not told each of them.
-        let budget = Arc::new(if mem_slots {
-            budget
-        } else {
-            RegionBudget::new(usize::MAX).with_mappings(budget.mappings())
-        });
-        let census = Arc::new(Census::new(Arc::clone(&budget)));
-        let pause = Arc::new(Pause::new());
-        let negotiated = WindowNegotiated::default();
-        negotiated.set_fit(!plain);
-        let eligibility = DaxEligibility::new(policy, views.clone())
-            .allowing(options.access)
-            .of(Arc::clone(&metrics.vmm));
-        let lost_stores = LostStores::new(views.lost_pages(), Arc::clone(metrics));
-        let window = Window::with_options(
-            size,
-            PausedVmm::new(
-                ObservedVmm::new(Arc::clone(&shmem), Arc::clone(metrics)),
-                Arc::clone(&pause),
-            ),
-            views,
-            Arc::clone(&budget),
-            options,
-        );
-        let dax = Arc::new(Dax {
-            eligibility,
-            views: if keep_views {
-                NodeCache::new(KEPT_VIEWS)
-            } else {
-                NodeCache::without_memory()
-            },
-            losses: Losses::new(window.mapped_files()),
-            written: Written::default(),
-            kills_privileges: AtomicBool::default(),
-            lost_stores,
-            negotiated: negotiated.clone(),
-        });
-        let space = Arc::new(AddressSpace::new(
-            Some((size, window.live_ranges())),
-            mem_slots,
-        ));
-        let locator = Locator::new(
-            PausedVmm::new(Arc::clone(&shmem), Arc::clone(&pause)),
-            Arc::clone(&space),
-            negotiated.clone(),
-            Arc::clone(&metrics.vmm),
-        )
-        .mapping(options.access, plain)
-        .reporting_to(follow(&shmem, &budget, window.clone()));
-        Self {
-            fs: DaxFs::new(Arc::clone(&fs), Some(Arc::clone(&dax))),
-            window: Some(
-                WindowSide::new(fs, dax, window, Arc::clone(metrics))
-                    .counted_by(Arc::clone(&census))
-                    .located_by(Box::new(locator)),
-            ),
-            space,
-            front_end: Some(FrontEnd {
-                shmem,
-                budget,
-                census,
-                pause,
-                negotiated,
-            }),
-        }
-    }
-}
-
-/// Leaves out what the VMM was found to have no need of, and takes it up again.
-fn follow<M: Vmm + 'static, S: ViewSource + 'static>(
-    shmem: &Arc<VhostUserShmem>,
-    budget: &Arc<RegionBudget>,
-    window: Window<M, S>,
-) -> impl Fn(&Behaviour) + Send + Sync + 'static {
-    let (shmem, budget) = (Arc::clone(shmem), Arc::clone(budget));
-    move |vmm| {
-        let does = |of| vmm.get(of);
-        budget.set_needed(does(Trait::UsesRegions) != Some(false));
-        shmem.set_answers_after_effect(does(Trait::AnswersAfterEffect) == Some(true));
-        window.set_enforces_read_only(does(Trait::EnforcesReadOnly) == Some(true));
     }
 }
 

@@ -10,6 +10,7 @@ use vhost::vhost_user::Listener;
 use virtiofsd::passthrough::{Config, PassthroughFs};
 
 use super::{Case, PAGE, forbid_unshare, share_with_a_file, window, window_on};
+use crate::config::DeviceConfig;
 use crate::device::{Session, SessionError, SessionOptions};
 use crate::ring::threads::ThreadsError;
 use crate::testing::fuse;
@@ -45,7 +46,7 @@ fn a_panic_of_our_own_ends_the_session() {
     }
 }
 
-fn session(request_queues: u32, thread_pool_size: usize) -> Result<TestSession, SessionError> {
+fn session(request_queues: u16, thread_pool_size: usize) -> Result<TestSession, SessionError> {
     let share = share_with_a_file();
     let config = Config {
         root_dir: share.path("").to_str().expect("UTF-8").to_owned(),
@@ -53,10 +54,12 @@ fn session(request_queues: u32, thread_pool_size: usize) -> Result<TestSession, 
     };
     let fs = PassthroughFs::new(config).expect("a file system");
     let options = SessionOptions {
-        tag: None,
-        request_queues,
-        thread_pool_size,
-        mem_slots: true,
+        device: DeviceConfig {
+            tag: None,
+            request_queues: request_queues.try_into().expect("not 0"),
+            thread_pool_size,
+            mem_slots: true,
+        },
         observer: None,
     };
     Session::new(fs, options, Some(window()))

@@ -3,6 +3,7 @@
 //! A whole session over a socket, with a front end that behaves as QEMU does.
 
 use std::io::{PipeReader, Read};
+use std::num::NonZeroU16;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -23,7 +24,7 @@ use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
 use virtiofsd::passthrough::PassthroughFs;
 
 use super::{Session, SessionError, SessionOptions, SessionWindow};
-use crate::config::{DaxMode, DaxPolicy};
+use crate::config::{DaxMode, DaxPolicy, DeviceConfig};
 use crate::metrics::{Metrics, SnapshotSource};
 use crate::ring::threads::QueueThreads;
 use crate::testing::fuse::{self, Operation};
@@ -36,7 +37,7 @@ mod open;
 #[path = "session_pool_tests.rs"]
 mod pool;
 
-const WINDOW: u64 = 2 << 20;
+const WINDOW: u64 = shared_window::LINUX_RANGE;
 const PAGE: u64 = 4096;
 /// Exchanges on the control channel that give what must not come the time to come.
 const ROUND_TRIPS: usize = 1000;
@@ -101,10 +102,12 @@ impl Case {
         };
         let fs = PassthroughFs::new(config).expect("a file system");
         let options = SessionOptions {
-            tag: Some("share".to_owned()),
-            request_queues: 1,
-            thread_pool_size,
-            mem_slots: true,
+            device: DeviceConfig {
+                tag: Some("share".to_owned()),
+                request_queues: NonZeroU16::MIN,
+                thread_pool_size,
+                mem_slots: true,
+            },
             observer: None,
         };
         let session = Session::new(fs, options, window).expect("a session");

@@ -4,7 +4,7 @@
 
 use std::sync::Weak;
 
-use shared_window::{ViewSource, Vmm};
+use shared_window::{Mapping, ViewSource, Vmm};
 use virtiofsd::filesystem::{Context, FileSystem};
 use virtiofsd::fuse::InHeader;
 
@@ -24,14 +24,20 @@ where
         let front_end = device.front_end.as_ref()?;
         front_end.census.count_again();
         let budget = &front_end.budget;
-        side.hear_of_lost_pages();
+        side.files().hear_of_lost_pages();
         Some(WindowSnapshot {
-            size: side.window().size().bytes(),
-            stats: side.window().stats(),
-            kept_views: side.kept_views().len(),
+            size: side.files().window().size().bytes(),
+            stats: side.files().window().stats(),
+            kept_views: side.files().kept_views().len(),
             regions: budget.in_use(),
             region_limit: Some(budget.limit()).filter(|limit| *limit < usize::MAX),
         })
+    }
+
+    fn mappings(&self) -> Vec<Mapping> {
+        let device = self.upgrade();
+        let side = device.as_ref().and_then(|device| device.engine.window());
+        side.map_or_else(Vec::new, |side| side.files().window().snapshot())
     }
 
     fn keeps_view(&self, node: NodeId) -> bool {
@@ -39,7 +45,7 @@ where
             device
                 .engine
                 .window()
-                .is_some_and(|side| side.kept_views().holds(node))
+                .is_some_and(|side| side.files().kept_views().holds(node))
         })
     }
 

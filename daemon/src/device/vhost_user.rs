@@ -30,13 +30,11 @@ use crate::device::features::DeviceFeatures;
 use crate::device::migration::{AsState, Migration, MigrationError};
 use crate::fs::{DaxFs, WindowNegotiated};
 use crate::log::ErrorChain;
-use crate::request::engine::Engine;
-use crate::request::parsed::Opened;
+use crate::request::engine::{Engine, WindowJob};
 use crate::request::sigbus;
 use crate::ring::fatal_error::FatalErrorLatch;
 use crate::ring::inflight::Inflight;
-use crate::ring::pause::Pause;
-use crate::ring::poller::{Poller, Taken};
+use crate::ring::poller::{Poller, TakenChain};
 use crate::ring::pool::{FreeThread, Pool};
 use crate::ring::reminder::Reminder;
 use crate::ring::threads::QueueThreads;
@@ -55,13 +53,11 @@ const LAST_REQUESTS: Duration = Duration::from_secs(10);
 /// How the device reaches its front end about the window.
 pub(crate) struct FrontEnd {
     /// Where mappings are asked for.
-    pub(crate) shmem: Arc<VhostUserShmem>,
+    pub(crate) shmem: VhostUserShmem,
     /// How many regions the VM has.
     pub(crate) budget: Arc<RegionBudget>,
     /// Counts them.
     pub(crate) census: Arc<Census>,
-    /// Whether it can be asked.
-    pub(crate) pause: Arc<Pause>,
     /// Whether it has a window for its guest.
     pub(crate) negotiated: WindowNegotiated,
 }
@@ -75,7 +71,7 @@ pub(crate) struct Device<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     pub(crate) front_end: Option<FrontEnd>,
     pub(crate) queue_threads: QueueThreads,
     pub(crate) pool: Option<Pool>,
-    pub(crate) window_thread: Option<WindowThread>,
+    pub(crate) window_thread: Option<WindowThread<WindowJob>>,
     /// Not with a pool, which tells of each request at once.
     pub(crate) reminder: Option<Reminder>,
     pub(crate) fatal_error: Arc<FatalErrorLatch>,
@@ -98,8 +94,7 @@ where
     /// hangs does not keep the daemon: its thread ends with the process.
     pub(crate) fn close(&self) {
         if let Some(front_end) = &self.front_end {
-            front_end.shmem.uninstall();
-            front_end.pause.close();
+            front_end.shmem.close();
         }
         if let Some(pool) = &self.pool {
             pool.close();
@@ -159,34 +154,22 @@ where
     }
 }
 
-/// Serves one request, or hands it over to the thread for the window.
+/// Reads one request and serves it, or hands it over to the thread for the window.
 fn serve<F, M, S>(
-    engine: &Arc<Engine<F, M, S>>,
-    window_thread: Option<&WindowThread>,
+    engine: &Engine<F, M, S>,
+    window_thread: Option<&WindowThread<WindowJob>>,
     ring: &Ring,
-    taken: Taken,
+    taken: TakenChain,
     notify: Notify,
 ) where
-    F: FileSystem + Send + Sync + 'static,
-    M: Vmm + 'static,
-    S: ViewSource + 'static,
+    F: FileSystem + Send + Sync,
+    M: Vmm,
+    S: ViewSource,
 {
-    let mut opened = Opened::new(taken, engine.mapped());
+    let mut request = engine.parse(taken);
     match window_thread {
-        Some(thread) if !engine.is_stray(&opened) && opened.enter_window() => {
-            let (engine, ring) = (Arc::clone(engine), ring.clone());
-            match engine.to_be_opened(&mut opened, |node| thread.opens(node)) {
-                None => thread.run(move || engine.serve(&ring, opened, Notify::Now)),
-                Some(file) => {
-                    let (opener, node) = (Arc::clone(&engine), file.node);
-                    let open = move || opener.open(&file, opened);
-                    thread.open(node, open, move |opened| {
-                        engine.serve(&ring, opened, Notify::Now);
-                    });
-                }
-            }
-        }
-        _ => engine.serve(ring, opened, notify),
+        Some(thread) if engine.enters_window(&mut request) => engine.queue(thread, ring, request),
+        _ => engine.serve(ring, request, notify),
     }
 }
 
@@ -200,7 +183,7 @@ where
     type Vring = Ring;
 
     fn num_queues(&self) -> usize {
-        self.features.queues()
+        self.features.config.queues()
     }
 
     fn max_queue_size(&self) -> usize {
@@ -228,7 +211,7 @@ where
         self.served_rings().for_each(Ring::reset);
         self.engine.server().destroy();
         if let Some(window) = self.engine.window() {
-            window.mark_stale();
+            window.files().mark_stale();
         }
     }
 
@@ -236,10 +219,10 @@ where
     fn set_event_idx(&self, _enabled: bool) {}
 
     fn get_config(&self, offset: u32, size: u32) -> Vec<u8> {
-        self.features.config(offset, size)
+        self.features.config_space(offset, size)
     }
 
-    /// Requests find the new table on their own, and nobody keeps an old one; what is needed at
+    /// Requests find the new table on their own, and nothing keeps an old one; what is needed at
     /// once is its size, since this very call may be what makes a mapping complete.
     fn update_memory(&self, memory: AtomicMemory) -> io::Result<()> {
         let table = memory.memory();
@@ -263,7 +246,8 @@ where
     }
 
     fn queues_per_thread(&self) -> Vec<u64> {
-        self.queue_threads.queues_per_thread(self.features.queues())
+        self.queue_threads
+            .queues_per_thread(self.features.config.queues())
     }
 
     fn exit_event(&self, _thread: usize) -> Option<(EventConsumer, EventNotifier)> {
@@ -291,7 +275,7 @@ where
                     ring.lies_in(self.space.memory());
                     ring.logs_to(&self.inflight, queue);
                     if let Some(front_end) = &self.front_end {
-                        ring.pauses(&front_end.pause);
+                        ring.pauses(&front_end.shmem);
                     }
                     if let Some(reminder) = &self.reminder {
                         reminder.watch(ring);

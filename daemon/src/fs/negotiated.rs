@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Whether the front end has taken the window, and whether it can be used.
+//! Whether the window was negotiated, and whether it can be used.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -13,7 +13,7 @@ const CHANNEL: u8 = 2;
 const NO_VIEWS: u8 = 4;
 /// A request with a buffer in the window could not be served.
 const UNREACHABLE: u8 = 8;
-/// Files are mapped as they are, and it is not known that the VMM leaves them so.
+/// Files are mapped as they are, and the VMM is not known to leave them so.
 const UNFIT: u8 = 16;
 
 /// Set once the front end has asked for the window's size.
@@ -70,7 +70,7 @@ impl WindowNegotiated {
     }
 
     /// Whether the VMM may be handed what there is to map: views, or files that it leaves as they
-    /// are. It may unless this says that it may not.
+    /// are. It may until a call says that it may not.
     pub fn set_fit(&self, fit: bool) {
         match fit {
             true => self.0.fetch_and(!UNFIT, Ordering::Relaxed),

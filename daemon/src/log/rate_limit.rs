@@ -31,7 +31,7 @@ struct State {
     suppressed: u64,
 }
 
-/// One kind of log_limit.
+/// Limits the rate of one kind of line.
 pub(crate) struct LogLimit {
     state: Mutex<State>,
 }

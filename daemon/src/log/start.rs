@@ -59,7 +59,7 @@ fn use_logger(logger: impl Log + 'static, level: LevelFilter) {
 ///
 /// The library behind the views calls each answer an error that the kernel no longer waits for,
 /// which is how every daemon with views ends, and each request of the VMM that a view refuses worth
-/// a warning. Nobody can act on these: whoever asked for a view learns what came of it.
+/// a warning. No operator can act on these lines: the client that asked for a view gets the error.
 fn filter(level: LevelFilter) -> String {
     if level >= LevelFilter::Debug {
         level.to_string()

@@ -2,7 +2,7 @@
 
 //! What the VMM does with its window, as far as it was found out ([`crate::window::locate`]).
 //!
-//! Read by anybody at any time. What is not known is taken for what QEMU 11.1 does, which asks most
+//! Any thread reads it at any time. An unknown answer is taken for what QEMU 11.1 does, which asks most
 //! of a daemon.
 
 use std::sync::atomic::{AtomicU8, Ordering};

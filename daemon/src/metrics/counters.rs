@@ -36,82 +36,81 @@ impl Counter {
     }
 }
 
-/// The daemon's counters, all in events since its start.
-#[derive(Debug)]
-pub struct Metrics {
-    /// Requests taken off each queue; queue 0 is the high priority queue.
-    pub requests: Vec<Counter>,
-    /// Descriptor chains that are no request; returned with length 0.
-    pub bad_chains: Counter,
-    /// Available ring entries that name no descriptor; they cannot be returned.
-    pub bad_heads: Counter,
-    /// Rings found in a state from which no request can be taken.
-    pub bad_rings: Counter,
-    /// FUSE requests that the server could not parse; answered with an error where possible.
-    pub bad_requests: Counter,
-    /// Panics of the FUSE server, answered with EIO where possible.
-    pub panics: Counter,
-    /// Replies that could not be put on the used ring.
-    pub lost_replies: Counter,
-    /// Pages of guest memory whose file had been truncated; read as zeros, writes lost.
-    pub lost_pages: Counter,
-    /// Requests with a buffer that is neither memory nor in a file that is mapped.
-    pub unreachable_buffers: Counter,
-    /// Pages of mapped files that the VMM found gone; the guest reads zeros.
-    pub lost_mapped: Counter,
-    /// Those of them that the guest has stored to; what it stored is gone.
-    pub lost_stores: Counter,
-    /// Requests given up because their ring was reset under them.
-    pub abandoned: Counter,
-    /// SETUPMAPPING requests answered with success.
-    pub mappings_set_up: Counter,
-    /// SETUPMAPPING requests answered with an error.
-    pub mappings_refused: Counter,
-    /// The same by reason.
-    pub refusals: Refusals,
-    /// REMOVEMAPPING requests.
-    pub removals: Counter,
-    /// Times that the whole window was cleared (INIT, DESTROY, device reset).
-    pub clears: Counter,
-    /// Files opened for the window.
-    pub files_opened: Counter,
-    /// What the VMM was found to do.
-    pub vmm: Arc<Behaviour>,
-    observer: Option<Arc<Observer>>,
+/// The event of a mapped page that the VMM found gone.
+pub(super) const LOST_PAGES: &str = "lost_mapped_pages";
+/// The event of a store to such a page.
+pub(super) const LOST_STORES: &str = "lost_stored_pages";
+
+/// An event that is counted in any case: its name, what is counted, and how often it happened.
+pub(super) type Event = (&'static str, &'static str, u64);
+
+/// States each counter once: its field, its name as a metric, and its description.
+macro_rules! metrics {
+    ($($field:ident: $name:expr, $help:literal;)+) => {
+        /// The daemon's counters, all in events since its start.
+        #[derive(Debug)]
+        pub struct Metrics {
+            /// Requests taken off each queue; queue 0 is the high priority queue.
+            pub requests: Vec<Counter>,
+            $(#[doc = $help] pub $field: Counter,)+
+            /// SETUPMAPPING requests answered with an error, by reason.
+            pub refusals: Refusals,
+            /// What the VMM was found to do.
+            pub vmm: Arc<Behaviour>,
+            observer: Option<Arc<Observer>>,
+        }
+
+        impl Metrics {
+            /// Counters for a device with `queues` queues, the high priority queue included, and what
+            /// `observer` collects.
+            #[must_use]
+            pub fn observed(queues: usize, observer: Option<Arc<Observer>>) -> Self {
+                Self {
+                    requests: (0..queues).map(|_| Counter::default()).collect(),
+                    $($field: Counter::default(),)+
+                    refusals: Refusals::default(),
+                    vmm: Arc::default(),
+                    observer,
+                }
+            }
+
+            /// The counters that are there in any case.
+            pub(super) fn events(&self) -> Vec<Event> {
+                vec![$(($name, $help, self.$field.get()),)+]
+            }
+
+            fn by_field(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($field), self.$field.get()),)+].into_iter()
+            }
+        }
+    };
+}
+
+metrics! {
+    bad_chains: "bad_chains", "Descriptor chains that are no request";
+    bad_heads: "bad_heads", "Available ring entries that name no descriptor";
+    bad_rings: "bad_rings", "Rings found in a state from which no request can be taken";
+    bad_requests: "bad_requests", "FUSE requests that could not be parsed";
+    panics: "panics", "Panics of the FUSE server, each contained in one request";
+    lost_replies: "lost_replies", "Replies that could not be put on the used ring";
+    lost_pages: "lost_pages", "Pages of guest memory whose file had been truncated";
+    unreachable_buffers: "unreachable_buffers",
+        "Requests with a buffer that is neither memory nor in a file that is mapped";
+    lost_mapped: LOST_PAGES,
+        "Pages of mapped files that the VMM found gone; the guest reads zeros";
+    lost_stores: LOST_STORES, "Pages of mapped files whose stores by the guest were lost";
+    abandoned: "abandoned_requests", "Requests given up because their ring was reset under them";
+    mappings_set_up: "setupmapping_ok", "SETUPMAPPING requests answered with success";
+    removals: "removemapping", "REMOVEMAPPING requests";
+    clears: "window_clears", "Times that the whole window was cleared (INIT, DESTROY, device reset)";
+    files_opened: "files_opened", "Files opened for the window";
 }
 
 impl Metrics {
-    /// Counters for a device with `queues` queues, the high priority queue included.
+    /// Counters that nobody observes.
     #[must_use]
     pub fn new(queues: usize) -> Self {
         Self::observed(queues, None)
-    }
-
-    /// The same, and what `observer` collects.
-    #[must_use]
-    pub fn observed(queues: usize, observer: Option<Arc<Observer>>) -> Self {
-        Self {
-            requests: (0..queues).map(|_| Counter::default()).collect(),
-            bad_chains: Counter::default(),
-            bad_heads: Counter::default(),
-            bad_rings: Counter::default(),
-            bad_requests: Counter::default(),
-            panics: Counter::default(),
-            lost_replies: Counter::default(),
-            lost_pages: Counter::default(),
-            unreachable_buffers: Counter::default(),
-            lost_mapped: Counter::default(),
-            lost_stores: Counter::default(),
-            abandoned: Counter::default(),
-            mappings_set_up: Counter::default(),
-            mappings_refused: Counter::default(),
-            refusals: Refusals::default(),
-            removals: Counter::default(),
-            clears: Counter::default(),
-            files_opened: Counter::default(),
-            vmm: Arc::default(),
-            observer,
-        }
     }
 
     /// Who wants to know more than these counters.
@@ -126,28 +125,9 @@ impl fmt::Display for Metrics {
         for (queue, requests) in self.requests.iter().enumerate() {
             write!(f, "requests.{queue}={} ", requests.get())?;
         }
-        let rest = [
-            ("bad_chains", &self.bad_chains),
-            ("bad_heads", &self.bad_heads),
-            ("bad_rings", &self.bad_rings),
-            ("bad_requests", &self.bad_requests),
-            ("panics", &self.panics),
-            ("lost_replies", &self.lost_replies),
-            ("lost_pages", &self.lost_pages),
-            ("unreachable_buffers", &self.unreachable_buffers),
-            ("lost_mapped", &self.lost_mapped),
-            ("lost_stores", &self.lost_stores),
-            ("abandoned", &self.abandoned),
-            ("mappings_set_up", &self.mappings_set_up),
-            ("mappings_refused", &self.mappings_refused),
-            ("removals", &self.removals),
-            ("clears", &self.clears),
-            ("files_opened", &self.files_opened),
-        ];
-        let shown: Vec<_> = rest
-            .iter()
-            .map(|(name, counter)| format!("{name}={}", counter.get()))
-            .collect();
-        f.write_str(&shown.join(" "))
+        for (field, count) in self.by_field() {
+            write!(f, "{field}={count} ")?;
+        }
+        write!(f, "mappings_refused={}", self.refusals.all())
     }
 }

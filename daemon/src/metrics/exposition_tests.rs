@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::text;
-use crate::fs::NodeId;
 use crate::metrics::snapshot::Snapshot;
 use crate::metrics::{
     Cell, Metrics, Names, Observer, Refusal, SnapshotSource, Trait, WindowSnapshot,
 };
+use crate::node::NodeId;
 
 /// A window that is not there to be looked at.
 struct Looked;
@@ -25,6 +25,10 @@ impl SnapshotSource for Looked {
             regions: 4,
             region_limit: Some(500),
         })
+    }
+
+    fn mappings(&self) -> Vec<shared_window::Mapping> {
+        Vec::new()
     }
 
     fn keeps_view(&self, _node: NodeId) -> bool {
@@ -45,7 +49,7 @@ fn shown() -> String {
     metrics.refusals.of(Refusal::RegionBudget).add(2);
     metrics.vmm.set(Trait::NeedsViews, Some(true));
     metrics.vmm.set(Trait::UsesRegions, Some(false));
-    let mut observed = observer.read();
+    let mut observed = observer.read(&[]);
     observed.started = UNIX_EPOCH + Duration::from_millis(1500);
     observed.errors = vec![(libc::ENOENT, 5), (134, 1)];
     let distribution = &mut observed.latencies[0].1;
@@ -54,7 +58,7 @@ fn shown() -> String {
     distribution.sum = Duration::from_millis(12_500);
     observed.cells = vec![Cell {
         at: shared_window::WindowOffset(0),
-        len: 2 << 20,
+        len: shared_window::LINUX_RANGE,
         state: crate::metrics::CellState::Live,
         node: NodeId(2),
         file: shared_window::FileId {

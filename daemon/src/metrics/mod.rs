@@ -3,13 +3,12 @@
 //! What the daemon counts and times, and where it is shown.
 //!
 //! [`Metrics`] is always there. It holds an [`Observer`] only with `--metrics`; without one no clock
-//! is read. With one, a request costs two looks at the clock and a few relaxed atomic additions. The
-//! only lock is the chart's, which is never held across a wait.
+//! is read. With one, a request costs two looks at the clock and a few relaxed atomic additions.
 //!
 //! ```text
 //!   Engine ───── operations, errors, bytes, latencies ──▶ Observer ◀── Source ──▶ Snapshot
-//!   WindowSide ─ whose mapping, and its name ───────────▶   Chart                    ▲
-//!   ObservedVmm  each call to the VMM, and how long ────▶   │                        │
+//!   channel ──── how long each call to the VMM took ────▶    │           │
+//!   files ────── the names of files ────────────────────▶    │           └──▶ Window::snapshot
 //!   Prometheus, browser, daxlab top ──▶ server ──▶ route ─┬▶ exposition  GET /metrics
 //!                                      one thread         ├▶ page        GET /
 //!                                                         └▶ window_json GET /window.json
@@ -20,7 +19,7 @@
 //! that is held across a wait; and however often it is asked, it looks only so many times a second.
 
 mod behaviour;
-mod chart;
+mod cell;
 mod counters;
 mod exposition;
 mod histogram;
@@ -35,11 +34,10 @@ mod server;
 mod snapshot;
 mod snapshot_source;
 mod source;
-mod vmm_calls;
 mod window_json;
 
 pub use behaviour::{Behaviour, Trait};
-pub use chart::{Cell, CellState};
+pub use cell::{Cell, CellState};
 pub use counters::{Counter, Metrics};
 pub use histogram::{BOUNDS, Distribution};
 pub use names::Names;
@@ -50,4 +48,3 @@ pub use refusal::{Refusal, Refusals};
 pub use server::{MOST_CONNECTIONS, Server};
 pub use snapshot_source::{SnapshotSource, WindowSnapshot};
 pub use source::Source;
-pub(crate) use vmm_calls::ObservedVmm;

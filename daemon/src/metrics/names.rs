@@ -11,10 +11,10 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
-use crate::fs::{NodeCache, NodeId};
+use crate::node::{NodeCache, NodeId};
 
-/// Names kept, more than there can be mappings and kept views.
-const KEPT: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+/// Names kept: one for each range of the largest window and for each view that is kept.
+const KEPT: NonZeroUsize = NonZeroUsize::new((1 << 15) + 128).unwrap();
 
 /// The names of files that were opened for the window.
 pub struct Names {

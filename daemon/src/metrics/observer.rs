@@ -5,17 +5,16 @@
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant, SystemTime};
 
-use shared_window::{FileId, WindowOffset};
+use shared_window::{Call, Mapping};
 use virtiofsd::fuse::{InHeader, OutHeader, WriteIn};
 
 use super::Counter;
-use super::chart::{Cell, Chart, Subject};
+use super::cell::Cell;
 use super::histogram::{Distribution, Histogram};
 use super::names::Names;
 use super::operation::{self, Class, OPERATIONS};
-use super::vmm_calls::Call;
 use crate::adapter::Request;
-use crate::fs::NodeId;
+use crate::node::NodeId;
 
 /// Error numbers of Linux are below the last of these, which stands for all that are none.
 const ERRORS: usize = 135;
@@ -31,7 +30,6 @@ pub struct Observer {
     calls: [Histogram; Call::ALL.len()],
     read: Counter,
     written: Counter,
-    chart: Chart,
     names: Names,
 }
 
@@ -40,7 +38,7 @@ pub struct Observer {
 pub struct Observed {
     /// When the daemon began to serve.
     pub started: SystemTime,
-    /// How long ago that was, by a clock that nobody sets.
+    /// How long ago that was, by the monotonic clock.
     pub running: Duration,
     /// Requests answered by operation; the names occur once each.
     pub operations: Vec<(&'static str, u64)>,
@@ -71,7 +69,6 @@ impl Observer {
             calls: std::array::from_fn(|_| Histogram::default()),
             read: Counter::default(),
             written: Counter::default(),
-            chart: Chart::default(),
             names,
         }
     }
@@ -124,24 +121,9 @@ impl Observer {
         self.names.note(node, file);
     }
 
-    /// The window is about to be asked for a mapping of this file.
-    pub(crate) fn about(&self, node: NodeId, file: FileId) {
-        let name = self.names.of(node);
-        self.chart.about(Subject { node, file, name });
-    }
-
-    /// The guest says that it writes to the mapping at `at`.
-    pub(crate) fn written_to(&self, at: WindowOffset) {
-        self.chart.written(at);
-    }
-
-    pub(crate) fn chart(&self) -> &Chart {
-        &self.chart
-    }
-
-    /// What has been collected so far.
+    /// What has been collected so far, and the names of the files in `mappings`.
     #[must_use]
-    pub fn read(&self) -> Observed {
+    pub fn read(&self, mappings: &[Mapping]) -> Observed {
         let named = |at: usize| (OPERATIONS[at].0, self.operations[at].get());
         let is_first = |at: &usize| *at == 0 || OPERATIONS[*at].0 != OPERATIONS[0].0;
         let errors = self.errors.iter().enumerate();
@@ -157,12 +139,24 @@ impl Observer {
                 .map(|class| (class, self.latencies[class as usize].read()))
                 .into(),
             calls: Call::ALL
-                .map(|call| (call.name(), self.calls[call as usize].read()))
+                .map(|call| (call_name(call), self.calls[call as usize].read()))
                 .into(),
             read_bytes: self.read.get(),
             written_bytes: self.written.get(),
-            cells: self.chart.read(),
+            cells: mappings
+                .iter()
+                .filter_map(|mapping| Cell::of(mapping, &self.names))
+                .collect(),
         }
+    }
+}
+
+/// A call's name as the value of a label.
+fn call_name(call: Call) -> &'static str {
+    match call {
+        Call::Map => "map",
+        Call::Unmap => "unmap",
+        Call::Fence => "settle",
     }
 }
 

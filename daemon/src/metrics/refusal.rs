@@ -56,6 +56,12 @@ impl Refusal {
 pub struct Refusals([Counter; Refusal::ALL.len()]);
 
 impl Refusals {
+    /// Refusals for any reason.
+    #[must_use]
+    pub fn all(&self) -> u64 {
+        self.0.iter().map(Counter::get).sum()
+    }
+
     /// Refusals for this reason.
     #[must_use]
     pub fn of(&self, reason: Refusal) -> &Counter {

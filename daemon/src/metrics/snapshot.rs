@@ -5,13 +5,9 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::fs::NodeId;
+use super::counters::Event;
 use crate::metrics::{Cell, Metrics, Observed, Refusal, SnapshotSource, Trait, WindowSnapshot};
-
-/// The event of a mapped page that the VMM found gone.
-pub(super) const LOST_PAGES: &str = "lost_mapped_pages";
-/// The event of a store to such a page.
-pub(super) const LOST_STORES: &str = "lost_stored_pages";
+use crate::node::NodeId;
 
 /// The daemon's numbers. Each is right by itself; they are not of one moment.
 #[derive(Debug)]
@@ -19,8 +15,8 @@ pub(super) struct Snapshot {
     pub(super) taken: Instant,
     /// Requests taken off each queue.
     pub(super) queues: Vec<u64>,
-    /// The counters that are there in any case: name, what is counted, number.
-    pub(super) events: Vec<(&'static str, &'static str, u64)>,
+    /// The counters that are there in any case.
+    pub(super) events: Vec<Event>,
     /// Mappings refused, by reason.
     pub(super) refusals: Vec<(&'static str, u64)>,
     /// What was collected.
@@ -50,7 +46,7 @@ impl Snapshot {
         Self {
             taken: Instant::now(),
             queues: metrics.requests.iter().map(|queue| queue.get()).collect(),
-            events: events(metrics),
+            events: metrics.events(),
             refusals: Refusal::ALL
                 .map(|reason| (reason.name(), metrics.refusals.of(reason).get()))
                 .into(),
@@ -98,83 +94,4 @@ impl Window {
             })
             .sum()
     }
-}
-
-/// The counters that count whether or not anybody looks.
-fn events(metrics: &Metrics) -> Vec<(&'static str, &'static str, u64)> {
-    [
-        (
-            "bad_chains",
-            "Descriptor chains that are no request",
-            &metrics.bad_chains,
-        ),
-        (
-            "bad_heads",
-            "Available ring entries that name no descriptor",
-            &metrics.bad_heads,
-        ),
-        (
-            "bad_rings",
-            "Rings found in a state from which no request can be taken",
-            &metrics.bad_rings,
-        ),
-        (
-            "bad_requests",
-            "FUSE requests that could not be parsed",
-            &metrics.bad_requests,
-        ),
-        (
-            "panics",
-            "Panics of the FUSE server, each contained in one request",
-            &metrics.panics,
-        ),
-        (
-            "lost_replies",
-            "Replies that could not be put on the used ring",
-            &metrics.lost_replies,
-        ),
-        (
-            "lost_pages",
-            "Pages of guest memory whose file had been truncated",
-            &metrics.lost_pages,
-        ),
-        (
-            "unreachable_buffers",
-            "Requests with a buffer that is neither memory nor in a file that is mapped",
-            &metrics.unreachable_buffers,
-        ),
-        (
-            LOST_PAGES,
-            "Pages of mapped files that the VMM found gone; the guest reads zeros",
-            &metrics.lost_mapped,
-        ),
-        (
-            LOST_STORES,
-            "Pages of mapped files whose stores by the guest were lost",
-            &metrics.lost_stores,
-        ),
-        (
-            "abandoned_requests",
-            "Requests given up because their ring was reset under them",
-            &metrics.abandoned,
-        ),
-        (
-            "setupmapping_ok",
-            "SETUPMAPPING requests answered with success",
-            &metrics.mappings_set_up,
-        ),
-        ("removemapping", "REMOVEMAPPING requests", &metrics.removals),
-        (
-            "window_clears",
-            "Times that the whole window was cleared (INIT, DESTROY, device reset)",
-            &metrics.clears,
-        ),
-        (
-            "files_opened",
-            "Files opened for the window",
-            &metrics.files_opened,
-        ),
-    ]
-    .map(|(name, help, counter)| (name, help, counter.get()))
-    .into()
 }

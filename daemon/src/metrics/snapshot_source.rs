@@ -2,9 +2,9 @@
 
 //! What can be seen of a device from outside its threads.
 
-use shared_window::WindowStats;
+use shared_window::{Mapping, WindowStats};
 
-use crate::fs::NodeId;
+use crate::node::NodeId;
 
 /// A window, as it is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,9 @@ pub struct WindowSnapshot {
 pub trait SnapshotSource: Send + Sync {
     /// The window, if there is one.
     fn window(&self) -> Option<WindowSnapshot>;
+
+    /// The window's ranges that are not free, in order.
+    fn mappings(&self) -> Vec<Mapping>;
 
     /// Whether a view is kept for this file.
     fn keeps_view(&self, node: NodeId) -> bool;

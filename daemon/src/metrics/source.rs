@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::snapshot::Snapshot;
-use crate::metrics::{Metrics, Observer, SnapshotSource};
+use crate::metrics::{Metrics, SnapshotSource};
 
 /// A snapshot is as good as a new one for this long. A scrape or two a second see no difference,
 /// and a client that asks in a loop costs the threads that serve no more than they do.
@@ -23,7 +23,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// The numbers of a session. Whoever wants more than zeros has it observed.
+    /// The numbers of a session. Without an observer there are none.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>, look: Arc<dyn SnapshotSource>) -> Self {
         Self {
@@ -41,7 +41,7 @@ impl Source {
         {
             return Some(Arc::clone(snapshot));
         }
-        let observed = self.metrics.observer().map(Observer::read)?;
+        let observed = self.metrics.observer()?.read(&self.look.mappings());
         let snapshot = Arc::new(Snapshot::take(&self.metrics, observed, &*self.look));
         *last = Some(Arc::clone(&snapshot));
         Some(snapshot)

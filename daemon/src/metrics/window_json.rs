@@ -9,14 +9,15 @@ use std::time::{Instant, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use super::snapshot::{LOST_PAGES, LOST_STORES, Snapshot, Window as SeenWindow};
-use crate::fs::NodeId;
+use super::counters::{LOST_PAGES, LOST_STORES};
+use super::snapshot::{Snapshot, Window as SeenWindow};
 use crate::metrics::{Cell, CellState, Trait};
+use crate::node::NodeId;
 
 /// Version of the shape.
 const VERSION: u32 = 1;
 /// What Linux maps at a time, in bytes.
-const RANGE: u64 = 2 << 20;
+const RANGE: u64 = shared_window::LINUX_RANGE;
 
 #[derive(Serialize)]
 struct Shown<'a> {

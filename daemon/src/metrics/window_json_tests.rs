@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use shared_window::{FileId, FileOffset, WindowOffset, WindowStats};
 
 use super::{RANGE, text};
-use crate::fs::NodeId;
-use crate::metrics::snapshot::{LOST_PAGES, LOST_STORES, Snapshot, Window};
+use crate::metrics::counters::{LOST_PAGES, LOST_STORES};
+use crate::metrics::snapshot::{Snapshot, Window};
 use crate::metrics::{Cell, CellState, Observed, WindowSnapshot};
+use crate::node::NodeId;
 
 fn cell(node: u64, at: u64, now: Instant) -> Cell {
     Cell {

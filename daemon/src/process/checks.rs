@@ -24,7 +24,7 @@ const METRICS_FILES: u64 = crate::metrics::MOST_CONNECTIONS as u64 + 8;
 /// Fewer than this for the guest is worth a warning.
 const FEW_GUEST_FILES: u64 = 128;
 
-/// Settings that could work on this host.
+/// A [`Config`] that passed the host checks; the first start-up stage.
 #[derive(Debug)]
 pub(super) struct Checked {
     pub(super) config: Config,
@@ -102,7 +102,7 @@ fn window(config: &Config, regions: MaxRegions) -> Option<RequestedSize> {
         // QEMU maps everything writable, so that no file could be mapped.
         return None;
     }
-    if config.mem_slots && size.bytes() > RequestedSize::UNWISE_ABOVE {
+    if config.device.mem_slots && size.bytes() > RequestedSize::UNWISE_ABOVE {
         warn!(
             "a window of {} MiB can hold {} ranges, but with --mem-slots QEMU keeps about 500 for \
              all shares of a VM; further mappings will fail",
@@ -166,7 +166,8 @@ fn own_files(serving: u64, window: Option<RequestedSize>) -> u64 {
 fn guest_fd_limit(config: &Config, window: Option<RequestedSize>) -> Result<u64, StartError> {
     let limit = setup_rlimit_nofile(config.rlimit_nofile)
         .map_err(|reason| StartError::FileLimit { reason })?;
-    let serving = u64::from(config.request_queues.get()) + config.thread_pool_size as u64;
+    let serving =
+        u64::from(config.device.request_queues.get()) + config.device.thread_pool_size as u64;
     let metrics = config.metrics.as_ref().map_or(0, |_| METRICS_FILES);
     let own = own_files(serving, window) + metrics;
     match limit.checked_sub(own) {

@@ -13,7 +13,7 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
 use log::{info, warn};
-use shared_window::{Access, StartingViews, WindowSize};
+use shared_window::{Access, StartingViews, ViewSource, WindowSize};
 use vhost::vhost_user::Listener;
 use virtiofsd::sandbox::Sandbox;
 
@@ -23,11 +23,10 @@ use super::mount_points;
 use super::serve::Confined;
 use super::stop::DeathPipe;
 use crate::config::{Config, Confinement, HostTruncate, MaxRegions, RequestedSize, Share};
-use crate::device::VmmSocket;
+use crate::device::{SessionOptions, SessionWindow, VmmSocket};
 use crate::log::ErrorChain;
 use crate::metrics::{Names, Observer, Place, Server};
 use crate::sandbox::{capabilities, seccomp};
-use crate::serve::{Serving, WindowSetup};
 
 /// The daemon's process, split off and not yet confined.
 #[derive(Debug)]
@@ -83,15 +82,11 @@ impl Unconfined {
         Ok(Confined {
             share,
             socket,
-            serving: Serving {
-                tag: config.tag,
-                request_queues: config.request_queues,
-                thread_pool_size: config.thread_pool_size,
-                mem_slots: config.mem_slots,
-                dax: config.dax,
-                window,
+            options: SessionOptions {
+                device: config.device,
                 observer,
             },
+            window,
             metrics,
             stop,
             end_of_views: self.end_of_views,
@@ -119,7 +114,7 @@ fn make_window(
     regions: MaxRegions,
     views: Option<StartingViews>,
     config: &Config,
-) -> Option<WindowSetup> {
+) -> Option<SessionWindow<Arc<dyn ViewSource>>> {
     let size = WindowSize::new(size?.bytes())
         .inspect_err(|error| warn!("no DAX window: {}", ErrorChain(error)))
         .ok()?;
@@ -132,7 +127,7 @@ fn make_window(
             if let Some(reason) = views.unguarded() {
                 warn!("--host-truncate=refuse refuses nothing here: {reason}");
             }
-            WindowSetup::new(size, views).with_host_truncate(config.host_truncate)
+            SessionWindow::new(size, views, config.dax).with_host_truncate(config.host_truncate)
         }
         None if config.window.is_explicit() => {
             if config.host_truncate == HostTruncate::Refuse {
@@ -143,7 +138,7 @@ fn make_window(
             } else {
                 Access::ReadWrite
             };
-            WindowSetup::of_plain_files(size, access)
+            SessionWindow::of_plain_files(size, access, config.dax)
         }
         None => return None,
     };

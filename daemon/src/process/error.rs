@@ -149,7 +149,7 @@ pub enum StartError {
     },
     /// The back end failed.
     #[error("serving ended")]
-    Serve(#[source] crate::serve::ServeError),
+    Serve(#[source] crate::device::SessionError),
     /// A bug: the back end panicked.
     #[error("the thread that serves has panicked")]
     Panicked,

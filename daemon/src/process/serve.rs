@@ -14,6 +14,7 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 
 use log::info;
+use shared_window::ViewSource;
 use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
 use virtiofsd::passthrough::PassthroughFs;
 use virtiofsd::passthrough::read_only::PassthroughFsRo;
@@ -22,17 +23,17 @@ use super::error::StartError;
 use super::status::ExitStatus;
 use super::stop::{DeathPipe, StopRequests};
 use crate::config::Share;
-use crate::device::VmmSocket;
+use crate::device::{Session, SessionError, SessionOptions, SessionWindow, VmmSocket};
 use crate::fs::WindowNegotiated;
 use crate::metrics::{Metrics, Server, SnapshotSource, Source};
-use crate::serve::{ServeError, Serving, WindowSetup, prepare};
 
 /// A daemon that has given up all it can.
 pub(super) struct Confined {
     pub(super) share: Share,
     pub(super) socket: VmmSocket,
-    pub(super) serving: Serving,
-    /// Who shows metrics, if anybody.
+    pub(super) options: SessionOptions,
+    pub(super) window: Option<SessionWindow<Arc<dyn ViewSource>>>,
+    /// The server of metrics, with `--metrics`.
     pub(super) metrics: Option<Server>,
     pub(super) stop: StopRequests,
     /// Ends with the companion.
@@ -48,7 +49,7 @@ pub(super) struct Confined {
 /// Why serving is over.
 enum End {
     /// The back end returned.
-    Served(Result<(), ServeError>),
+    Served(Result<(), SessionError>),
     /// The back end panicked.
     Panicked,
     /// A signal asked for it.
@@ -63,7 +64,8 @@ impl Confined {
         let Self {
             share,
             socket,
-            serving,
+            options,
+            window,
             metrics: server,
             stop,
             end_of_views,
@@ -80,17 +82,17 @@ impl Confined {
             parent_death.wait();
             End::Abandoned
         })?;
-        let has_views = serving.window.as_ref().is_some_and(WindowSetup::has_views);
+        let has_views = window.as_ref().is_some_and(|window| !window.plain);
         let BackEnd {
             run,
             metrics,
             look,
-            window,
-        } = open(share, socket, serving)?;
-        if let Some(window) = window.filter(|_| has_views) {
+            negotiated,
+        } = open(share, socket, options, window)?;
+        if let Some(negotiated) = negotiated.filter(|_| has_views) {
             start("companion", move || {
                 end_of_views.wait();
-                window.lose_views();
+                negotiated.lose_views();
             })?;
         }
         if let Some(server) = server {
@@ -140,35 +142,45 @@ fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StartErr
 
 /// A back end, ready to serve.
 struct BackEnd {
-    run: Box<dyn FnOnce() -> Result<(), ServeError> + Send>,
+    run: Box<dyn FnOnce() -> Result<(), SessionError> + Send>,
     /// Can be read wherever the serving threads are.
     metrics: Arc<Metrics>,
     look: Arc<dyn SnapshotSource>,
-    window: Option<WindowNegotiated>,
+    negotiated: Option<WindowNegotiated>,
 }
 
 /// Opens the share and puts a back end on it.
-fn open(share: Share, socket: VmmSocket, serving: Serving) -> Result<BackEnd, StartError> {
+fn open(
+    share: Share,
+    socket: VmmSocket,
+    options: SessionOptions,
+    window: Option<SessionWindow<Arc<dyn ViewSource>>>,
+) -> Result<BackEnd, StartError> {
     let dir = share.dir;
     let failed = |source| StartError::FileSystem { dir, source };
     if share.read_only {
         let fs = PassthroughFsRo::new(share.passthrough).map_err(failed)?;
-        back_end(fs, socket, serving)
+        back_end(fs, socket, options, window)
     } else {
         let fs = PassthroughFs::new(share.passthrough).map_err(failed)?;
-        back_end(fs, socket, serving)
+        back_end(fs, socket, options, window)
     }
 }
 
-fn back_end<F>(fs: F, socket: VmmSocket, serving: Serving) -> Result<BackEnd, StartError>
+fn back_end<F>(
+    fs: F,
+    socket: VmmSocket,
+    options: SessionOptions,
+    window: Option<SessionWindow<Arc<dyn ViewSource>>>,
+) -> Result<BackEnd, StartError>
 where
     F: FileSystem + SerializableFileSystem + Send + Sync + 'static,
 {
-    let session = prepare(fs, serving).map_err(StartError::Serve)?;
+    let session = Session::new(fs, options, window).map_err(StartError::Serve)?;
     Ok(BackEnd {
         metrics: session.metrics(),
         look: session.snapshot_source(),
-        window: session.window(),
+        negotiated: session.window(),
         run: Box::new(move || session.run_at(socket)),
     })
 }

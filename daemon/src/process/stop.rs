@@ -81,7 +81,7 @@ impl DeathPipe {
     }
 }
 
-/// An error counts as an end: whoever waits must not wait for ever.
+/// An error counts as an end: the caller must not wait for ever.
 fn wait_for_byte_or_end(mut pipe: PipeReader) {
     let mut byte = [0];
     while let Err(error) = pipe.read(&mut byte) {

@@ -12,7 +12,7 @@ use shared_window::{DirectViews, RegionBudget, Window, WindowOffset, WindowSize}
 use vhost_user_backend::VringT as _;
 use virtiofsd::passthrough::PassthroughFs;
 
-use super::{Engine, Opened};
+use super::Engine;
 use crate::config::{DaxMode, DaxPolicy};
 use crate::fs::catch_panic;
 use crate::fs::{
@@ -163,7 +163,7 @@ impl Case {
 }
 
 fn serve(engine: &TestEngine, poller: &Poller, ring: &Ring) {
-    let serve = |(), taken| engine.serve(ring, Opened::new(taken, engine.mapped()), Notify::Later);
+    let serve = |(), taken| engine.serve(ring, engine.parse(taken), Notify::Later);
     poller.drain(0, ring, || Some(()), serve);
 }
 
@@ -245,7 +245,7 @@ fn init_destroy_and_reset_clear_the_window() {
 
     assert_eq!(fuse::errno(&case.ask(&fuse::init(0), 256)), 0);
     case.map_file();
-    case.engine.window().expect("a window").mark_stale();
+    case.engine.window().expect("a window").files().mark_stale();
     let getattr = fuse::request(Operation::Getattr, fuse::ROOT, &[0; 16]);
     case.ask(&getattr, 256);
     assert_eq!(case.live_mappings(), 0, "reset, seen by the next request");
@@ -459,7 +459,7 @@ fn descriptors_offered_again_before_their_return_are_left_alone() {
     assert_ne!(case.metrics.bad_rings.get(), 0);
     for taken in held {
         case.engine
-            .serve(&case.ring, Opened::new(taken, None), Notify::Now);
+            .serve(&case.ring, case.engine.parse(taken), Notify::Now);
     }
     case.driver.used();
 }

@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The FUSE messages that do not simply go to virtiofsd's server.
+//! A request, read off its descriptor chain.
 //!
-//! Offsets are within the request, or within the reply, as the guest sees them. Everything read
-//! here was written by the guest and is checked before use.
+//! A message is read once, when its request is taken off the ring. Nothing reads the guest's memory
+//! again to find out what the guest wants, and what was checked is what is used.
+//!
+//! Offsets are within the request, or within the reply, as the guest sees them. Everything read here
+//! was written by the guest and is checked before use.
 
 use fuse_backend_rs::abi::virtio_fs::{RemovemappingIn, RemovemappingOne, SetupmappingIn};
 use virtiofsd::filesystem::Context;
 use virtiofsd::fuse::{InHeader, InitOut, Opcode, OutHeader};
 
-use crate::adapter::{PayloadError, Request};
+use crate::adapter::{ChainError, HeadIndex, Mapped, PayloadError, Request};
+use crate::fs::NodeId;
+use crate::ring::poller::TakenChain;
+use crate::ring::quiesce::InFlightGuard;
 
 /// Most ranges that one REMOVEMAPPING may name. Linux sends at most 256, a page of them.
 const MAX_REMOVALS: u32 = 4096;
@@ -42,12 +48,109 @@ pub(crate) enum MessageError {
     },
 }
 
+/// What a request asks for.
+pub(crate) enum Work {
+    /// SETUPMAPPING.
+    Map(SetupmappingIn),
+    /// REMOVEMAPPING.
+    Unmap(Vec<RemovemappingOne>),
+    /// Any other operation: it is the file system's. INIT and DESTROY clear the window, too.
+    File,
+    /// A message about the window that makes no sense.
+    Bad(MessageError),
+}
+
+impl Work {
+    fn of(header: &Header, request: &Request) -> Self {
+        let read = match header.opcode() {
+            Some(Opcode::SetupMapping) => setup_mapping(header, request).map(Self::Map),
+            Some(Opcode::RemoveMapping) => remove_mapping(header, request).map(Self::Unmap),
+            _ => Ok(Self::File),
+        };
+        read.unwrap_or_else(Self::Bad)
+    }
+}
+
+/// A request whose header could be read.
+pub(crate) struct Message {
+    pub(crate) request: Request,
+    pub(crate) header: Header,
+    pub(crate) work: Work,
+}
+
+impl Message {
+    /// Who asks, as the file system wants to know it.
+    pub(crate) fn context(&self) -> Context {
+        Context::from(*self.header.fields())
+    }
+
+    /// The file that the message is about.
+    pub(crate) fn node(&self) -> NodeId {
+        NodeId(self.header.fields().nodeid)
+    }
+}
+
+/// A chain that holds no message; it is returned with length 0.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ParseError {
+    /// The chain is no request.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The request has no header.
+    #[error(transparent)]
+    Header(#[from] MessageError),
+}
+
+/// A request that was taken off its ring and read.
+pub(crate) struct ParsedRequest {
+    pub(crate) head: HeadIndex,
+    pub(crate) guard: InFlightGuard,
+    pub(crate) message: Result<Message, ParseError>,
+    /// A daemon before this one had begun to serve it.
+    pub(crate) resubmitted: bool,
+}
+
+impl ParsedRequest {
+    /// Reads a request. Buffers that are no memory may lie in files that are `mapped`. Without a window
+    /// all messages are the file system's.
+    pub(crate) fn parse(taken: TakenChain, mapped: Option<&dyn Mapped>, has_window: bool) -> Self {
+        let TakenChain {
+            chain,
+            guard,
+            memory,
+            resubmitted,
+        } = taken;
+        let head = HeadIndex(chain.head_index());
+        let message = Request::read_with(chain, memory, mapped)
+            .map_err(ParseError::Chain)
+            .and_then(|request| {
+                let header = Header::of(&request)?;
+                let work = if has_window {
+                    Work::of(&header, &request)
+                } else {
+                    Work::File
+                };
+                Ok(Message {
+                    request,
+                    header,
+                    work,
+                })
+            });
+        Self {
+            head,
+            guard,
+            message,
+            resubmitted,
+        }
+    }
+}
+
 /// The start of every request.
 #[derive(Clone, Copy)]
 pub(crate) struct Header(InHeader);
 
 impl Header {
-    pub(crate) fn of(request: &Request) -> Result<Self, MessageError> {
+    fn of(request: &Request) -> Result<Self, MessageError> {
         request
             .read_object(0)
             .map(Self)
@@ -61,14 +164,6 @@ impl Header {
     /// The operation, if it is one that FUSE knows.
     pub(crate) fn opcode(&self) -> Option<Opcode> {
         Opcode::try_from(self.0.opcode).ok()
-    }
-
-    pub(crate) fn nodeid(&self) -> u64 {
-        self.0.nodeid
-    }
-
-    pub(crate) fn context(&self) -> Context {
-        Context::from(self.0)
     }
 
     /// Forgets have no reply, not even where there is room for one.
@@ -97,10 +192,7 @@ impl Header {
 }
 
 /// The body of a SETUPMAPPING.
-pub(crate) fn setup_mapping(
-    header: &Header,
-    request: &Request,
-) -> Result<SetupmappingIn, MessageError> {
+fn setup_mapping(header: &Header, request: &Request) -> Result<SetupmappingIn, MessageError> {
     header.claims(size_of::<InHeader>() + size_of::<SetupmappingIn>())?;
     request
         .read_object(size_of::<InHeader>())
@@ -108,7 +200,7 @@ pub(crate) fn setup_mapping(
 }
 
 /// The ranges of a REMOVEMAPPING.
-pub(crate) fn remove_mapping(
+fn remove_mapping(
     header: &Header,
     request: &Request,
 ) -> Result<Vec<RemovemappingOne>, MessageError> {

@@ -5,5 +5,4 @@
 pub(crate) mod engine;
 pub(crate) mod fast_path;
 pub(crate) mod message;
-pub(crate) mod parsed;
 pub(crate) mod sigbus;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Survives guest memory that is gone.
+//! The SIGBUS handler: survives guest memory that is gone.
 //!
 //! Guest memory is made of files, and those of the window can be truncated by the guest itself.
 //! System calls that are given an address behind the end fail with EFAULT, but virtiofsd's server
@@ -8,15 +8,16 @@
 //! guest that names such an address in a descriptor, or puts a ring there, would so end the daemon.
 //!
 //! The handler puts a page of zeros in the place of the page that is gone, in the daemon's mapping
-//! alone, and lets the access be repeated. The guest only harms itself: its request is zeros, or its
-//! reply is lost. The page goes with the mapping that it is part of.
+//! alone, and lets the access be repeated. The guest only harms itself: its request reads as zeros, or
+//! its reply is dropped. The page goes with the mapping that it is part of.
 //!
 //! Each such page splits a mapping in three, and a process may have 65,530 of them. So after
 //! [`SINGLE_PAGES`] of them a region is replaced from the page that is gone to its end, by one
 //! mapping. It takes the place of all that there were, so this never runs out.
 //!
-//! A fault elsewhere is not told apart: of files that may shrink the daemon maps nothing but guest
-//! memory. Were it a page of the program itself, zeros would end the process as the signal would.
+//! The handler does not distinguish faults elsewhere: the only files that may shrink and that the
+//! daemon maps are guest memory. For a page of the program itself, zeros end the process as the signal
+//! would.
 //!
 //! Non-goal: guest memory on hugetlbfs, of which no part can be replaced. Only the VMM could
 //! truncate that.
@@ -58,9 +59,9 @@ struct Table {
 
 /// Tells the handler where guest memory is.
 ///
-/// Only the control thread maps regions and tells of them, before it does anything else. So a fault
-/// at an address of a region that was told is one in that region: a region that has gone since is
-/// held by the thread that touches it, and no other file is mapped there yet.
+/// Only the control thread maps regions, and it updates this list before it does anything else. So a
+/// fault at an address in the list is a fault in that region: a region that has gone since is held by the
+/// thread that touches it, and no other file is mapped there yet.
 pub(crate) struct Regions(&'static Table);
 
 // SAFETY: what changes in it is atomic; `next` is set before it is shared.
@@ -95,7 +96,7 @@ impl Regions {
         Self(table)
     }
 
-    /// These are all, with their lengths in bytes. Beyond [`MOST_REGIONS`] they are left out, and
+    /// Replaces the list: start and length in bytes of each region. Beyond [`MOST_REGIONS`] they are left out, and
     /// pages of them are always replaced one by one.
     pub(crate) fn update(&self, regions: impl Iterator<Item = (*mut u8, usize)>) {
         let mut slots = self.0.slots.iter();

@@ -3,8 +3,8 @@
 //! Ends the session when a thread that serves requests cannot go on.
 //!
 //! The transport does not notice the end of a queue's thread, nor the executor that of a pool's:
-//! the daemon would live on with a queue that nobody serves, and a guest that hangs. So what such
-//! a thread does for a request runs in [`FatalErrorLatch::guard`]. The first fatal_error counts.
+//! the daemon would live on with a queue that no thread serves, and a guest that hangs. So what such
+//! a thread does for a request runs in [`FatalErrorLatch::guard`]. The first failure counts.
 //!
 //! Not for what a guest can cause: that is [`crate::fs::catch_panic`]'s.
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Takes requests off rings.
+//! The poller: takes requests off rings.
 //!
-//! Whatever a guest does to a ring, taking ends: a ring that makes no sense is left alone until
-//! the next kick, with a counter and a log line.
+//! A drain ends whatever a guest does to its ring. A ring that makes no sense is left alone until the
+//! next kick, with a counter and a log line.
 
 use std::sync::Arc;
 
@@ -16,24 +16,24 @@ use crate::metrics::Metrics;
 use crate::ring::quiesce::InFlightGuard;
 use crate::ring::vring::{NextChain, Ring};
 
-/// The guest offers descriptors that it has not got back yet.
+/// The guest offers descriptors that the device has not returned yet.
 #[derive(Debug, thiserror::Error)]
 #[error("more requests are in flight than the ring has descriptors")]
 struct Surplus;
 
-/// The guest has put the ring's parts upon each other.
+/// Two parts of the ring share bytes.
 #[derive(Debug, thiserror::Error)]
 #[error("descriptor table, available ring and used ring are not apart")]
 struct Overlap;
 
 /// A request that was taken off its ring.
-pub(crate) struct Taken {
+pub(crate) struct TakenChain {
     pub(crate) chain: DescriptorChain<Arc<TransportMemory>>,
     pub(crate) guard: InFlightGuard,
-    /// What its descriptors lie in.
+    /// The table of memory that its descriptors are looked up in.
     pub(crate) memory: Arc<TransportMemory>,
-    /// A daemon before this one had taken it, too.
-    pub(crate) again: bool,
+    /// A daemon before this one had taken it already.
+    pub(crate) resubmitted: bool,
 }
 
 /// Takes requests off any ring of one device.
@@ -52,17 +52,18 @@ impl Poller {
         }
     }
 
-    /// Gives every request that `ring` has to `serve`, until there are no more and the guest
-    /// knows that it has to kick.
+    /// Passes every request of `ring` to `serve`, until the ring is empty and the guest's notifications
+    /// are enabled again.
     ///
-    /// Each is taken when `worker` has said who serves it, so that it never waits for one while
-    /// the ring's stop waits for it. `worker` may wait; without one, the rest is left on the ring.
+    /// A request is taken when `worker` has returned a thread for it, so that no request waits for a
+    /// thread while the ring's stop waits for the request. `worker` may wait; when it returns none, the
+    /// rest stays on the ring.
     pub(crate) fn drain<W>(
         &self,
         queue: usize,
         ring: &Ring,
         mut worker: impl FnMut() -> Option<W>,
-        mut serve: impl FnMut(W, Taken),
+        mut serve: impl FnMut(W, TakenChain),
     ) {
         let mut empty_passes = 0;
         loop {
@@ -80,29 +81,29 @@ impl Poller {
                 Ok(true) => empty_passes += 1,
                 Err(error) => return self.blame_ring(queue, &error),
             }
-            // Once is the race that `enable_notification` looks for: a request came after the last look.
-            // Twice is a ring whose available index runs ahead of anything it has to offer.
+            // One empty pass is the race that `enable_notification` reports: a request came after the
+            // last look. Two are a ring whose available index runs ahead of its requests.
             if empty_passes == 2 {
                 return;
             }
         }
     }
 
-    /// Returns whether there was any, or nothing when the ring cannot be served.
+    /// Returns whether there was any request; `None` when the ring cannot be served.
     fn take_all<W>(
         &self,
         queue: usize,
         ring: &Ring,
         worker: &mut impl FnMut() -> Option<W>,
-        serve: &mut impl FnMut(W, Taken),
+        serve: &mut impl FnMut(W, TakenChain),
     ) -> Option<bool> {
         let mut any = false;
         loop {
             let worker = worker()?;
-            // Of this request alone: a table that is kept keeps the files of its regions.
+            // For this request alone: a table that is kept keeps the files of its regions open.
             let memory = self.memory.memory().into_inner();
             let popped = ring.pop(&memory);
-            let again = matches!(popped, Ok(NextChain::Resubmitted(..)));
+            let resubmitted = matches!(popped, Ok(NextChain::Resubmitted(..)));
             match popped {
                 Ok(NextChain::Nothing) => return Some(any),
                 Ok(NextChain::Chain(chain, guard) | NextChain::Resubmitted(chain, guard)) => {
@@ -110,11 +111,11 @@ impl Poller {
                     if let Some(requests) = self.metrics.requests.get(queue) {
                         requests.count();
                     }
-                    let taken = Taken {
+                    let taken = TakenChain {
                         chain,
                         guard,
                         memory,
-                        again,
+                        resubmitted,
                     };
                     serve(worker, taken);
                 }

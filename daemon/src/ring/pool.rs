@@ -2,10 +2,10 @@
 
 //! The pool of threads that serve requests.
 //!
-//! A request is taken off its ring for a thread that is free, and for no other reason: whoever
-//! stops a ring waits for the requests that were taken off it (see [`crate::ring::quiesce`]), so none of
-//! them may wait for a thread. All threads may be inside window operations, where they wait for
-//! QEMU, which may be waiting for the ring to stop.
+//! A request is taken off its ring only for a thread that is free. To stop a ring is to wait for the
+//! requests that were taken off it (see [`crate::ring::quiesce`]), so none of them may wait for a thread.
+//! All threads may be inside window operations, where they wait for QEMU, which may be waiting for the
+//! ring to stop.
 //!
 //! Owner: the threads of the queues wait for [`Pool::free_thread`], with nothing in their hands.
 
@@ -61,7 +61,7 @@ impl Pool {
         let threads = ThreadPoolBuilder::new()
             .name_prefix("request-")
             .pool_size(size)
-            // Nobody listens once one of them has failed, and nobody has to.
+            // The receiver is gone once one of them has failed, and nothing is lost.
             .after_start(move |_| drop(prepared.send(prepare())))
             .create()
             .map_err(|source| ThreadsError::Pool { size, source })?;
@@ -93,7 +93,7 @@ impl Pool {
         })
     }
 
-    /// Lets nobody wait for a thread any more. Those that work are not waited for.
+    /// Ends all waits for a free thread. Threads that serve a request are not waited for.
     pub(crate) fn close(&self) {
         self.count.free.lock().closed = true;
         self.count.changed.notify_all();

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Which requests may touch a ring, and when a ring may be stopped.
+//! Quiesces a ring: which requests may touch it, and when it may be stopped.
 //!
-//! QEMU stops a ring with `GET_VRING_BASE` and serves nothing else until it has the answer. From
-//! then on the ring belongs to QEMU, so the answer must wait for the requests in flight. It must
-//! *not* wait for a request that is inside a window operation: such a request waits for QEMU to
-//! serve its `SHMEM_MAP`, and both would wait for ever. Nor may it wait for a request that waits
-//! for a thread, since all threads may be in such operations: a request is taken off its ring when
-//! it has a thread (see [`crate::ring::pool`]). Hence two places where a request can be:
+//! QEMU stops a ring with `GET_VRING_BASE` and serves nothing else until it has the answer. From then on
+//! the ring belongs to QEMU, so the answer must wait for the requests in flight. It must *not* wait for
+//! a request that is inside a window operation: such a request waits for QEMU to serve its
+//! `SHMEM_MAP`, and both would wait for ever. Nor may it wait for a request that waits for a thread,
+//! since all threads may be in such operations: a request is taken off its ring when it has a thread
+//! ([`crate::ring::pool`]). So a request is in one of two places:
 //!
 //! ```text
 //!                    enter_window                      leave_window
@@ -16,7 +16,7 @@
 //!             for these             for these                 fails if it was started elsewhere
 //! ```
 //!
-//! and a epoch for each ring:
+//! A ring goes through epochs:
 //!
 //! ```text
 //!              start(position)                    start(same position): the epoch goes on
@@ -26,17 +26,18 @@
 //! ```
 //!
 //! A VM that is paused and continued resumes the same epoch, and requests that were in the window
-//! meanwhile complete. After a device reset the ring starts elsewhere; what belongs to the old
-//! epoch is [`Abandoned`] and touches neither ring nor guest memory again.
+//! meanwhile complete. After a device reset the ring starts elsewhere. A request of the old epoch is
+//! [`Abandoned`] and touches neither ring nor guest memory again.
 //!
-//! Owner: [`crate::ring::vring::Ring`] drives the phases; the request's thread owns its [`InFlightGuard`].
+//! Owner: [`crate::ring::vring::Ring`] drives the phases; the request's thread owns its
+//! [`InFlightGuard`].
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-/// Where a ring stands; the same position after a stop means that the VM was only paused.
+/// The position of a ring; the same position after a stop means that the VM was only paused.
 ///
 /// The used index tells a paused ring from a new one whose available index happens to be equal:
 /// a new ring starts with both equal, and with requests in flight the old one's differ.
@@ -85,7 +86,7 @@ struct State {
     busy: usize,
     /// Requests of this epoch in any place.
     in_flight: usize,
-    /// Where the ring stood when it was stopped.
+    /// The ring's position when it was stopped.
     stopped_at: Option<Position>,
 }
 
@@ -102,7 +103,7 @@ impl State {
 #[error("the ring was reset while the request was in flight")]
 pub(crate) struct Abandoned;
 
-/// Why a request is not let in.
+/// Why a request is not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotAdmitted {
     /// The ring does not run.
@@ -142,12 +143,12 @@ impl RingQuiesce {
         }
     }
 
-    /// Lets one request in, while fewer than `size` are in flight. The caller holds the vring's
+    /// Admits one request, while fewer than `size` are in flight. The caller holds the vring's
     /// lock, so that no request can be popped between the ring's stop and the wait for those in
     /// flight.
     ///
     /// The bound is the driver's own: each chain takes a descriptor of the ring's table until it is
-    /// returned. One that offers descriptors again before that would otherwise occupy all threads
+    /// returned. Without it, a driver that offers descriptors again before that could occupy all threads
     /// of a large pool with one chain.
     pub(crate) fn admit(self: &Arc<Self>, size: u16) -> Result<InFlightGuard, NotAdmitted> {
         let mut state = self.state.lock();
@@ -166,7 +167,7 @@ impl RingQuiesce {
         })
     }
 
-    /// Starts the ring, or lets it go on if it stands where it was stopped.
+    /// Starts the ring, or resumes it if its position is the one at which it was stopped.
     pub(crate) fn start(&self, position: Position) {
         let mut state = self.state.lock();
         if state.phase != Phase::Stopped {
@@ -181,8 +182,7 @@ impl RingQuiesce {
 
     /// Stops the ring and returns when no request is in the `Ring` place.
     ///
-    /// `position` is asked for after that wait, since requests that complete still move the used
-    /// index.
+    /// Calls `position` after that wait, since requests that complete still move the used index.
     pub(crate) fn stop(&self, position: impl FnOnce() -> Position) {
         if self.drain() {
             let position = position();
@@ -199,8 +199,8 @@ impl RingQuiesce {
         self.changed.notify_all();
     }
 
-    /// Ends everything: no request is let in again, and those in the window are abandoned. Returns
-    /// when no request is in the `Ring` place, or at `deadline`; how many are there still.
+    /// Ends everything: no request is admitted again, and those in the window are abandoned. Returns when
+    /// no request is in the `Ring` place, or at `deadline`, and then how many are there still.
     pub(crate) fn close(&self, deadline: Instant) -> usize {
         let mut state = self.state.lock();
         state.phase = Phase::Closed;
@@ -248,7 +248,7 @@ impl InFlightGuard {
         }
     }
 
-    /// Whether the window operation may (still) be done.
+    /// Whether the window operation may still be done.
     pub(crate) fn request_state(&self) -> RequestState {
         self.request_state_in(&self.quiesce.state.lock())
     }
@@ -256,7 +256,7 @@ impl InFlightGuard {
     /// Waits while the ring is stopped.
     ///
     /// # Errors
-    /// When the ring's epoch ended; the request is to be forgotten.
+    /// When the ring's epoch ended: drop the request.
     pub(crate) fn wait_while_paused(&self) -> Result<(), Abandoned> {
         let mut state = self.quiesce.state.lock();
         self.quiesce.changed.wait_while(&mut state, |state| {
@@ -271,7 +271,7 @@ impl InFlightGuard {
     /// Takes the ring back after a window operation, when it is running.
     ///
     /// # Errors
-    /// When the ring's epoch ended; the request is to be forgotten.
+    /// When the ring's epoch ended: drop the request.
     pub(crate) fn leave_window(&mut self) -> Result<(), Abandoned> {
         let mut state = self.quiesce.state.lock();
         self.quiesce.changed.wait_while(&mut state, |state| {

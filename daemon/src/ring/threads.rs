@@ -52,7 +52,7 @@ pub(crate) fn prepare() -> Result<(), ThreadsError> {
     Ok(())
 }
 
-/// Which thread takes requests off which queues.
+/// The queue-to-thread map: which thread takes requests off which queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QueueThreads {
     /// One thread for all queues, and no other serves requests.
@@ -62,7 +62,7 @@ pub(crate) enum QueueThreads {
 }
 
 impl QueueThreads {
-    /// The threads for so many request queues, with a pool of so many threads behind them.
+    /// The threads for `request_queues` queues, with a pool of `pool_size` threads behind them.
     ///
     /// # Errors
     /// When there are to be several threads that serve requests, and the kernel does not let them.
@@ -70,7 +70,7 @@ impl QueueThreads {
         if request_queues == 1 && pool_size == 0 {
             return Ok(Self::Alone);
         }
-        // To know now what each thread would otherwise find out with a request in its hands.
+        // A failure shows now, and not when a thread has taken its first request.
         prepare()?;
         Ok(Self::OneEach)
     }

@@ -11,8 +11,8 @@
 //! all four by killing the process. With
 //! `--metrics` there are `recvfrom` and `sendto` without an address.
 //!
-//! Whoever adds a system call to the serving threads finds out here first, in the way of a daemon
-//! killed by SIGSYS. Extending the list is the last resort.
+//! A new system call of the serving threads has to be listed here, or the filter kills the daemon with
+//! SIGSYS. Extending the list is the last resort.
 
 use libseccomp::error::SeccompError;
 use libseccomp::{ScmpAction, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};

@@ -102,7 +102,7 @@ impl FileNumber {
 pub(crate) enum Learnt {
     /// It is known.
     Known,
-    /// The VMM does not tell where windows are.
+    /// The VMM does not announce mappings.
     Untold,
     /// The VMM's table is full.
     Full,
@@ -113,18 +113,18 @@ pub(crate) struct AddressSpace {
     /// The regions that are memory.
     memory: AtomicMemory,
     window: Option<OwnWindow>,
-    /// The VMM tells each change of the table.
+    /// The VMM announces each change of the table.
     up_to_date: bool,
     views: Mutex<BTreeMap<u64, ViewRegion>>,
     /// What the regions of the last table are. Used by the control thread alone.
     kinds: Mutex<HashMap<u64, (Mapping, Kind)>>,
     regions: AtomicUsize,
-    /// Tables that the VMM has told.
+    /// How many tables the VMM has sent.
     tables: AtomicU64,
 }
 
 impl AddressSpace {
-    /// Nothing yet. `up_to_date` is whether the VMM tells each change of the table.
+    /// Nothing yet. `up_to_date` is whether the VMM announces each change of the table.
     pub(crate) fn new(window: Option<(WindowSize, Arc<LiveRanges>)>, up_to_date: bool) -> Self {
         Self {
             memory: AtomicMemory::new(TransportMemory::new()),
@@ -149,7 +149,7 @@ impl AddressSpace {
         self.memory.clone()
     }
 
-    /// The VMM has told a new table. Waits for nothing.
+    /// The VMM has sent a new table. Waits for nothing.
     pub(crate) fn update(&self, table: &TransportMemory) {
         self.regions.store(table.num_regions(), Ordering::Release);
         self.tables.fetch_add(1, Ordering::Release);
@@ -180,7 +180,7 @@ impl AddressSpace {
         }
     }
 
-    /// Tells views from memory, and finds the probe.
+    /// Distinguishes views from memory, and finds the probe.
     fn classify(&self, table: &TransportMemory) -> HashMap<u64, (Mapping, Kind)> {
         let known = std::mem::take(&mut *self.kinds.lock());
         let kind_of = |region: &Region| {
@@ -275,7 +275,7 @@ impl AddressSpace {
         }
     }
 
-    /// Whether the VMM has told of the probe as of memory.
+    /// Whether the VMM has announced the probe as memory.
     pub(crate) fn has_seen_probe(&self) -> bool {
         let seen = |window: &OwnWindow| window.seen.load(Ordering::Acquire);
         self.window.as_ref().is_some_and(seen)

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Counts the files of memory regions that the daemon has, those too that are gone from the VMM's
+//! Counts the memory regions whose files the daemon has open, with those that are gone from the VMM's
 //! table.
 //!
-//! A request owns the table that its descriptors were looked up in, or the files that they lie in,
-//! until it is served. While requests wait, a guest could have ranges mapped and removed, each with
-//! a file of its own, until the daemon has no descriptor left for the VMM's next message. So what a
-//! request still holds counts as a region of the machine: beyond the budget a mapping is refused.
+//! A request owns the table that its descriptors were looked up in, or the files that they lie in, until
+//! it is served. While requests wait, a guest could map and remove ranges, each with a file of its own,
+//! until the daemon has no descriptor left for the VMM's next message. So a region that a request still
+//! holds counts as a region of the machine: beyond the budget a mapping is refused.
 //!
-//! Owner: the control thread tells of tables, the window's thread asks. The lock is held for a count.
+//! Owner: the control thread updates the table, the window's operations ask. The lock is held for one
+//! count.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the VMM does not say about the window, found out by scratch memory before a driver uses it.
+//! Probes the VMM by scratch memory, before a driver uses the window.
 //!
-//! INIT is the time: the VMM has started the device, Linux has placed the window, and asks for nothing
-//! before INIT is answered. Each INIT asks anew, since the window is empty then and nothing depends
-//! on what was found before. Never asked is which program or version the VMM is.
+//! The probes run at INIT: the VMM has started the device, Linux has placed the window, and sends no
+//! other request before INIT is answered. Each INIT probes anew, since the window is empty then and
+//! nothing depends on the answers of before. The program and version of the VMM play no part.
 //!
 //! # Where the window lies in the guest's address space
-//! vhost-user does not tell it. But the VMM tells the guest address of each region of memory, and
-//! what is mapped at the window's beginning is one. So a page of scratch memory is mapped there: the
-//! region whose file that is lies at the window's address.
+//! vhost-user has no message for it. But the VMM announces the guest address of each memory region, and a
+//! mapping at the window's beginning is a region. So a page of scratch memory is mapped there: the region
+//! with that file lies at the window's address.
 //!
-//! QEMU tells its table only while there are at most 8 regions. Where there are as many without the
-//! probe, the address is not told, and a request with a buffer in the window could not be served. So
-//! nothing is mapped for that driver: its files are read through FUSE.
+//! QEMU sends its table only while there are at most 8 regions. Where there are as many without the probe,
+//! the address stays unknown, and a request with a buffer in the window could not be served. So nothing is
+//! mapped for that driver: its files are read through FUSE.
 //!
 //! # What the VMM needs, and what it does ([`Behaviour`])
 //! An empty file is mapped at another place. QEMU 11.1 makes it as large as the mapping, and others
 //! refuse: they need views ([`shared_window::ViewSource`]). A VMM that leaves it empty does so with
 //! any file.
 //!
-//! The same mapping says whether mappings are regions. A VMM that tells of the one at the beginning
-//! and not of this one, although a second request has been answered since, makes no region of it. It
-//! has then no layout of memory to commit either, so that its answer is the effect. A VMM that tells
-//! of neither may have reasons of its own, and nothing is concluded.
+//! The same mapping shows whether mappings are regions. A VMM that announces the one at the beginning and
+//! not this one, although it has answered a second request since, makes no region of it. Such a VMM has no
+//! memory layout to commit either, so its answer is the effect. A VMM that announces neither may have
+//! other reasons, and nothing is concluded.
 //!
 //! Where no views are needed, a file is mapped that can be mapped for reading only. The kernel makes no
 //! shared writable mapping of it, so the success says that the guest can't write it. A VMM that needs
@@ -45,26 +45,26 @@ use crate::window::address_space::{AddressSpace, FileNumber, Learnt};
 
 type Report = Box<dyn Fn(&Behaviour) + Send + Sync>;
 
-/// Finds out what the VMM does not say about the window.
+/// Probes the VMM.
 pub(crate) struct Locator<M> {
     vmm: M,
     space: Arc<AddressSpace>,
     negotiated: WindowNegotiated,
     behaviour: Arc<Behaviour>,
-    /// Who acts on what was found out.
+    /// Acts on the answers.
     report: Option<Report>,
     log_limit: LogLimit,
     /// What mappings allow the guest.
     access: Access,
     /// Files are mapped as they are: there are no views.
     plain: bool,
-    /// The front end has been seen to tell where a mapping is, or not to.
+    /// Whether the log has the line about an unknown address.
     told: AtomicBool,
-    /// It was said that files can't be mapped as they are.
+    /// Whether the log has the line about files that can't be mapped as they are.
     said_unfit: AtomicBool,
 }
 
-/// Finds out what the VMM does not say; the window has to be empty.
+/// Probes the VMM; the window has to be empty.
 pub(crate) trait Locate: Send + Sync {
     /// See [`Locator`]. Waits for the VMM.
     fn locate(&self);
@@ -72,7 +72,7 @@ pub(crate) trait Locate: Send + Sync {
 
 /// What came of a mapping of scratch memory.
 struct Probed {
-    /// The VMM has told of it as of a region.
+    /// The VMM has announced it as a region.
     told: bool,
     learnt: Learnt,
     outcome: Result<(), VmmError>,
@@ -109,7 +109,7 @@ impl<M: Vmm> Locator<M> {
         }
     }
 
-    /// The same, which tells what it has found out.
+    /// The same, which reports the answers.
     pub(crate) fn reporting_to(self, report: impl Fn(&Behaviour) + Send + Sync + 'static) -> Self {
         Self {
             report: Some(Box::new(report)),
@@ -142,7 +142,7 @@ impl<M: Vmm> Locator<M> {
         self.vmm.fence()
     }
 
-    /// Learns where the window is; whether the VMM has just told it.
+    /// Learns where the window is; returns whether the VMM has announced it.
     fn learn_place(&self) -> Result<bool, VmmError> {
         let scratch = scratch()?;
         scratch.set_len(page_size()).map_err(no_scratch)?;
@@ -167,8 +167,8 @@ impl<M: Vmm> Locator<M> {
         Ok(probed.told)
     }
 
-    /// Maps an empty file, with the answers to three questions; `told` is whether the VMM has just
-    /// told of what is mapped at the beginning.
+    /// Maps an empty file, which answers three questions; `told` is whether the VMM has announced the
+    /// mapping at the beginning.
     fn learn_from_empty_file(&self, told: bool, found: &Behaviour) -> Result<(), VmmError> {
         let scratch = scratch()?;
         // Not at the beginning, of which a VMM may tell this daemon: what has no page can't be

@@ -3,8 +3,8 @@
 //! The threads that open files for the window.
 //!
 //! An open takes as long as the file's own file system likes: a lease is waited for up to 45 s, a
-//! server that hangs for ever. So none is done in the turn of the window (see
-//! [`crate::window::operations`]), nor on the thread for the window, but here: one open of a file at a time,
+//! server that hangs for ever. So none is done in an operation of the window
+//! ([`super::operations`]), nor on the thread for the window, but here: one open of a file at a time,
 //! in the order in which they were asked for, and files beside each other. An open that hangs takes
 //! one thread, however many requests wait for its file.
 //!
@@ -25,13 +25,10 @@ use crate::ring::threads::ThreadsError;
 /// Threads at most. More than one are there only while more than one file is being opened.
 pub(crate) const MOST: usize = 64;
 
-type Job = Box<dyn FnOnce() + Send>;
-
-#[derive(Default)]
-struct State {
+struct State<J> {
     /// What is to be done for each file, without what is being done. A file is in here while it has
     /// either.
-    files: HashMap<NodeId, VecDeque<Job>>,
+    files: HashMap<NodeId, VecDeque<J>>,
     /// Files of which a thread may do the next job.
     ready: VecDeque<NodeId>,
     threads: usize,
@@ -39,28 +36,40 @@ struct State {
     closed: bool,
 }
 
-struct Shared {
-    state: Mutex<State>,
+struct Shared<J> {
+    state: Mutex<State<J>>,
     changed: Condvar,
+    open: Box<dyn Fn(J) + Send + Sync>,
     fatal_error: Arc<FatalErrorLatch>,
 }
 
 /// See the module's documentation. The threads end when this is dropped and all is done.
-pub(crate) struct Openers(Arc<Shared>);
+pub(crate) struct Openers<J>(Arc<Shared<J>>);
 
-impl Openers {
-    /// Starts the first thread; a panic in one ends the session by `fatal_error`.
+impl<J: Send + 'static> Openers<J> {
+    /// Starts the first thread, each of which does jobs by `open`; a panic in one ends the session by
+    /// `fatal_error`.
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub(crate) fn start(fatal_error: Arc<FatalErrorLatch>) -> Result<Self, ThreadsError> {
+    pub(crate) fn start(
+        fatal_error: Arc<FatalErrorLatch>,
+        open: impl Fn(J) + Send + Sync + 'static,
+    ) -> Result<Self, ThreadsError> {
+        let state = State {
+            files: HashMap::new(),
+            ready: VecDeque::new(),
+            threads: 1,
+            idle: 0,
+            closed: false,
+        };
         let shared = Shared {
-            state: Mutex::default(),
+            state: Mutex::new(state),
             changed: Condvar::new(),
+            open: Box::new(open),
             fatal_error,
         };
         let openers = Self(Arc::new(shared));
-        openers.0.state.lock().threads = 1;
         openers.spawn().map_err(ThreadsError::Window)?;
         Ok(openers)
     }
@@ -71,8 +80,7 @@ impl Openers {
     }
 
     /// Does `job`, which opens `node`, after all that was asked for that file before.
-    pub(crate) fn run(&self, node: NodeId, job: impl FnOnce() + Send + 'static) {
-        let job: Job = Box::new(job);
+    pub(crate) fn run(&self, node: NodeId, job: J) {
         let mut state = self.0.state.lock();
         if let Some(waiting) = state.files.get_mut(&node) {
             waiting.push_back(job);
@@ -99,18 +107,18 @@ impl Openers {
     }
 }
 
-impl Drop for Openers {
+impl<J> Drop for Openers<J> {
     fn drop(&mut self) {
         self.0.state.lock().closed = true;
         self.0.changed.notify_all();
     }
 }
 
-impl Shared {
+impl<J> Shared<J> {
     fn work(&self) {
         while let Some((node, job)) = self.next() {
             self.fatal_error.guard(|| {
-                job();
+                (self.open)(job);
                 Ok(())
             });
             self.done(node);
@@ -119,7 +127,7 @@ impl Shared {
 
     /// What this thread does next. Nothing when it is to end: when all is over, or another thread is
     /// there for what comes.
-    fn next(&self) -> Option<(NodeId, Job)> {
+    fn next(&self) -> Option<(NodeId, J)> {
         let mut state = self.state.lock();
         loop {
             if let Some(node) = state.ready.pop_front()
@@ -156,24 +164,28 @@ mod tests {
     use super::*;
     use crate::testing::{MUST_HAPPEN, expect, expect_to_wait};
 
-    fn openers() -> Openers {
-        Openers::start(Arc::default()).expect("a thread")
+    type Job = Box<dyn FnOnce() + Send>;
+
+    fn openers() -> Openers<Job> {
+        Openers::start(Arc::default(), |job: Job| job()).expect("a thread")
     }
 
     /// Has `node` opened, which begins and then waits for the sender.
-    fn hang(openers: &Openers, node: u64) -> Sender<()> {
+    fn hang(openers: &Openers<Job>, node: u64) -> Sender<()> {
         let ((begins, begun), (end, ended)) = (mpsc::channel(), mpsc::channel::<()>());
-        openers.run(NodeId(node), move || {
+        let job = move || {
             begins.send(()).expect("a test that waits");
             let _ = ended.recv_timeout(MUST_HAPPEN);
-        });
+        };
+        openers.run(NodeId(node), Box::new(job));
         expect(&begun, "an open to begin");
         end
     }
 
-    fn ask(openers: &Openers, node: u64) -> Receiver<()> {
+    fn ask(openers: &Openers<Job>, node: u64) -> Receiver<()> {
         let (opens, opened) = mpsc::channel();
-        openers.run(NodeId(node), move || opens.send(()).expect("a test"));
+        let job = move || opens.send(()).expect("a test");
+        openers.run(NodeId(node), Box::new(job));
         opened
     }
 
@@ -195,7 +207,8 @@ mod tests {
         let (opens, opened) = mpsc::channel();
         for nth in 0..100 {
             let opens = opens.clone();
-            openers.run(NodeId(1), move || opens.send(nth).expect("a test"));
+            let job = move || opens.send(nth).expect("a test");
+            openers.run(NodeId(1), Box::new(job));
         }
         drop(hung);
         let order: Vec<i32> = (0..100).map(|_| expect(&opened, "an open")).collect();

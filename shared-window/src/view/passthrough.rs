@@ -22,11 +22,10 @@ use fuser::{
 use super::guard::Guarded;
 use super::lost::{LostPages, Report};
 use super::slots::{Slot, Slots};
-use crate::units::Access;
+use crate::units::{Access, LINUX_RANGE};
 
-/// The size that every view tells: the largest file offset, rounded down to the 2 MiB that a
-/// Linux guest maps at once.
-pub(super) const REPORTED_SIZE: u64 = (i64::MAX as u64) & !((2 << 20) - 1);
+/// The size that every view reports: the largest file offset, rounded down to a [`LINUX_RANGE`].
+pub(super) const REPORTED_SIZE: u64 = (i64::MAX as u64) & !(LINUX_RANGE - 1);
 
 /// Names and attributes never change, so the kernel may keep them for good.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);

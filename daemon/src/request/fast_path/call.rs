@@ -23,7 +23,7 @@ const LONGEST_NAME: usize = 1024 + 1;
 /// Bytes of a name that need no allocation.
 const INLINE_NAME: usize = 256;
 
-/// Whether such a request usually takes no longer than it takes to wake somebody.
+/// Whether such a request usually takes no longer than a notification.
 pub(crate) fn is_quick(opcode: Option<Opcode>) -> bool {
     use Opcode::{Getattr, Lookup, Open, Read, Release, Write};
     matches!(
