@@ -13,6 +13,9 @@ use memmap2::{MmapOptions, MmapRaw};
 /// How many bytes are handled at a time.
 pub const CHUNK: usize = 256 * 1024;
 
+/// How many bytes of a mapping one access reaches, where it can.
+const WORD: usize = size_of::<u64>();
+
 /// The way to a file's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum How {
@@ -128,25 +131,56 @@ impl Mapping {
         }
     }
 
+    /// Copies by words of eight bytes where the mapping's address is a multiple of eight.
     fn load(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         if buffer.is_empty() {
             return Ok(());
         }
         let from = self.pointer(offset, buffer.len())?;
-        // SAFETY: pointer() has checked the range; the buffer is ours and can't overlap a fresh
-        // mapping of a file.
-        unsafe { from.copy_to_nonoverlapping(buffer.as_mut_ptr(), buffer.len()) };
+        let mut done = 0;
+        while done < buffer.len() {
+            let at = from.wrapping_add(done);
+            let word = at.cast::<u64>();
+            if word.is_aligned() && buffer.len() - done >= WORD {
+                // SAFETY: pointer() has checked that the word is inside of the live mapping. The
+                // access is volatile because others change the bytes meanwhile.
+                let bytes = unsafe { word.read_volatile() }.to_ne_bytes();
+                buffer[done..done + WORD].copy_from_slice(&bytes);
+                done += WORD;
+            } else {
+                // SAFETY: as above, for one byte.
+                buffer[done] = unsafe { at.read_volatile() };
+                done += 1;
+            }
+        }
         Ok(())
     }
 
+    /// Copies by words, as [`Self::load`] does. A read-only mapping faults, which is what a test
+    /// wants to see.
     fn store(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         if bytes.is_empty() {
             return Ok(());
         }
         let to = self.pointer(offset, bytes.len())?;
-        // SAFETY: pointer() has checked the range; the bytes are ours and can't overlap a fresh
-        // mapping of a file. A read-only mapping faults, which is what a test wants to see.
-        unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        let mut done = 0;
+        while done < bytes.len() {
+            let at = to.wrapping_add(done);
+            let word = at.cast::<u64>();
+            match bytes[done..].first_chunk::<WORD>() {
+                Some(value) if word.is_aligned() => {
+                    // SAFETY: pointer() has checked that the word is inside of the live mapping.
+                    // The access is volatile because others read the bytes meanwhile.
+                    unsafe { word.write_volatile(u64::from_ne_bytes(*value)) };
+                    done += WORD;
+                }
+                _ => {
+                    // SAFETY: as above, for one byte.
+                    unsafe { at.write_volatile(bytes[done]) };
+                    done += 1;
+                }
+            }
+        }
         Ok(())
     }
 
@@ -158,6 +192,34 @@ impl Mapping {
         match &self.raw {
             Some(raw) if end <= raw.len() => Ok(raw.as_mut_ptr().wrapping_add(offset)),
             _ => Err(outside()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mapping_is_read_and_written_at_any_offset_and_length() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let mut bytes: Vec<u8> = (0..64).collect();
+        std::fs::write(&path, &bytes).unwrap();
+        let access = Access::open(&path, How::Mmap, Intent::Write).unwrap();
+        for offset in 0..=8 {
+            for len in 0..=32 {
+                let part = offset..offset + len;
+                let mut read = vec![0; len];
+                access.read(offset as u64, &mut read).unwrap();
+                assert_eq!(read, bytes[part.clone()], "read {len} at {offset}");
+                bytes[part.clone()]
+                    .iter_mut()
+                    .for_each(|byte| *byte ^= 0xff);
+                access.write(offset as u64, &bytes[part]).unwrap();
+                let file = std::fs::read(&path).unwrap();
+                assert_eq!(file, bytes, "write {len} at {offset}");
+            }
         }
     }
 }
