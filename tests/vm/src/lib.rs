@@ -30,4 +30,4 @@ pub use parts::{CONSOLE_INIT, Parts, Wanted};
 pub use programs::{MissingProgram, Programs};
 pub use running::{Crash, Vm};
 pub use spec::VmSpec;
-pub use window::WindowKind;
+pub use window::{WindowAnswers, WindowKind};
