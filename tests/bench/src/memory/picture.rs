@@ -18,7 +18,7 @@ const INK: &str = "#7d8590";
 /// Of the whole picture.
 const SIZE: [f64; 2] = [640.0, 300.0];
 /// Of the plot's left, right, upper and lower ends.
-const PLOT: [f64; 4] = [70.0, 490.0, 40.0, 250.0];
+const PLOT: [f64; 4] = [84.0, 490.0, 40.0, 250.0];
 /// The least distance of two names.
 const LINE: f64 = 17.0;
 /// So many marks on the scale of bytes at most.
