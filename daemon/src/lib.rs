@@ -4,18 +4,22 @@
 //! DAX window.
 
 pub mod adapter;
-pub mod backend;
 pub mod cli;
 pub mod config;
-mod fast_path;
+pub mod device;
 pub mod fs;
-pub mod serve;
-pub mod startup;
-pub mod telemetry;
+mod log;
+pub mod metrics;
+mod node;
+pub mod process;
+mod request;
+mod ring;
+mod sandbox;
+mod window;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
-pub use backend::fuzzing;
+pub use device::fuzzing;
 
 #[cfg(test)]
 mod testing;

@@ -5,11 +5,11 @@
 use std::process::ExitCode;
 
 use virtiofs_daxd::cli::{self, Invocation};
-use virtiofs_daxd::startup::{self, ExitStatus};
+use virtiofs_daxd::process::{self, ExitStatus};
 
 fn main() -> ExitCode {
     let status = match cli::parse(std::env::args_os().collect()) {
-        Ok(Invocation::Serve(config)) => startup::run(*config),
+        Ok(Invocation::Serve(config)) => process::run(*config),
         Ok(Invocation::PrintCapabilities) => cli::print_capabilities(&mut std::io::stdout())
             .map_or(ExitStatus::Failed, |()| ExitStatus::Orderly),
         Err(message) => cli::report(&message),

@@ -4,7 +4,7 @@
 //!
 //! A guest maps files of the host into a window of its physical address space with the FUSE
 //! requests SETUPMAPPING and REMOVEMAPPING, and from then on loads and stores reach the host's page
-//! cache with nobody in between. This crate is what a server needs behind these two requests:
+//! cache directly. This crate is what a server needs behind these two requests:
 //!
 //! - [`Window`] checks the guest's numbers, keeps the table of mappings and drives the VMM; it is
 //!   also fuse-backend-rs's `FsCacheReqHandler`;
@@ -65,21 +65,23 @@ mod vmm;
 mod window;
 
 pub use budget::RegionBudget;
-pub use live::{LiveRanges, Place};
+pub use live::{LiveRanges, Mapping, Place};
 pub use mapped::{Losing, MappedFiles};
 pub use table::RangeState;
 pub use units::{
-    Access, FileOffset, WindowOffset, WindowRange, WindowSize, WindowSizeError, page_size,
+    Access, FileOffset, LINUX_RANGE, WindowOffset, WindowRange, WindowSize, WindowSizeError,
+    page_size,
 };
 pub use view::{
     DirectViews, FileId, FileKey, LostPages, LostStores, StartingViews, Unavailable, Unguarded,
     View, ViewClient, ViewError, ViewNumber, ViewServer, ViewServerError, ViewService, ViewSource,
     is_view,
 };
-pub use vmm::{Effect, ProcessWindow, ProcessWindowError, VhostUserShmem, Vmm, VmmError};
+pub use vmm::{
+    Call, Effect, Moment, ProcessWindow, ProcessWindowError, VhostUserShmem, Vmm, VmmError,
+};
 pub use window::{
-    Mapping, RemoveRange, Reopen, SetupRange, Upgrade, Window, WindowError, WindowOptions,
-    WindowStats,
+    RemoveRange, Reopen, SetupRange, Upgrade, Window, WindowError, WindowOptions, WindowStats,
 };
 
 /// The examples of the README.

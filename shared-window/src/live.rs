@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What lies at each offset of the window now.
+//! The window's table, for threads that can't wait for the VMM.
 //!
-//! The window's table is locked while the VMM is asked. A request whose buffer lies in the window
-//! can't wait for that, so the mappings that are in effect are kept here as well, under a lock that
-//! is held for one entry. A range is entered once the VMM has mapped it, and leaves before the VMM
-//! is asked to unmap it: what is found here is a mapping that the guest may use.
+//! An operation excludes all other operations while it asks the VMM. The table has a lock of its own,
+//! which is held for one look or one move. So a request whose buffer lies in the window, or a snapshot,
+//! never waits for the VMM. A range becomes [`RangeState::Live`] once the VMM has
+//! mapped it, and stops being so before the VMM is asked to unmap it: a live range is one that the
+//! guest may use.
 //!
-//! A thread that finds a range holds its [`View`], so the file stays what it was, whatever becomes of the
-//! range meanwhile.
+//! A thread that finds a range holds its [`View`], so the file stays what it was, whatever becomes of
+//! the range meanwhile.
 
-use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use crate::units::{FileOffset, WindowOffset, WindowRange};
-use crate::view::View;
+use crate::mapped::Mapped;
+use crate::table::{RangeState, Table};
+use crate::units::{Access, FileOffset, WindowOffset, WindowRange};
+use crate::view::{FileId, FileKey, View};
 
 /// A piece of a file, as it is mapped.
 #[derive(Debug, Clone)]
@@ -27,66 +31,101 @@ pub struct Place {
     pub len: u64,
 }
 
-#[derive(Debug)]
-struct Range {
-    len: u64,
-    view: Arc<View>,
-    from: FileOffset,
+/// A range of the window that is not free.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapping {
+    /// The range.
+    pub window: WindowRange,
+    /// The file that is mapped there.
+    pub key: FileKey,
+    /// The numbers by which the host names that file.
+    pub file: FileId,
+    /// The place in the file.
+    pub from: FileOffset,
+    /// Whether the mapping is in effect.
+    pub state: RangeState,
+    /// The guest has said that it stores there.
+    pub writable: bool,
+    /// When the VMM was asked to map it.
+    pub since: Instant,
 }
 
-/// The mappings of one window that are in effect.
-#[derive(Debug, Default)]
-pub struct LiveRanges(Mutex<BTreeMap<WindowOffset, Range>>);
+/// What lives as long as a mapping.
+pub(crate) struct Held {
+    pub(crate) view: Arc<View>,
+    /// The file is known to be mapped there from before the VMM maps it until after it has unmapped.
+    pub(crate) _mapped: Mapped,
+}
+
+/// The ranges of one window. Nothing here waits for the VMM.
+pub struct LiveRanges(Mutex<Table<Held>>);
 
 impl LiveRanges {
-    /// What lies at `at`: up to `len` bytes, fewer if the mapping ends before. `None` where nothing
-    /// is mapped. Never waits for the VMM.
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(Table::new()))
+    }
+
+    /// What lies at `at`: up to `len` bytes, fewer if the mapping ends before. `None` where no mapping
+    /// is in effect.
     pub fn find(&self, at: WindowOffset, len: u64) -> Option<Place> {
-        let ranges = self.lock();
-        let (start, range) = ranges.range(..=at).next_back()?;
-        let within = at.0 - start.0;
-        let left = range.len.checked_sub(within).filter(|left| *left > 0)?;
+        let table = self.lock();
+        let entry = table.find(at)?;
+        if entry.state != RangeState::Live {
+            return None;
+        }
+        let within = at.0 - entry.range.start().0;
         Some(Place {
-            view: Arc::clone(&range.view),
-            from: FileOffset(range.from.0 + within),
-            len: left.min(len),
+            view: Arc::clone(&entry.hold.view),
+            from: FileOffset(entry.target.from.0 + within),
+            len: (entry.range.len() - within).min(len),
         })
     }
 
-    /// How many there are. Never waits for the VMM.
+    /// How many mappings are in effect.
     pub fn count(&self) -> usize {
-        self.lock().len()
+        self.lock().count(RangeState::Live)
     }
 
-    pub(crate) fn insert(&self, range: WindowRange, view: &Arc<View>, from: FileOffset) {
-        let entry = Range {
-            len: range.len(),
-            view: Arc::clone(view),
-            from,
-        };
-        self.lock().insert(range.start(), entry);
+    /// All ranges that are not free, in order, as they are now.
+    pub fn snapshot(&self) -> Vec<Mapping> {
+        let table = self.lock();
+        let mapping = table.iter().map(|entry| Mapping {
+            window: entry.range,
+            key: entry.target.file.clone(),
+            file: entry.hold.view.file(),
+            from: entry.target.from,
+            state: entry.state,
+            writable: entry.access.asked == Access::ReadWrite,
+            since: entry.since,
+        });
+        mapping.collect()
     }
 
-    pub(crate) fn remove(&self, at: WindowOffset) {
-        let gone = self.lock().remove(&at);
-        // Outside of the lock: it may be the last holder of the view.
-        drop(gone);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<WindowOffset, Range>> {
-        // Each change is one call of the map's.
+    /// For one look or one move: never held while the VMM is asked or a view is closed.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Table<Held>> {
+        // Each move is complete or was not begun.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for LiveRanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveRanges")
+            .field("live", &self.count())
+            .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd;
-    use std::sync::Arc;
+    use std::os::fd::{AsFd, BorrowedFd};
+    use std::sync::mpsc::{self, Receiver, Sender};
+    use std::sync::{Arc, Mutex};
+    use std::thread;
 
     use crate::{
-        Access, DirectViews, FileOffset, ProcessWindow, RegionBudget, RemoveRange, SetupRange,
-        Window, WindowOffset, WindowSize, page_size,
+        Access, DirectViews, FileOffset, ProcessWindow, RangeState, RegionBudget, RemoveRange,
+        SetupRange, Vmm, VmmError, Window, WindowOffset, WindowSize, page_size,
     };
 
     #[test]
@@ -134,5 +173,80 @@ mod tests {
         assert_eq!(held.view.access(), Access::ReadWrite, "and the view");
         window.clear().unwrap();
         assert_eq!(found(2 * page, 1), None);
+    }
+
+    /// A VMM whose calls begin, and end when the test says so.
+    struct Held {
+        begins: Sender<()>,
+        ends: Mutex<Receiver<()>>,
+    }
+
+    impl Held {
+        fn call(&self) {
+            self.begins.send(()).unwrap();
+            self.ends.lock().unwrap().recv().unwrap();
+        }
+    }
+
+    impl Vmm for Held {
+        fn map(
+            &self,
+            _at: WindowOffset,
+            _len: u64,
+            _view: BorrowedFd<'_>,
+            _from: FileOffset,
+            _access: Access,
+        ) -> Result<(), VmmError> {
+            self.call();
+            Ok(())
+        }
+
+        fn unmap(&self, _at: WindowOffset, _len: u64) -> Result<(), VmmError> {
+            self.call();
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_look_does_not_wait_for_the_vmm() {
+        let page = page_size();
+        let size = WindowSize::new(16 * page).unwrap();
+        let (begins, begun) = mpsc::channel();
+        let (end, ends) = mpsc::channel();
+        let ends = Mutex::new(ends);
+        let vmm = Held { begins, ends };
+        let window = Window::new(size, vmm, DirectViews, Arc::new(RegionBudget::default()));
+        let live = window.live_ranges();
+        let look = || {
+            let states: Vec<_> = live.snapshot().iter().map(|range| range.state).collect();
+            let found = live.find(WindowOffset(0), 1).is_some();
+            (states, found, window.stats().live)
+        };
+        let file = tempfile::tempfile().unwrap();
+        let ask = SetupRange {
+            window: WindowOffset(0),
+            file: FileOffset(0),
+            len: page,
+            access: Access::ReadOnly,
+        };
+        let gone = RemoveRange {
+            window: WindowOffset(0),
+            len: page,
+        };
+        thread::scope(|scope| {
+            let setup = scope.spawn(|| window.setup(file.as_fd(), ask));
+            begun.recv().unwrap();
+            assert_eq!(look(), (vec![RangeState::Mapping], false, 0));
+            end.send(()).unwrap();
+            setup.join().unwrap().unwrap();
+            assert_eq!(look(), (vec![RangeState::Live], true, 1));
+
+            let removal = scope.spawn(|| window.remove(&[gone]));
+            begun.recv().unwrap();
+            assert_eq!(look(), (vec![RangeState::Unmapping], false, 0));
+            end.send(()).unwrap();
+            removal.join().unwrap().unwrap();
+            assert_eq!(look(), (vec![], false, 0));
+        });
     }
 }

@@ -222,7 +222,7 @@ mod tests {
         device: 1,
         inode: 7,
     };
-    const RANGE: u64 = 2 << 20;
+    const RANGE: u64 = crate::LINUX_RANGE;
 
     fn node(number: u64) -> FileKey {
         FileKey::numbered(number)

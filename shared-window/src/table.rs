@@ -2,14 +2,16 @@
 
 //! The table of ranges of the window that are not free.
 //!
-//! Owned by the window and touched only under its lock. Knows nothing of the VMM: it says what is
-//! where, and what may come next ([`RangeState`]).
+//! Owned by the window, which locks it for one look or one move and never while the VMM is asked
+//! ([`LiveRanges`](crate::LiveRanges)). Knows nothing of the VMM: it says what is where, and what may
+//! come next ([`RangeState`]).
 //!
 //! Invariant: no two ranges overlap, whatever their states.
 
 mod state;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use crate::units::{Access, FileOffset, WindowOffset, WindowRange};
 use crate::view::FileKey;
@@ -40,6 +42,8 @@ pub(crate) struct Entry<H> {
     pub(crate) target: Target,
     pub(crate) access: Allowed,
     pub(crate) state: RangeState,
+    /// When the VMM was asked to map it.
+    pub(crate) since: Instant,
     pub(crate) hold: H,
 }
 
@@ -71,6 +75,12 @@ impl<H> Table<H> {
             .into_iter()
             .chain(within.map(|(_, entry)| entry))
             .filter(move |entry| entry.range.overlaps(range))
+    }
+
+    /// The entry that has the byte at `at`.
+    pub(crate) fn find(&self, at: WindowOffset) -> Option<&Entry<H>> {
+        let (_, entry) = self.entries.range(..=at).next_back()?;
+        (at < entry.range.end()).then_some(entry)
     }
 
     /// All entries in order.
@@ -109,6 +119,7 @@ impl<H> Table<H> {
                 target,
                 access,
                 state,
+                since: Instant::now(),
                 hold,
             },
         );
@@ -126,30 +137,29 @@ impl<H> Table<H> {
         }
     }
 
-    /// Moves the range that starts at `at` on, and out of the table once it is free.
+    /// Moves the range that starts at `at` on. A range that is free then leaves the table, and what it
+    /// held is returned, to be dropped without the table's lock.
     ///
-    /// A range that is not there takes nothing: the caller found it under the same lock.
+    /// A range that is not there takes nothing: only the operation that found it takes ranges away.
     pub(crate) fn apply(
         &mut self,
         at: WindowOffset,
         event: RangeEvent,
-    ) -> Result<(), IllegalTransition> {
+    ) -> Result<Option<H>, IllegalTransition> {
         let Some(entry) = self.entries.get_mut(&at) else {
-            return Ok(());
+            return Ok(None);
         };
         let before = entry.state;
         let after = before.after(event)?;
-        match after {
-            Some(state) => entry.state = state,
-            None => {
-                self.entries.remove(&at);
-            }
-        }
         *self.counts.entry(before).or_default() -= 1;
-        if let Some(state) = after {
-            *self.counts.entry(state).or_default() += 1;
+        match after {
+            Some(state) => {
+                entry.state = state;
+                *self.counts.entry(state).or_default() += 1;
+                Ok(None)
+            }
+            None => Ok(self.entries.remove(&at).map(|entry| entry.hold)),
         }
-        Ok(())
     }
 
     /// After a call to the VMM that never came back: what it was about is indeterminate.
@@ -160,7 +170,7 @@ impl<H> Table<H> {
             .collect();
         for (at, event) in under_way {
             let moved = self.apply(at, event);
-            debug_assert_eq!(moved, Ok(()), "the state machine knows abandoned calls");
+            debug_assert!(moved.is_ok(), "the state machine knows abandoned calls");
         }
     }
 }

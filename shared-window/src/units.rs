@@ -133,6 +133,9 @@ impl fmt::Display for WindowRange {
     }
 }
 
+/// Bytes that a Linux guest maps at a time, at a multiple of as many (`FUSE_DAX_SHIFT`).
+pub const LINUX_RANGE: u64 = 2 << 20;
+
 /// The page size of this host in bytes: the alignment of every mapping.
 pub fn page_size() -> u64 {
     rustix::param::page_size() as u64
@@ -144,7 +147,7 @@ mod tests {
 
     #[test]
     fn window_sizes_are_powers_of_two_of_at_least_a_page() {
-        for good in [page_size(), 2 << 20, 256 << 20, 16 << 30] {
+        for good in [page_size(), LINUX_RANGE, 256 << 20, 16 << 30] {
             assert_eq!(WindowSize::new(good).map(WindowSize::bytes), Ok(good));
         }
         for odd in [0, 3, (256 << 20) - 1, 3 << 20, u64::MAX] {

@@ -32,10 +32,10 @@ mod instance;
 mod key;
 mod lost;
 mod passthrough;
+mod reported_size;
 mod server;
 mod slots;
 mod socket;
-mod told;
 mod wire;
 
 use std::fs::File;
@@ -54,8 +54,8 @@ pub use client::{StartingViews, ViewClient};
 pub use direct::DirectViews;
 pub use key::FileKey;
 pub use lost::{LostPages, LostStores, ViewNumber};
+pub use reported_size::is_view;
 pub use server::{ViewServer, ViewServerError};
-pub use told::is_view;
 pub use wire::{Unavailable, Unguarded};
 
 /// Where views of files come from.
@@ -211,7 +211,7 @@ impl View {
     ///
     /// # Errors
     /// Whatever `fstat` reports.
-    pub fn told_size(&self) -> io::Result<u64> {
+    pub fn reported_size(&self) -> io::Result<u64> {
         Ok(self.descriptor.metadata()?.size())
     }
 }

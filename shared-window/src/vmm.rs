@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The seam to whoever owns the memory that the guest sees through the window.
+//! The seam to the owner of the memory that the guest sees through the window.
 //!
 //! Two implementations: [`VhostUserShmem`] asks a VMM over the back-end channel of vhost-user,
 //! [`ProcessWindow`] maps into memory of this process.
 //!
-//! What the window relies on, whoever implements it:
+//! What the window relies on in each implementation:
 //! - [`Vmm::map`] returns `Ok` only when a load or store of the guest would reach the file.
 //! - An error says by [`VmmError::effect`] whether the mapping may exist all the same. "It can't"
 //!   is a promise; everything that is not certain is [`Effect::Unknown`].
@@ -24,7 +24,7 @@ use thiserror::Error;
 use crate::units::{Access, FileOffset, WindowOffset};
 
 pub use process::{ProcessWindow, ProcessWindowError};
-pub use shmem::VhostUserShmem;
+pub use shmem::{Call, Moment, VhostUserShmem};
 
 /// The owner of the window's memory.
 ///
@@ -45,7 +45,7 @@ pub trait Vmm: Send + Sync {
     ) -> Result<(), VmmError>;
 
     /// Takes away the mapping of exactly this range. `Ok` says that it will go; see
-    /// [`Vmm::settle`].
+    /// [`Vmm::fence`].
     ///
     /// # Errors
     /// [`VmmError`]: the mapping may be there still.
@@ -56,7 +56,7 @@ pub trait Vmm: Send + Sync {
     ///
     /// # Errors
     /// [`VmmError`] when the VMM is gone or does not answer as it must.
-    fn settle(&self) -> Result<(), VmmError> {
+    fn fence(&self) -> Result<(), VmmError> {
         Ok(())
     }
 }
@@ -77,8 +77,8 @@ impl<V: Vmm + ?Sized> Vmm for Arc<V> {
         (**self).unmap(at, len)
     }
 
-    fn settle(&self) -> Result<(), VmmError> {
-        (**self).settle()
+    fn fence(&self) -> Result<(), VmmError> {
+        (**self).fence()
     }
 }
 

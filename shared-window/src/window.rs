@@ -18,9 +18,10 @@
 //!   which each later request for it tries first.
 //!
 //! # Locks
-//! One mutex, held during calls to the VMM. Therefore nothing here may be called from a thread
-//! that the VMM may be waiting for, with the exception of [`Window::stats`] and what
-//! [`Window::live_ranges`] gives.
+//! One operation at a time: a mutex is held during calls to the VMM. Therefore nothing here may be
+//! called from a thread that the VMM may be waiting for, but for [`Window::stats`],
+//! [`Window::snapshot`] and what [`Window::live_ranges`] gives. These take the table's own lock, which
+//! is held for one look or one move.
 
 mod error;
 mod handler;
@@ -33,32 +34,24 @@ mod stats;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::budget::RegionBudget;
-use crate::live::LiveRanges;
-use crate::mapped::{Mapped, MappedFiles};
-use crate::table::{RangeState, Table};
+use crate::live::{LiveRanges, Mapping};
+use crate::mapped::MappedFiles;
 use crate::units::{Access, WindowSize};
 use crate::view::{FileKey, View, ViewCache, ViewError, ViewSource};
 use crate::vmm::Vmm;
 
 pub use error::WindowError;
 pub use options::{Reopen, Upgrade, WindowOptions};
-pub use request::{Mapping, RemoveRange, SetupRange};
+pub use request::{RemoveRange, SetupRange};
 use stats::Stats;
 pub use stats::WindowStats;
 
 /// A window. Clones are handles of the same window.
 pub struct Window<M: Vmm, S: ViewSource> {
     inner: Arc<Inner<M, S>>,
-}
-
-/// What lives as long as a mapping.
-struct Held {
-    view: Arc<View>,
-    /// The file is known to be mapped there from before the VMM maps it until after it has unmapped.
-    _mapped: Mapped,
 }
 
 struct Inner<M, S> {
@@ -70,13 +63,33 @@ struct Inner<M, S> {
     cache: ViewCache,
     mapped: MappedFiles,
     stats: Stats,
-    table: Mutex<Table<Held>>,
-    /// Those of the table that are in effect.
+    /// Held during an operation.
+    operations: Mutex<Operations>,
+    /// All ranges that are not free. Only an operation changes it.
     ranges: Arc<LiveRanges>,
-    /// Removals have been acknowledged, and may not be in effect yet. Changed with the table locked.
-    unsettled: AtomicBool,
     /// The VMM keeps a guest from storing through a mapping for reading.
     enforces_read_only: AtomicBool,
+}
+
+/// What one operation leaves to the next.
+struct Operations {
+    /// Removals were acknowledged and may not be in effect yet.
+    unfenced: bool,
+}
+
+/// An operation under way.
+struct Operation<'a> {
+    operations: MutexGuard<'a, Operations>,
+    ranges: &'a LiveRanges,
+}
+
+impl Drop for Operation<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The VMM panicked in a call, whose outcome is unknown.
+            self.ranges.lock().abandon_calls();
+        }
+    }
 }
 
 impl<M: Vmm, S: ViewSource> Window<M, S> {
@@ -103,9 +116,8 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
                 cache: ViewCache::new(),
                 mapped: MappedFiles::default(),
                 stats: Stats::default(),
-                table: Mutex::new(Table::new()),
-                ranges: Arc::default(),
-                unsettled: AtomicBool::new(false),
+                operations: Mutex::new(Operations { unfenced: false }),
+                ranges: Arc::new(LiveRanges::new()),
                 enforces_read_only: AtomicBool::new(false),
             }),
         }
@@ -222,48 +234,29 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
 
     /// What the window has done so far. Never waits.
     pub fn stats(&self) -> WindowStats {
-        self.inner.stats.snapshot()
+        self.inner.stats.snapshot(&self.inner.ranges.lock())
     }
 
-    /// The mappings that are in effect, to be asked by those who can't wait for the VMM.
+    /// The ranges, for those who can't wait for the VMM.
     pub fn live_ranges(&self) -> Arc<LiveRanges> {
         Arc::clone(&self.inner.ranges)
     }
 
-    /// All ranges that are not free, in order. Waits for the request that is under way.
-    pub fn mappings(&self) -> Vec<Mapping> {
-        self.inner
-            .lock()
-            .iter()
-            .map(|entry| Mapping {
-                window: entry.range,
-                key: entry.target.file.clone(),
-                file: entry.hold.view.file(),
-                from: entry.target.from,
-                state: entry.state,
-            })
-            .collect()
+    /// All ranges that are not free, in order, as they are now. Never waits for the VMM.
+    pub fn snapshot(&self) -> Vec<Mapping> {
+        self.inner.ranges.snapshot()
     }
 }
 
 impl<M, S> Inner<M, S> {
-    fn lock(&self) -> MutexGuard<'_, Table<Held>> {
-        self.table.lock().unwrap_or_else(|poisoned| {
-            // A VMM panicked in a call: nobody knows what came of that call.
-            let mut table = poisoned.into_inner();
-            table.abandon_calls();
-            self.count_ranges(&table);
-            self.table.clear_poison();
-            table
-        })
-    }
-
-    fn count_ranges(&self, table: &Table<Held>) {
-        let count = |state| table.count(state);
-        self.stats.live.set(count(RangeState::Live));
-        self.stats
-            .indeterminate
-            .set(count(RangeState::Indeterminate));
+    /// Waits for the operation that is under way.
+    fn begin(&self) -> Operation<'_> {
+        let operations = self.operations.lock();
+        Operation {
+            // What a panic left undone is in the table.
+            operations: operations.unwrap_or_else(PoisonError::into_inner),
+            ranges: &self.ranges,
+        }
     }
 
     fn count_outcome(&self, outcome: &Result<(), WindowError>) {

@@ -14,7 +14,7 @@ use shared_window::{
     WindowSize,
 };
 
-const RANGE: u64 = 2 << 20;
+const RANGE: u64 = shared_window::LINUX_RANGE;
 
 fn window(reopen: Reopen) -> (Window<Arc<ProcessWindow>, DirectViews>, Arc<ProcessWindow>) {
     let size = WindowSize::new(8 * RANGE).unwrap();

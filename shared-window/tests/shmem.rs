@@ -104,7 +104,7 @@ fn a_mapping_is_in_effect_when_map_returns() {
     for page in 0..PAGES {
         shmem.unmap(WindowOffset(page * PAGE), PAGE).unwrap();
     }
-    shmem.settle().unwrap();
+    shmem.fence().unwrap();
     assert!(qemu.memory().mapped().is_empty());
 }
 
@@ -311,6 +311,6 @@ fn a_window_refuses_what_a_lost_vmm_may_still_have() {
     for _ in 0..2 {
         let error = window.setup(file.as_fd(), ask).unwrap_err();
         assert_eq!(error.errno(), libc::EIO, "{error}");
-        assert_eq!(window.mappings()[0].state, RangeState::Indeterminate);
+        assert_eq!(window.snapshot()[0].state, RangeState::Indeterminate);
     }
 }

@@ -12,7 +12,7 @@ use shared_window::{
     Upgrade, Window, WindowOffset, WindowOptions, WindowSize, page_size,
 };
 
-const RANGE: u64 = 2 << 20;
+const RANGE: u64 = shared_window::LINUX_RANGE;
 const RANGES: u64 = 8;
 
 type TestWindow = Window<Arc<ProcessWindow>, DirectViews>;
@@ -135,7 +135,7 @@ fn another_file_takes_over_a_range_but_not_a_part_of_one() {
         let error = window.setup(one.as_fd(), part).unwrap_err();
         assert_eq!(error.errno(), libc::EBUSY, "{error}");
     }
-    assert_eq!(window.mappings().len(), 1);
+    assert_eq!(window.snapshot().len(), 1);
 }
 
 #[test]

@@ -30,7 +30,7 @@ type TransportRegion = vm_memory::GuestRegionMmap<TransportBitmap>;
 
 /// Guest memory cannot be shown to the FUSE server.
 #[derive(Debug, thiserror::Error)]
-pub enum MirrorError {
+pub enum ShadowMemoryError {
     /// A region was refused, for example because its host address is not page aligned.
     #[error("cannot mirror the guest memory region at {start:#x}")]
     Region {
@@ -53,18 +53,18 @@ pub enum MirrorError {
 
 /// Some regions of a transport's table in the server's form. It points into that table's mappings,
 /// which it borrows.
-pub(super) struct Mirror<'a> {
+pub(super) struct ShadowMemory<'a> {
     server: ServerMemory,
     _transport: &'a TransportMemory,
 }
 
-impl<'a> Mirror<'a> {
+impl<'a> ShadowMemory<'a> {
     /// The regions of `transport` that these addresses lie in. An address outside is passed over:
     /// the server finds it outside as well.
     pub(super) fn of(
         transport: &'a TransportMemory,
         addresses: impl IntoIterator<Item = GuestAddress>,
-    ) -> Result<Self, MirrorError> {
+    ) -> Result<Self, ShadowMemoryError> {
         let mut used: Vec<&TransportRegion> = Vec::new();
         for address in addresses {
             // Mostly all of a request lies in one region.
@@ -79,7 +79,7 @@ impl<'a> Mirror<'a> {
             ServerMemory::new()
         } else {
             let mirrored: Result<Vec<_>, _> = used.into_iter().map(mirror).collect();
-            ServerMemory::from_regions(mirrored?).map_err(MirrorError::Table)?
+            ServerMemory::from_regions(mirrored?).map_err(ShadowMemoryError::Table)?
         };
         Ok(Self {
             server,
@@ -98,11 +98,11 @@ fn contains(region: &TransportRegion, address: GuestAddress) -> bool {
 }
 
 /// Shows one transport region to the FUSE server.
-fn mirror(region: &TransportRegion) -> Result<ServerRegion, MirrorError> {
+fn mirror(region: &TransportRegion) -> Result<ServerRegion, ShadowMemoryError> {
     let start = region.start_addr().raw_value();
     // SAFETY: the pointer and the size are those of a live mapping that `region` owns. The new
     // region does not own it (vm-memory never unmaps a raw region), and it is only reachable
-    // through a `Mirror`, which borrows `region`'s table for as long as it lives.
+    // through a `ShadowMemory`, which borrows `region`'s table for as long as it lives.
     let mapping = unsafe {
         vm17::MmapRegion::build_raw(
             region.as_ptr(),
@@ -111,13 +111,13 @@ fn mirror(region: &TransportRegion) -> Result<ServerRegion, MirrorError> {
             region.flags(),
         )
     }
-    .map_err(|source| MirrorError::Region { start, source })?;
-    ServerRegion::new(mapping, vm17::GuestAddress(start)).ok_or(MirrorError::Wraps { start })
+    .map_err(|source| ShadowMemoryError::Region { start, source })?;
+    ServerRegion::new(mapping, vm17::GuestAddress(start)).ok_or(ShadowMemoryError::Wraps { start })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Mirror, TransportMemory};
+    use super::{ShadowMemory, TransportMemory};
     use vm_memory::{Bytes, GuestAddress};
     use vm_memory_017::{Bytes as _, GuestMemory as _};
 
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn both_forms_show_the_same_bytes() {
         let memory = memory(1);
-        let mirror = Mirror::of(&memory, [GuestAddress(16)]).expect("a mirror");
+        let mirror = ShadowMemory::of(&memory, [GuestAddress(16)]).expect("a mirror");
         memory
             .write_obj(0x1234_5678_u32, GuestAddress(16))
             .expect("write");
@@ -150,7 +150,7 @@ mod tests {
     fn there_is_what_was_asked_for_and_no_more() {
         let memory = memory(500);
         let asked = [300, 7, 300, 8].map(|region| GuestAddress(region * STEP + 5));
-        let mirror = Mirror::of(&memory, asked).expect("a mirror");
+        let mirror = ShadowMemory::of(&memory, asked).expect("a mirror");
         assert_eq!(mirror.server().num_regions(), 3);
         for (region, there) in [(7, true), (8, true), (300, true), (9, false), (0, false)] {
             let address = vm_memory_017::GuestAddress(region * STEP);
@@ -162,7 +162,7 @@ mod tests {
     fn addresses_outside_have_no_mirror() {
         let memory = memory(1);
         for asked in [vec![], vec![GuestAddress(PAGE as u64)]] {
-            let mirror = Mirror::of(&memory, asked).expect("a mirror");
+            let mirror = ShadowMemory::of(&memory, asked).expect("a mirror");
             assert_eq!(mirror.server().num_regions(), 0);
         }
     }

@@ -7,18 +7,18 @@
 //! virtio-queue 0.17. A request crosses over in three steps:
 //!
 //! ```text
-//!  guest's ring ──pop──▶ Request ─────────────▶ relay ─────────────▶ virtiofsd's
+//!  guest's ring ──pop──▶ Request ─────────────▶ copy ──────────────▶ virtiofsd's
 //!  (0.18 queue)          private copy of the    a private 0.17 ring   Reader / Writer
 //!                        descriptors            holding that copy
 //!                             │                                            ▲
-//!  guest memory ──────────────┴─▶ Mirror: 0.17 regions over the same ──────┘
+//!  guest memory ──────────────┴─▶ ShadowMemory: 0.17 regions over the same ──────┘
 //!  (0.18 regions)                 host pointers, those of this request
 //! ```
 //!
 //! Invariants:
 //! * guest memory is mapped once, by the transport; a mirror region never outlives the transport
-//!   region it points into, because its `Mirror` borrows that region's table;
-//! * a request owns the table that its descriptors were looked up in, and nobody else keeps one: a
+//!   region it points into, because its `ShadowMemory` borrows that region's table;
+//! * a request owns the table that its descriptors were looked up in, and nothing else keeps one: a
 //!   region that has gone from guest memory is unmapped when the last such request is done;
 //! * payload bytes are never copied here, only descriptors are, but for buffers that lie in mapped
 //!   files (`outside.rs`);
@@ -28,16 +28,16 @@
 //!
 //! Not done here: anything about FUSE, the used ring, or notifications.
 
+mod chain_copy;
 mod data;
 mod memory;
 mod outside;
-mod relay;
 mod request;
 
+pub use chain_copy::{ChainCopyError, with_reader_and_writer};
 pub use data::{DataIn, DataOut};
-pub use memory::{AtomicMemory, MirrorError, TransportBitmap, TransportMemory};
+pub use memory::{AtomicMemory, ShadowMemoryError, TransportBitmap, TransportMemory};
 pub use outside::{Fault, FilePiece, Mapped};
-pub use relay::{RelayError, with_reader_and_writer};
 pub use request::{ChainError, HeadIndex, MAX_BUFFERS, PayloadError, Request};
 
 #[cfg(test)]

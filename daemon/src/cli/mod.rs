@@ -7,6 +7,7 @@
 
 pub mod args;
 mod back_end;
+mod config;
 mod legacy;
 mod parse;
 mod values;

@@ -10,7 +10,7 @@ use clap::{CommandFactory, Parser};
 use crate::cli::args::Args;
 use crate::cli::legacy;
 use crate::config::Config;
-use crate::startup::ExitStatus;
+use crate::process::ExitStatus;
 
 /// What the command line asks for.
 #[derive(Debug)]

@@ -2,9 +2,9 @@
 
 //! The validated, immutable settings of one daemon.
 //!
-//! [`crate::cli`] is the only producer; everything behind it reads these types and never an
-//! option string. Settings of the file system itself are virtiofsd's own
-//! [`virtiofsd::passthrough::Config`], filled in as far as the command line decides it.
+//! [`crate::cli`] makes them from the options; everything behind it reads these types. The settings of
+//! the file system itself are virtiofsd's own [`virtiofsd::passthrough::Config`], filled in as far as the
+//! command line decides it.
 
 mod capabilities;
 mod confinement;
@@ -19,7 +19,7 @@ mod window;
 
 pub use capabilities::{CapabilityChanges, CapabilityError, KeptCapabilities, ModcapsError};
 pub use confinement::{Confinement, SeccompMode};
-pub use daemon::{Config, ConfigError, Logging};
+pub use daemon::{Config, ConfigError, DeviceConfig, Logging};
 pub use dax::{DaxMode, DaxPolicy, HostTruncate};
 pub use endpoint::{Endpoint, SocketFile};
 pub use fault::Fault;

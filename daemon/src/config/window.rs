@@ -2,6 +2,8 @@
 
 //! How large a window the operator wants, and whether they said so.
 
+use shared_window::LINUX_RANGE;
+
 use super::DaxMode;
 
 /// A valid value of `--dax-window`, in bytes: 0, or a power of two in the range that is allowed.
@@ -10,7 +12,7 @@ pub struct RequestedSize(u64);
 
 impl RequestedSize {
     /// Smallest window: one of the ranges that Linux maps.
-    pub const MIN: u64 = 2 << 20;
+    pub const MIN: u64 = LINUX_RANGE;
     /// Largest window: the largest that was tried, with QEMU 11.1 and Linux 6.12.
     pub const MAX: u64 = 64 << 30;
     /// The size without `--dax-window`: 256 ranges. What more and less would cost is measured in
@@ -110,16 +112,18 @@ impl WindowRequest {
 
 #[cfg(test)]
 mod tests {
+    use shared_window::LINUX_RANGE;
+
     use super::{RequestedSize, WindowRequest, WindowSizeError};
     use crate::config::DaxMode;
 
     #[test]
     fn only_powers_of_two_in_range_are_sizes() {
-        let ok = [0, 2 << 20, 16 << 20, 256 << 20, 1 << 30, 64 << 30];
+        let ok = [0, LINUX_RANGE, 16 << 20, 256 << 20, 1 << 30, 64 << 30];
         for bytes in ok {
             assert_eq!(RequestedSize::try_from(bytes).unwrap().bytes(), bytes);
         }
-        for bytes in [1, 4096, 1 << 20, (2 << 20) - 1, 128 << 30, u64::MAX] {
+        for bytes in [1, 4096, 1 << 20, LINUX_RANGE - 1, 128 << 30, u64::MAX] {
             assert_eq!(
                 RequestedSize::try_from(bytes),
                 Err(WindowSizeError::OutOfRange),

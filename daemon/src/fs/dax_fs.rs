@@ -3,7 +3,7 @@
 //! virtiofsd's file system with DAX in its INIT and its attributes.
 //!
 //! Mechanical: every method delegates, once names are known to be such ([`super::name`]). What is
-//! promised is decided in [`super::promise`].
+//! promised is decided in [`super::eligibility`].
 
 mod attributes;
 mod broken;
@@ -67,7 +67,7 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         &self.inner
     }
 
-    /// What is remembered for a guest that heeds promises.
+    /// What is remembered for a guest that heeds eligibility.
     fn heeding(&self) -> Option<&Dax<S>> {
         let heeded = self.heeded.load(Ordering::Relaxed);
         self.dax.as_deref().filter(|_| heeded)

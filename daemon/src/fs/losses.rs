@@ -20,7 +20,7 @@ use shared_window::{FileKey, Losing, MappedFiles};
 use virtiofsd::filesystem::{Context, FileSystem};
 
 use super::{NodeId, with_file};
-use crate::backend::Complaint;
+use crate::log::LogLimit;
 
 /// What the guest is told: what Linux says of a program that runs, and `--host-truncate` of a mapped
 /// file to others.
@@ -38,7 +38,7 @@ pub(super) enum Loss {
 /// Keeps operations from taking pages that are mapped under another node.
 pub struct Losses {
     mapped: MappedFiles,
-    complaint: Complaint,
+    log_limit: LogLimit,
 }
 
 impl Losses {
@@ -47,7 +47,7 @@ impl Losses {
     pub fn new(mapped: &MappedFiles) -> Self {
         Self {
             mapped: mapped.clone(),
-            complaint: Complaint::default(),
+            log_limit: LogLimit::default(),
         }
     }
 
@@ -78,7 +78,7 @@ impl Losses {
         if losing.mapped_elsewhere(device, kept..size).is_none() {
             return Ok(losing);
         }
-        self.complaint.warn(format_args!(
+        self.log_limit.warn(format_args!(
             "node {} keeps its size of {size} bytes: the same file is mapped by another mount of it",
             node.0
         ));

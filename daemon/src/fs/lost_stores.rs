@@ -27,7 +27,8 @@ use parking_lot::Mutex;
 use shared_window::{LostPages, View, ViewNumber};
 
 use super::NodeId;
-use crate::backend::{Complaint, Metrics};
+use crate::log::LogLimit;
+use crate::metrics::Metrics;
 
 /// How the guest asks whether stores have reached the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +57,7 @@ pub struct LostStores {
     files: AtomicU64,
     state: Mutex<State>,
     metrics: Arc<Metrics>,
-    complaint: Complaint,
+    log_limit: LogLimit,
 }
 
 #[derive(Default)]
@@ -79,7 +80,7 @@ impl LostStores {
             files: AtomicU64::new(0),
             state: Mutex::default(),
             metrics,
-            complaint: Complaint::default(),
+            log_limit: LogLimit::default(),
         }
     }
 
@@ -170,7 +171,7 @@ impl LostStores {
             // All handles that are open now are to hear of it, those that have heard of an earlier
             // loss included.
             losses.insert(node, Loss::default());
-            self.complaint.warn(format_args!(
+            self.log_limit.warn(format_args!(
                 "node {}: {} pages that the guest has stored to were gone from the host's file \
                  (truncated, disk full or an error), the last of them at offset {}: the next fsync \
                  of each descriptor fails",

@@ -3,7 +3,7 @@
 //! The shared directory, as the guest sees it through the window.
 //!
 //! [`DaxFs`] wraps virtiofsd's file system and changes four things only: INIT offers per-file DAX,
-//! attributes carry `FUSE_ATTR_DAX` where [`Promises`] holds that the file can be mapped, a name
+//! attributes carry `FUSE_ATTR_DAX` where [`DaxEligibility`] holds that the file can be mapped, a name
 //! that is a path is refused, and so is an operation that takes pages which are mapped under another
 //! node ([`Losses`]).
 //! The SETUPMAPPING that follows gets its file through [`with_file`] and keeps the view in a
@@ -13,28 +13,28 @@
 //! where a view has been mapped once. A promise that later turns out wrong costs
 //! the guest an error, never a wrong byte.
 
+pub(crate) mod catch_panic;
 mod dax_fs;
 mod device;
 mod doubt;
+mod eligibility;
 mod losses;
 mod lost_stores;
 mod moment;
 mod name;
-mod node;
+mod negotiated;
 mod open;
 mod privileges;
-mod promise;
-mod taken;
 mod trouble;
 mod written;
 
+pub use crate::node::{NodeCache, NodeId};
 pub use dax_fs::{Dax, DaxFs};
+pub use eligibility::DaxEligibility;
 pub use losses::Losses;
 pub use lost_stores::LostStores;
-pub use node::{NodeCache, NodeId};
+pub use negotiated::WindowNegotiated;
 pub use open::with_file;
 pub use privileges::kill_privileges;
-pub use promise::Promises;
-pub use taken::WindowTaken;
 pub use trouble::{is_trouble, is_trouble_with_view};
 pub use written::Written;

@@ -164,7 +164,7 @@ mod tests {
     use super::{Event, NodeId, Written};
 
     const FILE: NodeId = NodeId(7);
-    const RANGE: u64 = 2 << 20;
+    const RANGE: u64 = shared_window::LINUX_RANGE;
 
     fn mapped() -> Written {
         let written = Written::default();

@@ -9,7 +9,7 @@ use vhost_user_backend::VringT;
 use vm_memory::{Bytes, FileOffset, GuestAddress, GuestAddressSpace, GuestRegionMmap};
 
 use crate::adapter::{AtomicMemory, TransportMemory};
-use crate::backend::Ring;
+use crate::ring::Ring;
 
 /// Bytes of guest memory, in two regions that meet in the middle.
 pub(crate) const MEMORY_SIZE: u64 = 1 << 20;

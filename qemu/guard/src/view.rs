@@ -4,7 +4,7 @@
 //!
 //! The companion of `virtiofs-daxd` makes views in a FUSE mount of its own. It says so by what it
 //! answers to fstat: the size and the upper half of the inode number
-//! (`TOLD_SIZE` and `FIRST_INODE` in `shared-window/src/view`).
+//! (`REPORTED_SIZE` and `FIRST_INODE` in `shared-window/src/view`).
 
 use core::ffi::c_int;
 

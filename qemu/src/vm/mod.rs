@@ -34,5 +34,5 @@ pub use parts::{CONSOLE_INIT, Parts, Wanted};
 pub use programs::{MissingProgram, Programs};
 pub use running::{Crash, Vm};
 pub use spec::VmSpec;
-pub use window::WindowKind;
+pub use window::{WindowAnswers, WindowKind};
 pub use worker::{Done, GUEST_AGENT, Pending, Worker, WorkerError};

@@ -4,7 +4,6 @@
 //! somebody has patched, and a property nothing about what it is set to.
 
 use std::fmt;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -19,10 +18,10 @@ const WINDOW: ByteSize = ByteSize::mib(2);
 const AS_IT_IS: &str = "the VMM maps files as they are";
 /// What it logs where the VMM doesn't, or lets its guest store to it.
 const NEEDS_VIEWS: &str = "no DAX: the share is read-only";
-/// How long the daemon may take to log what it has answered to the guest.
-const SAID_DEADLINE: Duration = Duration::from_secs(60);
-/// Between two looks at its log.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// The end of a line's head in the daemon's log, if the line is an answer.
+const ANSWER: &str = "::behaviour] ";
+const TAG: &str = "probe";
+const MOUNT_POINT: &str = "/mnt/probe";
 
 /// What a QEMU makes of a device's window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,43 +41,95 @@ impl fmt::Display for WindowKind {
     }
 }
 
-impl Parts {
-    /// Boots a guest with a read-only share and hears of its daemon what QEMU makes of the window.
-    ///
-    /// # Errors
-    ///
-    /// If the guest does not boot or mount, or the daemon does not say it.
-    pub async fn window(&self) -> Result<WindowKind> {
-        let folder = tempfile::tempdir().context("no folder to share")?;
-        let share = Share {
-            read_only: true,
-            ..Share::new(folder.path(), "probe".parse()?).with_window(WINDOW)
+/// What a daemon has found out about a QEMU's window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WindowAnswers {
+    /// What follows from the answers.
+    pub kind: WindowKind,
+    /// The answers, as the daemon logs them. A question that needs another answer may have none.
+    pub said: Vec<String>,
+}
+
+impl WindowAnswers {
+    /// How many questions a daemon asks.
+    pub const QUESTIONS: usize = 4;
+
+    /// Reads the log of a daemon that has answered the guest's INIT.
+    fn of(log: &str) -> Result<Self> {
+        let kind = if log.contains(AS_IT_IS) {
+            WindowKind::OneRegion
+        } else if log.contains(NEEDS_VIEWS) {
+            WindowKind::Regions
+        } else {
+            bail!("the daemon has not logged what QEMU makes of a window:\n{log}")
         };
-        let vm = Vm::boot(self, VmSpec::default().share(share)).await?;
-        vm.mount("probe", "/mnt/probe", "").await?;
-        let kind = heard(&vm).await?;
-        vm.power_off().await?;
-        Ok(kind)
+        let answers = log.lines().filter_map(|line| line.split_once(ANSWER));
+        let said = answers.map(|(_, answer)| answer.to_owned()).collect();
+        Ok(Self { kind, said })
     }
 }
 
-async fn heard(vm: &Vm) -> Result<WindowKind> {
-    let log = vm.daemons()[0].log();
-    let said = async {
-        loop {
-            let log = std::fs::read_to_string(log)?;
-            if log.contains(AS_IT_IS) {
-                return Ok(WindowKind::OneRegion);
-            } else if log.contains(NEEDS_VIEWS) {
-                return Ok(WindowKind::Regions);
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    };
-    match tokio::time::timeout(SAID_DEADLINE, said).await {
-        Ok(kind) => kind,
-        Err(_elapsed) => {
-            bail!("the daemon has not said in {SAID_DEADLINE:?} what QEMU makes of it")
-        }
+impl Parts {
+    /// Boots a guest and finds out what QEMU makes of a window.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::window_answers`].
+    pub async fn window(&self) -> Result<WindowKind> {
+        Ok(self.window_answers().await?.kind)
+    }
+
+    /// Boots a guest with a read-only share, and reads in its daemon's log what QEMU makes of the
+    /// window.
+    ///
+    /// # Errors
+    ///
+    /// If the guest does not boot or mount, or the daemon does not log it.
+    pub async fn window_answers(&self) -> Result<WindowAnswers> {
+        let folder = tempfile::tempdir().context("no folder to share")?;
+        let share = Share {
+            read_only: true,
+            ..Share::new(folder.path(), TAG.parse()?).with_window(WINDOW)
+        };
+        let vm = Vm::boot(self, VmSpec::default().share(share)).await?;
+        vm.mount(TAG, MOUNT_POINT, "").await?;
+        // mount(2) doesn't wait for the answer to INIT; all other requests do.
+        vm.agent().check(["ls", MOUNT_POINT]).await?;
+        let log = std::fs::read_to_string(vm.daemons()[0].log())?;
+        let answers = WindowAnswers::of(&log)?;
+        vm.power_off().await?;
+        Ok(answers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "[2026-11-30T08:00:00Z INFO  virtiofs_daxd::backend::behaviour]";
+
+    #[test]
+    fn the_daemon_s_answers_are_taken_from_its_log() {
+        let log = format!(
+            "[2026-11-30T08:00:00Z INFO  virtiofs_daxd::startup::confine] DAX window of 2 MiB\n\
+             {HEAD} {AS_IT_IS}, so no views are needed\n\
+             {HEAD} mappings take no memory regions\n"
+        );
+        let answers = WindowAnswers::of(&log).unwrap();
+        assert_eq!(answers.kind, WindowKind::OneRegion);
+        let needed = format!("{AS_IT_IS}, so no views are needed");
+        assert_eq!(
+            answers.said,
+            [needed.as_str(), "mappings take no memory regions"]
+        );
+    }
+
+    #[test]
+    fn a_log_without_an_answer_is_an_error() {
+        let log = format!("{HEAD} each mapping takes a memory region\n");
+        WindowAnswers::of(&log).unwrap_err();
+        let unfit = format!("{log}[2026-11-30T08:00:00Z WARN  x] {NEEDS_VIEWS}, and\n");
+        let answers = WindowAnswers::of(&unfit).unwrap();
+        assert_eq!((answers.kind, answers.said.len()), (WindowKind::Regions, 1));
     }
 }

@@ -40,7 +40,7 @@ pub(crate) enum RangeEvent {
     Mapped,
     /// The VMM has not mapped it, and said so.
     MapRefused,
-    /// The VMM was asked to map it, and nobody knows what came of it.
+    /// The VMM was asked to map it, and the outcome is unknown.
     MapLost,
     /// The VMM is about to be asked to unmap it.
     UnmapStarted,

@@ -9,8 +9,8 @@ use crate::units::Access;
 
 /// Hands out the file itself: a duplicate of the descriptor.
 ///
-/// For a VMM that does not mind where the file ends, such as
-/// [`ProcessWindow`](crate::ProcessWindow) when told so. QEMU minds.
+/// For a VMM that maps beyond the end of a file and leaves the file's size alone. QEMU 11.1 does
+/// neither, nor does [`ProcessWindow`](crate::ProcessWindow), which has QEMU's rules.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct DirectViews;
 

@@ -42,6 +42,15 @@ impl FileKey {
         Self(Key::Numbered(number))
     }
 
+    /// The number that [`FileKey::numbered`] was given, if the server gave one.
+    #[must_use]
+    pub fn number(&self) -> Option<u64> {
+        match self.0 {
+            Key::Numbered(number) => Some(number),
+            Key::Handle { .. } | Key::Numbers(_) => None,
+        }
+    }
+
     /// The kernel's handle of the file behind a descriptor, and the mount that it was opened on. It
     /// stays unique while some descriptor of the file is open; a [`View`](super::View) holds one.
     ///

@@ -22,16 +22,15 @@ use fuser::{
 use super::guard::Guarded;
 use super::lost::{LostPages, Report};
 use super::slots::{Slot, Slots};
-use crate::units::Access;
+use crate::units::{Access, LINUX_RANGE};
 
-/// The size that every view tells: the largest file offset, rounded down to the 2 MiB that a
-/// Linux guest maps at once.
-pub(super) const TOLD_SIZE: u64 = (i64::MAX as u64) & !((2 << 20) - 1);
+/// The size that every view reports: the largest file offset, rounded down to a [`LINUX_RANGE`].
+pub(super) const REPORTED_SIZE: u64 = (i64::MAX as u64) & !(LINUX_RANGE - 1);
 
 /// Names and attributes never change, so the kernel may keep them for good.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// The inode of slot 0. Its upper half, "DAXV", and [`TOLD_SIZE`] are the mark by which the library
+/// The inode of slot 0. Its upper half, "DAXV", and [`REPORTED_SIZE`] are the mark by which the library
 /// that is preloaded into QEMU knows a view (`qemu/guard/src/view.rs`).
 pub(super) const FIRST_INODE: u64 = 0x4441_5856 << 32;
 
@@ -91,7 +90,7 @@ impl Views {
         let (kind, size, perm) = match slot_of(inode) {
             None if inode == INodeNo::ROOT => (FileType::Directory, 0, 0o555),
             Some(slot) if self.slots.lock().is_known(slot) => {
-                (FileType::RegularFile, TOLD_SIZE, 0o600)
+                (FileType::RegularFile, REPORTED_SIZE, 0o600)
             }
             _ => return None,
         };

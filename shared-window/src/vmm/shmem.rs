@@ -7,7 +7,7 @@
 //! would read zeros and lose stores. It takes requests of a back-end channel one after another, so
 //! the answer to a *later* request proves the commit. That later request is SHARED_OBJECT_REMOVE of
 //! an object that does not exist, which changes nothing and is answered with a failure. "Failure"
-//! is thus the good answer here, and "success" proves that nobody answered at all: without the
+//! is thus the good answer here, and "success" proves that there was no answer: without the
 //! protocol feature REPLY_ACK the vhost crate reports success once a request is sent. That is
 //! checked before the first mapping, so a window without acknowledgements never comes to be.
 //!
@@ -17,7 +17,7 @@
 //! # Removals
 //! SHMEM_UNMAP is acknowledged as early, and there is no need to wait for more: a mapping set up
 //! over the range later is ordered behind. What needs the effect is the count of memory regions.
-//! [`VhostUserShmem::settle`] is for whoever finds none left: it makes the detour above.
+//! [`VhostUserShmem::fence`] is for a caller that finds none left: it sends the second request.
 //!
 //! A refused SHMEM_UNMAP counts as "nothing is mapped there": QEMU refuses for no other reason, for
 //! one when it has dropped its mappings by itself. Should another VMM have the mapping after all, it
@@ -30,28 +30,69 @@
 //! waiting for that very thread. So [`VhostUserShmem::install`] takes a lock that is never held
 //! during a request.
 
+mod pause;
+
+use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 use vhost::vhost_user::message::{VhostUserMMap, VhostUserMMapFlags, VhostUserSharedMsg};
 use vhost::vhost_user::{Backend, Error as VhostUserError, VhostUserFrontendReqHandler};
 
+use self::pause::Pause;
 use super::{Effect, Vmm, VmmError};
 use crate::units::{Access, FileOffset, WindowOffset};
+
+pub use self::pause::Moment;
 
 /// The shared memory region that is the window: virtio-fs has one, the cache, with id 0.
 const CACHE_REGION: u8 = 0;
 
-/// A shared object that nobody has: a version 8 UUID, which are private to an application.
+/// A shared object that does not exist: a version 8 UUID, which are private to an application.
 const NO_OBJECT: Uuid = Uuid::from_u128(0x64_61_78_2d_77_69_8e_64_af_77_2d_66_65_6e_63_65);
 
-/// A VMM that maps the window on request over vhost-user's back-end channel.
-#[derive(Debug, Default)]
+/// What the VMM can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Call {
+    /// To map a range.
+    Map,
+    /// To unmap one.
+    Unmap,
+    /// To prove that what it unmapped is gone.
+    Fence,
+}
+
+impl Call {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Map, Self::Unmap, Self::Fence];
+}
+
+/// A VMM that maps the window on request over vhost-user's back-end channel. Clones are handles of the
+/// same channel.
+#[derive(Debug, Clone, Default)]
 pub struct VhostUserShmem {
+    shared: Arc<Shared>,
+    timer: Option<Timer>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
     channel: Mutex<Option<Arc<Channel>>>,
+    pause: Pause,
+}
+
+#[derive(Clone)]
+struct Timer(Arc<dyn Fn(Call, Duration) + Send + Sync>);
+
+impl fmt::Debug for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timer").finish_non_exhaustive()
+    }
 }
 
 struct Channel {
@@ -64,8 +105,8 @@ struct Channel {
     after_effect: AtomicBool,
 }
 
-impl std::fmt::Debug for Channel {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Channel")
             .field("answers", &self.answers)
             .finish_non_exhaustive()
@@ -79,6 +120,37 @@ impl VhostUserShmem {
         Self::default()
     }
 
+    /// The same channel by a handle whose calls are timed: `timer` is called with the time from each
+    /// request to its answer, without the time that the device was stopped.
+    #[must_use]
+    pub fn timed(self, timer: impl Fn(Call, Duration) + Send + Sync + 'static) -> Self {
+        Self {
+            timer: Some(Timer(Arc::new(timer))),
+            ..self
+        }
+    }
+
+    /// The VMM began to stop the device: calls wait until [`VhostUserShmem::start`]. Waits for nothing.
+    pub fn stop(&self) {
+        self.shared.pause.stop();
+    }
+
+    /// The VMM started the device at this moment. Changes nothing if the VMM has stopped it since.
+    pub fn start(&self, at: Moment) {
+        self.shared.pause.start(at);
+    }
+
+    /// The VMM is gone: calls that wait fail, and so do all later ones.
+    pub fn close(&self) {
+        self.uninstall();
+        self.shared.pause.close();
+    }
+
+    /// Forgets the channel.
+    pub fn uninstall(&self) {
+        *self.slot() = None;
+    }
+
     /// Uses `backend` from now on. A request that is under way on an older channel stays there.
     ///
     /// Never waits for the VMM. The features that were negotiated have to be set in `backend`
@@ -90,11 +162,6 @@ impl VhostUserShmem {
             answers: AtomicBool::new(false),
             after_effect: AtomicBool::new(false),
         }));
-    }
-
-    /// Forgets the channel.
-    pub fn uninstall(&self) {
-        *self.slot() = None;
     }
 
     /// Whether the VMM negotiated the request that proves a mapping to be in effect; `None` while
@@ -113,11 +180,22 @@ impl VhostUserShmem {
 
     fn slot(&self) -> std::sync::MutexGuard<'_, Option<Arc<Channel>>> {
         // Only ever replaced as a whole.
-        self.channel.lock().unwrap_or_else(PoisonError::into_inner)
+        let channel = &self.shared.channel;
+        channel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn channel(&self) -> Result<Arc<Channel>, VmmError> {
         self.slot().clone().ok_or(VmmError::NoChannel)
+    }
+
+    fn time<T>(&self, call: Call, ask: impl FnOnce() -> T) -> T {
+        let Some(Timer(timer)) = &self.timer else {
+            return ask();
+        };
+        let begun = Instant::now();
+        let answer = ask();
+        timer(call, begun.elapsed());
+        answer
     }
 }
 
@@ -130,36 +208,45 @@ impl Vmm for VhostUserShmem {
         from: FileOffset,
         access: Access,
     ) -> Result<(), VmmError> {
-        let channel = self.channel()?;
-        channel.prove_answers()?;
         let flags = match access {
             Access::ReadOnly => VhostUserMMapFlags::default(),
             Access::ReadWrite => VhostUserMMapFlags::WRITABLE,
         };
         let request = request(at, len, from, flags);
-        channel.call("map", at, len, |backend| {
-            backend.shmem_map(&request, &view.as_raw_fd())
-        })?;
-        channel.confirm("map")
+        self.shared.pause.wait()?;
+        self.time(Call::Map, || {
+            let channel = self.channel()?;
+            channel.prove_answers()?;
+            channel.call("map", at, len, |backend| {
+                backend.shmem_map(&request, &view.as_raw_fd())
+            })?;
+            channel.confirm("map")
+        })
     }
 
     fn unmap(&self, at: WindowOffset, len: u64) -> Result<(), VmmError> {
-        let channel = self.channel()?;
-        channel.prove_answers()?;
         let request = request(at, len, FileOffset(0), VhostUserMMapFlags::default());
-        let done = channel.call("unmap", at, len, |backend| backend.shmem_unmap(&request));
+        self.shared.pause.wait()?;
+        let done = self.time(Call::Unmap, || {
+            let channel = self.channel()?;
+            channel.prove_answers()?;
+            channel.call("unmap", at, len, |backend| backend.shmem_unmap(&request))
+        });
         done.map_err(|error| match error {
             VmmError::Refused { .. } => VmmError::NotMapped { at, len },
             other => other,
         })
     }
 
-    fn settle(&self) -> Result<(), VmmError> {
-        let channel = self.channel()?;
-        if channel.is_effect() {
-            return Ok(());
-        }
-        channel.fence()
+    /// Not withheld while the device is stopped: it is no message about the window.
+    fn fence(&self) -> Result<(), VmmError> {
+        self.time(Call::Fence, || {
+            let channel = self.channel()?;
+            if channel.is_effect() {
+                return Ok(());
+            }
+            channel.fence()
+        })
     }
 }
 

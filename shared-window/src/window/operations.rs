@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The steps of a request, taken with the table locked.
+//! The steps of a request: one operation, in which the table is locked for each look and each move.
 //!
 //! Each call to the VMM lies between two moves of the table's state machine, so that the table
 //! says at any moment, also after a panic in the call, what the VMM may have.
@@ -9,7 +9,8 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Held, Inner, RemoveRange, SetupRange, Upgrade, WindowError};
+use super::{Inner, Operation, RemoveRange, SetupRange, Upgrade, WindowError};
+use crate::live::Held;
 use crate::table::{Allowed, RangeEvent, RangeState, Table, Target};
 use crate::units::{Access, WindowOffset, WindowRange, page_size};
 use crate::view::{View, ViewSource};
@@ -17,8 +18,6 @@ use crate::vmm::{Effect, Vmm, VmmError};
 
 /// The length that stands for all of the window in a removal.
 const ALL: u64 = u64::MAX;
-
-type Views = Table<Held>;
 
 /// A request for a mapping whose numbers have been checked.
 #[derive(Clone)]
@@ -32,9 +31,9 @@ struct Ask {
 }
 
 /// What stands in the way of a new mapping.
-enum InTheWay {
+enum Overlap {
     /// The mapping that was asked for, allowing this.
-    Itself(Access),
+    Same(Access),
     /// Ranges that have to be unmapped first; none of them is live elsewhere.
     ToUnmap(Vec<WindowRange>),
 }
@@ -48,32 +47,48 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
             view: Arc::clone(view),
             _mapped: mapped.map_err(|_| WindowError::LosingPages)?,
         };
-        let mut table = self.lock();
-        let done = self.setup_locked(&mut table, held, ask);
-        self.count_ranges(&table);
-        done
+        let mut operation = self.begin();
+        let to_unmap = match self.overlap(&ask)? {
+            Overlap::Same(allowed)
+                if allowed < ask.asked && self.options.upgrade == Upgrade::InPlace =>
+            {
+                return Err(WindowError::NotWritable(allowed));
+            }
+            Overlap::Same(allowed) => {
+                self.stats.repeated.count();
+                let upgraded = self.ranges.lock().upgrade(ask.range.start(), ask.asked);
+                if upgraded {
+                    self.stats.upgraded.count();
+                }
+                if allowed >= ask.asked {
+                    return Ok(());
+                }
+                vec![ask.range]
+            }
+            Overlap::ToUnmap(ranges) => ranges,
+        };
+        self.make_room(&mut operation, &to_unmap)?;
+        self.map(&mut operation, held, ask)
     }
 
     pub(super) fn remove(&self, ranges: &[RemoveRange]) -> Result<(), WindowError> {
-        let mut table = self.lock();
+        let mut operation = self.begin();
         let mut outcome = Outcome::default();
         for one in ranges {
-            match self.to_remove(&table, one) {
-                Ok(ranges) => self.unmap_each(&mut table, &ranges, &mut outcome),
+            match self.to_remove(one) {
+                Ok(ranges) => self.unmap_each(&mut operation, &ranges, &mut outcome),
                 Err(error) => outcome.failed(error),
             }
         }
-        self.count_ranges(&table);
         outcome.first_error.map_or(Ok(()), Err)
     }
 
     pub(super) fn clear(&self) -> Result<(), WindowError> {
-        let mut table = self.lock();
+        let mut operation = self.begin();
         let mut outcome = Outcome::default();
-        let all: Vec<_> = table.iter().map(|entry| entry.range).collect();
-        self.unmap_each(&mut table, &all, &mut outcome);
-        self.count_ranges(&table);
-        if let Err(error) = self.settle() {
+        let all = all_ranges(&self.ranges.lock());
+        self.unmap_each(&mut operation, &all, &mut outcome);
+        if let Err(error) = self.fence(&mut operation) {
             outcome.failed(error.into());
         }
         outcome.first_error.map_or(Ok(()), Err)
@@ -132,71 +147,66 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
             })
     }
 
-    fn setup_locked(&self, table: &mut Views, held: Held, ask: Ask) -> Result<(), WindowError> {
-        let in_the_way = match in_the_way(table, &ask)? {
-            InTheWay::Itself(allowed)
-                if allowed < ask.asked && self.options.upgrade == Upgrade::InPlace =>
-            {
-                return Err(WindowError::NotWritable(allowed));
+    /// Finds out what stands in the way of `ask`, or that it can't be had.
+    fn overlap(&self, ask: &Ask) -> Result<Overlap, WindowError> {
+        let mut to_unmap = Vec::new();
+        for entry in self.ranges.lock().overlapping(ask.range) {
+            let live = entry.state == RangeState::Live;
+            if live && entry.range != ask.range {
+                return Err(WindowError::Overlap {
+                    asked: ask.range,
+                    live: entry.range,
+                });
             }
-            InTheWay::Itself(allowed) => {
-                self.stats.repeated.count();
-                if table.upgrade(ask.range.start(), ask.asked) {
-                    self.stats.upgraded.count();
-                }
-                if allowed >= ask.asked {
-                    return Ok(());
-                }
-                vec![ask.range]
+            if live && entry.target == ask.target {
+                return Ok(Overlap::Same(entry.access.allow));
             }
-            InTheWay::ToUnmap(ranges) => ranges,
-        };
-        self.make_room(table, &in_the_way)?;
-        let limit = self.options.max_ranges.min(self.budget.mappings());
-        if table.len() >= limit {
-            return Err(WindowError::NoRangeLeft { limit });
+            to_unmap.push(entry.range);
         }
-        if !self.has_room()? {
-            return Err(WindowError::NoRegionLeft {
-                in_use: self.budget.in_use(),
-                limit: self.budget.limit(),
-            });
-        }
-        self.map(table, held, ask)
+        Ok(Overlap::ToUnmap(to_unmap))
     }
 
-    /// Unmaps what is in the way of a new mapping.
-    fn make_room(&self, table: &mut Views, ranges: &[WindowRange]) -> Result<(), WindowError> {
-        for range in ranges {
-            self.unmap(table, *range)
+    /// Unmaps what is in the way of a new mapping, and makes sure that there may be one more.
+    fn make_room(
+        &self,
+        operation: &mut Operation<'_>,
+        to_unmap: &[WindowRange],
+    ) -> Result<(), WindowError> {
+        for range in to_unmap {
+            self.unmap(operation, *range)
                 .map_err(|source| WindowError::Indeterminate {
                     range: *range,
                     source,
                 })?;
             self.stats.replaced.count();
         }
-        Ok(())
-    }
-
-    /// Whether the machine has a memory region for one more mapping; regions that are about to
-    /// become free are waited for.
-    fn has_room(&self) -> Result<bool, VmmError> {
-        if !self.budget.has_room() {
-            self.settle()?;
+        let limit = self.options.max_ranges.min(self.budget.mappings());
+        if self.ranges.lock().len() >= limit {
+            return Err(WindowError::NoRangeLeft { limit });
         }
-        Ok(self.budget.has_room())
+        if !self.budget.has_room() {
+            // Regions that are about to become free are waited for.
+            self.fence(operation)?;
+            if !self.budget.has_room() {
+                return Err(WindowError::NoRegionLeft {
+                    in_use: self.budget.in_use(),
+                    limit: self.budget.limit(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Waits until all removals are in effect, unless it is known that they are.
-    fn settle(&self) -> Result<(), VmmError> {
-        if self.unsettled.load(Ordering::Relaxed) {
-            self.vmm.settle()?;
-            self.unsettled.store(false, Ordering::Relaxed);
+    fn fence(&self, operation: &mut Operation<'_>) -> Result<(), VmmError> {
+        if operation.operations.unfenced {
+            self.vmm.fence()?;
+            operation.operations.unfenced = false;
         }
         Ok(())
     }
 
-    fn map(&self, table: &mut Views, held: Held, ask: Ask) -> Result<(), WindowError> {
+    fn map(&self, operation: &mut Operation<'_>, held: Held, ask: Ask) -> Result<(), WindowError> {
         let Ask {
             range,
             target,
@@ -205,23 +215,25 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
         } = ask;
         let (at, from) = (range.start(), target.from);
         let view = Arc::clone(&held.view);
-        table.start_mapping(range, target, Allowed { asked, allow }, held);
+        let access = Allowed { asked, allow };
+        self.ranges
+            .lock()
+            .start_mapping(range, target, access, held);
         match self.vmm.map(at, range.len(), view.as_fd(), from, allow) {
             Ok(()) => {
-                self.unsettled.store(false, Ordering::Relaxed);
-                step(table, at, RangeEvent::Mapped);
-                self.ranges.insert(range, &view, from);
+                operation.operations.unfenced = false;
+                self.step(at, RangeEvent::Mapped);
                 self.stats.mapped.count();
                 Ok(())
             }
             Err(error) => {
                 self.stats.failed_maps.count();
                 match error.effect() {
-                    Effect::Nothing => step(table, at, RangeEvent::MapRefused),
+                    Effect::Nothing => self.step(at, RangeEvent::MapRefused),
                     Effect::Unknown => {
-                        step(table, at, RangeEvent::MapLost);
+                        self.step(at, RangeEvent::MapLost);
                         // When this fails too, the range stays indeterminate: nothing to add.
-                        let _ = self.unmap(table, range);
+                        let _ = self.unmap(operation, range);
                     }
                 }
                 Err(error.into())
@@ -230,40 +242,45 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
     }
 
     /// Unmaps one range of the table.
-    fn unmap(&self, table: &mut Views, range: WindowRange) -> Result<(), VmmError> {
+    fn unmap(&self, operation: &mut Operation<'_>, range: WindowRange) -> Result<(), VmmError> {
         let at = range.start();
-        step(table, at, RangeEvent::UnmapStarted);
-        self.ranges.remove(at);
-        self.unsettled.store(true, Ordering::Relaxed);
+        self.step(at, RangeEvent::UnmapStarted);
+        operation.operations.unfenced = true;
         match self.vmm.unmap(at, range.len()) {
             gone @ (Ok(()) | Err(VmmError::NotMapped { .. })) => {
                 if gone.is_err() {
                     log::warn!("the VMM had no mapping of {range} to remove");
                 }
-                step(table, at, RangeEvent::Unmapped);
+                self.step(at, RangeEvent::Unmapped);
                 self.stats.unmapped.count();
                 Ok(())
             }
             Err(error) => {
-                step(table, at, RangeEvent::UnmapFailed);
+                self.step(at, RangeEvent::UnmapFailed);
                 self.stats.failed_unmaps.count();
                 Err(error)
             }
         }
     }
 
-    fn unmap_each(&self, table: &mut Views, ranges: &[WindowRange], outcome: &mut Outcome) {
+    fn unmap_each(
+        &self,
+        operation: &mut Operation<'_>,
+        ranges: &[WindowRange],
+        outcome: &mut Outcome,
+    ) {
         for range in ranges {
-            if let Err(error) = self.unmap(table, *range) {
+            if let Err(error) = self.unmap(operation, *range) {
                 outcome.failed(error.into());
             }
         }
     }
 
     /// The mappings that a removal takes away.
-    fn to_remove(&self, table: &Views, one: &RemoveRange) -> Result<Vec<WindowRange>, WindowError> {
+    fn to_remove(&self, one: &RemoveRange) -> Result<Vec<WindowRange>, WindowError> {
+        let table = self.ranges.lock();
         if (one.window, one.len) == (WindowOffset(0), ALL) {
-            return Ok(table.iter().map(|entry| entry.range).collect());
+            return Ok(all_ranges(&table));
         }
         let asked = self.bounds(one.window, one.len)?;
         let found: Vec<_> = table.overlapping(asked).map(|entry| entry.range).collect();
@@ -271,6 +288,20 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
             Some(live) => Err(WindowError::Partial { asked, live: *live }),
             None if found.is_empty() => Err(WindowError::Unknown(asked)),
             None => Ok(found),
+        }
+    }
+
+    /// Moves a range on. An illegal move is a mistake in this module, not something that a guest or a
+    /// VMM can cause; the range then stays as it is, which refuses rather than allows.
+    fn step(&self, at: WindowOffset, event: RangeEvent) {
+        let moved = self.ranges.lock().apply(at, event);
+        match moved {
+            // Without the lock: it may be the last holder of the view.
+            Ok(released) => drop(released),
+            Err(illegal) => {
+                debug_assert!(false, "{illegal}");
+                log::error!("window table: {illegal} at {at}");
+            }
         }
     }
 }
@@ -287,30 +318,6 @@ impl Outcome {
     }
 }
 
-/// Finds out what stands in the way of `ask`, or that it can't be had.
-fn in_the_way(table: &Views, ask: &Ask) -> Result<InTheWay, WindowError> {
-    let mut to_unmap = Vec::new();
-    for entry in table.overlapping(ask.range) {
-        let live = entry.state == RangeState::Live;
-        if live && entry.range != ask.range {
-            return Err(WindowError::Overlap {
-                asked: ask.range,
-                live: entry.range,
-            });
-        }
-        if live && entry.target == ask.target {
-            return Ok(InTheWay::Itself(entry.access.allow));
-        }
-        to_unmap.push(entry.range);
-    }
-    Ok(InTheWay::ToUnmap(to_unmap))
-}
-
-/// Moves a range on. An illegal move is a mistake in this module, not something that a guest or a
-/// VMM can cause; the range then stays as it is, which refuses rather than allows.
-fn step(table: &mut Views, at: WindowOffset, event: RangeEvent) {
-    if let Err(illegal) = table.apply(at, event) {
-        debug_assert!(false, "{illegal}");
-        log::error!("window table: {illegal} at {at}");
-    }
+fn all_ranges(table: &Table<Held>) -> Vec<WindowRange> {
+    table.iter().map(|entry| entry.range).collect()
 }

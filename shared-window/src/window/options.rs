@@ -2,7 +2,7 @@
 
 //! Where the window leaves a choice to its server.
 
-use crate::units::{Access, WindowSize};
+use crate::units::{Access, LINUX_RANGE, WindowSize};
 
 /// How a window behaves where there is a choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,12 +20,9 @@ pub struct WindowOptions {
 }
 
 impl WindowOptions {
-    /// Bytes that a Linux guest maps at a time, at a multiple of as many (`FUSE_DAX_SHIFT`).
-    pub const LINUX_RANGE: u64 = 2 << 20;
-
     /// As many ranges as a Linux guest can map in a window of this size; one at least.
     pub fn linux_ranges(size: WindowSize) -> usize {
-        usize::try_from(size.bytes() / Self::LINUX_RANGE).map_or(usize::MAX, |ranges| ranges.max(1))
+        usize::try_from(size.bytes() / LINUX_RANGE).map_or(usize::MAX, |ranges| ranges.max(1))
     }
 }
 

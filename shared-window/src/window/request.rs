@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What goes into the window and what can be seen of it.
+//! What a guest asks of the window.
 
-use crate::table::RangeState;
-use crate::units::{Access, FileOffset, WindowOffset, WindowRange};
-use crate::view::{FileId, FileKey};
+use crate::units::{Access, FileOffset, WindowOffset};
 
 /// A mapping that a guest asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,19 +25,4 @@ pub struct RemoveRange {
     /// How many bytes. `u64::MAX` from offset 0 means all of the window, as in the unmap request
     /// of the first virtio-fs servers.
     pub len: u64,
-}
-
-/// A range of the window that is not free.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mapping {
-    /// The range.
-    pub window: WindowRange,
-    /// The file that is mapped there.
-    pub key: FileKey,
-    /// The numbers by which the host names that file.
-    pub file: FileId,
-    /// The place in the file.
-    pub from: FileOffset,
-    /// Whether the mapping is in effect.
-    pub state: RangeState,
 }

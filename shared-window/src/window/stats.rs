@@ -2,22 +2,20 @@
 
 //! What the window has done so far, in numbers.
 //!
-//! Lock-free: counted by whoever works on the window, read by anybody at any time, the control
-//! thread included. Each number is right by itself; a snapshot is not one moment.
+//! Counted by the operations, read at any time by any thread, the control thread included. Each number
+//! is right by itself; a snapshot is not one moment.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A number that is counted up, or set.
+use crate::table::{RangeState, Table};
+
+/// A number that is counted up.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
     pub(crate) fn count(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn set(&self, value: usize) {
-        self.0.store(value as u64, Ordering::Relaxed);
     }
 
     fn get(&self) -> u64 {
@@ -37,22 +35,27 @@ macro_rules! stats {
         #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct WindowStats {
+            /// Mappings that are in effect now.
+            pub live: u64,
+            /// Ranges of which it is unknown now whether the VMM has a mapping.
+            pub indeterminate: u64,
             $($(#[doc = $doc])+ pub $name: u64,)+
         }
 
         impl Stats {
-            pub(crate) fn snapshot(&self) -> WindowStats {
-                WindowStats { $($name: self.$name.get(),)+ }
+            /// What was counted, beside what `table` has now.
+            pub(crate) fn snapshot<H>(&self, table: &Table<H>) -> WindowStats {
+                WindowStats {
+                    live: table.count(RangeState::Live) as u64,
+                    indeterminate: table.count(RangeState::Indeterminate) as u64,
+                    $($name: self.$name.get(),)+
+                }
             }
         }
     };
 }
 
 stats! {
-    /// Mappings that are in effect now.
-    live,
-    /// Ranges of which it is unknown now whether the VMM has a mapping.
-    indeterminate,
     /// Mappings that the VMM was asked for and made.
     mapped,
     /// Requests for a mapping that was there already.

@@ -162,7 +162,7 @@ impl Rig {
             .collect();
         let page = page_size();
         let mut ranges = Vec::new();
-        for mapping in self.window.mappings() {
+        for mapping in self.window.snapshot() {
             let known = match mapping.state {
                 RangeState::Live => true,
                 RangeState::Indeterminate => false,

@@ -140,8 +140,8 @@ impl Vmm for FaultyVmm {
         })
     }
 
-    fn settle(&self) -> Result<(), VmmError> {
-        self.call("settle", (WindowOffset(0), 0), || Ok(()))
+    fn fence(&self) -> Result<(), VmmError> {
+        self.call("fence", (WindowOffset(0), 0), || Ok(()))
     }
 }
 

@@ -28,7 +28,7 @@ use tempfile::TempDir;
 use crate::Bench;
 
 /// What a Linux guest maps at once.
-const RANGE: u64 = 2 << 20;
+const RANGE: u64 = shared_window::LINUX_RANGE;
 
 const SIZES: [u64; 10] = [
     0,

@@ -1,28 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What `daxlab bench` measures, and how it is told.
+//! What `daxlab bench` measures.
 //!
 //! ```text
-//! io, map, window ─▶ turns of sides A B A B ─▶ Run ─▶ table, results.json, report.html
-//!        │                                      ▲
-//!        └─▶ daemons, driver                stats: medians, p99, ratios with their confidence
+//! io, map, window ─▶ daemons and a driver, which is VMM and guest ─▶ model::Run ──┐
+//! reclaim         ─▶ guests, each with one side ─▶ reclaim::ReclaimRun ───────────┤
+//! tree            ─▶ guests with a source tree  ─▶ tree::TreeRun ─────────────────┼─▶ dax_measure
+//! memory          ─▶ more and more guests       ─▶ memory::MemoryRun ─────────────┘
 //! ```
 //!
-//! A *side* is one of those that are compared: a daemon, a way to read a file, the physical limit.
-//! A *point* is one thing that all sides do in turn; a *round* is what one side did in one turn.
+//! A *side* is a system under test in one configuration: a daemon, a way to read a file, the
+//! physical limit. A *point* is one thing that all sides do in turn; a *round* is one turn of each.
 
-mod error;
 pub mod files;
+pub mod guests;
 pub mod io;
 pub mod map;
+pub mod memory;
 pub mod model;
 mod plan;
-pub mod report;
-pub mod results;
-pub mod sides;
-pub mod stats;
-pub mod turns;
+pub mod reclaim;
+pub mod samples;
+mod sheet;
+pub mod system;
+pub mod tree;
 pub mod window;
 
-pub use error::BenchError;
 pub use plan::Plan;

@@ -4,13 +4,13 @@
 
 use std::path::Path;
 
+use anyhow::{Result, ensure};
 use virtiofs_driver::Waiting;
 
 use crate::{
-    BenchError,
     model::Suite,
-    sides::{Pin, Program},
-    turns::Length,
+    samples::Length,
+    system::{Affinity, Program},
 };
 
 /// What is to be measured, and how.
@@ -31,7 +31,7 @@ pub struct Plan<'a> {
     /// How the driver waits.
     pub waiting: Waiting,
     /// Where sides with one queue run.
-    pub pin: Pin,
+    pub affinity: Affinity,
     /// Whether a point is to be measured, by its suite and name.
     pub wants: &'a dyn Fn(Suite, &str) -> bool,
     /// Whether to measure on; it is asked before each turn.
@@ -50,11 +50,9 @@ impl Plan<'_> {
     ///
     /// # Errors
     ///
-    /// [`BenchError::Stopped`].
-    pub fn go_on(&self) -> Result<(), BenchError> {
-        match (self.goes_on)() {
-            true => Ok(()),
-            false => Err(BenchError::Stopped),
-        }
+    /// If it is.
+    pub fn go_on(&self) -> Result<()> {
+        ensure!((self.goes_on)(), "measuring was stopped");
+        Ok(())
     }
 }

@@ -5,16 +5,17 @@
 
 use std::time::Duration;
 
+use anyhow::Result;
 use dax_bench::{
-    BenchError, Plan, io, map,
+    Plan, io, map,
     model::{Point, Side, Suite},
-    sides::{Pin, Program},
-    turns::Length,
+    samples::Length,
+    system::{Affinity, Program},
     window,
 };
 use virtiofs_driver::{Waiting, daemon};
 
-type Measure = fn(&Plan<'_>, &mut Vec<Side>) -> Result<Vec<Point>, BenchError>;
+type Measure = fn(&Plan<'_>, &mut Vec<Side>) -> Result<Vec<Point>>;
 
 /// What a suite finds on our daemon, with one queue and two.
 fn points(measure: Measure, wants: &dyn Fn(Suite, &str) -> bool) -> (Vec<Point>, Vec<Side>) {
@@ -29,7 +30,7 @@ fn points(measure: Measure, wants: &dyn Fn(Suite, &str) -> bool) -> (Vec<Point>,
         quick: true,
         place: &place,
         waiting: Waiting::Interrupt,
-        pin: Pin::Auto,
+        affinity: Affinity::Auto,
         wants,
         goes_on: &|| true,
         progress: &|_| {},

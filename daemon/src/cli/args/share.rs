@@ -90,7 +90,7 @@ pub struct ShareArgs {
     )]
     pub inode_file_handles: InodeFileHandles,
 
-    /// Offer extended attributes
+    /// DeviceFeatures extended attributes
     #[arg(long, overrides_with = "no_xattr")]
     pub xattr: bool,
     /// Undo of --xattr, for `-o no_xattr`

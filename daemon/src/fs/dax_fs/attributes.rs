@@ -19,7 +19,10 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         let mut options = self.inner.init(capable | FsOptions::SUBMOUNTS)?;
         let hides_mounts = !capable.contains(FsOptions::SUBMOUNTS);
         self.hides_mounts.store(hides_mounts, Ordering::Relaxed);
-        let usable = self.dax.as_ref().is_some_and(|dax| dax.taken.is_usable());
+        let usable = self
+            .dax
+            .as_ref()
+            .is_some_and(|dax| dax.negotiated.is_usable());
         if usable {
             options |= FsOptions::HAS_INODE_DAX;
         }
@@ -36,8 +39,8 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
 
     pub(super) fn mark(&self, context: Context, node: NodeId, mut attr: Attr) -> Attr {
         if let Some(dax) = self.heeding()
-            && dax.taken.is_usable()
-            && dax.promises.cover(&*self.inner, context, node, &attr)
+            && dax.negotiated.is_usable()
+            && dax.eligibility.cover(&*self.inner, context, node, &attr)
         {
             attr.flags |= ATTR_DAX;
         }
@@ -53,7 +56,7 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
             let node = NodeId(entry.inode);
             entry.attr = self.mark(context, node, entry.attr);
             if let Some(dax) = self.heeding() {
-                entry.generation = dax.promises.generation(node);
+                entry.generation = dax.eligibility.generation(node);
             }
         }
         entry

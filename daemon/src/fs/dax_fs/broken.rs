@@ -24,7 +24,7 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
             return self.inner.open(ctx, inode, kill_priv, flags);
         };
         let (node, inode) = split(inode);
-        if dax.promises.tell_of_broken(node) {
+        if dax.eligibility.tell_of_broken(node) {
             return Err(io::Error::from_raw_os_error(libc::ESTALE));
         }
         let opened = self.inner.open(ctx, inode, kill_priv, flags)?;
@@ -41,7 +41,7 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         opened: (Option<F::Handle>, OpenOptions),
     ) -> io::Result<(Option<F::Handle>, OpenOptions)> {
         let for_reading = flags & libc::O_ACCMODE as u32 == libc::O_RDONLY as u32;
-        if for_reading && (dax.promises.is_sure_of(node) || dax.views.holds(node)) {
+        if for_reading && (dax.eligibility.is_sure_of(node) || dax.views.holds(node)) {
             return Ok(opened);
         }
         let (Some(handle), options) = opened else {
@@ -49,16 +49,16 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         };
         let handle: u64 = handle.into();
         let holds = if for_reading {
-            dax.promises.still_holds(&*self.inner, ctx, node, handle)
+            dax.eligibility.still_holds(&*self.inner, ctx, node, handle)
         } else {
             // What is mapped for reading becomes writable by no SETUPMAPPING.
-            !dax.promises.is_only_to_read(node)
+            !dax.eligibility.is_only_to_read(node)
         };
         if holds {
             return Ok((Some(handle.into()), options));
         }
-        dax.promises.revoke(node);
-        dax.promises.tell_of_broken(node);
+        dax.eligibility.revoke(node);
+        dax.eligibility.tell_of_broken(node);
         let inode = F::Inode::from(node.0);
         self.inner
             .release(ctx, inode, 0, handle.into(), false, false, None)?;

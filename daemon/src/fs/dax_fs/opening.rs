@@ -67,10 +67,10 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         };
         let node = NodeId(entry.inode);
         if let Some(dax) = self.heeding()
-            && dax.promises.is_only_to_read(node)
+            && dax.eligibility.is_only_to_read(node)
         {
             // It was there, and can be written by now: the answer names it anew, without DAX.
-            dax.promises.revoke(node);
+            dax.eligibility.revoke(node);
         }
         let handle = self.note_open(node, handle);
         Ok((self.mark_entry(ctx, entry), handle, options))

@@ -7,12 +7,12 @@ use std::sync::atomic::AtomicBool;
 
 use shared_window::{View, ViewSource};
 
-use crate::fs::{Losses, LostStores, NodeCache, NodeId, Promises, WindowTaken, Written};
+use crate::fs::{DaxEligibility, Losses, LostStores, NodeCache, NodeId, WindowNegotiated, Written};
 
 /// What a share with a window remembers about its files.
 pub struct Dax<S> {
     /// Which files are promised.
-    pub promises: Promises<S>,
+    pub eligibility: DaxEligibility<S>,
     /// The views of files that were mapped lately.
     pub views: NodeCache<Arc<View>>,
     /// What the guest may not take from a file.
@@ -25,20 +25,20 @@ pub struct Dax<S> {
     /// What the guest has stored to pages that were gone.
     pub lost_stores: LostStores,
     /// Unless it is usable nothing is promised.
-    pub taken: WindowTaken,
+    pub negotiated: WindowNegotiated,
 }
 
 impl<S: ViewSource> Dax<S> {
     pub(super) fn forget(&self, node: NodeId) {
         self.written.forget(node);
-        self.promises.forget(node);
+        self.eligibility.forget(node);
         self.views.forget(node);
         self.lost_stores.forget(node);
     }
 
     /// Lets go of everything, for a guest that starts anew.
     pub fn forget_all(&self) {
-        self.promises.begin_anew();
+        self.eligibility.begin_anew();
         self.written.clear();
         self.views.clear();
         self.lost_stores.forget_all();

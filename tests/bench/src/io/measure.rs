@@ -2,22 +2,21 @@
 
 //! All work on all sides.
 
+use anyhow::{Context as _, Result};
 use virtiofs_driver::{Client, Options, Pipeline, QueueIndex, Waiting, WindowOption};
 
 use super::{
     Work,
-    buffers::Buffers,
-    lane::{DEPTH, Lane},
-    scene::Scene,
-    step::Wrong,
-    turn::turn,
+    fixture::{Buffers, Scene},
+    sample::sample,
+    worker::{DEPTH, Worker},
 };
 use crate::{
-    BenchError, Plan,
+    Plan,
     files::Files,
     model::{Point, Side, Suite},
-    sides::{Pin, Program, Running, SideError},
-    turns::in_turn,
+    samples::in_turn,
+    system::{Affinity, Program, Running},
 };
 
 /// How many requests are under way on each queue.
@@ -25,9 +24,9 @@ const DEPTHS: [u32; 2] = [1, 32];
 /// Guest memory of a VM: buffers for every slot of two queues, with room to spare.
 const MEMORY_PER_QUEUE: usize = 48 << 20;
 
-/// A daemon, and a lane for each of its request queues.
-struct Contender {
-    lanes: Vec<Lane>,
+/// A daemon, and a worker for each of its request queues.
+struct Configuration {
+    workers: Vec<Worker>,
     running: Running,
 }
 
@@ -36,7 +35,7 @@ struct Contender {
 /// # Errors
 ///
 /// The first thing that can't be measured.
-pub fn measure(plan: &Plan<'_>, sides: &mut Vec<Side>) -> Result<Vec<Point>, BenchError> {
+pub fn measure(plan: &Plan<'_>, sides: &mut Vec<Side>) -> Result<Vec<Point>> {
     let works = Work::ALL
         .into_iter()
         .flat_map(|work| DEPTHS.map(|depth| (work, depth)));
@@ -48,9 +47,9 @@ pub fn measure(plan: &Plan<'_>, sides: &mut Vec<Side>) -> Result<Vec<Point>, Ben
     }
     let files = Files::below(plan.place)?;
     files.for_requests()?;
-    let mut contenders = contenders(plan, &files)?;
-    sides.extend(contenders.iter().map(Contender::side));
-    let one = |(work, depth)| point(plan, &mut contenders, work, depth);
+    let mut configurations = configurations(plan, &files)?;
+    sides.extend(configurations.iter().map(Configuration::side));
+    let one = |(work, depth)| point(plan, &mut configurations, work, depth);
     wanted.into_iter().map(one).collect()
 }
 
@@ -60,26 +59,29 @@ fn name(work: Work, depth: u32) -> String {
 
 fn point(
     plan: &Plan<'_>,
-    contenders: &mut [Contender],
+    configurations: &mut [Configuration],
     work: Work,
     depth: u32,
-) -> Result<Point, BenchError> {
+) -> Result<Point> {
     let name = name(work, depth);
     (plan.progress)(&format!("io {name}"));
-    for contender in &*contenders {
-        contender.running.keep(contender.pin(plan, depth))?;
+    for configuration in &*configurations {
+        configuration
+            .running
+            .keep(configuration.affinity(plan, depth))?;
     }
     let [series] = in_turn(
         plan.length,
-        contenders,
-        |contender| contender.running.name.clone(),
-        |contender, length| {
+        configurations,
+        |configuration| configuration.running.name.clone(),
+        |configuration, length| {
             plan.go_on()?;
-            let pin = contender.pin(plan, depth);
-            let Contender { lanes, running } = contender;
-            let turn = turn(lanes, (&running.family, pin), work, depth, length);
-            turn.map(|turn| [turn])
-                .map_err(|wrong| told(wrong, &running.name, &name))
+            let affinity = configuration.affinity(plan, depth);
+            let Configuration { workers, running } = configuration;
+            let sample = sample(workers, (&running.processes, affinity), work, depth, length);
+            sample
+                .map(|sample| [sample])
+                .with_context(|| format!("{}: {name}", running.name))
         },
     )?;
     let about = format!("{}, {depth} at a time on each queue", work.about());
@@ -94,38 +96,25 @@ fn point(
     Ok(point)
 }
 
-fn told(wrong: Wrong, side: &str, work: &str) -> BenchError {
-    let (side, work) = (side.to_owned(), work.to_owned());
-    match wrong {
-        Wrong::Failed(source) => BenchError::Request { side, work, source },
-        Wrong::Says(what) => BenchError::Reply { side, work, what },
-    }
-}
-
 /// The daemon with each number of queues, and the peer with as many as it can have.
-fn contenders(plan: &Plan<'_>, files: &Files) -> Result<Vec<Contender>, BenchError> {
+fn configurations(plan: &Plan<'_>, files: &Files) -> Result<Vec<Configuration>> {
     let mut all = Vec::new();
     for queues in plan.queues {
-        all.push(Contender::start(plan, plan.daemon, *queues, files)?);
+        all.push(Configuration::start(plan, plan.daemon, *queues, files)?);
     }
     if let Some(peer) = plan.peer {
-        all.push(Contender::start(plan, peer, 1, files)?);
+        all.push(Configuration::start(plan, peer, 1, files)?);
         if peer.queues {
             for queues in plan.queues.iter().filter(|queues| **queues > 1) {
-                all.push(Contender::start(plan, peer, *queues, files)?);
+                all.push(Configuration::start(plan, peer, *queues, files)?);
             }
         }
     }
     Ok(all)
 }
 
-impl Contender {
-    fn start(
-        plan: &Plan<'_>,
-        program: &Program,
-        queues: u8,
-        files: &Files,
-    ) -> Result<Self, BenchError> {
+impl Configuration {
+    fn start(plan: &Plan<'_>, program: &Program, queues: u8, files: &Files) -> Result<Self> {
         let name = side_name(program, queues);
         let options = Options {
             request_queues: queues.into(),
@@ -139,20 +128,20 @@ impl Contender {
         };
         let mut running = Running::start(&name, program, files.root(), &more, &options)?;
         let client = running.mount()?;
-        let lanes = lanes(&mut running, client, queues.into(), plan.waiting)?;
-        Ok(Self { lanes, running })
+        let workers = workers(&mut running, client, queues.into(), plan.waiting)?;
+        Ok(Self { workers, running })
     }
 
     /// Where it runs: several queues are to have all processors.
-    fn pin(&self, plan: &Plan<'_>, depth: u32) -> Pin {
-        match self.lanes.len() {
-            1 => plan.pin.at_depth(depth),
-            _ => Pin::No,
+    fn affinity(&self, plan: &Plan<'_>, depth: u32) -> Affinity {
+        match self.workers.len() {
+            1 => plan.affinity.at_depth(depth),
+            _ => Affinity::No,
         }
     }
 
     fn side(&self) -> Side {
-        let queues = self.lanes.len();
+        let queues = self.workers.len();
         let plural = if queues == 1 { "" } else { "s" };
         self.running
             .side(&format!("{queues} request queue{plural}"))
@@ -167,36 +156,32 @@ fn side_name(program: &Program, queues: u8) -> String {
     }
 }
 
-fn lanes(
+fn workers(
     running: &mut Running,
     mut client: Client,
     queues: u32,
     waiting: Waiting,
-) -> Result<Vec<Lane>, BenchError> {
+) -> Result<Vec<Worker>> {
     let side = running.name.clone();
-    let refused = |source| SideError::Mount {
-        side: side.clone(),
-        source,
-    };
-    let scene = Scene::set(&mut client).map_err(refused)?;
+    let mount = || format!("{side} can't be mounted");
+    let scene = Scene::set(&mut client).with_context(mount)?;
     // The client's own pipeline is as good as any.
     let mut pipelines = vec![client.into_pipeline()];
     for queue in 1..queues as usize {
         let index = QueueIndex::request(queue);
-        pipelines.push(Pipeline::new(&mut running.vm, index, DEPTH).map_err(refused)?);
+        pipelines.push(Pipeline::new(&mut running.vm, index, DEPTH).with_context(mount)?);
     }
-    let lane = |(number, mut pipeline): (u32, Pipeline)| {
+    let worker = |(number, mut pipeline): (u32, Pipeline)| {
         pipeline.set_waiting(waiting);
-        let buffers = Buffers::new(&running.vm, DEPTH).map_err(|source| SideError::Memory {
-            side: side.clone(),
-            source,
-        })?;
-        Ok(Lane::new(
+        let buffers = Buffers::new(&running.vm, DEPTH);
+        let buffers =
+            buffers.with_context(|| format!("{side}: there is no memory for its guest"))?;
+        Ok(Worker::new(
             pipeline,
             buffers,
             scene.clone(),
             (number, queues),
         ))
     };
-    (0..).zip(pipelines).map(lane).collect()
+    (0..).zip(pipelines).map(worker).collect()
 }

@@ -3,17 +3,16 @@
 //! FUSE requests, over and over: how many a second, how long each takes, and what processor time
 //! they cost.
 //!
-//! A side has a lane for each of its request queues, and a lane has a thread. What is asked is
-//! a [`Work`]; a lane turns it into requests, keeps as many of them under way as the depth says,
+//! A side has a worker, which is a thread, for each of its request queues. What is asked is
+//! a [`Work`]; a worker turns it into requests, keeps as many of them under way as the depth says,
 //! and checks each reply.
 
-mod buffers;
-mod lane;
+mod fixture;
 mod measure;
-mod scene;
+mod sample;
 mod step;
-mod turn;
 mod work;
+mod worker;
 
 pub use measure::measure;
 pub use work::{Order, Size, Work};

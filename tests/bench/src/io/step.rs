@@ -5,7 +5,7 @@
 use fuse_backend_rs::abi::fuse_abi::{ForgetOne, GetattrIn, OpenIn, ReadIn, ReleaseIn};
 use virtiofs_driver::{Body, FileOffset, FuseError, GuestSpan, Handle, NodeId, Reply, Request};
 
-use super::scene::{LISTING, Scene};
+use super::fixture::{LISTING, Scene};
 
 /// One request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum Step {
     Read(FileOffset, u32),
     /// WRITE of so many bytes.
     Write(FileOffset, u32),
-    /// BATCH_FORGET of what the lane remembers; no part of any operation.
+    /// BATCH_FORGET of what the worker remembers; no part of any operation.
     Forget,
 }
 
@@ -87,7 +87,7 @@ impl Step {
 
     /// Checks the reply, and says what it leads to.
     pub fn outcome(self, reply: Result<Reply, FuseError>) -> Result<Outcome, Wrong> {
-        let reply = reply.map_err(Wrong::Failed)?;
+        let reply = reply?;
         match (self, &reply) {
             (Self::GetAttr, Reply::Attr(_)) | (Self::Release(_), Reply::Empty) => {
                 Ok(Outcome::Done(0))
@@ -112,11 +112,13 @@ impl Step {
 }
 
 /// Why a reply ends the measurement.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Wrong {
     /// The daemon refused, or the queue failed.
-    Failed(FuseError),
+    #[error("the request failed")]
+    Failed(#[from] FuseError),
     /// It says something else than it must.
+    #[error("{0}")]
     Says(String),
 }
 

@@ -4,10 +4,9 @@
 
 use std::fmt;
 
-use crate::{
-    files::MANY_COUNT,
-    model::{Bound, Measure},
-};
+use dax_measure::Bound;
+
+use crate::{files::MANY_COUNT, model::Measure};
 
 /// One kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,7 +15,7 @@ pub enum Work {
     GetAttr,
     /// LOOKUP of names that the guest holds.
     LookupHot,
-    /// LOOKUP of names that nobody holds, and FORGET.
+    /// LOOKUP of names that the guest does not hold, and FORGET.
     LookupCold,
     /// OPEN and RELEASE of one file.
     OpenRelease,
@@ -83,7 +82,7 @@ impl Work {
             Self::GetAttr => "GETATTR of one file".into(),
             Self::LookupHot => "LOOKUP of 8 names that the guest holds".into(),
             Self::LookupCold => {
-                "LOOKUP of names that nobody holds; BATCH_FORGET now and then".into()
+                "LOOKUP of names that the guest does not hold; BATCH_FORGET now and then".into()
             }
             Self::OpenRelease => "OPEN, then RELEASE: one operation".into(),
             Self::ReadDirPlus => {

@@ -2,8 +2,7 @@
 
 //! What is mapped, how many at a time, and how the VMM behaves.
 
-use std::fmt;
-
+use dax_measure::words;
 use virtiofs_driver::Rules;
 
 /// The most mappings that are live.
@@ -22,34 +21,35 @@ pub struct Case {
     pub batch: u32,
 }
 
-/// What is mapped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Ranges of one large file.
-    Large,
-    /// Small files, each with a range of its own.
-    Small,
+words! {
+    /// What is mapped.
+    Kind {
+        /// Ranges of one large file.
+        Large = "large",
+        /// Small files, each with a range of its own.
+        Small = "small",
+    }
 }
 
-/// How the VMM behaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manners {
-    /// As QEMU 11.1: it acknowledges before the effect, and tells the daemon of each mapping as of
-    /// memory.
-    Qemu,
-    /// It acknowledges after the effect and announces nothing, so the daemon keeps its fence.
-    Plain,
-    /// As QEMU with the series of patches, of which the daemon finds out that it needs no fence.
-    Series,
-    /// The same, mapping files as they are, without views.
-    Bare,
+words! {
+    /// How the VMM behaves.
+    Manners {
+        /// As QEMU 11.1: it acknowledges before the effect, and tells the daemon of each mapping as
+        /// of memory.
+        Qemu = "qemu",
+        /// It acknowledges after the effect and announces nothing, so the daemon keeps its fence.
+        Plain = "plain",
+        /// As QEMU with the series of patches, of which the daemon finds out that it needs no fence.
+        Series = "series",
+        /// The same, mapping files as they are, without views.
+        Bare = "bare",
+    }
 }
 
 impl Case {
     /// All of them with these manners.
     pub fn all(manners: Manners) -> impl Iterator<Item = Self> {
-        let kinds = [Kind::Large, Kind::Small].into_iter();
-        kinds.flat_map(move |kind| {
+        Kind::ALL.iter().flat_map(move |&kind| {
             [1, BATCH].map(|batch| Self {
                 kind,
                 manners,
@@ -60,7 +60,12 @@ impl Case {
 
     /// The name of a point: `setup` or `remove`.
     pub fn name(self, verb: &str) -> String {
-        format!("{verb}-{}-{}/{}", self.kind, self.manners, self.batch)
+        format!(
+            "{verb}-{}-{}/{}",
+            self.kind.name(),
+            self.manners.name(),
+            self.batch
+        )
     }
 
     /// What was done, for people.
@@ -86,9 +91,6 @@ impl Case {
 }
 
 impl Manners {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Qemu, Self::Plain, Self::Series, Self::Bare];
-
     /// The VMM's rules, without a limit of regions.
     pub fn rules(self) -> Rules {
         match self {
@@ -115,25 +117,5 @@ impl Manners {
             Self::Series => 2.5,
             Self::Qemu | Self::Plain | Self::Bare => 1.5,
         }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Large => "large",
-            Self::Small => "small",
-        })
-    }
-}
-
-impl fmt::Display for Manners {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Qemu => "qemu",
-            Self::Plain => "plain",
-            Self::Series => "series",
-            Self::Bare => "bare",
-        })
     }
 }

@@ -2,6 +2,7 @@
 
 //! A guest that maps.
 
+use anyhow::{Context as _, Result};
 use virtiofs_driver::{
     Body, Client, FileOffset, FuseError, NodeId, Options, Request, WindowOffset, WindowOption,
 };
@@ -11,9 +12,9 @@ use super::{
     case::{BATCH, Kind, MOST, Manners},
 };
 use crate::{
-    BenchError, Plan,
+    Plan,
     files::{Files, RANGE, SMALL, SPARSE},
-    sides::Running,
+    system::Running,
 };
 
 /// Small files that are mapped in turn: far more than the daemon keeps open.
@@ -31,15 +32,11 @@ pub struct Guest {
     client: Client,
     large: NodeId,
     small: Vec<NodeId>,
-    /// How many are live.
     pub live: u32,
-    /// What is measured next.
     chosen: Vec<Place>,
-    /// Where the files go on.
     next: u32,
     /// The daemon's memory before anything was mapped, in bytes.
     empty: u64,
-    /// The daemon.
     pub running: Running,
 }
 
@@ -53,16 +50,7 @@ struct Place {
 
 impl Guest {
     /// Starts a daemon; nothing is mapped yet.
-    ///
-    /// # Errors
-    ///
-    /// If it does not serve.
-    pub fn start(
-        plan: &Plan<'_>,
-        files: &Files,
-        manners: Manners,
-        live: u32,
-    ) -> Result<Self, BenchError> {
+    pub fn start(plan: &Plan<'_>, files: &Files, manners: Manners, live: u32) -> Result<Self> {
         let options = Options {
             memory: MEMORY,
             window: WindowOption::Required(manners.rules()),
@@ -76,11 +64,7 @@ impl Guest {
         let mut running = Running::start(&name, plan.daemon, files.root(), &more, &options)?;
         let mut client = running.mount()?;
         let looked_up = Self::look_up(&mut client);
-        let (large, small) = looked_up.map_err(|source| BenchError::Request {
-            side: name,
-            work: "looking files up".into(),
-            source,
-        })?;
+        let (large, small) = looked_up.with_context(|| format!("{name}: looking files up"))?;
         Ok(Self {
             client,
             large,
@@ -102,23 +86,15 @@ impl Guest {
     }
 
     /// Sets the live mappings up.
-    ///
-    /// # Errors
-    ///
-    /// What the daemon refuses.
-    pub fn fill(&mut self, kind: Kind) -> Result<(), BenchError> {
+    pub fn fill(&mut self, kind: Kind) -> Result<()> {
         let done = self.each_live(kind, Self::set_up_all);
-        done.map_err(|source| self.refused("SETUPMAPPING", source))
+        done.with_context(|| format!("{}: SETUPMAPPING", self.running.name))
     }
 
     /// Removes the live mappings.
-    ///
-    /// # Errors
-    ///
-    /// What the daemon refuses.
-    pub fn clear(&mut self, kind: Kind) -> Result<(), BenchError> {
+    pub fn clear(&mut self, kind: Kind) -> Result<()> {
         let done = self.each_live(kind, Self::remove_all);
-        done.map_err(|source| self.refused("REMOVEMAPPING", source))
+        done.with_context(|| format!("{}: REMOVEMAPPING", self.running.name))
     }
 
     /// By how much the daemon's memory has grown since nothing was mapped, in KiB a live mapping.
@@ -150,35 +126,19 @@ impl Guest {
     }
 
     /// SETUPMAPPING of all that is chosen, at once.
-    ///
-    /// # Errors
-    ///
-    /// What the daemon refuses.
-    pub fn set_up(&mut self) -> Result<(), BenchError> {
+    pub fn set_up(&mut self) -> Result<()> {
         let chosen = std::mem::take(&mut self.chosen);
         let done = self.set_up_all(&chosen);
         self.chosen = chosen;
-        done.map_err(|source| self.refused("SETUPMAPPING", source))
+        done.with_context(|| format!("{}: SETUPMAPPING", self.running.name))
     }
 
     /// One REMOVEMAPPING of all that is chosen.
-    ///
-    /// # Errors
-    ///
-    /// What the daemon refuses.
-    pub fn remove(&mut self) -> Result<(), BenchError> {
+    pub fn remove(&mut self) -> Result<()> {
         let chosen = std::mem::take(&mut self.chosen);
         let done = self.remove_all(&chosen);
         self.chosen = chosen;
-        done.map_err(|source| self.refused("REMOVEMAPPING", source))
-    }
-
-    fn refused(&self, work: &str, source: FuseError) -> BenchError {
-        BenchError::Request {
-            side: self.running.name.clone(),
-            work: work.to_owned(),
-            source,
-        }
+        done.with_context(|| format!("{}: REMOVEMAPPING", self.running.name))
     }
 
     fn set_up_all(&mut self, places: &[Place]) -> Result<(), FuseError> {

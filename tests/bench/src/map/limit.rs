@@ -22,6 +22,8 @@ use rustix::{
 };
 use virtiofs_driver::daemon::Process;
 
+use crate::system::ProcessTree;
+
 /// Why the limit can't be measured.
 #[derive(Debug, thiserror::Error)]
 pub enum LimitError {
@@ -47,7 +49,8 @@ struct Order {
 pub struct Limit {
     socket: UnixStream,
     file: File,
-    peer: Process,
+    peer: ProcessTree,
+    pid: Pid,
     ranges: u32,
     /// What is measured next: the first range, and how many.
     chosen: (u32, u32),
@@ -55,35 +58,32 @@ pub struct Limit {
 
 impl Limit {
     /// Starts the peer with room for `ranges` of `range_size` bytes of the file.
-    ///
-    /// # Errors
-    ///
-    /// If it can't be started.
     pub fn start(file: File, ranges: u32, range_size: u64) -> Result<Self, LimitError> {
         let (socket, theirs) = UnixStream::pair().map_err(LimitError::Start)?;
-        let peer = peer::start(theirs, &socket, ranges, range_size).map_err(LimitError::Start)?;
-        let peer = Process {
-            pid: peer.as_raw_nonzero().get(),
+        let pid = peer::start(theirs, &socket, ranges, range_size).map_err(LimitError::Start)?;
+        let process = Process {
+            pid: pid.as_raw_nonzero().get(),
             parent: std::process::id().cast_signed(),
             name: "limit".into(),
         };
         Ok(Self {
             socket,
             file,
-            peer,
+            peer: ProcessTree::single(process),
+            pid,
             ranges,
             chosen: (0, 1),
         })
     }
 
     /// Its process.
-    pub fn process(&self) -> &Process {
+    pub fn process(&self) -> &ProcessTree {
         &self.peer
     }
 
     /// The processor time that the peer has taken so far.
     pub fn cpu(&self) -> Duration {
-        self.peer.cpu().unwrap_or_default()
+        self.peer.cpu()
     }
 
     /// Chooses the next `count` ranges.
@@ -99,19 +99,11 @@ impl Limit {
     }
 
     /// Has the chosen ranges mapped, all asked for at once.
-    ///
-    /// # Errors
-    ///
-    /// If the peer does not say that it has done so.
     pub fn set_up(&mut self) -> Result<(), LimitError> {
         self.each(|limit, range| limit.ask_to_map(range))
     }
 
     /// Has the chosen ranges unmapped, all asked for at once.
-    ///
-    /// # Errors
-    ///
-    /// If the peer does not say that it has done so.
     pub fn remove(&mut self) -> Result<(), LimitError> {
         self.each(|limit, range| {
             let order = Order { map: false, range };
@@ -170,7 +162,7 @@ impl Limit {
 impl Drop for Limit {
     fn drop(&mut self) {
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
-        let _ = waitpid(Pid::from_raw(self.peer.pid), WaitOptions::empty());
+        let _ = waitpid(Some(self.pid), WaitOptions::empty());
     }
 }
 

@@ -4,20 +4,22 @@
 
 use std::fs::OpenOptions;
 
+use anyhow::Result;
+use dax_measure::{Bound, Target, stats::Estimate};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{
-    Case, Limit, LimitError, Manners,
+    Case, Limit, Manners,
     case::MOST,
     guest::{FILES, Guest},
-    turn::MapSide,
+    sample::MapSide,
 };
 use crate::{
-    BenchError, Plan,
+    Plan,
     files::{Files, RANGE, SPARSE},
-    model::{Aim, Bound, Fact, Measure, Point, Side, Suite},
-    stats::Estimate,
-    turns::in_turn,
+    model::{Fact, Measure, Point, Side, Suite},
+    samples::in_turn,
+    system::Affinity,
 };
 
 /// How many mappings are live.
@@ -36,30 +38,28 @@ const MEMORY: Bound = Bound::AtMost(8.0);
 /// # Errors
 ///
 /// The first thing that can't be measured.
-pub fn measure(plan: &Plan<'_>, sides: &mut Vec<Side>) -> Result<Vec<Point>, BenchError> {
-    let manners = Manners::ALL;
+pub fn measure(plan: &Plan<'_>, sides: &mut Vec<Side>) -> Result<Vec<Point>> {
     let wanted = |case: &Case| {
-        VERBS
-            .iter()
-            .any(|verb| (plan.wants)(Suite::Map, &case.name(verb)))
+        let mut verbs = VERBS.iter();
+        verbs.any(|verb| (plan.wants)(Suite::Map, &case.name(verb)))
     };
-    let cases = manners.map(|manners| Case::all(manners).filter(wanted).collect::<Vec<_>>());
-    if cases.iter().all(Vec::is_empty) {
+    let of = |&manners: &Manners| (manners, Case::all(manners).filter(wanted).collect());
+    let mut cases: Vec<(Manners, Vec<Case>)> = Manners::ALL.iter().map(of).collect();
+    cases.retain(|(_, cases)| !cases.is_empty());
+    if cases.is_empty() {
         return Ok(Vec::new());
     }
     raise_descriptor_limit();
     let files = Files::below(plan.place)?;
     files.for_mappings(FILES)?;
     let mut points = Vec::new();
-    for (manners, cases) in manners.into_iter().zip(cases) {
-        if !cases.is_empty() {
-            let mut taking_part = taking_part(plan, &files, manners)?;
-            if points.is_empty() {
-                sides.extend(taking_part.iter().map(MapSide::side));
-            }
-            for case in cases {
-                points.extend(pair(plan, &mut taking_part, case)?);
-            }
+    for (manners, cases) in cases {
+        let mut taking_part = taking_part(plan, &files, manners)?;
+        if points.is_empty() {
+            sides.extend(taking_part.iter().map(MapSide::side));
+        }
+        for case in cases {
+            points.extend(pair(plan, &mut taking_part, case)?);
         }
     }
     points.retain(|point| (plan.wants)(Suite::Map, &point.name));
@@ -67,37 +67,33 @@ pub fn measure(plan: &Plan<'_>, sides: &mut Vec<Side>) -> Result<Vec<Point>, Ben
 }
 
 /// Daemons with nothing mapped yet, and the limit.
-fn taking_part(
-    plan: &Plan<'_>,
-    files: &Files,
-    manners: Manners,
-) -> Result<Vec<MapSide>, BenchError> {
+fn taking_part(plan: &Plan<'_>, files: &Files, manners: Manners) -> Result<Vec<MapSide>> {
     let file = OpenOptions::new()
         .read(true)
         .write(true)
         .open(files.root().join(SPARSE));
-    let limit = Limit::start(file.map_err(LimitError::Start)?, FILES, RANGE)?;
+    let limit = Limit::start(file?, FILES, RANGE)?;
     let live = if plan.quick { &LIVE_QUICK[..] } else { &LIVE };
-    let pin = plan.pin.at_depth(1);
+    let affinity = plan.affinity.at_depth(1);
     let mut all = Vec::new();
     for live in live {
         // The VMM's threads are started by this one, and stay where it is.
-        let _pinned = pin.driver();
+        let _pinned = affinity.driver();
         all.push(MapSide::Guest(Box::new(Guest::start(
             plan, files, manners, *live,
         )?)));
     }
     all.push(MapSide::Limit(limit));
     for side in &all {
-        side.keep(pin)?;
+        side.keep(affinity)?;
     }
     Ok(all)
 }
 
 /// Both points of a case.
-fn pair(plan: &Plan<'_>, all: &mut [MapSide], case: Case) -> Result<[Point; 2], BenchError> {
+fn pair(plan: &Plan<'_>, all: &mut [MapSide], case: Case) -> Result<[Point; 2]> {
     (plan.progress)(&format!("map {}", case.name("setup")));
-    let pin = plan.pin.at_depth(1);
+    let affinity = plan.affinity.at_depth(1);
     let mut memory = Vec::new();
     for side in &mut *all {
         if let MapSide::Guest(guest) = side {
@@ -107,7 +103,7 @@ fn pair(plan: &Plan<'_>, all: &mut [MapSide], case: Case) -> Result<[Point; 2], 
     }
     let turn = |side: &mut MapSide, length| {
         plan.go_on()?;
-        side.turn(case, pin, length)
+        side.sample(case, affinity, length)
     };
     let aspects = in_turn(plan.length, all, MapSide::name, turn)?;
     for side in &mut *all {
@@ -150,7 +146,7 @@ fn note_memory(point: &mut Point, memory: &[(String, f64)]) {
         .find(|(side, _)| *side == format!("live-{MOST}"))
     {
         let found = Estimate::exact(*kib);
-        point.aims.push(Aim::new(
+        point.aims.push(Target::new(
             side,
             "daemon memory, KiB a mapping",
             MEMORY,
@@ -160,12 +156,12 @@ fn note_memory(point: &mut Point, memory: &[(String, f64)]) {
 }
 
 impl MapSide {
-    fn keep(&self, pin: crate::sides::Pin) -> Result<(), BenchError> {
+    fn keep(&self, affinity: Affinity) -> Result<()> {
         match self {
-            Self::Guest(guest) => Ok(guest.running.keep(pin)?),
+            Self::Guest(guest) => guest.running.keep(affinity),
             Self::Limit(limit) => {
-                let kept = pin.daemon(std::slice::from_ref(limit.process()));
-                kept.map_err(|errno| LimitError::Start(errno.into()).into())
+                let kept = affinity.daemon(limit.process());
+                Ok(kept?)
             }
         }
     }

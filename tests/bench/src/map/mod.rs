@@ -2,7 +2,7 @@
 
 //! What a mapping costs, against what it can't cost less than.
 //!
-//! Sides are daemons with so many live mappings each, and the [`Limit`]. A turn sets mappings up
+//! Sides are daemons with so many live mappings each, and the limit. A turn sets mappings up
 //! and removes them again, one at a time or 16 in a batch, beside the live ones: setting up and
 //! removing are two points.
 
@@ -10,8 +10,9 @@ mod case;
 mod guest;
 mod limit;
 mod measure;
-mod turn;
+mod sample;
 
 pub use case::{Case, Kind, Manners};
-pub use limit::{Limit, LimitError};
 pub use measure::measure;
+
+use limit::Limit;

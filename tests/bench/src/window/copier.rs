@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Copies out of the page cache, with nobody in between: what a range costs at least.
+//! Copies out of the page cache, with nothing in between: what a range costs at least.
 
 use std::{fs::File, io, ptr, sync::Arc};
 
@@ -19,10 +19,6 @@ pub struct Mapped {
 
 impl Mapped {
     /// Maps one range.
-    ///
-    /// # Errors
-    ///
-    /// If the kernel refuses.
     pub fn new(file: &Arc<File>, range: u32) -> io::Result<Self> {
         let access = ProtFlags::READ | ProtFlags::WRITE;
         let from = u64::from(range) * RANGE;

@@ -4,18 +4,19 @@
 
 use std::fs::{self, OpenOptions};
 
+use anyhow::{Context as _, Result};
 use virtiofs_driver::{Handle, NodeId, Options, Rules, WindowOption, fuse::FuseError};
 
 use super::{
     reader::{Guest, ReadError, Reader},
-    turn::{Touch, WindowSide},
+    sample::{Touch, WindowSide},
 };
 use crate::{
-    BenchError, Plan,
+    Plan,
     files::{DATA, Files, RANGE},
     model::{Point, Side, Suite},
-    sides::{Program, Running, SideError},
-    turns::in_turn,
+    samples::in_turn,
+    system::{Program, Running},
 };
 
 /// Ranges of the file: more than any cache of the processor has room for.
@@ -45,7 +46,7 @@ const REFERENCE: &str = "memcpy";
 /// # Errors
 ///
 /// The first thing that can't be measured.
-pub fn measure(plan: &Plan<'_>, sides: &mut Vec<Side>) -> Result<Vec<Point>, BenchError> {
+pub fn measure(plan: &Plan<'_>, sides: &mut Vec<Side>) -> Result<Vec<Point>> {
     let wanted = |(_, name, _): &(Touch, &str, &str)| (plan.wants)(Suite::Window, name);
     let wanted: Vec<_> = POINTS.into_iter().filter(wanted).collect();
     if wanted.is_empty() {
@@ -68,29 +69,30 @@ fn point(
     files: &Files,
     all: &mut [WindowSide],
     (touch, name, about): (Touch, &str, &str),
-) -> Result<Point, BenchError> {
+) -> Result<Point> {
     for side in &mut *all {
         let warm = side.prepare(files, touch);
-        warm.map_err(|error| side.refused(name, error))?;
+        warm.with_context(|| format!("{}: {name}", side.name))?;
     }
     let turn = |side: &mut WindowSide, length| {
         plan.go_on()?;
-        let turn = side.turn(touch, length);
-        turn.map(|turn| [turn])
-            .map_err(|error| side.refused(name, error))
+        let sample = side.sample(touch, length);
+        sample
+            .map(|sample| [sample])
+            .with_context(|| format!("{}: {name}", side.name))
     };
     let [series] = in_turn(plan.length, all, |side| side.name.clone(), turn)?;
     Ok(Point::new(Suite::Window, name, about, REFERENCE, series))
 }
 
-fn taking_part(plan: &Plan<'_>, files: &Files, ranges: u32) -> Result<Vec<WindowSide>, BenchError> {
-    let alone = plan.pin.at_depth(1);
-    let both = plan.pin.at_depth(DEPTH);
+fn taking_part(plan: &Plan<'_>, files: &Files, ranges: u32) -> Result<Vec<WindowSide>> {
+    let alone = plan.affinity.at_depth(1);
+    let both = plan.affinity.at_depth(DEPTH);
     let mut all = Vec::new();
     let required = WindowOption::Required(Rules::qemu());
     let guest = start("window", plan.daemon, files, required)?;
     let window = guest.running.vm.window().cloned();
-    let window = window.ok_or_else(|| refused("window", "no window".to_owned()))?;
+    let window = window.context("there is no window")?;
     guest.running.keep(alone)?;
     all.push(WindowSide::new(
         "window",
@@ -102,10 +104,7 @@ fn taking_part(plan: &Plan<'_>, files: &Files, ranges: u32) -> Result<Vec<Window
         let name = format!("read-{}", program.name);
         let guest = start(&name, program, files, WindowOption::Off)?;
         let buffer = guest.running.vm.memory().allocate(RANGE as usize, 4096);
-        let buffer = buffer.map_err(|source| SideError::Memory {
-            side: name.clone(),
-            source,
-        })?;
+        let buffer = buffer.with_context(|| format!("{name}: there is no memory for its guest"))?;
         guest.running.keep(both)?;
         all.push(WindowSide::new(
             &name,
@@ -118,7 +117,7 @@ fn taking_part(plan: &Plan<'_>, files: &Files, ranges: u32) -> Result<Vec<Window
         .read(true)
         .write(true)
         .open(files.root().join(DATA));
-    let file = file.map_err(|error| refused(REFERENCE, error.to_string()))?;
+    let file = file.context(REFERENCE)?;
     all.push(WindowSide::new(
         REFERENCE,
         Reader::copy(file, ranges),
@@ -128,12 +127,7 @@ fn taking_part(plan: &Plan<'_>, files: &Files, ranges: u32) -> Result<Vec<Window
     Ok(all)
 }
 
-fn start(
-    name: &str,
-    program: &Program,
-    files: &Files,
-    window: WindowOption,
-) -> Result<Guest, BenchError> {
+fn start(name: &str, program: &Program, files: &Files, window: WindowOption) -> Result<Guest> {
     let options = Options {
         window,
         ..Running::options()
@@ -151,25 +145,13 @@ fn start(
         Ok((node, handle))
     };
     let opened: Result<(NodeId, Handle), FuseError> = open();
-    let (node, handle) = opened.map_err(|source| BenchError::Request {
-        side: name.to_owned(),
-        work: "opening the file".to_owned(),
-        source,
-    })?;
+    let (node, handle) = opened.with_context(|| format!("{name}: opening the file"))?;
     Ok(Guest {
         client,
         node,
         handle,
         running,
     })
-}
-
-fn refused(side: &str, what: String) -> BenchError {
-    BenchError::Reply {
-        side: side.to_owned(),
-        work: "reading the file".to_owned(),
-        what,
-    }
 }
 
 impl WindowSide {
@@ -188,14 +170,6 @@ impl WindowSide {
             }
         }
         Ok(())
-    }
-
-    fn refused(&self, work: &str, source: ReadError) -> BenchError {
-        BenchError::Read {
-            side: self.name.clone(),
-            work: work.to_owned(),
-            source,
-        }
     }
 
     fn side(&self) -> Side {
@@ -218,7 +192,7 @@ impl WindowSide {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sides::Pin;
+    use crate::system::Affinity;
 
     #[test]
     fn another_file_s_bytes_are_noticed() {
@@ -228,7 +202,7 @@ mod tests {
             let path = files.root().join(name);
             let file = OpenOptions::new().read(true).write(true).open(path);
             let reader = Reader::copy(file.unwrap(), 2);
-            let mut side = WindowSide::new(REFERENCE, reader, Pin::No, 2);
+            let mut side = WindowSide::new(REFERENCE, reader, Affinity::No, 2);
             side.prepare(&files, Touch::First)
         };
         copied(DATA).unwrap();

@@ -5,7 +5,6 @@
 mod copier;
 mod measure;
 mod reader;
-mod turn;
+mod sample;
 
 pub use measure::measure;
-pub use reader::ReadError;

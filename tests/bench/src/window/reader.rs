@@ -10,7 +10,7 @@ use virtiofs_driver::{
 };
 
 use super::copier::Mapped;
-use crate::{files::RANGE, sides::Running};
+use crate::{files::RANGE, system::Running};
 
 /// Bytes of one READ: what Linux asks for by default.
 const READ: u32 = 128 << 10;
@@ -27,13 +27,9 @@ pub enum Reader {
 
 /// A guest with the file.
 pub struct Guest {
-    /// Its client.
     pub client: Client,
-    /// The file.
     pub node: NodeId,
-    /// It is open.
     pub handle: Handle,
-    /// The daemon.
     pub running: Running,
 }
 
@@ -62,10 +58,6 @@ pub enum ReadError {
 
 impl Reader {
     /// Makes a range ready for loads, where that is needed.
-    ///
-    /// # Errors
-    ///
-    /// What the daemon or the kernel refuses.
     pub fn set_up(&mut self, range: u32) -> Result<(), ReadError> {
         match self {
             Self::Window(guest, _) => {
@@ -83,10 +75,6 @@ impl Reader {
     }
 
     /// Takes back what [`Self::set_up`] did.
-    ///
-    /// # Errors
-    ///
-    /// What the daemon refuses.
     pub fn remove(&mut self, range: u32) -> Result<(), ReadError> {
         match self {
             Self::Window(guest, _) => {
@@ -100,15 +88,11 @@ impl Reader {
     }
 
     /// Reads a range that is set up. FUSE_READ leaves it in guest memory, the others in `into`.
-    ///
-    /// # Errors
-    ///
-    /// What the daemon refuses.
     pub fn read(&mut self, range: u32, into: &mut [u8]) -> Result<(), ReadError> {
         match self {
             Self::Window(_, window) => {
                 let at = WindowOffset(offset(range));
-                // SAFETY: the range is mapped until `remove`, which nobody calls meanwhile; the
+                // SAFETY: the range is mapped until `remove`, which is not called meanwhile; the
                 // file, which this program made and nobody else knows, keeps its length.
                 let bytes = unsafe { window.volatile_slice(at, RANGE as usize)? };
                 bytes.copy_to(into);
@@ -126,10 +110,6 @@ impl Reader {
     }
 
     /// The bytes that were read last.
-    ///
-    /// # Errors
-    ///
-    /// Only if guest memory is not what it should be.
     pub fn result(&self, into: &mut [u8]) -> Result<(), ReadError> {
         if let Self::Fuse(_, buffer) = self {
             buffer.read(0, into).map_err(FuseError::from)?;

@@ -3,7 +3,7 @@
 //! The list of all cases.
 
 use anyhow::Result;
-use lab_report::model::{Contract, Outcome};
+use dax_measure::lab::{Contract, Outcome};
 
 use super::stories::{self, Story};
 use super::{KernelKind, Observation, Pin, RemovalKind, Vmm, expected, finding, matrix};

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use lab_report::model::{Contract, Outcome};
+use dax_measure::lab::{Contract, Outcome};
 
 use super::{Pin, Reference, RemovalKind};
 use crate::host::FileSystem;

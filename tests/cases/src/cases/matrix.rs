@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use dax_measure::lab::Contract::MustWait;
 use guest_agent::files::KernelLog;
 use guest_agent::removals::Removal;
-use lab_report::model::Contract::MustWait;
 use qemu_guest::vm::agent::Signal;
 
 use super::decoy::worker_is_free;

@@ -4,9 +4,9 @@
 
 use std::time::Instant;
 
+use dax_measure::lab::{Evidence, Outcome};
 use guest_agent::files::{Frame, Task};
 use guest_agent::worker::Fault;
-use lab_report::model::{Evidence, Outcome};
 
 use super::new_owner::NewOwner;
 use super::scene::Scene;

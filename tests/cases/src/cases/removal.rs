@@ -2,8 +2,8 @@
 
 //! The removals by name, what each owes, and what the files must hold after it.
 
+use dax_measure::lab::Contract;
 use guest_agent::removals::{RangeMode, Removal};
-use lab_report::model::Contract;
 
 use super::pin::Pin;
 use super::roles::{MIDDLE, Page, RANGE, Roles};

@@ -14,13 +14,13 @@ mod front_end;
 mod leak;
 mod threads;
 
-use std::num::NonZeroU32;
+use std::num::NonZeroU16;
 use std::thread;
 use std::time::Duration;
 
 use shared_window::{DirectViews, RegionBudget, WindowOptions, WindowSize};
-use virtiofs_daxd::backend::{Session, SessionError, SessionOptions, SessionWindow};
-use virtiofs_daxd::config::{DaxMode, DaxPolicy};
+use virtiofs_daxd::config::{DaxMode, DaxPolicy, DeviceConfig};
+use virtiofs_daxd::device::{Session, SessionError, SessionOptions, SessionWindow};
 
 use crate::fault::{self, Fault};
 use crate::ground::{self, Ground};
@@ -104,10 +104,12 @@ fn play(ground: &Ground, input: &Input) {
 
 fn options() -> SessionOptions {
     SessionOptions {
-        tag: Some("fuzz".to_owned()),
-        request_queues: NonZeroU32::MIN.get(),
-        thread_pool_size: 0,
-        mem_slots: true,
+        device: DeviceConfig {
+            tag: Some("fuzz".to_owned()),
+            request_queues: NonZeroU16::MIN,
+            thread_pool_size: 0,
+            mem_slots: true,
+        },
         observer: None,
     }
 }

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -135,8 +136,13 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from).context("the run's folder is gone")? {
         let entry = entry?;
-        if entry.file_type()?.is_file() {
-            fs::copy(entry.path(), to.join(entry.file_name()))?;
+        if !entry.file_type()?.is_file() {
+            continue;
+        }
+        match fs::copy(entry.path(), to.join(entry.file_name())) {
+            // A daemon whose QEMU has died removes its pid file meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            copied => drop(copied.with_context(|| entry.path().display().to_string())?),
         }
     }
     Ok(())

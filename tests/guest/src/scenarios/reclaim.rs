@@ -7,11 +7,10 @@ use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use dax_reclaim::host::{
-    Contestant, Ended, Field, Ground, IN_MEMORY, KernelParts, Length, MEMORY, Side, Watch, measure,
-};
-use dax_reclaim::model::Round;
-use dax_reclaim::plan::{Extent, Point, points};
+use dax_bench::guests::{KernelParts, MEMORY, Watch};
+use dax_bench::reclaim::model::Round;
+use dax_bench::reclaim::plan::{Extent, Point, points};
+use dax_bench::reclaim::{Field, Fixture, IN_MEMORY, Length, Side, SystemUnderTest, measure};
 use guest_agent::workload::PAGE;
 use qemu_guest::accel::AccelChoice;
 use qemu_guest::artifacts::kernel::DebianKernel;
@@ -64,7 +63,7 @@ async fn is_measured_and_wrong_content_is_caught(_host: &Host) -> Result<()> {
         "{round:?}"
     );
 
-    let path = field.ground.share().join(files.path(1));
+    let path = field.fixture.share().join(files.path(1));
     File::options()
         .write(true)
         .open(path)?
@@ -78,7 +77,7 @@ async fn is_measured_and_wrong_content_is_caught(_host: &Host) -> Result<()> {
         said.contains("00001, byte 28672: the page has the stamp 0,"),
         "{said}"
     );
-    for one in field.contestants {
+    for one in field.systems {
         one.end().await?;
     }
     Ok(())
@@ -88,15 +87,16 @@ async fn field(working: u64) -> Result<Field> {
     let kernel = KernelSpec::Debian(DebianKernel::V6_12);
     let qemu = QemuSpec::from_environment();
     let kernel = KernelParts::obtain(&kernel, &qemu, &[], Progress::auto())?;
-    let ground = Ground::make(IN_MEMORY.as_ref(), working, WINDOW.bytes())?;
+    let fixture = Fixture::make(IN_MEMORY.as_ref(), working, WINDOW.bytes())?;
     let side = Side::Window(WINDOW);
     // A side with a window is served by our daemon.
     let virtiofsd = "/nonexistent".as_ref();
     let guest = (AccelChoice::Auto, MEMORY);
-    let one = Contestant::start(side.to_string(), side, &kernel, &ground, virtiofsd, guest).await?;
+    let one =
+        SystemUnderTest::start(side.to_string(), side, &kernel, &fixture, virtiofsd, guest).await?;
     Ok(Field {
-        contestants: vec![one],
-        ground,
+        systems: vec![one],
+        fixture,
         window: WINDOW.bytes(),
     })
 }
@@ -104,10 +104,10 @@ async fn field(working: u64) -> Result<Field> {
 async fn play(field: &mut Field, point: &Point) -> Result<Vec<Round>> {
     let watch = Watch {
         goes_on: &|| true,
-        progress: &|_, _, _| (),
+        progress: &|_| (),
     };
-    let mut measured = measure(field, std::slice::from_ref(point), LENGTH, &watch).await?;
-    ensure!(measured.ended == Ended::All && measured.points.len() == 1);
-    let mut series = measured.points.remove(0).series;
-    Ok(series.remove(0).rounds)
+    let points = measure(field, std::slice::from_ref(point), LENGTH, &watch).await?;
+    let mut points = points.context("it was stopped")?;
+    ensure!(points.len() == 1);
+    Ok(points.remove(0).series.remove(0).rounds)
 }

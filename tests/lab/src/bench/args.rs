@@ -5,10 +5,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum};
-use dax_bench::{sides::Pin, turns::Length};
+use dax_bench::{samples::Length, system::Affinity};
 use glob::Pattern;
 
-use super::{memory::MemoryArgs, reclaim::ReclaimArgs, tree::TreeArgs};
+use super::{memory::MemoryArgs, reclaim::ReclaimArgs, reports::ReportArgs, tree::TreeArgs};
 
 /// Measures the daemon from a driver in user space, in turn with a peer
 ///
@@ -79,14 +79,9 @@ pub struct BenchArgs {
     #[arg(long, value_enum, default_value = "auto")]
     pub pin: PinArg,
 
-    /// Measure nothing, and report an earlier run once more: its results.json
-    #[arg(long, value_name = "FILE")]
-    pub from: Option<PathBuf>,
-
-    /// Put the numbers into this Markdown document, between its marks; how
-    /// tests/bench/docs/performance.md is kept
-    #[arg(long, value_name = "FILE")]
-    pub into: Option<PathBuf>,
+    /// What is reported.
+    #[command(flatten)]
+    pub report: ReportArgs,
 
     /// Where the reports go: results.json, report.html, table.txt
     #[arg(long, value_name = "DIR", default_value = "daxlab-bench")]
@@ -136,7 +131,7 @@ pub enum PinArg {
     Together,
 }
 
-impl From<PinArg> for Pin {
+impl From<PinArg> for Affinity {
     fn from(arg: PinArg) -> Self {
         match arg {
             PinArg::Auto => Self::Auto,
@@ -184,7 +179,7 @@ impl BenchArgs {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is no length of a turn: give seconds from 0.001 to 60");
     let seconds: f64 = text.parse().map_err(|_| wrong())?;
     match seconds {

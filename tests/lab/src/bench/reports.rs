@@ -2,10 +2,18 @@
 
 //! The course of every benchmark around its measuring.
 
-use std::{fs, io::Write, path::Path};
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    slice,
+};
 
 use anyhow::{Context as _, Result};
-use dax_bench::results::{Results, read, write_all};
+use clap::Args;
+use dax_bench::guests::{KernelParts, Watch};
+use dax_measure::{Results, read};
+use qemu_guest::artifacts::{KernelSpec, Progress, QemuSpec, kernel::DebianKernel};
 
 use crate::{cli::Status, signals::Noted};
 
@@ -17,35 +25,75 @@ pub enum Measured<R> {
     Signalled(u8),
 }
 
-/// Measures in guests until everything is measured or a signal arrives. `measure` gets a function that
-/// says whether to go on, and returns None if it stopped because of that.
+/// The kernel of guests where nothing else is said.
+static USUAL_KERNEL: KernelSpec = KernelSpec::Debian(DebianKernel::V6_12);
+
+/// Measures in guests until everything is measured or a signal arrives; `command` is told of progress.
+/// `measure` returns None if it stopped because it was not to go on.
 ///
 /// # Errors
 ///
 /// If signals can't be caught, the runtime can't be started, or something can't be measured.
 pub fn until_signal<R>(
-    measure: impl AsyncFnOnce(&dyn Fn() -> bool) -> Result<Option<R>>,
+    command: &str,
+    measure: impl AsyncFnOnce(&Watch<'_>) -> Result<Option<R>>,
 ) -> Result<Measured<R>> {
     let signal = Noted::catch().context("can't catch signals")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("can't start the runtime")?;
-    let goes_on = || signal.number().is_none();
-    Ok(match runtime.block_on(measure(&goes_on))? {
-        Some(run) => Measured::All(Box::new(run)),
-        None => Measured::Signalled(signal.number().unwrap_or_default()),
+    let watch = Watch {
+        goes_on: &|| signal.number().is_none(),
+        progress: &|what| eprintln!("{command}: {what}"),
+    };
+    let run = runtime.block_on(measure(&watch))?;
+    Ok(match (run, signal.number()) {
+        (Some(run), None) => Measured::All(Box::new(run)),
+        (_, signal) => Measured::Signalled(signal.unwrap_or_default()),
     })
 }
 
-/// Where a run comes from, and where its reports go.
-pub struct Places<'a> {
-    /// An earlier run's `results.json`, to be told again.
-    pub from: Option<&'a Path>,
-    /// The folder of its files.
-    pub out: &'a Path,
-    /// The document that gets its numbers.
-    pub into: Option<&'a Path>,
+/// What guests are started from, for each of the kernels and QEMUs that were named, or the usual ones;
+/// `files` go into the initramfs.
+///
+/// # Errors
+///
+/// If something is neither there nor to be had.
+pub fn kernels(
+    specs: &[KernelSpec],
+    qemus: &[QemuSpec],
+    files: &[(String, PathBuf)],
+) -> Result<Vec<KernelParts>> {
+    let usual = [QemuSpec::from_environment()];
+    let specs = match specs.is_empty() {
+        true => slice::from_ref(&USUAL_KERNEL),
+        false => specs,
+    };
+    let qemus = match qemus.is_empty() {
+        true => &usual[..],
+        false => qemus,
+    };
+    let mut all = Vec::new();
+    for kernel in specs {
+        for qemu in qemus {
+            all.push(KernelParts::obtain(kernel, qemu, files, Progress::auto())?);
+        }
+    }
+    Ok(all)
+}
+
+/// Where a run comes from, and which document gets its numbers.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Measure nothing, and report an earlier run once more: its results.json
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+
+    /// Put the numbers into this Markdown document, between its marks, and a picture beside it, if
+    /// there is one; how tests/bench/docs/performance.md and those in tests/reclaim/docs are kept
+    #[arg(long, value_name = "FILE")]
+    pub into: Option<PathBuf>,
 }
 
 /// Measures, or reads what was measured, and reports it.
@@ -54,28 +102,31 @@ pub struct Places<'a> {
 ///
 /// If something can't be measured, read or written.
 pub fn run<R: Results>(
-    places: &Places<'_>,
+    (args, folder): (&ReportArgs, &Path),
     measured: impl FnOnce() -> Result<Measured<R>>,
     out: &mut dyn Write,
 ) -> Result<Status> {
     // Before minutes of work, not after.
-    fs::create_dir_all(places.out)
-        .with_context(|| format!("can't use {}", places.out.display()))?;
-    let run = match places.from {
+    fs::create_dir_all(folder).with_context(|| format!("can't use {}", folder.display()))?;
+    let run = match &args.from {
         Some(path) => read(path)?,
         None => match measured()? {
             Measured::All(run) => *run,
             Measured::Signalled(signal) => return Ok(Status::Signalled(signal)),
         },
     };
-    write_all(&run, places.out)?;
-    if let Some(path) = places.into {
+    run.write_all(folder)?;
+    let sheet = run.sheet();
+    if let Some(path) = &args.into {
         let told = || format!("can't put the numbers into {}", path.display());
         let document = fs::read_to_string(path).with_context(told)?;
-        let document = run.with_numbers(&document);
+        let document = sheet.with_numbers(&document);
         let document = document.context("it has no marks for them");
         fs::write(path, document.with_context(told)?).with_context(told)?;
+        for (name, picture) in run.pictures() {
+            fs::write(path.with_file_name(name), picture).with_context(told)?;
+        }
     }
-    lab_report::put(&run.table(), out)?;
+    dax_measure::put(&sheet.text(), out)?;
     Ok(Status::Success)
 }

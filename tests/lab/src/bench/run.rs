@@ -2,18 +2,16 @@
 
 //! The order of a run: programs, measurements, reports.
 
-use std::{io::Write, time::SystemTime};
+use std::{io::Write, time::Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use dax_bench::{
-    Plan,
-    files::file_system,
-    io, map,
-    model::{Host, Point, Run, SCHEMA, Settings, Side, Suite},
-    sides::Program,
+    Plan, io, map,
+    model::{Point, Run, SCHEMA, Settings, Side, Suite},
+    system::Program,
     window,
 };
-use lab_report::model::utc;
+use dax_measure::Head;
 use qemu_guest::artifacts::{Cache, Progress, virtiofsd};
 use qemu_guest::vm::Programs;
 use virtiofs_driver::Waiting;
@@ -21,7 +19,7 @@ use virtiofs_driver::Waiting;
 use super::{
     BenchArgs,
     args::{InGuests, Peer, Wait, What},
-    reports::{self, Measured, Places},
+    reports::{self, Measured},
 };
 use crate::{cli::Status, signals::Noted};
 
@@ -45,12 +43,7 @@ pub fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<Status> {
         Some(InGuests::Memory(args)) => return super::memory::run(args, out),
         None => {}
     }
-    let places = Places {
-        from: args.from.as_deref(),
-        out: &args.out,
-        into: args.into.as_deref(),
-    };
-    reports::run(&places, || measured(args), out)
+    reports::run((&args.report, &args.out), || measured(args), out)
 }
 
 fn measured(args: &BenchArgs) -> Result<Measured<Run>> {
@@ -61,7 +54,7 @@ fn measured(args: &BenchArgs) -> Result<Measured<Run>> {
     let daemon = Program::at(&daemon, "daxd")?;
     let peer = peer(&args.peer)?;
     let signal = Noted::catch().context("can't catch signals")?;
-    let mut run = begin(args);
+    let (began, mut run) = (Instant::now(), begin(args));
     let wants = |suite: Suite, name: &str| args.what.has(suite) && args.wants(name);
     let plan = Plan {
         daemon: &daemon,
@@ -74,7 +67,7 @@ fn measured(args: &BenchArgs) -> Result<Measured<Run>> {
             Wait::Interrupt => Waiting::Interrupt,
             Wait::Poll => Waiting::Poll,
         },
-        pin: args.pin.into(),
+        affinity: args.pin.into(),
         wants: &wants,
         goes_on: &|| signal.number().is_none(),
         progress: &|what| eprintln!("daxlab bench: {what}"),
@@ -84,6 +77,7 @@ fn measured(args: &BenchArgs) -> Result<Measured<Run>> {
         return Ok(Measured::Signalled(signal));
     }
     run.points = points?;
+    run.head.took_s = Some(began.elapsed().as_secs());
     ensure!(!run.points.is_empty(), NoPoint(NAMES));
     Ok(Measured::All(Box::new(run)))
 }
@@ -111,11 +105,7 @@ fn peer(peer: &Peer) -> Result<Option<Program>> {
 fn begin(args: &BenchArgs) -> Run {
     let length = args.length();
     Run {
-        schema: SCHEMA,
-        lab_version: env!("CARGO_PKG_VERSION").to_owned(),
-        started: utc(SystemTime::now()),
-        command: std::env::args().collect(),
-        host: Host::here(file_system(&args.share)),
+        head: Head::begin(SCHEMA, &args.share),
         settings: Settings {
             rounds: length.rounds,
             seconds: length.turn.as_secs_f64(),

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use dax_cases::cases::{Case, KernelKind, Pin, Reference, RemovalKind, Vmm};
-use lab_report::model::{Contract, Outcome};
+use dax_measure::lab::{Contract, Outcome};
 use serde::Serialize;
 
 use super::words::{KINDS, must_pass};

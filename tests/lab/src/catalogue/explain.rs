@@ -8,8 +8,8 @@ use anyhow::Result;
 use clap::Args;
 use dax_cases::cases::Case;
 use dax_cases::host::FileSystem;
+use dax_measure::put;
 use glob::Pattern;
-use lab_report::put;
 
 use super::Selection;
 use super::paragraph::push;

@@ -7,7 +7,7 @@ use std::io::Write;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use dax_cases::cases::Case;
-use lab_report::put;
+use dax_measure::put;
 
 use super::entry::Entry;
 use super::paragraph::{WIDTH, push};

@@ -4,7 +4,7 @@
 
 use dax_cases::cases::{Case, KernelKind, Pin, Reference, Vmm};
 use dax_cases::host::FileSystem;
-use lab_report::model::{Contract, Outcome};
+use dax_measure::lab::{Contract, Outcome};
 
 /// Every kind of kernel.
 pub const KINDS: [KernelKind; 6] = [

@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use lab_report::{diff, merge};
+use dax_measure::lab::{diff, merge};
 
 use super::Status;
 use crate::{
@@ -100,10 +100,9 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
-    use lab_report::{
-        files, fixture,
-        model::{Outcome, Run, Shard, Verdict},
-        write_all,
+    use dax_measure::{
+        RESULTS, Shard,
+        lab::{Outcome, Run, Verdict, fixture, write_all},
     };
 
     #[test]
@@ -127,7 +126,7 @@ mod tests {
         for (number, run) in runs.iter().enumerate() {
             let dir = folder.path().join(number.to_string());
             write_all(run, &dir).unwrap();
-            let file = dir.join(files::RESULTS);
+            let file = dir.join(RESULTS);
             args.push(if words == ["diff"] { file } else { dir }.into());
         }
         dispatch(Cli::try_parse_from(args).unwrap().command, &mut io::sink()).code()

@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use lab_report::model::Conclusion;
+use dax_measure::lab::Conclusion;
 use qemu_guest::vm::agent::ExitStatus;
 
 /// What a subcommand's exit status says. A mistake on the command line is clap's 2.

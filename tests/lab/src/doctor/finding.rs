@@ -23,6 +23,7 @@ pub struct Finding {
     subject: Cow<'static, str>,
     mark: Mark,
     found: String,
+    details: Vec<String>,
     mend: Option<String>,
 }
 
@@ -59,11 +60,19 @@ impl Finding {
         self
     }
 
+    /// Adds a line to what was found.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.details.push(detail.into());
+        self
+    }
+
     fn new(subject: impl Into<Cow<'static, str>>, mark: Mark, found: String) -> Self {
         Self {
             subject: subject.into(),
             mark,
             found,
+            details: Vec::new(),
             mend: None,
         }
     }
@@ -85,7 +94,7 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// `mark  subject  found`, and what would mend it on a line of its own.
+/// `mark  subject  found`, then the details and what would mend it on lines of their own.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mark = match self.mark {
@@ -95,6 +104,9 @@ impl fmt::Display for Finding {
             Mark::Unknown => "?",
         };
         write!(f, "{mark:<5} {:<17} {}", self.subject, self.found)?;
+        for detail in &self.details {
+            write!(f, "\n{:23} {detail}", "")?;
+        }
         let purpose = match self.mark {
             Mark::Unknown => "find out",
             _ => "mend it",

@@ -2,7 +2,7 @@
 
 //! What guests are started from: cache, QEMU, accelerators, kernels.
 
-use qemu_guest::vm::{Parts, Programs, Wanted, WindowKind};
+use qemu_guest::vm::{Parts, Programs, Wanted, WindowAnswers, WindowKind};
 use qemu_guest::{
     accel::{Accel, Prober, probe::Verdict},
     artifacts::{
@@ -110,8 +110,8 @@ pub async fn accelerators(qemu: &Qemu) -> Vec<Finding> {
     findings
 }
 
-/// What it makes of a window: a guest is booted with one, and its daemon finds out. So a QEMU that
-/// somebody has patched is known by what it does.
+/// What it makes of a window: a guest is booted with one, and its daemon finds out. So a patched QEMU
+/// is known by what it does. The daemon's answers are the finding's details.
 pub async fn window(which: &QemuSpec, cache: &Cache) -> Finding {
     let wanted = Wanted {
         qemu: which.clone(),
@@ -125,11 +125,27 @@ pub async fn window(which: &QemuSpec, cache: &Cache) -> Finding {
         let how = "run 'daxlab share DIR -- true', which fetches one, and ask again";
         return Finding::unknown(WINDOW, why, how);
     }
-    let kind = async { Parts::obtain(&wanted, Progress::silent())?.window().await };
-    match kind.await {
-        Ok(kind) => Finding::ok(WINDOW, format!("{kind}: {}", what_follows(kind))),
+    let answers = async {
+        let parts = Parts::obtain(&wanted, Progress::silent())?;
+        parts.window_answers().await
+    };
+    match answers.await {
+        Ok(answers) => answered(&answers),
         Err(error) => Finding::warn(WINDOW, format!("no guest with one: {error:#}"))
             .mend("see to the lines above and below, and ask again"),
+    }
+}
+
+fn answered(answers: &WindowAnswers) -> Finding {
+    let WindowAnswers { kind, said } = answers;
+    let finding = Finding::ok(WINDOW, format!("{kind}: {}", what_follows(*kind)));
+    let finding = said.iter().fold(finding, Finding::detail);
+    match WindowAnswers::QUESTIONS.saturating_sub(said.len()) {
+        0 => finding,
+        open => finding.detail(format!(
+            "{open} of {} questions not asked: it follows from an answer above",
+            WindowAnswers::QUESTIONS
+        )),
     }
 }
 
@@ -217,5 +233,25 @@ fn shell(cache: &Cache) -> Finding {
         Ok(Some(_)) => Finding::ok(SUBJECT, "in the cache"),
         Ok(None) => Finding::ok(SUBJECT, NOT_CACHED),
         Err(error) => Finding::warn(SUBJECT, chain(&error)).mend(REFETCHED),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_question_has_a_line() {
+        let mut answers = WindowAnswers {
+            kind: WindowKind::OneRegion,
+            said: ["a", "b", "c", "d"].map(str::to_owned).into(),
+        };
+        let text = answered(&answers).to_string();
+        assert_eq!(text.lines().count(), 1 + 4, "{text}");
+        assert!(text.ends_with(" d"), "{text}");
+        answers.said.pop();
+        let text = answered(&answers).to_string();
+        assert_eq!(text.lines().count(), 1 + 4, "{text}");
+        assert!(text.contains("\n") && text.contains("1 of 4"), "{text}");
     }
 }

@@ -21,7 +21,7 @@ enum There {
 /// If the cache can't be read.
 pub fn write(cache: &Cache, out: &mut impl Write) -> anyhow::Result<()> {
     for spec in KernelSpec::named() {
-        lab_report::put(&line(&spec, &look(&spec, cache)?), out)?;
+        dax_measure::put(&line(&spec, &look(&spec, cache)?), out)?;
     }
     Ok(())
 }

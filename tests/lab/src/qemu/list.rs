@@ -20,7 +20,7 @@ const NAMED: [QemuSpec; 3] = [QemuSpec::Stock, QemuSpec::Series, QemuSpec::Serie
 /// If the cache can't be read, or a QEMU that is there does not run.
 pub fn write(cache: &Cache, out: &mut impl Write) -> Result<()> {
     for spec in NAMED {
-        lab_report::put(&line(&spec, cache)?, out)?;
+        dax_measure::put(&line(&spec, cache)?, out)?;
     }
     Ok(())
 }

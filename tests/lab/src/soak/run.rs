@@ -29,7 +29,7 @@ pub fn run(args: &SoakArgs, out: &mut dyn Write) -> Result<Status> {
     };
     let signal = Noted::catch().context("can't catch signals")?;
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
-    lab_report::put(&format!("seed {seed}\n"), out)?;
+    dax_measure::put(&format!("seed {seed}\n"), out)?;
     let noted = signal.clone();
     let mut told_at = Instant::now();
     let mut options = SoakOptions {
@@ -50,11 +50,11 @@ pub fn run(args: &SoakArgs, out: &mut dyn Write) -> Result<Status> {
     };
     match soak::run(&mut options) {
         Ok(summary) => {
-            lab_report::put(&told(&summary), out)?;
+            dax_measure::put(&told(&summary), out)?;
             Ok(signal.number().map_or(Status::Success, Status::Signalled))
         }
         Err(failure) => {
-            lab_report::put(&blamed(&failure, seed), out)?;
+            dax_measure::put(&blamed(&failure, seed), out)?;
             Ok(Status::Unexpected)
         }
     }

@@ -2,10 +2,10 @@
 
 //! The options of `daxlab test`.
 
-use std::{path::PathBuf, str::FromStr};
+use std::path::PathBuf;
 
 use clap::Args;
-use lab_report::{Format, model::Shard};
+use dax_measure::{Shard, lab::Format};
 use qemu_guest::{accel::AccelChoice, artifacts::KernelSpec};
 
 use crate::{catalogue::Selection, qemu::QemuArg, share::AccelArg};
@@ -46,7 +46,7 @@ pub struct TestArgs {
     pub repeat: u32,
 
     /// Only the I-th of N parts of the cases, counted from 0
-    #[arg(long, value_name = "I/N", value_parser = shard)]
+    #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
 
     /// How many cases are played at a time, each on guests of its own: one for each kernel
@@ -76,17 +76,6 @@ pub struct TestArgs {
     /// How guests are run
     #[arg(long, value_enum, default_value = "auto")]
     pub accel: AccelArg,
-}
-
-fn shard(text: &str) -> Result<Shard, String> {
-    let wrong = || format!("{text:?} is no part: give I/N with I from 0 to N - 1, such as 0/4");
-    let (index, of) = text.split_once('/').ok_or_else(wrong)?;
-    let number = |text| u32::from_str(text).map_err(|_| wrong());
-    let (index, of) = (number(index)?, number(of)?);
-    if index >= of {
-        return Err(wrong());
-    }
-    Ok(Shard { index, of })
 }
 
 impl TestArgs {

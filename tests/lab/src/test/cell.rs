@@ -3,7 +3,7 @@
 //! From what was played to a line of the results.
 
 use dax_cases::cases::{Case, KernelKind, Observation, Vmm};
-use lab_report::model::{Cell, Evidence, Outcome, Verdict};
+use dax_measure::lab::{Cell, Evidence, Outcome, Verdict};
 
 use super::guests::{Kernel, Played};
 

@@ -6,7 +6,7 @@ use std::cell::{Cell as Mutable, RefCell};
 
 use anyhow::Result;
 use dax_cases::cases::Case;
-use lab_report::model::Cell;
+use dax_measure::lab::Cell;
 use tokio::time::Instant;
 
 use super::cell::Frame;

@@ -4,7 +4,7 @@
 
 use std::{fs, thread};
 
-use lab_report::model::Host;
+use dax_measure::lab::Host;
 
 /// This machine, with the accelerator and the QEMU that guests are run by.
 pub fn describe(accel: String, qemu: String) -> Host {

@@ -6,8 +6,8 @@
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
+use dax_measure::lab::{Cell, Verdict};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use lab_report::model::{Cell, Verdict};
 
 const TICK: Duration = Duration::from_millis(200);
 

@@ -9,9 +9,9 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Result};
 use dax_cases::cases::{Case, KernelKind, Vmm};
 use dax_cases::host::RigParts;
+use dax_measure::lab::{Run, SCHEMA, write_all};
+use dax_measure::{Colour, utc};
 use futures::future::join_all;
-use lab_report::model::{Run, SCHEMA, utc};
-use lab_report::{Paint, write_all};
 use qemu_guest::artifacts::kernel::DebianKernel;
 use qemu_guest::artifacts::{KernelSpec, Progress, QemuSpec};
 use qemu_guest::vm::WindowKind;
@@ -48,7 +48,7 @@ pub fn run(args: &TestArgs, out: &mut dyn Write) -> Result<Status> {
         let mut run = begin(args, &kernels).await?;
         let ended = play(args, &cases, &kernels, &mut run).await?;
         write_all(&run, &args.out)?;
-        args.format.print(&run, Paint::for_stdout(), out)?;
+        args.format.print(&run, Colour::for_stdout(), out)?;
         match ended {
             Ended::Signalled(signal) => Ok(Status::Signalled(signal)),
             Ended::Done(ends) => {

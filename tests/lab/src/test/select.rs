@@ -3,7 +3,6 @@
 //! Which cases are played.
 
 use dax_cases::cases::{Case, Pin, RemovalKind};
-use lab_report::model::Shard;
 
 use super::TestArgs;
 use crate::catalogue::NoCase;
@@ -30,14 +29,8 @@ pub fn select(args: &TestArgs) -> Result<Vec<Case>, NoCase> {
     }
     Ok(match args.shard {
         None => cases,
-        Some(shard) => part(cases, shard),
+        Some(shard) => shard.part(cases),
     })
-}
-
-/// Every N-th, so that each part has some of each kind. With more parts than cases some are empty.
-fn part(cases: Vec<Case>, shard: Shard) -> Vec<Case> {
-    let (index, of) = (shard.index as usize, shard.of as usize);
-    cases.into_iter().skip(index).step_by(of).collect()
 }
 
 fn is_core(case: Case) -> bool {

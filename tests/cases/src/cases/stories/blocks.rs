@@ -3,9 +3,9 @@
 //! The server's block size is not the guest's page size.
 
 use anyhow::{Context as _, Result, ensure};
+use dax_measure::lab::{Contract, Outcome};
 use guest_agent::files::{Create, Sync, Where};
 use guest_agent::removals::Removal;
-use lab_report::model::{Contract, Outcome};
 
 use super::props::{map, open, storing};
 use super::{Story, play, race};

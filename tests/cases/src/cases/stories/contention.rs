@@ -3,11 +3,11 @@
 //! Faults, writeback, copies and removals of one file at once.
 
 use anyhow::{Result, ensure};
+use dax_measure::lab::{Contract, Outcome};
 use guest_agent::files::{Peek, Sync};
 use guest_agent::pins::CopyFromProcess;
 use guest_agent::removals::Removal;
 use guest_agent::worker::Request;
-use lab_report::model::{Contract, Outcome};
 
 use super::props::{PAGE, map, open, resizing, storing};
 use super::race::{Runner, close};

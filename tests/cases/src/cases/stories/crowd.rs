@@ -3,10 +3,10 @@
 //! Files that need more ranges than the window has, all at once.
 
 use anyhow::Result;
+use dax_measure::lab::{Contract, Outcome};
 use guest_agent::files::{Compare, Create};
 use guest_agent::removals::Removal;
 use guest_agent::worker::Request;
-use lab_report::model::{Contract, Outcome};
 
 use super::props::{loading, mapping, open, reading, storing};
 use super::race::{Runner, close};

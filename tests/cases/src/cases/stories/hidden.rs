@@ -4,9 +4,9 @@
 //! and the page cache's books only: whatever takes the page from these hides its pin.
 
 use anyhow::{Context as _, Result};
+use dax_measure::lab::{Contract, Outcome};
 use guest_agent::files::{Close, Load, ReadAt};
 use guest_agent::removals::Removal;
-use lab_report::model::{Contract, Outcome};
 
 use super::props::{PAGE, map, open};
 use super::{Story, play, race};

@@ -7,9 +7,9 @@ use std::fs::{self, File};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use dax_measure::lab::{Contract, Outcome};
 use guest_agent::files::KernelLog;
 use guest_agent::removals::Removal;
-use lab_report::model::{Contract, Outcome};
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};

@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use dax_measure::lab::{Contract, Outcome};
 use guest_agent::files::{Close, Compare, Create, Load, Map, Open, ReadAt, Touch, WriteMapped};
 use guest_agent::removals::Removal;
 use guest_agent::worker::Request;
-use lab_report::model::{Contract, Outcome};
 
 use super::props::{PAGE, map, mapping, open, storing};
 use super::race::Runner;

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use dax_measure::lab::{Contract, Outcome};
 use guest_agent::files::Close;
 use guest_agent::pins::VmspliceMany;
-use lab_report::model::{Contract, Outcome};
 use qemu_guest::vm::agent::Signal;
 
 use super::{Story, play, race};

@@ -22,8 +22,8 @@ mod wakeups;
 mod window;
 
 use anyhow::Result;
+use dax_measure::lab::{Contract, Outcome};
 use futures::future::LocalBoxFuture;
-use lab_report::model::{Contract, Outcome};
 
 use super::{KernelKind, Observation};
 use crate::host::{FileSystem, Rig};

@@ -3,8 +3,8 @@
 //! A page that comes back while a removal waits for it.
 
 use anyhow::{Context as _, Result};
+use dax_measure::lab::{Contract, Outcome};
 use guest_agent::files::Touch;
-use lab_report::model::{Contract, Outcome};
 
 use super::{Story, play};
 use crate::cases::scene::Scene;

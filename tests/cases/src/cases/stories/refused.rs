@@ -3,8 +3,8 @@
 //! Pins for good, which a DAX file has to refuse.
 
 use anyhow::Result;
+use dax_measure::lab::{Contract, Outcome};
 use guest_agent::pins::UringRegister;
-use lab_report::model::{Contract, Outcome};
 
 use super::{Story, play};
 use crate::cases::scene::Scene;

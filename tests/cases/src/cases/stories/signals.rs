@@ -3,7 +3,7 @@
 //! A signal comes while a removal waits.
 
 use anyhow::{Context as _, Result};
-use lab_report::model::Contract;
+use dax_measure::lab::Contract;
 use qemu_guest::vm::agent::Signal;
 
 use super::{Story, play};

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use dax_measure::lab::{Contract, Outcome};
 use guest_agent::files::{Close, Create};
 use guest_agent::removals::Removal;
-use lab_report::model::{Contract, Outcome};
 
 use super::props::{loading, open};
 use super::{Story, play, race};

@@ -3,11 +3,11 @@
 //! How often a removal that waits is woken: what `vain_wakeups` counts, none and some.
 
 use anyhow::Result;
+use dax_measure::lab::{Contract, Outcome};
 use guest_agent::files::Touch;
 use guest_agent::pins::{AioReap, AioSubmit, SpliceAgain, Transfer};
 use guest_agent::removals::Removal;
 use guest_agent::worker::Schedule;
-use lab_report::model::{Contract, Outcome};
 
 use super::{Story, play};
 use crate::cases::held::HELD;

@@ -3,10 +3,10 @@
 //! The window of FUSE is full, and Linux takes ranges back.
 
 use anyhow::{Result, bail};
+use dax_measure::lab::{Contract, Outcome};
 use guest_agent::files::Close;
 use guest_agent::pins::Vmsplice;
 use guest_agent::removals::Removal;
-use lab_report::model::{Contract, Outcome};
 
 use super::{Story, play};
 use crate::cases::scene::Scene;

@@ -5,11 +5,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use dax_reclaim::host::Side;
+use dax_bench::reclaim::Side;
 use guest_agent::workload::Access;
 use qemu_guest::{artifacts::KernelSpec, vm::machine::ByteSize, vm::process::Cache};
 
-use crate::{bench::reclaim::AccelArg, qemu::QemuArg};
+use crate::{bench::reports::ReportArgs, qemu::QemuArg, share::AccelArg};
 
 /// Measures how much of the host's memory guests take that read one and the same file
 ///
@@ -44,23 +44,18 @@ pub struct MemoryArgs {
     pub qemu: QemuArg,
 
     /// How the guests' processors run
-    #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
+    #[arg(long, value_enum, default_value = "auto")]
     pub accel: AccelArg,
 
     /// Where the file is: on a disk, since only there a page cache is apart from the file
     #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
     pub place: PathBuf,
 
-    /// Measure nothing, and report an earlier run once more: its results.json
-    #[arg(long, value_name = "FILE")]
-    pub from: Option<PathBuf>,
+    /// What is reported.
+    #[command(flatten)]
+    pub report: ReportArgs,
 
-    /// Put the numbers into this Markdown document, between its marks, and the picture beside it;
-    /// how tests/reclaim/docs/memory.md is kept
-    #[arg(long, value_name = "FILE")]
-    pub into: Option<PathBuf>,
-
-    /// Where the reports go: results.json, table.txt, memory.svg
+    /// Where the reports go: results.json, report.html, table.txt, memory.svg
     #[arg(long, value_name = "DIR", default_value = "daxlab-memory")]
     pub out: PathBuf,
 }

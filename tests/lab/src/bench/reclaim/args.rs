@@ -5,18 +5,19 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
-use dax_reclaim::{
-    host::{Length, SideKind},
-    plan::{Extent, Shard},
-};
+use dax_bench::reclaim::{Length, SideKind, plan::Extent};
+use dax_measure::Shard;
 use glob::Pattern;
 use qemu_guest::{
-    accel::AccelChoice,
     artifacts::{KernelSpec, QemuSpec},
     vm::machine::ByteSize,
 };
 
-use crate::qemu::spec;
+use crate::{
+    bench::{args::seconds, reports::ReportArgs},
+    qemu::spec,
+    share::AccelArg,
+};
 
 /// Measures in guests what a window's reclaim costs, against other ways to the same files
 ///
@@ -74,42 +75,16 @@ pub struct ReclaimArgs {
     pub seconds: Duration,
 
     /// How the guests' processors run
-    #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
+    #[arg(long, value_enum, default_value = "auto")]
     pub accel: AccelArg,
 
-    /// Measure nothing, and report an earlier run once more: its results.json
-    #[arg(long, value_name = "FILE")]
-    pub from: Option<PathBuf>,
-
-    /// Put the numbers into this Markdown document, between its marks; how
-    /// tests/reclaim/docs/points.md is kept
-    #[arg(long, value_name = "FILE")]
-    pub into: Option<PathBuf>,
+    /// What is reported.
+    #[command(flatten)]
+    pub report: ReportArgs,
 
     /// Where the reports go: results.json, report.html, table.txt
     #[arg(long, value_name = "DIR", default_value = "daxlab-reclaim")]
     pub out: PathBuf,
-}
-
-/// How the guests' processors run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum AccelArg {
-    /// KVM where it runs guests, else TCG
-    Auto,
-    /// KVM
-    Kvm,
-    /// Emulated
-    Tcg,
-}
-
-impl From<AccelArg> for AccelChoice {
-    fn from(arg: AccelArg) -> Self {
-        match arg {
-            AccelArg::Auto => Self::Auto,
-            AccelArg::Kvm => Self::Kvm,
-            AccelArg::Tcg => Self::Tcg,
-        }
-    }
 }
 
 impl ReclaimArgs {
@@ -163,14 +138,5 @@ pub fn window(text: &str) -> Result<ByteSize, String> {
     match size.bytes().is_power_of_two() && (2..=256).contains(&ranges) {
         true => Ok(size),
         false => Err("use a power of two from 4M to 512M".to_owned()),
-    }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no length of a turn: give seconds from 0.01 to 60");
-    let seconds: f64 = text.parse().map_err(|_| wrong())?;
-    match seconds {
-        0.01..=60.0 => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err(wrong()),
     }
 }

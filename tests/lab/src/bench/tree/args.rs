@@ -5,21 +5,22 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use dax_reclaim::tree::{Policy, Shape};
+use dax_bench::tree::{Policy, Shape};
 use qemu_guest::{
     artifacts::{KernelSpec, QemuSpec},
     vm::machine::ByteSize,
 };
 
 use crate::{
-    bench::reclaim::{AccelArg, window},
+    bench::{reclaim::window, reports::ReportArgs},
     qemu::spec,
+    share::AccelArg,
 };
 
 /// Measures git status, grep -r and a compile on a source tree in guests, by which files use the
 /// window
 ///
-/// The tree is always the same: 20,000 files that nobody has written, committed to git. Each side
+/// The tree is always the same: 20,000 generated files, committed to git. Each side
 /// has a guest of its own; they take turns, and the others are idle. Nothing fails for
 /// being slow.
 #[derive(Debug, Args)]
@@ -59,19 +60,14 @@ pub struct TreeArgs {
     pub rounds: Option<u32>,
 
     /// How the guests' processors run
-    #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
+    #[arg(long, value_enum, default_value = "auto")]
     pub accel: AccelArg,
 
-    /// Measure nothing, and report an earlier run once more: its results.json
-    #[arg(long, value_name = "FILE")]
-    pub from: Option<PathBuf>,
+    /// What is reported.
+    #[command(flatten)]
+    pub report: ReportArgs,
 
-    /// Put the numbers into this Markdown document, between its marks; how
-    /// tests/reclaim/docs/source-tree.md is kept
-    #[arg(long, value_name = "FILE")]
-    pub into: Option<PathBuf>,
-
-    /// Where the reports go: results.json, table.txt
+    /// Where the reports go: results.json, report.html, table.txt
     #[arg(long, value_name = "DIR", default_value = "daxlab-tree")]
     pub out: PathBuf,
 }

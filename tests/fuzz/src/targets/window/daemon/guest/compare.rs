@@ -27,7 +27,7 @@ impl Guest<'_> {
             .collect();
         let page = page_size();
         let window = self.device.window().expect("there is a window");
-        let table = window.mappings();
+        let table = window.snapshot();
         assert!(
             table
                 .iter()

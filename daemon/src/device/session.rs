@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! One front end, from its connection to its end.
+
+mod parts;
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use shared_window::{VhostUserShmem, ViewSource};
+use vhost::vhost_user::{Error as VhostUserError, Listener};
+use vhost_user_backend::{Error as BackendError, VhostUserDaemon};
+use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
+
+use self::parts::Parts;
+use crate::adapter::{AtomicMemory, TransportMemory};
+use crate::config::DeviceConfig;
+use crate::device::features::DeviceFeatures;
+use crate::device::migration::Migration;
+use crate::device::vhost_user::Device;
+use crate::device::vmm_socket::VmmSocket;
+use crate::device::window::SessionWindow;
+use crate::fs::WindowNegotiated;
+use crate::fs::catch_panic;
+use crate::metrics::Metrics;
+use crate::metrics::Observer;
+use crate::metrics::SnapshotSource;
+use crate::request::engine::Engine;
+use crate::request::sigbus;
+use crate::ring::fatal_error::{Failure, FatalErrorLatch};
+use crate::ring::poller::Poller;
+use crate::ring::pool::Pool;
+use crate::ring::reminder::Reminder;
+use crate::ring::threads::{QueueThreads, ThreadsError};
+use crate::window::thread::WindowThread;
+
+/// Views kept for files without a live mapping, to be mapped again: as many as the default window
+/// has ranges. A view is a descriptor, keeps the host from executing the file, and keeps a deleted
+/// file's blocks, so there is a price for more.
+pub(crate) const KEPT_VIEWS: NonZeroUsize = NonZeroUsize::new(128).unwrap();
+
+/// Serving cannot begin, or ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// Requests cannot be served by as many threads as were asked for.
+    #[error(transparent)]
+    Threads(#[from] ThreadsError),
+    /// A bug: a thread that serves requests panicked.
+    #[error("a thread that serves requests has panicked: {message}")]
+    Panicked {
+        /// What it said.
+        message: String,
+    },
+    /// No sockets, or no threads for them.
+    #[error("the VMM cannot be connected to the library")]
+    Socket(#[source] io::Error),
+    /// The vhost-user connection failed; the library's error is no `Error` that could be a source.
+    #[error("the vhost-user connection failed: {0}")]
+    Connection(BackendError),
+}
+
+impl From<Failure> for SessionError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Panicked { message } => Self::Panicked { message },
+            Failure::Threads(error) => Self::Threads(error),
+        }
+    }
+}
+
+/// How requests are taken and served.
+#[derive(Debug, Clone)]
+pub struct SessionOptions {
+    /// The device.
+    pub device: DeviceConfig,
+    /// Who wants to know more than the counters.
+    pub observer: Option<Arc<Observer>>,
+}
+
+type SessionDevice<F, S> = Device<F, VhostUserShmem, S>;
+
+/// A device that waits for its front end.
+pub struct Session<F: FileSystem + Send + Sync, S: ViewSource> {
+    device: Arc<SessionDevice<F, S>>,
+    memory: AtomicMemory,
+    metrics: Arc<Metrics>,
+}
+
+impl<F, S> Session<F, S>
+where
+    F: FileSystem + SerializableFileSystem + Send + Sync + 'static,
+    S: ViewSource + Clone + 'static,
+{
+    /// Puts a device together; starts the pool's threads, nothing else.
+    ///
+    /// # Errors
+    /// When several threads are asked for and cannot be had.
+    pub fn new(
+        fs: F,
+        options: SessionOptions,
+        window: Option<SessionWindow<S>>,
+    ) -> Result<Self, SessionError> {
+        catch_panic::install_hook();
+        sigbus::install_handler();
+        let SessionOptions { device, observer } = options;
+        let queue_threads =
+            QueueThreads::new(device.request_queues.get().into(), device.thread_pool_size)?;
+        let pool = Pool::new(device.thread_pool_size)?;
+        let mem_slots = device.mem_slots;
+        let features = DeviceFeatures {
+            config: device,
+            window: window.as_ref().map(|window| window.size),
+        };
+        let queues = features.config.queues();
+        let metrics = Arc::new(Metrics::observed(queues, observer));
+        let memory = AtomicMemory::new(TransportMemory::new());
+        let parts = Parts::new(Arc::new(fs), window, mem_slots, &metrics);
+        let space = parts.space;
+        let engine = Engine::new(parts.fs, parts.window, Arc::clone(&metrics))
+            .with_space(Arc::clone(&space));
+        let fatal_error = Arc::<FatalErrorLatch>::default();
+        let engine = Arc::new(engine);
+        let window_thread = engine
+            .window()
+            .map(|_| WindowThread::start(Arc::clone(&engine), Arc::clone(&fatal_error)));
+        let reminder = pool
+            .is_none()
+            .then(|| Reminder::start(Arc::clone(&fatal_error)))
+            .transpose()?;
+        let device = Device {
+            engine,
+            poller: Poller::new(space.memory(), Arc::clone(&metrics)),
+            rings: (0..queues).map(|_| OnceLock::new()).collect(),
+            features,
+            space,
+            front_end: parts.front_end,
+            queue_threads,
+            pool,
+            window_thread: window_thread.transpose()?,
+            reminder,
+            fatal_error,
+            regions: sigbus::Regions::new(),
+            migration: Migration::default(),
+            inflight: Arc::default(),
+        };
+        Ok(Self {
+            device: Arc::new(device),
+            memory,
+            metrics,
+        })
+    }
+
+    /// The session's counters, for as long as anyone holds them.
+    #[must_use]
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    /// What can be seen of the window and its files, as long as the session is there.
+    #[must_use]
+    pub fn snapshot_source(&self) -> Arc<dyn SnapshotSource> {
+        Arc::new(Arc::downgrade(&self.device))
+    }
+
+    /// Whether the window can be used, if there is one; to be told when it can't be any more.
+    #[must_use]
+    pub fn window(&self) -> Option<WindowNegotiated> {
+        let front_end = self.device.front_end.as_ref()?;
+        Some(front_end.negotiated.clone())
+    }
+
+    /// Accepts one front end, serves it, and returns when it is gone.
+    ///
+    /// # Errors
+    /// When the connection failed in a way other than its end, or a thread that serves requests
+    /// cannot go on. Nothing more can be had of the session's threads then; they are left as they
+    /// are, and end with the process.
+    pub fn run(self, listener: Listener) -> Result<(), SessionError> {
+        let socket = VmmSocket::around(listener).map_err(SessionError::Socket)?;
+        self.run_at(socket)
+    }
+
+    /// The same where no sockets can be made any more.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn run_at(self, socket: VmmSocket) -> Result<(), SessionError> {
+        let mut daemon = VhostUserDaemon::new(
+            "vhost-user".to_owned(),
+            Arc::clone(&self.device),
+            self.memory.clone(),
+        )
+        .map_err(SessionError::Connection)?;
+        let (mut library, connections) = socket.accept().map_err(|error| {
+            SessionError::Connection(BackendError::CreateBackendListener(error))
+        })?;
+        daemon
+            .start(&mut library)
+            .map_err(SessionError::Connection)?;
+        drop(library);
+        connections
+            .pass_on(Arc::clone(&self.device.inflight))
+            .map_err(SessionError::Socket)?;
+        if let Some(connection) = daemon.shutdown_handle() {
+            self.device.fatal_error.arm(move || connection.shutdown());
+        }
+        let ended = daemon.wait();
+        if let Some(failure) = self.device.fatal_error.take() {
+            return Err(failure.into());
+        }
+        self.device.close();
+        dismiss(daemon);
+        match ended {
+            Ok(())
+            | Err(BackendError::HandleRequest(
+                VhostUserError::Disconnected | VhostUserError::PartialMessage,
+            )) => Ok(()),
+            Err(error) => Err(SessionError::Connection(error)),
+        }
+    }
+}
+
+/// Ends the queues' threads, which have no request on a ring any more.
+///
+/// They are not waited for. One of them may wait for an answer on the back-end channel, which a
+/// front end can keep open although it closed its socket, and nothing but an answer ends that.
+fn dismiss<T: Send + 'static>(daemon: T) {
+    let dismissed = thread::Builder::new()
+        .name("dismiss".to_owned())
+        .spawn(move || drop(daemon));
+    if let Err(error) = dismissed {
+        log::warn!("the threads of the queues were waited for: {error}");
+    }
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The vhost-user face of the daemon.
+//!
+//! Most methods run on the control thread, for which QEMU waits: none of them waits for a window
+//! operation. `handle_event` runs on the queue's own thread.
+
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use shared_window::{RegionBudget, VhostUserShmem, ViewSource, Vmm};
+use vhost::vhost_user::Backend;
+use vhost::vhost_user::message::{
+    VhostTransferStateDirection, VhostTransferStatePhase, VhostUserProtocolFeatures,
+    VhostUserShMemConfig, VhostUserVirtioFeatures,
+};
+use vhost_user_backend::VhostUserBackend;
+use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
+use virtiofsd::server::Server;
+use vm_memory::{GuestAddressSpace, GuestMemoryBackend};
+use vmm_sys_util::epoll::EventSet;
+use vmm_sys_util::event::{
+    EventConsumer, EventFlag, EventNotifier, new_event_consumer_and_notifier,
+};
+
+use crate::adapter::{AtomicMemory, TransportBitmap};
+use crate::device::features::DeviceFeatures;
+use crate::device::migration::{AsState, Migration, MigrationError};
+use crate::fs::{DaxFs, WindowNegotiated};
+use crate::log::ErrorChain;
+use crate::request::engine::{Engine, WindowJob};
+use crate::request::sigbus;
+use crate::ring::fatal_error::FatalErrorLatch;
+use crate::ring::inflight::Inflight;
+use crate::ring::poller::{Poller, TakenChain};
+use crate::ring::pool::{FreeThread, Pool};
+use crate::ring::reminder::Reminder;
+use crate::ring::threads::QueueThreads;
+use crate::ring::vring::{Notify, Ring};
+use crate::window::address_space::AddressSpace;
+use crate::window::census::Census;
+use crate::window::thread::WindowThread;
+
+/// Largest queue that VIRTIO allows.
+const MAX_QUEUE_SIZE: usize = 32768;
+
+/// How long requests have to come to their end when the front end is gone. What they do to files is
+/// done by then, unless the host hangs.
+const LAST_REQUESTS: Duration = Duration::from_secs(10);
+
+/// How the device reaches its front end about the window.
+pub(crate) struct FrontEnd {
+    /// Where mappings are asked for.
+    pub(crate) shmem: VhostUserShmem,
+    /// How many regions the VM has.
+    pub(crate) budget: Arc<RegionBudget>,
+    /// Counts them.
+    pub(crate) census: Arc<Census>,
+    /// Whether it has a window for its guest.
+    pub(crate) negotiated: WindowNegotiated,
+}
+
+/// One vhost-user device.
+pub(crate) struct Device<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
+    pub(crate) engine: Arc<Engine<F, M, S>>,
+    pub(crate) poller: Poller,
+    pub(crate) features: DeviceFeatures,
+    pub(crate) space: Arc<AddressSpace>,
+    pub(crate) front_end: Option<FrontEnd>,
+    pub(crate) queue_threads: QueueThreads,
+    pub(crate) pool: Option<Pool>,
+    pub(crate) window_thread: Option<WindowThread<WindowJob>>,
+    /// Not with a pool, which tells of each request at once.
+    pub(crate) reminder: Option<Reminder>,
+    pub(crate) fatal_error: Arc<FatalErrorLatch>,
+    /// For the handler of faults in guest memory.
+    pub(crate) regions: sigbus::Regions,
+    pub(crate) migration: Migration,
+    /// What is in flight, for the next daemon.
+    pub(crate) inflight: Arc<Inflight>,
+    /// The rings that have been served; no other one can have a request in flight.
+    pub(crate) rings: Vec<OnceLock<Ring>>,
+}
+
+impl<F, M, S> Device<F, M, S>
+where
+    F: FileSystem + SerializableFileSystem + Send + Sync + 'static,
+    M: Vmm + 'static,
+    S: ViewSource + 'static,
+{
+    /// Ends all requests, for a front end that is gone; those inside the window are abandoned. What
+    /// hangs does not keep the daemon: its thread ends with the process.
+    pub(crate) fn close(&self) {
+        if let Some(front_end) = &self.front_end {
+            front_end.shmem.close();
+        }
+        if let Some(pool) = &self.pool {
+            pool.close();
+        }
+        if let Some(reminder) = &self.reminder {
+            reminder.close();
+        }
+        let deadline = Instant::now() + LAST_REQUESTS;
+        let left: usize = self.served_rings().map(|ring| ring.close(deadline)).sum();
+        if left > 0 {
+            log::warn!(
+                "the VMM is gone, and {left} of its requests are still waiting for the host's file \
+                 system after {LAST_REQUESTS:?}: the daemon ends without them"
+            );
+        }
+    }
+
+    fn served_rings(&self) -> impl Iterator<Item = &Ring> {
+        self.rings.iter().filter_map(OnceLock::get)
+    }
+
+    fn serve_ring(&self, queue: usize, ring: &Ring) {
+        let Some(pool) = &self.pool else {
+            let mut since = Instant::now();
+            let here = |(), taken| {
+                let window_thread = self.window_thread.as_ref();
+                if let Some(reminder) = &self.reminder {
+                    reminder.look_after(ring);
+                }
+                serve(
+                    &self.engine,
+                    window_thread,
+                    ring,
+                    taken,
+                    ring.coalescing().notify(),
+                );
+                let now = Instant::now();
+                if ring.coalescing().note(now - since) {
+                    ring.notify();
+                }
+                since = now;
+            };
+            return self.poller.drain(queue, ring, || Some(()), here);
+        };
+        let there = |thread: FreeThread<'_>, taken| {
+            let (engine, ring) = (Arc::clone(&self.engine), ring.clone());
+            let (fatal_error, window_thread) =
+                (Arc::clone(&self.fatal_error), self.window_thread.clone());
+            thread.run(move || {
+                fatal_error.guard(|| {
+                    serve(&engine, window_thread.as_ref(), &ring, taken, Notify::Now);
+                    Ok(())
+                });
+            });
+        };
+        self.poller.drain(queue, ring, || pool.free_thread(), there);
+    }
+}
+
+/// Reads one request and serves it, or hands it over to the thread for the window.
+fn serve<F, M, S>(
+    engine: &Engine<F, M, S>,
+    window_thread: Option<&WindowThread<WindowJob>>,
+    ring: &Ring,
+    taken: TakenChain,
+    notify: Notify,
+) where
+    F: FileSystem + Send + Sync,
+    M: Vmm,
+    S: ViewSource,
+{
+    let mut request = engine.parse(taken);
+    match window_thread {
+        Some(thread) if engine.enters_window(&mut request) => engine.queue(thread, ring, request),
+        _ => engine.serve(ring, request, notify),
+    }
+}
+
+impl<F, M, S> VhostUserBackend for Device<F, M, S>
+where
+    F: FileSystem + SerializableFileSystem + Send + Sync + 'static,
+    M: Vmm + 'static,
+    S: ViewSource + 'static,
+{
+    type Bitmap = TransportBitmap;
+    type Vring = Ring;
+
+    fn num_queues(&self) -> usize {
+        self.features.config.queues()
+    }
+
+    fn max_queue_size(&self) -> usize {
+        MAX_QUEUE_SIZE
+    }
+
+    fn features(&self) -> u64 {
+        self.features.virtio()
+    }
+
+    /// QEMU sends these whenever it starts the device.
+    fn acked_features(&self, features: u64) {
+        let logging = features & VhostUserVirtioFeatures::LOG_ALL.bits() != 0;
+        self.engine.set_logging(logging);
+        self.space.restarted();
+        self.migration.set_announced(logging, &self.engine);
+    }
+
+    fn protocol_features(&self) -> VhostUserProtocolFeatures {
+        self.features.protocol()
+    }
+
+    /// The rings are disabled already, but keep requests in flight and stay set up.
+    fn reset_device(&self) {
+        self.served_rings().for_each(Ring::reset);
+        self.engine.server().destroy();
+        if let Some(window) = self.engine.window() {
+            window.files().mark_stale();
+        }
+    }
+
+    /// The library tells the rings themselves.
+    fn set_event_idx(&self, _enabled: bool) {}
+
+    fn get_config(&self, offset: u32, size: u32) -> Vec<u8> {
+        self.features.config_space(offset, size)
+    }
+
+    /// Requests find the new table on their own, and nothing keeps an old one; what is needed at
+    /// once is its size, since this very call may be what makes a mapping complete.
+    fn update_memory(&self, memory: AtomicMemory) -> io::Result<()> {
+        let table = memory.memory();
+        self.regions
+            .update(table.iter().map(|region| (region.as_ptr(), region.size())));
+        self.space.update(&table);
+        if let Some(front_end) = &self.front_end {
+            front_end.census.update(&table);
+        }
+        Ok(())
+    }
+
+    fn set_backend_req_fd(&self, backend: Backend) {
+        if let Some(front_end) = &self.front_end {
+            front_end.shmem.install(backend);
+            match front_end.shmem.can_confirm() {
+                Some(true) => front_end.negotiated.gain_channel(),
+                _ => front_end.negotiated.lose_channel(),
+            }
+        }
+    }
+
+    fn queues_per_thread(&self) -> Vec<u64> {
+        self.queue_threads
+            .queues_per_thread(self.features.config.queues())
+    }
+
+    fn exit_event(&self, _thread: usize) -> Option<(EventConsumer, EventNotifier)> {
+        // Without it the thread could never be ended, so there is nothing to fall back to; it
+        // happens before the front end is there, and only when the process is out of descriptors.
+        let event = new_event_consumer_and_notifier(EventFlag::NONBLOCK | EventFlag::CLOEXEC)
+            .expect("an event to end a queue's thread");
+        Some(event)
+    }
+
+    /// An error would end the queue's thread, so there is none.
+    fn handle_event(
+        &self,
+        event: u16,
+        _events: EventSet,
+        rings: &[Ring],
+        thread: usize,
+    ) -> io::Result<()> {
+        let index = usize::from(event);
+        let queue = self.queue_threads.queue(thread, index);
+        if let (Some(ring), Some(served)) = (rings.get(index), self.rings.get(queue)) {
+            self.fatal_error.guard(|| {
+                self.queue_threads.prepare_worker()?;
+                let ring = served.get_or_init(|| {
+                    ring.lies_in(self.space.memory());
+                    ring.logs_to(&self.inflight, queue);
+                    if let Some(front_end) = &self.front_end {
+                        ring.pauses(&front_end.shmem);
+                    }
+                    if let Some(reminder) = &self.reminder {
+                        reminder.watch(ring);
+                    }
+                    ring.clone()
+                });
+                self.serve_ring(queue, ring);
+                Ok(())
+            });
+        }
+        Ok(())
+    }
+
+    fn set_device_state_fd(
+        &self,
+        direction: VhostTransferStateDirection,
+        phase: VhostTransferStatePhase,
+        file: File,
+    ) -> io::Result<Option<File>> {
+        let front_end = self.front_end.as_ref();
+        let started = if front_end.is_some_and(|front_end| front_end.negotiated.is_set()) {
+            // It would have to carry the mappings, and QEMU's device cannot.
+            Err(MigrationError::HasWindow)
+        } else {
+            self.migration
+                .start(direction, phase, file, Arc::clone(&self.engine))
+        };
+        started.inspect_err(log_migration)?;
+        Ok(None)
+    }
+
+    fn check_device_state(&self) -> io::Result<()> {
+        Ok(self.migration.check().inspect_err(log_migration)?)
+    }
+
+    fn get_shmem_config(&self) -> io::Result<VhostUserShMemConfig> {
+        if let Some(front_end) = &self.front_end {
+            if front_end.shmem.can_confirm() == Some(false) {
+                log::warn!(
+                    "no DAX window: the VMM has no vhost-user feature SHARED_OBJECT, by which the \
+                     daemon learns that a mapping is in effect"
+                );
+                return Ok(VhostUserShMemConfig::default());
+            }
+            front_end.negotiated.set();
+        }
+        Ok(self.features.shared_memory())
+    }
+}
+
+/// The library keeps only whether it failed.
+fn log_migration(error: &MigrationError) {
+    log::error!("{}", ErrorChain(error));
+}
+
+impl<F, M, S> AsState for Engine<F, M, S>
+where
+    F: FileSystem + SerializableFileSystem + Send + Sync,
+    M: Vmm,
+    S: ViewSource,
+{
+    type State = Server<DaxFs<F, S>>;
+
+    fn state(&self) -> &Self::State {
+        self.server()
+    }
+
+    fn loaded(&self) {
+        self.make_known();
+    }
+}

@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Which files are promised to be mappable.
+//!
+//! Linux asks for the attributes first and takes `FUSE_ATTR_DAX` as a promise: once an inode uses
+//! DAX, a SETUPMAPPING that fails is an I/O error for the application. So the question "could the
+//! daemon map this file?" is answered before, once for each node, as cheaply as it can be:
+//!
+//! * the file type and the size come with the attributes;
+//! * an `O_PATH` open tells the device, the mount, the immutable flag, and whether this process may
+//!   write the file. It disturbs nothing on the host: no event, no lease, no copy;
+//! * of the first file of each mounted device a view for reading is opened and mapped. What that
+//!   says holds for all of its files.
+//!
+//! A failure that says nothing about the files (no descriptor left, no memory) is no answer: it is
+//! asked again later, as is a device of whose files the VMM has refused to map one
+//! ([`super::doubt`]).
+//!
+//! No file is opened for writing to answer the question. That a device's files can be mapped for
+//! writing too is tried when the first of them is really mapped ([`DaxEligibility::prove_writing`]), and
+//! what then turns out costs that one access.
+//!
+//! What was true when the guest looked may have changed when it opens the file: somebody on the host
+//! made it immutable, mounted it read-only, or runs it. So it is asked again then
+//! ([`DaxEligibility::still_holds`]), for files that have no view yet, and a *broken* promise is told.
+//! Programs that open one file again and again don't pay for that each time: an OPEN goes by what
+//! another one of the last [`SURE`] has found. What a look has found is no answer to an OPEN, however
+//! recent it is.
+
+use std::collections::HashMap;
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use lru::LruCache;
+use parking_lot::Mutex;
+use rustix::mm::{MapFlags, ProtFlags};
+use shared_window::{Access, ViewError, ViewSource};
+use virtiofsd::filesystem::{Context, FileSystem};
+use virtiofsd::fuse::Attr;
+
+use super::device::{ANY_MAY_EXECUTE, Mappable, MountedDevice, Place, place};
+use super::doubt::Doubt;
+use super::moment::Moment;
+use super::open::with_handle;
+use super::{NodeCache, NodeId, is_trouble, is_trouble_with_view, with_file};
+use crate::config::DaxPolicy;
+use crate::log::ErrorChain;
+use crate::metrics::{Behaviour, Trait};
+
+/// Nodes whose answer is remembered. A forgotten one is asked for again.
+const REMEMBERED_NODES: NonZeroUsize = NonZeroUsize::new(65536).unwrap();
+
+/// Programs that are remembered to run, and for how long: after that a mapping may be tried again.
+const REMEMBERED_PROGRAMS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+const RUNNING: Duration = Duration::from_secs(60);
+
+/// For how long an OPEN goes by what another one has found. A file that is frozen meanwhile fails the
+/// first mapping, which takes the promise back: one access of the guest's, as if it had opened the
+/// file before.
+const SURE: Duration = Duration::from_millis(100);
+
+/// Why no view of a file can be mapped here.
+#[derive(Debug, thiserror::Error)]
+enum ProofError {
+    #[error("no view of a file can be opened")]
+    Open(#[source] ViewError),
+    #[error("a view of a file cannot be mapped")]
+    Map(#[source] io::Error),
+}
+
+impl ProofError {
+    fn is_trouble(&self) -> bool {
+        match self {
+            Self::Open(error) => is_trouble_with_view(error),
+            Self::Map(error) => is_trouble(error),
+        }
+    }
+}
+
+/// What mappings of a file can allow the guest, if it can be mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// As long as the guest holds the node.
+    Always(Option<Access>),
+    /// Not at this time; to be asked again.
+    NotNow,
+}
+
+/// What is remembered of a node.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    /// What mappings of it can allow the guest, if it can be mapped.
+    allows: Option<Access>,
+    /// Until when no OPEN asks again.
+    sure_until: Moment,
+}
+
+/// What is known of a device.
+#[derive(Debug, Default, Clone, Copy)]
+struct Device {
+    proven: Option<Mappable>,
+    doubt: Option<Doubt>,
+}
+
+/// The answers so far.
+pub struct DaxEligibility<S> {
+    policy: DaxPolicy,
+    /// What mappings allow the guest.
+    access: Access,
+    vmm: Arc<Behaviour>,
+    views: S,
+    nodes: NodeCache<Known>,
+    /// Nodes whose promise turned out to be wrong, and whether the guest has heard of it since. Kept
+    /// for as long as the guest may know the node.
+    broken: NodeCache<bool>,
+    /// Whether there is one, so that most requests need not look for theirs.
+    any_broken: AtomicBool,
+    /// Programs that were found to run. The guest may know such a file by another node when it looks
+    /// again, and would be told ESTALE again: Linux looks again once only.
+    running: Mutex<LruCache<(MountedDevice, u64), Instant>>,
+    devices: Mutex<HashMap<MountedDevice, Device>>,
+}
+
+impl<S: ViewSource> DaxEligibility<S> {
+    /// Answers by `policy`, with views from `views`.
+    #[must_use]
+    pub fn new(policy: DaxPolicy, views: S) -> Self {
+        Self {
+            policy,
+            access: Access::ReadWrite,
+            vmm: Arc::default(),
+            views,
+            nodes: NodeCache::new(REMEMBERED_NODES),
+            broken: NodeCache::new(REMEMBERED_NODES),
+            any_broken: AtomicBool::new(false),
+            running: Mutex::new(LruCache::new(REMEMBERED_PROGRAMS)),
+            devices: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// The same for mappings that allow this. A file that is only to be read need not be writable, and
+    /// may run on the host.
+    #[must_use]
+    pub fn allowing(self, access: Access) -> Self {
+        Self { access, ..self }
+    }
+
+    /// The same with a VMM that behaves so. Where it enforces that what is mapped for reading is not
+    /// written, files that may only be read are promised, too.
+    #[must_use]
+    pub fn of(self, vmm: Arc<Behaviour>) -> Self {
+        Self { vmm, ..self }
+    }
+
+    fn maps_for_reading(&self) -> bool {
+        self.vmm.get(Trait::EnforcesReadOnly) == Some(true)
+    }
+
+    /// Whether the guest may use the window for `node`, whose attributes are `attr`.
+    pub fn cover<F: FileSystem>(
+        &self,
+        fs: &F,
+        context: Context,
+        node: NodeId,
+        attr: &Attr,
+    ) -> bool {
+        let regular = attr.mode & libc::S_IFMT == libc::S_IFREG;
+        let executable = attr.mode & ANY_MAY_EXECUTE != 0;
+        if !regular || !self.policy.names(attr.size, executable) {
+            return false;
+        }
+        if self.is_broken(node) {
+            return false;
+        }
+        if let Some(known) = self.nodes.get(node) {
+            return known.allows.is_some();
+        }
+        let answer = self.examine(fs, context, node).unwrap_or_else(|error| {
+            log::debug!("node {} is not offered for DAX: {error}", node.0);
+            if is_trouble(&error) {
+                Answer::NotNow
+            } else {
+                Answer::Always(None)
+            }
+        });
+        let Answer::Always(allows) = answer else {
+            return false;
+        };
+        let known = Known {
+            allows,
+            sure_until: Moment::default(),
+        };
+        self.nodes.put(node, known);
+        allows.is_some()
+    }
+
+    /// Takes the promise for `node` back: it turned out that the file cannot be mapped.
+    pub fn revoke(&self, node: NodeId) {
+        self.nodes.forget(node);
+        self.broken.put(node, false);
+        self.any_broken.store(true, Ordering::Release);
+    }
+
+    fn is_broken(&self, node: NodeId) -> bool {
+        self.any_broken.load(Ordering::Acquire) && self.broken.holds(node)
+    }
+
+    /// Whether the promise for `node` was taken back, and the guest has not heard of it; it does now.
+    pub fn tell_of_broken(&self, node: NodeId) -> bool {
+        if !self.any_broken.load(Ordering::Acquire) || self.broken.get(node) != Some(false) {
+            return false;
+        }
+        self.broken.put(node, true);
+        true
+    }
+
+    /// The generation of `node` in a reply to LOOKUP. With another one than before Linux takes a new
+    /// inode, which does not use DAX then; an inode that is there keeps to it.
+    pub fn generation(&self, node: NodeId) -> u64 {
+        let broken = self.is_broken(node);
+        if broken {
+            self.broken.put(node, true);
+        }
+        u64::from(broken)
+    }
+
+    /// Whether an OPEN of `node` need not ask: it was not promised, another OPEN has just asked, or
+    /// what it would ask about is not needed for reading.
+    pub fn is_sure_of(&self, node: NodeId) -> bool {
+        self.access == Access::ReadOnly || self.is_sure_at(node, Moment::now())
+    }
+
+    fn is_sure_at(&self, node: NodeId, now: Moment) -> bool {
+        match self.nodes.get(node) {
+            Some(known) => known.allows != Some(Access::ReadWrite) || now < known.sure_until,
+            None => true,
+        }
+    }
+
+    /// Whether `node` was promised as a file that is only to be read, although others can be written.
+    /// A guest that opens it for writing all the same must not store through what is mapped.
+    pub fn is_only_to_read(&self, node: NodeId) -> bool {
+        let allows = self.nodes.get(node).and_then(|known| known.allows);
+        self.access == Access::ReadWrite && allows == Some(Access::ReadOnly)
+    }
+
+    /// Whether `node` may be mapped for reading where it can't be opened for writing. Where the guest
+    /// was promised more, it may have the file open for writing.
+    pub fn may_map_for_reading(&self, node: NodeId) -> bool {
+        let allows = self.nodes.get(node).and_then(|known| known.allows);
+        self.maps_for_reading() && allows != Some(Access::ReadWrite)
+    }
+
+    /// Whether `node`, which was promised and whose `handle` was opened for reading, can be mapped.
+    pub fn still_holds<F: FileSystem>(
+        &self,
+        fs: &F,
+        context: Context,
+        node: NodeId,
+        handle: u64,
+    ) -> bool {
+        let Ok(place) = with_handle(fs, context, node, handle, place) else {
+            return true;
+        };
+        if place.executable && runs_on_the_host(fs, context, node) {
+            let program = (place.device, place.inode);
+            self.running.lock().push(program, Instant::now());
+            return false;
+        }
+        let writable = place.access == Some(Access::ReadWrite);
+        if writable {
+            let sure_until = Moment::now() + SURE;
+            self.nodes
+                .change(node, |known| known.sure_until = sure_until);
+        }
+        writable
+    }
+
+    /// The VMM has refused to map `node`, whose file may be the reason, or all of its device.
+    pub fn doubt_device_of<F: FileSystem>(&self, fs: &F, context: Context, node: NodeId) {
+        if let Ok(place) = with_file(fs, context, node, libc::O_PATH, place) {
+            self.doubt(place.device);
+        }
+    }
+
+    /// The guest no longer holds `node`.
+    pub fn forget(&self, node: NodeId) {
+        self.nodes.forget(node);
+    }
+
+    /// All answers are forgotten. The guest may still hold nodes.
+    pub fn forget_all(&self) {
+        self.nodes.clear();
+    }
+
+    /// The guest no longer holds any node.
+    pub fn begin_anew(&self) {
+        self.forget_all();
+        self.broken.clear();
+        self.any_broken.store(false, Ordering::Release);
+    }
+
+    /// The first view of a device for reading and writing is mapped once, before a guest maps it.
+    /// `view` is one of `file`.
+    ///
+    /// # Errors
+    /// When it cannot be mapped; no file of the device is promised any more then.
+    pub fn prove_writing(&self, file: BorrowedFd<'_>, view: BorrowedFd<'_>) -> io::Result<()> {
+        let Place { device, .. } = place(file)?;
+        if self.known(device).proven == Some(Mappable::ForWriting) {
+            return Ok(());
+        }
+        match map_a_page(view, ProtFlags::READ | ProtFlags::WRITE) {
+            Ok(()) => {
+                self.devices.lock().entry(device).or_default().proven = Some(Mappable::ForWriting);
+                Ok(())
+            }
+            Err(error) => {
+                if is_of_all_files(&error) {
+                    self.exclude(device, &ProofError::Map(error.kind().into()));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn known(&self, device: MountedDevice) -> Device {
+        let devices = self.devices.lock();
+        devices.get(&device).copied().unwrap_or_default()
+    }
+
+    fn examine<F: FileSystem>(&self, fs: &F, context: Context, node: NodeId) -> io::Result<Answer> {
+        let Place {
+            device,
+            inode,
+            access,
+            executable,
+        } = with_file(fs, context, node, libc::O_PATH, place)?;
+        let allows = match access {
+            Some(access) if access >= self.access => self.access,
+            Some(Access::ReadOnly) if self.maps_for_reading() => Access::ReadOnly,
+            _ => return Ok(Answer::Always(None)),
+        };
+        let executable = executable && allows == Access::ReadWrite;
+        let ran = || self.running.lock().get(&(device, inode)).copied();
+        if executable && ran().is_some_and(|seen| seen.elapsed() < RUNNING) {
+            return Ok(Answer::NotNow);
+        }
+        let known = self.known(device);
+        match known.proven {
+            Some(Mappable::No) => Ok(Answer::Always(None)),
+            _ if known.doubt.is_some_and(|doubt| doubt.lasts()) => Ok(Answer::NotNow),
+            Some(_) => Ok(Answer::Always(Some(allows))),
+            None => self.try_device(fs, context, node, device, allows),
+        }
+    }
+
+    /// Opens and maps a view of the first file of `device`, for reading.
+    fn try_device<F: FileSystem>(
+        &self,
+        fs: &F,
+        context: Context,
+        node: NodeId,
+        device: MountedDevice,
+        allows: Access,
+    ) -> io::Result<Answer> {
+        // A lease is not waited for: it says something about this file only, as other errors do.
+        let flags = libc::O_RDONLY | libc::O_NONBLOCK;
+        match with_file(fs, context, node, flags, |file| Ok(self.prove(file)))? {
+            Ok(()) => {
+                let mut devices = self.devices.lock();
+                let proven = &mut devices.entry(device).or_default().proven;
+                proven.get_or_insert(Mappable::ForReading);
+                Ok(Answer::Always(Some(allows)))
+            }
+            Err(error) if error.is_trouble() => {
+                self.doubt(device);
+                let (major, minor) = (device.major, device.minor);
+                log::warn!(
+                    "whether files on device {major}:{minor} can be mapped is asked later: {}",
+                    ErrorChain(&error)
+                );
+                Ok(Answer::NotNow)
+            }
+            Err(error) => {
+                self.exclude(device, &error);
+                Ok(Answer::Always(None))
+            }
+        }
+    }
+
+    fn doubt(&self, device: MountedDevice) {
+        let mut devices = self.devices.lock();
+        let known = devices.entry(device).or_default();
+        known.doubt = Some(Doubt::after(known.doubt));
+    }
+
+    fn exclude(&self, device: MountedDevice, error: &ProofError) {
+        log::warn!(
+            "files on device {}:{} are shared without DAX: {}",
+            device.major,
+            device.minor,
+            ErrorChain(error)
+        );
+        self.devices.lock().entry(device).or_default().proven = Some(Mappable::No);
+    }
+
+    fn prove(&self, file: BorrowedFd<'_>) -> Result<(), ProofError> {
+        let view = self
+            .views
+            .open(file, Access::ReadOnly)
+            .map_err(ProofError::Open)?;
+        map_a_page(view.as_fd(), ProtFlags::READ).map_err(ProofError::Map)
+    }
+}
+
+/// Whether a program can't be written because it runs. This opens the file for writing: it is
+/// about to be mapped, for which it is opened so anyway.
+fn runs_on_the_host<F: FileSystem>(fs: &F, context: Context, node: NodeId) -> bool {
+    let flags = libc::O_RDWR | libc::O_NONBLOCK;
+    let opened = with_file(fs, context, node, flags, |_| Ok(()));
+    opened.is_err_and(|error| error.raw_os_error() == Some(libc::ETXTBSY))
+}
+
+/// Maps the first page of a view, and unmaps it.
+fn map_a_page(view: BorrowedFd<'_>, allow: ProtFlags) -> io::Result<()> {
+    let len = shared_window::page_size() as usize;
+    // SAFETY: a mapping at an address that the kernel chooses is in no one's way, and nothing looks
+    // at it.
+    let page = unsafe { rustix::mm::mmap(ptr::null_mut(), len, allow, MapFlags::SHARED, view, 0) }?;
+    // SAFETY: this is the mapping that was made above.
+    unsafe { rustix::mm::munmap(page, len) }?;
+    Ok(())
+}
+
+/// Whether a mapping failed for a reason that the file shares with all of its device.
+fn is_of_all_files(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENODEV | libc::EINVAL))
+}
+
+#[cfg(test)]
+#[path = "eligibility_tests.rs"]
+mod tests;

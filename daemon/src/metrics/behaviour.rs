@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What the VMM does with its window, as far as it was found out ([`crate::window::locate`]).
+//!
+//! Any thread reads it at any time. An unknown answer is taken for what QEMU 11.1 does, which asks most
+//! of a daemon.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// A question about the VMM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Trait {
+    /// It changes the size of what it maps, or refuses what is short.
+    NeedsViews,
+    /// What is mapped for reading can't be written.
+    EnforcesReadOnly,
+    /// Each mapping is a memory region of the VM.
+    UsesRegions,
+    /// A mapping is in effect when it is answered.
+    AnswersAfterEffect,
+}
+
+impl Trait {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 4] = [
+        Self::NeedsViews,
+        Self::EnforcesReadOnly,
+        Self::UsesRegions,
+        Self::AnswersAfterEffect,
+    ];
+
+    /// Its name as the value of a label.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NeedsViews => "needs_views",
+            Self::EnforcesReadOnly => "enforces_read_only",
+            Self::UsesRegions => "uses_regions",
+            Self::AnswersAfterEffect => "answers_after_effect",
+        }
+    }
+
+    /// What an answer means, for the log.
+    fn sentence(self, answer: bool) -> &'static str {
+        match (self, answer) {
+            (Self::NeedsViews, true) => {
+                "the VMM changes the size of what it maps, or refuses what is short: it needs views"
+            }
+            (Self::NeedsViews, false) => "the VMM maps files as they are, so no views are needed",
+            (Self::EnforcesReadOnly, true) => {
+                "the VMM maps for reading only what is to be read only"
+            }
+            (Self::EnforcesReadOnly, false) => "the VMM maps nothing for reading only",
+            (Self::UsesRegions, true) => "each mapping takes a memory region of the VM",
+            (Self::UsesRegions, false) => {
+                "mappings take no memory regions of the VM, so there is no limit of them"
+            }
+            (Self::AnswersAfterEffect, true) => {
+                "the VMM answers when a mapping is in effect, so nothing more is asked"
+            }
+            (Self::AnswersAfterEffect, false) => {
+                "the VMM answers before a mapping is in effect, so a second request has to prove it"
+            }
+        }
+    }
+}
+
+const UNKNOWN: u8 = 0;
+const NO: u8 = 1;
+const YES: u8 = 2;
+
+/// The answers so far.
+#[derive(Debug, Default)]
+pub struct Behaviour([AtomicU8; Trait::ALL.len()]);
+
+impl Behaviour {
+    /// Whether the VMM does so, if that is known.
+    #[must_use]
+    pub fn get(&self, of: Trait) -> Option<bool> {
+        match self.0[of as usize].load(Ordering::Acquire) {
+            YES => Some(true),
+            NO => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Notes an answer.
+    pub fn set(&self, of: Trait, answer: Option<bool>) {
+        let number = match answer {
+            None => UNKNOWN,
+            Some(false) => NO,
+            Some(true) => YES,
+        };
+        self.0[of as usize].store(number, Ordering::Release);
+    }
+
+    /// Takes over all that was `found`; returns a sentence for each answer that is new.
+    pub(crate) fn replace(&self, found: &Self) -> Vec<String> {
+        let mut news = Vec::new();
+        for of in Trait::ALL {
+            let answer = found.get(of);
+            if answer != self.get(of) {
+                news.push(match answer {
+                    Some(answer) => of.sentence(answer).to_owned(),
+                    None => format!("whether the VMM {} is not known any more", of.name()),
+                });
+            }
+            self.set(of, answer);
+        }
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Behaviour, Trait};
+
+    #[test]
+    fn each_answer_is_kept_by_itself() {
+        let behaviour = Behaviour::default();
+        for of in Trait::ALL {
+            assert_eq!(behaviour.get(of), None);
+        }
+        for of in Trait::ALL {
+            for answer in [Some(true), Some(false), None, Some(true)] {
+                behaviour.set(of, answer);
+                assert_eq!(behaviour.get(of), answer, "{of:?}");
+            }
+        }
+        let found = Behaviour::default();
+        found.set(Trait::UsesRegions, Some(false));
+        behaviour.replace(&found);
+        let kept = Trait::ALL.map(|of| behaviour.get(of));
+        assert_eq!(kept, [None, None, Some(false), None]);
+    }
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! All stages in a row.
+
+use log::{error, info};
+
+use super::checks::Checked;
+use super::error::StartError;
+use super::fork_companion::Pair;
+use super::fork_daemon::Role;
+use super::status::ExitStatus;
+use crate::config::Config;
+use crate::log::{self as logging, ErrorChain};
+
+/// Runs a daemon to its end. Returns in every process that is forked on the way, with the status
+/// that the process is to exit with.
+#[must_use]
+pub fn run(config: Config) -> ExitStatus {
+    logging::start(config.logging);
+    start(config).unwrap_or_else(|error| {
+        if matches!(error, StartError::AskedToStop) {
+            info!("{error}");
+            return ExitStatus::Orderly;
+        }
+        error!("{}", ErrorChain(&error));
+        ExitStatus::Failed
+    })
+}
+
+fn start(config: Config) -> Result<ExitStatus, StartError> {
+    match Checked::new(config)?.fork_companion()? {
+        Pair::Companion(companion) => Ok(companion.run()),
+        Pair::WithCompanion(with_companion) => match with_companion.listen()?.fork_daemon()? {
+            Role::Supervisor(supervisor) => Ok(supervisor.wait()),
+            Role::Daemon(daemon) => daemon.confine()?.serve(),
+        },
+    }
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A request, read off its descriptor chain.
+//!
+//! A message is read once, when its request is taken off the ring. Nothing reads the guest's memory
+//! again to find out what the guest wants, and what was checked is what is used.
+//!
+//! Offsets are within the request, or within the reply, as the guest sees them. Everything read here
+//! was written by the guest and is checked before use.
+
+use fuse_backend_rs::abi::virtio_fs::{RemovemappingIn, RemovemappingOne, SetupmappingIn};
+use virtiofsd::filesystem::Context;
+use virtiofsd::fuse::{InHeader, InitOut, Opcode, OutHeader};
+
+use crate::adapter::{ChainError, HeadIndex, Mapped, PayloadError, Request};
+use crate::fs::NodeId;
+use crate::ring::poller::TakenChain;
+use crate::ring::quiesce::InFlightGuard;
+
+/// Most ranges that one REMOVEMAPPING may name. Linux sends at most 256, a page of them.
+const MAX_REMOVALS: u32 = 4096;
+
+/// `FUSE_MAP_ALIGNMENT` of the flags in INIT.
+const MAP_ALIGNMENT: u32 = 1 << 26;
+const INIT_IN_FLAGS: usize = size_of::<InHeader>() + 12;
+const INIT_OUT_FLAGS: usize = size_of::<OutHeader>() + 12;
+const INIT_OUT_MAP_ALIGNMENT: usize = size_of::<OutHeader>() + 30;
+
+/// A request that cannot be understood.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MessageError {
+    /// The request ends before the message does.
+    #[error("the request is too short for its message")]
+    Short(#[source] PayloadError),
+    /// The header claims fewer bytes than the message has.
+    #[error("the header claims {claimed} bytes of a message of {needed}")]
+    BadLength {
+        /// `len` of the header.
+        claimed: u32,
+        /// Size of the message.
+        needed: usize,
+    },
+    /// A REMOVEMAPPING of more ranges than any guest has reason to name.
+    #[error("{count} ranges to remove, at most {MAX_REMOVALS} are accepted")]
+    TooManyRemovals {
+        /// Ranges named.
+        count: u32,
+    },
+}
+
+/// What a request asks for.
+pub(crate) enum Work {
+    /// SETUPMAPPING.
+    Map(SetupmappingIn),
+    /// REMOVEMAPPING.
+    Unmap(Vec<RemovemappingOne>),
+    /// Any other operation: it is the file system's. INIT and DESTROY clear the window, too.
+    File,
+    /// A message about the window that makes no sense.
+    Bad(MessageError),
+}
+
+impl Work {
+    fn of(header: &Header, request: &Request) -> Self {
+        let read = match header.opcode() {
+            Some(Opcode::SetupMapping) => setup_mapping(header, request).map(Self::Map),
+            Some(Opcode::RemoveMapping) => remove_mapping(header, request).map(Self::Unmap),
+            _ => Ok(Self::File),
+        };
+        read.unwrap_or_else(Self::Bad)
+    }
+}
+
+/// A request whose header could be read.
+pub(crate) struct Message {
+    pub(crate) request: Request,
+    pub(crate) header: Header,
+    pub(crate) work: Work,
+}
+
+impl Message {
+    /// Who asks, as the file system wants to know it.
+    pub(crate) fn context(&self) -> Context {
+        Context::from(*self.header.fields())
+    }
+
+    /// The file that the message is about.
+    pub(crate) fn node(&self) -> NodeId {
+        NodeId(self.header.fields().nodeid)
+    }
+}
+
+/// A chain that holds no message; it is returned with length 0.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ParseError {
+    /// The chain is no request.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The request has no header.
+    #[error(transparent)]
+    Header(#[from] MessageError),
+}
+
+/// A request that was taken off its ring and read.
+pub(crate) struct ParsedRequest {
+    pub(crate) head: HeadIndex,
+    pub(crate) guard: InFlightGuard,
+    pub(crate) message: Result<Message, ParseError>,
+    /// A daemon before this one had begun to serve it.
+    pub(crate) resubmitted: bool,
+}
+
+impl ParsedRequest {
+    /// Reads a request. Buffers that are no memory may lie in files that are `mapped`. Without a window
+    /// all messages are the file system's.
+    pub(crate) fn parse(taken: TakenChain, mapped: Option<&dyn Mapped>, has_window: bool) -> Self {
+        let TakenChain {
+            chain,
+            guard,
+            memory,
+            resubmitted,
+        } = taken;
+        let head = HeadIndex(chain.head_index());
+        let message = Request::read_with(chain, memory, mapped)
+            .map_err(ParseError::Chain)
+            .and_then(|request| {
+                let header = Header::of(&request)?;
+                let work = if has_window {
+                    Work::of(&header, &request)
+                } else {
+                    Work::File
+                };
+                Ok(Message {
+                    request,
+                    header,
+                    work,
+                })
+            });
+        Self {
+            head,
+            guard,
+            message,
+            resubmitted,
+        }
+    }
+}
+
+/// The start of every request.
+#[derive(Clone, Copy)]
+pub(crate) struct Header(InHeader);
+
+impl Header {
+    fn of(request: &Request) -> Result<Self, MessageError> {
+        request
+            .read_object(0)
+            .map(Self)
+            .map_err(MessageError::Short)
+    }
+
+    pub(crate) fn fields(&self) -> &InHeader {
+        &self.0
+    }
+
+    /// The operation, if it is one that FUSE knows.
+    pub(crate) fn opcode(&self) -> Option<Opcode> {
+        Opcode::try_from(self.0.opcode).ok()
+    }
+
+    /// Forgets have no reply, not even where there is room for one.
+    pub(crate) fn wants_reply(&self) -> bool {
+        !matches!(self.opcode(), Some(Opcode::Forget | Opcode::BatchForget))
+    }
+
+    fn claims(&self, needed: usize) -> Result<(), MessageError> {
+        if (self.0.len as usize) < needed {
+            return Err(MessageError::BadLength {
+                claimed: self.0.len,
+                needed,
+            });
+        }
+        Ok(())
+    }
+
+    /// The header of a reply without a body; `errno` 0 is success.
+    pub(crate) fn reply(&self, errno: i32) -> OutHeader {
+        OutHeader {
+            len: size_of::<OutHeader>() as u32,
+            error: -errno,
+            unique: self.0.unique,
+        }
+    }
+}
+
+/// The body of a SETUPMAPPING.
+fn setup_mapping(header: &Header, request: &Request) -> Result<SetupmappingIn, MessageError> {
+    header.claims(size_of::<InHeader>() + size_of::<SetupmappingIn>())?;
+    request
+        .read_object(size_of::<InHeader>())
+        .map_err(MessageError::Short)
+}
+
+/// The ranges of a REMOVEMAPPING.
+fn remove_mapping(
+    header: &Header,
+    request: &Request,
+) -> Result<Vec<RemovemappingOne>, MessageError> {
+    let ranges = size_of::<InHeader>() + size_of::<RemovemappingIn>();
+    header.claims(ranges)?;
+    let RemovemappingIn { count } = request
+        .read_object(size_of::<InHeader>())
+        .map_err(MessageError::Short)?;
+    if count > MAX_REMOVALS {
+        return Err(MessageError::TooManyRemovals { count });
+    }
+    let size = size_of::<RemovemappingOne>();
+    header.claims(ranges + count as usize * size)?;
+    (0..count as usize)
+        .map(|index| request.read_object(ranges + index * size))
+        .collect::<Result<_, _>>()
+        .map_err(MessageError::Short)
+}
+
+/// Adds MAP_ALIGNMENT to the reply of an INIT that offered it.
+///
+/// virtiofsd's server drops that flag from both directions. The alignment is that of a page of
+/// this host: a guest may ask for any page aligned range.
+///
+/// # Errors
+/// When the request or the reply is shorter than INIT's; nothing was changed then.
+pub(crate) fn add_map_alignment(request: &Request, reply_len: u32) -> Result<(), PayloadError> {
+    let offered: u32 = request.read_object(INIT_IN_FLAGS)?;
+    let full = size_of::<OutHeader>() + size_of::<InitOut>();
+    let mut error = [0; 4];
+    request.read_back_at(4, &mut error)?;
+    if offered & MAP_ALIGNMENT == 0 || (reply_len as usize) < full || error != [0; 4] {
+        return Ok(());
+    }
+    let mut flags = [0; 4];
+    request.read_back_at(INIT_OUT_FLAGS, &mut flags)?;
+    let flags = u32::from_ne_bytes(flags) | MAP_ALIGNMENT;
+    let log2_of_page = shared_window::page_size().trailing_zeros() as u16;
+    request.write_at(INIT_OUT_MAP_ALIGNMENT, &log2_of_page.to_ne_bytes())?;
+    request.write_at(INIT_OUT_FLAGS, &flags.to_ne_bytes())
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Adaptive coalescing: whether a guest is notified of each finished request, or of a batch.
+//!
+//! A notification wakes a virtual CPU and costs about as much as a GETATTR. While requests are quick,
+//! those that come one after another are notified in batches; each is delayed by the few that follow
+//! it. A slow request (a cold cache, a slow or throttled disk) would delay the others by as much. So
+//! after a slow request each one is notified at once, until many quick ones in a row were seen. A
+//! request that nothing follows is always notified at once. A batch that a very slow request would hold
+//! back is notified by [`crate::ring::reminder`].
+//!
+//! Owner: the ring; the one thread that serves it reports the times.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::ring::vring::Notify;
+
+/// A request that takes longer is slow: many times what one takes that does not wait.
+const QUICK: Duration = Duration::from_micros(100);
+/// Quick requests in a row after which coalescing begins again.
+const MAKE_UP: u32 = 16;
+
+/// How quickly a ring's requests were served lately.
+#[derive(Debug)]
+pub(crate) struct Coalescing {
+    /// Quick requests still to come before the next batch.
+    owed: AtomicU32,
+}
+
+impl Coalescing {
+    /// Begins without coalescing.
+    pub(crate) fn new() -> Self {
+        Self {
+            owed: AtomicU32::new(MAKE_UP),
+        }
+    }
+
+    /// When the guest is to be notified of the next request.
+    pub(crate) fn notify(&self) -> Notify {
+        if self.owed.load(Ordering::Relaxed) == 0 {
+            Notify::Later
+        } else {
+            Notify::Now
+        }
+    }
+
+    /// A request has been served in this time; returns whether it was slow.
+    pub(crate) fn note(&self, took: Duration) -> bool {
+        let slow = took > QUICK;
+        let owed = self.owed.load(Ordering::Relaxed);
+        let owed = if slow {
+            MAKE_UP
+        } else {
+            owed.saturating_sub(1)
+        };
+        self.owed.store(owed, Ordering::Relaxed);
+        slow
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Duration = Duration::from_micros(3);
+    const LONG: Duration = Duration::from_millis(3);
+
+    #[test]
+    fn only_many_quick_requests_in_a_row_are_coalesced() {
+        let coalescing = Coalescing::new();
+        for _ in 0..MAKE_UP {
+            assert_eq!(coalescing.notify(), Notify::Now);
+            assert!(!coalescing.note(SHORT));
+        }
+        assert_eq!(coalescing.notify(), Notify::Later);
+        assert!(!coalescing.note(SHORT));
+        assert_eq!(coalescing.notify(), Notify::Later);
+        assert!(coalescing.note(LONG), "slow");
+        assert_eq!(coalescing.notify(), Notify::Now);
+        assert!(!coalescing.note(SHORT));
+        assert_eq!(coalescing.notify(), Notify::Now);
+    }
+}

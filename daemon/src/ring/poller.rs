@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The poller: takes requests off rings.
+//!
+//! A drain ends whatever a guest does to its ring. A ring that makes no sense is left alone until the
+//! next kick, with a counter and a log line.
+
+use std::sync::Arc;
+
+use virtio_queue::DescriptorChain;
+use vm_memory::GuestAddressSpace;
+
+use crate::adapter::{AtomicMemory, HeadIndex, TransportMemory};
+use crate::log::{ErrorChain, LogLimit};
+use crate::metrics::Metrics;
+use crate::ring::quiesce::InFlightGuard;
+use crate::ring::vring::{NextChain, Ring};
+
+/// The guest offers descriptors that the device has not returned yet.
+#[derive(Debug, thiserror::Error)]
+#[error("more requests are in flight than the ring has descriptors")]
+struct Surplus;
+
+/// Two parts of the ring share bytes.
+#[derive(Debug, thiserror::Error)]
+#[error("descriptor table, available ring and used ring are not apart")]
+struct Overlap;
+
+/// A request that was taken off its ring.
+pub(crate) struct TakenChain {
+    pub(crate) chain: DescriptorChain<Arc<TransportMemory>>,
+    pub(crate) guard: InFlightGuard,
+    /// The table of memory that its descriptors are looked up in.
+    pub(crate) memory: Arc<TransportMemory>,
+    /// A daemon before this one had taken it already.
+    pub(crate) resubmitted: bool,
+}
+
+/// Takes requests off any ring of one device.
+pub(crate) struct Poller {
+    memory: AtomicMemory,
+    metrics: Arc<Metrics>,
+    log_limit: LogLimit,
+}
+
+impl Poller {
+    pub(crate) fn new(memory: AtomicMemory, metrics: Arc<Metrics>) -> Self {
+        Self {
+            memory,
+            metrics,
+            log_limit: LogLimit::default(),
+        }
+    }
+
+    /// Passes every request of `ring` to `serve`, until the ring is empty and the guest's notifications
+    /// are enabled again.
+    ///
+    /// A request is taken when `worker` has returned a thread for it, so that no request waits for a
+    /// thread while the ring's stop waits for the request. `worker` may wait; when it returns none, the
+    /// rest stays on the ring.
+    pub(crate) fn drain<W>(
+        &self,
+        queue: usize,
+        ring: &Ring,
+        mut worker: impl FnMut() -> Option<W>,
+        mut serve: impl FnMut(W, TakenChain),
+    ) {
+        let mut empty_passes = 0;
+        loop {
+            if let Err(error) = ring.disable_notification() {
+                return self.blame_ring(queue, &error);
+            }
+            let served = self.take_all(queue, ring, &mut worker, &mut serve);
+            ring.notify();
+            let Some(served) = served else {
+                return;
+            };
+            match ring.enable_notification() {
+                Ok(false) => return,
+                Ok(true) if served => empty_passes = 0,
+                Ok(true) => empty_passes += 1,
+                Err(error) => return self.blame_ring(queue, &error),
+            }
+            // One empty pass is the race that `enable_notification` reports: a request came after the
+            // last look. Two are a ring whose available index runs ahead of its requests.
+            if empty_passes == 2 {
+                return;
+            }
+        }
+    }
+
+    /// Returns whether there was any request; `None` when the ring cannot be served.
+    fn take_all<W>(
+        &self,
+        queue: usize,
+        ring: &Ring,
+        worker: &mut impl FnMut() -> Option<W>,
+        serve: &mut impl FnMut(W, TakenChain),
+    ) -> Option<bool> {
+        let mut any = false;
+        loop {
+            let worker = worker()?;
+            // For this request alone: a table that is kept keeps the files of its regions open.
+            let memory = self.memory.memory().into_inner();
+            let popped = ring.pop(&memory);
+            let resubmitted = matches!(popped, Ok(NextChain::Resubmitted(..)));
+            match popped {
+                Ok(NextChain::Nothing) => return Some(any),
+                Ok(NextChain::Chain(chain, guard) | NextChain::Resubmitted(chain, guard)) => {
+                    any = true;
+                    if let Some(requests) = self.metrics.requests.get(queue) {
+                        requests.count();
+                    }
+                    let taken = TakenChain {
+                        chain,
+                        guard,
+                        memory,
+                        resubmitted,
+                    };
+                    serve(worker, taken);
+                }
+                Ok(NextChain::BadHead(HeadIndex(head))) => {
+                    any = true;
+                    self.metrics.bad_heads.count();
+                    self.log_limit.warn(format_args!(
+                        "queue {queue}: head {head} is outside the descriptor table"
+                    ));
+                }
+                Ok(NextChain::Surplus) => {
+                    self.blame_ring(queue, &Surplus);
+                    return None;
+                }
+                Ok(NextChain::Overlap) => {
+                    self.blame_ring(queue, &Overlap);
+                    return None;
+                }
+                Err(error) => {
+                    self.blame_ring(queue, &error);
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn blame_ring(&self, queue: usize, error: &(dyn std::error::Error + 'static)) {
+        self.metrics.bad_rings.count();
+        self.log_limit.warn(format_args!(
+            "queue {queue} cannot be served: {}",
+            ErrorChain(error)
+        ));
+    }
+}

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! A vring whose lock is never held while a request is processed.
+//!
+//! Wraps vhost-user-backend's `VringMutex` and watches what the control thread does to it, so
+//! that [`RingQuiesce`] knows when the ring starts, stops and starts elsewhere. Lock order: the
+//! vring's lock before [`RingQuiesce`]'s; nothing that waits is called with the vring's lock held.
+
+mod front_end;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use parking_lot::{Mutex, MutexGuard};
+use shared_window::VhostUserShmem;
+use vhost_user_backend::{VringMutex, VringState, VringT as _};
+use virtio_queue::{DescriptorChain, Error as QueueError, Queue, QueueOwnedT, QueueT};
+use vm_memory::{
+    GuestAddress, GuestAddressSpace, GuestMemoryBackend, GuestMemoryError, GuestMemoryLoadGuard,
+    GuestMemoryRegion,
+};
+
+use crate::adapter::{AtomicMemory, HeadIndex, TransportMemory};
+use crate::log::LogLimit;
+pub(crate) use crate::ring::batch::BatchNumber;
+use crate::ring::batch::NotificationBatch;
+use crate::ring::coalescing::Coalescing;
+use crate::ring::inflight::{Inflight, RingLog};
+use crate::ring::pause::RingPause;
+use crate::ring::quiesce::{InFlightGuard, NotAdmitted, Position, RingQuiesce};
+use crate::ring::resubmit;
+
+/// What a ring had to offer.
+pub(crate) enum NextChain {
+    /// One request and its right to the ring.
+    Chain(DescriptorChain<Arc<TransportMemory>>, InFlightGuard),
+    /// The same of a request that a daemon before this one had taken.
+    Resubmitted(DescriptorChain<Arc<TransportMemory>>, InFlightGuard),
+    /// A head that is no index of the descriptor table. It was taken off the available ring, but
+    /// there is no way to return it.
+    BadHead(HeadIndex),
+    /// A request beyond those that the ring has descriptors for. It stays available.
+    Surplus,
+    /// The ring's parts lie upon each other. Each return of a request could make another available,
+    /// for ever, so none is taken.
+    Overlap,
+    /// Nothing is available, or the ring is stopped or disabled.
+    Nothing,
+}
+
+/// When the guest is notified of a request that was returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Notify {
+    /// At once.
+    Now,
+    /// With the ones that follow, by [`Ring::notify`]; or now, if the batch is large enough.
+    Later,
+}
+
+/// One virtqueue, shared by the control thread and the threads that serve it.
+#[derive(Clone)]
+pub struct Ring {
+    vring: VringMutex<AtomicMemory>,
+    /// All that the VMM's table has.
+    table: AtomicMemory,
+    /// What of the table is memory, once that is known. A ring in a mapped file is neither read nor
+    /// written: a page of it that is gone would be a fault of this process.
+    memory: Arc<OnceLock<AtomicMemory>>,
+    quiesce: Arc<RingQuiesce>,
+    /// Requests that were returned and not notified yet.
+    batch: Arc<NotificationBatch>,
+    /// A request was returned while there was no call fd.
+    pending_notification: Arc<AtomicBool>,
+    coalescing: Arc<Coalescing>,
+    /// What else stops and starts with this ring.
+    pause: Arc<RingPause>,
+    /// What is in flight, for the next daemon.
+    log: Arc<Mutex<RingLog>>,
+    /// There is something to be done with that. Without it a request costs no more than this look.
+    logs: Arc<AtomicBool>,
+}
+
+impl Ring {
+    /// Lets `channel` stop and start with this ring, from the first call on.
+    pub(crate) fn pauses(&self, channel: &VhostUserShmem) {
+        self.pause.attach(channel);
+    }
+
+    /// Looks for the ring in `memory` only, from the first call on.
+    pub(crate) fn lies_in(&self, memory: AtomicMemory) {
+        // The first device that serves the ring is the only one.
+        let _ = self.memory.set(memory);
+    }
+
+    /// Keeps what is in flight in queue number `queue` of this memory, from the next start on.
+    pub(crate) fn logs_to(&self, inflight: &Arc<Inflight>, queue: usize) {
+        self.log.lock().lies_in(inflight, queue);
+    }
+
+    /// The log, if it is kept or may be from now on; called with the vring's lock held.
+    fn log(&self) -> Option<MutexGuard<'_, RingLog>> {
+        self.logs.load(Ordering::Relaxed).then(|| self.log.lock())
+    }
+
+    fn memory(&self) -> GuestMemoryLoadGuard<TransportMemory> {
+        self.memory.get().unwrap_or(&self.table).memory()
+    }
+
+    /// How quickly its requests have been served.
+    pub(crate) fn coalescing(&self) -> &Coalescing {
+        &self.coalescing
+    }
+
+    /// Takes the next request off the available ring.
+    ///
+    /// # Errors
+    /// When the guest's indices make no sense or the ring is outside guest memory.
+    pub(crate) fn pop(&self, memory: &Arc<TransportMemory>) -> Result<NextChain, QueueError> {
+        let mut state = self.vring.get_mut();
+        if !is_live(&state) {
+            return Ok(NextChain::Nothing);
+        }
+        let at = position(&state);
+        if at.parts_overlap() {
+            return Ok(NextChain::Overlap);
+        }
+        // Before a request is taken that could not be returned.
+        used_ring_is_in(memory, &at)?;
+        let size = at.size;
+        let mut log = self.log();
+        if let Some(log) = &mut log {
+            if log.is_due() {
+                begin_log(log, state.get_queue_mut());
+                self.logs.store(log.is_kept(), Ordering::Relaxed);
+            }
+            if let Some(head) = log.next_again() {
+                let taken = resubmit::chain(state.get_queue(), memory, head);
+                let Ok(chain) = taken else {
+                    return Ok(NextChain::BadHead(head));
+                };
+                return Ok(match self.quiesce.admit(size) {
+                    Ok(guard) => NextChain::Resubmitted(chain, guard),
+                    Err(_) => {
+                        log.put_back(head);
+                        NextChain::Nothing
+                    }
+                });
+            }
+        }
+        let Some(chain) = state.get_queue_mut().iter(Arc::clone(memory))?.next() else {
+            return Ok(NextChain::Nothing);
+        };
+        if chain.head_index() >= size {
+            return Ok(NextChain::BadHead(HeadIndex(chain.head_index())));
+        }
+        if self.batch.is_empty() {
+            self.batch.begin(waiting(state.get_queue(), memory));
+        }
+        Ok(match self.quiesce.admit(size) {
+            Ok(guard) => {
+                if let Some(log) = &mut log {
+                    log.take(HeadIndex(chain.head_index()));
+                }
+                NextChain::Chain(chain, guard)
+            }
+            Err(refused) => {
+                state.get_queue_mut().go_to_previous_position();
+                match refused {
+                    // Stopped between the two: the request is the next owner's.
+                    NotAdmitted::Stopped => NextChain::Nothing,
+                    NotAdmitted::Full => NextChain::Surplus,
+                }
+            }
+        })
+    }
+
+    /// Puts a request on the used ring, notifies the guest now or later unless it asked for no
+    /// interrupt, and gives up the request's right to the ring.
+    ///
+    /// # Errors
+    /// When the used ring is outside guest memory.
+    pub(crate) fn complete(
+        &self,
+        guard: InFlightGuard,
+        head: HeadIndex,
+        len: u32,
+        notify: Notify,
+    ) -> Result<(), QueueError> {
+        let mut state = self.vring.get_mut();
+        let queue = state.get_queue_mut();
+        let log = self.log();
+        if let Some(log) = &log {
+            log.begin_return(head);
+        }
+        let result = queue.add_used(&*self.memory(), head.0, len);
+        if let Some(log) = log {
+            log.end_return(head, queue.next_used());
+        }
+        let enough = self.batch.add();
+        if enough || notify == Notify::Now {
+            self.notify_locked(&mut state);
+        }
+        // Before the lock is released: once the guest can use the descriptors again, they must not
+        // count any more.
+        drop(guard);
+        drop(state);
+        result
+    }
+
+    /// Notifies the guest of all requests that were returned, unless it asked for no interrupt.
+    pub(crate) fn notify(&self) {
+        if !self.batch.is_empty() {
+            self.notify_locked(&mut self.vring.get_mut());
+        }
+    }
+
+    /// Whether the guest was notified of all that the calling thread has returned.
+    pub(crate) fn is_notified(&self) -> bool {
+        self.batch.is_empty()
+    }
+
+    /// The same of all threads, at the moment at which this takes the vring's lock.
+    pub(crate) fn is_notified_under_lock(&self) -> bool {
+        let _state = self.vring.get_ref();
+        self.batch.is_empty()
+    }
+
+    /// The batch that the guest was not notified of yet, as far as is known without the vring's lock.
+    pub(crate) fn pending_batch(&self) -> Option<BatchNumber> {
+        self.batch.number()
+    }
+
+    fn notify_locked(&self, state: &mut VringState<AtomicMemory>) {
+        // If the used_event index cannot be read, notify: an extra interrupt is harmless, a missing one
+        // is not.
+        if self.batch.take() == 0 {
+            return;
+        }
+        let wanted = state.get_queue_mut().needs_notification(&*self.memory());
+        if wanted.unwrap_or(true) {
+            self.signal(state);
+        }
+    }
+
+    /// Asks the guest not to kick while the ring is being served anyway.
+    pub(crate) fn disable_notification(&self) -> Result<(), QueueError> {
+        let mut state = self.vring.get_mut();
+        if is_live(&state) {
+            let queue = state.get_queue_mut();
+            queue.disable_notification(&*self.memory())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Asks for kicks again; true when requests arrived meanwhile.
+    pub(crate) fn enable_notification(&self) -> Result<bool, QueueError> {
+        let mut state = self.vring.get_mut();
+        if is_live(&state) {
+            let queue = state.get_queue_mut();
+            queue.enable_notification(&*self.memory())
+        } else {
+            Ok(false)
+        }
+    }
+
+    /// Ends the ring's epoch for `RESET_DEVICE`; returns when no request is on it.
+    pub(crate) fn reset(&self) {
+        self.quiesce.reset();
+    }
+
+    /// Ends everything, at the daemon's end; returns when no request is on the ring, or at
+    /// `deadline`, and then how many are.
+    pub(crate) fn close(&self, deadline: Instant) -> usize {
+        self.quiesce.close(deadline)
+    }
+
+    fn signal(&self, state: &VringState<AtomicMemory>) {
+        if state.get_call().is_none() {
+            self.pending_notification.store(true, Ordering::Relaxed);
+        } else if let Err(error) = state.signal_used_queue() {
+            static LOG_LIMIT: LogLimit = LogLimit::new();
+            LOG_LIMIT.warn(format_args!("cannot signal the guest: {error}"));
+        }
+    }
+
+    /// The front end started, stopped, enabled or disabled the ring.
+    fn follow(&self) {
+        let state = self.vring.get_ref();
+        let live = is_live(&state);
+        if live {
+            self.log.lock().start();
+            self.logs.store(true, Ordering::Relaxed);
+            self.quiesce.start(position(&state));
+        }
+        self.pause.follow(live);
+    }
+}
+
+/// Lets the ring go on behind what a daemon before this one has taken, of which not all may be returned.
+/// The VMM, which does not look into the memory, has set it to the end of the used ring.
+fn begin_log(log: &mut RingLog, queue: &mut Queue) {
+    let left = log.begin(queue.size(), queue.next_used());
+    if left > 0 {
+        log::warn!("{left} requests were under way when the daemon before this one ended");
+        // No more than the queue has descriptors.
+        queue.set_next_avail(queue.next_used().wrapping_add(left as u16));
+    }
+}
+
+/// Fails if the used ring is not in `memory`.
+fn used_ring_is_in(memory: &TransportMemory, at: &Position) -> Result<(), QueueError> {
+    let (used, len) = (GuestAddress(at.used_ring), at.used_len());
+    // Mostly one region has all of it. To ask for a range takes three times as long.
+    let in_one = memory
+        .to_region_addr(used)
+        .is_some_and(|(region, offset)| region.len() - offset.0 >= len as u64);
+    if in_one || memory.check_range(used, len) {
+        return Ok(());
+    }
+    Err(QueueError::GuestMemory(
+        GuestMemoryError::InvalidGuestAddress(used),
+    ))
+}
+
+/// Requests that are on the available ring, none if that cannot be read. What the guest makes of its
+/// index meanwhile is bounded by the caller.
+fn waiting(queue: &Queue, memory: &TransportMemory) -> u16 {
+    let available = queue.avail_idx(memory, Ordering::Relaxed);
+    available.map_or(0, |index| index.0.wrapping_sub(queue.next_avail()))
+}
+
+/// The ring is set up and enabled: the spec's "started and enabled".
+fn is_live(state: &VringState<AtomicMemory>) -> bool {
+    state.get_queue().ready() && state.is_enabled()
+}
+
+fn position(state: &VringState<AtomicMemory>) -> Position {
+    let queue = state.get_queue();
+    Position {
+        desc_table: queue.desc_table(),
+        avail_ring: queue.avail_ring(),
+        used_ring: queue.used_ring(),
+        size: queue.size(),
+        next_avail: queue.next_avail(),
+        next_used: queue.next_used(),
+    }
+}
+
+#[cfg(test)]
+#[path = "vring_tests.rs"]
+pub(crate) mod tests;

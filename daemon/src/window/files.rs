@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! The files that are mapped, or are to be: how one is opened for the window, and which views are kept.
+//!
+//! None of this is a window operation. To open a file takes as long as its file system likes, so it is
+//! done by threads of its own ([`super::openers`]), which hold nothing that an operation needs. What was
+//! asked for before a clear is not mapped after it, nor is its view kept: a request bears the number of
+//! the *driver* that it came from, and each clear begins a new one.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use fuse_backend_rs::abi::virtio_fs::{SetupmappingFlags, SetupmappingIn};
+use shared_window::{
+    Access, FileKey, View, ViewError, ViewSource, Vmm, VmmError, Window, WindowError,
+};
+use virtiofsd::filesystem::{Context, FileSystem};
+
+use crate::fs::catch_panic::catch_panic;
+use crate::fs::{
+    Dax, NodeCache, NodeId, is_trouble, is_trouble_with_view, kill_privileges, with_file,
+};
+use crate::log::{ErrorChain, LogLimit};
+use crate::metrics::{Metrics, Refusal};
+
+/// Why a mapping was not set up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SetupError {
+    /// The file cannot be opened for reading and writing. QEMU would not enforce less.
+    #[error("node {} cannot be opened for the window", .node.0)]
+    Open {
+        /// The file.
+        node: NodeId,
+        /// What the file system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The window was cleared after the guest had asked for it.
+    #[error("node {} was asked for before the window was cleared", .node.0)]
+    Cleared {
+        /// The file.
+        node: NodeId,
+    },
+    /// It is not known where the window is, or whether the VMM leaves a file as it is.
+    #[error("node {} is not mapped: the window can't be used, as was said", .node.0)]
+    Unusable {
+        /// The file.
+        node: NodeId,
+    },
+    /// The window refused, or the VMM.
+    #[error("node {} cannot be mapped", .node.0)]
+    Window {
+        /// The file.
+        node: NodeId,
+        /// What the window said.
+        #[source]
+        source: WindowError,
+    },
+}
+
+impl SetupError {
+    /// What the guest is told.
+    pub(crate) fn errno(&self) -> i32 {
+        match self {
+            Self::Open { source, .. } if is_trouble(source) => libc::EIO,
+            // EROFS, ETXTBSY and the like would puzzle the reader of a mapping.
+            Self::Open { .. } => libc::EACCES,
+            Self::Cleared { .. } => libc::EIO,
+            Self::Unusable { .. } => libc::ENOBUFS,
+            Self::Window { source, .. } => source.errno(),
+        }
+    }
+}
+
+impl From<&SetupError> for Refusal {
+    fn from(error: &SetupError) -> Self {
+        match error {
+            SetupError::Open { .. } | SetupError::Cleared { .. } => Self::Open,
+            SetupError::Unusable { .. } => Self::RegionBudget,
+            SetupError::Window { source, .. } => match source {
+                WindowError::View(_) | WindowError::NotWritable(_) | WindowError::LosingPages => {
+                    Self::View
+                }
+                WindowError::NoRegionLeft { .. } | WindowError::NoRangeLeft { .. } => {
+                    Self::RegionBudget
+                }
+                WindowError::Overlap { .. } => Self::Overlap,
+                WindowError::Indeterminate { .. } => Self::Indeterminate,
+                WindowError::Vmm(_) => Self::Vmm,
+                WindowError::OutOfBounds { .. }
+                | WindowError::FileOffsetTooLarge { .. }
+                | WindowError::Misaligned { .. }
+                | WindowError::Unknown(_)
+                | WindowError::Partial { .. } => Self::Bounds,
+            },
+        }
+    }
+}
+
+/// The driver that a request came from: how often the window had been cleared, or was to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DriverNumber(u64);
+
+/// A file that a request wants mapped.
+pub(crate) struct FileToOpen {
+    pub(crate) context: Context,
+    pub(crate) node: NodeId,
+    /// The guest says that it will store.
+    pub(crate) for_writing: bool,
+    /// Who asks.
+    pub(crate) driver: DriverNumber,
+}
+
+impl FileToOpen {
+    /// What a SETUPMAPPING for `node` names.
+    pub(crate) fn new(
+        context: Context,
+        node: NodeId,
+        range: &SetupmappingIn,
+        driver: DriverNumber,
+    ) -> Self {
+        Self {
+            context,
+            node,
+            for_writing: access_of(range) == Access::ReadWrite,
+            driver,
+        }
+    }
+}
+
+/// A file that can be mapped.
+pub(crate) struct OpenFile {
+    pub(super) node: NodeId,
+    pub(super) driver: DriverNumber,
+    pub(super) view: Arc<View>,
+}
+
+/// A window, and what it has in common with the file system.
+pub(crate) struct WindowFiles<F, M: Vmm, S: ViewSource> {
+    fs: Arc<F>,
+    pub(super) dax: Arc<Dax<S>>,
+    window: Window<M, S>,
+    pub(super) metrics: Arc<Metrics>,
+    stale: AtomicBool,
+    /// How often the window has been cleared.
+    clears: AtomicU64,
+    log_limit: LogLimit,
+}
+
+impl<F: FileSystem, M: Vmm, S: ViewSource> WindowFiles<F, M, S> {
+    pub(super) fn new(
+        fs: Arc<F>,
+        dax: Arc<Dax<S>>,
+        window: Window<M, S>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            fs,
+            dax,
+            window,
+            metrics,
+            stale: AtomicBool::new(false),
+            clears: AtomicU64::new(0),
+            log_limit: LogLimit::default(),
+        }
+    }
+
+    /// The window itself.
+    pub(crate) fn window(&self) -> &Window<M, S> {
+        &self.window
+    }
+
+    /// Files with a view that is kept.
+    pub(crate) fn kept_views(&self) -> &NodeCache<Arc<View>> {
+        &self.dax.views
+    }
+
+    /// The driver that a request comes from which is read now. A clear that is due comes before it.
+    pub(crate) fn driver(&self) -> DriverNumber {
+        let due = u64::from(self.is_stale());
+        DriverNumber(self.clears.load(Ordering::SeqCst) + due)
+    }
+
+    pub(super) fn is_current(&self, driver: DriverNumber) -> bool {
+        driver == DriverNumber(self.clears.load(Ordering::SeqCst))
+    }
+
+    /// The file, if nothing has to be asked of the host.
+    pub(crate) fn kept(&self, file: &FileToOpen) -> Option<OpenFile> {
+        if self.kills_privileges(file) {
+            return None;
+        }
+        self.kept_open(file)
+    }
+
+    fn kept_open(&self, file: &FileToOpen) -> Option<OpenFile> {
+        Some(OpenFile {
+            node: file.node,
+            driver: file.driver,
+            view: self.dax.views.get(file.node)?,
+        })
+    }
+
+    /// The file, opened if need be. Not an operation: it may hang.
+    pub(crate) fn open(&self, file: &FileToOpen) -> Result<OpenFile, SetupError> {
+        if self.kills_privileges(file) {
+            self.kill_privileges(file)?;
+        }
+        if let Some(kept) = self.kept_open(file) {
+            return Ok(kept);
+        }
+        let &FileToOpen { node, driver, .. } = file;
+        let view = self.view(file)?;
+        let still = || self.is_current(driver);
+        self.dax.views.put_if(node, Arc::clone(&view), still);
+        Ok(OpenFile { node, driver, view })
+    }
+
+    /// Counts and logs a mapping that was refused, and takes back what was promised.
+    pub(crate) fn refuse(&self, context: Context, node: NodeId, error: &SetupError) {
+        self.metrics.refusals.of(error.into()).count();
+        self.log_limit.warn(ErrorChain(error));
+        self.take_back(context, node, error);
+    }
+
+    /// Takes back what was promised and can't be kept: of this file where it is the file's fault, of
+    /// its device for a while where the VMM refused, of all where nothing can be mapped any more. What is
+    /// only this request's fault (its range, the budget) takes nothing back. It may ask the host about
+    /// the file.
+    fn take_back(&self, context: Context, node: NodeId, error: &SetupError) {
+        let eligibility = &self.dax.eligibility;
+        match error {
+            SetupError::Open { source, .. } if is_trouble(source) => {}
+            // Nothing is promised while that lasts.
+            SetupError::Unusable { .. } => {}
+            SetupError::Open { source, .. } => {
+                if source.raw_os_error() == Some(libc::EROFS) {
+                    // What else was promised is as old as the mount was writable.
+                    eligibility.forget_all();
+                }
+                eligibility.revoke(node);
+            }
+            SetupError::Window { source, .. } if source.is_loss_of_vmm() => {
+                self.dax.negotiated.lose_channel();
+            }
+            SetupError::Cleared { .. } => {}
+            SetupError::Window { source, .. } => match source {
+                WindowError::View(ViewError::ServerGone | ViewError::Protocol(_)) => {
+                    self.dax.negotiated.lose_views();
+                }
+                WindowError::View(error) if is_trouble_with_view(error) => {}
+                WindowError::View(_) | WindowError::NotWritable(_) => eligibility.revoke(node),
+                WindowError::Vmm(VmmError::Refused { .. }) => {
+                    eligibility.revoke(node);
+                    eligibility.doubt_device_of(&*self.fs, context, node);
+                }
+                _ => {}
+            },
+        }
+    }
+
+    /// Whether the file's privileges go before it is mapped: a store makes no request by which they
+    /// could go later.
+    fn kills_privileges(&self, file: &FileToOpen) -> bool {
+        file.for_writing && self.dax.kills_privileges.load(Ordering::Relaxed)
+    }
+
+    fn kill_privileges(&self, file: &FileToOpen) -> Result<(), SetupError> {
+        let &FileToOpen { context, node, .. } = file;
+        catch_panic(|| kill_privileges(&*self.fs, context, node))
+            .unwrap_or_else(|panicked| {
+                self.metrics.panics.count();
+                Err(io::Error::other(panicked))
+            })
+            .map_err(|source| SetupError::Open { node, source })
+    }
+
+    /// A view that allows as much as the window does, or one for reading where there can be no more and
+    /// the VMM keeps its guest to that.
+    fn view(&self, file: &FileToOpen) -> Result<Arc<View>, SetupError> {
+        let &FileToOpen { context, node, .. } = file;
+        let eligibility = &self.dax.eligibility;
+        if eligibility.is_only_to_read(node) {
+            return self.view_for(context, node, Access::ReadOnly);
+        }
+        match self.view_for(context, node, self.window.access()) {
+            Err(SetupError::Open { source, .. })
+                if !is_trouble(&source)
+                    && !file.for_writing
+                    && eligibility.may_map_for_reading(node) =>
+            {
+                self.view_for(context, node, Access::ReadOnly)
+            }
+            opened => opened,
+        }
+    }
+
+    fn view_for(
+        &self,
+        context: Context,
+        node: NodeId,
+        access: Access,
+    ) -> Result<Arc<View>, SetupError> {
+        let flags = match access {
+            Access::ReadOnly => libc::O_RDONLY,
+            Access::ReadWrite => libc::O_RDWR,
+        };
+        let opened = catch_panic(|| with_file(&*self.fs, context, node, flags, duplicate));
+        let file = opened
+            .unwrap_or_else(|panicked| {
+                self.metrics.panics.count();
+                Err(io::Error::other(panicked))
+            })
+            .map_err(|source| SetupError::Open { node, source })?;
+        self.metrics.files_opened.count();
+        if let Some(observer) = self.metrics.observer() {
+            observer.opened(node, file.as_fd());
+        }
+        let view = self
+            .window
+            .view(FileKey::numbered(node.0), file.as_fd(), access)
+            .map_err(|source| SetupError::Window { node, source })?;
+        if access == Access::ReadWrite {
+            self.dax
+                .eligibility
+                .prove_writing(file.as_fd(), view.as_fd())
+                .map_err(|error| SetupError::Window {
+                    node,
+                    source: unusable_view(error).into(),
+                })?;
+        }
+        self.dax.lost_stores.view_opened(node, &view);
+        Ok(view)
+    }
+
+    /// Counts and logs what the VMM has reported of lost pages, also while the guest asks nothing.
+    pub(crate) fn hear_of_lost_pages(&self) {
+        self.dax.lost_stores.hear();
+    }
+
+    /// Says that the window belongs to a driver that is gone. For the control thread.
+    pub(crate) fn mark_stale(&self) {
+        self.stale.store(true, Ordering::Release);
+    }
+
+    /// Whether [`Self::sweep`] is due before anything else.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Acquire)
+    }
+
+    /// Begins a new driver: from here on what was opened before is neither mapped nor kept.
+    pub(super) fn begin_driver(&self) {
+        self.clears.fetch_add(1, Ordering::SeqCst);
+        self.stale.store(false, Ordering::Release);
+    }
+}
+
+/// What the guest says that it will do with the range.
+pub(super) fn access_of(wanted: &SetupmappingIn) -> Access {
+    if wanted.flags & SetupmappingFlags::WRITE.bits() == 0 {
+        Access::ReadOnly
+    } else {
+        Access::ReadWrite
+    }
+}
+
+/// A view that could not be mapped here, as the VMM would map it.
+fn unusable_view(source: io::Error) -> ViewError {
+    if is_trouble(&source) {
+        let what = "map a view";
+        return ViewError::System { what, source };
+    }
+    ViewError::Unsupported(source)
+}
+
+/// Keeps the file open beyond [`with_file`]; the view source looks at its type itself.
+fn duplicate(file: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    file.try_clone_to_owned()
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! SETUPMAPPING, REMOVEMAPPING, and when the window is cleared.
+//!
+//! Everything here may wait for QEMU, and QEMU may be waiting for the control thread. So a request
+//! enters by [`WindowSide::operate`], which takes it off its ring first (see [`crate::ring::quiesce`]),
+//! and the control thread only ever calls [`WindowFiles::mark_stale`], which waits for nothing.
+//!
+//! One operation runs at a time: it has the [`WindowOperations`], and looks again at its ring when it
+//! has them. So once INIT has cleared the window for a new driver, no request of an old driver can map:
+//! that request either finished before INIT got the operations, or finds its ring stopped or started
+//! anew. SETUPMAPPING and REMOVEMAPPING run on the thread for the window ([`super::thread`]). INIT and
+//! DESTROY clear the window from the thread of their queue, since a request whose ring is stopped may
+//! keep the window's thread waiting, without the operations.
+//!
+//! The window is cleared
+//! * by INIT, before it reaches the file system: the sure sign of a new driver;
+//! * by DESTROY: Linux removes no mapping at umount;
+//! * after `RESET_DEVICE`, by the first request that comes. Not before: the device is being stopped
+//!   then, and QEMU would not survive the messages (`shared_window`'s `VhostUserShmem`).
+
+use std::sync::Arc;
+
+use fuse_backend_rs::abi::virtio_fs::{RemovemappingOne, SetupmappingIn};
+use parking_lot::Mutex;
+use shared_window::{
+    Access, FileOffset, RemoveRange, SetupRange, ViewSource, Vmm, Window, WindowError, WindowOffset,
+};
+use virtiofsd::filesystem::FileSystem;
+
+use super::census::Census;
+use super::files::{OpenFile, SetupError, WindowFiles, access_of};
+use super::locate::Locate;
+use crate::fs::Dax;
+use crate::log::{ErrorChain, LogLimit};
+use crate::metrics::Metrics;
+use crate::ring::quiesce::{Abandoned, InFlightGuard, RequestState};
+
+/// The window and what it needs of the file system.
+pub(crate) struct WindowSide<F, M: Vmm, S: ViewSource> {
+    files: Arc<WindowFiles<F, M, S>>,
+    operations: Mutex<WindowOperations<F, M, S>>,
+}
+
+impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
+    pub(crate) fn new(
+        fs: Arc<F>,
+        dax: Arc<Dax<S>>,
+        window: Window<M, S>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let files = Arc::new(WindowFiles::new(fs, dax, window, metrics));
+        let operations = WindowOperations {
+            files: Arc::clone(&files),
+            locator: None,
+            census: None,
+            log_limit: LogLimit::default(),
+        };
+        Self {
+            files,
+            operations: Mutex::new(operations),
+        }
+    }
+
+    /// The same, where the machine's regions are counted by `census`.
+    pub(crate) fn counted_by(mut self, census: Arc<Census>) -> Self {
+        self.operations.get_mut().census = Some(census);
+        self
+    }
+
+    /// The same, which learns by `locator` where the window is.
+    pub(crate) fn located_by(mut self, locator: Box<dyn Locate>) -> Self {
+        self.operations.get_mut().locator = Some(locator);
+        self
+    }
+
+    /// What needs no operation.
+    pub(crate) fn files(&self) -> &WindowFiles<F, M, S> {
+        &self.files
+    }
+
+    /// Runs `operation` off the ring, when no other one runs.
+    ///
+    /// # Errors
+    /// When the request's ring was reset; the operation may or may not have run.
+    pub(crate) fn operate<T>(
+        &self,
+        guard: &mut InFlightGuard,
+        operation: impl FnOnce(&WindowOperations<F, M, S>) -> T,
+    ) -> Result<T, Abandoned> {
+        guard.enter_window();
+        let result = loop {
+            let operations = self.operations.lock();
+            match guard.request_state() {
+                RequestState::Current => break operation(&operations),
+                RequestState::Abandoned => return Err(Abandoned),
+                RequestState::Paused => {
+                    drop(operations);
+                    guard.wait_while_paused()?;
+                }
+            }
+        };
+        guard.leave_window()?;
+        Ok(result)
+    }
+}
+
+/// The operations on the window. Their mutex makes each one exclusive.
+pub(crate) struct WindowOperations<F, M: Vmm, S: ViewSource> {
+    files: Arc<WindowFiles<F, M, S>>,
+    /// What has to know where the window is, if anything has.
+    locator: Option<Box<dyn Locate>>,
+    census: Option<Arc<Census>>,
+    log_limit: LogLimit,
+}
+
+impl<F: FileSystem, M: Vmm, S: ViewSource> WindowOperations<F, M, S> {
+    /// Maps a range of a file.
+    pub(crate) fn set_up(
+        &self,
+        file: Result<OpenFile, SetupError>,
+        wanted: &SetupmappingIn,
+    ) -> Result<(), SetupError> {
+        let OpenFile { node, driver, view } = file?;
+        if !self.files.is_current(driver) {
+            return Err(SetupError::Cleared { node });
+        }
+        if let Some(census) = &self.census {
+            census.look_again();
+        }
+        if !self.files.dax.negotiated.may_map() {
+            return Err(SetupError::Unusable { node });
+        }
+        let access = access_of(wanted);
+        let range = SetupRange {
+            window: WindowOffset(wanted.moffset),
+            file: FileOffset(wanted.foffset),
+            len: wanted.len,
+            access,
+        };
+        let window = self.files.window();
+        window
+            .setup_view(&view, range)
+            .map_err(|source| SetupError::Window { node, source })?;
+        if access == Access::ReadWrite {
+            self.files
+                .dax
+                .written
+                .mapped(node, range.window.0, range.len);
+        }
+        Ok(())
+    }
+
+    /// Removes ranges. All of them are tried.
+    pub(crate) fn remove(&self, ranges: &[RemovemappingOne]) -> Result<(), WindowError> {
+        self.files.metrics.removals.count();
+        let ranges: Vec<_> = ranges
+            .iter()
+            .map(|range| RemoveRange {
+                window: WindowOffset(range.moffset),
+                len: range.len,
+            })
+            .collect();
+        for range in &ranges {
+            self.files.dax.written.unmapped(range.window.0, range.len);
+        }
+        self.files.window().remove(&ranges).inspect_err(|error| {
+            self.log_limit.warn(format_args!(
+                "cannot remove mappings: {}",
+                ErrorChain(error)
+            ));
+        })
+    }
+
+    /// Unmaps everything and drops every view.
+    pub(crate) fn clear(&self) {
+        self.files.metrics.clears.count();
+        self.files.begin_driver();
+        if let Err(error) = self.files.window().clear() {
+            // What could not be unmapped stays refused for new mappings until it can.
+            self.log_limit.warn(format_args!(
+                "cannot clear the window: {}",
+                ErrorChain(&error)
+            ));
+        }
+        self.files.dax.forget_all();
+    }
+
+    /// Clears the window for a new driver, and learns where it is.
+    pub(crate) fn begin(&self) {
+        self.clear();
+        if let Some(locator) = &self.locator {
+            locator.locate();
+        }
+    }
+
+    /// Clears the window if it is stale.
+    pub(crate) fn sweep(&self) {
+        if self.files.is_stale() {
+            self.clear();
+        }
+    }
+}

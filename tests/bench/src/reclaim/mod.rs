@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What a DAX window's reclaim costs, measured in real guests.
+//!
+//! A working set of files is accessed in a guest, by one of some *sides*: this project's daemon with
+//! windows of several sizes and without one, virtiofsd, ext4 and xfs with DAX on persistent memory,
+//! and tmpfs as the limit. Each side has a guest of its own, all are alike, and they take turns.
+//!
+//! The guest's half is [`guest_agent::workload`].
+
+mod fixture;
+mod measure;
+mod metrics;
+pub mod model;
+pub mod plan;
+mod sample;
+mod sheet;
+mod side;
+mod system;
+mod targets;
+
+pub use fixture::{Fixture, IN_MEMORY};
+pub use measure::{Field, Length, measure};
+pub use metrics::Metrics;
+pub(crate) use sheet::lines;
+pub use side::{Side, SideError, SideKind};
+pub use system::SystemUnderTest;
+pub(crate) use system::mount_when_there;

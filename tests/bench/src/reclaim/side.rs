@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! Those that are compared.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use guest_agent::workload::Access;
+use qemu_guest::vm::machine::ByteSize;
+use qemu_guest::vm::process::{Cache, Share};
+
+/// Who serves the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// This project's daemon with a window of this size.
+    Window(ByteSize),
+    /// This project's daemon without a window.
+    NoWindow,
+    /// virtiofsd with one of its cache policies.
+    Virtiofsd(Cache),
+    /// ext4 with DAX on virtio-pmem.
+    Ext4,
+    /// xfs with DAX on virtio-pmem.
+    Xfs,
+    /// ext4 with DAX on virtio-pmem: one image for all guests, which none of them can write to.
+    Image,
+    /// tmpfs in the guest: nothing but the guest's own memory.
+    Tmpfs,
+}
+
+/// A name that no side has.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{0:?} is no side: use window, none, virtiofsd-auto, virtiofsd-always, virtiofsd-never, ext4, \
+     xfs or tmpfs"
+)]
+pub struct SideError(String);
+
+/// What a user calls the sides; `window` is those of all sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SideKind {
+    /// [`Side::Window`], of each size.
+    Windows,
+    /// Another.
+    One(Side),
+}
+
+impl SideKind {
+    /// All of them, in the order in which they take turns.
+    pub const ALL: [Self; 8] = [
+        Self::Windows,
+        Self::One(Side::NoWindow),
+        Self::One(Side::Virtiofsd(Cache::Auto)),
+        Self::One(Side::Virtiofsd(Cache::Always)),
+        Self::One(Side::Virtiofsd(Cache::Never)),
+        Self::One(Side::Ext4),
+        Self::One(Side::Xfs),
+        Self::One(Side::Tmpfs),
+    ];
+
+    /// The sides that it stands for.
+    pub fn sides(self, windows: &[ByteSize]) -> Vec<Side> {
+        match self {
+            Self::Windows => windows.iter().copied().map(Side::Window).collect(),
+            Self::One(side) => vec![side],
+        }
+    }
+}
+
+impl FromStr for SideKind {
+    type Err = SideError;
+
+    fn from_str(text: &str) -> Result<Self, SideError> {
+        Ok(Self::One(match text {
+            "window" => return Ok(Self::Windows),
+            "none" => Side::NoWindow,
+            "virtiofsd-auto" => Side::Virtiofsd(Cache::Auto),
+            "virtiofsd-always" => Side::Virtiofsd(Cache::Always),
+            "virtiofsd-never" => Side::Virtiofsd(Cache::Never),
+            "ext4" => Side::Ext4,
+            "xfs" => Side::Xfs,
+            "tmpfs" => Side::Tmpfs,
+            _ => return Err(SideError(text.to_owned())),
+        }))
+    }
+}
+
+impl Side {
+    /// What it is, for the report.
+    pub fn about(self) -> String {
+        match self {
+            Self::Window(size) => format!("virtiofs-daxd, a window of {size}, --dax always"),
+            Self::NoWindow => "virtiofs-daxd without a window, on vhost-user-fs-pci".to_owned(),
+            Self::Virtiofsd(_) => "virtiofsd 1.14, on vhost-user-fs-pci".to_owned(),
+            Self::Ext4 => "ext4 -o dax=always on virtio-pmem".to_owned(),
+            Self::Xfs => "xfs -o dax=always on virtio-pmem".to_owned(),
+            Self::Image => "ext4 -o ro,dax=always on virtio-pmem, one image for all".to_owned(),
+            Self::Tmpfs => "tmpfs in the guest: no host file, the limit".to_owned(),
+        }
+    }
+
+    /// The window, if it has one.
+    pub fn window(self) -> Option<ByteSize> {
+        match self {
+            Self::Window(size) => Some(size),
+            _ => None,
+        }
+    }
+
+    /// Whether files can be accessed so. What the guest may not cache at all can't be mapped shared
+    /// (`FOPEN_DIRECT_IO`).
+    pub fn can(self, access: Access) -> bool {
+        !(access.is_mapped() && self == Self::Virtiofsd(Cache::Never))
+    }
+
+    /// Whether the host's files are what the guest sees.
+    pub fn is_shared(self) -> bool {
+        matches!(self, Self::Window(_) | Self::NoWindow | Self::Virtiofsd(_))
+    }
+
+    /// The share's description, where it is one.
+    pub(super) fn share(
+        self,
+        dir: &Path,
+        virtiofsd: &Path,
+        metrics: Option<&Path>,
+    ) -> Option<Share> {
+        let mut share = Share::new(dir, super::system::TAG.parse().expect("a short tag"));
+        if let Some(path) = metrics {
+            share.extra = vec!["--metrics".into(), path.into()];
+        }
+        match self {
+            Self::Window(size) => Some(share.with_window(size)),
+            Self::NoWindow => Some(share),
+            Self::Virtiofsd(cache) => Some(Share {
+                cache,
+                ..share.with_peer(virtiofsd)
+            }),
+            Self::Ext4 | Self::Xfs | Self::Image | Self::Tmpfs => None,
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Window(size) => write!(f, "daxd-{size}"),
+            Self::NoWindow => f.write_str("daxd-none"),
+            Self::Virtiofsd(Cache::Auto) => f.write_str("virtiofsd-auto"),
+            Self::Virtiofsd(Cache::Always) => f.write_str("virtiofsd-always"),
+            Self::Virtiofsd(Cache::Metadata) => f.write_str("virtiofsd-metadata"),
+            Self::Virtiofsd(Cache::Never) => f.write_str("virtiofsd-never"),
+            Self::Ext4 => f.write_str("ext4-dax"),
+            Self::Xfs => f.write_str("xfs-dax"),
+            Self::Image => f.write_str("virtio-pmem"),
+            Self::Tmpfs => f.write_str("tmpfs"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read() {
+        let windows = [ByteSize::mib(16), ByteSize::mib(64)];
+        let sides = |text: &str| -> Vec<String> {
+            let kind: SideKind = text.parse().unwrap();
+            kind.sides(&windows).iter().map(Side::to_string).collect()
+        };
+        assert_eq!(sides("window"), ["daxd-16M", "daxd-64M"]);
+        assert_eq!(sides("virtiofsd-never"), ["virtiofsd-never"]);
+        let never = Side::Virtiofsd(Cache::Never);
+        assert!(never.can(Access::Read) && !never.can(Access::Load));
+        let error = "btrfs".parse::<SideKind>().unwrap_err().to_string();
+        assert!(error.contains("use window, none"), "{error}");
+    }
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! `daxlab diff`: what changed between two runs, cell by cell.
+
+mod show;
+
+use std::{
+    collections::{HashMap, HashSet},
+    io::Write,
+    path::PathBuf,
+};
+
+use anyhow::Result;
+use clap::Args;
+
+use self::show::show;
+use super::{
+    CellKey, Conclusion, Run, Verdict,
+    grid::{Group, groups},
+    latency::{Samples, Wakes, wakes},
+    terminal::labels,
+};
+use crate::{put, read};
+
+/// Says what changed between two runs
+///
+/// Cells are the same if case and kernel are. Where each run has one kernel, and these differ, the
+/// two kernels are compared. Of a cell's repetitions the worst counts.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit status: 0 if nothing got worse, 1 if a cell that was as expected is not any more or is gone, \
+2 for a mistake on this command line, 3 if a file can't be read.")]
+pub struct DiffArgs {
+    /// results.json of the run before
+    #[arg(value_name = "A.json")]
+    pub before: PathBuf,
+
+    /// results.json of the run after
+    #[arg(value_name = "B.json")]
+    pub after: PathBuf,
+}
+
+/// Prints what changed.
+///
+/// # Errors
+///
+/// If a file can't be read, or the differences can't be printed.
+pub fn run(args: &DiffArgs, out: &mut dyn Write) -> Result<Conclusion> {
+    let before: Run = read(&args.before)?;
+    let after: Run = read(&args.after)?;
+    let changes = compare(&before, &after);
+    put(&show(&changes), out)?;
+    Ok(match changes.regressions().next() {
+        Some(_) => Conclusion::Unexpected,
+        None => Conclusion::Expected,
+    })
+}
+
+/// What one cell, all repetitions taken together, was and is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Change {
+    /// The case, and its kernel if the runs have several.
+    name: String,
+    /// The matrix's word before; none if it is new.
+    before: Option<String>,
+    /// The matrix's word after; none if it is gone.
+    after: Option<String>,
+    /// The reason that the later run gives.
+    why: String,
+    /// Whether it got worse: as expected before, and now unexpected, a failure of the lab, or gone.
+    regression: bool,
+}
+
+/// The latencies of a pin on a file system and a kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Slower {
+    name: String,
+    before: Samples,
+    after: Samples,
+}
+
+impl Slower {
+    /// How many times the median of before the median is; none where there is none or it was 0.
+    fn ratio(&self) -> Option<f64> {
+        let (before, after) = (self.before.median()?, self.after.median()?);
+        (before > 0).then(|| after as f64 / before as f64)
+    }
+}
+
+/// All that changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Changes {
+    /// The kernels, if the runs have one each and these differ.
+    kernels: Option<(String, String)>,
+    /// Cells of both runs, with another outcome, verdict or share of repetitions.
+    changed: Vec<Change>,
+    /// Cells of the first run alone.
+    gone: Vec<Change>,
+    /// Cells of the second run alone.
+    new: Vec<Change>,
+    /// How many cells are as they were.
+    same: usize,
+    /// The latencies that both runs measured.
+    wakes: Vec<Slower>,
+}
+
+impl Changes {
+    /// What got worse.
+    fn regressions(&self) -> impl Iterator<Item = &Change> {
+        let all = self.changed.iter().chain(&self.gone);
+        all.filter(|change| change.regression)
+    }
+}
+
+/// Compares two runs.
+fn compare(before: &Run, after: &Run) -> Changes {
+    let kernels = other_kernel(before, after);
+    // Two kernels are compared as if they were one.
+    let key = |group: &Group<'_>| match kernels {
+        Some(_) => (group.key.case.to_owned(), String::new()),
+        None => (group.key.case.to_owned(), group.key.kernel.to_owned()),
+    };
+    let later = groups(&after.cells);
+    let by_key: HashMap<_, _> = later.iter().map(|group| (key(group), group)).collect();
+    let mut changes = Changes {
+        kernels: kernels.map(|(a, b)| (a.to_owned(), b.to_owned())),
+        ..Changes::default()
+    };
+    let mut met = HashSet::new();
+    let name = |key: CellKey<'_>| match kernels {
+        Some(_) => key.case.to_owned(),
+        None => key.to_string(),
+    };
+    for group in groups(&before.cells) {
+        let was = group.verdict() == Verdict::Expected;
+        let now = by_key.get(&key(&group)).copied();
+        let change = Change {
+            name: name(group.key),
+            before: Some(labels::text(&group)),
+            after: now.map(labels::text),
+            why: now.map_or_else(String::new, |now| now.worst().why.clone()),
+            regression: was && now.is_none_or(|now| now.verdict() >= Verdict::Unexpected),
+        };
+        match now {
+            None => changes.gone.push(change),
+            Some(now) if alike(&group, now) => changes.same += 1,
+            Some(_) => changes.changed.push(change),
+        }
+        met.insert(key(&group));
+    }
+    let new = later.iter().filter(|group| !met.contains(&key(group)));
+    changes.new.extend(new.map(|group| Change {
+        name: name(group.key),
+        before: None,
+        after: Some(labels::text(group)),
+        why: group.worst().why.clone(),
+        regression: false,
+    }));
+    changes.wakes = slower(before, after, kernels.is_some());
+    changes
+}
+
+/// Whether the same came of both; how many repetitions there were is no change.
+fn alike(before: &Group<'_>, after: &Group<'_>) -> bool {
+    let (was, is) = (before.worst(), after.worst());
+    let whole = |group: &Group<'_>| group.like_the_worst() == group.cells.len();
+    was.outcome == is.outcome && was.verdict == is.verdict && whole(before) == whole(after)
+}
+
+fn other_kernel<'a>(before: &'a Run, after: &'a Run) -> Option<(&'a str, &'a str)> {
+    match (&before.kernels()[..], &after.kernels()[..]) {
+        ([a], [b]) if a != b => Some((a, b)),
+        _ => None,
+    }
+}
+
+fn slower(before: &Run, after: &Run, other_kernel: bool) -> Vec<Slower> {
+    let later = wakes(&after.cells);
+    let both = wakes(&before.cells).into_iter().filter_map(|was| {
+        let same = |is: &&Wakes<'_>| {
+            let kernel = other_kernel || is.kernel == was.kernel;
+            is.fs == was.fs && is.pin == was.pin && kernel
+        };
+        let is = later.iter().find(same)?;
+        let mut name = was.name();
+        if !other_kernel {
+            name.extend([" on ", was.kernel]);
+        }
+        Some(Slower {
+            name,
+            before: was.wake,
+            after: is.wake.clone(),
+        })
+    });
+    both.collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
+
+//! What a run of the regression lab found, and every way to tell it: the matrix, KTAP, JUnit, JSON
+//! and a page. [`diff`] compares two runs, [`merge`] makes one of the shards' results.
+//!
+//! Nothing here runs a guest or judges a result: the maker of the [`Cell`]s says what was expected
+//! and whether it came so. `docs/results.md` describes results.json.
+
+mod cell;
+pub mod diff;
+#[cfg(any(test, feature = "fixture"))]
+pub mod fixture;
+mod grid;
+mod html;
+mod junit;
+mod kinds;
+mod ktap;
+mod latency;
+pub mod merge;
+mod reports;
+mod run;
+mod summary;
+mod terminal;
+
+pub use cell::{Cell, CellKey, Evidence};
+pub use kinds::{Contract, Outcome, Verdict};
+pub use reports::{Format, write_all};
+pub use run::{Conclusion, Host, Run, SCHEMA, Totals};
