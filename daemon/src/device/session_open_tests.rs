@@ -26,6 +26,10 @@ struct State {
     waiting: usize,
 }
 
+/// So many threads in the pool, and whether the front end answers when a mapping is in effect: then the
+/// thread that has opened a file asks for the mapping as well.
+const SETTINGS: [(usize, bool); 4] = [(0, false), (2, false), (0, true), (2, true)];
+
 /// Holds the open of one file until that is released.
 #[derive(Clone, Default)]
 struct SlowViews(Arc<(Mutex<State>, Condvar)>);
@@ -93,8 +97,11 @@ impl Case {
 
 #[test]
 fn an_open_that_hangs_holds_up_its_own_file_alone() {
-    for threads in [0, 2] {
+    for (threads, after_effect) in SETTINGS {
         let (mut case, views, [slow, other]) = case(threads);
+        if after_effect {
+            case.answers_after_effect();
+        }
         let setup = |node, page| fuse::setup_mapping(node, 0, PAGE, page * PAGE);
         let mut replies_at = Vec::new();
         for page in [0, 1] {
@@ -118,8 +125,11 @@ fn an_open_that_hangs_holds_up_its_own_file_alone() {
 
 #[test]
 fn what_is_opened_too_late_is_neither_mapped_nor_kept() {
-    for threads in [0, 2] {
+    for (threads, after_effect) in SETTINGS {
         let (mut case, views, [slow, _]) = case(threads);
+        if after_effect {
+            case.answers_after_effect();
+        }
         let setup = fuse::setup_mapping(slow, 0, PAGE, 0);
         let (_, reply_at) = case.front_end.offer(&setup, 16);
         views.wait_until_reached();

@@ -11,6 +11,7 @@ use vm_memory::{Bytes, GuestAddress, GuestAddressSpace};
 
 use super::{Case, PAGE};
 use crate::metrics::Metrics;
+use crate::metrics::Trait;
 use crate::testing::fuse::{self, Operation};
 use crate::testing::{BUFFERS, Held, MEMORY_SIZE, MUST_HAPPEN, expect, in_background};
 
@@ -54,7 +55,29 @@ fn busy_window_thread(threads: usize) -> Case {
     case
 }
 
+/// A mapping that the front end does not answer, asked for by the thread that took it off the queue,
+/// and a GETATTR behind it. There was nothing else but INIT, LOOKUP and another mapping.
+fn waiting_by_itself(threads: usize) -> Case {
+    let mut case = Case::new(threads);
+    let node = case.mount();
+    case.map(node);
+    case.answers_after_effect();
+    case.front_end.hold(Held::Mappings);
+    let setup = fuse::setup_mapping(node, 0, PAGE, PAGE);
+    case.front_end.offer(&setup, fuse::OUT_HEADER);
+    case.front_end.wait_for_a_call();
+    let getattr = fuse::request(Operation::Getattr, fuse::ROOT, &[0; 16]);
+    case.front_end.offer(&getattr, 256);
+    case.exchange_much();
+    case
+}
+
 impl Case {
+    /// From now on the front end is known for one that answers when a mapping is in effect.
+    pub(crate) fn answers_after_effect(&self) {
+        self.metrics.vmm.set(Trait::AnswersAfterEffect, Some(true));
+    }
+
     pub(crate) fn wait_for(&self, what: &str, happened: impl Fn(&Metrics) -> bool) {
         let deadline = Instant::now() + MUST_HAPPEN;
         while !happened(&self.metrics) {
@@ -159,6 +182,67 @@ fn a_session_ends_while_mappings_wait_for_their_thread() {
     for threads in [0, 2] {
         busy_window_thread(threads).end();
     }
+}
+
+#[test]
+fn the_queue_can_be_stopped_while_its_own_thread_waits_for_the_front_end() {
+    for threads in [0, 1] {
+        let mut case = waiting_by_itself(threads);
+        let base = case.front_end.stop_queue();
+        assert_eq!(base, 4, "the GETATTR is the next owner's of the queue");
+        case.front_end.release();
+        case.exchange_much();
+        let early = case.front_end.driver.used();
+        assert!(early.is_empty(), "returned to a queue that is stopped");
+        case.front_end.start_queue(base);
+        wait_for_replies(&mut case, 2);
+        assert_eq!(case.front_end.mapped(), [0, PAGE]);
+        case.end();
+    }
+}
+
+#[test]
+fn the_device_can_be_reset_while_the_queue_s_own_thread_waits_for_the_front_end() {
+    for threads in [0, 1] {
+        let mut case = waiting_by_itself(threads);
+        case.front_end.reset();
+        case.front_end.release();
+        case.front_end.start_queue(case.front_end.driver.offered());
+        case.mount();
+        case.wait_for("the request to be given up", |metrics| {
+            metrics.abandoned.get() == 1
+        });
+        assert!(case.front_end.mapped().is_empty());
+        case.end();
+    }
+}
+
+#[test]
+fn a_session_ends_while_the_queue_s_own_thread_waits_for_the_front_end() {
+    for threads in [0, 1] {
+        waiting_by_itself(threads).end();
+    }
+}
+
+/// One thread waits for the front end, one for what comes next.
+#[test]
+fn mappings_behind_one_that_is_asked_for_wait_for_their_thread() {
+    let mut case = Case::new(2);
+    let node = case.mount();
+    case.map(node);
+    case.answers_after_effect();
+    case.front_end.hold(Held::Mappings);
+    for page in 1..4 {
+        let setup = fuse::setup_mapping(node, 0, PAGE, page * PAGE);
+        case.front_end.offer(&setup, fuse::OUT_HEADER);
+    }
+    case.front_end.wait_for_a_call();
+    let getattr = fuse::request(Operation::Getattr, node, &[0; 16]);
+    assert_eq!(fuse::errno(&case.front_end.ask(&getattr, 256)), 0);
+    case.front_end.release();
+    wait_for_replies(&mut case, 3);
+    assert_eq!(case.front_end.mapped().len(), 4);
+    case.end();
 }
 
 /// What a guest has written is read while its ring is there, and once.

@@ -32,6 +32,7 @@ use crate::fs::{DaxFs, WindowNegotiated};
 use crate::log::ErrorChain;
 use crate::request::engine::{Engine, WindowJob};
 use crate::request::sigbus;
+use crate::ring::coalescing::Coalescing;
 use crate::ring::fatal_error::FatalErrorLatch;
 use crate::ring::inflight::Inflight;
 use crate::ring::poller::{Poller, TakenChain};
@@ -124,15 +125,16 @@ where
                 if let Some(reminder) = &self.reminder {
                     reminder.look_after(ring);
                 }
-                serve(
-                    &self.engine,
-                    window_thread,
-                    ring,
-                    taken,
-                    ring.coalescing().notify(),
-                );
+                let notify = ring.coalescing().notify();
+                let asked_vmm = serve(&self.engine, window_thread, ring, taken, notify);
                 let now = Instant::now();
-                if ring.coalescing().note(now - since) {
+                let took = now - since;
+                // How long the VMM takes says nothing about other requests.
+                let slow = match asked_vmm {
+                    true => Coalescing::is_slow(took),
+                    false => ring.coalescing().note(took),
+                };
+                if slow {
                     ring.notify();
                 }
                 since = now;
@@ -154,22 +156,29 @@ where
     }
 }
 
-/// Reads one request and serves it, or hands it over to the thread for the window.
+/// Reads one request and serves it, or hands it over to the thread for the window. Whether the VMM was
+/// asked here.
 fn serve<F, M, S>(
     engine: &Engine<F, M, S>,
     window_thread: Option<&WindowThread<WindowJob>>,
     ring: &Ring,
     taken: TakenChain,
     notify: Notify,
-) where
+) -> bool
+where
     F: FileSystem + Send + Sync,
     M: Vmm,
     S: ViewSource,
 {
     let mut request = engine.parse(taken);
     match window_thread {
-        Some(thread) if engine.enters_window(&mut request) => engine.queue(thread, ring, request),
-        _ => engine.serve(ring, request, notify),
+        Some(thread) if engine.enters_window(&mut request) => {
+            engine.serve_or_queue(thread, ring, request, notify)
+        }
+        _ => {
+            engine.serve(ring, request, notify);
+            false
+        }
     }
 }
 

@@ -39,6 +39,7 @@ use crate::ring::vring::{Notify, Ring};
 use crate::window::address_space::AddressSpace;
 use crate::window::files::{FileToOpen, OpenFile, SetupError};
 use crate::window::operations::{WindowOperations, WindowSide};
+use crate::window::thread::OneUnderWay;
 
 /// Who has answered a request, and how that went.
 enum Served {
@@ -148,9 +149,10 @@ where
         &self,
         ring: &Ring,
         request: ParsedRequest,
-        file: Option<Result<OpenFile, SetupError>>,
+        of_window: Option<(Option<Result<OpenFile, SetupError>>, OneUnderWay)>,
         notify: Notify,
     ) {
+        let (file, under_way) = of_window.unzip();
         let ParsedRequest {
             head,
             mut guard,
@@ -159,9 +161,11 @@ where
         } = request;
         let begun = self.metrics.observer().map(|_| Instant::now());
         let answered = match &message {
-            Ok(message) => self.answer(ring, message, file, resubmitted, &mut guard),
+            Ok(message) => self.answer(ring, message, file.flatten(), resubmitted, &mut guard),
             Err(_) => Ok(0),
         };
+        // Before the guest is notified, whose next request comes at once.
+        drop(under_way);
         // The message lives until the guest is notified: it may be the last holder of memory that has
         // gone, such as a mapping that the guest has removed, and to unmap that takes longer than the
         // rest.
@@ -196,7 +200,8 @@ where
             return Ok(self.fail(message, fault));
         }
         let opcode = message.header.opcode();
-        if !fast_path::is_quick(opcode) {
+        // A mapping is made by a thread of its own, or soon.
+        if matches!(message.work, Work::File) && !fast_path::is_quick(opcode) {
             ring.notify();
         }
         if matches!(opcode, Some(Opcode::Init)) {

@@ -45,9 +45,14 @@ impl Coalescing {
         }
     }
 
+    /// Whether a request that took so long holds others up.
+    pub(crate) fn is_slow(took: Duration) -> bool {
+        took > QUICK
+    }
+
     /// A request has been served in this time; returns whether it was slow.
     pub(crate) fn note(&self, took: Duration) -> bool {
-        let slow = took > QUICK;
+        let slow = Self::is_slow(took);
         let owed = self.owed.load(Ordering::Relaxed);
         let owed = if slow {
             MAKE_UP

@@ -15,33 +15,49 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
+use std::slice;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64};
 
 use parking_lot::Mutex;
 use rustix::fs::{MemfdFlags, SealFlags};
 use vhost::vhost_user::message::VhostUserInflight;
-use vm_memory::{AtomicAccess, Bytes as _, FileOffset, MmapRegion, VolatileMemory as _};
+use vm_memory::{FileOffset, MmapRegion};
 
 use crate::adapter::HeadIndex;
 
-/// Bytes of a queue's header, and of an entry.
-const HEADER: usize = 16;
-const ENTRY: usize = 16;
 /// A queue's part is a multiple of it.
 const ALIGNMENT: usize = 64;
 /// The only version there is. Memory that no daemon has used yet has 0.
 const VERSION: u16 = 1;
 
-/// Offsets in a queue's header. What is before is reserved for features.
-const AT_VERSION: usize = 8;
-const AT_SIZE: usize = 10;
-const AT_LAST_HEAD: usize = 12;
-const AT_USED: usize = 14;
-/// Offsets in an entry.
-const AT_IN_FLIGHT: usize = 0;
-const AT_NEXT: usize = 6;
-const AT_COUNTER: usize = 8;
+/// The beginning of a queue's part, as the specification lays it out.
+#[repr(C)]
+struct Header {
+    _features: AtomicU64,
+    version: AtomicU16,
+    size: AtomicU16,
+    /// The head that was returned last.
+    last_head: AtomicU16,
+    /// Where the used ring ended then.
+    used: AtomicU16,
+}
+
+/// What follows for each descriptor.
+#[repr(C)]
+struct Entry {
+    in_flight: AtomicU8,
+    _padding: [u8; 5],
+    /// The head that was returned before this one.
+    next: AtomicU16,
+    /// The later a request was taken, the higher.
+    counter: AtomicU64,
+}
+
+const HEADER: usize = size_of::<Header>();
+const ENTRY: usize = size_of::<Entry>();
+const _: () = assert!(HEADER == 16 && ENTRY == 16);
 
 /// The memory cannot be made or used.
 #[derive(Debug, thiserror::Error)]
@@ -158,45 +174,50 @@ struct QueueLog {
 }
 
 impl QueueLog {
-    fn load<T: AtomicAccess>(&self, at: usize) -> T {
-        let memory = self.area.memory.as_volatile_slice();
-        let loaded = memory.load(self.start + at, Ordering::Acquire);
-        loaded.unwrap_or_else(|error| unreachable!("inside the memory, as was checked: {error}"))
+    fn header(&self) -> &Header {
+        // SAFETY: `install` has checked that the mapped memory has a part for each queue, and parts are
+        // aligned. Whoever else has the memory may change it at any time, which atomics allow.
+        unsafe { &*self.area.memory.as_ptr().add(self.start).cast() }
     }
 
-    fn store<T: AtomicAccess>(&self, at: usize, value: T) {
-        let memory = self.area.memory.as_volatile_slice();
-        let stored = memory.store(value, self.start + at, Ordering::Release);
-        stored.unwrap_or_else(|error| unreachable!("inside the memory, as was checked: {error}"));
+    fn entries(&self) -> &[Entry] {
+        // SAFETY: as above; `size` is no more than what `install` was told.
+        unsafe {
+            let first = self.area.memory.as_ptr().add(self.start + HEADER);
+            slice::from_raw_parts(first.cast(), usize::from(self.size))
+        }
     }
 
-    fn entry(head: u16) -> usize {
-        HEADER + ENTRY * usize::from(head)
+    /// None for a head that no queue of this size has: the VMM has made it larger under way.
+    fn entry(&self, HeadIndex(head): HeadIndex) -> Option<&Entry> {
+        self.entries().get(usize::from(head))
     }
 
     /// What another daemon has taken and not returned, in the order in which it was taken. `used` is
     /// where the used ring ends.
     fn recover(&mut self, used: u16) -> Vec<HeadIndex> {
-        if self.load::<u16>(AT_VERSION) != VERSION {
-            self.store(AT_SIZE, self.size);
-            self.store(AT_USED, used);
-            self.store(AT_VERSION, VERSION);
+        let header = self.header();
+        if header.version.load(Acquire) != VERSION {
+            header.size.store(self.size, Release);
+            header.used.store(used, Release);
+            header.version.store(VERSION, Release);
             return Vec::new();
         }
         // That daemon ended between the used ring and the memory.
-        let returned = used.wrapping_sub(self.load(AT_USED)).min(self.size);
-        let mut head: u16 = self.load(AT_LAST_HEAD);
+        let returned = used.wrapping_sub(header.used.load(Acquire)).min(self.size);
+        let mut head = header.last_head.load(Acquire);
         for _ in 0..returned {
-            if head >= self.size {
+            let Some(entry) = self.entry(HeadIndex(head)) else {
                 break;
-            }
-            self.store(Self::entry(head) + AT_IN_FLIGHT, 0_u8);
-            head = self.load(Self::entry(head) + AT_NEXT);
+            };
+            entry.in_flight.store(0, Release);
+            head = entry.next.load(Acquire);
         }
-        self.store(AT_USED, used);
-        let mut left: Vec<(u64, HeadIndex)> = (0..self.size)
-            .filter(|head| self.load::<u8>(Self::entry(*head) + AT_IN_FLIGHT) == 1)
-            .map(|head| (self.load(Self::entry(head) + AT_COUNTER), HeadIndex(head)))
+        header.used.store(used, Release);
+        let mut left: Vec<(u64, HeadIndex)> = (0..)
+            .zip(self.entries())
+            .filter(|(_, entry)| entry.in_flight.load(Acquire) == 1)
+            .map(|(head, entry)| (entry.counter.load(Acquire), HeadIndex(head)))
             .collect();
         left.sort_by_key(|(counter, _)| *counter);
         self.counter = left
@@ -205,20 +226,27 @@ impl QueueLog {
         left.into_iter().map(|(_, head)| head).collect()
     }
 
-    fn take(&mut self, HeadIndex(head): HeadIndex) {
-        self.store(Self::entry(head) + AT_COUNTER, self.counter);
-        self.counter = self.counter.wrapping_add(1);
-        self.store(Self::entry(head) + AT_IN_FLIGHT, 1_u8);
+    fn take(&mut self, head: HeadIndex) {
+        if let Some(entry) = self.entry(head) {
+            entry.counter.store(self.counter, Release);
+            entry.in_flight.store(1, Release);
+            self.counter = self.counter.wrapping_add(1);
+        }
     }
 
-    fn begin_return(&self, HeadIndex(head): HeadIndex) {
-        self.store(Self::entry(head) + AT_NEXT, self.load::<u16>(AT_LAST_HEAD));
-        self.store(AT_LAST_HEAD, head);
+    fn begin_return(&self, head: HeadIndex) {
+        if let Some(entry) = self.entry(head) {
+            let last_head = &self.header().last_head;
+            entry.next.store(last_head.load(Acquire), Release);
+            last_head.store(head.0, Release);
+        }
     }
 
-    fn end_return(&self, HeadIndex(head): HeadIndex, used: u16) {
-        self.store(Self::entry(head) + AT_IN_FLIGHT, 0_u8);
-        self.store(AT_USED, used);
+    fn end_return(&self, head: HeadIndex, used: u16) {
+        if let Some(entry) = self.entry(head) {
+            entry.in_flight.store(0, Release);
+            self.header().used.store(used, Release);
+        }
     }
 }
 

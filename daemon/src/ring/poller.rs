@@ -102,11 +102,13 @@ impl Poller {
             let worker = worker()?;
             // For this request alone: a table that is kept keeps the files of its regions open.
             let memory = self.memory.memory().into_inner();
-            let popped = ring.pop(&memory);
-            let resubmitted = matches!(popped, Ok(NextChain::Resubmitted(..)));
-            match popped {
+            match ring.pop(&memory) {
                 Ok(NextChain::Nothing) => return Some(any),
-                Ok(NextChain::Chain(chain, guard) | NextChain::Resubmitted(chain, guard)) => {
+                Ok(NextChain::Chain {
+                    chain,
+                    guard,
+                    resubmitted,
+                }) => {
                     any = true;
                     if let Some(requests) = self.metrics.requests.get(queue) {
                         requests.count();

@@ -34,9 +34,12 @@ use crate::ring::resubmit;
 /// What a ring had to offer.
 pub(crate) enum NextChain {
     /// One request and its right to the ring.
-    Chain(DescriptorChain<Arc<TransportMemory>>, InFlightGuard),
-    /// The same of a request that a daemon before this one had taken.
-    Resubmitted(DescriptorChain<Arc<TransportMemory>>, InFlightGuard),
+    Chain {
+        chain: DescriptorChain<Arc<TransportMemory>>,
+        guard: InFlightGuard,
+        /// A daemon before this one had taken it already.
+        resubmitted: bool,
+    },
     /// A head that is no index of the descriptor table. It was taken off the available ring, but
     /// there is no way to return it.
     BadHead(HeadIndex),
@@ -129,24 +132,10 @@ impl Ring {
         used_ring_is_in(memory, &at)?;
         let size = at.size;
         let mut log = self.log();
-        if let Some(log) = &mut log {
-            if log.is_due() {
-                begin_log(log, state.get_queue_mut());
-                self.logs.store(log.is_kept(), Ordering::Relaxed);
-            }
-            if let Some(head) = log.next_again() {
-                let taken = resubmit::chain(state.get_queue(), memory, head);
-                let Ok(chain) = taken else {
-                    return Ok(NextChain::BadHead(head));
-                };
-                return Ok(match self.quiesce.admit(size) {
-                    Ok(guard) => NextChain::Resubmitted(chain, guard),
-                    Err(_) => {
-                        log.put_back(head);
-                        NextChain::Nothing
-                    }
-                });
-            }
+        if let Some(log) = &mut log
+            && let Some(resubmitted) = self.pop_resubmitted(log, &mut state, memory)
+        {
+            return Ok(resubmitted);
         }
         let Some(chain) = state.get_queue_mut().iter(Arc::clone(memory))?.next() else {
             return Ok(NextChain::Nothing);
@@ -162,7 +151,11 @@ impl Ring {
                 if let Some(log) = &mut log {
                     log.take(HeadIndex(chain.head_index()));
                 }
-                NextChain::Chain(chain, guard)
+                NextChain::Chain {
+                    chain,
+                    guard,
+                    resubmitted: false,
+                }
             }
             Err(refused) => {
                 state.get_queue_mut().go_to_previous_position();
@@ -171,6 +164,36 @@ impl Ring {
                     NotAdmitted::Stopped => NextChain::Nothing,
                     NotAdmitted::Full => NextChain::Surplus,
                 }
+            }
+        })
+    }
+
+    /// Begins the log if that is due, and takes a request of the daemon before, if one is left.
+    #[inline(never)]
+    fn pop_resubmitted(
+        &self,
+        log: &mut RingLog,
+        state: &mut VringState<AtomicMemory>,
+        memory: &Arc<TransportMemory>,
+    ) -> Option<NextChain> {
+        if log.is_due() {
+            begin_log(log, state.get_queue_mut());
+            self.logs.store(log.is_kept(), Ordering::Relaxed);
+        }
+        let head = log.next_again()?;
+        let queue = state.get_queue();
+        let Ok(chain) = resubmit::chain(queue, memory, head) else {
+            return Some(NextChain::BadHead(head));
+        };
+        Some(match self.quiesce.admit(queue.size()) {
+            Ok(guard) => NextChain::Chain {
+                chain,
+                guard,
+                resubmitted: true,
+            },
+            Err(_) => {
+                log.put_back(head);
+                NextChain::Nothing
             }
         })
     }
@@ -189,14 +212,10 @@ impl Ring {
     ) -> Result<(), QueueError> {
         let mut state = self.vring.get_mut();
         let queue = state.get_queue_mut();
-        let log = self.log();
-        if let Some(log) = &log {
-            log.begin_return(head);
-        }
-        let result = queue.add_used(&*self.memory(), head.0, len);
-        if let Some(log) = log {
-            log.end_return(head, queue.next_used());
-        }
+        let result = match self.log() {
+            None => queue.add_used(&*self.memory(), head.0, len),
+            Some(log) => self.add_used_and_log(&log, queue, head, len),
+        };
         let enough = self.batch.add();
         if enough || notify == Notify::Now {
             self.notify_locked(&mut state);
@@ -205,6 +224,20 @@ impl Ring {
         // count any more.
         drop(guard);
         drop(state);
+        result
+    }
+
+    #[inline(never)]
+    fn add_used_and_log(
+        &self,
+        log: &RingLog,
+        queue: &mut Queue,
+        head: HeadIndex,
+        len: u32,
+    ) -> Result<(), QueueError> {
+        log.begin_return(head);
+        let result = queue.add_used(&*self.memory(), head.0, len);
+        log.end_return(head, queue.next_used());
         result
     }
 

@@ -48,7 +48,7 @@ impl Case {
     /// Serves the first of the requests that have been offered.
     fn serve_offered(&mut self, notify: Notify) -> u64 {
         let memory = self.driver.memory.memory().into_inner();
-        let Ok(NextChain::Chain(chain, guard)) = self.ring.pop(&memory) else {
+        let Ok(NextChain::Chain { chain, guard, .. }) = self.ring.pop(&memory) else {
             panic!("a request is available");
         };
         let head = HeadIndex(chain.head_index());
@@ -122,7 +122,7 @@ fn a_ring_that_is_not_in_memory_is_neither_read_nor_written() {
     let ring = case.ring.clone();
     case.driver.offer(b"request", 16);
     let table = case.driver.memory.memory().into_inner();
-    let Ok(NextChain::Chain(chain, guard)) = ring.pop(&table) else {
+    let Ok(NextChain::Chain { chain, guard, .. }) = ring.pop(&table) else {
         panic!("a request is available");
     };
     case.driver.offer(b"request", 16);

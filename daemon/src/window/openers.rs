@@ -8,6 +8,9 @@
 //! in the order in which they were asked for, and files beside each other. An open that hangs takes
 //! one thread, however many requests wait for its file.
 //!
+//! Most opens take less time than it takes to wake a thread. So one thread opens file after file, and
+//! another one looks on. If nothing is begun for [`LONG`] while files wait, each of them gets a thread.
+//!
 //! Beyond [`MOST`] opens that take long, the others wait. A request that waits here is in the place
 //! `Window` of its ring, so it is not waited for when that is stopped (see [`crate::ring::quiesce`]); and it
 //! occupies a descriptor of the ring, so there are never more of them than the rings have.
@@ -15,15 +18,21 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::fs::NodeId;
 use crate::ring::fatal_error::FatalErrorLatch;
 use crate::ring::threads::ThreadsError;
 
-/// Threads at most. More than one are there only while more than one file is being opened.
+/// Threads at most. More than [`KEPT`] are there only while more than one file is being opened.
 pub(crate) const MOST: usize = 64;
+/// Threads that stay when there is nothing to do: one to open, one to look on.
+const KEPT: usize = 2;
+/// How long files wait for the ones before them. Less than a guest notices, and many times as long as an
+/// open takes that waits for nothing.
+const LONG: Duration = Duration::from_millis(1);
 
 struct State<J> {
     /// What is to be done for each file, without what is being done. A file is in here while it has
@@ -33,7 +42,22 @@ struct State<J> {
     ready: VecDeque<NodeId>,
     threads: usize,
     idle: usize,
+    /// How many jobs have been begun; the last one's number.
+    begun: u64,
+    /// The jobs under way up to this number take long, and are not waited for.
+    slow_up_to: u64,
+    /// How many others are under way.
+    quick: usize,
+    /// What waits has waited long, so each thread may begin one of it.
+    is_late: bool,
     closed: bool,
+}
+
+/// What a thread is to do, or does.
+struct Begun<J> {
+    node: NodeId,
+    number: u64,
+    job: J,
 }
 
 struct Shared<J> {
@@ -61,6 +85,10 @@ impl<J: Send + 'static> Openers<J> {
             ready: VecDeque::new(),
             threads: 1,
             idle: 0,
+            begun: 0,
+            slow_up_to: 0,
+            quick: 0,
+            is_late: false,
             closed: false,
         };
         let shared = Shared {
@@ -70,7 +98,7 @@ impl<J: Send + 'static> Openers<J> {
             fatal_error,
         };
         let openers = Self(Arc::new(shared));
-        openers.spawn().map_err(ThreadsError::Window)?;
+        openers.0.spawn().map_err(ThreadsError::Window)?;
         Ok(openers)
     }
 
@@ -88,22 +116,10 @@ impl<J: Send + 'static> Openers<J> {
         }
         state.files.insert(node, VecDeque::from([job]));
         state.ready.push_back(node);
-        if state.idle >= state.ready.len() {
-            self.0.changed.notify_one();
-        } else if state.threads < MOST {
-            state.threads += 1;
-            drop(state);
-            // The threads that are there will come to it.
-            if self.spawn().is_err() {
-                self.0.state.lock().threads -= 1;
-            }
+        // Whoever looks on for the first one that waits does so for all.
+        if state.ready.len() == 1 || state.is_late {
+            self.0.call(state);
         }
-    }
-
-    fn spawn(&self) -> std::io::Result<()> {
-        let shared = Arc::clone(&self.0);
-        let thread = thread::Builder::new().name("open".to_owned());
-        thread.spawn(move || shared.work()).map(drop)
     }
 }
 
@@ -114,45 +130,115 @@ impl<J> Drop for Openers<J> {
     }
 }
 
-impl<J> Shared<J> {
-    fn work(&self) {
-        while let Some((node, job)) = self.next() {
+impl<J> State<J> {
+    /// Whether a thread that has nothing to do may begin a job: others would not do so soon.
+    fn may_begin(&self) -> bool {
+        self.quick == 0 || self.is_late
+    }
+
+    /// The next job of the file that has waited longest.
+    fn begin(&mut self) -> Option<Begun<J>> {
+        let node = self.ready.pop_front()?;
+        let job = self.files.get_mut(&node).and_then(VecDeque::pop_front)?;
+        self.is_late &= !self.ready.is_empty();
+        self.begun += 1;
+        self.quick += 1;
+        let number = self.begun;
+        Some(Begun { node, number, job })
+    }
+
+    /// The file can be opened again.
+    fn done(&mut self, node: NodeId, number: u64) {
+        if number > self.slow_up_to {
+            self.quick -= 1;
+        }
+        if self.files.get(&node).is_some_and(|more| !more.is_empty()) {
+            // For this very thread, or another one that is about to look.
+            self.ready.push_back(node);
+        } else {
+            self.files.remove(&node);
+        }
+    }
+
+    /// Nothing has been begun for long, although something waits.
+    fn note_late(&mut self) {
+        self.is_late = true;
+        self.slow_up_to = self.begun;
+        self.quick = 0;
+    }
+}
+
+impl<J: Send + 'static> Shared<J> {
+    fn spawn(self: &Arc<Self>) -> std::io::Result<()> {
+        let shared = Arc::clone(self);
+        let thread = thread::Builder::new().name("open".to_owned());
+        thread.spawn(move || shared.work()).map(drop)
+    }
+
+    /// Has a thread open what is ready, or look on while others do.
+    fn call(self: &Arc<Self>, mut state: MutexGuard<'_, State<J>>) {
+        if state.idle > 0 {
+            self.changed.notify_one();
+        } else if state.threads < MOST {
+            state.threads += 1;
+            drop(state);
+            // The threads that are there will come to it.
+            if self.spawn().is_err() {
+                self.state.lock().threads -= 1;
+            }
+        }
+    }
+
+    fn work(self: Arc<Self>) {
+        let mut next = self.next(self.state.lock(), false);
+        while let Some(Begun { node, number, job }) = next {
             self.fatal_error.guard(|| {
                 (self.open)(job);
                 Ok(())
             });
-            self.done(node);
+            let mut state = self.state.lock();
+            state.done(node, number);
+            next = self.next(state, true);
         }
     }
 
-    /// What this thread does next. Nothing when it is to end: when all is over, or another thread is
-    /// there for what comes.
-    fn next(&self) -> Option<(NodeId, J)> {
-        let mut state = self.state.lock();
+    /// What this thread does next. Nothing when it is to end: when all is over, or enough threads are
+    /// there for what comes. One that comes from a job `goes_on` with the next.
+    fn next(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State<J>>,
+        mut goes_on: bool,
+    ) -> Option<Begun<J>> {
         loop {
-            if let Some(node) = state.ready.pop_front()
-                && let Some(job) = state.files.get_mut(&node).and_then(VecDeque::pop_front)
+            if (goes_on || state.may_begin())
+                && let Some(begun) = state.begin()
             {
-                return Some((node, job));
+                if !goes_on && !state.ready.is_empty() {
+                    self.call(state);
+                }
+                return Some(begun);
             }
-            if state.closed || state.idle > 0 {
+            if state.ready.is_empty() && (state.closed || state.idle >= KEPT) {
                 state.threads -= 1;
                 return None;
             }
+            goes_on = false;
             state.idle += 1;
-            self.changed.wait(&mut state);
+            self.look_on(&mut state);
             state.idle -= 1;
         }
     }
 
-    /// The file can be opened again.
-    fn done(&self, node: NodeId) {
-        let mut state = self.state.lock();
-        if state.files.get(&node).is_some_and(|more| !more.is_empty()) {
-            // For this very thread, or another one that is about to look.
-            state.ready.push_back(node);
-        } else {
-            state.files.remove(&node);
+    /// Waits for something to do, or to be late.
+    fn look_on(&self, state: &mut MutexGuard<'_, State<J>>) {
+        if state.ready.is_empty() {
+            self.changed.wait(state);
+            return;
+        }
+        let begun = state.begun;
+        let waited = self.changed.wait_for(state, LONG);
+        if waited.timed_out() && state.begun == begun && !state.ready.is_empty() {
+            state.note_late();
         }
     }
 }
@@ -229,7 +315,7 @@ mod tests {
         }
         let threads = || openers.0.state.lock().threads;
         let deadline = std::time::Instant::now() + MUST_HAPPEN;
-        while threads() > 1 {
+        while threads() > KEPT {
             assert!(
                 std::time::Instant::now() < deadline,
                 "{} threads",

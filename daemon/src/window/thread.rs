@@ -6,6 +6,10 @@
 //! off its ring queues it here, and goes on with the next request. There is one such thread,
 //! since one window operation runs at a time.
 //!
+//! A VMM that answers when a mapping is in effect answers so soon that to wake this thread takes as long.
+//! There the thread that has a request serves it itself, if no other one is under way
+//! ([`WindowThread::alone`]).
+//!
 //! A request that waits for this thread does not keep its ring from being stopped: it has stepped
 //! aside before (see [`crate::ring::quiesce`]). It occupies a descriptor of its ring, so there are never
 //! more jobs than the rings have descriptors.
@@ -15,6 +19,7 @@
 //! Nothing but these requests runs here. Others need an umask of their thread's own (see
 //! [`crate::ring::threads`]), which this thread has not.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
@@ -33,12 +38,46 @@ pub(crate) trait WindowService<J>: Send + Sync + 'static {
     fn open(&self, file: &FileToOpen, job: &mut J);
 
     /// Serves the request, and returns it to the guest.
-    fn serve_window(&self, job: J);
+    /// The VMM has answered when `under_way` is dropped.
+    fn serve_window(&self, job: J, under_way: OneUnderWay);
+
+    /// Whether the VMM answers so soon that a thread may wait that has other things to do.
+    fn vmm_answers_soon(&self) -> bool;
+}
+
+/// The requests that are served or wait for the thread. Not those whose file is being opened.
+#[derive(Clone, Default)]
+struct UnderWay(Arc<AtomicUsize>);
+
+impl UnderWay {
+    /// Adds one, if there is none.
+    fn alone(&self) -> Option<OneUnderWay> {
+        let (none, one) = (0, 1);
+        let swapped = self
+            .0
+            .compare_exchange(none, one, Ordering::Acquire, Ordering::Relaxed);
+        swapped.is_ok().then(|| OneUnderWay(self.clone()))
+    }
+
+    fn add(&self) -> OneUnderWay {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        OneUnderWay(self.clone())
+    }
+}
+
+/// A request that is served, or waits for that.
+pub(crate) struct OneUnderWay(UnderWay);
+
+impl Drop for OneUnderWay {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Release);
+    }
 }
 
 /// See the module's documentation. The thread ends when the last clone is dropped and all jobs are done.
 pub(crate) struct WindowThread<J> {
-    jobs: mpsc::Sender<J>,
+    jobs: mpsc::Sender<(J, OneUnderWay)>,
+    under_way: UnderWay,
     openers: Arc<Openers<OpenJob<J>>>,
 }
 
@@ -46,6 +85,7 @@ impl<J> Clone for WindowThread<J> {
     fn clone(&self) -> Self {
         Self {
             jobs: self.jobs.clone(),
+            under_way: self.under_way.clone(),
             openers: Arc::clone(&self.openers),
         }
     }
@@ -60,25 +100,41 @@ impl<J: Send + 'static> WindowThread<J> {
         service: Arc<impl WindowService<J>>,
         fatal_error: Arc<FatalErrorLatch>,
     ) -> Result<Self, ThreadsError> {
-        let (jobs, next) = mpsc::channel::<J>();
-        let (opener, opened) = (Arc::clone(&service), jobs.clone());
+        let (jobs, next) = mpsc::channel::<(J, OneUnderWay)>();
+        let under_way = UnderWay::default();
+        let (opener, opened, count) = (Arc::clone(&service), jobs.clone(), under_way.clone());
         let open = move |(file, mut job): OpenJob<J>| {
             opener.open(&file, &mut job);
+            if opener.vmm_answers_soon()
+                && let Some(alone) = count.alone()
+            {
+                return opener.serve_window(job, alone);
+            }
             // The thread takes jobs for as long as this sender is there.
-            let _ = opened.send(job);
+            let _ = opened.send((job, count.add()));
         };
         let openers = Arc::new(Openers::start(Arc::clone(&fatal_error), open)?);
         let serve = move || {
-            for job in next {
+            for (job, under_way) in next {
                 fatal_error.guard(|| {
-                    service.serve_window(job);
+                    service.serve_window(job, under_way);
                     Ok(())
                 });
             }
         };
         let thread = thread::Builder::new().name("window".to_owned());
         thread.spawn(serve).map_err(ThreadsError::Window)?;
-        Ok(Self { jobs, openers })
+        Ok(Self {
+            jobs,
+            under_way,
+            openers,
+        })
+    }
+
+    /// Lets the caller serve a request itself, for as long as it keeps the value. `None` while others are
+    /// under way: they come first.
+    pub(crate) fn alone(&self) -> Option<OneUnderWay> {
+        self.under_way.alone()
     }
 
     /// Whether `node` is being opened, or is about to be.
@@ -89,7 +145,7 @@ impl<J: Send + 'static> WindowThread<J> {
     /// Has the job done after those before it.
     pub(crate) fn run(&self, job: J) {
         // The thread takes jobs for as long as this sender is there.
-        let _ = self.jobs.send(job);
+        let _ = self.jobs.send((job, self.under_way.add()));
     }
 
     /// Has `file` opened on another thread, and then the job done.

@@ -6,12 +6,13 @@ use shared_window::{ViewSource, Vmm};
 use virtiofsd::filesystem::FileSystem;
 
 use super::Engine;
+use crate::metrics::Trait;
 use crate::request::message::{ParsedRequest, Work};
 use crate::ring::Ring;
 use crate::ring::vring::Notify;
 use crate::window::files::{FileToOpen, OpenFile, SetupError};
 use crate::window::operations::WindowSide;
-use crate::window::thread::{WindowService, WindowThread};
+use crate::window::thread::{OneUnderWay, WindowService, WindowThread};
 
 /// A request that waits for the thread for the window.
 pub(crate) struct WindowJob {
@@ -41,31 +42,46 @@ where
         enters
     }
 
-    /// Hands a request that [`Self::enters_window`] over to the thread for the window. A file that is not
-    /// open is opened before; requests for a file that is being opened wait for that as well, to keep
-    /// their order.
-    pub(crate) fn queue(
+    /// Serves a request that [`Self::enters_window`] if the VMM answers soon and no other request of the
+    /// window is under way; else hands it over to the thread for the window. Whether it was served. A file
+    /// that is not open is opened before, on a thread for that; requests for a file that is being opened
+    /// wait for that as well, to keep their order.
+    pub(crate) fn serve_or_queue(
         &self,
         thread: &WindowThread<WindowJob>,
         ring: &Ring,
         request: ParsedRequest,
-    ) {
-        let to_open = self.file_to_map(&request);
-        let mut job = WindowJob {
+        notify: Notify,
+    ) -> bool {
+        let job = |request, file| WindowJob {
             ring: ring.clone(),
             request,
-            file: None,
+            file,
         };
-        let Some((window, file)) = to_open else {
-            return thread.run(job);
-        };
-        if !thread.opens(file.node)
-            && let Some(open) = window.files().kept(&file)
-        {
-            job.file = Some(Ok(open));
-            return thread.run(job);
+        let mut file = None;
+        if let Some((window, wanted)) = self.file_to_map(&request) {
+            if !thread.opens(wanted.node) {
+                file = window.files().kept(&wanted).map(Ok);
+            }
+            if file.is_none() {
+                thread.open_and_run(wanted, job(request, None));
+                return false;
+            }
         }
-        thread.open_and_run(file, job);
+        if self.vmm_answers_soon()
+            && let Some(alone) = thread.alone()
+        {
+            self.serve_with(ring, request, Some((file, alone)), notify);
+            return true;
+        }
+        thread.run(job(request, file));
+        false
+    }
+
+    /// Whether the VMM was found to answer when what it was asked for is in effect: then it does nothing
+    /// before it answers but a system call.
+    fn vmm_answers_soon(&self) -> bool {
+        self.metrics.vmm.get(Trait::AnswersAfterEffect) == Some(true)
     }
 
     fn file_to_map(&self, request: &ParsedRequest) -> Option<(&WindowSide<F, M, S>, FileToOpen)> {
@@ -89,12 +105,16 @@ where
         job.file = self.window().map(|window| window.files().open(file));
     }
 
-    fn serve_window(&self, job: WindowJob) {
+    fn serve_window(&self, job: WindowJob, under_way: OneUnderWay) {
         let WindowJob {
             ring,
             request,
             file,
         } = job;
-        self.serve_with(&ring, request, file, Notify::Now);
+        self.serve_with(&ring, request, Some((file, under_way)), Notify::Now);
+    }
+
+    fn vmm_answers_soon(&self) -> bool {
+        Self::vmm_answers_soon(self)
     }
 }

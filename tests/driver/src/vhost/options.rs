@@ -49,6 +49,9 @@ pub struct Options {
     /// The protocol features that are acknowledged where they are offered, apart from those of the
     /// window, which [`Options::window`] decides about.
     pub protocol_features: VhostUserProtocolFeatures,
+    /// Whether the VMM keeps what is in flight for a next daemon, where that is offered. The QEMU series
+    /// does; QEMU 11.1 does not for this device.
+    pub keeps_in_flight: bool,
     /// How long the daemon may take for anything.
     pub patience: Duration,
 }
@@ -66,6 +69,7 @@ impl Default for Options {
             window: WindowOption::IfOffered(Rules::qemu()),
             shared_objects: true,
             protocol_features: VhostUserProtocolFeatures::all(),
+            keeps_in_flight: false,
             patience: PATIENCE,
         }
     }

@@ -43,6 +43,7 @@ pub struct Vm {
     script: Arc<Mutex<Script>>,
     /// Where the daemon keeps what is in flight, for the next one.
     inflight: Option<(VhostUserInflight, File)>,
+    keeps_inflight: bool,
     queue_size: u16,
     patience: Duration,
     framing: Framing,
@@ -85,6 +86,7 @@ impl Vm {
             told: options.rules().map_or(Told::Nothing, |rules| rules.told),
             script: Arc::default(),
             inflight: None,
+            keeps_inflight: options.keeps_in_flight,
             queue_size: options.queue_size,
             patience: options.patience,
             framing: options.framing,
@@ -130,10 +132,8 @@ impl Vm {
 
     /// Gives the daemon the memory for what is in flight, which is the first one's.
     fn share_inflight(&mut self) -> Result<(), VhostError> {
-        if !self
-            .protocol_features()
-            .contains(VhostUserProtocolFeatures::INFLIGHT_SHMFD)
-        {
+        let offered = self.protocol_features();
+        if !self.keeps_inflight || !offered.contains(VhostUserProtocolFeatures::INFLIGHT_SHMFD) {
             return Ok(());
         }
         let inflight = match self.inflight.take() {

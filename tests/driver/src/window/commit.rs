@@ -32,8 +32,12 @@ pub(crate) trait Announce: Send + Sync {
 /// An effect that is to come.
 #[derive(Debug)]
 pub(super) enum Effect {
-    Map(Prepared, Mapping),
-    Unmap { at: u64, len: u64 },
+    /// Without something prepared it has been mapped in its place.
+    Map(Option<Prepared>, Mapping),
+    Unmap {
+        at: u64,
+        len: u64,
+    },
 }
 
 /// What has been acknowledged, and what holds it up.
@@ -77,11 +81,13 @@ impl Window {
         state.violations.push(violation);
     }
 
-    fn map(&self, prepared: Prepared, mapping: Mapping) -> (Vec<Mapping>, Vec<Mapping>) {
+    fn map(&self, prepared: Option<Prepared>, mapping: Mapping) -> (Vec<Mapping>, Vec<Mapping>) {
         let mut state = self.0.state.lock();
         let (gone, mut new) = state.table.remove(mapping.at.0, mapping.len);
-        let placed = self.0.range.place(prepared, mapping.at.0);
-        placed.expect("address space for a mapping that is moved");
+        if let Some(prepared) = prepared {
+            let placed = self.0.range.place(prepared, mapping.at.0);
+            placed.expect("address space for a mapping that is moved");
+        }
         state.table.insert(mapping.clone());
         new.push(mapping);
         state.stats.maps += 1;

@@ -69,6 +69,28 @@ impl Reservation {
         Ok(())
     }
 
+    /// Maps a file at `offset`, where nothing is mapped. If it can't, nothing is there afterwards.
+    pub(super) fn map(
+        &self,
+        file: &File,
+        (from, len): (u64, u64),
+        writable: bool,
+        offset: u64,
+    ) -> io::Result<()> {
+        let end = offset.checked_add(len).filter(|end| *end <= self.size());
+        assert!(end.is_some(), "beyond the window");
+        let to = self.address(offset).cast();
+        let flags = MapFlags::SHARED | MapFlags::FIXED;
+        // SAFETY: the place is in the reserved range, whose memory no reference points to.
+        let mapped =
+            unsafe { rustix::mm::mmap(to, len as usize, access(writable), flags, file, from) };
+        if mapped.is_err() {
+            // The kernel may have taken the reserved range away before it failed.
+            self.clear(offset, len)?;
+        }
+        Ok(mapped.map(drop)?)
+    }
+
     /// Makes this range a hole.
     pub(super) fn clear(&self, offset: u64, len: u64) -> io::Result<()> {
         assert!(offset + len <= self.size(), "beyond the window");
@@ -91,16 +113,20 @@ impl Drop for Reservation {
 impl Prepared {
     pub(super) fn new(file: &File, from: u64, len: u64, writable: bool) -> io::Result<Self> {
         let len = usize::try_from(len).map_err(io::Error::other)?;
-        let access = if writable {
-            ProtFlags::READ | ProtFlags::WRITE
-        } else {
-            ProtFlags::READ
-        };
+        let access = access(writable);
         // SAFETY: a new mapping at an address that the kernel chooses.
         let at = unsafe {
             rustix::mm::mmap(ptr::null_mut(), len, access, MapFlags::SHARED, file, from)?
         };
         Ok(Self { at, len })
+    }
+}
+
+fn access(writable: bool) -> ProtFlags {
+    if writable {
+        ProtFlags::READ | ProtFlags::WRITE
+    } else {
+        ProtFlags::READ
     }
 }
 

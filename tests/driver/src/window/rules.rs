@@ -86,9 +86,10 @@ impl Told {
             Self::Each => true,
             Self::Nothing => false,
             Self::Beginning => {
-                let size = mapping.file.metadata().map_or(0, |file| file.len());
+                // The size last: the kernel may have to ask a view's server for it.
+                let size = || mapping.file.metadata().map_or(0, |file| file.len());
                 let end = mapping.from.0 + mapping.len;
-                mapping.at.0 == 0 && mapping.writable && end <= size
+                mapping.at.0 == 0 && mapping.writable && end <= size()
             }
         }
     }

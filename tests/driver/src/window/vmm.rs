@@ -158,20 +158,46 @@ impl Vmm {
     }
 
     fn check_size(&self, request: &VhostUserMMap, file: &File) -> HandlerResult<()> {
+        let Rules {
+            size_check,
+            empty_file,
+            ..
+        } = self.rules();
+        if (size_check, empty_file) == (SizeCheck::Ignore, EmptyFile::Leave) {
+            return Ok(());
+        }
         let size = rustix::fs::seek(file, rustix::fs::SeekFrom::End(0))?;
         let needed = request.fd_offset + request.len;
-        if size == 0 && self.rules().empty_file == EmptyFile::Grow {
+        if size == 0 && empty_file == EmptyFile::Grow {
             file.set_len(needed)?;
-        } else if size < needed && self.rules().size_check == SizeCheck::Refuse {
+        } else if size < needed && size_check == SizeCheck::Refuse {
             return Err(self.refuse(Violation::TooSmall { size, needed }));
         }
         Ok(())
     }
 
-    fn prepare(&self, request: &VhostUserMMap, file: &File) -> HandlerResult<(Prepared, bool)> {
+    /// Maps the file in its place, where nothing lies, if the answer comes after the effect. Else it is
+    /// mapped elsewhere, and moved when the effect is due.
+    fn prepare(
+        &self,
+        request: &VhostUserMMap,
+        file: &File,
+    ) -> HandlerResult<(Option<Prepared>, bool)> {
+        let rules = self.rules();
         let wanted = request.flags & VhostUserMMapFlags::WRITABLE.bits() != 0;
-        let writable = wanted || self.rules().read_only == ReadOnly::MapWritable;
-        let prepared = Prepared::new(file, request.fd_offset, request.len, writable);
+        let writable = wanted || rules.read_only == ReadOnly::MapWritable;
+        let (from, len) = (request.fd_offset, request.len);
+        let in_place = rules.acknowledge == Acknowledge::AfterEffect
+            && rules.effect_takes.is_zero()
+            && rules.overlap == Overlap::Refuse
+            && self.next.lock().gate.is_none();
+        let prepared = if in_place {
+            let range = &self.window.0.range;
+            let mapped = range.map(file, (from, len), writable, request.shm_offset);
+            mapped.map(|()| None)
+        } else {
+            Prepared::new(file, from, len, writable).map(Some)
+        };
         let prepared = prepared.map_err(|error| {
             let errno = error.raw_os_error().unwrap_or(REFUSED);
             self.refuse(Violation::NotMappable(errno))

@@ -44,6 +44,14 @@ struct Interrupted {
     folder: TempDir,
 }
 
+/// A VMM that keeps what is in flight for the next daemon.
+fn keeping_in_flight() -> Options {
+    Options {
+        keeps_in_flight: true,
+        ..Options::default()
+    }
+}
+
 fn start_daemon(folder: &TempDir, arguments: &[&str]) -> Result<Daemon> {
     let daemon = Daemon::command(daemon::daxd()?)
         .share(folder.path().join("share"))
@@ -97,7 +105,7 @@ fn requests_under_way_are_answered_by_the_next_daemon() -> Result<()> {
         let mut case = Interrupted::start(Options {
             queue_size: 16,
             event_index,
-            ..Options::default()
+            ..keeping_in_flight()
         })?;
         case.restart()?;
         let pipeline = case.rig.client.pipeline();
@@ -118,7 +126,7 @@ fn requests_under_way_are_answered_by_the_next_daemon() -> Result<()> {
 
 #[test]
 fn a_new_daemon_knows_no_node_until_init() -> Result<()> {
-    let mut case = Interrupted::start(Options::default())?;
+    let mut case = Interrupted::start(keeping_in_flight())?;
     case.restart()?;
     let node = case.node;
     let Rig { client, vm, .. } = &mut case.rig;
