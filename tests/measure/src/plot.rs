@@ -223,17 +223,20 @@ struct Curve {
     legend: f64,
 }
 
+/// A line: its name, its colour and its points.
+pub type Line = (String, usize, Vec<(f64, f64)>);
+
 /// How numbers along an axis are drawn: each mark is so many times the one before; and its label.
 pub type Scale = (f64, fn(f64) -> String);
 
 impl Curves {
-    /// Lines, each a name, a colour and points; those of two points at least, of which both numbers
+    /// The lines of two points at least, of which both numbers
     /// are above 0. None if there is no such line.
     pub fn new(
         title: String,
         x_name: &'static str,
         (x, y): (Scale, Scale),
-        lines: impl IntoIterator<Item = (String, usize, Vec<(f64, f64)>)>,
+        lines: impl IntoIterator<Item = Line>,
     ) -> Option<Self> {
         let mut drawn: Vec<_> = lines.into_iter().collect();
         for (_, _, points) in &mut drawn {
@@ -243,7 +246,7 @@ impl Curves {
         let all = || drawn.iter().flat_map(|(_, _, points)| points);
         let across = Axis::over(x.0, all().map(|(x, _)| *x), ACROSS);
         let down = Axis::over(y.0, all().map(|(_, y)| *y), DOWN);
-        let curve = |(at, (name, colour, points)): (usize, (String, usize, Vec<(f64, f64)>))| {
+        let curve = |(at, (name, colour, points)): (usize, Line)| {
             let dots: Vec<_> = points
                 .iter()
                 .map(|(x, y)| (across.at(*x), down.at(*y)))

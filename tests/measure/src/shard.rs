@@ -17,7 +17,7 @@ pub struct Shard {
 
 /// What is no shard.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no part: give I/N with I from 0 to N - 1, such as 0/4")]
+#[error("{0:?} is no part: use I/N with I from 0 to N - 1, such as 0/4")]
 pub struct ShardError(String);
 
 impl FromStr for Shard {

@@ -67,7 +67,7 @@ fn latencies(changes: &Changes, out: &mut String) {
     }
     let _ = writeln!(out, "\nMedian from the release to the removal's return");
     for slower in &changes.wakes {
-        let median = |n: Option<u64>| n.map(|us| time(us)).unwrap_or_default();
+        let median = |n: Option<u64>| n.map(time).unwrap_or_default();
         let before = median(slower.before.median());
         let after = median(slower.after.median());
         let counts = (slower.before.samples().len(), slower.after.samples().len());
