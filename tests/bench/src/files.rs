@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The files that are shared while it is measured.
+//! The files of the share that is measured.
 
 use std::{
     fs::{self, File},
@@ -12,17 +12,17 @@ use std::{
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
-/// The file that is read and written.
+/// The file that requests read and write.
 pub const DATA: &str = "data";
-/// Its size: more than a second-level cache, and all of it in the page cache.
+/// Its size: larger than a second-level cache, and small enough for the page cache.
 pub const DATA_SIZE: u64 = 64 << 20;
 /// The folder of files to look up: `0`, `1` and so on.
 pub const NAMES: &str = "names";
-/// How many there are.
+/// The number of these files.
 pub const NAMES_COUNT: u32 = 2000;
 /// The folder to list.
 pub const MANY: &str = "many";
-/// How many entries it has.
+/// The number of its entries.
 pub const MANY_COUNT: u32 = 10_000;
 /// The folder of files with one range each.
 pub const SMALL: &str = "small";
@@ -33,12 +33,12 @@ pub const SPARSE: &str = "sparse";
 /// What Linux maps at a time.
 pub const RANGE: u64 = 2 << 20;
 
-/// A folder with files, removed with it.
+/// A folder with files; its drop removes all.
 #[derive(Debug)]
 pub struct Files(TempDir);
 
 impl Files {
-    /// An empty folder below `place`.
+    /// Makes an empty folder below `place`.
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl Files {
         self.0.path()
     }
 
-    /// [`DATA`], [`NAMES`] and [`MANY`].
+    /// Makes [`DATA`], [`NAMES`] and [`MANY`].
     ///
     /// # Errors
     ///
@@ -65,7 +65,7 @@ impl Files {
         self.folder(MANY, MANY_COUNT, |path| File::create(path).map(drop))
     }
 
-    /// `count` files in [`SMALL`], and [`SPARSE`] with as many ranges.
+    /// Makes `count` files in [`SMALL`], and [`SPARSE`] with as many ranges.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ impl Files {
         })
     }
 
-    /// A file with this content-free size, all of it in the page cache.
+    /// Makes a file of this size without holes, all of it in the page cache.
     ///
     /// # Errors
     ///
@@ -102,7 +102,7 @@ impl Files {
     }
 }
 
-/// Bytes that differ from block to block, so that a wrong one would show.
+/// Writes bytes that differ from block to block, so that a wrong block is detected.
 fn fill(path: &Path, size: u64) -> io::Result<()> {
     const BLOCK: u64 = 64 << 10;
     let file = File::create(path)?;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The guests of benchmarks: what they are started from, and that they are idle while it is another's
-//! turn.
+//! The guests of benchmarks: the parts that they start from, and how they stay idle during the turn
+//! of another guest.
 //!
-//! An idle guest is not stopped: its clock would jump by as much when it goes on, which Linux takes for
-//! a stall.
+//! An idle guest is not stopped: its clock would jump when it goes on, which Linux takes for a
+//! stall.
 
 use anyhow::{Context as _, Result};
 use dax_measure::{Guests, Kernel};
@@ -15,38 +15,38 @@ use qemu_guest::vm::{Parts, Vm, VmSpec, Wanted};
 
 use crate::system::ProcessTree;
 
-/// The memory of each guest, where nothing else is said.
+/// The default memory of a guest.
 pub const MEMORY: ByteSize = ByteSize::mib(1024);
-/// Whether a run goes on, and who is told how.
+/// Tells whether a run goes on, and takes its progress.
 pub struct Watch<'a> {
-    /// Whether it is to go on.
+    /// Whether to go on.
     pub goes_on: &'a dyn Fn() -> bool,
-    /// Told what comes next.
+    /// Called with the next step.
     pub progress: &'a dyn Fn(&str),
 }
 
-/// For the sides on persistent memory, beyond those of every guest.
+/// Modules for the sides on persistent memory, in addition to those of every guest.
 const MODULES: [&str; 3] = ["virtio_pmem", "ext4", "xfs"];
-/// Checksums that these ask for by name, and what a kernel may have built in.
+/// Checksum modules that these ask for by name, and modules that a kernel may have built in.
 const OPTIONAL_MODULES: [&str; 3] = ["crc32c_generic", "crc32c_intel", "nd_pmem"];
 
 /// QEMU, a kernel, and an initramfs.
 #[derive(Debug)]
 pub struct KernelParts {
-    /// As the user named it.
+    /// The kernel as the user named it.
     pub spec: String,
     /// The QEMU, as the user named it.
     pub qemu: String,
-    /// All of it.
+    /// QEMU, kernel and initramfs.
     pub parts: Parts,
 }
 
 impl KernelParts {
-    /// Fetches and builds what is not there yet.
+    /// Fetches and builds the missing parts.
     ///
     /// # Errors
     ///
-    /// If something is neither there nor to be had.
+    /// If a part can't be fetched or built.
     pub fn obtain(
         spec: &KernelSpec,
         qemu: &QemuSpec,
@@ -69,21 +69,21 @@ impl KernelParts {
     }
 }
 
-/// A guest with a name. Dropping it kills it and its daemon.
+/// A named guest. Its drop kills the guest and its daemon.
 pub struct IdleGuest {
     /// Its name in the results.
     pub name: String,
-    /// Its daemon's processes; none if there is no daemon.
+    /// The daemon's processes; `None` without a daemon.
     pub daemon: Option<ProcessTree>,
     vm: Vm,
 }
 
 impl IdleGuest {
-    /// Boots it, and lets something be made ready in it.
+    /// Boots the guest, and runs a preparation in it.
     ///
     /// # Errors
     ///
-    /// If anything of it fails. Nothing is left then.
+    /// If a step fails. Nothing is left behind then.
     pub async fn start<R>(
         name: &str,
         parts: &Parts,
@@ -119,22 +119,22 @@ impl IdleGuest {
             .unwrap_or_default()
     }
 
-    /// Ends it in good order.
+    /// Shuts the guest down.
     ///
     /// # Errors
     ///
-    /// If it does not end, or not without an error.
+    /// If the guest does not end, or ends with an error.
     pub async fn end(self) -> Result<()> {
         let ended = self.vm.power_off().await;
         ended.with_context(|| format!("{}: the guest's end", self.name))
     }
 }
 
-/// What all guests have in common.
+/// The settings that all guests have in common.
 ///
 /// # Errors
 ///
-/// If it can't be found out whether they can have KVM.
+/// If the check for KVM fails.
 pub async fn about(
     accel: AccelChoice,
     memory: ByteSize,
@@ -154,7 +154,7 @@ pub async fn about(
     })
 }
 
-/// Versions, with names where there are several.
+/// The versions of the QEMUs, with their names if there are several.
 fn qemus(kernels: &[KernelParts]) -> String {
     let describe = |one: &KernelParts| format!("{} {}", one.qemu, one.parts.qemu.version());
     let mut all: Vec<String> = kernels.iter().map(describe).collect();

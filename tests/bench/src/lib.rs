@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What `daxlab bench` measures.
+//! The measurements of `daxlab bench`.
 //!
 //! ```text
 //! io, map, window ─▶ daemons and a driver, which is VMM and guest ─▶ model::Run ──┐
@@ -10,7 +10,8 @@
 //! ```
 //!
 //! A *side* is a system under test in one configuration: a daemon, a way to read a file, the
-//! physical limit. A *point* is one thing that all sides do in turn; a *round* is one turn of each.
+//! physical limit. A *point* is one measurement that all sides make in turn. A *round* is one turn
+//! of each side.
 
 pub mod files;
 pub mod guests;

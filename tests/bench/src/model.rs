@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a run of the benchmarks that play VMM and guest themselves found; `results.json` is this.
+//! The results of the benchmarks that play VMM and guest themselves, as in `results.json`.
 
 #![expect(missing_docs, reason = "docs/results.md describes each field")]
 
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 /// The version of `results.json`.
 pub const SCHEMA: u32 = 1;
 
-/// One of those that are compared, with its daemon's command line in words.
+/// A side, with its daemon's command line as a list of words.
 pub type Side = dax_measure::Side<Vec<String>>;
 
 impl Stored for Run {
@@ -24,7 +24,7 @@ impl Stored for Run {
     const COMMAND: &'static str = "daxlab bench";
 }
 
-/// Everything that a run found.
+/// The results of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     #[serde(flatten)]
@@ -34,7 +34,7 @@ pub struct Run {
     pub points: Vec<Point>,
 }
 
-/// How it was measured.
+/// The settings of the measurement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     pub rounds: u32,
@@ -43,7 +43,7 @@ pub struct Settings {
 }
 
 words! {
-    /// Which of the benchmarks, as on the command line.
+    /// The benchmarks by their names on the command line.
     Suite {
         /// Requests.
         Io = "io",
@@ -54,7 +54,7 @@ words! {
     }
 }
 
-/// One thing that all sides did in turn, and how they compare.
+/// A point, with the results and comparisons of all sides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     pub suite: Suite,
@@ -66,7 +66,7 @@ pub struct Point {
     pub aims: Vec<Target>,
 }
 
-/// What one side did.
+/// The results of one side.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Series {
     pub side: String,
@@ -77,7 +77,7 @@ pub struct Series {
     pub facts: Vec<Fact>,
 }
 
-/// A number that no other field has a place for.
+/// A number without a field of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fact {
     pub name: String,
@@ -94,7 +94,7 @@ pub struct Comparison {
 }
 
 impl Series {
-    /// A side's rounds, with the latencies of all of them.
+    /// A series of a side's rounds, with the latencies of all of them.
     pub fn new(side: impl Into<String>, rounds: Vec<Round>, all: &Latencies) -> Self {
         Self {
             side: side.into(),
@@ -106,19 +106,19 @@ impl Series {
         }
     }
 
-    /// A measure of each round; none if a round has none.
+    /// The measure of each round; `None` if a round lacks it.
     pub fn each(&self, measure: Measure) -> Option<Vec<f64>> {
         self.rounds.iter().map(|round| round.get(measure)).collect()
     }
 
-    /// The median of the rounds' numbers.
+    /// The median of a number over the rounds.
     pub fn median_of(&self, number: impl Fn(&Round) -> Option<f64>) -> Option<f64> {
         let numbers: Option<Vec<f64>> = self.rounds.iter().map(number).collect();
         median(&numbers?)
     }
 
-    /// The operations a second that `cores` processors have time for, if daemon and driver took
-    /// what they took per operation, and nothing else ran.
+    /// The operations a second for which `cores` processors have time, if daemon and driver took
+    /// the same time for an operation and no other process ran.
     pub fn bound(&self, cores: u32) -> Option<f64> {
         let daemon = self.median_of(Round::daemon_cpu)?;
         let driver = self.median_of(Round::driver_cpu)?;
@@ -127,7 +127,7 @@ impl Series {
 }
 
 impl Point {
-    /// Compares what the sides did; there are no targets yet.
+    /// Compares the sides' results. Targets are added later.
     pub fn new(
         suite: Suite,
         name: impl Into<String>,
@@ -166,14 +166,14 @@ impl Point {
         self.series.iter().find(|series| series.side == name)
     }
 
-    /// A side's comparison with the reference.
+    /// The comparison of a side with the reference.
     pub fn comparison(&self, side: &str, measure: Measure) -> Option<Estimate> {
         let mut all = self.comparisons.iter();
         let found = all.find(|one| one.side == side && one.measure == measure)?;
         Some(found.ratio)
     }
 
-    /// A side's measure over another's.
+    /// The ratio of a side's measure to another side's.
     pub fn ratio(&self, measure: Measure, side: &str, to: &str) -> Option<Estimate> {
         let ours = self.side(side)?.each(measure)?;
         paired_ratio(&ours, &self.side(to)?.each(measure)?)
@@ -200,7 +200,7 @@ pub struct Round {
     pub driver_cpu_ns: u64,
 }
 
-/// What can be compared of rounds.
+/// The measures of a round that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measure {
@@ -215,10 +215,10 @@ pub enum Measure {
 }
 
 impl Measure {
-    /// All of them.
+    /// All measures.
     pub const ALL: [Self; 4] = [Self::Rate, Self::Median, Self::P99, Self::DaemonCpu];
 
-    /// For tables.
+    /// The name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Rate => "rate",
@@ -230,7 +230,7 @@ impl Measure {
 }
 
 impl Round {
-    /// A turn that took so long, with these latencies.
+    /// A turn of this length, with these latencies.
     pub fn new(latencies: &Latencies, bytes: u64, took: Duration) -> Self {
         Self {
             operations: latencies.count(),
@@ -264,7 +264,7 @@ impl Round {
         (self.operations > 0).then(|| self.driver_cpu_ns as f64 / self.operations as f64)
     }
 
-    /// The number that a measure stands for.
+    /// The value of a measure.
     pub fn get(&self, measure: Measure) -> Option<f64> {
         match measure {
             Measure::Rate => Some(self.rate()),
@@ -330,7 +330,7 @@ mod tests {
 
     #[test]
     fn the_bound_is_what_the_processors_have_time_for() {
-        // 20 µs in the median round: 10 of the daemon's and 5 of the driver's.
+        // 20 µs in the median round: 10 of the daemon and 5 of the driver.
         let bound = series("ours", &[10, 20, 40]).bound(2).unwrap();
         assert!((bound - 2.0 / 15e-6).abs() < 1.0, "{bound}");
     }

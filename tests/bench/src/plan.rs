@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What is to be measured.
+//! The settings of a measurement.
 
 use std::path::Path;
 
@@ -13,44 +13,44 @@ use crate::{
     system::{Affinity, Program},
 };
 
-/// What is to be measured, and how.
+/// The settings of a measurement.
 #[derive(Clone, Copy)]
 pub struct Plan<'a> {
     /// The daemon.
     pub daemon: &'a Program,
-    /// What it is compared with.
+    /// The peer.
     pub peer: Option<&'a Program>,
-    /// With how many request queues the daemon runs.
+    /// The numbers of request queues that the daemon runs with.
     pub queues: &'a [u8],
-    /// How long.
+    /// The length of the measurement.
     pub length: Length,
-    /// Whether it is only to be seen that all can be measured.
+    /// Whether the run only shows that all points can be measured.
     pub quick: bool,
-    /// Where the shared files are.
+    /// The folder of the shared files.
     pub place: &'a Path,
     /// How the driver waits.
     pub waiting: Waiting,
-    /// Where sides with one queue run.
+    /// The placement of sides with one queue.
     pub affinity: Affinity,
-    /// Whether a point is to be measured, by its suite and name.
+    /// Whether a point is selected, by its suite and name.
     pub wants: &'a dyn Fn(Suite, &str) -> bool,
-    /// Whether to measure on; it is asked before each turn.
+    /// Whether to go on. Called before each turn.
     pub goes_on: &'a dyn Fn() -> bool,
-    /// Is told what is measured next.
+    /// Called with the next step.
     pub progress: &'a dyn Fn(&str),
 }
 
 impl Plan<'_> {
-    /// The side that others are compared with: the peer, or the daemon itself.
+    /// The side that the others are compared with: the peer, or the daemon itself.
     pub fn reference(&self) -> String {
         self.peer.unwrap_or(self.daemon).name.clone()
     }
 
-    /// Fails if measuring is to end.
+    /// Fails if the measurement has to end.
     ///
     /// # Errors
     ///
-    /// If it is.
+    /// If it has to end.
     pub fn go_on(&self) -> Result<()> {
         ensure!((self.goes_on)(), "measuring was stopped");
         Ok(())

@@ -8,19 +8,20 @@ use dax_measure::{Order, Turn, stats::Latencies, turns};
 
 use crate::model::{Round, Series};
 
-/// How a point is measured.
+/// The length of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Length {
     /// Turns of each side.
     pub rounds: u32,
-    /// What is counted of a turn.
+    /// The counted part of a turn.
     pub turn: Duration,
-    /// What is done before that in each turn: caches and clock rates are the other side's at first.
+    /// The uncounted start of each turn: at first, caches and clock rates are those of the other
+    /// side.
     pub lead_in: Duration,
 }
 
 impl Length {
-    /// `rounds` turns of `turn`, each after a tenth of that which is not counted.
+    /// `rounds` turns of length `turn`, each after an uncounted tenth of that length.
     pub fn new(rounds: u32, turn: Duration) -> Self {
         Self {
             rounds,
@@ -30,7 +31,7 @@ impl Length {
     }
 }
 
-/// What one turn gave of one aspect: setting a mapping up and removing it are two.
+/// The result of one turn in one aspect: setting mappings up and removing them are two aspects.
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// Its numbers.
@@ -39,10 +40,11 @@ pub struct Sample {
     pub latencies: Latencies,
 }
 
-/// All sides' series of one aspect of what they did.
+/// The series of all sides in one aspect.
 pub type Aspect = Vec<Series>;
 
-/// Lets each side warm up, and then all of them take turns. A turn gives one [`Sample`] an aspect.
+/// Warms each side up, and then lets all sides take turns. A turn gives one [`Sample`] for each
+/// aspect.
 pub fn in_turn<S, E, const ASPECTS: usize>(
     length: Length,
     sides: &mut [S],

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What is told of a run of the benchmarks that play VMM and guest themselves.
+//! The report of the benchmarks that play VMM and guest themselves.
 
 mod document;
 mod plots;
@@ -33,7 +33,7 @@ Ratios are of pairs of rounds, one measured after the other: the median, and in 
 interval (bootstrap). A target is met or missed where the whole interval says so, else unsure. CPU is \
 processor time per operation. The bound is the operations a second that this machine's processors \
 have time for, daemon and driver together.";
-/// Of operations that move so many bytes it is the bytes a second that one wants to see.
+/// Operations that move at least this many bytes are reported in bytes a second.
 const LARGE: u64 = 64 << 10;
 
 impl Results for Run {
@@ -71,7 +71,7 @@ impl Results for Run {
     }
 }
 
-/// All numbers of a suite, and those that its document has.
+/// All numbers of a suite, and the ones for its document.
 fn both(suite: Suite, points: &[&Point], cores: u32) -> [Section; 2] {
     let mut sides: Vec<&str> = Vec::new();
     for series in points.iter().flat_map(|point| &point.series) {
@@ -139,7 +139,7 @@ fn cells(point: &Point, series: &Series, cores: u32) -> Vec<String> {
     ]
 }
 
-/// What a terminal has no column for: bytes, facts, and the bound of two queues.
+/// Values without a column on a terminal: bytes, facts, and the bound of two queues.
 fn note(series: &Series, cores: u32) -> Option<String> {
     let mut told: Vec<String> = Vec::new();
     let large = |round: &Round| round.bytes >= LARGE * round.operations.max(1);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
 //! The systems under test: daemons, each with a VM of its own. A daemon runs all the time, and is
-//! idle while it is another's turn.
+//! idle during the turns of other sides.
 
 mod affinity;
 mod cpu;
@@ -22,15 +22,15 @@ pub use cpu::{ProcessTree, cpu_of_this_process};
 /// A program that serves a share.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// What its sides are called.
+    /// The name of its sides.
     pub name: String,
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
     /// The first line of `--version`.
     pub version: String,
-    /// Whether it can have several request queues.
+    /// Whether it supports several request queues.
     pub queues: bool,
-    /// Whether it can have a window.
+    /// Whether it supports a window.
     pub window: bool,
 }
 
@@ -39,7 +39,7 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// If it can't be run, or does not know `--help`.
+    /// If it can't be run, or does not support `--help`.
     pub fn at(path: &Path, name: &str) -> Result<Self> {
         let no_daemon = || format!("{} is no daemon that can be measured", path.display());
         let help = ask(path, "--help").with_context(no_daemon)?;
@@ -65,11 +65,11 @@ fn ask(path: &Path, option: &str) -> Result<String> {
 pub struct Running {
     /// The side's name.
     pub name: String,
-    /// What its program says of itself.
+    /// The version that its program prints.
     pub version: String,
     /// Its command line.
     pub command: Vec<String>,
-    /// The VM; it goes before the daemon, which then ends by itself.
+    /// The VM. It is dropped before the daemon, which then ends by itself.
     pub vm: Vm,
     /// Its processes.
     pub processes: ProcessTree,
@@ -78,11 +78,11 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts the program on the share with these options more.
+    /// Starts the program on the share with these additional options.
     ///
     /// # Errors
     ///
-    /// If it does not start or takes no VM.
+    /// If it does not start, or a VM can't connect.
     pub fn start(
         name: &str,
         program: &Program,
@@ -107,7 +107,7 @@ impl Running {
         })
     }
 
-    /// A VM whose guest is Linux, and whose queues are as long as QEMU's are made.
+    /// A VM whose guest is Linux, with queues as long as QEMU's.
     pub fn options() -> Options {
         Options {
             queue_size: 1024,
@@ -120,7 +120,7 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// If the queue is taken or the daemon refuses.
+    /// If the queue is already taken, or the daemon answers an error.
     pub fn mount(&mut self) -> Result<Client> {
         let client = Client::new(&mut self.vm, QueueIndex::request(0));
         let mounted = client.and_then(|mut client| {
@@ -130,7 +130,7 @@ impl Running {
         mounted.with_context(|| format!("{} can't be mounted", self.name))
     }
 
-    /// Keeps the daemon on its processors.
+    /// Binds the daemon to its processors.
     ///
     /// # Errors
     ///
@@ -140,7 +140,7 @@ impl Running {
         kept.with_context(|| format!("{} can't be kept on its processors", self.name))
     }
 
-    /// For the report.
+    /// The side for the report.
     pub fn side(&self, about: &str) -> Side {
         Side {
             name: self.name.clone(),

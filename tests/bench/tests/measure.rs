@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Everything is measured once, for a moment, on the daemon that was built with this test. Whether
-//! it is fast is not looked at.
+//! Measures all points once and briefly, on the daemon that was built with this test. The results'
+//! speed is not checked.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use virtiofs_driver::{Waiting, daemon};
 
 type Measure = fn(&Plan<'_>, &mut Vec<Side>) -> Result<Vec<Point>>;
 
-/// What a suite finds on our daemon, with one queue and two.
+/// The results of a suite on our daemon, with one queue and with two.
 fn points(measure: Measure, wants: &dyn Fn(Suite, &str) -> bool) -> (Vec<Point>, Vec<Side>) {
     let program = daemon::daxd().expect("the daemon is built: cargo build -p virtiofs-daxd");
     let program = Program::at(&program, "daxd").expect("a daemon");
@@ -53,7 +53,7 @@ fn requests() {
             assert_eq!(series.rounds.len(), 2, "{what}");
             for round in &series.rounds {
                 assert!(round.operations > 0, "{what}");
-                // A short turn of the mixed work may come to no byte.
+                // A short turn of the mixed work may move no bytes.
                 let mixed = point.name.starts_with("mixed");
                 assert!(
                     mixed || (round.bytes > 0) == moves,
@@ -63,7 +63,7 @@ fn requests() {
             }
         }
     }
-    // A short turn may end before the daemon had a processor, but not all of them.
+    // A single short turn may end before the daemon gets a processor, but not all of them.
     let cpu = |side: &Side| {
         let series = points.iter().filter_map(|point| point.side(&side.name));
         let rounds = series.flat_map(|series| &series.rounds);
@@ -89,7 +89,7 @@ fn mappings() {
         let limit = point.side("limit").expect("it is always there");
         for series in &point.series {
             assert!(series.median_ns > 0);
-            // Nothing is faster than its physical limit; a wide margin for a busy machine.
+            // No side is faster than its physical limit. The margin is wide, for a busy machine.
             assert!(2 * series.median_ns > limit.median_ns, "{}", point.name);
         }
     }

@@ -35,7 +35,7 @@ pub use units::{FileOffset, Handle, NodeId, QueueIndex, Unique, WindowOffset};
 pub use vhost::{Options, Vm, WindowOption};
 pub use window::{Rules, Script, Window};
 
-/// Queues and clients can be handed to threads of their own.
+/// Queues and clients can be moved to threads.
 const _: () = {
     const fn can_be_sent<T: Send>() {}
     can_be_sent::<Queue>();

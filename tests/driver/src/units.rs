@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Numbers that must not be mixed up.
+//! Number types that must not be mixed up.
 
 use std::fmt;
 
@@ -19,12 +19,12 @@ macro_rules! number {
 }
 
 number!(
-    /// What the daemon calls a file by, from LOOKUP to the last FORGET.
+    /// The daemon's ID of a file, valid from LOOKUP to the last FORGET.
     NodeId,
     "node {}"
 );
 number!(
-    /// What the daemon calls an open file by.
+    /// The daemon's ID of an open file.
     Handle,
     "handle {}"
 );
@@ -45,12 +45,12 @@ number!(
 );
 
 impl NodeId {
-    /// The directory that is shared.
+    /// The root of the share.
     pub const ROOT: Self = Self(1);
 }
 
 impl Handle {
-    /// The handle of a SETUPMAPPING of Linux, which has none.
+    /// The handle in a SETUPMAPPING of Linux, which sends none.
     pub const NONE: Self = Self(u64::MAX);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A request in the steady state allocates nothing.
+//! A request in the steady state makes no allocation.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -18,19 +18,19 @@ thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The system's allocator, and an account of each thread.
+/// The system's allocator, with a counter for each thread.
 struct Counting;
 
-// SAFETY: everything is the system allocator's work; the account allocates nothing.
+// SAFETY: the system's allocator does all the work. The counter allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps to the contract, which is the same.
+        // SAFETY: the caller keeps to the same contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps to the contract, which is the same.
+        // SAFETY: the caller keeps to the same contract.
         unsafe { System.dealloc(block, layout) }
     }
 }
@@ -71,7 +71,7 @@ fn a_request_allocates_nothing() -> Result<()> {
     Ok(())
 }
 
-/// How many allocations reads make, once all is as large as it gets.
+/// The number of allocations of reads after all buffers have reached their size.
 fn reads(options: &Options, waiting: Waiting) -> Result<usize> {
     let daemon = Daemon::command(daemon::daxd()?).start()?;
     std::fs::write(daemon.share().join("file"), vec![7; BLOCK])?;

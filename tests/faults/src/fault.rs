@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a fault is.
+//! The type of a fault.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::Result;
 
-/// One way in which something goes wrong, and what is expected of the daemon.
+/// A fault, and the expected reaction of the daemon.
 pub struct Fault {
     /// `family::what_happens`.
     pub name: &'static str,
-    /// Brings it about and checks what comes of it.
+    /// Causes the fault and checks the result.
     pub play: fn(&Setting) -> Result<()>,
-    /// Whether the soak plays it too: not what takes seconds.
+    /// Whether the soak runs it too; false if it takes seconds.
     pub soak: bool,
 }
 
-/// What a fault is played with.
+/// The settings of a fault.
 #[derive(Debug, Clone)]
 pub struct Setting {
     /// The daemon under test.
     pub daemon: PathBuf,
-    /// All random decisions come from it.
+    /// The source of all random decisions.
     pub seed: u64,
 }
 
 impl Fault {
-    /// A fault that the soak plays too.
+    /// A fault that the soak runs too.
     pub const fn new(name: &'static str, play: fn(&Setting) -> Result<()>) -> Self {
         let soak = true;
         Self { name, play, soak }

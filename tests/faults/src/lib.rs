@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Faults for the daemon, and what has to be true after each of them.
+//! Faults around the daemon, and what must be true after each of them.
 //!
 //! ```text
 //! fault ─▶ rig: daemon, VM, a client for each queue ─▶ steps ─▶ daemon
@@ -20,7 +20,7 @@
 //! | [`runner`] | the program that plays the faults one by one |
 //! | [`soak`] | all of it at random, by a seed |
 //!
-//! The driver's VM is the VMM: what QEMU does right and wrong is in its rules and scripts.
+//! The driver's VM is the VMM. Its rules and scripts reproduce QEMU's correct and wrong behaviour.
 
 pub mod checks;
 pub mod escapes;

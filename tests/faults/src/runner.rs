@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The program that plays the faults, one after the other, as a test harness does.
+//! Runs the faults one after another, like a test harness.
 //!
-//! `daemon-faults [FILTER]`, `--list` and so on are those of cargo's tests. The daemon is the one
-//! beside the program, or what `VIRTIOFS_DAXD` names. `FAULTS_SEED` is the seed of faults that have
-//! random decisions; without it one is drawn and printed.
+//! `daemon-faults [FILTER]`, `--list` and other arguments are those of cargo's tests. The daemon is
+//! the one beside the program, or the one that `VIRTIOFS_DAXD` names. `FAULTS_SEED` is the seed of
+//! faults with random decisions. Without it a seed is drawn and printed.
 
 use std::env;
 use std::process::ExitCode;
@@ -16,10 +16,10 @@ use virtiofs_driver::daemon::daxd;
 use crate::fault::{Fault, Setting};
 use crate::{faults, vmm};
 
-/// Names the seed.
+/// The variable that sets the seed.
 const SEED: &str = "FAULTS_SEED";
 
-/// Plays what the arguments choose.
+/// Runs the selected faults.
 pub fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off")).init();
     if let Err(error) = vmm::be_one_if_told() {
@@ -27,7 +27,7 @@ pub fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let mut arguments = Arguments::from_args();
-    // They count descriptors, mounts and processes.
+    // Faults count descriptors, mounts and processes, so they run one at a time.
     arguments.test_threads = Some(1);
     match setting() {
         Ok(setting) => {

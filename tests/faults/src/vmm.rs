@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A VMM that is a process of its own, to be killed.
+//! A VMM in a process of its own, which a test can kill.
 //!
-//! The program plays it when it is started with `--as-vmm STAGE SOCKET`: it mounts, maps, stores,
-//! begins what the stage is about, says so on its standard output, and waits to be killed.
+//! The program is this VMM if it is started with `--as-vmm STAGE SOCKET`. It mounts, maps and
+//! stores, brings the stage about, reports that on its standard output, and waits to be killed.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -23,34 +23,34 @@ use crate::rig::{Held, RigOptions, vm_options};
 
 /// The option that makes the program a VMM.
 const OPTION: &str = "--as-vmm";
-/// What it says when the stage is reached.
+/// The VMM prints this when it has reached the stage.
 const REACHED: &str = "reached";
 /// The file that it maps.
 pub const FILE: &str = "file-of-the-vmm";
-/// Where it stores in that file, through the window, and what.
+/// The offset and the bytes that it stores into that file, through the window.
 pub const STORED: (usize, &[u8]) = (5000, b"stored by a VMM that was killed");
-/// Mappings that are in flight then.
+/// The number of mappings that are in flight then.
 pub const MANY: u64 = 120;
 
-/// What is in flight when it is killed.
+/// The state of the mappings when the VMM is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// The first mapping is not acknowledged yet.
     Map,
-    /// It is acknowledged, and not in effect.
+    /// The first mapping is acknowledged, and not in effect.
     Effect,
-    /// It is in effect, and that is not confirmed.
+    /// The first mapping is in effect, and not confirmed.
     Fence,
     /// A removal is not acknowledged yet, and mappings wait behind it.
     Unmap,
 }
 
-/// A VMM that runs. Killed when it is dropped.
+/// A running VMM. Its drop kills it.
 #[derive(Debug)]
 pub struct Vmm(Child);
 
 impl Stage {
-    /// All of them, by their names.
+    /// All stages by name.
     const NAMES: [(&str, Self); 4] = [
         ("map", Self::Map),
         ("effect", Self::Effect),
@@ -64,7 +64,7 @@ impl Stage {
     }
 }
 
-/// How the rig of such a VMM is.
+/// The rig's settings for such a VMM.
 #[must_use]
 pub fn options() -> RigOptions {
     RigOptions {
@@ -74,10 +74,10 @@ pub fn options() -> RigOptions {
 }
 
 impl Vmm {
-    /// Starts one on this socket, and returns when it has come to the stage.
+    /// Starts a VMM on this socket, and returns when it has reached the stage.
     ///
     /// # Errors
-    /// If it does not.
+    /// If it does not reach the stage.
     pub fn start(stage: Stage, socket: &Path) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .args([OPTION, stage.name()])
@@ -89,13 +89,13 @@ impl Vmm {
         let output = child.stdout.take().context("its output")?;
         let vmm = Self(child);
         let mut line = String::new();
-        // Ends with the VMM, whose every request has a limit.
+        // This read ends at the latest with the VMM, which has a time limit for each request.
         BufReader::new(output).read_line(&mut line)?;
         ensure!(line.trim_end() == REACHED, "the VMM ended before {stage:?}");
         Ok(vmm)
     }
 
-    /// SIGKILL; returns when it has ended.
+    /// Sends SIGKILL, and returns when the VMM has ended.
     ///
     /// # Errors
     /// If it had ended before.
@@ -116,10 +116,10 @@ impl Drop for Vmm {
     }
 }
 
-/// Is a VMM if the program's arguments say so; does not return then, unless something fails.
+/// Acts as a VMM if the program's arguments ask for it. Then it returns only after a failure.
 ///
 /// # Errors
-/// Whatever fails.
+/// If a step fails.
 pub fn be_one_if_told() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     if arguments.next().as_deref() != Some(OPTION) {

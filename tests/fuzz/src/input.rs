@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the bytes of an input mean.
+//! The meaning of an input's bytes.
 //!
-//! Inputs are read by the crate `arbitrary`, from front to end and nothing else, so that what a
-//! seed is made of can be written the same way: [`Encode`] is the inverse. An operation is a byte
-//! for its kind and its operands, so that a changed byte changes one thing.
+//! The crate `arbitrary` reads inputs strictly from front to end, so a seed can be written in the
+//! same form: [`Encode`] is the inverse. An operation is a byte for its kind, followed by its
+//! operands, so a changed byte changes only one thing.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 
@@ -25,7 +25,7 @@ macro_rules! encode_number {
 }
 encode_number!(u8, u16, u32, u64, i16);
 
-/// Bytes with their number, a u16, before them.
+/// Bytes, preceded by their number as a u16.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bytes(pub Vec<u8>);
 
@@ -43,7 +43,7 @@ impl Encode for Bytes {
     }
 }
 
-/// Operations up to the end of the input, and no more of them than a second is enough for.
+/// Operations up to the end of the input, limited to what fits into a second.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program<T>(pub Vec<T>);
 
@@ -66,7 +66,7 @@ impl<T: Encode> Encode for Program<T> {
     }
 }
 
-/// Reads a whole input; the end of the bytes is the end of the last operand, filled with zeros.
+/// Reads a whole input. If the bytes end within an operand, the rest of the operand is zeros.
 #[must_use]
 pub fn decode<'a, T: Arbitrary<'a>>(bytes: &'a [u8]) -> Option<T> {
     Unstructured::new(bytes).arbitrary().ok()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The daemon's fuzz targets: what an input means, how it is played, and what must hold after it.
+//! The daemon's fuzz targets: the meaning of an input, how it is played, and the checks after it.
 //!
 //! ```text
 //!  bytes ─▶ input ─▶ targets ─▶ guest memory, sockets ─▶ the daemon's own code ─▶ ground
@@ -8,8 +8,8 @@
 //!                        └──▶ oracles: time, memory, descriptors, identity         its canary)
 //! ```
 //!
-//! A library, so that `cargo test` compiles the targets and replays their corpora wherever the
-//! workspace is built; the programs in `fuzz_targets` hand libFuzzer's bytes to it.
+//! This is a library, so that `cargo test` compiles the targets and replays their corpora wherever
+//! the workspace is built. The programs in `fuzz_targets` pass libFuzzer's bytes to it.
 
 pub mod fault;
 pub mod ground;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Each oracle fails once: a fault strikes, and what is said about it is about that.
+//! Each oracle fails once: a fault strikes, and the oracle's message is about that fault.
 //!
-//! One test, as in `replay.rs`.
+//! There is a single test, as in `replay.rs`.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +11,7 @@ use std::path::Path;
 use daxd_fuzz::fault::{self, Fault};
 use daxd_fuzz::targets;
 
-/// The fault, the target and the seed that it strikes in, and what the oracle has to say.
+/// The fault, the target, the seed in which it strikes, and the oracle's message.
 const TABLE: [(Fault, &str, &str, &str); 18] = {
     use Fault::{
         BurnTime, CreateOutside, DoubleReply, ForgetMapping, HugeAllocation, KeepGroup, KeepUmask,
@@ -110,7 +110,7 @@ const TABLE: [(Fault, &str, &str, &str); 18] = {
     ]
 };
 
-/// The same where it strikes below the daemon.
+/// The same for a fault that strikes below the daemon.
 const LIBRARY: (Fault, &str, &str, &str) = (
     Fault::ForgetMapping,
     "window",

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The corpora, played without libFuzzer, and as many random inputs.
+//! Plays the corpora and random inputs without libFuzzer.
 //!
-//! One test: what a process holds is counted, and another test would be counted too.
+//! There is a single test: the test counts the resources of the process, and would count another
+//! test's, too.
 
 use std::fs;
 use std::path::Path;
@@ -34,7 +35,7 @@ fn nothing_in_the_corpora_breaks_a_rule() {
     }
 }
 
-/// Bytes that are the same each time.
+/// Pseudo-random bytes that are the same in each run.
 fn random(seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {

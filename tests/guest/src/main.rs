@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! `guest-tests`: runs the tests that need a real guest, several to a boot, and prints a line for
-//! each with its time.
+//! `guest-tests`: runs the tests that need a real guest, several to a boot, and prints one line
+//! with the duration for each.
 
 mod cli;
 mod lab;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-/// Counts what came of the tests and prints it.
+/// Counts and prints the outcomes of the tests.
 #[derive(Debug, Default)]
 pub struct Report(RefCell<Counts>);
 
@@ -20,7 +20,8 @@ struct Counts {
 }
 
 impl Report {
-    /// Prints what came of the test `name`, begun at `start`; `logs` is where a failure's logs are.
+    /// Prints the outcome of the test `name`, begun at `start`. `logs` is the folder of a failure's
+    /// logs.
     pub fn add(&self, name: &str, start: Instant, outcome: &Result<()>, logs: Option<&Path>) {
         let seconds = Seconds(start.elapsed());
         let mut counts = self.0.borrow_mut();
@@ -46,7 +47,7 @@ impl Report {
         self.0.borrow_mut().skipped += 1;
     }
 
-    /// Prints the closing lines; true if nothing failed, and there was a test.
+    /// Prints the closing lines; true if nothing failed and at least one test ran.
     pub fn close(&self, start: Instant) -> bool {
         let counts = self.0.borrow();
         for name in &counts.failed {

@@ -17,11 +17,11 @@ use crate::report::Report;
 use crate::scenario::{Alone, Group, Scenario, Tests};
 use crate::scenarios;
 
-/// How long one test may take. Its own waits are shorter and say more; this one is for a wait that
-/// has no limit, so that the run goes on and the test's logs are kept.
+/// How long one test may take. The waits in a test are shorter and report more. This limit catches
+/// a wait without a limit of its own, so that the run goes on and the test's logs are kept.
 const TEST_TIME_OUT: Duration = Duration::from_secs(1800);
 
-/// Runs what `cli` asks for; true if all of it passed.
+/// Runs the tests that `cli` selects; true if all of them passed.
 pub async fn run(cli: &Cli) -> Result<bool> {
     let (all, of_one_region) = (scenarios::all(), scenarios::of_one_region());
     if cli.list {
@@ -61,7 +61,7 @@ fn list(names: impl Iterator<Item = String>) -> Result<bool> {
     let mut out = io::stdout().lock();
     for name in names {
         match writeln!(out, "{name}") {
-            // Whoever reads has seen enough.
+            // The reader of this output has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
             written => written?,
         }
@@ -83,7 +83,7 @@ fn full_name(group: &str, test: &str) -> String {
     format!("{group}::{test}")
 }
 
-/// What has guests of its own.
+/// A test, or a group of tests, with guests of its own.
 enum Unit {
     /// A test.
     Alone { name: String, test: &'static Alone },
@@ -91,7 +91,7 @@ enum Unit {
     Together(Together),
 }
 
-/// What of a group is wanted.
+/// The selected tests of a group.
 fn units(group: &'static Group, cli: &Cli) -> Vec<Unit> {
     let is_wanted = |test: &str| cli.wants(&full_name(group.name, test));
     match &group.tests {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a test is: a scenario of its own, or one of a group that shares a guest.
+//! The types of a test: either a scenario of its own, or one of a group that shares a guest.
 
 use std::pin::Pin;
 
@@ -11,7 +11,7 @@ use crate::lab::{Boot, Host, Lab};
 /// The work of a test; an error is its failure.
 pub type Work<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 
-/// A test in a guest that others use too: it leaves the guest and the shares usable.
+/// A test that shares its guest with other tests, so it leaves the guest and the shares usable.
 pub struct Scenario {
     /// Short name, unique in its group.
     pub name: &'static str,
@@ -19,7 +19,7 @@ pub struct Scenario {
     pub run: for<'a> fn(&'a Lab<'_>) -> Work<'a>,
 }
 
-/// A test that starts and ends what it needs.
+/// A test that starts and ends all that it needs.
 pub struct Alone {
     /// Short name, unique in its group.
     pub name: &'static str,
@@ -29,7 +29,7 @@ pub struct Alone {
 
 /// Tests that belong together.
 pub struct Group {
-    /// What stands before the names of its tests.
+    /// The prefix of the tests' names.
     pub name: &'static str,
     /// The tests.
     pub tests: Tests,
@@ -37,14 +37,14 @@ pub struct Group {
 
 /// How a group's tests get their guest.
 pub enum Tests {
-    /// One boot for all of them. The orderly end of guest and daemons is one more test.
+    /// One boot for all of them. The orderly end of the guest and its daemons is one more test.
     Together {
         /// What to boot.
         boot: fn() -> Result<Boot>,
-        /// In order.
+        /// In the order of execution.
         scenarios: &'static [Scenario],
     },
-    /// Each by itself.
+    /// Each test starts its own guest.
     Alone(&'static [Alone]),
 }
 

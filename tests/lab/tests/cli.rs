@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Operator mistakes at `daxlab`: one clear sentence, the documented status, nothing started.
+//! Mistakes on the command line of `daxlab`: one clear sentence, the documented status, and nothing
+//! is started.
 
 use std::process::{Command, Output};
 

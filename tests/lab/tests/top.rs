@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! `daxlab top` on a terminal and in a pipe, against what stands for a daemon.
+//! `daxlab top` on a terminal and in a pipe, with a server in place of a daemon.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -15,14 +15,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
 
-/// How long anything may take on a machine that does much else.
+/// How long each step may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks at what nothing announces.
+/// Between two looks at a condition without a notification.
 const PAUSE: Duration = Duration::from_millis(5);
-/// How a terminal is told to show what was there before.
+/// The escape sequence that makes a terminal show its earlier content again.
 const LEAVES_SCREEN: &str = "\u{1b}[?1049l";
 
-/// Answers everybody with the manual's example, as long as the tests run.
+/// Answers each request with the documentation's example, as long as the tests run.
 fn daemon() -> SocketAddr {
     let manual = include_str!("../../../daemon/docs/metrics.md");
     let (_, rest) = manual.split_once("```json\n").unwrap();
@@ -33,7 +33,7 @@ fn daemon() -> SocketAddr {
         for mut stream in listener.incoming().flatten() {
             let asked = stream.read(&mut [0; 4096]);
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", json.len());
-            // Whoever is gone already is not interested.
+            // A client that has disconnected does not need the answer.
             let _ = asked.and_then(|_| stream.write_all((head + json).as_bytes()));
         }
     });
@@ -142,8 +142,8 @@ impl Drop for Terminal {
     }
 }
 
-/// What is written, with one space for what moves the cursor or changes the style: a space that is
-/// there already is not written, but jumped over.
+/// The text that is written, with one space for each sequence that moves the cursor or changes the
+/// style. A space that is already on the screen is not written, but skipped.
 fn words(shown: &str) -> String {
     let pieces = shown.split('\u{1b}').enumerate().map(|(number, piece)| {
         let sequence = piece.find(|c: char| c.is_ascii_alphabetic());
@@ -200,7 +200,7 @@ fn it_follows_the_terminal_s_size() {
     terminal.wait_for_text("128 ranges, a letter for each file");
     terminal.shown.clear();
     terminal.resize(120, 40);
-    // All is drawn anew, down to the last line.
+    // The whole screen is drawn anew, down to the last line.
     terminal.wait_for_text("128 ranges, a letter for each file");
     terminal.wait_for("line 40", |terminal| {
         terminal.shown.contains("\u{1b}[40;").then_some(())

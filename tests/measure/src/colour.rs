@@ -1,41 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Colour, for those who can see it; nothing is said by colour alone.
+//! Colour as an addition: no information depends on colour alone.
 
 use std::io::{self, IsTerminal as _};
 
 use serde::Serialize;
 
-/// Whether to colour.
+/// Whether to use colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Colour {
-    /// No escape sequences at all.
+    /// No escape sequences.
     #[default]
     Off,
     /// ANSI colours.
     On,
 }
 
-/// How a text is to be seen: a colour at a terminal, a class on a page.
+/// The kind of a text: a colour on a terminal, a class on a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tone {
     /// As expected.
     Good,
-    /// As expected, and harmful all the same.
+    /// As expected, and still harmful.
     Known,
     /// Not as expected.
     Bad,
-    /// The lab's own failure.
+    /// A failure of the lab itself.
     Lab,
-    /// Nothing to look at.
+    /// Nothing remarkable.
     #[default]
     Dim,
 }
 
 impl Colour {
-    /// What standard output should get: colour on a terminal, unless NO_COLOR is set to something
-    /// (<https://no-color.org>).
+    /// The setting for standard output: colours on a terminal, unless NO_COLOR is set to a
+    /// non-empty value (<https://no-color.org>).
     pub fn for_stdout() -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         if !refused && io::stdout().is_terminal() {

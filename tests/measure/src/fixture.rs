@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Checks that the reports of all runs have in common.
+//! Checks that apply to the reports of all runs.
 
 use std::collections::HashSet;
 
 use crate::{Head, Host, Results, read, results::RESULTS};
 
-/// What a page must not take for markup.
+/// Text that a page must not treat as markup.
 pub const HOSTILE: &str = "<script>&\"'{{ x }}\u{1b}";
 
-/// The beginning of a run made up for a test.
+/// The head of an invented run.
 pub fn head(schema: u32) -> Head {
     Head {
         started: "2026-01-01T00:00:00Z".into(),
@@ -24,7 +24,7 @@ pub fn head(schema: u32) -> Head {
     }
 }
 
-/// The names of all fields, those of what is within included.
+/// The names of all fields, including nested ones.
 pub fn fields(value: &serde_json::Value) -> Vec<&str> {
     match value {
         serde_json::Value::Object(object) => object
@@ -36,14 +36,14 @@ pub fn fields(value: &serde_json::Value) -> Vec<&str> {
     }
 }
 
-/// Checks what every benchmark's run owes: what is written is read, other files are refused with a
-/// sentence, each field of results.json is in `docs`, the page is well-formed and stands alone, a
-/// document gets its numbers once, and one without marks is left alone. Gives text, document and
-/// page.
+/// Checks the requirements for every benchmark's run. A written run can be read, and other files
+/// are refused with a sentence. `docs` describes each field of results.json. The page is
+/// well-formed and loads nothing. A document gets its numbers once, and a document without marks is
+/// left alone. Returns text, document and page.
 ///
 /// # Panics
 ///
-/// If it owes one of these.
+/// If a requirement is not met.
 pub fn checked<R: Results + PartialEq + std::fmt::Debug>(run: &R, docs: &str) -> [String; 3] {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a/b").join(RESULTS);
@@ -87,11 +87,11 @@ pub fn checked<R: Results + PartialEq + std::fmt::Debug>(run: &R, docs: &str) ->
 /// Elements that have no end tag.
 const VOID: [&str; 4] = ["meta", "br", "line", "circle"];
 
-/// Reads a page's tags as strictly as XML would; says the ids and the links' targets.
+/// Reads a page's tags as strictly as an XML parser. Returns the ids, and the links' targets.
 ///
 /// # Panics
 ///
-/// If the page is not well-formed, or wants anything but itself.
+/// If the page is not well-formed, or refers to anything outside.
 pub fn checked_page(page: &str) -> (HashSet<String>, HashSet<String>) {
     let lower = page.to_lowercase();
     for foreign in [

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Figures and reports: what the benchmarks and the regression lab have in common.
+//! Figures and reports, shared by the benchmarks and the regression lab.
 //!
 //! ```text
 //! turns ─▶ samples ─▶ stats: medians, p99, ratios with their intervals ─▶ targets: met or missed
@@ -10,7 +10,7 @@
 //! a lab's Run ─▶ lab: the matrix, KTAP, JUnit, report.html, results.json; diff, merge
 //! ```
 //!
-//! Nothing here measures, or judges a case of the lab.
+//! No code here measures, or judges a case of the lab.
 
 mod colour;
 #[cfg(any(test, feature = "fixture"))]

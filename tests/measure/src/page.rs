@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! report.html: one file with everything in it. It loads nothing, works without scripts, and
-//! escapes every text in the template engine, which is the only writer of markup here.
+//! report.html: a single file that loads nothing and works without scripts. The template engine
+//! escapes every text, and is the only writer of markup.
 
 use minijinja::{Environment, UndefinedBehavior, syntax::SyntaxConfig, value::Serde};
 use serde::Serialize;
 
-/// The parts that templates have in common; a name's ending is what turns escaping on.
+/// The parts that all templates use. The ending of a name switches escaping on.
 const PARTS: [(&str, &str); 2] = [
     ("head.html", include_str!("page/head.html")),
     ("parts.html", include_str!("page/parts.html")),
 ];
 const NAME: &str = "report.html";
 
-/// What stands at the top of each page.
+/// The top of each page.
 #[derive(Debug, Serialize)]
 pub(crate) struct Top<'a> {
     pub title: &'a str,
@@ -24,11 +24,11 @@ pub(crate) struct Top<'a> {
     pub lines: Vec<(&'static str, String)>,
 }
 
-/// A page: the template over what it shows.
+/// Makes a page from a template and its data.
 ///
 /// # Errors
 ///
-/// If the template does not fit its data, which the tests would see.
+/// If the template does not fit its data, which the tests would notice.
 pub(crate) fn page(template: &str, view: impl Serialize) -> Result<String, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -43,7 +43,7 @@ pub(crate) fn page(template: &str, view: impl Serialize) -> Result<String, minij
     Ok(visible(&page))
 }
 
-/// Control characters, which HTML has no place for, as the pictures that Unicode has of them.
+/// Replaces control characters, which HTML can't contain, by Unicode's pictures of them.
 fn visible(page: &str) -> String {
     let picture = |c: char| match c {
         '\n' | '\t' => c,

@@ -1,35 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Plots of a page. Only places are computed here; `parts.html` draws.
+//! The plots of a page. This module computes positions only; `parts.html` draws.
 
 use serde::Serialize;
 
 use crate::quantity;
 
-/// How many sides have a colour of their own.
+/// The number of different colours for sides.
 const COLOURS: usize = 10;
-/// Where the axis of [`Strips`] lies, in the drawing's units.
+/// The position of the axis of [`Strips`], in the drawing's units.
 const ALONG: (f64, f64) = (300.0, 700.0);
-/// A strip's height, and what stands above the first: the axis' labels.
+/// The height of a strip, and of the axis' labels above the first one.
 const ROW: f64 = 24.0;
 const TOP: f64 = 26.0;
-/// More dots in a strip than these say nothing more.
+/// The most dots in a strip; more dots would show nothing new.
 const DOTS: usize = 300;
-/// Where the plane of [`Curves`] lies.
+/// The position of the plane of [`Curves`].
 const ACROSS: (f64, f64) = (90.0, 700.0);
 const DOWN: (f64, f64) = (330.0, 20.0);
 
-/// The number of a side's colour: the same in all plots that have the same sides.
+/// The number of a side's colour, which is the same in all plots with the same sides.
 pub fn colour<'a>(mut sides: impl Iterator<Item = &'a str>, side: &str) -> usize {
     sides.position(|one| one == side).unwrap_or(0) % COLOURS
 }
 
-/// A time in ns, as it stands at an axis.
+/// A time in ns, formatted for an axis.
 pub fn time_mark(ns: f64) -> String {
     quantity::time(ns).replace(".00", "").replace(".0", "")
 }
 
-/// A logarithmic axis, from a power of its base to another.
+/// A logarithmic axis, from one power of its base to another.
 #[derive(Clone, Copy, Debug)]
 struct Axis {
     base: f64,
@@ -64,7 +64,7 @@ impl Axis {
         }
     }
 
-    /// A number's place.
+    /// The position of a number.
     fn at(&self, number: f64) -> f64 {
         let (first, last) = self.place;
         let log = number.max(f64::MIN_POSITIVE).log(self.base);
@@ -72,7 +72,7 @@ impl Axis {
         rounded(first + (last - first) * along.clamp(0.0, 1.0))
     }
 
-    /// Its powers.
+    /// The marks at the powers of the base.
     fn ticks(&self, label: impl Fn(f64) -> String) -> Vec<Tick> {
         let values = (self.from..=self.to).map(|power| self.base.powi(power));
         let tick = |value| Tick {
@@ -83,48 +83,48 @@ impl Axis {
     }
 }
 
-/// A tenth of a unit is less than a pixel.
+/// Rounds to a tenth of a unit, which is less than a pixel.
 fn rounded(place: f64) -> f64 {
     (place * 10.0).round() / 10.0
 }
 
-/// Strips, one below the other, over one axis.
+/// Strips above each other, with a common axis.
 #[derive(Debug, Serialize)]
 pub struct Strips {
     title: String,
     height: f64,
     bottom: f64,
-    /// Where a ratio is 1.
+    /// The position of the ratio 1.
     one: Option<f64>,
     ticks: Vec<Tick>,
     strips: Vec<Placed>,
 }
 
-/// What a strip shows: a box, a mark in it, dots, and the numbers in words.
+/// The content of a strip: a box, a mark in it, dots, and the numbers as text.
 #[derive(Clone, Debug, Default)]
 pub struct Strip {
-    /// What it belongs to with its neighbours.
+    /// The name of the group that it shares with its neighbours.
     pub group: String,
     /// Its name.
     pub name: String,
     /// The number of its colour.
     pub colour: usize,
-    /// Where the box begins and ends.
+    /// The ends of the box.
     pub span: (f64, f64),
-    /// What is marked.
+    /// The position of the mark.
     pub mark: f64,
-    /// What is marked beyond the box.
+    /// The position of a mark beyond the box.
     pub tail: Option<f64>,
     /// Samples, in ascending order.
     pub dots: Vec<f64>,
-    /// The numbers.
+    /// The numbers as text.
     pub text: String,
 }
 
 #[derive(Debug, Serialize)]
 struct Placed {
     y: f64,
-    /// Only at a group's first.
+    /// At a group's first strip only.
     group: Option<String>,
     name: String,
     colour: usize,
@@ -137,8 +137,8 @@ struct Placed {
 }
 
 impl Strips {
-    /// Strips over an axis to this base; none if there are none. With `one` the axis has a line
-    /// at 1.
+    /// Strips with an axis of this base; `None` without strips. With `one` the axis has a line at
+    /// 1.
     pub fn new(
         title: impl Into<String>,
         (base, label): (f64, fn(f64) -> String),
@@ -178,10 +178,10 @@ impl Strip {
     fn placed(self, axis: &Axis, y: f64, first: bool) -> Placed {
         let [from, to] = [self.span.0, self.span.1].map(|number| axis.at(number));
         let count = self.dots.len().min(DOTS);
-        // The first and the last are always among them: what lies far out is what one looks for.
+        // The first and the last dot are always drawn: outliers are what a reader looks for.
         let place = |n: usize| n * self.dots.len().saturating_sub(1) / (count - 1).max(1);
         let dot = |n: usize| {
-            // Multiples of the golden ratio, modulo 1, are spread evenly, and equal runs give equal
+            // Multiples of the golden ratio, modulo 1, are spread evenly. Equal runs give equal
             // pages.
             let spread = (n as f64 * 0.618_034).fract() - 0.5;
             let x = axis.at(self.dots[place(n)]);
@@ -202,7 +202,7 @@ impl Strip {
     }
 }
 
-/// Lines over a plane, one a side.
+/// Lines in a plane, one for each side.
 #[derive(Debug, Serialize)]
 pub struct Curves {
     title: String,
@@ -216,22 +216,22 @@ pub struct Curves {
 struct Curve {
     name: String,
     colour: usize,
-    /// As an SVG polyline wants them.
+    /// In the format of an SVG polyline.
     points: String,
     dots: Vec<(f64, f64)>,
-    /// Where its name stands in the legend.
+    /// The position of its name in the legend.
     legend: f64,
 }
 
 /// A line: its name, its colour and its points.
 pub type Line = (String, usize, Vec<(f64, f64)>);
 
-/// How numbers along an axis are drawn: each mark is so many times the one before; and its label.
+/// The scale of an axis: the factor between two marks, and their label.
 pub type Scale = (f64, fn(f64) -> String);
 
 impl Curves {
-    /// The lines of two points at least, of which both numbers
-    /// are above 0. None if there is no such line.
+    /// Plots the lines that have at least two points with both numbers above 0. `None` if there is
+    /// no such line.
     pub fn new(
         title: String,
         x_name: &'static str,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Numbers as people read them.
+//! Formats numbers for people.
 
 use crate::stats::Estimate;
 
@@ -25,7 +25,7 @@ pub fn interval(estimate: Estimate) -> String {
     format!("{} [{} {}]", ratio(median), ratio(low), ratio(high))
 }
 
-/// A number near 1, or one that is not.
+/// A ratio, with more digits if it is near 1.
 pub fn ratio(number: f64) -> String {
     match number {
         ..99.995 => format!("{number:.2}"),

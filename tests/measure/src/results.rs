@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The files of a run, and results.json read again.
+//! Writes the files of a run, and reads results.json.
 
 use std::{
     fs,
@@ -12,28 +12,28 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::sheet::Sheet;
 
-/// The run itself, for programs.
+/// The run, for programs.
 pub const RESULTS: &str = "results.json";
 /// The page for people.
 pub const HTML: &str = "report.html";
 /// The tables that are printed.
 pub const TABLE: &str = "table.txt";
 
-/// Why a report can't be read, made or written.
+/// Errors of a report.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ReportError {
     /// The file can't be read.
     #[error("can't read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
-    /// It is something else.
+    /// The file is no results.json of this command.
     #[error("{} is no results.json of {command}", path.display())]
     NoResults {
         path: PathBuf,
         command: &'static str,
         source: serde_json::Error,
     },
-    /// It is of another version.
+    /// The file has another version.
     #[error(
         "{} has schema {found}, but this daxlab reads schema {known}: use the daxlab that wrote \
          it, or run it again",
@@ -61,30 +61,30 @@ pub enum ReportError {
     Html(#[from] minijinja::Error),
 }
 
-/// What a results.json holds.
+/// The content of a results.json.
 pub trait Stored: DeserializeOwned {
-    /// The version of its format, which is the field `schema`.
+    /// The version of the format: the field `schema`.
     const SCHEMA: u32;
-    /// The command that makes it.
+    /// The command that writes it.
     const COMMAND: &'static str;
 }
 
 /// A run of a benchmark.
 pub trait Results: Stored + Serialize {
-    /// What is told of it.
+    /// The report.
     fn sheet(&self) -> Sheet<'_>;
 
-    /// Pictures for documents, by the names of their files.
+    /// Pictures for documents, with their file names.
     fn pictures(&self) -> Vec<(&'static str, String)> {
         Vec::new()
     }
 
-    /// Writes results.json, table.txt, report.html and pictures into a folder, which is made where
-    /// there is none.
+    /// Writes results.json, table.txt, report.html and pictures into a folder, which is made if
+    /// necessary.
     ///
     /// # Errors
     ///
-    /// If the folder can't be made or a file can't be written.
+    /// If the folder or a file can't be written.
     fn write_all(&self, folder: &Path) -> Result<(), ReportError> {
         let sheet = self.sheet();
         let mut files = vec![
@@ -97,20 +97,20 @@ pub trait Results: Stored + Serialize {
     }
 }
 
-/// As results.json has it, ended by a newline.
+/// The text of results.json, with a newline at the end.
 pub(crate) fn json(run: &(impl Serialize + ?Sized)) -> Result<String, ReportError> {
     let mut text = serde_json::to_string_pretty(run)?;
     text.push('\n');
     Ok(text)
 }
 
-/// Reads a results.json. Fields that this version does not know are left out.
+/// Reads a results.json. Unknown fields are ignored.
 ///
 /// # Errors
 ///
-/// If the file can't be read, is something else, or of another version.
+/// If the file can't be read, is of another kind, or has another version.
 pub fn read<R: Stored>(path: &Path) -> Result<R, ReportError> {
-    /// The one field that tells whether the others can be read.
+    /// The field that shows whether the other fields can be read.
     #[derive(Deserialize)]
     struct Version {
         schema: u64,
@@ -135,8 +135,8 @@ pub fn read<R: Stored>(path: &Path) -> Result<R, ReportError> {
     serde_json::from_str(&text).map_err(no_results)
 }
 
-/// Writes each text through a file beside it, so that who reads a report of a run that is going on
-/// reads a whole one.
+/// Writes each text to a temporary file and renames it, so that a reader always sees a complete
+/// file, even during a run.
 pub(crate) fn write_files(folder: &Path, files: &[(&str, String)]) -> Result<(), ReportError> {
     fs::create_dir_all(folder).map_err(|source| ReportError::Write {
         path: folder.into(),
@@ -151,11 +151,11 @@ pub(crate) fn write_files(folder: &Path, files: &[(&str, String)]) -> Result<(),
     Ok(())
 }
 
-/// Prints a text. A reader that closed its pipe has read enough, which is no error.
+/// Prints a text. A reader that has closed its pipe is no error.
 ///
 /// # Errors
 ///
-/// If `out` takes no more.
+/// If writing to `out` fails.
 pub fn put(text: &str, out: &mut dyn Write) -> io::Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Sides take turns. What drifts is in the samples of all of them then, and a ratio of neighbours is
-//! free of it.
+//! Sides take turns. A drift then affects the samples of all sides, and the ratio of neighbouring
+//! samples is free of it.
 
-/// In which order the sides of a round come.
+/// The order of the sides in a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// A B A B.
     Same,
-    /// A B B A: who comes first after the pause between two rounds changes.
+    /// A B B A: the side that comes first after the pause between two rounds changes.
     BackAndForth,
 }
 
-/// One side's turn.
+/// One turn of one side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
-    /// Whose: its place among the sides.
+    /// The index of the side.
     pub side: usize,
-    /// The round, from 0; none while sides warm up.
+    /// The round, from 0; `None` during warm-up.
     pub round: Option<u32>,
 }
 
-/// The turns of so many sides: each `warm_ups` times without being counted, then in `rounds`.
+/// The turns of `sides` sides: first `warm_ups` uncounted ones each, then `rounds` rounds.
 pub fn turns(order: Order, warm_ups: u32, rounds: u32, sides: usize) -> impl Iterator<Item = Turn> {
     (0..warm_ups + rounds).flat_map(move |number| {
         let backward = order == Order::BackAndForth && number % 2 == 1;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What every benchmark's results.json begins with.
+//! The head of every benchmark's results.json.
 
 #![expect(
     missing_docs,
@@ -17,7 +17,7 @@ use std::{
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
-/// What is known of any run before anything is measured.
+/// The properties of a run that are known before the measurement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Head {
     pub schema: u32,
@@ -42,7 +42,7 @@ pub struct Host {
     pub share_fs: String,
 }
 
-/// What all guests have in common.
+/// The settings that all guests have in common.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Guests {
     pub qemu: String,
@@ -68,7 +68,7 @@ pub struct Side<C = String> {
 }
 
 impl Head {
-    /// Of a run that begins now, with files in this folder.
+    /// The head of a run that begins now, with files in this folder.
     pub fn begin(schema: u32, files: &Path) -> Self {
         Self {
             schema,
@@ -81,13 +81,13 @@ impl Head {
         }
     }
 
-    /// Notes what a run in guests has beside, and that it has ended.
+    /// Records the guests, and the end of the run.
     pub fn end(&mut self, began: Instant, guests: Guests) {
         self.took_s = Some(began.elapsed().as_secs());
         self.guests = Some(guests);
     }
 
-    /// What people are told of it: a name, and a line.
+    /// Name and text of the lines that a report shows.
     pub fn lines(&self) -> Vec<(&'static str, String)> {
         let host = &self.host;
         let took = self.took_s.map_or_else(String::new, |s| format!(", {s} s"));
@@ -109,7 +109,7 @@ impl Head {
         lines.extend(self.guests.as_ref().map(|guests| {
             let kernels = guests.kernels.iter();
             let named = kernels.map(|one| format!("{} ({})", one.spec, one.release));
-            // There is one for each QEMU.
+            // Each kernel is listed once for each QEMU.
             let mut named: Vec<String> = named.collect();
             named.dedup();
             let text = format!(
@@ -149,12 +149,12 @@ impl Host {
     }
 }
 
-/// A time in UTC, as RFC 3339 writes it, in whole seconds.
+/// A time in UTC, in whole seconds, in the format of RFC 3339.
 pub fn utc(time: SystemTime) -> String {
     DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// The type of the file system that a folder is on, as the mount table has it.
+/// The type of a folder's file system, from the mount table.
 fn file_system(folder: &Path) -> String {
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
@@ -165,7 +165,8 @@ fn file_system(folder: &Path) -> String {
             .starts_with(&place)
             .then_some((place, fields.next()?.to_owned()))
     };
-    // The longest is the nearest; of those at one place the last is on top.
+    // The longest mount point is the nearest one. Of several mounts at one place the last is on
+    // top.
     let found = mounts
         .lines()
         .filter_map(of_line)

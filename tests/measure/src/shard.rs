@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Parts of a run that is spread over machines.
+//! Parts of a run that is distributed over machines.
 
 use std::{fmt, str::FromStr};
 
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 /// One part of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shard {
-    /// From 0, as a Kubernetes indexed Job counts.
+    /// The index from 0, as in a Kubernetes indexed Job.
     pub index: u32,
-    /// How many there are.
+    /// The number of parts.
     pub of: u32,
 }
 
-/// What is no shard.
+/// A text is no shard.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is no part: use I/N with I from 0 to N - 1, such as 0/4")]
 pub struct ShardError(String);
@@ -39,8 +39,8 @@ impl fmt::Display for Shard {
 }
 
 impl Shard {
-    /// Every N-th, so that each part has some of each kind. With more parts than things some are
-    /// empty.
+    /// Every N-th element, so that each part has some of each kind. If there are more parts than
+    /// elements, some parts are empty.
     pub fn part<T>(self, all: Vec<T>) -> Vec<T> {
         let (index, of) = (self.index as usize, self.of as usize);
         all.into_iter().skip(index).step_by(of).collect()

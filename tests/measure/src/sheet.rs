@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The report of a benchmark, written once: as text for a terminal, as the numbers of a document, and
-//! as a page.
+//! The report of a benchmark in one form, from which the text for a terminal, the numbers of a
+//! document, and the page are made.
 
 use std::fmt::Write as _;
 
@@ -16,38 +16,38 @@ use crate::{
     text::one_line,
 };
 
-/// What is told of a run.
+/// The content of a report.
 pub struct Sheet<'a> {
     /// The command, such as `daxlab bench`.
     pub command: &'static str,
-    /// What every run has.
+    /// The head of the run.
     pub head: &'a Head,
-    /// How it was measured, in a line.
+    /// The settings of the measurement, in one line.
     pub settings: String,
-    /// What was compared.
+    /// The sides that were compared.
     pub sides: Vec<Line>,
-    /// How the numbers are to be read.
+    /// How to read the numbers.
     pub notes: String,
-    /// The line of a document behind the numbers.
+    /// The line that ends the numbers in a document.
     pub end: &'static str,
-    /// The numbers.
+    /// The sections with the numbers.
     pub sections: Vec<Section>,
     /// All targets.
     pub targets: Vec<&'a Target>,
 }
 
-/// A side, its words, and its daemon's command line.
+/// A side, its description, and its daemon's command line.
 #[derive(Clone, Debug, Serialize)]
 pub struct Line {
     /// Its name.
     pub name: String,
-    /// What it is.
+    /// Its description.
     pub about: String,
     /// The daemon's command line; empty if there is none.
     pub command: String,
 }
 
-/// A part of a report: what it does not have is empty.
+/// A section of a report. Parts that it lacks are empty.
 #[derive(Debug, Default, Serialize)]
 pub struct Section {
     /// Its title.
@@ -56,30 +56,30 @@ pub struct Section {
     pub list: Vec<String>,
     /// A table.
     pub table: Option<Table>,
-    /// Plots of strips, which only a page has.
+    /// Plots of strips, for a page only.
     pub strips: Vec<Strips>,
-    /// Plots of curves, which only a page has.
+    /// Plots of curves, for a page only.
     pub curves: Vec<Curves>,
-    /// Where it stands.
+    /// Where it is shown.
     #[serde(skip)]
     pub place: Place,
 }
 
-/// Where a section stands.
+/// Where a section is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Place {
     /// Everywhere.
     #[default]
     All,
-    /// At a terminal and on the page.
+    /// On a terminal and on the page.
     Shown,
     /// In documents.
     Document,
-    /// On the page, since it is plots.
+    /// On the page only, because it consists of plots.
     Page,
 }
 
-/// What the template shows.
+/// The data of the template.
 #[derive(Serialize)]
 struct View<'a> {
     #[serde(flatten)]
@@ -90,7 +90,7 @@ struct View<'a> {
 }
 
 impl Sheet<'_> {
-    /// For a terminal.
+    /// The text for a terminal.
     pub fn text(&self) -> String {
         let mut out = format!(
             "{} {}\n{}",
@@ -112,8 +112,8 @@ impl Sheet<'_> {
         out
     }
 
-    /// The document with the run's numbers in place of those that it has: Markdown between two
-    /// lines, around which people write. None if it has no such lines.
+    /// The document with this run's numbers in place of the earlier ones. They are Markdown between
+    /// two marker lines, and people write the rest. `None` if the document has no such lines.
     pub fn with_numbers(&self, document: &str) -> Option<String> {
         let begin = format!(
             "<!-- numbers of `{}`, made by it: change nothing here -->",
@@ -133,11 +133,11 @@ impl Sheet<'_> {
         Some(format!("{before}{begin}\n{numbers}{}{after}", self.end))
     }
 
-    /// As a page.
+    /// Makes the page.
     ///
     /// # Errors
     ///
-    /// If the template does not fit its data, which the tests would see.
+    /// If the template does not fit its data, which the tests would notice.
     pub fn page(&self) -> Result<String, minijinja::Error> {
         let (summary, good) = self.summary();
         let mut lines = self.head.lines();
@@ -164,7 +164,7 @@ impl Sheet<'_> {
         sections.filter(move |section| places.contains(&section.place))
     }
 
-    /// How the targets are met, and whether none is missed.
+    /// A summary of the targets, and whether none is missed.
     fn summary(&self) -> (String, bool) {
         let (text, good) = tally(self.targets.iter().copied());
         match self.targets.is_empty() {
@@ -173,7 +173,7 @@ impl Sheet<'_> {
         }
     }
 
-    /// What stands above the numbers, a line each.
+    /// The lines above the numbers.
     fn about(&self) -> String {
         let lines = self.head.lines().into_iter();
         let lines = lines.map(|(name, text)| format!("{name}: {}\n", one_line(&text)));

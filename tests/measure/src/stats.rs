@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Numbers from samples, and how sure a ratio is. Nothing here knows what was measured.
+//! Numbers from samples, and the uncertainty of a ratio. No code here knows what was measured.
 //!
-//! Two sides take turns. What the machine does meanwhile (other work, clock rates) changes slowly
-//! against a turn and so is in both of a pair: the ratio of each pair is taken, and of these ratios
-//! the median. Its interval is the bootstrap's: the pairs are drawn anew with replacement many
-//! times, and the middle 95 % of the medians that come out are the interval (Efron 1979, percentile
-//! method).
+//! Two sides take turns. Disturbances of the machine (other work, clock rates) change slowly
+//! compared with a turn, so they affect both turns of a pair. The ratio of each pair is taken, and
+//! the median of these ratios. The interval is the bootstrap's: pairs are drawn with replacement
+//! many times, and the middle 95 % of the resulting medians are the interval (Efron 1979,
+//! percentile method).
 
 mod latencies;
 
@@ -15,17 +15,17 @@ use serde::{Deserialize, Serialize};
 
 pub use latencies::Latencies;
 
-/// How often samples are drawn anew.
+/// The number of bootstrap samples.
 const DRAWS: usize = 2000;
-/// What is outside of the interval, on each side: 2.5 %.
+/// The number of medians outside of the interval on each side: 2.5 %.
 const TAIL: usize = DRAWS / 40;
-/// So that the same rounds always give the same interval.
+/// A fixed seed, so that the same rounds always give the same interval.
 const SEED: u64 = 0x6461_786c_6162;
 
 /// A number with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
-    /// The best guess.
+    /// The best estimate.
     pub median: f64,
     /// The interval's lower end.
     pub low: f64,
@@ -34,7 +34,7 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// A number that is known.
+    /// An exact number.
     pub fn exact(value: f64) -> Self {
         Self {
             median: value,
@@ -44,7 +44,7 @@ impl Estimate {
     }
 }
 
-/// The middle one, or the mean of the two in the middle; none of none.
+/// The middle sample, or the mean of the two in the middle; `None` without samples.
 pub fn median(samples: &[f64]) -> Option<f64> {
     let mut sorted = samples.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
@@ -60,8 +60,8 @@ fn of_sorted(sorted: &[f64]) -> Option<f64> {
     }
 }
 
-/// The ratio of `ours` to `theirs`, of which those at the same place were measured one after the
-/// other. None if there is no pair, or one has no ratio.
+/// The ratio of `ours` to `theirs`. Samples with the same index were measured one after the other.
+/// `None` if there is no pair, or a pair has no ratio.
 pub fn paired_ratio(ours: &[f64], theirs: &[f64]) -> Option<Estimate> {
     let ratios: Vec<f64> = ours.iter().zip(theirs).map(|(a, b)| a / b).collect();
     if ratios.iter().any(|ratio| !ratio.is_finite()) {
@@ -77,7 +77,7 @@ pub fn paired_ratio(ours: &[f64], theirs: &[f64]) -> Option<Estimate> {
     Some(Estimate { median, low, high })
 }
 
-/// The middle 95 % of what `draw` gives; none if it once gives nothing.
+/// The middle 95 % of the results of `draw`; `None` if it once returns `None`.
 pub(crate) fn interval(mut draw: impl FnMut(&mut Rng) -> Option<f64>) -> Option<(f64, f64)> {
     let mut random = Rng::with_seed(SEED);
     let drawn = (0..DRAWS).map(|_| draw(&mut random));
@@ -90,8 +90,8 @@ pub(crate) fn interval(mut draw: impl FnMut(&mut Rng) -> Option<f64>) -> Option<
 mod tests {
     use super::*;
 
-    /// Rounds of two sides on a machine that drifts by a third while they take turns, each turn
-    /// with `noise` of its own; the first side is `factor` times as fast.
+    /// Rounds of two sides on a machine that drifts by a third meanwhile. Each turn has `noise` of
+    /// its own, and the first side is `factor` times as fast.
     fn rounds(factor: f64, noise: f64, count: usize, seed: u64) -> (Vec<f64>, Vec<f64>) {
         let mut random = Rng::with_seed(seed);
         let mut turn = |speed: f64, at: usize| {
@@ -122,13 +122,13 @@ mod tests {
             ratio.low > 1.0 || ratio.high < 1.0
         });
         let claimed = claimed.count();
-        // 5 % of 200 is 10; the percentile method on 9 pairs is a little too narrow.
+        // 5 % of 200 is 10. The percentile method gives slightly narrow intervals for 9 pairs.
         assert!(claimed <= 20, "claimed in {claimed} of 200 runs");
     }
 
     #[test]
     fn what_was_not_paired_would_drown_in_the_drift() {
-        // The oracle's own oracle: the same rounds, not paired by time but by chance, say nothing.
+        // A check of the check: the same rounds, paired by chance and not by time, show nothing.
         let (ours, mut theirs) = rounds(1.05, 0.03, 9, 7);
         assert!(paired_ratio(&ours, &theirs).unwrap().low > 1.0);
         theirs.reverse();

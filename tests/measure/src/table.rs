@@ -12,11 +12,11 @@ use crate::{
 /// A table of a report.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Table {
-    /// What stands above the columns.
+    /// The heads of the columns.
     pub head: Vec<String>,
     /// Its rows.
     pub rows: Vec<Row>,
-    /// How many of the last columns only a page has room for.
+    /// How many of the last columns are shown on a page only.
     pub wide: usize,
 }
 
@@ -24,13 +24,13 @@ pub struct Table {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "kind", content = "of", rename_all = "kebab-case")]
 pub enum Row {
-    /// What the rows below it belong to: a name, and what that is.
+    /// A name for the rows below, and its description.
     Group(String, String),
-    /// A cell a column.
+    /// A cell for each column.
     Cells(Vec<String>),
-    /// What has no column.
+    /// A text without a column.
     Note(String),
-    /// A target, with its verdict and the class of that.
+    /// A target, its verdict, and the verdict's class.
     Target(String, &'static str, &'static str),
 }
 
@@ -42,7 +42,7 @@ impl From<&Target> for Row {
 }
 
 impl Table {
-    /// With this head, and no rows yet.
+    /// A table with this head and without rows.
     pub fn new<S: Into<String>>(head: impl IntoIterator<Item = S>) -> Self {
         Self {
             head: head.into_iter().map(Into::into).collect(),
@@ -50,7 +50,7 @@ impl Table {
         }
     }
 
-    /// Of rows of cells.
+    /// Adds rows of cells.
     #[must_use]
     pub fn with(mut self, rows: impl IntoIterator<Item = Vec<String>>) -> Self {
         self.rows.extend(rows.into_iter().map(Row::Cells));
@@ -61,7 +61,8 @@ impl Table {
         self.rows.iter().any(|row| matches!(row, Row::Group(..)))
     }
 
-    /// For a terminal: columns as wide as they have to be, all but the first to the right.
+    /// The text for a terminal. Columns are as wide as necessary, and all but the first are aligned
+    /// to the right.
     pub(crate) fn columns(&self) -> String {
         let shown = self.head.len() - self.wide;
         let indent = if self.has_groups() { "  " } else { "" };
@@ -118,7 +119,8 @@ impl Table {
         lines.collect()
     }
 
-    /// For a document: a group's name is a column, notes and targets are left out.
+    /// The Markdown for a document. A group's name becomes a column; notes and targets are left
+    /// out.
     pub(crate) fn markdown(&self) -> String {
         let shown = self.head.len() - self.wide;
         let groups = self.has_groups();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What is aimed at, and whether it is reached. A target fails no run: it is of one machine, and a
-//! verdict that is not sure says so.
+//! Targets and whether they are met. A missed target fails no run: a target applies to one machine,
+//! and an uncertain verdict is shown as such.
 
 use std::fmt;
 
@@ -9,45 +9,45 @@ use serde::{Deserialize, Serialize};
 
 use crate::{quantity, stats::Estimate, words};
 
-/// Something that a point should reach.
+/// A target of a point.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Target {
-    /// The side that should.
+    /// The side that it applies to.
     pub side: String,
-    /// What of it, against what: `rate / virtiofsd`.
+    /// The measure and the reference: `rate / virtiofsd`.
     pub of: String,
-    /// Where it should be.
+    /// The aim.
     pub bound: Bound,
-    /// Where it is.
+    /// The measured value.
     pub found: Estimate,
-    /// Whether it is there.
+    /// Whether the target is met.
     pub verdict: Verdict,
 }
 
-/// Where a number should be.
+/// A bound for a number.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bound {
-    /// Not below it.
+    /// The number must not be below this.
     AtLeast(f64),
-    /// Not above it.
+    /// The number must not be above this.
     AtMost(f64),
 }
 
 words! {
-    /// Whether a target is reached.
+    /// Whether a target is met.
     Verdict {
-        /// The whole interval is where it should be.
+        /// The whole interval meets the bound.
         Met = "met",
         /// The bound is within the interval.
         Unsure = "unsure",
-        /// The whole interval is on the wrong side.
+        /// The whole interval misses the bound.
         Missed = "missed",
     }
 }
 
 impl Bound {
-    /// What an estimate says of it.
+    /// The verdict on an estimate.
     pub fn verdict(self, found: Estimate) -> Verdict {
         let (good, bad) = match self {
             Self::AtLeast(bound) => (found.low >= bound, found.high < bound),
@@ -71,7 +71,7 @@ impl fmt::Display for Bound {
 }
 
 impl Verdict {
-    /// Its name in documents, in which what is missed stands out.
+    /// The name in documents, where a missed target stands out.
     pub fn in_markdown(self) -> &'static str {
         match self {
             Self::Missed => "**missed**",
@@ -79,7 +79,7 @@ impl Verdict {
         }
     }
 
-    /// Its class on pages.
+    /// The class on pages.
     pub(crate) fn tone(self) -> &'static str {
         match self {
             Self::Met => "good",
@@ -90,7 +90,7 @@ impl Verdict {
 }
 
 impl Target {
-    /// With its verdict.
+    /// A target with its verdict.
     pub fn new(
         side: impl Into<String>,
         of: impl Into<String>,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Text from guests and kernels, made fit for lines of a terminal.
+//! Makes text from guests and kernels safe for a terminal's lines.
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-/// One line without control characters, which could move the cursor or begin a line that looks
+/// One line without control characters. These could move the cursor, or begin a line that looks
 /// like a result.
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
@@ -18,12 +18,12 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
-/// The columns that a line takes.
+/// The number of columns of a line.
 pub fn width(line: &str) -> usize {
     line.width()
 }
 
-/// One line of at most `columns`; `~` ends what was cut.
+/// One line of at most `columns`. A cut line ends with `~`.
 pub fn clip(text: &str, columns: usize) -> String {
     let line = one_line(text);
     if width(&line) <= columns {
@@ -34,7 +34,7 @@ pub fn clip(text: &str, columns: usize) -> String {
     clipped
 }
 
-/// Lines of at most `columns`, broken at spaces where there are some.
+/// Lines of at most `columns`, broken at spaces if possible.
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
@@ -58,7 +58,8 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// The longest prefix of at most `columns`; at least one character, so that who cuts comes on.
+/// The longest prefix of at most `columns`, but at least one character, so that a caller's loop
+/// advances.
 fn prefix(text: &str, columns: usize) -> &str {
     let mut taken = 0;
     for (at, c) in text.char_indices() {

@@ -2,7 +2,7 @@
 
 //! Enums whose variants have names in files and reports.
 
-/// Makes an enum of variants with names: in JSON, as text, and in a list of all.
+/// Defines an enum whose variants have names: in JSON, as text, and in a list of all.
 #[macro_export]
 macro_rules! words {
     ($(#[$meta:meta])* $kind:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
@@ -16,7 +16,7 @@ macro_rules! words {
         }
 
         impl $kind {
-            /// All of them.
+            /// All variants.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             /// Its name.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A browser with one page, and all that it complains of or asks for.
+//! A browser with one page, and a record of the page's complaints and requests.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,28 +20,28 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-/// How long anything may take on a machine that does much else.
+/// How long each step may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at the page.
 const PAUSE: Duration = Duration::from_millis(10);
 /// The page's size in pixels.
 pub const SIZE: (u32, u32) = (1000, 860);
 
-/// What the page did beside what it shows.
+/// The page's complaints and requests.
 #[derive(Debug, Default)]
 struct Noted {
     complaints: Vec<String>,
     requests: Vec<String>,
 }
 
-/// A browser that shows one page. It is ended, and its files removed, by [`Shown::close`].
+/// A browser that shows one page. [`Shown::close`] ends the browser and removes its files.
 pub struct Shown {
     pub page: Page,
     browser: Browser,
     handler: JoinHandle<()>,
     noted: Arc<Mutex<Noted>>,
     origin: String,
-    /// Its profile, which is new.
+    /// The browser's profile, which is new.
     _profile: TempDir,
 }
 
@@ -67,7 +67,7 @@ impl Shown {
         Ok(shown)
     }
 
-    /// Notes complaints and requests from now on.
+    /// Records complaints and requests from now on.
     async fn watch(&self) -> Result<()> {
         self.page.enable_log().await?;
         self.page.enable_runtime().await?;
@@ -121,7 +121,7 @@ impl Shown {
         Ok(result.value().cloned().unwrap_or(Value::Null))
     }
 
-    /// Waits until an expression is true on the page; returns how long that took.
+    /// Waits until an expression is true on the page. Returns how long that took.
     pub async fn wait_for(&self, what: &str, expression: &str) -> Result<Duration> {
         let begun = Instant::now();
         while self.value(expression).await? != Value::Bool(true) {
@@ -134,7 +134,7 @@ impl Shown {
         Ok(begun.elapsed())
     }
 
-    /// Fails where the page complained of something, or asked somebody else than its daemon.
+    /// Fails if the page complained, or sent a request to a server other than its daemon.
     pub fn expect_no_trouble(&self) -> Result<()> {
         let noted = self.noted.lock();
         let (complaints, requests) = (&noted.complaints, &noted.requests);
@@ -156,7 +156,7 @@ impl Shown {
         Ok(())
     }
 
-    /// What the page complained of so far; it is forgotten.
+    /// Returns and clears the page's complaints.
     pub fn take_complaints(&self) -> Vec<String> {
         std::mem::take(&mut self.noted.lock().complaints)
     }

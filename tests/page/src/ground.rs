@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A daemon that shows itself, and a guest that maps files.
+//! A daemon with a page, and a guest that maps files.
 
 use std::fs::File;
 
@@ -12,7 +12,7 @@ use virtiofs_driver::{
 /// Bytes that Linux maps at a time.
 pub const RANGE: u64 = 2 << 20;
 
-/// Dropped in this order: the VM leaves before the daemon is ended.
+/// The fields are dropped in this order: the VM disconnects before the daemon is ended.
 pub struct Ground {
     pub client: Client,
     _vm: Vm,
@@ -37,7 +37,7 @@ impl Ground {
         })
     }
 
-    /// Where its page is: `http://127.0.0.1:PORT`.
+    /// The origin of the page: `http://127.0.0.1:PORT`.
     pub fn origin(&self) -> Result<String> {
         let log = self.daemon.log();
         let (_, rest) = log.split_once("metrics at ").with_context(|| log.clone())?;
@@ -45,7 +45,7 @@ impl Ground {
         Ok(origin.to_owned())
     }
 
-    /// A file on the host of `ranges` ranges, and what the guest knows it by.
+    /// Makes a file of `ranges` ranges on the host, and returns its node.
     pub fn file(&mut self, name: &str, ranges: u64) -> Result<NodeId> {
         let mut parent = NodeId::ROOT;
         let path = self.daemon.share().join(name);

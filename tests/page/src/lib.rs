@@ -2,8 +2,8 @@
 
 //! The daemon's live page, as a browser shows it.
 //!
-//! A daemon, a guest that is played by virtiofs-driver, and Debian's chromium without a screen:
-//! what the guest maps has to be on the page, and nothing else may happen there.
+//! The test runs a daemon, a guest that virtiofs-driver plays, and Debian's headless chromium. The
+//! page has to show what the guest maps, and must do nothing else.
 
 mod browser;
 mod ground;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The program that tells the stories one after the other, as a test harness does.
+//! Runs the stories one after another, like a test harness.
 //!
-//! `page-tests [FILTER]`, `--list` and so on are those of cargo's tests. The daemon is the one
-//! beside the program, or what `VIRTIOFS_DAXD` names; the browser is `/usr/bin/chromium`, or what
-//! `CHROMIUM` names. With `PICTURE=FILE` it takes a picture of the page instead.
+//! `page-tests [FILTER]`, `--list` and other arguments are those of cargo's tests. The daemon is
+//! the one beside the program, or the one that `VIRTIOFS_DAXD` names. The browser is
+//! `/usr/bin/chromium`, or the one that `CHROMIUM` names. With `PICTURE=FILE` the program takes a
+//! picture of the page instead.
 
 use std::env;
 use std::process::ExitCode;
@@ -16,10 +17,10 @@ use tokio::runtime::Builder;
 use crate::scene;
 use crate::stories::{self, Story};
 
-/// Names the file for a picture.
+/// The variable that names the file for a picture.
 const PICTURE: &str = "PICTURE";
 
-/// Tells what the arguments choose.
+/// Runs the selected stories.
 pub fn main() -> ExitCode {
     if let Some(file) = env::var_os(PICTURE) {
         return match told(async move { scene::picture(file.as_ref()).await }) {
@@ -31,7 +32,7 @@ pub fn main() -> ExitCode {
         };
     }
     let mut arguments = Arguments::from_args();
-    // They say how soon something is seen.
+    // The stories measure how soon a change is seen, so they run one at a time.
     arguments.test_threads = Some(1);
     let trials = stories::ALL.into_iter().map(trial);
     run(&arguments, trials.collect()).exit_code()
@@ -43,7 +44,7 @@ fn trial((name, story): (&'static str, Story)) -> Trial {
     })
 }
 
-/// The guest blocks while it waits for the daemon; the browser must not wait for it meanwhile.
+/// The guest blocks while it waits for the daemon. The browser must not wait meanwhile.
 fn told(story: impl Future<Output = Result<()>>) -> Result<()> {
     let root = rustix::process::geteuid().is_root();
     ensure!(root, "the daemon's sandbox and its window need root");

@@ -13,7 +13,7 @@ use virtiofs_driver::{FileOffset, Handle, NodeId};
 use crate::browser::Shown;
 use crate::ground::Ground;
 
-/// How long the guest works before the picture is taken: what the plots show, and some.
+/// How long the guest works before the picture is taken: slightly longer than the plots show.
 const LASTS: Duration = Duration::from_secs(62);
 /// Between two steps of the guest.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -51,11 +51,11 @@ pub async fn picture(file: &Path) -> Result<()> {
     shown.close().await
 }
 
-/// A guest that walks through its files, as one with a page cache of ranges does.
+/// A guest that walks through its files, like a guest with a page cache of ranges.
 struct Guest {
     ground: Ground,
     files: Vec<(NodeId, u64)>,
-    /// What is mapped where: file, range.
+    /// The file and the range at each range of the window.
     window: Vec<Option<(usize, u64)>>,
     steps: u64,
     log: (NodeId, Handle),
@@ -79,7 +79,7 @@ impl Guest {
         })
     }
 
-    /// Numbers that look like chance, and are the same each time.
+    /// Pseudo-random numbers that are the same in each run.
     fn draw(&mut self, below: u64) -> u64 {
         self.steps = self
             .steps

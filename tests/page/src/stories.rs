@@ -11,12 +11,12 @@ use serde_json::json;
 use crate::browser::Shown;
 use crate::ground::Ground;
 
-/// A story, told anew at each call.
+/// A story. Each call runs it anew.
 pub type Story = fn() -> Pin<Box<dyn Future<Output = Result<()>>>>;
 
-/// How soon the page shows what a guest does.
+/// How soon the page has to show what a guest does.
 const SOON: Duration = Duration::from_secs(1);
-/// How often that is measured. The machine may do much else; the one in the middle counts.
+/// How often that is measured. The machine may be busy, so the median counts.
 const ROUNDS: usize = 5;
 
 /// All stories by their names.
@@ -104,7 +104,7 @@ async fn seen_at_once() -> Result<()> {
     shown.close().await
 }
 
-/// Of QEMU 11.1, as the driver plays it.
+/// The behaviour of QEMU 11.1, as the driver plays it.
 async fn behaviour() -> Result<()> {
     let ground = Ground::start("64M")?;
     let shown = open(&ground).await?;
@@ -155,7 +155,7 @@ async fn hostile_names() -> Result<()> {
             "{name} is not in {listed}"
         );
     }
-    // Names are said where a range is pointed at, too.
+    // The page also shows the name if a range gets the focus.
     shown.value(&format!("{}.focus()", cell(0))).await?;
     let told = shown
         .value("document.getElementById('detail').textContent")
@@ -193,7 +193,7 @@ async fn gone() -> Result<()> {
     let said = "document.getElementById('status').textContent === 'daemon gone' && \
          document.getElementById('notice').innerText.includes('has ended')";
     shown.wait_for("the daemon's end", said).await?;
-    // That nobody answers is the browser's to complain of; nothing else is.
+    // The browser complains that the server does not answer. It must not complain of anything else.
     let complaints = shown.take_complaints();
     ensure!(
         !complaints.is_empty(),
@@ -236,7 +236,7 @@ async fn keyboard() -> Result<()> {
         .await?;
     let element = shown.page.find_element("#grid .cell[tabindex='0']").await?;
     element.focus().await?;
-    // Eight to a row.
+    // The grid has eight ranges in a row.
     for key in ["ArrowDown", "ArrowRight"] {
         element.press_key(key).await?;
     }

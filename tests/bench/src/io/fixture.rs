@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a worker has before it is measured: what the guest knows of the share, and its memory.
+//! The preparations of a worker: the nodes and handles that it uses, and its memory.
 
 use virtiofs_driver::{
     Client, FileOffset, FuseError, GuestBuffer, GuestSpan, Handle, NodeId, Vm, memory::MemoryError,
@@ -12,17 +12,17 @@ use crate::files::{DATA, MANY, NAMES};
 /// Room for the entries of one READDIRPLUS.
 pub const LISTING: u32 = 64 << 10;
 
-/// Nodes, open files, and where a listing goes on.
+/// Nodes, open files, and the offsets of a listing.
 #[derive(Clone, Debug)]
 pub struct Scene {
-    /// The file that is read and written.
+    /// The file that requests read and write.
     pub data: NodeId,
     pub handle: Handle,
     /// The folder of names to look up.
     pub names: NodeId,
     pub many: NodeId,
     pub listing: Handle,
-    /// Where each READDIRPLUS of a whole listing begins.
+    /// The offset of each READDIRPLUS of a whole listing.
     pub cookies: Vec<FileOffset>,
 }
 
@@ -46,7 +46,7 @@ impl Scene {
                 None => break,
             }
         }
-        // The last one found nothing.
+        // The last READDIRPLUS returned no entry.
         cookies.pop();
         Ok(Self {
             data,
@@ -59,17 +59,17 @@ impl Scene {
     }
 }
 
-/// Guest memory for the data of requests under way: a buffer a slot, of whole pages.
+/// Guest memory for the data of requests in flight: one buffer of whole pages for each slot.
 #[derive(Debug)]
 pub struct Buffers(Vec<GuestBuffer>);
 
 impl Buffers {
-    /// As many as requests can be under way.
+    /// Allocates as many buffers as there can be requests in flight.
     pub fn new(vm: &Vm, depth: usize) -> Result<Self, MemoryError> {
         let size = Size::Large.bytes() as usize;
         let one = |_| {
             let buffer = vm.memory().allocate(size, 4096)?;
-            // Else the first use of each page would be the host's page fault.
+            // Otherwise the first use of each page would cost a page fault of the host.
             buffer.fill(0xd5);
             Ok(buffer)
         };

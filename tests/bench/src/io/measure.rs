@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! All work on all sides.
+//! Measures all kinds of work on all sides.
 
 use anyhow::{Context as _, Result};
 use virtiofs_driver::{Client, Options, Pipeline, QueueIndex, Waiting, WindowOption};
@@ -19,7 +19,7 @@ use crate::{
     system::{Affinity, Program, Running},
 };
 
-/// How many requests are under way on each queue.
+/// The numbers of requests in flight on each queue.
 const DEPTHS: [u32; 2] = [1, 32];
 /// Guest memory of a VM: buffers for every slot of two queues, with room to spare.
 const MEMORY_PER_QUEUE: usize = 48 << 20;
@@ -30,11 +30,11 @@ struct Configuration {
     running: Running,
 }
 
-/// Measures what the plan wants; sides are added to `sides`.
+/// Measures the points of the plan, and adds the sides to `sides`.
 ///
 /// # Errors
 ///
-/// The first thing that can't be measured.
+/// The first failure.
 pub fn measure(plan: &Plan<'_>, sides: &mut Vec<Side>) -> Result<Vec<Point>> {
     let works = Work::ALL
         .into_iter()
@@ -96,7 +96,7 @@ fn point(
     Ok(point)
 }
 
-/// The daemon with each number of queues, and the peer with as many as it can have.
+/// The daemon with each number of queues, and the peer with its own number.
 fn configurations(plan: &Plan<'_>, files: &Files) -> Result<Vec<Configuration>> {
     let mut all = Vec::new();
     for queues in plan.queues {
@@ -132,7 +132,7 @@ impl Configuration {
         Ok(Self { workers, running })
     }
 
-    /// Where it runs: several queues are to have all processors.
+    /// The placement: sides with several queues may use all processors.
     fn affinity(&self, plan: &Plan<'_>, depth: u32) -> Affinity {
         match self.workers.len() {
             1 => plan.affinity.at_depth(depth),
@@ -165,7 +165,7 @@ fn workers(
     let side = running.name.clone();
     let mount = || format!("{side} can't be mounted");
     let scene = Scene::set(&mut client).with_context(mount)?;
-    // The client's own pipeline is as good as any.
+    // The client's own pipeline serves as the first worker's.
     let mut pipelines = vec![client.into_pipeline()];
     for queue in 1..queues as usize {
         let index = QueueIndex::request(queue);

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! FUSE requests, over and over: how many a second, how long each takes, and what processor time
-//! they cost.
+//! FUSE requests, repeated: their rate, their latency, and their processor time.
 //!
-//! A side has a worker, which is a thread, for each of its request queues. What is asked is
-//! a [`Work`]; a worker turns it into requests, keeps as many of them under way as the depth says,
-//! and checks each reply.
+//! A side has a worker thread for each of its request queues. A [`Work`] names the requests. A
+//! worker makes them, keeps as many of them in flight as the depth says, and checks each reply.
 
 mod fixture;
 mod measure;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! One side's turn: all of its workers at a time.
+//! The turn of one side, with all of its workers.
 
 use std::{
     panic,
@@ -20,15 +20,15 @@ use crate::{
     system::{Affinity, ProcessTree, cpu_of_this_process},
 };
 
-/// What workers are told while they play. The one who tells them may be late on a busy machine;
-/// what is counted is what happens between the moments at which clocks were read.
+/// The phase of a turn, shared with the workers. The thread that sets it may be late on a busy
+/// machine. So operations count that end between the moments at which the clocks were read.
 #[derive(Debug, Default)]
 pub struct Phase {
     now: AtomicU8,
     counted: AtomicBool,
 }
 
-/// Between two looks whether something was counted.
+/// Between two checks whether an operation was counted.
 const PAUSE: Duration = Duration::from_millis(1);
 
 // 0 is the lead-in.
@@ -36,19 +36,19 @@ const COUNT: u8 = 1;
 const STOP: u8 = 2;
 
 impl Phase {
-    /// Whether what ends now counts.
+    /// Whether an operation that ends now counts.
     pub fn counts(&self) -> bool {
         self.now.load(Ordering::Relaxed) == COUNT
     }
 
-    /// Something was counted.
+    /// Records that an operation was counted.
     pub fn note_counted(&self) {
         if !self.has_counted() {
             self.counted.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether nothing new is to be begun.
+    /// Whether no new operation may start.
     pub fn is_over(&self) -> bool {
         self.now.load(Ordering::Relaxed) == STOP
     }
@@ -62,7 +62,7 @@ impl Phase {
     }
 }
 
-/// Clocks, read at one moment.
+/// The clocks, read at one moment.
 struct Moment {
     time: Instant,
     daemon: Duration,
@@ -79,7 +79,7 @@ impl Moment {
     }
 }
 
-/// Plays on all queues, and accounts for the processor time of what is counted.
+/// Runs all queues, and measures the processor time of the counted operations.
 pub fn sample(
     workers: &mut [Worker],
     (daemon, affinity): (&ProcessTree, Affinity),
@@ -87,19 +87,20 @@ pub fn sample(
     depth: u32,
     length: Length,
 ) -> Result<Sample, Wrong> {
-    // The workers' threads are started by this one, and stay where it is.
+    // This thread starts the workers' threads, which inherit its processors.
     let pinned = affinity.driver();
     let _pinned = pinned.map_err(|errno| Wrong::Says(errno.to_string()))?;
     let phase = Phase::default();
     let (done, begin, end) = thread::scope(|scope| {
         let play = |worker| scope.spawn(|| Worker::play(worker, work, depth as usize, &phase));
         let playing: Vec<_> = workers.iter_mut().map(play).collect();
-        // A turn is a length of time, and no event ends it.
+        // A turn has a fixed length; no event ends it.
         thread::sleep(length.lead_in);
         let begin = Moment::now(daemon);
         phase.set(COUNT);
         thread::sleep(length.turn);
-        // A turn without an operation says nothing; a worker that has failed is finished.
+        // A turn without an operation is useless, so it is extended. A worker that has failed is
+        // finished.
         while !phase.has_counted() && !playing.iter().any(ScopedJoinHandle::is_finished) {
             thread::sleep(PAUSE);
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The requests that work consists of, and what their replies must say.
+//! The requests of each kind of work, and the checks of their replies.
 
 use fuse_backend_rs::abi::fuse_abi::{ForgetOne, GetattrIn, OpenIn, ReadIn, ReleaseIn};
 use virtiofs_driver::{Body, FileOffset, FuseError, GuestSpan, Handle, NodeId, Reply, Request};
@@ -10,34 +10,34 @@ use super::fixture::{LISTING, Scene};
 /// One request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// GETATTR of the data.
+    /// GETATTR of the data file.
     GetAttr,
-    /// LOOKUP of the name with this number; whether it is forgotten again.
+    /// LOOKUP of the name with this number, and whether it is forgotten afterwards.
     Lookup { name: u32, forget: bool },
-    /// OPEN of the data.
+    /// OPEN of the data file.
     Open,
-    /// RELEASE of what was opened.
+    /// RELEASE of the handle.
     Release(Handle),
-    /// READDIRPLUS from the cookie with this number on.
+    /// READDIRPLUS from the cookie with this number.
     List(usize),
-    /// READ of so many bytes.
+    /// READ of this many bytes.
     Read(FileOffset, u32),
-    /// WRITE of so many bytes.
+    /// WRITE of this many bytes.
     Write(FileOffset, u32),
-    /// BATCH_FORGET of what the worker remembers; no part of any operation.
+    /// BATCH_FORGET of the remembered nodes. It is not part of an operation.
     Forget,
 }
 
-/// What a reply leads to.
+/// The consequence of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The operation is done, and has moved so many bytes.
+    /// The operation is done, and has moved this many bytes.
     Done(u32),
-    /// The operation goes on.
+    /// The operation continues with another request.
     Then(Step),
-    /// The operation is done, and this node is to be forgotten.
+    /// The operation is done, and this node has to be forgotten.
     Forget(NodeId),
-    /// It was no operation.
+    /// The request was not part of an operation.
     Aside,
 }
 
@@ -85,7 +85,7 @@ impl Step {
         }
     }
 
-    /// Checks the reply, and says what it leads to.
+    /// Checks the reply, and returns its consequence.
     pub fn outcome(self, reply: Result<Reply, FuseError>) -> Result<Outcome, Wrong> {
         let reply = reply?;
         match (self, &reply) {
@@ -114,10 +114,10 @@ impl Step {
 /// Why a reply ends the measurement.
 #[derive(Debug, thiserror::Error)]
 pub enum Wrong {
-    /// The daemon refused, or the queue failed.
+    /// The daemon answered an error, or the queue failed.
     #[error("the request failed")]
     Failed(#[from] FuseError),
-    /// It says something else than it must.
+    /// The reply is not the expected one.
     #[error("{0}")]
     Says(String),
 }

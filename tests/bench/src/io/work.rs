@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What is asked of a daemon, over and over.
+//! The kinds of work for a daemon.
 
 use std::fmt;
 
@@ -23,13 +23,13 @@ pub enum Work {
     ReadDirPlus,
     /// READ.
     Read(Size, Order),
-    /// WRITE of what is there.
+    /// WRITE of the bytes that are already there.
     Write(Size, Order),
     /// READ, WRITE, GETATTR and LOOKUP in turn.
     Mixed,
 }
 
-/// How much is read or written at a time.
+/// The bytes of each read or write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Size {
     /// 4 KiB.
@@ -38,17 +38,17 @@ pub enum Size {
     Large,
 }
 
-/// Where is read or written.
+/// The order of offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Order {
-    /// One after the other.
+    /// One after another.
     Sequential,
-    /// Anywhere, as a seeded generator says.
+    /// At random offsets from a seeded generator.
     Random,
 }
 
 impl Size {
-    /// In bytes.
+    /// The number of bytes.
     pub fn bytes(self) -> u32 {
         match self {
             Self::Small => 4 << 10,
@@ -58,7 +58,7 @@ impl Size {
 }
 
 impl Work {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 14] = [
         Self::GetAttr,
         Self::LookupHot,
@@ -76,7 +76,7 @@ impl Work {
         Self::Mixed,
     ];
 
-    /// What was done, for people.
+    /// A description for people.
     pub fn about(self) -> String {
         match self {
             Self::GetAttr => "GETATTR of one file".into(),
@@ -96,8 +96,8 @@ impl Work {
         }
     }
 
-    /// What is aimed at against the peer, both with one queue: never slower, clearly faster where
-    /// the daemon's own work counts, and less processor time.
+    /// The aims against the peer, both with one queue: never slower; clearly faster if the daemon's
+    /// own work dominates; and less processor time.
     pub fn aims(self, depth: u32) -> [(Measure, Bound); 2] {
         let large = matches!(
             self,
@@ -111,7 +111,7 @@ impl Work {
     }
 }
 
-/// As in a point's name.
+/// The form in a point's name.
 impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kib = |size: Size| size.bytes() >> 10;

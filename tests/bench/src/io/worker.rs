@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! One request queue's part of a side: it belongs to one thread while a turn lasts.
+//! One request queue of a side. During a turn it belongs to one thread.
 
 use std::time::{Duration, Instant};
 
@@ -16,27 +16,27 @@ use super::{
 };
 use crate::files::{DATA_SIZE, NAMES_COUNT};
 
-/// Requests that can be under way in a worker.
+/// The most requests in flight in a worker.
 pub const DEPTH: usize = 64;
-/// How many names are hot.
+/// The number of names that the guest holds.
 const HOT: u32 = 8;
-/// So many nodes are forgotten at a time: as much as Linux puts into a page or two.
+/// The number of nodes that are forgotten at a time: as many as Linux puts into a page or two.
 const FORGET: usize = 256;
 
-/// A queue with what is under way on it.
+/// A queue and its requests in flight.
 #[derive(Debug)]
 pub struct Worker {
     pipeline: Pipeline,
     buffers: Buffers,
     scene: Scene,
     names: Vec<String>,
-    /// The worker's part of the names that are looked up cold: first, and how many.
+    /// The worker's part of the names for cold look-ups: the first one, and their number.
     cold: (u32, u32),
     random: fastrand::Rng,
-    /// How many operations were begun: where the sequential ones go on.
+    /// The number of operations begun. It determines the next sequential offset.
     begun: u64,
     forgotten: Vec<ForgetOne>,
-    /// By slot, the requests under way.
+    /// The requests in flight, by slot.
     under_way: Vec<Option<UnderWay>>,
 }
 
@@ -47,7 +47,7 @@ struct UnderWay {
     began: Instant,
 }
 
-/// What a worker did while it was counted.
+/// The counted operations of a worker.
 #[derive(Clone, Debug, Default)]
 pub struct Done {
     pub latencies: Latencies,
@@ -76,8 +76,8 @@ impl Worker {
         }
     }
 
-    /// Keeps `depth` operations under way until the end, counts those that end while they count,
-    /// and waits for the rest.
+    /// Keeps `depth` operations in flight until the end, counts those that end during the counted
+    /// phase, and waits for the rest.
     pub fn play(&mut self, work: Work, depth: usize, phase: &Phase) -> Result<Done, Wrong> {
         let mut done = Done::default();
         for slot in 0..depth {
@@ -105,7 +105,7 @@ impl Worker {
         Ok(done)
     }
 
-    /// Notes what a reply came to. An operation may be several requests, of which the last counts.
+    /// Records a reply. If an operation has several requests, the last one counts.
     fn take_note(&mut self, outcome: &Outcome, took: Duration, phase: &Phase, done: &mut Done) {
         let bytes = match *outcome {
             Outcome::Then(_) | Outcome::Aside => return,
@@ -122,13 +122,13 @@ impl Worker {
         }
     }
 
-    /// A node that is to be forgotten with the others.
+    /// Remembers a node, to forget it together with others.
     fn remember(&mut self, NodeId(nodeid): NodeId) {
         let nlookup = 1;
         self.forgotten.push(ForgetOne { nodeid, nlookup });
     }
 
-    /// Begins an operation in a slot, or forgets what has to be forgotten first.
+    /// Begins an operation in a slot. If enough nodes are remembered, forgets them first.
     fn begin(&mut self, slot: usize, work: Work) -> Result<(), Wrong> {
         let step = match self.forgotten.len() {
             FORGET.. => Step::Forget,
@@ -150,7 +150,7 @@ impl Worker {
             step,
             began,
         });
-        // As Linux does; most kicks are saved by the event index.
+        // Linux kicks each time, too; the event index saves most kicks.
         Ok(self.pipeline.kick()?)
     }
 

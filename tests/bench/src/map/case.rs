@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What is mapped, how many at a time, and how the VMM behaves.
+//! The cases: the kind of mappings, their number at a time, and the behaviour of the VMM.
 
 use dax_measure::words;
 use virtiofs_driver::Rules;
 
-/// The most mappings that are live.
+/// The largest number of live mappings.
 pub const MOST: u32 = 4096;
-/// How many are set up at a time, beside one.
+/// The size of a batch; the other size is one.
 pub const BATCH: u32 = 16;
 
-/// One pair of points.
+/// A case, which gives two points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Case {
     /// What is mapped.
     pub kind: Kind,
-    /// How the VMM behaves.
+    /// The behaviour of the VMM.
     pub manners: Manners,
-    /// How many are set up, and then removed, at a time.
+    /// How many mappings are set up, and then removed, at a time.
     pub batch: u32,
 }
 
@@ -32,22 +32,23 @@ words! {
 }
 
 words! {
-    /// How the VMM behaves.
+    /// The behaviour of the VMM.
     Manners {
-        /// As QEMU 11.1: it acknowledges before the effect, and tells the daemon of each mapping as
-        /// of memory.
+        /// Like QEMU 11.1: it acknowledges before the effect, and tells the daemon of each mapping
+        /// as a memory region.
         Qemu = "qemu",
-        /// It acknowledges after the effect and announces nothing, so the daemon keeps its fence.
+        /// It acknowledges after the effect and announces no mapping, so the daemon keeps its
+        /// fence.
         Plain = "plain",
-        /// As QEMU with the series of patches, of which the daemon finds out that it needs no fence.
+        /// Like QEMU with the series of patches. The daemon finds out that it needs no fence.
         Series = "series",
-        /// The same, mapping files as they are, without views.
+        /// The same, with files mapped directly, without views.
         Bare = "bare",
     }
 }
 
 impl Case {
-    /// All of them with these manners.
+    /// All cases with this behaviour.
     pub fn all(manners: Manners) -> impl Iterator<Item = Self> {
         Kind::ALL.iter().flat_map(move |&kind| {
             [1, BATCH].map(|batch| Self {
@@ -58,7 +59,7 @@ impl Case {
         })
     }
 
-    /// The name of a point: `setup` or `remove`.
+    /// The name of a point. `verb` is `setup` or `remove`.
     pub fn name(self, verb: &str) -> String {
         format!(
             "{verb}-{}-{}/{}",
@@ -68,7 +69,7 @@ impl Case {
         )
     }
 
-    /// What was done, for people.
+    /// A description for people.
     pub fn about(self, verb: &str) -> String {
         let Self { kind, manners, .. } = self;
         let how = match (verb, self.batch) {
@@ -103,7 +104,7 @@ impl Manners {
         }
     }
 
-    /// The daemon's arguments for it.
+    /// The daemon's arguments for this behaviour.
     pub fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Bare => &["--fault=views=direct"],
@@ -111,7 +112,7 @@ impl Manners {
         }
     }
 
-    /// The most times that a mapping may take as long as the limit.
+    /// How many times as long as the limit a mapping may take at most.
     pub fn of_the_limit(self) -> f64 {
         match self {
             Self::Series => 2.5,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A guest that maps.
+//! A guest that makes mappings.
 
 use anyhow::{Context as _, Result};
 use virtiofs_driver::{
@@ -17,16 +17,17 @@ use crate::{
     system::Running,
 };
 
-/// Small files that are mapped in turn: far more than the daemon keeps open.
+/// The small files that are mapped in turn: far more than the daemon keeps open.
 const IN_TURN: u32 = 512;
-/// Ranges of the large file, and small files: the live ones, and those that are measured.
+/// The ranges of the large file, and the number of small files: for the live mappings and the
+/// measured ones.
 pub const FILES: u32 = MOST + IN_TURN;
-/// Room for all live ones and those that are measured.
+/// Room for all live mappings and the measured ones.
 const WINDOW: &str = "--dax-window=16G";
 /// Guest memory: requests only.
 const MEMORY: usize = 32 << 20;
 
-/// A daemon with so many live mappings.
+/// A daemon with a number of live mappings.
 #[derive(Debug)]
 pub struct Guest {
     client: Client,
@@ -40,7 +41,7 @@ pub struct Guest {
     pub running: Running,
 }
 
-/// One mapping: of what, and where.
+/// A mapping: its file and its place.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     node: NodeId,
@@ -49,14 +50,14 @@ struct Place {
 }
 
 impl Guest {
-    /// Starts a daemon; nothing is mapped yet.
+    /// Starts a daemon without any mapping.
     pub fn start(plan: &Plan<'_>, files: &Files, manners: Manners, live: u32) -> Result<Self> {
         let options = Options {
             memory: MEMORY,
             window: WindowOption::Required(manners.rules()),
             ..Running::options()
         };
-        // QEMU's limit of regions is far below what is to be measured.
+        // QEMU's limit of regions is far below the measured numbers.
         let more = ["--dax=always", "--fault=budget=none", WINDOW];
         let more = more.iter().chain(manners.arguments());
         let more: Vec<_> = more.map(|one| (*one).to_owned()).collect();
@@ -85,7 +86,7 @@ impl Guest {
         Ok((large, small?))
     }
 
-    /// Sets the live mappings up.
+    /// Makes the live mappings.
     pub fn fill(&mut self, kind: Kind) -> Result<()> {
         let done = self.each_live(kind, Self::set_up_all);
         done.with_context(|| format!("{}: SETUPMAPPING", self.running.name))
@@ -97,7 +98,7 @@ impl Guest {
         done.with_context(|| format!("{}: REMOVEMAPPING", self.running.name))
     }
 
-    /// By how much the daemon's memory has grown since nothing was mapped, in KiB a live mapping.
+    /// The growth of the daemon's memory since it had no mapping, in KiB for each live mapping.
     pub fn kib_a_mapping(&self) -> f64 {
         let now = self.running.daemon.usage().pss();
         now.saturating_sub(self.empty) as f64 / 1024.0 / f64::from(self.live)
@@ -115,7 +116,7 @@ impl Guest {
             .try_for_each(|some| what(self, some))
     }
 
-    /// Chooses what is measured next, beside the live ones.
+    /// Chooses the next mappings to measure, beside the live ones.
     pub fn ready(&mut self, case: Case) {
         let places = (0..case.batch).map(|number| {
             let file = MOST + (self.next + number) % IN_TURN;
@@ -125,7 +126,7 @@ impl Guest {
         self.next = (self.next + case.batch) % IN_TURN;
     }
 
-    /// SETUPMAPPING of all that is chosen, at once.
+    /// Sends SETUPMAPPING for all chosen mappings at once.
     pub fn set_up(&mut self) -> Result<()> {
         let chosen = std::mem::take(&mut self.chosen);
         let done = self.set_up_all(&chosen);
@@ -133,7 +134,7 @@ impl Guest {
         done.with_context(|| format!("{}: SETUPMAPPING", self.running.name))
     }
 
-    /// One REMOVEMAPPING of all that is chosen.
+    /// Sends one REMOVEMAPPING for all chosen mappings.
     pub fn remove(&mut self) -> Result<()> {
         let chosen = std::mem::take(&mut self.chosen);
         let done = self.remove_all(&chosen);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The physical limit: one round trip over a stream socket, with a descriptor that the peer maps or
-//! a range that it unmaps. No daemon can have a VMM do that for less.
+//! The physical limit: one round trip over a stream socket, with a descriptor that the peer maps,
+//! or a range that the peer unmaps. No daemon can make a VMM do that for less.
 //!
-//! The peer is a process of its own, as a VMM is. It has nothing but a reserved range and a socket,
-//! and ends when the socket does.
+//! The peer is a process of its own, like a VMM. It has only a reserved range and a socket, and
+//! ends with the socket.
 
 mod peer;
 
@@ -30,17 +30,17 @@ pub enum LimitError {
     /// The peer can't be started.
     #[error("can't start the peer that maps")]
     Start(#[source] io::Error),
-    /// The peer is gone, or refused.
+    /// The peer has ended, or has refused.
     #[error("the peer that maps did not answer as it should")]
     Talk(#[source] io::Error),
 }
 
-/// What is asked of the peer; the bytes on the socket.
+/// An order for the peer, as the bytes on the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Order {
-    /// Whether to map; otherwise to unmap.
+    /// True to map, false to unmap.
     map: bool,
-    /// Which range of the reserved ones, and of the file.
+    /// The index of the range, in the reservation and in the file.
     range: u32,
 }
 
@@ -52,7 +52,7 @@ pub struct Limit {
     peer: ProcessTree,
     pid: Pid,
     ranges: u32,
-    /// What is measured next: the first range, and how many.
+    /// The ranges to measure next: the first one, and their number.
     chosen: (u32, u32),
 }
 
@@ -76,12 +76,12 @@ impl Limit {
         })
     }
 
-    /// Its process.
+    /// The peer's process.
     pub fn process(&self) -> &ProcessTree {
         &self.peer
     }
 
-    /// The processor time that the peer has taken so far.
+    /// The peer's processor time so far.
     pub fn cpu(&self) -> Duration {
         self.peer.cpu()
     }
@@ -98,12 +98,12 @@ impl Limit {
         self.chosen = (first, count);
     }
 
-    /// Has the chosen ranges mapped, all asked for at once.
+    /// Orders all chosen ranges to be mapped at once.
     pub fn set_up(&mut self) -> Result<(), LimitError> {
         self.each(|limit, range| limit.ask_to_map(range))
     }
 
-    /// Has the chosen ranges unmapped, all asked for at once.
+    /// Orders all chosen ranges to be unmapped at once.
     pub fn remove(&mut self) -> Result<(), LimitError> {
         self.each(|limit, range| {
             let order = Order { map: false, range };
@@ -167,7 +167,7 @@ impl Drop for Limit {
 }
 
 impl Order {
-    /// Bytes of an order.
+    /// The length of an order in bytes.
     const LEN: usize = 5;
 
     fn bytes(self) -> [u8; Self::LEN] {
@@ -203,7 +203,8 @@ mod tests {
         assert!(matches!(limit.set_up(), Err(LimitError::Talk(_))));
         let mut limit = Limit::start(File::open("/proc/self/exe").unwrap(), 1, RANGE).unwrap();
         limit.ready(1);
-        // What can't be mapped shared and writable is a refusal: mmap is really tried.
+        // A file that can't be mapped shared and writable is refused, which shows that the peer
+        // really maps.
         let LimitError::Talk(source) = limit.set_up().unwrap_err() else {
             panic!("the peer was there");
         };

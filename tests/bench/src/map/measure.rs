@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! All cases on all sides.
+//! Measures all cases on all sides.
 
 use std::fs::OpenOptions;
 
@@ -22,22 +22,22 @@ use crate::{
     system::Affinity,
 };
 
-/// How many mappings are live.
+/// The numbers of live mappings.
 const LIVE: [u32; 4] = [1, 16, 256, MOST];
-/// The same for a short run.
+/// The numbers of live mappings in a short run.
 const LIVE_QUICK: [u32; 3] = [1, 16, 64];
-/// What both points of a case are called by.
+/// The names of the two points of a case.
 const VERBS: [&str; 2] = ["setup", "remove"];
-/// The most that 4096 live ones may matter against 16.
+/// How much slower a mapping may be beside 4096 live ones than beside 16.
 const FLAT: Bound = Bound::AtMost(1.1);
-/// The most memory of the daemon's a mapping, in KiB.
+/// The most memory of the daemon for a mapping, in KiB.
 const MEMORY: Bound = Bound::AtMost(8.0);
 
-/// Measures what the plan wants; sides are added to `sides`.
+/// Measures the points of the plan, and adds the sides to `sides`.
 ///
 /// # Errors
 ///
-/// The first thing that can't be measured.
+/// The first failure.
 pub fn measure(plan: &Plan<'_>, sides: &mut Vec<Side>) -> Result<Vec<Point>> {
     let wanted = |case: &Case| {
         let mut verbs = VERBS.iter();
@@ -66,7 +66,7 @@ pub fn measure(plan: &Plan<'_>, sides: &mut Vec<Side>) -> Result<Vec<Point>> {
     Ok(points)
 }
 
-/// Daemons with nothing mapped yet, and the limit.
+/// The daemons without mappings, and the limit.
 fn taking_part(plan: &Plan<'_>, files: &Files, manners: Manners) -> Result<Vec<MapSide>> {
     let file = OpenOptions::new()
         .read(true)
@@ -77,7 +77,7 @@ fn taking_part(plan: &Plan<'_>, files: &Files, manners: Manners) -> Result<Vec<M
     let affinity = plan.affinity.at_depth(1);
     let mut all = Vec::new();
     for live in live {
-        // The VMM's threads are started by this one, and stay where it is.
+        // This thread starts the VMM's threads, which inherit its processors.
         let _pinned = affinity.driver();
         all.push(MapSide::Guest(Box::new(Guest::start(
             plan, files, manners, *live,
@@ -90,7 +90,7 @@ fn taking_part(plan: &Plan<'_>, files: &Files, manners: Manners) -> Result<Vec<M
     Ok(all)
 }
 
-/// Both points of a case.
+/// Measures both points of a case.
 fn pair(plan: &Plan<'_>, all: &mut [MapSide], case: Case) -> Result<[Point; 2]> {
     (plan.progress)(&format!("map {}", case.name("setup")));
     let affinity = plan.affinity.at_depth(1);
@@ -140,7 +140,7 @@ fn note_memory(point: &mut Point, memory: &[(String, f64)]) {
             });
         }
     }
-    // Of few mappings it is pages, not mappings, that are counted.
+    // With few mappings the growth shows pages, not mappings.
     if let Some((side, kib)) = memory
         .iter()
         .find(|(side, _)| *side == format!("live-{MOST}"))
@@ -179,8 +179,8 @@ impl MapSide {
     }
 }
 
-/// The VMM keeps each mapping's file open. If the limit can't be raised, what comes of it is told
-/// by the mapping that fails.
+/// Raises the limit of descriptors, because the VMM keeps each mapping's file open. If that fails,
+/// the mapping that then fails reports the consequence.
 fn raise_descriptor_limit() {
     let now = getrlimit(Resource::Nofile);
     let most = Rlimit {

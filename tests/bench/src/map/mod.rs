@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a mapping costs, against what it can't cost less than.
+//! The cost of a mapping, compared with its physical limit.
 //!
-//! Sides are daemons with so many live mappings each, and the limit. A turn sets mappings up
-//! and removes them again, one at a time or 16 in a batch, beside the live ones: setting up and
-//! removing are two points.
+//! The sides are daemons with different numbers of live mappings, and the limit. A turn sets
+//! mappings up and removes them again, one at a time or 16 in a batch, beside the live ones.
+//! Setting up and removing are two points.
 
 mod case;
 mod guest;

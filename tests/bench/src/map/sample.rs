@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! One side's turn: setting up and removing until time is up.
+//! The turn of one side: it sets mappings up and removes them until the time is up.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::{
     system::{Affinity, cpu_of_this_process},
 };
 
-/// Who takes turns.
+/// A side.
 pub enum MapSide {
     /// A daemon with live mappings.
     Guest(Box<Guest>),
@@ -22,7 +22,7 @@ pub enum MapSide {
     Limit(Limit),
 }
 
-/// What was spent on one of both verbs.
+/// The cost of one of the two verbs.
 #[derive(Default)]
 struct Spent {
     latencies: Latencies,
@@ -40,19 +40,19 @@ impl MapSide {
         }
     }
 
-    /// Sets up and removes, batch by batch; gives one turn for each of both.
+    /// Sets up and removes, batch by batch. Returns a sample for each of the two verbs.
     pub fn sample(
         &mut self,
         case: Case,
         affinity: Affinity,
         length: Length,
     ) -> Result<[Sample; 2]> {
-        // That it would fail is told where the daemon is kept.
+        // A failure is reported where the daemon is placed.
         let _pinned = affinity.driver();
         let begin = Instant::now() + length.lead_in;
         let end = begin + length.turn;
         let mut spent = [Spent::default(), Spent::default()];
-        // Even where a batch takes longer than a turn there is one.
+        // At least one batch is measured, even if it takes longer than a turn.
         while Instant::now() < end || spent[0].latencies.count() == 0 {
             let counts = Instant::now() >= begin;
             self.ready(case);
@@ -100,7 +100,7 @@ impl MapSide {
 }
 
 impl Spent {
-    /// A batch's time, as that of each of its mappings.
+    /// Adds a batch's time, divided by its mappings.
     fn add(&mut self, took: Duration, batch: u32) {
         for _ in 0..batch {
             self.latencies.record(took / batch);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What is used of the host's memory.
+//! The use of the host's memory.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,27 +13,28 @@ use guest_agent::workload::PAGE;
 use serde::{Deserialize, Serialize};
 use virtiofs_driver::daemon::Usage;
 
-/// What some processes and a file use of the host's memory, in bytes; or by how much that has grown.
+/// The memory of some processes and a file on the host, in bytes; or the growth of it.
 ///
-/// The file's pages are counted once, as `cached`. Those that are mapped, as a window's are, are in
-/// `mapped_files` too, which therefore is no part of the [cost](Self::cost).
+/// The file's pages are counted once, as `cached`. Mapped pages, such as a window's, are in
+/// `mapped_files` as well, which is therefore no part of the [cost](Self::cost).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// Memory of the processes that is no file's: theirs and their guests'. What several share is
-    /// counted once.
+    /// Memory of the processes and their guests that belongs to no file. Shared memory is counted
+    /// once.
     pub private: i64,
-    /// Pages of files, programs included, that the processes have mapped; counted once, too.
+    /// Pages of files, programs included, that the processes have mapped. They are counted once,
+    /// too.
     pub mapped_files: i64,
     /// The processes' page tables.
     pub page_tables: i64,
     /// The host's page cache of the file.
     pub cached: i64,
-    /// What the kernel calls available (MemAvailable), of the whole host: others' doing is in it.
+    /// The available memory of the whole host (MemAvailable). Other processes affect it.
     pub available: i64,
 }
 
 impl Account {
-    /// Of these processes and this file, now.
+    /// The current account of these processes and this file.
     pub(super) fn take(usages: &[Usage], file: &Path) -> Result<Self> {
         let sum = |of: fn(&Usage) -> u64| usages.iter().map(of).sum::<u64>() as i64;
         let cached = cached(file);
@@ -94,12 +95,12 @@ fn cached(path: &Path) -> io::Result<u64> {
     /// From `linux/mman.h`.
     const SYS_CACHESTAT: libc::c_long = 451;
     let file = File::open(path)?;
-    // Offset and length; a length of 0 is all of it.
+    // Offset and length. A length of 0 means the whole file.
     let range = [0_u64; 2];
     // Cached, dirty, under writeback, evicted, recently evicted.
     let mut pages = [0_u64; 5];
-    // SAFETY: both arrays are as large as the kernel's structures, and live through the call, which
-    // writes to `pages` only.
+    // SAFETY: both arrays are as large as the kernel's structures, and live during the call, which
+    // writes only to `pages`.
     let done = unsafe {
         libc::syscall(
             SYS_CACHESTAT,
@@ -115,11 +116,11 @@ fn cached(path: &Path) -> io::Result<u64> {
     }
 }
 
-/// Takes a file out of the host's page cache.
+/// Drops a file from the host's page cache.
 ///
 /// # Errors
 ///
-/// If a page stays, as one of tmpfs does, which is nowhere else.
+/// If a page stays. On tmpfs it does, because there is no other copy.
 pub fn drop_cached(path: &Path) -> Result<()> {
     let file = File::options().write(true).open(path)?;
     file.sync_all()?;
@@ -159,7 +160,7 @@ mod tests {
         assert!(error.contains("use a place on a disk"), "{error}");
     }
 
-    /// What a process has read it has as memory of its own, and once as page cache.
+    /// The bytes that a process has read count as its own memory, and once as page cache.
     #[test]
     fn a_copy_costs_what_it_takes() {
         const SIZE: usize = 24 << 20;
@@ -168,7 +169,7 @@ mod tests {
         fs::write(&path, vec![b'x'; SIZE]).unwrap();
         drop_cached(&path).unwrap();
         let account = |pid| Account::take(&[ProcessTree::of(pid).usage().unwrap()], &path).unwrap();
-        // The shell keeps what it has read in a variable.
+        // The shell keeps the bytes that it has read in a variable.
         let mut shell = Command::new("sh")
             .args(["-c", r#"read x; all=$(cat "$1"); echo; read x"#, "sh"])
             .arg(&path)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The course of a run: sides one after the other, more and more guests of each.
+//! Runs the benchmark: one side after another, with more and more guests.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,24 +16,24 @@ use super::{Account, Point, Series, drop_cached};
 use crate::guests::{KernelParts, Watch};
 use crate::reclaim::{Fixture, Metrics, Side, SystemUnderTest};
 
-/// How long a guest may read, emulated and on a busy host.
+/// How long a guest may take to read, under emulation and on a busy host.
 const DEADLINE: Duration = Duration::from_secs(120);
-/// How long the daemon may take to tell of a mapping.
+/// How long the daemon may take to report a mapping.
 const TOLD_DEADLINE: Duration = Duration::from_secs(20);
 /// Between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// How much less a guest may seem to take for its page cache than the file has: it begins with pages
-/// that it used and freed while it booted, which the host has given it already. And how much one may
-/// take that caches nothing.
+/// The tolerance of the account. A guest begins with pages that it used and freed during its boot,
+/// and that the host has already provided. So it may seem to take less for its page cache than the
+/// file's size. A guest that caches nothing may take this much.
 const SLACK: u64 = 48 << 20;
 
-/// What a run is made of.
+/// The settings of a run.
 pub struct Plan<'a> {
-    /// Who takes part.
+    /// The sides.
     pub sides: Vec<Side>,
-    /// How the guests read: by read(2) or through a mapping. Each has guests of its own.
+    /// The guests read by read(2) or through a mapping. Each way has guests of its own.
     pub accesses: Vec<Access>,
-    /// At how many guests the memory is looked at, in rising order.
+    /// The numbers of guests at which the memory is measured, ascending.
     pub guests: Vec<usize>,
     /// Size of the file.
     pub file: ByteSize,
@@ -49,12 +49,12 @@ pub struct Plan<'a> {
     pub accel: AccelChoice,
 }
 
-/// Measures all of it. None if it was stopped.
+/// Measures all sides. `None` if it was stopped.
 ///
 /// # Errors
 ///
-/// If a guest can't be started or reads something wrong, or the account can't be right: a side with
-/// a window that cached the file, or one without that didn't.
+/// If a guest can't be started or reads wrong bytes, or the account is implausible: a side with a
+/// window that cached the file, or a side without one that didn't.
 pub async fn measure(plan: &Plan<'_>, watch: &Watch<'_>) -> Result<Option<Vec<Series>>> {
     let files = Files {
         size: plan.file.bytes(),
@@ -104,7 +104,7 @@ struct Field<'a> {
     fixture: &'a Fixture,
     side: Side,
     work: Work,
-    /// What the host has of the file.
+    /// The file on the host.
     file: PathBuf,
     running: Vec<SystemUnderTest>,
 }
@@ -158,7 +158,7 @@ impl Field<'_> {
         Account::take(&usages, &self.file)
     }
 
-    /// Starts one more guest, and lets it read. By how much all that there is has grown meanwhile.
+    /// Starts one more guest, and lets it read. Returns the growth of the whole account.
     async fn one_more(&mut self) -> Result<Account> {
         let Plan {
             kernel,
@@ -197,7 +197,7 @@ impl Field<'_> {
     }
 }
 
-/// Waits until the daemon tells that all of the file is mapped.
+/// Waits until the daemon reports that the whole file is mapped.
 async fn all_mapped(socket: &Path, size: u64) -> Result<()> {
     let deadline = Instant::now() + TOLD_DEADLINE;
     loop {
@@ -213,7 +213,7 @@ async fn all_mapped(socket: &Path, size: u64) -> Result<()> {
     }
 }
 
-/// Whether the account tells a guest that caches the file from one that doesn't.
+/// Checks that the account distinguishes a guest that caches the file from one that doesn't.
 fn plausible(side: Side, point: &Point, file: u64) -> Result<()> {
     let caches = matches!(side, Side::NoWindow | Side::Virtiofsd(_));
     let Account {
@@ -247,7 +247,7 @@ mod tests {
     const CACHING: [Side; 2] = [Side::NoWindow, Side::Virtiofsd(Cache::Auto)];
     const SHARING: [Side; 2] = [Side::Window(ByteSize::mib(64)), Side::Image];
 
-    /// Four guests that took so many bytes, of which the host has so many cached.
+    /// Four guests that took `private` bytes, of which the host has cached `cached` bytes.
     fn seen(private: u64, cached: u64) -> Point {
         Point {
             guests: 4,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What guests that read one file cost the host's memory.
+//! The host memory of guests that read one file.
 
 mod account;
 mod measure;

@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The run as a picture for a document: a line a side.
+//! The run as a picture for a document, with a line for each side.
 //!
-//! It is the same for the same run, needs nothing but itself, and is made to be read on white and on
-//! black: it has no background, and its colours are half-way.
+//! Equal runs give equal pictures. The picture loads nothing. It can be read on white and on black:
+//! it has no background, and its colours are medium.
 
 use std::fmt::Write as _;
 
 use super::{MemoryRun, Series};
 
-/// What the file is called.
+/// The name of the file.
 const NAME: &str = "memory.svg";
-/// Lines, in the order of the sides.
+/// The colours of the lines, in the order of the sides.
 const COLOURS: [&str; 4] = ["#1f883d", "#cf4a4a", "#b07d16", "#3f7fd9"];
-/// Text and axes.
+/// The colour of text and axes.
 const INK: &str = "#7d8590";
-/// Of the whole picture.
+/// Width and height of the picture.
 const SIZE: [f64; 2] = [640.0, 300.0];
-/// Of the plot's left, right, upper and lower ends.
+/// The left, right, upper and lower ends of the plot.
 const PLOT: [f64; 4] = [84.0, 490.0, 40.0, 250.0];
 /// The least distance of two names.
 const LINE: f64 = 17.0;
-/// So many marks on the scale of bytes at most.
+/// The most marks on the scale of bytes.
 const MARKS: u64 = 6;
 
-/// Memory over guests, of the sides that read by the first means of the run, as a file's name and
-/// text.
+/// The memory over the number of guests, for the sides that read by the run's first way. Returns
+/// the file's name and its text.
 pub fn picture(run: &MemoryRun) -> (&'static str, String) {
     let access = run.series.first().map(|series| &series.access);
     let lines: Vec<&Series> = run
@@ -64,7 +64,7 @@ pub fn picture(run: &MemoryRun) -> (&'static str, String) {
     (NAME, svg)
 }
 
-/// What is where.
+/// The scale of the plot.
 struct Scale {
     guests: Vec<usize>,
     step: u64,
@@ -147,7 +147,7 @@ fn text(svg: &mut String, [x, y]: [f64; 2], anchor: &str, colour: &str, text: &s
     );
 }
 
-/// Names so far from each other that each can be read: from the lowest on, upwards.
+/// Moves names apart so that each can be read, from the lowest one upwards.
 fn apart<'a>(mut names: Vec<(f64, &'a str, &'a str)>) -> Vec<(f64, &'a str, &'a str)> {
     names.sort_by(|one, other| other.0.total_cmp(&one.0));
     let mut above = f64::INFINITY;
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
     use crate::memory::results::tests::{run, series};
 
-    /// The places of the circles of one colour.
+    /// The centres of the circles of one colour.
     fn circles(svg: &str, colour: &str) -> Vec<[f64; 2]> {
         let of = |line: &str| {
             let rest = line.strip_prefix("<circle cx=\"")?;
@@ -185,7 +185,7 @@ mod tests {
             assert!((flat[0][1] - flat[1][1]).abs() < 2.0, "{flat:?}");
             assert!(rising[1][1] < rising[0][1] - 15.0, "{rising:?}");
         }
-        // A file for the host and eight for the guests.
+        // One file's size for the host, and eight for the guests.
         let height = |at: usize| PLOT[3] - rising[at][1];
         assert!((height(3) / height(0) - 9.0 / 2.0).abs() < 0.05);
     }
@@ -195,7 +195,7 @@ mod tests {
         let mut run = run();
         run.series.push(series("<&>", "read", 0));
         let (_, svg) = picture(&run);
-        // The name of the language is an address that nothing is fetched from.
+        // The name of the language is an address, from which nothing is loaded.
         let plain = svg.replace(" xmlns=\"http://www.w3.org/2000/svg\"", "");
         let page = format!("<!DOCTYPE html><html><body>{plain}</body></html>");
         dax_measure::fixture::checked_page(&page);

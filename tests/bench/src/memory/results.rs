@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a run found, as it stands in its `results.json`, and what is told of it.
+//! The results of a run, as in its `results.json`, and their report.
 
 #![expect(missing_docs, reason = "docs/results.md describes each field")]
 
@@ -17,7 +17,7 @@ impl Stored for MemoryRun {
     const COMMAND: &'static str = "daxlab bench memory";
 }
 
-/// Everything that a run found.
+/// The results of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MemoryRun {
     #[serde(flatten)]
@@ -26,7 +26,7 @@ pub struct MemoryRun {
     pub series: Vec<Series>,
 }
 
-/// More and more guests of one side that read by the same means.
+/// More and more guests of one side that read in the same way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Series {
     pub side: String,
@@ -36,7 +36,7 @@ pub struct Series {
     pub points: Vec<Point>,
 }
 
-/// So many guests that have read the file.
+/// A number of guests that have read the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Point {
     pub guests: usize,
@@ -96,7 +96,7 @@ fn tables(run: &MemoryRun) -> [(String, Table); 2] {
     [(title.to_owned(), all), parts(run)]
 }
 
-/// What the most guests' memory is made of.
+/// The parts of the memory of the largest number of guests.
 fn parts(run: &MemoryRun) -> (String, Table) {
     let title = "The most guests in MiB: what grew while they read, and at last all that they have";
     let head = [
@@ -149,7 +149,7 @@ pub(super) mod tests {
 
     const MIB: i64 = 1 << 20;
 
-    /// A side whose guests take so many MiB each, of a file of 256.
+    /// A side whose guests take this many MiB each, with a file of 256 MiB.
     pub(in super::super) fn series(side: &str, access: &str, each: i64) -> Series {
         let point = |guests: usize| {
             let grown = Account {

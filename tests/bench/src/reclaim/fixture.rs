@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Where the files are: in memory where speed is measured, so that no disk is. All sides that share a
-//! folder share the same one.
+//! The files of the benchmark. They are in memory, so that no disk affects the speed. All sides on
+//! a share use the same folder.
 
 use std::cell::Cell;
 use std::fs::{self, File};
@@ -14,21 +14,22 @@ use qemu_guest::vm::process::RunDir;
 
 use guest_agent::workload::{Files, make};
 
-/// Where a host has memory for files.
+/// The host's file system in memory.
 pub const IN_MEMORY: &str = "/dev/shm";
 
-/// A folder of one run; it goes with this value.
+/// The folder of a run; its drop removes the folder.
 #[derive(Debug)]
 pub struct Fixture {
     dir: RunDir,
     share: PathBuf,
     image: ByteSize,
-    /// How many sockets of metrics there are.
+    /// The number of sockets for metrics so far.
     sockets: Cell<u32>,
 }
 
 impl Fixture {
-    /// A folder below `place` with room for working sets of so many bytes, with images of this size.
+    /// Makes a folder below `place` with room for working sets of `working` bytes, and for images
+    /// that hold them and `pins` pinned bytes.
     ///
     /// # Errors
     ///
@@ -37,7 +38,7 @@ impl Fixture {
         let dir = RunDir::create_in(place)?;
         let share = dir.join("share");
         fs::create_dir(&share)?;
-        // Blocks of the pinned file are there, so that a mapping of them is one of pages.
+        // The blocks of the pinned file are allocated, so that a mapping of them has pages.
         let file = File::create(share.join("pins"))?;
         rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, pins.max(1))?;
         let need = 5 * working;
@@ -50,7 +51,7 @@ impl Fixture {
             free >> 20,
             need >> 20
         );
-        // A journal, and what xfs wants at least.
+        // Room for a journal, and the minimum that xfs needs.
         let image = (working + pins + (128 << 20)).max(384 << 20);
         Ok(Self {
             dir,
@@ -74,14 +75,14 @@ impl Fixture {
         make(&self.share, files).context("making the files that are shared")
     }
 
-    /// A socket's path for a daemon's metrics, another one each time.
+    /// A new socket path for a daemon's metrics.
     pub(super) fn metrics(&self) -> PathBuf {
         let number = self.sockets.get();
         self.sockets.set(number + 1);
         self.dir.join(&format!("metrics{number}"))
     }
 
-    /// The image of ext4 that has the shared folder's files.
+    /// The ext4 image with the files of the shared folder.
     pub(crate) fn image_of_share(&self) -> Pmem {
         Pmem {
             image: self.dir.join("share.img"),
@@ -89,7 +90,7 @@ impl Fixture {
         }
     }
 
-    /// Makes that image, with what the shared folder has now.
+    /// Makes that image from the present files of the shared folder.
     ///
     /// # Errors
     ///
@@ -99,7 +100,7 @@ impl Fixture {
         Ok(pmem_image_of(&image, &self.share, size)?)
     }
 
-    /// An image with a file system; `name` tells it from others.
+    /// Makes an image with a file system; `name` is part of its file name.
     ///
     /// # Errors
     ///

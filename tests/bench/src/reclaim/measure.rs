@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The course of a run: guests, points, rounds.
+//! Runs the benchmark: guests, points, rounds.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -19,25 +19,25 @@ use crate::guests::Watch;
 pub struct Length {
     /// Turns of each side.
     pub rounds: u32,
-    /// How long a warm one is.
+    /// The length of a warm turn.
     pub turn: Duration,
 }
 
-/// All sides, and the fixture that they stand on.
+/// All sides, and their fixture.
 pub struct Field {
     /// The sides, in the order of their turns.
     pub systems: Vec<SystemUnderTest>,
-    /// The files. They go after the guests.
+    /// The files. They are dropped after the guests.
     pub fixture: Fixture,
-    /// The size of the window that working sets are multiples of.
+    /// The size of the window; working sets are multiples of it.
     pub window: u64,
 }
 
-/// Lets all sides take turns at each point. None if it was stopped.
+/// Lets all sides take turns at each point. `None` if it was stopped.
 ///
 /// # Errors
 ///
-/// The first of a turn's.
+/// The first failure of a turn.
 pub async fn measure(
     field: &mut Field,
     points: &[Point],
@@ -60,7 +60,8 @@ pub async fn measure(
             .filter(able)
             .map(|one| (Series::new(&one.guest.name), Latencies::new(), one))
             .collect();
-        // What a guest does for the first time is translated, or faulted in, as it does it.
+        // An action that a guest does for the first time is translated or faulted in, so it gets a
+        // warm-up.
         let first = known.insert((point.work.access, point.work.temperature));
         let order = Order::BackAndForth;
         for Turn { side, round } in turns(order, u32::from(first), length.rounds, systems.len()) {
@@ -85,7 +86,7 @@ pub async fn measure(
     Ok(Some(results))
 }
 
-/// How long is left, told to people.
+/// The remaining time, as text.
 fn rest(done: usize, all: usize, elapsed: Duration) -> String {
     match done {
         0 => String::new(),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a daemon with a window says of it, and whether the guest says the same.
+//! The metrics of a daemon with a window, and the comparison with the guest's counts.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,21 +16,21 @@ use tokio::time::{Instant, sleep, timeout};
 const DEADLINE: Duration = Duration::from_secs(30);
 const REQUEST: &[u8] = b"GET /metrics HTTP/1.0\r\nHost: daxd\r\n\r\n";
 
-/// How old what the daemon tells may be, and a little more.
+/// The age that the daemon's values may have, and a little more.
 pub(super) const STALE: Duration = Duration::from_millis(150);
 
-/// What has been since the daemon's start, and what is now.
+/// Counters since the daemon's start, and current values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Metrics {
     /// SETUPMAPPING requests.
     pub set_up: u64,
-    /// Of these, the ones that were refused.
+    /// SETUPMAPPING requests that were refused.
     pub refused: u64,
     /// Ranges that the VMM unmapped.
     pub removed: u64,
     /// Bytes of the window that are mapped now.
     pub mapped_bytes: u64,
-    /// Bytes of files behind them.
+    /// Bytes of files in the mapped ranges.
     pub used_bytes: u64,
 }
 
@@ -41,7 +41,7 @@ const MAPPED: &str = "virtiofs_daxd_window_occupied_bytes";
 const USED: &str = "virtiofs_daxd_window_used_bytes";
 
 impl Metrics {
-    /// Asks at a socket.
+    /// Fetches the metrics from a socket.
     pub async fn at(socket: &Path) -> Result<Self> {
         let asked = async {
             let mut stream = UnixStream::connect(socket).await?;
@@ -60,7 +60,7 @@ impl Metrics {
             let sum = sum(text, name);
             sum.with_context(|| format!("the daemon's metrics have no {name}"))
         };
-        // A reason is listed once there has been one.
+        // The metrics list a reason only after its first occurrence.
         let refused = sum(REFUSED).unwrap_or(0);
         Ok(Self {
             set_up: sum(ACCEPTED)? + refused,
@@ -72,7 +72,7 @@ impl Metrics {
     }
 }
 
-/// The sum of a family's samples; none if it has none.
+/// The sum of a family's samples; `None` if it has none.
 fn sum(text: &str, family: &str) -> Option<u64> {
     let samples = text.lines().filter_map(|line| {
         let rest = line.strip_prefix(family)?;
@@ -86,13 +86,13 @@ fn sum(text: &str, family: &str) -> Option<u64> {
     samples.fold(None, |sum, value| Some(sum.unwrap_or(0) + value))
 }
 
-/// How long the kernel's worker may go on with what it began in a turn.
+/// How long the kernel's worker may take to complete what it began in a turn.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(20);
 /// Between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Waits until the guest's counts of a turn are the daemon's: what the guest has sent the daemon may
-/// not have done yet, and the worker may be at work.
+/// Waits until the guest's counts of a turn equal the daemon's. The daemon may not have served all
+/// requests yet, and the worker may be active.
 pub async fn settled(
     worker: &mut Worker,
     socket: &Path,

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a DAX window's reclaim costs, measured in real guests.
+//! The cost of a DAX window's reclaim, measured in real guests.
 //!
-//! A working set of files is accessed in a guest, by one of some *sides*: this project's daemon with
-//! windows of several sizes and without one, virtiofsd, ext4 and xfs with DAX on persistent memory,
-//! and tmpfs as the limit. Each side has a guest of its own, all are alike, and they take turns.
+//! A guest accesses a working set of files, served by one of several *sides*: this project's daemon
+//! with windows of several sizes and without one, virtiofsd, ext4 and xfs with DAX on persistent
+//! memory, and tmpfs as the limit. Each side has a guest of its own. All guests are alike, and they
+//! take turns.
 //!
-//! The guest's half is [`guest_agent::workload`].
+//! [`guest_agent::workload`] is the guest's half.
 
 mod fixture;
 mod measure;

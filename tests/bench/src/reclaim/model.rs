@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a run found, as it stands in `results.json`.
+//! The results of a run, as in `results.json`.
 
 #![expect(missing_docs, reason = "docs/results.md describes each field")]
 
@@ -18,7 +18,7 @@ use super::{
 
 /// The version of `results.json`.
 pub const SCHEMA: u32 = 1;
-/// Where the curve of latencies is kept, in percent of all.
+/// The percentiles of the latency curve.
 const CURVE: [f64; 12] = [
     1.0, 5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 99.99, 100.0,
 ];
@@ -28,7 +28,7 @@ impl Stored for ReclaimRun {
     const COMMAND: &'static str = "daxlab bench reclaim";
 }
 
-/// Everything that a run found.
+/// The results of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReclaimRun {
     #[serde(flatten)]
@@ -38,7 +38,7 @@ pub struct ReclaimRun {
     pub points: Vec<PointResult>,
 }
 
-/// How it was measured.
+/// The settings of the measurement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     pub rounds: u32,
@@ -46,7 +46,7 @@ pub struct Settings {
     pub window: u64,
 }
 
-/// What is kept of a distribution, in nanoseconds.
+/// The figures of a distribution, in nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     pub median_ns: u64,
@@ -68,7 +68,7 @@ impl Latency {
     }
 }
 
-/// What one turn gave.
+/// The results of one turn.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Round {
     pub bytes: u64,
@@ -88,7 +88,7 @@ pub struct Round {
     pub refused: Option<u64>,
 }
 
-/// What one side did at a point.
+/// The results of one side at a point.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Series {
     pub side: String,
@@ -96,7 +96,7 @@ pub struct Series {
     pub latency: Latency,
 }
 
-/// Throughput against another side's, of rounds that were played one after the other.
+/// The ratio of throughputs to another side's, from rounds that ran one after the other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ratio {
     pub side: String,
@@ -105,7 +105,7 @@ pub struct Ratio {
     pub per_cpu: Option<Estimate>,
 }
 
-/// What all sides did at a point.
+/// The results of all sides at a point.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PointResult {
     pub name: String,
@@ -118,7 +118,7 @@ pub struct PointResult {
     pub aims: Vec<Target>,
 }
 
-/// Whom sides are compared with.
+/// The sides that others are compared with.
 const REFERENCES: [&str; 3] = ["virtiofsd-auto", "daxd-none", "tmpfs"];
 
 impl Round {
@@ -127,25 +127,25 @@ impl Round {
         self.bytes as f64 * 1e9 / self.ns.max(1) as f64
     }
 
-    /// Bytes by a second of processor time of QEMU and daemon.
+    /// Bytes for each second of processor time of QEMU and daemon.
     pub fn per_cpu(&self) -> f64 {
         let ns = self.qemu_cpu_ns + self.daemon_cpu_ns.unwrap_or(0);
         self.bytes as f64 * 1e9 / ns.max(1) as f64
     }
 
-    /// Of a count, how many a second.
+    /// The rate of a count, per second.
     pub fn rate(&self, count: Option<u64>) -> Option<f64> {
         Some(count? as f64 * 1e9 / self.ns.max(1) as f64)
     }
 
-    /// Of a time of the host's, how much a second of the turn took.
+    /// The share of the turn that a time of the host took.
     pub fn share(&self, ns: u64) -> f64 {
         ns as f64 / self.ns.max(1) as f64
     }
 }
 
 impl Series {
-    /// Of a side that has had no turn yet.
+    /// The series of a side without a turn yet.
     pub fn new(side: &str) -> Self {
         Self {
             side: side.to_owned(),
@@ -154,7 +154,7 @@ impl Series {
         }
     }
 
-    /// With what its accesses took.
+    /// Adds the latencies of its accesses.
     #[must_use]
     pub fn with(self, latencies: &Latencies) -> Self {
         Self {
@@ -163,7 +163,7 @@ impl Series {
         }
     }
 
-    /// The median of what the rounds give; none if none gives something.
+    /// The median of a number over the rounds; `None` if no round has it.
     pub fn median_of(&self, number: impl Fn(&Round) -> Option<f64>) -> Option<f64> {
         let numbers: Vec<f64> = self.rounds.iter().filter_map(number).collect();
         median(&numbers)
@@ -175,24 +175,24 @@ impl Series {
             .unwrap_or(0.0)
     }
 
-    /// In how many rounds accesses came to a standstill.
+    /// The number of rounds in which accesses stalled.
     pub fn stalls(&self) -> usize {
         self.rounds.iter().filter(|round| round.stalled).count()
     }
 
-    /// Where the guest's tasks slept in such a standstill: each place once.
+    /// Where the guest's tasks slept during a stall: each place once.
     pub fn blocked(&self) -> Vec<&Blocked> {
         Blocked::each_place(self.rounds.iter().flat_map(|round| &round.blocked))
     }
 
-    /// The kernel's name in a run of several: what stands behind `@`.
+    /// The kernel's name in a run with several kernels: the part behind `@`.
     fn kernel(&self) -> Option<&str> {
         self.side.split_once('@').map(|(_, kernel)| kernel)
     }
 }
 
 impl PointResult {
-    /// With ratios and targets.
+    /// Compares the sides, and adds the targets.
     pub fn new(point: &Point, series: Vec<Series>) -> Self {
         let mut result = Self {
             name: point.name(),
@@ -209,7 +209,7 @@ impl PointResult {
         result
     }
 
-    /// A side's part.
+    /// The series of a side.
     pub fn side(&self, name: &str) -> Option<&Series> {
         self.series.iter().find(|series| series.side == name)
     }
@@ -221,7 +221,7 @@ impl PointResult {
         found.map(|one| one.ratio)
     }
 
-    /// A side's ratio of bytes by processor time.
+    /// The ratio of a side's bytes for processor time to another side's.
     pub fn per_cpu(&self, side: &str, against: &str) -> Option<Estimate> {
         let mut ratios = self.ratios.iter();
         let found = ratios.find(|one| one.side == side && is(&one.against, against));
@@ -232,7 +232,7 @@ impl PointResult {
         let mut ratios = Vec::new();
         for reference in REFERENCES {
             for one in &self.series {
-                // Of the same kernel.
+                // The side on the same kernel.
                 let of =
                     |other: &&Series| is(&other.side, reference) && other.kernel() == one.kernel();
                 let Some(other) = self
@@ -261,7 +261,7 @@ impl PointResult {
     }
 }
 
-/// Whether a side is this one, of whichever kernel.
+/// Whether a side has this name, on any kernel.
 fn is(side: &str, name: &str) -> bool {
     side.split('@').next() == Some(name)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Which points there are.
+//! The points of a run.
 
 mod point;
 
@@ -8,25 +8,25 @@ use guest_agent::workload::{Access, Files, Pattern, Temperature, Work};
 
 pub use point::{Pins, Point, USUAL_FILE};
 
-/// How many points a run has.
+/// The extent of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
     /// A first answer.
     Quick,
-    /// One thing varied at a time.
+    /// One property is varied at a time.
     Usual,
-    /// Everything with everything.
+    /// All combinations.
     Full,
 }
 
-/// Working sets, in windows.
+/// Sizes of working sets, in windows.
 const TIMES: [f64; 7] = [0.25, 0.5, 1.0, 1.5, 2.0, 4.0, 8.0];
 /// Sizes of files.
 const FILES: [u64; 3] = [64 << 10, USUAL_FILE, 256 << 20];
 const THREADS: [u32; 2] = [1, 4];
 const TEMPERATURES: [Temperature; 2] = [Temperature::Cold, Temperature::Warm];
 
-/// The points of a run with a window of so many bytes, those with the same files one after the other.
+/// The points of a run with a window of this size. Points with the same files are adjacent.
 pub fn points(extent: Extent, window: u64) -> Vec<Point> {
     let base = Base { window };
     let mut points = match extent {
@@ -124,7 +124,7 @@ impl Base {
                             .with_threads(threads)
                     };
                     if access == Access::Extend {
-                        // These files are made as they are written: their size is what is written.
+                        // The work itself makes these files, so its size is the file's size.
                         if size == USUAL_FILE {
                             points.push(at(Temperature::Cold));
                         }

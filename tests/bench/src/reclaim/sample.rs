@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! One turn of one side.
+//! The turn of one side.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use super::model::Round;
 use super::plan::{Pins, Point};
 use super::system::SystemUnderTest;
 
-/// A cold pass may take so many times a turn's length.
+/// A cold pass may take this many times a turn's length.
 const COLD: u32 = 8;
 
 impl SystemUnderTest {
-    /// Lets it do a point's work once.
+    /// Does a point's work once.
     pub(super) async fn sample(
         &mut self,
         point: &Point,
@@ -88,7 +88,7 @@ impl SystemUnderTest {
         Ok((round, ran))
     }
 
-    /// From here on the guest counts, and this is what the daemon has counted before.
+    /// Starts the guest's counters, and returns the daemon's counters from before.
     async fn begin_to_count(&mut self) -> Result<Option<Metrics>> {
         if self.side.window().is_none() {
             return Ok(None);
@@ -100,8 +100,8 @@ impl SystemUnderTest {
         loop {
             let before = Metrics::at(&socket).await?;
             self.worker.ask(Trace {}).await?;
-            // The kernel's worker may have been at work between both, and what the daemon tells may
-            // be a little old.
+            // The kernel's worker may have been active in between, and the daemon's values may be
+            // slightly old.
             sleep(STALE).await;
             if Metrics::at(&socket).await? == before {
                 return Ok(Some(before));

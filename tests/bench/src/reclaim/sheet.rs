@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What is told of a run.
+//! The report of a run.
 
 mod plots;
 
@@ -65,7 +65,7 @@ impl Results for ReclaimRun {
     }
 }
 
-/// Sides for a report.
+/// The sides in a report.
 pub(crate) fn lines(sides: &[Side]) -> Vec<Line> {
     let line = |side: &Side| Line {
         name: side.name.clone(),
@@ -131,7 +131,7 @@ fn sections(run: &ReclaimRun) -> Vec<Section> {
     all
 }
 
-/// Where the guest's tasks slept when accesses came to a standstill.
+/// Where the guest's tasks slept when accesses stalled.
 fn standstills(run: &ReclaimRun) -> impl Iterator<Item = (String, Vec<String>)> {
     let of_point = |point: &'_ PointResult| -> Vec<_> {
         let each = point.series.iter().map(|series| {
@@ -152,7 +152,7 @@ fn standstills(run: &ReclaimRun) -> impl Iterator<Item = (String, Vec<String>)> 
 fn targets(run: &ReclaimRun) -> Table {
     let rows = run.points.iter().flat_map(|point| {
         point.aims.iter().map(|aim| {
-            // The same of bytes by processor time.
+            // The same ratio for bytes per processor time.
             let against = aim.of.rsplit(' ').next().unwrap_or_default();
             vec![
                 point.name.clone(),
@@ -167,7 +167,8 @@ fn targets(run: &ReclaimRun) -> Table {
     Table::new(["point", "side", "target", "found", "", "by CPU"]).with(rows)
 }
 
-/// Throughput by working set, of what is done in sequence and as usual in all else.
+/// The throughput over the size of the working set, for sequential work with all other settings as
+/// usual.
 fn series_over_working_sets(run: &ReclaimRun) -> impl Iterator<Item = (String, Table)> {
     let rows = rows(run).filter(|(access, _, points)| {
         matches!(access, Access::Read | Access::Load) && points.len() > 1
@@ -189,7 +190,7 @@ fn series_over_working_sets(run: &ReclaimRun) -> impl Iterator<Item = (String, T
     })
 }
 
-/// The rows of points that differ in their working sets only.
+/// Groups of points that differ only in their working sets.
 fn rows(run: &ReclaimRun) -> impl Iterator<Item = (Access, Temperature, Vec<&PointResult>)> {
     let kinds = Access::ALL
         .into_iter()
@@ -243,7 +244,7 @@ fn cells(point: &PointResult, series: &Series) -> Vec<String> {
     ]
 }
 
-/// What has no column.
+/// Notes that have no column.
 fn notes(series: &Series) -> impl Iterator<Item = String> {
     let mut told = Vec::new();
     let median = |count_of: fn(&Round) -> Option<u64>| {

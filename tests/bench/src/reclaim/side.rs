@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Those that are compared.
+//! The sides.
 
 use std::fmt;
 use std::path::Path;
@@ -10,7 +10,7 @@ use guest_agent::workload::Access;
 use qemu_guest::vm::machine::ByteSize;
 use qemu_guest::vm::process::{Cache, Share};
 
-/// Who serves the files.
+/// The server of the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// This project's daemon with a window of this size.
@@ -23,13 +23,13 @@ pub enum Side {
     Ext4,
     /// xfs with DAX on virtio-pmem.
     Xfs,
-    /// ext4 with DAX on virtio-pmem: one image for all guests, which none of them can write to.
+    /// ext4 with DAX on virtio-pmem: one read-only image for all guests.
     Image,
-    /// tmpfs in the guest: nothing but the guest's own memory.
+    /// tmpfs in the guest's own memory.
     Tmpfs,
 }
 
-/// A name that no side has.
+/// The name is not a side's.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{0:?} is no side: use window, none, virtiofsd-auto, virtiofsd-always, virtiofsd-never, ext4, \
@@ -37,17 +37,17 @@ pub enum Side {
 )]
 pub struct SideError(String);
 
-/// What a user calls the sides; `window` is those of all sizes.
+/// The sides by their names on the command line; `window` stands for those of all sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SideKind {
-    /// [`Side::Window`], of each size.
+    /// [`Side::Window`] in each size.
     Windows,
-    /// Another.
+    /// Another side.
     One(Side),
 }
 
 impl SideKind {
-    /// All of them, in the order in which they take turns.
+    /// All names, in the order of their turns.
     pub const ALL: [Self; 8] = [
         Self::Windows,
         Self::One(Side::NoWindow),
@@ -59,7 +59,7 @@ impl SideKind {
         Self::One(Side::Tmpfs),
     ];
 
-    /// The sides that it stands for.
+    /// The sides of this name.
     pub fn sides(self, windows: &[ByteSize]) -> Vec<Side> {
         match self {
             Self::Windows => windows.iter().copied().map(Side::Window).collect(),
@@ -87,7 +87,7 @@ impl FromStr for SideKind {
 }
 
 impl Side {
-    /// What it is, for the report.
+    /// A description for the report.
     pub fn about(self) -> String {
         match self {
             Self::Window(size) => format!("virtiofs-daxd, a window of {size}, --dax always"),
@@ -100,7 +100,7 @@ impl Side {
         }
     }
 
-    /// The window, if it has one.
+    /// The size of the window, if the side has one.
     pub fn window(self) -> Option<ByteSize> {
         match self {
             Self::Window(size) => Some(size),
@@ -108,18 +108,18 @@ impl Side {
         }
     }
 
-    /// Whether files can be accessed so. What the guest may not cache at all can't be mapped shared
-    /// (`FOPEN_DIRECT_IO`).
+    /// Whether files can be accessed in this way. Files that the guest may not cache at all can't
+    /// be mapped shared (`FOPEN_DIRECT_IO`).
     pub fn can(self, access: Access) -> bool {
         !(access.is_mapped() && self == Self::Virtiofsd(Cache::Never))
     }
 
-    /// Whether the host's files are what the guest sees.
+    /// Whether the guest sees the host's files.
     pub fn is_shared(self) -> bool {
         matches!(self, Self::Window(_) | Self::NoWindow | Self::Virtiofsd(_))
     }
 
-    /// The share's description, where it is one.
+    /// The settings of the share, if the side has one.
     pub(super) fn share(
         self,
         dir: &Path,

@@ -18,13 +18,13 @@ use super::{Fixture, Side};
 use crate::guests::{IdleGuest, KernelParts};
 use crate::system::ProcessTree;
 
-/// The share's name.
+/// The share's tag.
 pub(super) const TAG: &str = "files";
-/// Where the guest has the files.
+/// The mount point in the guest.
 const MOUNT_POINT: &str = "/mnt/files";
-/// How much of it tmpfs may take.
+/// The part of the guest's memory that tmpfs may take.
 const TMPFS: &str = "size=80%";
-/// A kernel that has lost a task to an oops must not go on: what it does then means nothing.
+/// A kernel that has lost a task to an oops must not go on: its later results mean nothing.
 const APPEND: [&str; 2] = ["quiet", "oops=panic"];
 /// How long Linux may take to find its persistent memory.
 const DEVICE_DEADLINE: Duration = Duration::from_secs(60);
@@ -33,7 +33,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A system under test.
 pub struct SystemUnderTest {
-    /// Who serves the files.
+    /// The server of the files.
     pub side: Side,
     pub(crate) worker: Worker,
     /// Its guest.
@@ -44,11 +44,11 @@ pub struct SystemUnderTest {
 }
 
 impl SystemUnderTest {
-    /// Boots a guest of so much memory and mounts the files.
+    /// Boots a guest with this much memory, and mounts the files.
     ///
     /// # Errors
     ///
-    /// If anything of it fails. Nothing is left then.
+    /// If a step fails. Nothing is left behind then.
     pub async fn start(
         name: String,
         side: Side,
@@ -74,7 +74,7 @@ impl SystemUnderTest {
         }
         let (guest, worker) = IdleGuest::start(&name, &kernel.parts, spec, async |vm: &Vm| {
             mount(vm, side).await?;
-            // For the counts, which a kernel without it has none of.
+            // For the counts. A kernel without tracefs has none of them.
             let tracefs = vm.agent().mount("tracefs", TRACEFS, "tracefs", "");
             tracefs.await.ok();
             Ok(Worker::start(vm.agent(), "guest's worker").await?)
@@ -91,7 +91,7 @@ impl SystemUnderTest {
         })
     }
 
-    /// What its processes have of the host's memory: QEMU and all of the daemon's.
+    /// The host memory of its processes: of QEMU and of all processes of the daemon.
     ///
     /// # Errors
     ///
@@ -104,12 +104,12 @@ impl SystemUnderTest {
         Ok(usage)
     }
 
-    /// Where the guest has the files.
+    /// The folder of the files in the guest.
     pub(crate) fn dir(&self) -> String {
         MOUNT_POINT.to_owned()
     }
 
-    /// Makes files where the host has not made them.
+    /// Makes the files in the guest, unless the host has made them.
     pub(super) async fn make(&mut self, files: Files) -> Result<()> {
         if self.side.is_shared() || self.made.is_some_and(|made| covers(made, files)) {
             return Ok(());
@@ -120,11 +120,11 @@ impl SystemUnderTest {
         Ok(())
     }
 
-    /// Ends the guest in good order.
+    /// Shuts the guest down.
     ///
     /// # Errors
     ///
-    /// If it does not end, or not without an error.
+    /// If the guest does not end, or ends with an error.
     pub async fn end(self) -> Result<()> {
         drop(self.worker);
         self.guest.end().await
@@ -141,14 +141,14 @@ async fn mount(vm: &Vm, side: Side) -> Result<()> {
         Side::NoWindow | Side::Virtiofsd(_) => (TAG, "virtiofs", ""),
         Side::Ext4 => ("/dev/pmem0", "ext4", "dax=always"),
         Side::Xfs => ("/dev/pmem0", "xfs", "dax=always"),
-        // Several guests have it: none may write, the journal included.
+        // Several guests use the image, so none may write to it, not even to its journal.
         Side::Image => ("/dev/pmem0", "ext4", "ro,noload,dax=always"),
         Side::Tmpfs => ("tmpfs", "tmpfs", TMPFS),
     };
     mount_when_there(vm, source, MOUNT_POINT, kind, options).await
 }
 
-/// Mounts a file system in the guest, as soon as Linux has found its device.
+/// Mounts a file system in the guest once Linux has found its device.
 pub(crate) async fn mount_when_there(
     vm: &Vm,
     source: &str,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What is aimed at, and from which working set on a window is worth less than none.
+//! The targets, and the working set from which on a window is slower than no window.
 
 use std::fmt;
 
@@ -12,7 +12,8 @@ use super::{
     plan::{Pins, USUAL_FILE},
 };
 
-/// The targets of a point, for each side with a window that the working set was made for.
+/// The targets of a point, for each side whose window has the size for which the working set was
+/// made.
 pub(super) fn of(point: &PointResult) -> Vec<Target> {
     let Some((against, bound)) = wanted(point) else {
         return Vec::new();
@@ -40,11 +41,11 @@ fn wanted(point: &PointResult) -> Option<(&'static str, Bound)> {
         return None;
     }
     let virtiofsd = |factor| Some(("virtiofsd-auto", Bound::AtLeast(factor)));
-    // Linux sets ranges free from 20 % of free ones on, so that a working set of the window's size
-    // is not within it.
+    // Linux frees ranges as soon as less than 20 % are free. So a working set of the window's size
+    // does not fit.
     let within = point.times <= 0.8;
     match (work.access, work.temperature) {
-        // Where nothing is cached: once a page is, a load from it is a load from memory on all sides.
+        // Only with cold caches: a load from a cached page is a load from memory on all sides.
         (Access::Load, Temperature::Cold) if within => virtiofsd(10.0),
         (Access::Read, _) if within => virtiofsd(1.0),
         (Access::Extend, _) => virtiofsd(1.0),
@@ -53,24 +54,25 @@ fn wanted(point: &PointResult) -> Option<(&'static str, Bound)> {
     }
 }
 
-/// Whether it is our daemon with a window.
+/// Whether the side is our daemon with a window.
 pub(super) fn is_window(side: &str) -> bool {
     side.starts_with("daxd-") && !side.starts_with("daxd-none")
 }
 
-/// Where a side with a window falls below our daemon without one, as working sets grow.
+/// The working set from which on a side with a window is slower than our daemon without one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Crossover {
     pub side: String,
     pub access: Access,
     pub temperature: Temperature,
-    /// The largest working set, in windows, up to which it is as fast; none if it begins behind.
+    /// The largest working set, in windows, up to which it is as fast; `None` if it is slower from
+    /// the start.
     pub last_ahead: Option<f64>,
-    /// The smallest one at which it is not; none if it is as fast everywhere.
+    /// The smallest working set at which it is slower; `None` if it is never slower.
     pub first_behind: Option<f64>,
 }
 
-/// The points that differ in the size of the working set only, from small to large.
+/// Points that differ only in the size of the working set, ascending.
 pub fn over_working_sets(
     points: &[PointResult],
     access: Access,
@@ -87,7 +89,7 @@ pub fn over_working_sets(
     row
 }
 
-/// Those of the series over the size of the working set.
+/// The crossovers of all groups of points over the size of the working set.
 pub fn crossovers(points: &[PointResult]) -> Vec<Crossover> {
     let mut found = Vec::new();
     for access in Access::ALL {
@@ -144,10 +146,10 @@ impl fmt::Display for Crossover {
     }
 }
 
-/// What counts as just as fast: a few rounds don't tell more than this from chance.
+/// The smallest ratio that counts as equally fast: a few rounds can't resolve a smaller difference.
 const AS_FAST: f64 = 0.9;
 
-/// Of working sets in ascending order with their ratios.
+/// Finds the crossover in ratios over ascending working sets.
 fn between(ratios: &[(f64, f64)]) -> (Option<f64>, Option<f64>) {
     let behind = ratios.iter().position(|(_, ratio)| *ratio < AS_FAST);
     let ahead = behind.unwrap_or(ratios.len()).checked_sub(1);

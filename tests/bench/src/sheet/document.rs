@@ -83,7 +83,7 @@ pub fn map(points: &[&Point]) -> Table {
     Table::new(head).with(points.iter().map(row))
 }
 
-/// A row a side.
+/// A row for each side.
 pub fn window(points: &[&Point]) -> Table {
     let sides = points
         .iter()

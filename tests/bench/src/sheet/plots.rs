@@ -9,7 +9,7 @@ use dax_measure::{
 
 use crate::model::{Measure, Point, Suite};
 
-/// One measure against the reference, with the intervals.
+/// One measure relative to the reference, with the intervals.
 pub fn ratios(measure: Measure, suite: Suite, points: &[&Point], sides: &[&str]) -> Option<Strips> {
     let strips = points.iter().flat_map(|point| {
         let found = point

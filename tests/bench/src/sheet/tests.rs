@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A run made up for them is told in each way.
+//! An invented run is reported in each form.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use dax_measure::{
 use super::*;
 use crate::model::{Fact, SCHEMA, Settings, Side};
 
-/// A side whose requests take so many µs, half of them the daemon's.
+/// A side whose requests take this many µs, half of them in the daemon.
 fn series(side: &str, us: u64) -> Series {
     let mut latencies = Latencies::new();
     latencies.record_many(us * 1000, 1000);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Where daemon and driver run. At depth 1 a request is two wake-ups, and what these cost depends
-//! on where the scheduler has put the two: on one processor, or on two of which one sleeps, which
-//! is several times as much. Left alone they change between both, and drown everything else.
+//! Where daemon and driver run. At depth 1 a request is two wake-ups. Their cost depends on the
+//! scheduler's placement of both: two processors, of which one sleeps, cost several times as much
+//! as a single one. Without a fixed placement the cost switches between the two, and hides all
+//! other effects.
 
 use std::fs;
 
@@ -14,25 +15,25 @@ use rustix::{
 
 use super::ProcessTree;
 
-/// On which processors a side with one request queue runs.
+/// The placement of a side with one request queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Affinity {
     /// Together at depth 1, else apart.
     Auto,
-    /// Wherever the scheduler puts it.
+    /// Left to the scheduler.
     No,
-    /// The daemon on one, the driver on another.
+    /// Daemon and driver on different processors.
     Apart,
-    /// Both on one.
+    /// Daemon and driver on one processor.
     Together,
 }
 
-/// The processors of this thread, given back when it is dropped.
+/// The earlier processors of this thread, which are restored on drop.
 #[derive(Debug)]
 pub struct Pinned(CpuSet);
 
 impl Affinity {
-    /// What it means where so many requests are under way.
+    /// The placement for this number of requests in flight.
     #[must_use]
     pub fn at_depth(self, depth: u32) -> Self {
         match (self, depth) {
@@ -42,7 +43,7 @@ impl Affinity {
         }
     }
 
-    /// Keeps this thread, and all that it starts, where the driver is.
+    /// Binds this thread, and all threads that it starts, to the driver's processors.
     ///
     /// # Errors
     ///
@@ -53,7 +54,7 @@ impl Affinity {
         Ok(Pinned(before))
     }
 
-    /// Keeps all threads of a daemon's processes where daemons are.
+    /// Binds all threads of a daemon's processes to the daemon's processors.
     ///
     /// # Errors
     ///
@@ -65,7 +66,7 @@ impl Affinity {
         let numbers = threads.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         for thread in numbers.filter_map(Pid::from_raw) {
             match sched_setaffinity(Some(thread), &chosen) {
-                // It has ended meanwhile.
+                // The thread has ended meanwhile.
                 Err(io::Errno::SRCH) => {}
                 done => done?,
             }
@@ -73,7 +74,7 @@ impl Affinity {
         Ok(())
     }
 
-    /// Of these processors those at one of the two places.
+    /// The processor for this place among the permitted ones; all of them if the scheduler decides.
     fn choice(self, allowed: CpuSet, place: usize) -> CpuSet {
         let all: Vec<usize> = (0..CpuSet::MAX_CPU)
             .filter(|cpu| allowed.is_set(*cpu))
@@ -93,7 +94,7 @@ impl Affinity {
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        // It was allowed a moment ago.
+        // These processors were permitted before.
         let _ = sched_setaffinity(None, &self.0);
     }
 }

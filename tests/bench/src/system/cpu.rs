@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Processor time and memory of a process and of all that it has forked.
+//! Processor time and memory of a process and all its descendants.
 
 use std::fs;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use virtiofs_driver::{
 pub struct ProcessTree(Vec<Process>);
 
 impl ProcessTree {
-    /// Those that there are now.
+    /// The present process and its descendants.
     pub fn of(pid: u32) -> Self {
         let all: Vec<Process> = fs::read_dir("/proc")
             .into_iter()
@@ -34,27 +34,27 @@ impl ProcessTree {
         Self(tree)
     }
 
-    /// Those of a daemon now.
+    /// The present processes of a daemon.
     pub fn of_daemon(daemon: &Daemon) -> Self {
         Self(daemon.processes())
     }
 
-    /// A single one.
+    /// A single process.
     pub fn single(process: Process) -> Self {
         Self(vec![process])
     }
 
-    /// Their numbers.
+    /// Their process IDs.
     pub fn pids(&self) -> impl Iterator<Item = i32> {
         self.0.iter().map(|process| process.pid)
     }
 
-    /// What all of them have taken so far. One that has ended counts no more.
+    /// Their processor time so far. A process that has ended does not count.
     pub fn cpu(&self) -> Duration {
         self.0.iter().filter_map(|process| process.cpu().ok()).sum()
     }
 
-    /// What each of them uses.
+    /// Their resource use.
     ///
     /// # Errors
     ///
@@ -65,16 +65,16 @@ impl ProcessTree {
     }
 }
 
-/// The processor time that this process, which is driver and VMM, has taken so far.
+/// The processor time of this process, which is driver and VMM, so far.
 pub fn cpu_of_this_process() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// A process by its number (proc_pid_stat(5)).
+/// A process by its ID (proc_pid_stat(5)).
 fn process(pid: i32) -> Option<Process> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name is in parentheses, and may have some in it.
+    // The name is in parentheses, and may contain parentheses itself.
     let (head, rest) = stat.rsplit_once(')')?;
     let (_, name) = head.split_once('(')?;
     Some(Process {
@@ -120,7 +120,7 @@ mod tests {
         ] {
             let before = time();
             while time() - before < Duration::from_millis(50) {
-                // Others may have the processor for a long time.
+                // Other processes may occupy the processor for a long time.
                 assert!(
                     began.elapsed() < Duration::from_secs(60),
                     "work takes no time"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What is done with the tree, and what has to come of it.
+//! The chores on the tree, and the checks of their results.
 
 use anyhow::{Result, ensure};
 use dax_measure::words;
@@ -9,19 +9,19 @@ use qemu_guest::vm::agent::{CommandOutput, ExecRequest};
 
 use super::source::{NEEDLE, Shape};
 
-/// Files that are compiled: some folders' worth.
+/// The number of files that are compiled, from several folders.
 const COMPILED: usize = 400;
-/// In the guest's own memory.
+/// The output, in the guest's own memory.
 const OBJECT: &str = "/tmp/object.so";
 
 words! {
-    /// Something that is done with a source tree.
+    /// A chore on a source tree.
     Chore {
-        /// Each file's attributes, and the index.
+        /// Reads each file's attributes, and the index.
         Status = "git status",
-        /// Each file's content.
+        /// Reads each file's content.
         Grep = "grep -r",
-        /// Some files' content, and many names.
+        /// Reads some files' content, and looks up many names.
         Compile = "compile",
     }
 }
@@ -47,14 +47,14 @@ impl Chore {
                 ExecRequest::new(["sh".to_owned(), "-c".to_owned(), line])
             }
         };
-        // What it finds out it shall not write down: each time is the first.
+        // git must not save what it finds out: each run has to be like the first one.
         request
             .cwd(dir)
             .env("GIT_OPTIONAL_LOCKS", "0")
             .env("HOME", "/root")
     }
 
-    /// Whether it came to what it must: `first` is what the first one of all printed.
+    /// Checks the result; `first` is the output of the first run.
     pub(super) fn check(
         self,
         output: &CommandOutput,

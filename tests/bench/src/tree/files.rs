@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The tree in a folder of the host, with its history of one commit.
+//! The tree in a folder of the host, with one commit.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,7 +13,7 @@ use qemu_guest::vm::process::RunDir;
 
 use super::source::Shape;
 
-/// The folder; it goes with this value.
+/// The folder; its drop removes the folder.
 #[derive(Debug)]
 pub struct Repository {
     dir: RunDir,
@@ -73,7 +73,7 @@ impl Repository {
     }
 }
 
-/// Runs git without anybody's settings.
+/// Runs git without the settings of any user.
 fn git(tree: &Path, args: &[&str]) -> Result<()> {
     let person = [("NAME", "nobody"), ("EMAIL", "nobody@localhost")];
     let mut command = Command::new("git");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The course of a run: guests, chores, rounds.
+//! Runs the benchmark: guests, chores, rounds.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,22 +18,23 @@ use crate::guests::{IdleGuest, KernelParts, MEMORY, Watch};
 use crate::reclaim::mount_when_there;
 use crate::system::ProcessTree;
 
-/// The share's name.
+/// The share's tag.
 pub(super) const TAG: &str = "tree";
-/// Where a guest that works on a copy has the share meanwhile.
+/// The mount point of the share in a guest that works on a copy.
 const ORIGINAL: &str = "/mnt/original";
 /// Room for the tree and its history on persistent memory.
 const IMAGE: ByteSize = ByteSize::mib(1024);
-/// Where the guest has the tree.
+/// The mount point of the tree in the guest.
 const MOUNT_POINT: &str = "/mnt/tree";
-/// How long a chore may take in an emulated guest: most wait for the daemon once a file.
+/// How long a chore may take in an emulated guest: most chores wait for the daemon once for each
+/// file.
 const DEADLINE: Duration = Duration::from_secs(900);
 
 /// Boots a guest and mounts the tree, or makes a copy of it.
 ///
 /// # Errors
 ///
-/// If anything of it fails. Nothing is left then.
+/// If a step fails. Nothing is left behind then.
 pub async fn start(
     name: &str,
     policy: Policy,
@@ -61,8 +62,8 @@ pub async fn start(
     Ok(guest)
 }
 
-/// Makes a file system and copies the tree to it. Its files are other ones than the index knows, so
-/// git looks at all of them once and notes it.
+/// Makes a file system and copies the tree to it. The copies have other inodes than the index
+/// records, so git reads all files once and updates the index.
 async fn copy(vm: &Vm, (source, kind, options): (&str, &str, &str)) -> Result<()> {
     mount_when_there(vm, source, MOUNT_POINT, kind, options).await?;
     vm.mount(TAG, ORIGINAL, "").await?;
@@ -77,11 +78,12 @@ async fn copy(vm: &Vm, (source, kind, options): (&str, &str, &str)) -> Result<()
     Ok(())
 }
 
-/// Lets all sides take turns at each chore: with empty caches, and once more. None if it was stopped.
+/// Lets all sides take turns at each chore: with empty caches, and once more. `None` if it was
+/// stopped.
 ///
 /// # Errors
 ///
-/// If a chore fails, or comes to something else than it must.
+/// If a chore fails, or has another result than expected.
 pub async fn measure(
     guests: &[IdleGuest],
     shape: Shape,
@@ -121,7 +123,7 @@ pub async fn measure(
     Ok(Some(results))
 }
 
-/// How long a chore takes, and how much of the daemon's processor time.
+/// The duration of a chore, and the daemon's processor time.
 async fn once(
     guest: &IdleGuest,
     chore: Chore,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A tree of small source files, and what people do with one: which files should use the window?
+//! A tree of small source files, and usual work on it: which files should use the window?
 
 mod chores;
 mod files;

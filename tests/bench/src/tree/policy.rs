@@ -13,10 +13,10 @@ use qemu_guest::vm::process::{Dax, Share};
 /// The guest's persistent memory.
 const PMEM: &str = "/dev/pmem0";
 
-/// Who serves the tree.
+/// The server of the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// This project's daemon, files of at least so many bytes in the window.
+    /// This project's daemon, with files of at least this size in the window.
     MinSize(ByteSize),
     /// This project's daemon with its own default.
     Default,
@@ -32,7 +32,7 @@ pub enum Policy {
     Tmpfs,
 }
 
-/// What is no policy.
+/// The text is no policy.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{0:?} is no side: use default, never, virtiofsd, ext4, xfs, tmpfs, or a size such as 64K for \
@@ -41,7 +41,7 @@ pub enum Policy {
 pub struct PolicyError(String);
 
 impl Policy {
-    /// Those that are compared where nothing is said.
+    /// The default sides.
     pub const ALL: [Self; 11] = [
         Self::Virtiofsd,
         Self::Never,
@@ -55,15 +55,15 @@ impl Policy {
         Self::Xfs,
         Self::Tmpfs,
     ];
-    /// A short run's.
+    /// The sides of a short run.
     pub const QUICK: [Self; 3] = [Self::Virtiofsd, Self::Never, Self::Default];
 
-    /// Whether its guest has a window, so that the QEMU makes a difference.
+    /// Whether its guest has a window, so that the choice of QEMU matters.
     pub fn has_window(self) -> bool {
         matches!(self, Self::MinSize(_) | Self::Default)
     }
 
-    /// Its image's file system.
+    /// The file system of its image.
     pub(super) fn image(self) -> Option<FileSystem> {
         match self {
             Self::Ext4 => Some(FileSystem::Ext4),
@@ -72,8 +72,8 @@ impl Policy {
         }
     }
 
-    /// The file system that the guest makes a copy of the tree on: what to mount, its name and its
-    /// options. None if the guest works on the share.
+    /// The file system for a copy of the tree in the guest: the source to mount, its type and its
+    /// options. `None` if the guest works on the share.
     pub(super) fn copy(self) -> Option<(&'static str, &'static str, &'static str)> {
         match self {
             Self::Ext4 => Some((PMEM, "ext4", "dax=always")),
@@ -83,7 +83,7 @@ impl Policy {
         }
     }
 
-    /// The share's description. A copy's guest copies from it.
+    /// The settings of the share. A guest with a copy copies from it.
     pub(super) fn share(self, dir: &Path, window: ByteSize, virtiofsd: &Path) -> Share {
         let share = Share::new(dir, super::measure::TAG.parse().expect("a short tag"));
         let inode = |share: Share| Share {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a run found, as it stands in its `results.json`, and what is told of it.
+//! The results of a run, as in its `results.json`, and their report.
 
 #![expect(missing_docs, reason = "docs/results.md describes each field")]
 
@@ -15,14 +15,14 @@ use crate::reclaim::lines;
 
 /// The version of the format.
 pub const SCHEMA: u32 = 1;
-/// Whom sides are compared with.
+/// The side that the others are compared with.
 const REFERENCE: &str = "virtiofsd";
-/// Turns from which on a target has a verdict.
+/// The number of turns from which on a target gets a verdict.
 const SURE_FROM: usize = 3;
-/// How much longer a chore may take.
+/// The largest ratio of a chore's duration to the reference's.
 const AT_MOST: f64 = 1.05;
 
-/// Everything that a run found.
+/// The results of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TreeRun {
     #[serde(flatten)]
@@ -45,7 +45,7 @@ pub struct ChoreResult {
     pub aims: Vec<Target>,
 }
 
-/// How long it took, turn by turn.
+/// The durations of its turns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Times {
     pub side: String,
@@ -68,7 +68,7 @@ impl Times {
 }
 
 impl ChoreResult {
-    /// With ratios and targets.
+    /// Compares the sides, and adds the targets.
     pub(super) fn new(chore: &str, caches: &str, times: Vec<Times>) -> Self {
         let reference = times.iter().find(|one| one.side == REFERENCE);
         let ratio = |one: &Times| {
@@ -76,7 +76,7 @@ impl ChoreResult {
             (one.side != REFERENCE).then(|| (one.side.clone(), ratio))
         };
         let ratios: Vec<_> = times.iter().filter_map(ratio).collect();
-        // Of fewer turns there is no interval that says something.
+        // With fewer turns an interval means nothing.
         let enough = times.iter().all(|one| one.seconds.len() >= SURE_FROM);
         let aim = |(side, ratio): &(String, Estimate)| {
             Target::new(
@@ -127,7 +127,8 @@ impl Results for TreeRun {
     }
 }
 
-/// A row a side, a column a chore: seconds, and the ratio to the reference's with its interval.
+/// A row for each side and a column for each chore: seconds, and the ratio to the reference with
+/// its interval.
 fn table(run: &TreeRun) -> Table {
     let chores = run.chores.iter();
     let names = chores.map(|one| format!("{}, {}", one.chore, one.caches));

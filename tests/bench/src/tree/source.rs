@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Generated source files: always the same ones, with sizes as those of large C
-//! projects are.
+//! Generated source files. They are always the same, and their sizes are distributed like those of
+//! large C projects.
 
 use std::fmt::Write as _;
 
-/// How many files a folder has.
+/// The number of files in a folder.
 const IN_FOLDER: usize = 16;
-/// Sizes are log-normal. Of Linux's files half are smaller than this,
+/// Sizes are log-normal. Half of Linux's files are smaller than this,
 const MEDIAN: f64 = 5.5 * 1024.0;
 /// and one in a hundred is larger than 128 KiB.
 const SIGMA: f64 = 1.35;
-/// No file is smaller, or larger: tables of registers are the largest.
+/// The smallest and the largest size. Tables of registers are the largest files.
 const SIZES: std::ops::RangeInclusive<f64> = 200.0..=3e6;
-/// Of so many files one has the word that is looked for.
+/// One in this many files contains the word of the search.
 const NEEDLE_EVERY: usize = 150;
-/// What is looked for.
+/// The word of the search.
 pub(super) const NEEDLE: &str = "needle_in_the_haystack";
 /// One file in three is a header.
 const HEADER_EVERY: usize = 3;
 
-/// How large a tree is.
+/// The size of a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// How many files.
+    /// The number of files.
     pub files: usize,
-    /// Decides what is left to chance.
+    /// The seed of all random choices.
     pub seed: u64,
 }
 
@@ -34,17 +34,17 @@ pub struct Shape {
 pub struct Source {
     /// Its path in the tree.
     pub path: String,
-    /// What is in it.
+    /// Its content.
     pub text: String,
 }
 
 impl Shape {
-    /// All files, one after the other.
+    /// All files, one after another.
     pub fn sources(self) -> impl Iterator<Item = Source> {
         (0..self.files).map(move |number| source(self, number))
     }
 
-    /// How many of them have the word.
+    /// The number of files that contain the word.
     pub fn needles(self) -> usize {
         self.files.div_ceil(NEEDLE_EVERY)
     }
@@ -72,7 +72,7 @@ fn source(shape: Shape, number: usize) -> Source {
     if is_header(number) {
         let _ = writeln!(text, "#ifndef FILE{number:05}_H\n#define FILE{number:05}_H");
     } else {
-        // Its folder's headers, as many as there are before it.
+        // The headers of its folder that come before it.
         let first = number / IN_FOLDER * IN_FOLDER;
         for header in (first..number).filter(|number| is_header(*number)) {
             let _ = writeln!(text, "#include \"file{header:05}.h\"");
@@ -98,7 +98,7 @@ fn source(shape: Shape, number: usize) -> Source {
     }
 }
 
-/// A size by chance: the sum of twelve uniform numbers is as good as normal.
+/// A random size: the sum of twelve uniform numbers is nearly normal.
 fn size(random: &mut fastrand::Rng) -> f64 {
     let normal: f64 = (0..12).map(|_| random.f64()).sum::<f64>() - 6.0;
     (MEDIAN * (SIGMA * normal).exp()).clamp(*SIZES.start(), *SIZES.end())

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Copies out of the page cache, with nothing in between: what a range costs at least.
+//! Copies directly out of the page cache: the minimum cost of a range.
 
 use std::{fs::File, io, ptr, sync::Arc};
 
@@ -13,7 +13,7 @@ use crate::files::RANGE;
 #[derive(Debug)]
 pub struct Mapped {
     at: *mut u8,
-    /// What is mapped must not be shortened.
+    /// The mapped file must not become shorter.
     _file: Arc<File>,
 }
 
@@ -23,7 +23,7 @@ impl Mapped {
         let access = ProtFlags::READ | ProtFlags::WRITE;
         let from = u64::from(range) * RANGE;
         let len = RANGE as usize;
-        // SAFETY: a new mapping, wherever there is place.
+        // SAFETY: a new mapping at an address that the kernel chooses.
         let at = unsafe { mmap(ptr::null_mut(), len, access, MapFlags::SHARED, file, from)? };
         Ok(Self {
             at: at.cast(),
@@ -33,15 +33,15 @@ impl Mapped {
 
     /// Its bytes.
     pub fn bytes(&self) -> VolatileSlice<'_> {
-        // SAFETY: all of it is mapped for as long as `self` is there, and the file, which this
-        // program made and nobody else knows, keeps its length.
+        // SAFETY: the whole range is mapped while `self` exists. The file keeps its length: this
+        // program made it, and no other process knows it.
         unsafe { VolatileSlice::new(self.at, RANGE as usize) }
     }
 }
 
 impl Drop for Mapped {
     fn drop(&mut self) {
-        // SAFETY: it is this value's mapping, and no slice of it is left.
+        // SAFETY: the mapping belongs to this value, and no slice of it exists any more.
         let _ = unsafe { munmap(self.at.cast(), RANGE as usize) };
     }
 }

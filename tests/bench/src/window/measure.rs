@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Both points on all sides.
+//! Measures both points on all sides.
 
 use std::fs::{self, OpenOptions};
 
@@ -19,11 +19,11 @@ use crate::{
     system::{Program, Running},
 };
 
-/// Ranges of the file: more than any cache of the processor has room for.
+/// The ranges of the file: more than any cache of the processor can hold.
 const RANGES: u32 = 128;
-/// The same for a short run.
+/// The ranges of the file in a short run.
 const RANGES_QUICK: u32 = 16;
-/// READs of a range that are under way at once.
+/// READs of a range that are in flight at a time.
 const DEPTH: u32 = 16;
 /// Both points.
 const POINTS: [(Touch, &str, &str); 2] = [
@@ -38,14 +38,14 @@ const POINTS: [(Touch, &str, &str); 2] = [
         "2 MiB at a time, mapped and loaded before",
     ),
 ];
-/// What others are compared with.
+/// The side that the others are compared with.
 const REFERENCE: &str = "memcpy";
 
-/// Measures what the plan wants; sides are added to `sides`.
+/// Measures the points of the plan, and adds the sides to `sides`.
 ///
 /// # Errors
 ///
-/// The first thing that can't be measured.
+/// The first failure.
 pub fn measure(plan: &Plan<'_>, sides: &mut Vec<Side>) -> Result<Vec<Point>> {
     let wanted = |(_, name, _): &(Touch, &str, &str)| (plan.wants)(Suite::Window, name);
     let wanted: Vec<_> = POINTS.into_iter().filter(wanted).collect();
@@ -155,7 +155,7 @@ fn start(name: &str, program: &Program, files: &Files, window: WindowOption) -> 
 }
 
 impl WindowSide {
-    /// Sets ranges up if they are to be warm, and sees that each is read as it is in the file.
+    /// Sets all ranges up for the warm point, and checks the bytes of each.
     fn prepare(&mut self, files: &Files, touch: Touch) -> Result<(), ReadError> {
         let wanted = fs::read(files.root().join(DATA))?;
         for (range, wanted) in (0..self.ranges).zip(wanted.chunks(RANGE as usize)) {

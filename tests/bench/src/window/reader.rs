@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Ways to read a range of a file. Each has the bytes checked once, before it is measured.
+//! Ways to read a range of a file. The bytes of each way are checked once, before the measurement.
 
 use std::{fs::File, sync::Arc};
 
@@ -12,14 +12,14 @@ use virtiofs_driver::{
 use super::copier::Mapped;
 use crate::{files::RANGE, system::Running};
 
-/// Bytes of one READ: what Linux asks for by default.
+/// Bytes of one READ: Linux's default.
 const READ: u32 = 128 << 10;
 
 /// A way to read.
 pub enum Reader {
     /// Loads through the window.
     Window(Guest, Window),
-    /// FUSE_READ, all of a range's at a time.
+    /// FUSE_READ, with all READs of a range at once.
     Fuse(Guest, GuestBuffer),
     /// Loads through a mapping of the file itself.
     Copy(Arc<File>, Vec<Option<Mapped>>),
@@ -36,19 +36,19 @@ pub struct Guest {
 /// Why a range can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The daemon refuses.
+    /// The daemon answered an error.
     #[error("a request failed")]
     Fuse(#[from] FuseError),
-    /// The window is not as it should be.
+    /// The window can't be read.
     #[error("the window can't be read")]
     Window(#[from] WindowError),
     /// The file can't be mapped here.
     #[error("the file can't be mapped")]
     Map(#[from] std::io::Error),
-    /// It was not set up.
+    /// The range was not set up.
     #[error("range {0} is not mapped")]
     NotMapped(u32),
-    /// It reads as something else.
+    /// The range has wrong bytes.
     #[error("range {0} is not read as it is in the file")]
     Differs(u32),
     /// A READ is short.
@@ -57,7 +57,7 @@ pub enum ReadError {
 }
 
 impl Reader {
-    /// Makes a range ready for loads, where that is needed.
+    /// Prepares a range for loads, if necessary.
     pub fn set_up(&mut self, range: u32) -> Result<(), ReadError> {
         match self {
             Self::Window(guest, _) => {
@@ -74,7 +74,7 @@ impl Reader {
         }
     }
 
-    /// Takes back what [`Self::set_up`] did.
+    /// Reverts [`Self::set_up`].
     pub fn remove(&mut self, range: u32) -> Result<(), ReadError> {
         match self {
             Self::Window(guest, _) => {
@@ -87,13 +87,14 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads a range that is set up. FUSE_READ leaves it in guest memory, the others in `into`.
+    /// Reads a range that is set up. FUSE_READ leaves the bytes in guest memory; the other ways
+    /// copy them to `into`.
     pub fn read(&mut self, range: u32, into: &mut [u8]) -> Result<(), ReadError> {
         match self {
             Self::Window(_, window) => {
                 let at = WindowOffset(offset(range));
-                // SAFETY: the range is mapped until `remove`, which is not called meanwhile; the
-                // file, which this program made and nobody else knows, keeps its length.
+                // SAFETY: the range is mapped until `remove`, which is not called meanwhile. The
+                // file keeps its length: this program made it, and no other process knows it.
                 let bytes = unsafe { window.volatile_slice(at, RANGE as usize)? };
                 bytes.copy_to(into);
             }
@@ -109,7 +110,7 @@ impl Reader {
         Ok(())
     }
 
-    /// The bytes that were read last.
+    /// Copies the bytes of the last read to `into`.
     pub fn result(&self, into: &mut [u8]) -> Result<(), ReadError> {
         if let Self::Fuse(_, buffer) = self {
             buffer.read(0, into).map_err(FuseError::from)?;
@@ -117,7 +118,7 @@ impl Reader {
         Ok(())
     }
 
-    /// A way that maps the file itself.
+    /// A reader that maps the file itself.
     pub fn copy(file: File, ranges: u32) -> Self {
         Self::Copy(Arc::new(file), (0..ranges).map(|_| None).collect())
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! One side's turn: range after range until time is up.
+//! The turn of one side: it reads range after range until the time is up.
 
 use std::time::{Duration, Instant};
 
@@ -14,12 +14,12 @@ use crate::{
     system::{Affinity, cpu_of_this_process},
 };
 
-/// Whether ranges are set up and touched already.
+/// Whether ranges are already set up and touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Touch {
-    /// Each range is set up anew, and that counts; removing it does not.
+    /// Each range is set up anew, which counts; its removal does not.
     First,
-    /// All of them are, and have been read.
+    /// All ranges are set up, and have been read.
     Warm,
 }
 
@@ -28,15 +28,15 @@ pub struct WindowSide {
     pub name: String,
     pub reader: Reader,
     pub affinity: Affinity,
-    /// How many ranges the file has.
+    /// The number of ranges in the file.
     pub ranges: u32,
-    /// Where bytes go that the reader has no place for.
+    /// The buffer for bytes that the reader copies.
     pub into: Vec<u8>,
     next: u32,
 }
 
 impl WindowSide {
-    /// Nothing is set up yet.
+    /// A side without any range set up.
     pub fn new(name: &str, reader: Reader, affinity: Affinity, ranges: u32) -> Self {
         Self {
             name: name.to_owned(),
@@ -87,7 +87,7 @@ impl WindowSide {
         Ok(Sample { round, latencies })
     }
 
-    /// Of daemon and driver.
+    /// The processor time of daemon and driver.
     fn cpu(&self) -> [Duration; 2] {
         let daemon = self.reader.running().map(|running| running.processes.cpu());
         [daemon.unwrap_or_default(), cpu_of_this_process()]

@@ -14,8 +14,8 @@ use super::scene::Scene;
 use crate::host::{FileSystem, Rig};
 
 impl Scene {
-    /// Compares all files with what they must hold, in the guest and, for a share, on the host.
-    /// The first difference in words.
+    /// Compares all files with their expected content, in the guest and, for a share, on the host.
+    /// Returns a description of the first difference.
     ///
     /// # Errors
     ///
@@ -27,7 +27,7 @@ impl Scene {
         page_written: bool,
     ) -> Result<Option<String>> {
         if removed && self.kind.shortens() {
-            // What was cut off must read as zeros when the file gets longer again.
+            // The bytes that were cut off must read as zeros when the file grows again.
             let path = self.roles.file.clone();
             let len = self.roles.len;
             self.remover.ask(Removal::Truncate { path, len }).await?;
@@ -48,7 +48,8 @@ impl Scene {
         Ok(None)
     }
 
-    /// The same comparison by the host; only of whole patterns, for zeros are the guest's word.
+    /// Makes the same comparison on the host. Compares whole patterns only: only the guest can say
+    /// whether zeros are right.
     fn wrong_on_host(&self, rig: &Rig, compare: &Compare) -> Result<Option<String>> {
         let (FileSystem::Fuse, Some(seed)) = (self.roles.fs, compare.seed) else {
             return Ok(None);
@@ -69,7 +70,7 @@ impl Scene {
         Ok(verified.err().map(|wrong| wrong.to_string()))
     }
 
-    /// What the files must hold.
+    /// The expected content of the files.
     fn expectations(&self, removed: bool, page_written: bool) -> Vec<Compare> {
         let (roles, page) = (&self.roles, &self.page);
         let file = |from, to, seed| Compare::new(&roles.file, from, to - from, seed);
@@ -109,7 +110,8 @@ impl Scene {
                     ..file(range, roles.len - RANGE / 2, pattern)
                 },
             ],
-            // All from the range on has moved, and what the disk writes to the page with it.
+            // All bytes from the range on have moved. What the disk writes to the page has moved
+            // with them.
             RemovalKind::Insert => {
                 let moved = |part: Compare| Compare {
                     offset: part.offset + RANGE / 2,
@@ -129,8 +131,8 @@ impl Scene {
                 file(range, range_end, Some(OTHER_SEED)),
                 file(range_end, roles.len, pattern),
             ],
-            // Copied into the same blocks or into others: what the disk writes to the page later
-            // may be seen or not.
+            // The bytes were copied into the same blocks or into others, so a later write of the
+            // disk to the page may be visible or not.
             RemovalKind::CopyOver => vec![
                 file(0, range, pattern),
                 file(range, page.offset, Some(OTHER_SEED)),

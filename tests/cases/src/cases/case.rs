@@ -9,12 +9,12 @@ use super::stories::{self, Story};
 use super::{KernelKind, Observation, Pin, RemovalKind, Vmm, expected, finding, matrix};
 use crate::host::{FileSystem, Rig};
 
-/// Something that is played on a guest and comes to an outcome.
+/// A scenario that is run on a guest and has an outcome.
 #[derive(Clone, Copy)]
 pub enum Case {
     /// A cell of the matrix.
     Matrix {
-        /// Where.
+        /// The file system.
         fs: FileSystem,
         /// What holds the page.
         pin: Pin,
@@ -25,7 +25,7 @@ pub enum Case {
     Story(FileSystem, &'static Story),
 }
 
-/// All of them.
+/// All cases.
 pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
     for fs in FileSystem::ALL {
@@ -54,7 +54,7 @@ impl Case {
         }
     }
 
-    /// What happens in it, in a sentence.
+    /// A sentence about what happens.
     pub fn about(self) -> String {
         match self {
             Self::Matrix { fs, pin, removal } => {
@@ -103,7 +103,7 @@ impl Case {
         }
     }
 
-    /// What may come of it.
+    /// The outcomes that are accepted.
     pub fn expected(self, kernel: KernelKind, vmm: Vmm) -> Vec<Outcome> {
         let outcomes = match self {
             Self::Matrix { fs, pin, removal } => expected(kernel, fs, pin, removal),
@@ -111,15 +111,15 @@ impl Case {
         };
         match vmm {
             Vmm::Unguarded => outcomes,
-            // It has touched a lost page. Where QEMU aborts of its own (G), it does not always.
+            // The guest has touched a lost page. QEMU's own abort (G) does not always happen.
             Vmm::Guarded | Vmm::OneRegion if outcomes == [Outcome::VmDied] => self.survived(kernel),
             Vmm::Guarded => outcomes,
             Vmm::OneRegion => self.without_abort(outcomes),
         }
     }
 
-    /// What is seen where QEMU does not abort (G): what the disk has read comes into the memory of
-    /// whichever file has the range by then.
+    /// The outcomes where QEMU does not abort (G): the data that the disk has read reaches the
+    /// memory of the file that owns the range by then.
     fn without_abort(self, mut outcomes: Vec<Outcome>) -> Vec<Outcome> {
         let aborts = outcomes.contains(&Outcome::VmDied);
         match self.pin() {
@@ -131,14 +131,14 @@ impl Case {
         }
     }
 
-    /// What is seen where a lost page is read as zeros.
+    /// The outcomes where a lost page reads as zeros.
     fn survived(self, kernel: KernelKind) -> Vec<Outcome> {
         use Outcome::{Complained, Finished, Harmed, Proceeded};
         match (self, self.contract()) {
-            // It is what the host has asked for.
+            // The host has asked for this result.
             (_, Contract::KnownLimit) => vec![Proceeded],
-            // The same, and Linux warns of a page in use that leaves the page cache. The seed takes
-            // a pin only for a use.
+            // The host has asked for this result, and Linux warns of a page in use that leaves the
+            // page cache. The seed counts only FOLL_PIN as a use.
             (Self::Story(_, story), _) if story.name.starts_with("server-shrinks") => {
                 match kernel {
                     KernelKind::Seed => vec![Proceeded],
@@ -151,7 +151,8 @@ impl Case {
         }
     }
 
-    /// The number or letter of what `docs/findings.md` tells of it on such a kernel, if it does.
+    /// The number or letter of the section of `docs/findings.md` about this case on such a kernel,
+    /// if there is one.
     pub fn finding(self, kernel: KernelKind) -> Option<&'static str> {
         match self {
             Self::Matrix { fs, pin, removal } => finding(kernel, fs, pin, removal),
@@ -159,7 +160,7 @@ impl Case {
         }
     }
 
-    /// Plays it; what is seen before a failure is kept.
+    /// Runs the case. Observations from before a failure are kept.
     ///
     /// # Errors
     ///
@@ -217,7 +218,7 @@ mod tests {
         let with = |kernel| both(shrinks, kernel)[1].clone();
         assert_eq!(with(KernelKind::Stock), [Outcome::Complained]);
         assert_eq!(with(KernelKind::Seed), [Outcome::Proceeded]);
-        // It aborts, or does not.
+        // QEMU aborts, or does not.
         let [without, with] = both("matrix::fuse::aio-read::reclaim-inline", KernelKind::NoWait);
         assert_eq!(without, [Outcome::VmDied, Outcome::Proceeded]);
         assert_eq!(with, without);
@@ -239,7 +240,7 @@ mod tests {
         assert_eq!(of(reclaim), [Outcome::Proceeded]);
     }
 
-    /// A case that came out alike with a kernel that does not wait would show nothing.
+    /// A case with the same outcome on a kernel that does not wait would prove nothing.
     #[test]
     fn what_must_wait_tells_broken_kernels_from_good_ones() {
         let matrix = all().into_iter().filter(|case| case.pin().is_some());

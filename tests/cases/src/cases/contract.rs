@@ -2,7 +2,7 @@
 
 //! What a removal owes to a page that is in use.
 
-/// How the kernel holds a page (Linux' Documentation/core-api/pin_user_pages.rst).
+/// How the kernel holds a page (Linux's Documentation/core-api/pin_user_pages.rst).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reference {
     /// FOLL_PIN: counted as a pin, in steps of 1024.

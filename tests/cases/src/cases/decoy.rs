@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Keeping Linux's reclaim worker out of a case.
+//! Keeps Linux's reclaim worker out of a case.
 //!
-//! As soon as the window is full, a worker frees the range that was mapped first. Where it waits
-//! for the very page of a case, it and the one who reclaims inline meet in a race that Linux loses
-//! (`docs/findings.md`). A pinned page of another file, whose range is older, keeps it busy.
+//! As soon as the window is full, a worker frees the range that was mapped first. If the worker
+//! waits for the page of a case, the worker and the task that reclaims inline race, and Linux loses
+//! the race (`docs/findings.md`). So a pinned page of another file, whose range is older, keeps the
+//! worker busy.
 
 use std::time::Duration;
 
@@ -17,19 +18,19 @@ use tokio::time::{Instant, sleep};
 use super::roles::RANGE;
 use crate::host::{BREAK_LAYOUTS, Rig, Worker};
 
-/// How long the worker may take to get to the decoy, which it does in milliseconds. One that has
-/// not by then is that of a kernel that does not wait.
+/// How long the worker may take to reach the decoy. It normally takes milliseconds. A worker that
+/// has not reached the decoy by then belongs to a kernel that does not wait.
 const WORKER_DEADLINE: Duration = Duration::from_secs(20);
-/// Between two looks at a stack; nothing announces that a task sleeps.
+/// Between two reads of a stack: Linux does not announce that a task sleeps.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const PAGE: usize = 4096;
 /// The actor's name for the disk.
 const DISK: &str = "disk";
 const SEED: u64 = 0xdec0;
 
-/// Pins a page of a file of its own, whose range is the first that the worker goes for. It is
-/// pinned by a write to the disk at `disk_at`, so that kernels that wait for nothing but pins wait
-/// for it too, and until the disk answers.
+/// Pins a page of a file of its own, whose range is the first that the worker frees. A write to the
+/// disk at `disk_at` pins the page until the disk answers. Direct I/O takes FOLL_PIN, so kernels
+/// that wait only for pins wait for this page too.
 pub(super) async fn decoy(rig: &mut Rig, path: &str, disk_at: u64) -> Result<Worker> {
     let mut decoy = rig.actor("decoy").await?;
     let (file, map) = ("file".to_owned(), "map".to_owned());
@@ -39,7 +40,7 @@ pub(super) async fn decoy(rig: &mut Rig, path: &str, disk_at: u64) -> Result<Wor
         seed: SEED,
     };
     decoy.ask(create).await?;
-    // What earlier cases left in the window is older.
+    // The ranges that earlier cases left in the window are older.
     rig.watcher().ask(Removal::DropCaches).await?;
     for (name, path, direct) in [(file.as_str(), path, false), (DISK, "/dev/vda", true)] {
         let open = Open {
@@ -71,17 +72,18 @@ pub(super) async fn decoy(rig: &mut Rig, path: &str, disk_at: u64) -> Result<Wor
     Ok(decoy)
 }
 
-/// Whether the worker waits for a page, as it does soon if it ever does.
+/// Waits until the reclaim worker waits for a page; false if it does not within its deadline.
 pub(super) async fn worker_waits(watcher: &mut Worker) -> Result<bool> {
     worker_comes_to(watcher, true).await
 }
 
-/// Whether the worker waits for no page any more, as is soon so if somebody wakes it.
+/// Waits until the reclaim worker no longer waits for a page; false if it still does at its
+/// deadline.
 pub(super) async fn worker_is_free(watcher: &mut Worker) -> Result<bool> {
     worker_comes_to(watcher, false).await
 }
 
-/// Whether the worker comes to wait for a page, or not to, in its time.
+/// Waits until the worker does (`wait`) or does not wait for a page; false at its deadline.
 async fn worker_comes_to(watcher: &mut Worker, wait: bool) -> Result<bool> {
     let deadline = Instant::now() + WORKER_DEADLINE;
     let look = Stacks {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The expected results: what each kind of kernel makes of each contract.
+//! The expected outcome of each contract on each kind of kernel.
 
 use std::fmt;
 
@@ -12,25 +12,26 @@ use crate::host::FileSystem;
 /// What is known of a kernel's layout breaking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KernelKind {
-    /// It waits for every reference, as Linux does. So is a kernel of the user's held to be.
+    /// The kernel waits for every reference, as Linux does. A kernel that the user supplies is
+    /// expected to do the same.
     Stock,
-    /// It is of 6.15 or later: an idle page has no reference, and removals wait for the pages of
-    /// files that nobody has mapped, too.
+    /// The kernel is 6.15 or later: an idle page has no reference, and removals also wait for pages
+    /// of files without any mapping.
     Newer,
-    /// Debian's 6.1: the end of direct I/O wakes nobody, because the bio's pages are put past
-    /// the place that would (`docs/findings.md`, A), and the close of a file of FUSE that has no
-    /// name any more can hang the share (F).
+    /// Debian's 6.1. The end of direct I/O does not wake the waiter, because the bio's pages are
+    /// put on a path without the wake-up (`docs/findings.md`, A). The close of an unlinked FUSE
+    /// file can hang the share (F).
     NoBioWake,
-    /// It waits for pins only: with the seed's change.
+    /// The kernel has the seed's change: it waits for pins only.
     Seed,
-    /// It never waits; made to show that the lab notices.
+    /// The kernel never waits. Built to show that the lab notices.
     NoWait,
-    /// It never wakes who waits; made to show that the lab notices.
+    /// The kernel never wakes a waiter. Built to show that the lab notices.
     NoWake,
 }
 
 impl KernelKind {
-    /// The kind of the kernel of this name on the command line and this name of its own.
+    /// The kind of a kernel, from its label on the command line and its own release name.
     pub fn of(label: &str, release: &str) -> Self {
         match label.split_once('+') {
             Some(("build:6.12", "seed")) => Self::Seed,
@@ -43,7 +44,7 @@ impl KernelKind {
     }
 }
 
-/// The release whose layout breaking is another: dax_break_layout() of fs/dax.c.
+/// The first release with the new layout breaking: dax_break_layout() of fs/dax.c.
 const REWORKED: (u32, u32) = (6, 15);
 
 /// Major and minor number of a release such as `6.12.117+deb13-amd64`.
@@ -66,20 +67,20 @@ impl fmt::Display for KernelKind {
     }
 }
 
-/// What becomes of a QEMU from under which a page is taken.
+/// What happens to a QEMU that loses a mapped page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vmm {
     /// QEMU 11.1 with the library that keeps a lost page from ending it (`qemu/guard`): the guest
     /// reads zeros there. It may abort where a range is removed under a transfer of its own (G).
     Guarded,
-    /// The same without the library: it dies of SIGBUS, too.
+    /// QEMU 11.1 without the library: it also dies of SIGBUS.
     Unguarded,
     /// A QEMU whose window is one memory region (`qemu/patches/qemu`): the guest reads zeros, and a
     /// transfer ends in the memory that it began with.
     OneRegion,
 }
 
-/// What may come of a removal under a pin, on [`Vmm::Unguarded`].
+/// The accepted outcomes of a removal under a pin, on [`Vmm::Unguarded`].
 pub fn expected(
     kernel: KernelKind,
     fs: FileSystem,
@@ -98,11 +99,11 @@ pub fn expected(
             (KernelKind::NoWake, _) => vec![Stuck],
         },
         Contract::MayProceed if drops_busy_pages(fs, removal) => match (kernel, pin.reference()) {
-            // It warns of what it would wait for.
+            // The kernel warns where a stock kernel would wait.
             (KernelKind::Seed, Reference::Get) => vec![Proceeded],
             _ => vec![Complained],
         },
-        // It proceeds, and the last close of the file comes in the case's end.
+        // The removal proceeds. The last close of the file comes at the end of the case.
         Contract::MayProceed if kernel == KernelKind::NoBioWake && takes_name(fs, removal) => {
             vec![Proceeded, Stuck]
         }
@@ -112,7 +113,7 @@ pub fn expected(
     }
 }
 
-/// Where `docs/findings.md` tells of what comes of it, if it does.
+/// The section of `docs/findings.md` about this outcome, if there is one.
 pub fn finding(
     kernel: KernelKind,
     fs: FileSystem,
@@ -133,19 +134,20 @@ fn drops_busy_pages(fs: FileSystem, removal: RemovalKind) -> bool {
     (fs, removal) == (FileSystem::Fuse, RemovalKind::CopyOver)
 }
 
-/// Whether a file of FUSE has no name any more, but is open.
+/// Whether the removal leaves an open FUSE file without a name.
 fn takes_name(fs: FileSystem, removal: RemovalKind) -> bool {
     fs == FileSystem::Fuse && matches!(removal, RemovalKind::Unlink | RemovalKind::RenameOver)
 }
 
-/// What comes of a removal that does not wait where it must.
+/// The outcomes of a removal that does not wait although it must.
 fn slipped(kernel: KernelKind, fs: FileSystem, pin: Pin, removal: RemovalKind) -> Vec<Outcome> {
     use RemovalKind::{Fallocate, Insert, ReclaimInline, ReclaimWorker};
     let reclaim = matches!(removal, ReclaimInline | ReclaimWorker);
     if fs == FileSystem::Fuse && matches!(pin, Pin::FuseDioRead | Pin::FuseDioWrite) {
-        // The share's daemon knows the page by its place in the file, and not by the range. It has
-        // taken what is written with the request. What is read comes late into the file's hole, or
-        // into the file that is long again; where just the range is gone it comes where it belongs.
+        // The share's daemon knows the page by its offset in the file, not by the range. Data that
+        // is written is in the request already. Data that is read arrives late: in the hole of the
+        // file, or in the file that has grown again. If only the range is gone, the data arrives
+        // where it belongs.
         return match removal {
             ReclaimInline | ReclaimWorker | Fallocate => vec![Outcome::Proceeded],
             _ if pin.writes_page() => vec![Outcome::Harmed],
@@ -153,22 +155,24 @@ fn slipped(kernel: KernelKind, fs: FileSystem, pin: Pin, removal: RemovalKind) -
         };
     }
     if reclaim && pin.reference() == Reference::Pin {
-        // QEMU has the range's memory until the transfer ends, and aborts when the transfer is the
-        // last to let go of it (G). Where it is not, the memory is still that of the file's page.
+        // QEMU keeps the range's memory until the transfer ends. QEMU aborts if the transfer drops
+        // the last reference to that memory (G). If another reference remains, the memory still
+        // belongs to the file's page.
         return vec![Outcome::VmDied, Outcome::Proceeded];
     }
-    // The disk has got the page's bytes with the request, and only its reply is withheld.
+    // The request has already carried the page's bytes to the disk. Only the reply is withheld.
     let done = pin.reference() == Reference::Pin && !pin.writes_page();
     let kept = matches!(removal, Fallocate | Insert);
     if done || kept {
-        // Linux warns of pages in use that are dropped. The seed takes a pin only for a use.
+        // Linux warns when it drops pages in use. The seed counts only FOLL_PIN as a use.
         let warns = kernel != KernelKind::Seed && removal != Fallocate;
         return match warns {
             true => vec![Outcome::Complained],
             false => vec![Outcome::Proceeded],
         };
     }
-    // The host's file ends before the page. A disk's data comes when it is long again.
+    // The host's file ends before the page. Data from a disk arrives after the file has grown
+    // again.
     match fs == FileSystem::Fuse && removal.shortens() && pin.reference() == Reference::Get {
         true => vec![Outcome::VmDied],
         false => vec![Outcome::Harmed],

@@ -14,7 +14,7 @@ use crate::host::{Pending, Rig, Worker};
 
 /// How long the end of a pin may take once it has been released.
 const END_DEADLINE: Duration = Duration::from_secs(120);
-/// The actor's name for what it holds.
+/// The actor's name for the object that it holds.
 pub(super) const HELD: &str = "pin";
 
 /// A pin that is held.
@@ -22,7 +22,7 @@ pub struct Held {
     pub(super) pin: Pin,
     /// The system call that the pinner is in.
     pub(super) in_call: Option<Pending<DirectIo>>,
-    /// How it is known to be held.
+    /// The proof that the pin is held.
     pub proof: String,
 }
 
@@ -32,7 +32,7 @@ pub struct Ended {
     pub released: Instant,
     /// When its end was seen in the guest.
     pub span: Span,
-    /// What a reader got that it should not have.
+    /// Data that a reader received and should not have.
     pub leaked: Option<String>,
     /// The transfer's error, if it had one.
     pub failed: Option<String>,
@@ -48,7 +48,7 @@ impl Held {
     ///
     /// # Errors
     ///
-    /// If it does not end.
+    /// If the pin does not end.
     pub async fn release(self, pinner: &mut Worker, page: &Page, rig: &Rig) -> Result<Ended> {
         let server = self.pin.server(rig);
         let name = HELD.to_owned();

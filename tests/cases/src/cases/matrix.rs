@@ -18,17 +18,17 @@ use super::vain::VainWakeups;
 use super::{Pin, RemovalKind};
 use crate::host::{BREAK_LAYOUTS, FileSystem, Pending, Rig, Waiting};
 
-/// How long a removal may take to return once nothing holds its page any more. Far more than it
-/// takes (milliseconds): one that has not returned by then was not woken.
+/// How long a removal may take to return after the last reference to its page is gone. A removal
+/// takes milliseconds, so one that has not returned by then was not woken.
 const WAKE_DEADLINE: Duration = Duration::from_secs(20);
 /// How long a removal that was not woken may take after a signal has woken it.
 const SIGNAL_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Plays it; what is seen before a failure is kept.
+/// Runs the cell. Observations from before a failure are kept.
 ///
 /// # Errors
 ///
-/// If the lab fails. A guest that dies is an error too, which the caller knows to tell apart.
+/// If the lab fails. A guest that dies is an error too; the caller tells the two apart.
 pub async fn play(
     rig: &mut Rig,
     fs: FileSystem,
@@ -55,7 +55,7 @@ pub(super) async fn take(
     Ok(held)
 }
 
-/// The removal under the pin, and the end of the scene.
+/// Removes the page under the pin, and ends the scene.
 pub(super) async fn remove_and_strike(
     rig: &mut Rig,
     mut scene: Scene,
@@ -68,7 +68,7 @@ pub(super) async fn remove_and_strike(
     run_and_strike(rig, scene, held, kind, removal, seen).await
 }
 
-/// A removal of this kind by another op than the kind's own, and the end of the scene.
+/// Removes the page by another op than the kind's own, and ends the scene.
 pub(super) async fn run_and_strike(
     rig: &mut Rig,
     mut scene: Scene,
@@ -80,7 +80,7 @@ pub(super) async fn run_and_strike(
     let pending = scene.remover.begin(removal).await?;
     seen.step(format_args!("{} begins", kind.name()));
     let played = go_on(rig, &mut scene, held, &pending, seen).await;
-    // Whatever came of it, nobody may be left waiting for a server.
+    // Whatever the outcome, no task may be left waiting for a server.
     if !scene.decoy_lost {
         rig.release_all();
     }
@@ -88,7 +88,7 @@ pub(super) async fn run_and_strike(
     close(rig, scene, seen).await
 }
 
-/// Ends the scene, and takes the kernel's word on it.
+/// Ends the scene, and reads the kernel's log for complaints.
 pub(super) async fn close(rig: &mut Rig, scene: Scene, seen: &mut Observation) -> Result<()> {
     let had_decoy = scene.decoy.is_some();
     if scene.decoy_lost {
@@ -110,7 +110,7 @@ pub(super) async fn close(rig: &mut Rig, scene: Scene, seen: &mut Observation) -
     Ok(())
 }
 
-/// From the beginning of a removal to its end, and the pin's.
+/// Runs from the start of a removal to the end of the removal and of the pin.
 pub(super) async fn go_on(
     rig: &mut Rig,
     scene: &mut Scene,
@@ -122,7 +122,7 @@ pub(super) async fn go_on(
     go_on_from(rig, scene, held, pending, waiting, seen).await
 }
 
-/// The same, where it is known whether the removal waits.
+/// The same, once it is known whether the removal waits.
 pub(super) async fn go_on_from(
     rig: &mut Rig,
     scene: &mut Scene,
@@ -199,7 +199,7 @@ pub(super) async fn go_on_from(
         }
     }
     let page_written = pin_writes && ended.failed.is_none();
-    // A page that stays the file's has what was last written to it, also for who reads it late.
+    // A page that stays in the file holds what was last written to it. A late reader sees that too.
     let stays = removal == RemovalKind::CopyOver && removal.contract(scene.roles.fs) != MustWait;
     let leaked = ended.leaked.filter(|_| !stays);
     seen.harm = match leaked {
@@ -212,7 +212,8 @@ pub(super) async fn go_on_from(
     Ok(())
 }
 
-/// A signal ends the wait of a removal that nobody wakes: what it waits for is long true.
+/// A signal ends the wait of a removal that was not woken. The condition that it waits for has long
+/// been true.
 async fn wake_by_signal(
     scene: &mut Scene,
     pending: &Pending<Removal>,
@@ -223,7 +224,8 @@ async fn wake_by_signal(
     match scene.remover.done_within(pending, SIGNAL_DEADLINE).await? {
         Some(_) => {
             seen.step("a signal woke it, and it returned: only the wake-up was missing");
-            // The worker still waits, for the decoy or for the page: no signal comes to it.
+            // The worker still waits, for the decoy or for the page. No signal reaches a kernel
+            // worker.
             let worker = [RemovalKind::ReclaimInline, RemovalKind::ReclaimWorker];
             seen.woken = !worker.contains(&scene.kind);
         }
@@ -235,8 +237,8 @@ async fn wake_by_signal(
 }
 
 impl RemovalKind {
-    /// Waits until it is over or waits for the page. That Linux's worker waits is seen at the
-    /// worker; whoever wants its range waits for the worker.
+    /// Waits until the removal is over or waits for the page. If Linux's worker waits, its stack
+    /// shows it; a task that wants the worker's range waits for the worker.
     async fn watch(
         self,
         rig: &mut Rig,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The cases: what is pinned how, what removes it how, and what must come of it.
+//! The cases: how a page is pinned, what removes the page, and the expected outcome.
 //!
-//! The matrix is the product of pins, removals and file systems; [`stories`] are cases with a
-//! course of their own. Both are a list of [`Case`]s.
+//! The matrix is the product of pins, removals and file systems. [`stories`] are cases with a
+//! course of their own. Both are lists of [`Case`]s.
 
 mod aftermath;
 mod case;

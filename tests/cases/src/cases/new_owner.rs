@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a removal has freed gets a new owner, while the page is still pinned: whoever pins it has
-//! the new owner's memory then. That it is the very page is proven by its page frame.
+//! A removal's freed memory gets a new owner while the page is still pinned. The holder of the pin
+//! then has the new owner's memory. The page frame number proves that both are the same page.
 
 use anyhow::Result;
 use guest_agent::files::{Fill, FindFrame, Overwrite};
@@ -12,23 +12,23 @@ use super::roles::{PAGE, RANGE, VICTIM_SEED};
 use super::scene::Scene;
 use crate::host::FileSystem;
 
-/// What became of the page's memory.
+/// What happened to the page's memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NewOwner {
-    /// This file has the page, here.
+    /// This file owns the page now.
     Proven {
-        /// Which file.
+        /// The path of the file.
         path: String,
-        /// Where in it, in bytes.
+        /// The offset in the file, in bytes.
         offset: u64,
     },
-    /// None of the files that could have it has it.
+    /// None of the possible new owners has the page.
     Nobody,
     /// The removal leaves the file its memory.
     NotFreed,
-    /// Memory of the host that is gone: who touches it reads zeros, or ends a QEMU without the guard.
+    /// The memory is gone on the host. An access reads zeros, or ends a QEMU without the guard.
     Gone,
-    /// The kernel tells no page frames.
+    /// The kernel does not show page frames.
     Unknown,
 }
 
@@ -45,18 +45,19 @@ impl std::fmt::Display for NewOwner {
 }
 
 impl Scene {
-    /// Gives what has been freed to another file, or to the same one anew, and writes to it. A pin
-    /// that reads the page needs no new owner where its old memory is gone.
+    /// Gives the freed space to another file, or to the same file anew, and writes to it. A pin
+    /// that reads the page needs no new owner if the page's old memory is gone.
     ///
     /// # Errors
     ///
-    /// If it can't be had.
+    /// If the space can't be taken.
     pub async fn take_freed_space(&mut self, pin_writes: bool) -> Result<NewOwner> {
         let page = self.page.offset;
         let range = page - page % RANGE;
         match (self.roles.fs, self.kind) {
             (_, kind) if !kind.frees_memory() => Ok(NewOwner::NotFreed),
-            // Linux's worker frees ten ranges at a time: who got this one may have lost it again.
+            // Linux's worker frees ten ranges at a time, so the file that got this range may have
+            // lost it again.
             (_, RemovalKind::ReclaimInline) => {
                 let offset = self.roles.last_range + page % RANGE;
                 self.find(vec![(self.roles.file.clone(), offset, PAGE)])
@@ -71,7 +72,8 @@ impl Scene {
                 if !pin_writes {
                     return Ok(NewOwner::Gone);
                 }
-                // The range of the window stays the file's, also where the file has ended.
+                // The range of the window stays with the file, even if the file has ended before
+                // it.
                 let path = self.roles.file.clone();
                 let len = self.roles.len;
                 self.remover.ask(Removal::Truncate { path, len }).await?;
@@ -80,7 +82,7 @@ impl Scene {
             (FileSystem::Fuse, _) => self.find(vec![(self.roles.file.clone(), page, PAGE)]).await,
             (FileSystem::Ext4 | FileSystem::Xfs, kind) => {
                 if kind == RemovalKind::Zero {
-                    // The zeros may be the old block, or another one: both are written to.
+                    // The zeros may be in the old block or in another one, so both are written to.
                     let zeros = Overwrite {
                         path: self.roles.file.clone(),
                         offset: range,
@@ -125,7 +127,7 @@ impl Scene {
 }
 
 impl RemovalKind {
-    /// Whether the page's memory is somebody else's after it, or nobody's.
+    /// Whether the removal leaves the page's memory with another owner or with none.
     fn frees_memory(self) -> bool {
         !matches!(
             self,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What was seen, and what it comes to.
+//! Observations of a case, and the outcome that follows from them.
 
 use std::time::Instant;
 
@@ -11,22 +11,22 @@ use guest_agent::worker::Fault;
 use super::new_owner::NewOwner;
 use super::scene::Scene;
 
-/// What was seen of a removal under a pin.
+/// Observations of a removal under a pin.
 #[derive(Debug, Default)]
 pub struct Observation {
     /// Where the removal waited for the page.
     pub blocked: Option<Task>,
-    /// What it came to while the page was pinned.
+    /// The result of the removal while the page was pinned.
     pub returned: Option<Result<(), Fault>>,
-    /// It neither returned nor waited where it should.
+    /// The removal neither returned nor waited where it should.
     pub elsewhere: Option<String>,
-    /// A story without a removal under a pin came to its end.
+    /// A story without a removal under a pin has run to its end.
     pub finished: bool,
-    /// After the release it did not return.
+    /// The removal did not return after the release.
     pub stuck: bool,
-    /// A signal ended that, so that nothing hangs any more.
+    /// A signal ended that wait, so that nothing hangs any more.
     pub woken: bool,
-    /// Bytes that are wrong, or that somebody got who should not.
+    /// Bytes that are wrong, or that reached a reader who should not have them.
     pub harm: Option<String>,
     /// Lines of the guest's kernel log that are complaints.
     pub complaints: Vec<String>,
@@ -37,20 +37,20 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// Something has happened.
+    /// Records a step.
     pub fn step(&mut self, what: impl std::fmt::Display) {
         let start = *self.start.get_or_insert_with(Instant::now);
         let ms = start.elapsed().as_millis();
         self.evidence.steps.push(format!("{ms:>6} ms  {what}"));
     }
 
-    /// Where the scene's file is.
+    /// Records where the scene's file is.
     pub(super) fn stands(&mut self, scene: &Scene) {
         self.evidence.where_it_stood = scene.standing.clone();
         self.step("the page is mapped");
     }
 
-    /// Who has the page's memory, now that its removal has returned under the pin.
+    /// Records who owns the page's memory, now that the removal has returned under the pin.
     pub(super) fn owned(&mut self, frame: Option<Frame>, owner: &NewOwner) {
         let page = frame.map_or_else(|| "the page".to_owned(), |frame| frame.to_string());
         self.step(format_args!("{page}: {owner}"));
@@ -60,7 +60,7 @@ impl Observation {
         };
     }
 
-    /// The sum of it, the worst first.
+    /// The outcome that follows; the worst observation counts.
     pub fn outcome(&self) -> Outcome {
         if self.harm.is_some() {
             Outcome::Harmed
@@ -80,7 +80,7 @@ impl Observation {
         }
     }
 
-    /// A sentence that says why.
+    /// A sentence that gives the reason for the outcome.
     pub fn why(&self) -> String {
         match self.outcome() {
             Outcome::Harmed => self.harm.clone().unwrap_or_default(),
@@ -100,7 +100,7 @@ impl Observation {
     }
 }
 
-/// The lines of a kernel's log that no test may cause.
+/// The lines of a kernel log that no test may cause.
 pub fn complaints(log: &str) -> Vec<String> {
     const SIGNS: [&str; 9] = [
         "WARNING:",
@@ -117,8 +117,8 @@ pub fn complaints(log: &str) -> Vec<String> {
     log.lines().filter(bad).map(str::to_owned).collect()
 }
 
-/// The lines of a kernel's log that say that it makes no headway. A busy host can be the reason, so
-/// they say something only where a case has failed.
+/// The lines of a kernel log that report a lack of progress. A busy host can cause such lines, so
+/// they count only if a case has failed.
 pub fn stalls(log: &str) -> Vec<String> {
     const SIGNS: [&str; 3] = [
         "self-detected stall",

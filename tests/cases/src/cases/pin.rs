@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The pins by name, and how each is taken: with the proof that it is held.
+//! The pins by name, and how each one is taken and proven to be held.
 
 use anyhow::{Result, bail, ensure};
 use guest_agent::files::{Open, Where};
@@ -19,13 +19,13 @@ pub enum Pin {
     DioRead,
     /// write(2) of the page to the disk.
     DioWrite,
-    /// The same by Linux AIO.
+    /// A read from the disk into the page, by Linux AIO.
     AioRead,
-    /// The same by Linux AIO.
+    /// A write of the page to the disk, by Linux AIO.
     AioWrite,
-    /// The same by io_uring.
+    /// A read from the disk into the page, by io_uring.
     UringRead,
-    /// The same by io_uring.
+    /// A write of the page to the disk, by io_uring.
     UringWrite,
     /// read(2) from a file of FUSE, not accessed by DAX, into the page.
     FuseDioRead,
@@ -38,7 +38,7 @@ pub enum Pin {
 }
 
 impl Pin {
-    /// All of them.
+    /// All pins.
     pub const ALL: [Self; 10] = [
         Self::DioRead,
         Self::DioWrite,
@@ -68,7 +68,7 @@ impl Pin {
         }
     }
 
-    /// What it does, in a sentence.
+    /// A sentence about the pin.
     pub fn about(self) -> &'static str {
         match self {
             Self::DioRead => {
@@ -100,7 +100,7 @@ impl Pin {
         }
     }
 
-    /// Whether a block device transfers, so that the pin ends with a bio.
+    /// Whether a block device makes the transfer, so that the end of a bio ends the pin.
     pub fn ends_with_bio(self) -> bool {
         match self {
             Self::DioRead | Self::DioWrite | Self::AioRead | Self::AioWrite => true,
@@ -124,7 +124,7 @@ impl Pin {
         )
     }
 
-    /// Who withholds the reply to its transfer.
+    /// The server that withholds the reply to the pin's transfer.
     pub(super) fn server(self, rig: &Rig) -> Server<'_> {
         match self {
             Self::FuseDioRead | Self::FuseDioWrite => Server::Share(rig.held_share()),
@@ -136,7 +136,7 @@ impl Pin {
     ///
     /// # Errors
     ///
-    /// If it can't be taken, or is not held.
+    /// If the pin can't be taken, or is not held.
     pub async fn take(
         self,
         pinner: &mut Worker,
@@ -193,7 +193,7 @@ impl Pin {
         })
     }
 
-    /// The same of a request by a system call, which must not end meanwhile.
+    /// The same for a request that a system call makes. The call must not end meanwhile.
     async fn withheld_in(
         self,
         pinner: &mut Worker,
@@ -210,7 +210,8 @@ impl Pin {
         }
     }
 
-    /// The request that pins the page has come to the server, and brings what the page has.
+    /// Waits until the request that pins the page has come to the server, and checks that the
+    /// request carries the page's bytes.
     async fn withheld(self, page: &Page, rig: &Rig) -> Result<String> {
         let server = self.server(rig);
         let request = server.held(page.disk_at).await?;
@@ -238,8 +239,8 @@ impl Pin {
     }
 }
 
-/// Opens the withholding file for a page of `fs`, and proves that it is one of FUSE and not accessed
-/// by DAX.
+/// Opens the withholding file for a page of `fs`, and proves that the file is on FUSE and not
+/// accessed by DAX.
 pub(super) async fn held_file(pinner: &mut Worker, fs: FileSystem) -> Result<String> {
     let name = "held-file".to_owned();
     let path = host::held_file(fs);

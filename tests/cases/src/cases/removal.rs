@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The removals by name, what each owes, and what the files must hold after it.
+//! The removals by name, each one's contract, and the content of the files after it.
 
 use dax_measure::lab::Contract;
 use guest_agent::removals::{RangeMode, Removal};
@@ -34,7 +34,7 @@ pub enum RemovalKind {
     Dedupe,
     /// copy_file_range(2) over the page.
     CopyOver,
-    /// unlink(2), then eviction as far as the pin lets it.
+    /// unlink(2), then eviction as far as the pin permits.
     Unlink,
     /// rename(2) of another file over it.
     RenameOver,
@@ -51,7 +51,7 @@ pub enum RemovalKind {
 }
 
 impl RemovalKind {
-    /// All of them.
+    /// All removals.
     pub const ALL: [Self; 18] = [
         Self::Truncate,
         Self::TruncateMiddle,
@@ -97,7 +97,7 @@ impl RemovalKind {
         }
     }
 
-    /// What it does, in a sentence.
+    /// A sentence about the removal.
     pub fn about(self) -> &'static str {
         match self {
             Self::Truncate => "truncate(2) to length 0",
@@ -125,7 +125,7 @@ impl RemovalKind {
         }
     }
 
-    /// Whether the lab has it on this file system.
+    /// Whether the lab runs this removal on this file system.
     pub fn is_on(self, fs: FileSystem) -> bool {
         match self {
             Self::ReclaimInline | Self::ReclaimWorker => fs == FileSystem::Fuse,
@@ -133,13 +133,13 @@ impl RemovalKind {
         }
     }
 
-    /// Whether a pin of this kind leaves it something to show. A page that the disk writes to
-    /// stops being equal to any other.
+    /// Whether this removal shows something under a pin of this kind. A page that the disk writes
+    /// to stops being equal to any other page.
     pub fn goes_with(self, pin: Pin) -> bool {
         self != Self::Dedupe || !pin.writes_page()
     }
 
-    /// What it owes to a page in use.
+    /// What the removal owes to a page in use.
     pub fn contract(self, fs: FileSystem) -> Contract {
         use Contract::{MayProceed, MustRefuse, MustWait};
         use FileSystem::{Ext4, Fuse, Xfs};
@@ -178,7 +178,7 @@ impl RemovalKind {
         }
     }
 
-    /// The op for it.
+    /// The op that makes the removal.
     pub(super) fn op(self, roles: &Roles, page: &Page) -> Removal {
         let path = roles.file.clone();
         let from = roles.other.clone();

@@ -8,16 +8,16 @@ use crate::host::FileSystem;
 /// What FUSE DAX maps at a time.
 pub const RANGE: u64 = 2 << 20;
 pub(super) const PAGE: u64 = 4096;
-/// The page of a range that is pinned: not the first, which is the only one that some old kernels
-/// looked at.
+/// The page of a range that is pinned. It is not the first page, because some old kernels looked
+/// only at the first one.
 pub(super) const PINNED_PAGE: u64 = 3 * PAGE;
-/// Length of a case's files, as long as the window need not be full.
+/// Length of a case's files if the window need not be full.
 pub(super) const LEN: u64 = 2 * RANGE;
 /// A length below the pinned page, in its range.
 pub const MIDDLE: u64 = RANGE + PAGE;
 /// How much of the pinned page's range is mapped.
 pub(super) const MAPPED: usize = 64 << 10;
-/// The decoy's place on the disk, from the case's own.
+/// The decoy's offset on the disk, relative to the case's own.
 pub(super) const DECOY_AT: u64 = 512 << 10;
 /// Ranges of the rig's window.
 pub(super) const RANGES: u64 = 8;
@@ -32,38 +32,39 @@ pub(super) const VICTIM_SEED: u64 = 0x71c7;
 pub struct Page {
     /// The pinner's mapping.
     pub map: String,
-    /// Where in it.
+    /// The offset in the mapping.
     pub at: usize,
     /// Its length.
     pub len: usize,
-    /// Where in the file.
+    /// The offset in the file.
     pub offset: u64,
-    /// Its place on the disk.
+    /// The offset on the disk.
     pub disk_at: u64,
-    /// The file's pattern.
+    /// The seed of the file's pattern.
     pub seed: u64,
 }
 
-/// Who plays what.
+/// The files of a case by their role.
 #[derive(Clone, Debug)]
 pub struct Roles {
-    /// On which file system.
+    /// The file system.
     pub fs: FileSystem,
     /// The file that loses its page.
     pub file: String,
-    /// Its length.
+    /// Length of `file`.
     pub len: u64,
-    /// Another file of other content.
+    /// Another file with other content.
     pub other: String,
-    /// Its length.
+    /// Length of `other`.
     pub other_len: u64,
-    /// Another file of the same content.
+    /// Another file with the same content.
     pub twin: String,
-    /// Who gets the freed blocks.
+    /// The file that gets the freed blocks.
     pub victim: String,
     /// The file whose pinned page keeps the reclaim worker waiting.
     pub decoy: String,
-    /// The last range of the file, or of the other for the worker: the one too many.
+    /// The last range of the file, or of the other file for the worker: the range that no longer
+    /// fits.
     pub last_range: u64,
 }
 
@@ -71,7 +72,7 @@ impl Roles {
     pub(super) fn new(fs: FileSystem, kind: RemovalKind, number: u64, decoys: u64) -> Self {
         let path = |role: &str| format!("{}/{role}-{number}", fs.mount_point());
         let (len, other_len) = match kind {
-            // One more than the window has ranges for, with the decoy's.
+            // With the decoy's ranges, one more than the window has.
             RemovalKind::ReclaimInline => ((RANGES + 1 - decoys) * RANGE, 0),
             RemovalKind::ReclaimWorker => (RANGE, RANGES * RANGE),
             _ => (LEN, LEN),

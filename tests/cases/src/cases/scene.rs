@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The files of one case, who pins and who removes.
+//! The files and the actors of one case.
 
 use anyhow::{Context as _, Result, ensure};
 use guest_agent::files::{Create, Frame, FrameOf, Map, Open, Touch, Where};
@@ -13,26 +13,26 @@ use crate::host::{FileSystem, Rig, Worker};
 
 /// A case that has been set up.
 pub struct Scene {
-    /// Who plays what.
+    /// The files by their role.
     pub roles: Roles,
     /// The page.
     pub page: Page,
-    /// Who pins.
+    /// The actor that pins.
     pub pinner: Worker,
-    /// Who removes.
+    /// The actor that removes.
     pub remover: Worker,
     /// Where the file is, for the report.
     pub standing: Vec<String>,
     pub(super) kind: RemovalKind,
-    /// Who keeps the reclaim worker out of it.
+    /// The actor whose pin keeps the reclaim worker out of the case.
     pub decoy: Option<Worker>,
-    /// The page's memory; `None` if the kernel does not tell.
+    /// The page's frame number; `None` if the kernel does not show it.
     pub frame: Option<Frame>,
     /// The decoy's transfer must not end before the guest does.
     pub(super) decoy_lost: bool,
-    /// How much the victim has, once it has taken the freed space.
+    /// The victim's length, once the victim has taken the freed space.
     pub(super) victim_len: Option<u64>,
-    /// The range that was made zeros has been written to since.
+    /// The range that was zeroed has been written to since.
     pub(super) rewritten: bool,
 }
 
@@ -41,13 +41,13 @@ impl Scene {
     ///
     /// # Errors
     ///
-    /// If any of it fails, also if the file is not where it should be.
+    /// If any step fails, or the file is not at its expected place.
     pub async fn set(rig: &mut Rig, fs: FileSystem, kind: RemovalKind) -> Result<Self> {
         let with_decoy = kind == RemovalKind::ReclaimInline;
         Self::set_with(rig, fs, kind, with_decoy).await
     }
 
-    /// The same, with nobody to keep the reclaim worker out of it.
+    /// The same, without a decoy to keep the reclaim worker out.
     ///
     /// # Errors
     ///
@@ -98,11 +98,11 @@ impl Scene {
                 seed,
             };
             remover.ask(create).await?;
-            // Kept open, because to open a file of FUSE again changes what is in its cache.
+            // Kept open, because a second open of a FUSE file changes what is in its cache.
             remover.ask(open(&path, &path, false)).await?;
         }
         if fs == FileSystem::Fuse {
-            // What earlier cases left in the window has to go first.
+            // The ranges that earlier cases left in the window have to go first.
             rig.watcher().ask(Removal::DropCaches).await?;
         }
         pinner.ask(open("file", &roles.file, false)).await?;
@@ -140,13 +140,13 @@ impl Scene {
         })
     }
 
-    /// Takes all ranges of the window but the pinned page's, so that the next one is one too many.
-    /// The page has to be pinned before: as soon as no range is free, Linux's worker takes the
-    /// oldest.
+    /// Takes all ranges of the window except the pinned page's, so that no range is free for the
+    /// next access. The page has to be pinned before: as soon as no range is free, Linux's worker
+    /// takes the oldest one.
     ///
     /// # Errors
     ///
-    /// If it can't be done.
+    /// If a file can't be made or accessed.
     pub async fn fill_window(&mut self, rig: &mut Rig) -> Result<()> {
         let decoys = u64::from(self.decoy.is_some());
         for index in 1..RANGES - decoys {
@@ -165,15 +165,16 @@ impl Scene {
             self.remover.ask(op).await.context("filling the window")?;
         }
         if self.decoy.is_some() && !worker_waits(rig.watcher()).await? {
-            // It has taken the decoy's range under its transfer, and the page's. QEMU would abort at
-            // the transfer's end (`docs/findings.md`, G), and nobody could tell over which.
+            // The worker has taken the decoy's range and the page's, both under a transfer. QEMU
+            // would abort at the end of a transfer (`docs/findings.md`, G), and the case could not
+            // tell which one.
             self.decoy_lost = true;
             rig.spoil();
         }
         Ok(())
     }
 
-    /// Lets the reclaim worker go on. Whatever else the disk withholds is answered, too.
+    /// Lets the reclaim worker go on. All other requests that the disk withholds are answered, too.
     pub fn release_decoy(&mut self, rig: &Rig) {
         rig.disk().release_all();
         self.decoy = None;
@@ -190,7 +191,7 @@ impl Scene {
     }
 }
 
-/// The file's place; nothing that is seen elsewhere would mean anything.
+/// Proves where the file is. An observation of a file at another place would prove nothing.
 async fn prove(rig: &mut Rig, roles: &Roles) -> Result<Vec<String>> {
     let path = roles.file.clone();
     let standing = rig.watcher().ask(Where { path }).await?;

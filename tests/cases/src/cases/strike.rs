@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The end of a scene: its actors and its files go.
+//! The end of a scene: its actors end, and its files are removed.
 
 use std::time::Duration;
 
@@ -15,24 +15,25 @@ use crate::host::Rig;
 const STRIKE_DEADLINE: Duration = Duration::from_secs(60);
 
 impl Scene {
-    /// Ends the actors and removes the files. Gives the stack of a removal that hangs: somebody
-    /// still has the file's locks, and the guest is of no use any more.
+    /// Ends the actors and removes the files. Returns the stack of a removal that hangs: a task
+    /// still holds the file's locks, and the guest can't be used any more.
     ///
     /// # Errors
     ///
     /// If the guest fails.
     pub async fn strike(self, rig: &mut Rig) -> Result<Option<String>> {
-        // A process with a transfer under way can't end.
+        // A process with a transfer in flight can't end.
         rig.release_all();
         let paths = self.roles.paths();
-        // Who still has a file open when it goes is a case of its own (`docs/findings.md`, F).
+        // The removal of a file that an actor still has open is a case of its own
+        // (`docs/findings.md`, F).
         for actor in [self.pinner, self.remover].into_iter().chain(self.decoy) {
             actor.end().await?;
         }
         let mut cleaner = rig.actor("cleaner").await?;
         for path in paths {
             let gone = cleaner.begin(Removal::Unlink { path }).await?;
-            // Whether it was there depends on the case.
+            // Whether the file was there depends on the case.
             if cleaner.done_within(&gone, STRIKE_DEADLINE).await?.is_none() {
                 return Ok(Some(hung(rig, cleaner.pid()).await?));
             }
@@ -41,8 +42,8 @@ impl Scene {
     }
 }
 
-/// The stacks of a process that hangs, and of all who wait for an answer of the share: the one who
-/// is to answer it may be among them.
+/// The stacks of a process that hangs, and of all tasks that wait for an answer of the share. The
+/// task that has to answer may be among them.
 pub(super) async fn hung(rig: &mut Rig, pid: u32) -> Result<String> {
     let look = |pid: Option<u32>, functions: &[&str]| Stacks {
         pid,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! How often who waits for a page is woken, and has to go on waiting.
+//! Counts how often a task that waits for a page is woken although it has to go on waiting.
 
 use anyhow::Result;
 use guest_agent::files::{Task, TraceSleeps, TracedSleeps};
@@ -8,15 +8,15 @@ use guest_agent::files::{Task, TraceSleeps, TracedSleeps};
 use super::Observation;
 use crate::host::{BREAK_LAYOUTS, Worker, WorkerError};
 
-/// The count, from when the task was seen to wait.
+/// The count, from the moment at which the task was seen waiting.
 pub(super) struct VainWakeups {
     pid: u32,
-    /// Whether this kernel can trace it.
+    /// Whether this kernel can trace the wake-ups.
     counted: bool,
 }
 
 impl VainWakeups {
-    /// Begins to count for a task that waits. A kernel that can't trace it is no failure.
+    /// Begins to count for a task that waits. A kernel that can't trace wake-ups is no failure.
     ///
     /// # Errors
     ///
@@ -34,7 +34,7 @@ impl VainWakeups {
         })
     }
 
-    /// Ends the count, which is added to what the case has counted before.
+    /// Ends the count, and adds it to the earlier counts of the case.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl VainWakeups {
     }
 }
 
-/// What the watcher gave; if it could not, why that was is a step.
+/// The watcher's answer. If tracing was not possible, the reason is recorded as a step.
 fn possible<T>(asked: Result<T, WorkerError>, seen: &mut Observation) -> Result<Option<T>> {
     match asked {
         Ok(got) => Ok(Some(got)),

@@ -18,11 +18,11 @@ const SIZE: ByteSize = ByteSize::mib(384);
 const EXT4: [&str; 6] = ["-q", "-F", "-b", "4096", "-m", "0"];
 const XFS: [&str; 4] = ["-q", "-f", "-m", "reflink=1"];
 
-/// Why there is no image.
+/// Errors of making an image.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ImageError {
-    /// No file.
+    /// The file could not be made.
     #[error("can't make the image {}", path.display())]
     Create { path: PathBuf, source: io::Error },
     /// The tool is missing.
@@ -47,7 +47,7 @@ pub struct Images {
 }
 
 impl Images {
-    /// Makes them in a folder. They are sparse.
+    /// Makes the images in a folder. They are sparse.
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ pub fn pmem_image(path: &Path, fs: FileSystem, size: ByteSize) -> Result<Pmem, I
     }
 }
 
-/// Makes an image of ext4 that has what a folder has.
+/// Makes an ext4 image with the content of a folder.
 ///
 /// # Errors
 ///

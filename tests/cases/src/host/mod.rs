@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The host's side of a case: a guest with a file system of each kind, a disk that answers when it
-//! is told to, actors, and what tells whether one of them waits.
+//! The host's side of a case: a guest with a file system of each kind, a disk that answers on
+//! request, actors, and the check whether one of them waits.
 
 mod blocks;
 mod disk;

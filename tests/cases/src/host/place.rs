@@ -16,7 +16,7 @@ pub enum FileSystem {
 }
 
 impl FileSystem {
-    /// All of them.
+    /// All file systems.
     pub const ALL: [Self; 3] = [Self::Fuse, Self::Ext4, Self::Xfs];
 
     /// Its name on the command line.
@@ -37,7 +37,7 @@ impl FileSystem {
         }
     }
 
-    /// Where the guest has it.
+    /// The mount point in the guest.
     pub fn mount_point(self) -> &'static str {
         match self {
             Self::Fuse => "/mnt/fuse",
@@ -46,10 +46,10 @@ impl FileSystem {
         }
     }
 
-    /// What the guest mounts, with which options.
+    /// The source that the guest mounts, and the options.
     pub(super) fn source(self) -> (&'static str, &'static str) {
         match self {
-            // The daemon says which: all but the file that withholds its answers.
+            // The daemon decides which files use DAX: all but the file that withholds its answers.
             Self::Fuse => ("fuse", "dax=inode"),
             Self::Ext4 => ("/dev/pmem0", "dax=always"),
             Self::Xfs => ("/dev/pmem1", "dax=always"),
@@ -63,7 +63,7 @@ impl fmt::Display for FileSystem {
     }
 }
 
-/// A name that is no file system.
+/// The name is not a file system's.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is no file system of the lab: use fuse, ext4 or xfs")]
 pub struct FileSystemError(String);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A guest on which cases are played: a share with a window, ext4 and xfs on persistent memory, and
-//! the disk.
+//! A guest that runs cases: a share with a window, ext4 and xfs on persistent memory, and the disk.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,36 +21,36 @@ use super::held_share::{self, HeldShare, Release};
 use super::withheld::{HELD_FROM, SIZE};
 use super::{Disk, FileSystem, Images, Worker};
 
-/// Size of the window: small, so that it is soon full.
+/// Size of the window: small, so that it fills quickly.
 pub const WINDOW: ByteSize = ByteSize::mib(16);
-/// What ext4 and xfs leave free; enough for a case's files and no more, so that freed blocks are
-/// soon somebody else's.
+/// The free space of ext4 and xfs: just enough for a case's files, so that freed blocks soon get
+/// another owner.
 pub const FREE: u64 = 24 << 20;
 /// How long Linux may take to find its persistent memory.
 const DEVICE_DEADLINE: Duration = Duration::from_secs(60);
 /// Between two looks for a device; the guest's agent announces none.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// The distance of two cases' places on the disk.
+/// The distance between the disk offsets of two cases.
 const DISK_STEP: u64 = 1 << 20;
-/// Modules beyond those of every guest.
+/// Modules in addition to those of every guest.
 const MODULES: [&str; 4] = ["virtio_blk", "virtio_pmem", "ext4", "xfs"];
-/// A kernel that has lost a task to an oops must not go on: what it does then means nothing.
+/// A kernel that has lost a task to an oops must not go on: its later results mean nothing.
 const APPEND: [&str; 2] = ["quiet", "oops=panic"];
-/// Checksums that the above ask for by name, where they are modules.
+/// Checksum modules that the modules above ask for by name, if they are modules.
 const OPTIONAL_MODULES: [&str; 3] = ["crc32c_generic", "crc32c_intel", "nd_pmem"];
 
-/// What rigs of one kernel are started from.
+/// The parts that all rigs of one kernel start from.
 pub struct RigParts {
     parts: Parts,
     accel: AccelChoice,
 }
 
 impl RigParts {
-    /// Fetches and builds what is not there yet.
+    /// Fetches and builds the missing parts.
     ///
     /// # Errors
     ///
-    /// If something is neither there nor to be had.
+    /// If a part can't be fetched or built.
     pub fn obtain(
         kernel: &KernelSpec,
         modules_dir: Option<&Path>,
@@ -73,7 +72,7 @@ impl RigParts {
         })
     }
 
-    /// The same with a QEMU that a lost page of a mapped file ends.
+    /// The same with a QEMU that dies of a lost page of a mapped file.
     #[must_use]
     pub fn without_guard(self) -> Self {
         Self {
@@ -82,7 +81,7 @@ impl RigParts {
         }
     }
 
-    /// The kernel's own name for itself.
+    /// The release name that the kernel reports.
     pub fn release(&self) -> &str {
         &self.parts.kernel.release
     }
@@ -95,24 +94,25 @@ impl RigParts {
 
 /// A running guest.
 pub struct Rig {
-    /// The first to go: a daemon can't end while it waits.
+    /// The first field to be dropped: a daemon can't end while it waits.
     held_release: Release,
     vm: Vm,
     disk: Disk,
-    /// Looks at what the others do.
+    /// The worker that watches the others.
     watcher: Worker,
-    /// Unmounted before the share goes.
+    /// Unmounted before the share is removed.
     big_blocks: Option<BigBlocks>,
     held_share: HeldShare,
     /// The shared folder, in `dir`.
     share: PathBuf,
-    /// With images and the disk's socket. Where daxlab is killed, its next run removes it.
+    /// The folder of images and of the disk's socket. If daxlab is killed, its next run removes the
+    /// folder.
     _dir: RunDir,
     next: AtomicU64,
     spoiled: bool,
 }
 
-/// Waits for a device that Linux may still be probing. The tag of a share is no device.
+/// Waits for a device that Linux may still be probing. A share's tag is no device.
 async fn device_is_there(vm: &Vm, source: &str) -> Result<()> {
     let deadline = Instant::now() + DEVICE_DEADLINE;
     while source.starts_with('/') && vm.agent().stat(source).await.is_err() {
@@ -130,9 +130,9 @@ impl Rig {
     ///
     /// # Errors
     ///
-    /// If anything of it fails. Nothing is left then.
+    /// If a step fails. Nothing is left behind then.
     pub async fn boot(parts: &RigParts) -> Result<Self> {
-        // Images and files may be too large for where other runs have their sockets.
+        // Images and files may be too large for the folder in which other runs keep their sockets.
         let dir = RunDir::create_in(&env::temp_dir())?;
         let share = dir.join("share");
         fs::create_dir(&share)?;
@@ -165,12 +165,12 @@ impl Rig {
             }
             let (tag, target) = (held_share::TAG, held_share::MOUNT_POINT);
             vm.mount(tag, target, "").await?;
-            // For the kernel's warnings; a kernel without it warns once.
+            // For the kernel's warnings. A kernel without debugfs warns once.
             let debugfs = vm
                 .agent()
                 .mount("debugfs", "/sys/kernel/debug", "debugfs", "");
             debugfs.await.ok();
-            // For the count of wake-ups, which a kernel without it has none of.
+            // For the count of wake-ups. A kernel without tracefs has no such count.
             let tracefs = vm.agent().mount("tracefs", TRACEFS, "tracefs", "");
             tracefs.await.ok();
             let mut watcher = Worker::start(vm.agent(), "watcher").await?;
@@ -203,12 +203,12 @@ impl Rig {
         })
     }
 
-    /// QEMU and the daemon.
+    /// QEMU and the daemons.
     pub fn vm(&self) -> &Vm {
         &self.vm
     }
 
-    /// The same, to wait for its end.
+    /// QEMU and the daemons, to wait for their end.
     pub fn vm_mut(&mut self) -> &mut Vm {
         &mut self.vm
     }
@@ -218,23 +218,23 @@ impl Rig {
         &self.disk
     }
 
-    /// The second share, and its file, which is not accessed by DAX.
+    /// The second share, whose file is not accessed by DAX.
     pub fn held_share(&self) -> &HeldShare {
         &self.held_share
     }
 
-    /// Has all servers answer what they withhold, so that the guest's processes can end.
+    /// Makes all servers answer their withheld requests, so that the guest's processes can end.
     pub fn release_all(&self) {
         self.disk.release_all();
         self.held_share.release_all();
     }
 
-    /// Who looks at what the others do.
+    /// The worker that watches the others.
     pub fn watcher(&mut self) -> &mut Worker {
         &mut self.watcher
     }
 
-    /// A new actor.
+    /// Starts an actor.
     ///
     /// # Errors
     ///
@@ -243,11 +243,11 @@ impl Rig {
         Ok(Worker::start(self.vm.agent(), name).await?)
     }
 
-    /// Mounts a file system again that a case has unmounted.
+    /// Mounts a file system that a case has unmounted.
     ///
     /// # Errors
     ///
-    /// If the guest can't.
+    /// If the guest can't mount it.
     pub async fn mount(&self, fs: FileSystem) -> Result<()> {
         mount(&self.vm, fs).await
     }
@@ -262,30 +262,30 @@ impl Rig {
         self.share.join(name)
     }
 
-    /// A place on the disk and in the withholding file that no other case uses now, and a number for
-    /// names. Places are reused after a while.
+    /// A disk and file offset that no other case uses now, and a number for names. Offsets are
+    /// reused after a while.
     pub fn fresh(&self) -> (u64, u64) {
         const PLACES: u64 = (SIZE - HELD_FROM) / DISK_STEP;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         (HELD_FROM + number % PLACES * DISK_STEP, number)
     }
 
-    /// No other case may be played on this guest: its disk has failed. QEMU lets go of a server
-    /// whose reply it could not store.
+    /// Marks this guest as unusable for further cases: its disk has failed. QEMU disconnects from a
+    /// server whose reply it could not store.
     pub fn spoil(&mut self) {
         self.spoiled = true;
     }
 
-    /// Whether another guest is needed for the next case.
+    /// Whether the next case needs another guest.
     pub fn is_spoiled(&self) -> bool {
         self.spoiled
     }
 
-    /// Ends the guest in good order.
+    /// Shuts the guest down.
     ///
     /// # Errors
     ///
-    /// If it does not end, or not without an error.
+    /// If the guest does not end, or ends with an error.
     pub async fn end(self) -> Result<()> {
         self.release_all();
         drop(self.watcher);

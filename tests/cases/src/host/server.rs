@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Whichever server of the lab withholds its replies to a pin's transfer.
+//! The lab's server that withholds its reply to a pin's transfer.
 
 use std::fmt;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use super::{Disk, HeldShare, Request};
 
-/// A server of one of the kinds.
+/// A withholding server, of either kind.
 #[derive(Clone, Copy)]
 pub enum Server<'a> {
     /// The disk.
@@ -23,7 +23,7 @@ impl Server<'_> {
     ///
     /// # Errors
     ///
-    /// If it does not come.
+    /// If the request does not come.
     pub async fn held(self, offset: u64) -> Result<Request> {
         Ok(match self {
             Self::Disk(disk) => disk.held(offset).await?,
@@ -31,12 +31,12 @@ impl Server<'_> {
         })
     }
 
-    /// Answers the withheld request at `offset`. Gives the moment at which the reply was on its
+    /// Answers the withheld request at `offset`. Returns the moment at which the reply was on its
     /// way.
     ///
     /// # Errors
     ///
-    /// If there is no such request, or nobody to answer to.
+    /// If there is no such request, or the client has disconnected.
     pub async fn release(self, offset: u64) -> Result<Instant> {
         Ok(match self {
             Self::Disk(disk) => disk.release(offset).await?,

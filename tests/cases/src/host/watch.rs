@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Whether an op waits in the kernel, and where: told by the task's kernel stack, never by the
-//! time it takes.
+//! Whether an op waits in the kernel, and where. The task's kernel stack tells, never the elapsed
+//! time.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{Done, Pending, Worker, WorkerError};
 
-/// Functions that wait for the pages of a file to be idle. Those of 6.15 and newer come last.
+/// Functions that wait until the pages of a file are idle. Those of 6.15 and newer come last.
 pub const BREAK_LAYOUTS: [&str; 7] = [
     "fuse_dax_break_layouts",
     "__fuse_dax_break_layouts",
@@ -22,19 +22,19 @@ pub const BREAK_LAYOUTS: [&str; 7] = [
     "dax_break_layout_final",
 ];
 
-/// How long it may take until an op has either ended or is seen to wait.
+/// How long it may take until an op has ended or is seen waiting.
 const VERDICT_DEADLINE: Duration = Duration::from_secs(120);
-/// Between two looks at a stack; nothing announces that a task sleeps.
+/// Between two reads of a stack: Linux does not announce that a task sleeps.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// What became of an op.
+/// What happened to an op.
 #[derive(Debug)]
 pub enum Waiting<Y> {
-    /// It sleeps in one of the functions.
+    /// The op sleeps in one of the functions.
     Blocked(Task),
-    /// It is over.
+    /// The op is over.
     Over(Done<Y>),
-    /// It is neither over nor waiting there. Where it sleeps instead, if it does.
+    /// The op is neither over nor waiting there. The task, if it sleeps in another place.
     Elsewhere(Option<Task>),
 }
 
@@ -55,7 +55,7 @@ impl<Y> Waiting<Y> {
         Self::seen(actor, pending, watcher, Who::Process(pid), functions).await
     }
 
-    /// The same, where a kernel worker whose work is `work` waits on the actor's behalf.
+    /// The same, if a kernel worker whose work is `work` waits on the actor's behalf.
     ///
     /// # Errors
     ///
@@ -95,12 +95,12 @@ impl<Y> Waiting<Y> {
     }
 }
 
-/// Whose stack is looked at.
+/// The task whose stack is read.
 #[derive(Clone, Copy)]
 enum Who<'a> {
-    /// A process's.
+    /// A process.
     Process(u32),
-    /// That of a kernel worker with this function in it.
+    /// A kernel worker with this function on its stack.
     Worker(&'a str),
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Requests that have come to a server of the lab, and that it does not answer yet.
+//! Requests that a server of the lab has received and does not answer yet.
 //!
 //! What the servers serve is alike: [`SIZE`] bytes of a pattern, of which requests from
 //! [`HELD_FROM`] on are withheld. What is written is kept in the request and otherwise forgotten.

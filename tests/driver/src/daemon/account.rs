@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What processes use.
+//! Resource use of processes.
 
 use std::fs;
 use std::io;
@@ -8,22 +8,22 @@ use std::time::Duration;
 
 use super::{DaemonError, Process};
 
-/// What one process uses.
+/// Resource use of one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageOfOne {
-    /// Which.
+    /// The process.
     pub process: Process,
-    /// CPU time of all its threads so far, those that have ended too.
+    /// CPU time of all its threads so far, including threads that have ended.
     pub cpu: Duration,
-    /// Bytes of memory that are resident.
+    /// Bytes of resident memory.
     pub rss: u64,
-    /// The same, with what is shared counted in parts.
+    /// Bytes of resident memory; a page that N processes share counts as 1/N.
     pub pss: u64,
     /// The part of `pss` that is pages of files, programs included.
     pub pss_file: u64,
     /// The part of `pss` that is memory of no file: anonymous, or shared such as a guest's.
     pub pss_memory: u64,
-    /// Bytes of resident memory that no other process has.
+    /// Bytes of resident memory that no other process maps.
     pub private: u64,
     /// Bytes of page tables.
     pub page_tables: u64,
@@ -35,27 +35,27 @@ pub struct UsageOfOne {
     pub threads: usize,
 }
 
-/// What all processes of a daemon use.
+/// Resource use of all processes of a daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Usage(pub Vec<UsageOfOne>);
 
 impl Usage {
-    /// CPU time of all.
+    /// CPU time of all processes.
     pub fn cpu(&self) -> Duration {
         self.0.iter().map(|one| one.cpu).sum()
     }
 
-    /// Resident bytes of all; what they share counts as often as it is shared.
+    /// Resident bytes of all processes. A page that N processes share counts N times.
     pub fn rss(&self) -> u64 {
         self.0.iter().map(|one| one.rss).sum()
     }
 
-    /// Bytes of all, with what is shared counted in parts.
+    /// Resident bytes of all processes. A page that N processes share counts as 1/N.
     pub fn pss(&self) -> u64 {
         self.0.iter().map(|one| one.pss).sum()
     }
 
-    /// Bytes of resident memory that only one of them has.
+    /// Bytes of resident memory that only one of the processes maps.
     pub fn private(&self) -> u64 {
         self.0.iter().map(|one| one.private).sum()
     }
@@ -75,17 +75,18 @@ impl Usage {
         self.0.iter().map(|one| one.threads).sum()
     }
 
-    /// The part of one process, if it is there still.
+    /// The use of one process, if it is still listed.
     pub fn of(&self, pid: i32) -> Option<&UsageOfOne> {
         self.0.iter().find(|one| one.process.pid == pid)
     }
 }
 
 impl Process {
-    /// What it uses now. Memory is read from the page tables, which takes milliseconds.
+    /// The process's current use. The kernel walks the page tables for the memory, which takes
+    /// milliseconds.
     ///
     /// # Errors
-    /// [`DaemonError::Read`] if it has ended, or is not ours to look at.
+    /// [`DaemonError::Read`] if the process has ended, or may not be inspected.
     pub fn usage(&self) -> Result<UsageOfOne, DaemonError> {
         let rollup = self.read("smaps_rollup")?;
         Ok(UsageOfOne {
@@ -106,14 +107,14 @@ impl Process {
     /// CPU time of all its threads so far, to the nanosecond.
     ///
     /// # Errors
-    /// [`DaemonError::Read`] if it has ended.
+    /// [`DaemonError::Read`] if the process has ended.
     pub fn cpu(&self) -> Result<Duration, DaemonError> {
         let mut clock = 0;
         let mut time = libc::timespec {
             tv_sec: 0,
             tv_nsec: 0,
         };
-        // SAFETY: both calls only write to what they are given.
+        // SAFETY: both calls write only to the memory that they are given.
         let error = unsafe {
             match libc::clock_getcpuclockid(self.pid, &mut clock) {
                 0 if libc::clock_gettime(clock, &mut time) == 0 => None,
@@ -142,7 +143,7 @@ impl Process {
     }
 }
 
-/// A line of smaps_rollup or status, in bytes.
+/// The value in bytes of a line of smaps_rollup or status.
 fn kilobytes(text: &str, name: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|line| line.trim().strip_suffix("kB"));

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::running::FileStamp;
 use super::{Daemon, DaemonError};
 
-/// How long a daemon may take to start or to end, on a machine that does much else.
+/// How long a daemon may take to start or to end on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The names of a daemon's two necessary options.
@@ -35,9 +35,9 @@ impl Dialect {
     };
 }
 
-/// A daemon that is to be started: a program, what it shares, options.
+/// A daemon that is to be started: a program, the shared directory, options.
 ///
-/// Socket and log are in a new folder, and so is the share if no other is given; the folder is
+/// A new folder holds socket and log, and also the share if no other one is given. The folder is
 /// removed with the [`Daemon`].
 #[derive(Debug)]
 pub struct DaemonCommand {
@@ -68,7 +68,7 @@ impl DaemonCommand {
         }
     }
 
-    /// The names of its options, if they are others.
+    /// Sets the names of the daemon's options, if they differ.
     #[must_use]
     pub fn dialect(mut self, dialect: Dialect) -> Self {
         self.dialect = dialect;
@@ -82,14 +82,14 @@ impl DaemonCommand {
         self
     }
 
-    /// Makes its folder in this one: on the file system that is to be shared, say.
+    /// Makes the daemon's folder in this one, for example on the file system that is to be shared.
     #[must_use]
     pub fn folder_in(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
         self
     }
 
-    /// Listens there instead of in its folder: where another daemon has listened before, say.
+    /// Sets another socket path, for example that of an earlier daemon.
     #[must_use]
     pub fn socket(mut self, socket: impl Into<PathBuf>) -> Self {
         self.socket = Some(socket.into());
@@ -119,24 +119,24 @@ impl DaemonCommand {
         self
     }
 
-    /// Runs it as this user, who gets its folder, and a share that is not given.
+    /// Runs the daemon as this user, who gets the folder, and the share if none was given.
     #[must_use]
     pub fn user(mut self, user: u32) -> Self {
         self.user = Some(user);
         self
     }
 
-    /// How long it may take to start and to end.
+    /// Sets how long the daemon may take to start and to end.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// Starts it, and returns when its socket is there.
+    /// Starts the daemon, and returns when its socket exists.
     ///
     /// # Errors
-    /// [`DaemonError`], with its log if it ended.
+    /// [`DaemonError`], with the daemon's log if it has ended.
     pub fn start(self) -> Result<Daemon, DaemonError> {
         let place = Place::new(
             self.folder.as_deref(),
@@ -170,7 +170,7 @@ impl DaemonCommand {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
-            // Its processes are found, and ended, by their group.
+            // The group identifies the daemon's processes, and ends them.
             .process_group(0);
         if let Some(user) = self.user {
             command.uid(user).gid(user);
@@ -211,7 +211,8 @@ impl Place {
         })
     }
 
-    /// Gives the folder to a user, with a copy of the program: where that is may be closed to others.
+    /// Gives the folder to a user, with a copy of the program, whose own folder may be closed to
+    /// others.
     fn give_to(&self, user: u32, program: &Path) -> Result<PathBuf, DaemonError> {
         let copy = self.folder.path().join("program");
         fs::copy(program, &copy).map_err(prepare(program))?;

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Where the daemons are.
+//! Finds the daemons' programs.
 
 use std::env;
 use std::path::PathBuf;
 
 use super::DaemonError;
 
-/// Names this project's daemon.
+/// The variable that names this project's daemon.
 const DAXD: &str = "VIRTIOFS_DAXD";
-/// Names the daemon that has no window.
+/// The variable that names the daemon without a window.
 const VIRTIOFSD: &str = "VIRTIOFSD";
 
-/// This project's daemon: what `VIRTIOFS_DAXD` names, or what was built beside this program.
+/// This project's daemon: the program that `VIRTIOFS_DAXD` names, or the one that was built beside
+/// this program.
 ///
 /// # Errors
 /// [`DaemonError::NoProgram`].
@@ -31,7 +32,7 @@ pub fn daxd() -> Result<PathBuf, DaemonError> {
 /// Another daemon, if `VIRTIOFSD` names one.
 ///
 /// # Errors
-/// [`DaemonError::NoProgram`] if it names something else.
+/// [`DaemonError::NoProgram`] if there is no such program.
 pub fn virtiofsd() -> Result<Option<PathBuf>, DaemonError> {
     match env::var_os(VIRTIOFSD).map(PathBuf::from) {
         Some(program) if !program.is_file() => {
@@ -42,7 +43,7 @@ pub fn virtiofsd() -> Result<Option<PathBuf>, DaemonError> {
     }
 }
 
-/// A program in the folder of this one, or in the one above as for tests, which are in `deps`.
+/// A program in this program's folder, or one folder above: tests are in `deps`.
 fn beside(name: &str) -> PathBuf {
     let this = env::current_exe().unwrap_or_default();
     let mut folders = this.ancestors().skip(1).take(2);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The daemon under test: its processes and what they use.
+//! The daemon under test: its processes and their resource use.
 
 mod account;
 mod command;
@@ -21,13 +21,13 @@ pub use locate::{daxd, virtiofsd};
 pub use process::Process;
 pub use running::Daemon;
 
-/// What can go wrong with a daemon.
+/// Errors of a daemon.
 #[derive(Debug, Error)]
 pub enum DaemonError {
     /// There is no such program.
     #[error("{program} is no daemon to start: build it first, or set {variable} to its path")]
     NoProgram {
-        /// Where it was expected.
+        /// The expected path.
         program: PathBuf,
         /// The environment variable that names it.
         variable: &'static str,
@@ -35,49 +35,49 @@ pub enum DaemonError {
     /// A file or directory for it could not be made.
     #[error("could not prepare {path}")]
     Prepare {
-        /// What could not be made.
+        /// The path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// It could not be started.
+    /// The daemon could not be started.
     #[error("could not start {program}")]
     Start {
         /// The program.
         program: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// It ended instead of making its socket.
+    /// The daemon ended before it made its socket.
     #[error("the daemon ended ({status}) before it listened; its log:\n{log}")]
     Ended {
-        /// How.
+        /// Its exit status.
         status: ExitStatus,
-        /// What it said.
+        /// Its log.
         log: String,
     },
-    /// Something did not happen in time.
+    /// An event did not happen in time.
     #[error("waited {patience:?} in vain for {what}; the daemon's log:\n{log}")]
     TimedOut {
-        /// How long.
+        /// The time limit.
         patience: Duration,
-        /// For what.
+        /// The event.
         what: &'static str,
-        /// What it said.
+        /// The daemon's log.
         log: String,
     },
-    /// Its state could not be read.
+    /// The state of a process could not be read.
     #[error("could not read {path}")]
     Read {
-        /// Which file of /proc.
+        /// The file of /proc.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// It could not be told to stop.
+    /// The daemon could not be signalled.
     #[error("could not send a signal to the daemon")]
     Signal(#[source] io::Error),
 }

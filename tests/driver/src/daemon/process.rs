@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Processes as /proc tells of them.
+//! Processes, as /proc shows them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,16 +8,16 @@ use std::path::PathBuf;
 /// One process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Its number.
+    /// Process ID.
     pub pid: i32,
-    /// Its parent's.
+    /// The parent's process ID.
     pub parent: i32,
-    /// What it calls itself.
+    /// The command name.
     pub name: String,
 }
 
 impl Process {
-    /// The processes of a group that have not ended, in the order of their numbers.
+    /// The processes of a group that have not ended, in the order of their IDs.
     pub(super) fn in_group(group: i32) -> Vec<Self> {
         let Ok(all) = fs::read_dir("/proc") else {
             return Vec::new();
@@ -30,7 +30,7 @@ impl Process {
         found
     }
 
-    /// A file of its folder in /proc.
+    /// The path of a file in the process's folder in /proc.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/{name}", self.pid))
     }
@@ -38,7 +38,7 @@ impl Process {
     /// The process, if it is of this group and no zombie (proc_pid_stat(5)).
     fn find(pid: i32, group: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name is in parentheses, and may have some in it.
+        // The name is in parentheses, and may contain parentheses itself.
         let (head, rest) = stat.rsplit_once(')')?;
         let (_, name) = head.split_once('(')?;
         let mut fields = rest.split_whitespace();

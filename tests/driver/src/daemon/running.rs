@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A daemon that runs.
+//! A running daemon.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -13,10 +13,10 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use super::command::Place;
 use super::{DaemonCommand, DaemonError, Process, Usage};
 
-/// Between two looks at a condition that nothing announces.
+/// Between two looks at a condition without a notification.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// A daemon's processes and files. All of them are gone when it is dropped.
+/// A daemon's processes and files. Its drop removes all of them.
 #[derive(Debug)]
 pub struct Daemon {
     child: Child,
@@ -25,7 +25,7 @@ pub struct Daemon {
     ended: Option<ExitStatus>,
 }
 
-/// What tells a file from the one that takes its place.
+/// Identifies a file, to tell it from a later file at the same path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FileStamp {
     inode: u64,
@@ -33,7 +33,7 @@ pub(super) struct FileStamp {
 }
 
 impl FileStamp {
-    /// Of the file at `path`, if there is one.
+    /// The identity of the file at `path`, if there is one.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let found = fs::symlink_metadata(path).ok()?;
         Some(Self {
@@ -49,8 +49,8 @@ impl Daemon {
         DaemonCommand::new(program)
     }
 
-    /// The daemon whose start made this child; returns when there is a socket, which is not the one
-    /// that was there `before`.
+    /// The daemon that this child has started. Returns when there is a socket that is not the one
+    /// from `before`.
     pub(super) fn new(
         child: Child,
         place: Place,
@@ -77,7 +77,7 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// Where it listens, for one connection.
+    /// The path of its socket, for one connection.
     pub fn socket(&self) -> PathBuf {
         self.place.socket()
     }
@@ -92,7 +92,7 @@ impl Daemon {
         fs::read_to_string(self.place.log()).unwrap_or_default()
     }
 
-    /// The number of the process that was started, and of the group of them all.
+    /// The ID of the first process, which is also the ID of their process group.
     pub fn pid(&self) -> i32 {
         self.child.id().cast_signed()
     }
@@ -102,14 +102,14 @@ impl Daemon {
         Process::in_group(self.pid())
     }
 
-    /// The process that does the guest's requests: the one with the most CPU time so far.
+    /// The process that serves the guest's requests: the one with the most CPU time so far.
     pub fn busiest(&self) -> Option<Process> {
         self.processes()
             .into_iter()
             .max_by_key(|process| process.cpu().unwrap_or_default())
     }
 
-    /// What its processes use now. One that ends meanwhile is left out.
+    /// The processes' current use. A process that ends meanwhile is left out.
     pub fn usage(&self) -> Usage {
         let processes = self.processes();
         Usage(
@@ -126,7 +126,7 @@ impl Daemon {
         processes.iter().filter_map(|one| one.cpu().ok()).sum()
     }
 
-    /// How the process that was started has ended, if it has.
+    /// The exit status of the first process, if it has ended.
     pub fn try_wait(&mut self) -> Option<ExitStatus> {
         if self.ended.is_none() {
             self.ended = self.child.try_wait().ok().flatten();
@@ -134,7 +134,8 @@ impl Daemon {
         self.ended
     }
 
-    /// Waits until all processes have ended by themselves, as they do when the VMM disconnects.
+    /// Waits until all processes have ended by themselves, as they do after the VMM has
+    /// disconnected.
     ///
     /// # Errors
     /// [`DaemonError::TimedOut`].
@@ -145,7 +146,7 @@ impl Daemon {
         })
     }
 
-    /// Asks the process that was started to stop, by SIGTERM, and waits until all have ended.
+    /// Sends SIGTERM to the first process, and waits until all processes have ended.
     ///
     /// # Errors
     /// [`DaemonError`].
@@ -165,7 +166,7 @@ impl Daemon {
         kill_process(pid, signal).map_err(|error| DaemonError::Signal(error.into()))
     }
 
-    /// Ends all its processes at once, and waits until they have.
+    /// Kills all its processes at once, and waits until they have ended.
     pub fn kill(&mut self) {
         if let Some(group) = Pid::from_raw(self.pid()) {
             // Fails only if all have ended.

@@ -8,10 +8,10 @@ use crate::memory::{GuestBuffer, GuestSpan};
 use crate::units::NodeId;
 use crate::vhost::Vm;
 
-/// Bytes of the buffer for calls that take or return slices. What Linux reads at most by default
-/// is 128 KiB; this is virtiofsd's limit for one transfer.
+/// Bytes of the buffer for calls that take or return slices. By default Linux reads at most 128
+/// KiB; this is virtiofsd's limit for one transfer.
 const BUFFER: usize = 1 << 20;
-/// Requests that [`Client::pipeline`] can have under way.
+/// Requests that [`Client::pipeline`] can have in flight.
 const DEPTH: usize = 64;
 
 /// A client on a queue of its own. It belongs to one thread.
@@ -33,12 +33,13 @@ impl Client {
         })
     }
 
-    /// The pipeline below, for requests that are not calls. Complete them before the next call.
+    /// The pipeline below, for requests that are no calls. All of them have to be complete before
+    /// the next call.
     pub fn pipeline(&mut self) -> &mut Pipeline {
         &mut self.pipeline
     }
 
-    /// Only the pipeline.
+    /// Drops the client and keeps the pipeline.
     pub fn into_pipeline(self) -> Pipeline {
         self.pipeline
     }
@@ -46,7 +47,7 @@ impl Client {
     /// Makes a request and waits for its reply.
     ///
     /// # Errors
-    /// [`FuseError`]; [`FuseError::errno`] tells what the daemon refused.
+    /// [`FuseError`]; [`FuseError::errno`] is the daemon's errno.
     pub fn call(&mut self, node: NodeId, body: Body<'_>) -> Result<Reply, FuseError> {
         let under_way = self.pipeline.in_flight();
         if under_way > 0 {
@@ -71,7 +72,7 @@ impl Client {
     }
 }
 
-/// Takes the reply that the request's shape promises.
+/// Takes the reply apart that the request's shape promises.
 macro_rules! expect_reply {
     ($reply:expr, $pattern:pat => $value:expr) => {
         match $reply {

@@ -34,7 +34,7 @@ impl Body<'_> {
 }
 
 impl Client {
-    /// READ into guest memory; returns how many bytes there are.
+    /// READ into guest memory; returns the number of bytes read.
     ///
     /// # Errors
     /// [`FuseError`].
@@ -49,7 +49,7 @@ impl Client {
         expect_reply!(reply, Reply::Data(len) => len)
     }
 
-    /// READ of at most `len` bytes, by the client's own buffer.
+    /// READ of at most `len` bytes, through the client's own buffer.
     ///
     /// # Errors
     /// [`FuseError`].
@@ -65,7 +65,7 @@ impl Client {
         Ok(self.buffer.to_vec(len as usize)?)
     }
 
-    /// WRITE from guest memory; returns how many bytes were written.
+    /// WRITE from guest memory; returns the number of bytes written.
     ///
     /// # Errors
     /// [`FuseError`].
@@ -80,7 +80,7 @@ impl Client {
         expect_reply!(reply, Reply::Written(len) => len)
     }
 
-    /// WRITE of a slice, by the client's own buffer.
+    /// WRITE of a slice, through the client's own buffer.
     ///
     /// # Errors
     /// [`FuseError`].
@@ -96,7 +96,7 @@ impl Client {
         self.write(node, handle, offset, from)
     }
 
-    /// COPY_FILE_RANGE; returns how many bytes were copied.
+    /// COPY_FILE_RANGE; returns the number of bytes copied.
     ///
     /// # Errors
     /// [`FuseError`].
@@ -147,7 +147,7 @@ impl Client {
         Ok(self.buffer.to_vec(len as usize)?)
     }
 
-    /// LISTXATTR: names, each with a NUL behind it.
+    /// LISTXATTR: names, each followed by a NUL.
     ///
     /// # Errors
     /// [`FuseError`].

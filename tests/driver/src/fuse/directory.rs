@@ -20,9 +20,10 @@ pub struct DirectoryEntry {
     pub inode: u64,
     /// DT_….
     pub kind: u32,
-    /// Where the directory goes on behind it.
+    /// The offset of the next entry.
     pub next: FileOffset,
-    /// What a LOOKUP would have said; READDIRPLUS only. It counts as a lookup unless its node is 0.
+    /// The answer of a LOOKUP of the entry; READDIRPLUS only. It counts as a lookup unless its node
+    /// is 0.
     pub entry: Option<EntryOut>,
 }
 
@@ -65,7 +66,7 @@ impl Client {
         self.call(node, Body::Fsyncdir(args)).map(drop)
     }
 
-    /// READDIR of what fits into `room` bytes; nothing at the end.
+    /// READDIR of the entries that fit into `room` bytes; empty at the end.
     ///
     /// # Errors
     /// [`FuseError`].
@@ -81,7 +82,7 @@ impl Client {
         self.entries(node, Body::Readdir { args, into })
     }
 
-    /// READDIRPLUS of what fits into `room` bytes; nothing at the end.
+    /// READDIRPLUS of the entries that fit into `room` bytes; empty at the end.
     ///
     /// # Errors
     /// [`FuseError`].
@@ -97,7 +98,7 @@ impl Client {
         self.entries(node, Body::Readdirplus { args, into })
     }
 
-    /// What a request reads into the client's own buffer.
+    /// The entries that a request reads into the client's own buffer.
     fn entries(&mut self, node: NodeId, body: Body) -> Result<Vec<DirectoryEntry>, FuseError> {
         let opcode = body.opcode();
         let reply = self.call(node, body)?;
@@ -128,7 +129,7 @@ fn parse(mut bytes: &[u8], opcode: Opcode) -> Result<Vec<DirectoryEntry>, FuseEr
     Ok(entries)
 }
 
-/// The first entry, and how many bytes it takes.
+/// The first entry, and its length in bytes.
 fn parse_one(bytes: &[u8], opcode: Opcode) -> Option<(DirectoryEntry, usize)> {
     let (entry, header, head) = if matches!(opcode, Opcode::Readdirplus) {
         let plus: Direntplus = get(bytes)?;

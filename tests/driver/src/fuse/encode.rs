@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Requests as bytes in a slot of guest memory.
+//! Encodes requests into a slot of guest memory.
 
 use fuse_backend_rs::abi::fuse_abi::{
     BatchForgetIn, ForgetIn, GetxattrIn, InHeader, InterruptIn, LinkIn, RenameIn, SetxattrIn,
@@ -13,13 +13,13 @@ use super::reply::Shape;
 use super::{Body, FuseError};
 use crate::memory::GuestSpan;
 
-/// Puts one thing after another into a slot.
+/// Appends structures to a slot.
 pub(super) struct Encoder<'a> {
     room: VolatileSlice<'a>,
     len: usize,
 }
 
-/// What is to be sent along with the slot, and what is to come back.
+/// The bulk data that is sent beside the slot, and the room for bulk data of the reply.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Transfers {
     /// Bulk data behind the slot's bytes.
@@ -30,20 +30,20 @@ pub(super) struct Transfers {
 }
 
 impl<'a> Encoder<'a> {
-    /// Begins behind the header, which comes last, since it says how long all of it is.
+    /// Begins behind the header. The header is written last, because it holds the total length.
     pub(super) fn new(room: VolatileSlice<'a>) -> Self {
         let len = size_of::<InHeader>();
         Self { room, len }
     }
 
-    /// Ends with the header, and returns how many bytes of the slot are used.
+    /// Writes the header, and returns how many bytes of the slot are used.
     pub(super) fn finish(self, mut header: InHeader, bulk: u32) -> u32 {
         header.len = self.len as u32 + bulk;
         self.room.copy_from(header.as_slice());
         self.len as u32
     }
 
-    /// Puts the body, and says what goes with it.
+    /// Appends the body, and returns the bulk data that belongs to it.
     pub(super) fn body(&mut self, body: &Body<'_>) -> Result<Transfers, FuseError> {
         match body {
             Body::Lookup { name }
@@ -131,7 +131,7 @@ impl<'a> Encoder<'a> {
                 size: into.len,
                 padding: 0,
             }),
-            // The others have none.
+            // The other bodies have no arguments.
             _ => Ok(()),
         }
     }

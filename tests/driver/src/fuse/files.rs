@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Files: attributes, open and close, and what is done to open ones.
+//! Files: attributes, open and close, and operations on open files.
 
 use fuse_backend_rs::abi::fuse_abi::{
     AccessIn, Attr, FATTR_FH, FallocateIn, FileLock, FlushIn, FsyncIn, GetattrIn, LkIn, LseekIn,
@@ -17,7 +17,7 @@ const GETATTR_FH: u32 = 1;
 const FDATASYNC: u32 = 1;
 
 impl Client {
-    /// GETATTR, by an open file if there is one.
+    /// GETATTR, with the handle of an open file if there is one.
     ///
     /// # Errors
     /// [`FuseError`].
@@ -85,7 +85,7 @@ impl Client {
         self.call(node, Body::Release(args)).map(drop)
     }
 
-    /// FLUSH, as at close.
+    /// FLUSH, as close(2) sends it.
     ///
     /// # Errors
     /// [`FuseError`].
@@ -97,7 +97,7 @@ impl Client {
         self.call(node, Body::Flush(args)).map(drop)
     }
 
-    /// FSYNC; of data only if asked for.
+    /// FSYNC; of the data only, if `data` is set.
     ///
     /// # Errors
     /// [`FuseError`].
@@ -153,7 +153,7 @@ impl Client {
         expect_reply!(reply, Reply::Offset(offset) => offset)
     }
 
-    /// ACCESS; `mask` is R_OK and so on.
+    /// ACCESS; `mask` is R_OK, W_OK, X_OK.
     ///
     /// # Errors
     /// [`FuseError`].

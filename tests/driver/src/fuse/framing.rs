@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! How a request is cut into descriptors. VIRTIO leaves that to the driver.
+//! How a request is split into descriptors. VIRTIO leaves that to the driver.
 
 use fuse_backend_rs::abi::fuse_abi::{InHeader, OutHeader};
 use vm_memory::GuestAddress;
@@ -10,17 +10,17 @@ use crate::memory::GuestSpan;
 /// A guest's page.
 const PAGE: u64 = 4096;
 
-/// How a request is cut into descriptors.
+/// How a request is split into descriptors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Framing {
-    /// As few as can be: one for the header and arguments, one for bulk data.
+    /// As few as possible: one for the header and the arguments, one for bulk data.
     #[default]
     Compact,
-    /// As Linux does it: one for the header, one for the arguments, one for each page of bulk data.
+    /// As Linux does: one for the header, one for the arguments, one for each page of bulk data.
     Linux,
 }
 
-/// The descriptors of the request that is being made. It is kept so as not to allocate.
+/// The descriptors of the current request. The buffer is reused, to avoid allocations.
 #[derive(Debug, Default)]
 pub(super) struct Frame {
     pub(super) readable: Vec<GuestSpan>,
@@ -28,7 +28,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Cuts the request, and the room for its reply if there is to be one.
+    /// Splits the request, and the room for its reply if it gets one.
     pub(super) fn cut(
         &mut self,
         framing: Framing,
@@ -37,7 +37,7 @@ impl Frame {
     ) {
         self.readable.clear();
         self.writable.clear();
-        // Linux has one buffer for a message without reply.
+        // Linux uses one buffer for a message without a reply.
         let framing = if reply.is_some() {
             framing
         } else {
@@ -73,7 +73,7 @@ fn cut(
     }
 }
 
-/// The parts of a span that are in one page each.
+/// The parts of a span, each within one page.
 struct Pages(GuestSpan);
 
 impl Iterator for Pages {

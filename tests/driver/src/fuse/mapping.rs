@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The window, as the guest asks for it.
+//! The guest's requests for the window.
 
 use fuse_backend_rs::abi::virtio_fs::{RemovemappingOne, SetupmappingFlags, SetupmappingIn};
 
@@ -25,7 +25,7 @@ impl Body<'_> {
 }
 
 impl Client {
-    /// SETUPMAPPING: shows `len` bytes of the file, from `from` on, at `at`.
+    /// SETUPMAPPING: maps `len` bytes of the file, starting at `from`, at `at` of the window.
     ///
     /// # Errors
     /// [`FuseError`].

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A typed FUSE client. The wire types are fuse-backend-rs's.
+//! A typed FUSE client. The wire types come from fuse-backend-rs.
 //!
-//! - [`Client`] asks one thing at a time, as a function call.
-//! - [`Pipeline`] keeps many requests under way.
+//! - [`Client`] makes one request at a time, as a function call.
+//! - [`Pipeline`] keeps many requests in flight.
 
 mod client;
 mod data;
@@ -38,27 +38,27 @@ pub use reply::Reply;
 pub use request::{Body, Request};
 pub use session::InitOptions;
 
-/// The daemon's answer that something can't be done.
+/// An errno that the daemon answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[error("errno {0} ({text})", text = std::io::Error::from_raw_os_error(*.0))]
 pub struct Errno(pub i32);
 
-/// What can go wrong with a request.
+/// Errors of a request.
 #[derive(Debug, Error)]
 pub enum FuseError {
     /// The daemon answered with an error.
     #[error("{opcode:?} failed")]
     Failed {
-        /// What was asked.
+        /// The request's opcode.
         opcode: Opcode,
-        /// The answer.
+        /// The errno.
         #[source]
         errno: Errno,
     },
-    /// The daemon answered something that FUSE does not allow.
+    /// The daemon's reply violates the FUSE protocol.
     #[error("the reply to {opcode:?} is wrong: {what}")]
     BadReply {
-        /// What was asked.
+        /// The request's opcode.
         opcode: Opcode,
         /// What is wrong.
         what: String,
@@ -71,21 +71,21 @@ pub enum FuseError {
     TooLong {
         /// Its length.
         len: usize,
-        /// A slot's room.
+        /// The room of a slot.
         limit: usize,
     },
-    /// A call was made while pipelined requests are under way.
+    /// A call was made while pipelined requests are in flight.
     #[error("{0} pipelined requests are under way; complete them before a call")]
     Busy(usize),
-    /// Nothing is under way that could complete.
+    /// No request is in flight that could complete.
     #[error("no request is under way")]
     Idle,
-    /// Something else was returned than the call's request.
+    /// The device returned another request than the call's.
     #[error("{got} was returned instead of {wanted}")]
     Mixed {
-        /// What came.
+        /// The returned request.
         got: Unique,
-        /// What was asked.
+        /// The call's request.
         wanted: Unique,
     },
     /// The data does not fit into the client's own buffer.
@@ -93,22 +93,22 @@ pub enum FuseError {
     Buffer {
         /// Its length.
         len: usize,
-        /// What there is.
+        /// The length of the buffer.
         limit: usize,
     },
     /// The queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// Guest memory is not what it should be.
+    /// An access to guest memory failed.
     #[error(transparent)]
     Memory(#[from] MemoryError),
-    /// The queue could not be had.
+    /// The queue could not be taken.
     #[error(transparent)]
     Vhost(#[from] VhostError),
 }
 
 impl FuseError {
-    /// The daemon's errno, if this is an answer of the daemon.
+    /// The daemon's errno, if the daemon answered one.
     pub fn errno(&self) -> Option<i32> {
         match self {
             Self::Failed { errno, .. } => Some(errno.0),

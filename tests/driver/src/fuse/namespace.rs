@@ -11,7 +11,7 @@ use super::{Body, Client, FuseError, Reply};
 use crate::units::NodeId;
 
 impl Client {
-    /// LOOKUP. A negative entry, node 0, is ENOENT too.
+    /// LOOKUP. A negative entry (node 0) is returned as ENOENT.
     ///
     /// # Errors
     /// [`FuseError`].
@@ -20,7 +20,7 @@ impl Client {
         self.entry(parent, Body::Lookup { name })
     }
 
-    /// LOOKUPs of one name after the other, from the root.
+    /// LOOKUPs of a path's names one by one, from the root.
     ///
     /// # Errors
     /// [`FuseError`].
@@ -109,7 +109,7 @@ impl Client {
         Ok(self.buffer.to_vec(len as usize)?)
     }
 
-    /// LINK: another name for `node`.
+    /// LINK: adds a name to `node`.
     ///
     /// # Errors
     /// [`FuseError`].
@@ -185,7 +185,7 @@ impl Client {
         .map(drop)
     }
 
-    /// FORGET. There is no reply; the call returns when the device has taken note.
+    /// FORGET. There is no reply; the call returns when the device has returned the buffers.
     ///
     /// # Errors
     /// [`FuseError`].

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Many requests under way on one queue.
+//! Many requests in flight on one queue.
 
 use std::time::Duration;
 
@@ -16,17 +16,17 @@ use crate::queue::{Queue, QueueError, Used, Waiting};
 use crate::units::Unique;
 use crate::vhost::Vm;
 
-/// Where the queue's number is in a unique.
+/// The position of the queue's number in a unique.
 const QUEUE_SHIFT: u32 = 48;
-/// The step between uniques of Linux, which keeps the odd ones for INTERRUPT.
+/// The step between two uniques. Linux uses even ones, and keeps odd ones for INTERRUPT.
 const STEP: u64 = 2;
 
-/// A request that has come back.
+/// A completed request.
 #[derive(Debug)]
 pub struct Completion {
-    /// Which one.
+    /// The request.
     pub unique: Unique,
-    /// What came of it.
+    /// Its reply.
     pub result: Result<Reply, FuseError>,
 }
 
@@ -43,7 +43,7 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Takes a queue of the VM; up to `depth` requests can be under way.
+    /// Takes a queue of the VM; up to `depth` requests can be in flight.
     ///
     /// # Errors
     /// [`FuseError`] if the queue is taken, or memory is lacking.
@@ -60,9 +60,8 @@ impl Pipeline {
         })
     }
 
-    /// Makes a request available, and returns what its completion will be known by. The device
-    /// hears of it with [`Pipeline::kick`]. The spans of the request belong to the device until
-    /// then.
+    /// Makes a request available, and returns the unique of its completion. [`Pipeline::kick`]
+    /// notifies the device. The spans of the request belong to the device until the completion.
     ///
     /// # Errors
     /// [`FuseError`], among them [`FuseError::Depth`].
@@ -91,7 +90,7 @@ impl Pipeline {
         Ok(unique)
     }
 
-    /// Tells the device of new requests, if it wants to be told.
+    /// Notifies the device of new requests, unless the device has suppressed notifications.
     ///
     /// # Errors
     /// [`QueueError::Event`].
@@ -99,10 +98,10 @@ impl Pipeline {
         Ok(self.queue.kick()?)
     }
 
-    /// A request that has come back, if there is one.
+    /// The next completed request, if there is one.
     ///
     /// # Errors
-    /// [`FuseError::Queue`]; what the daemon answers is in the completion.
+    /// [`FuseError::Queue`]. The daemon's errno is in the completion.
     #[inline]
     pub fn poll(&mut self) -> Result<Option<Completion>, FuseError> {
         match self.queue.poll()? {
@@ -111,10 +110,10 @@ impl Pipeline {
         }
     }
 
-    /// Kicks, and waits for a request that comes back.
+    /// Kicks, and waits until a request completes.
     ///
     /// # Errors
-    /// [`FuseError::Queue`] if none comes; what the daemon answers is in the completion.
+    /// [`FuseError::Queue`] if none completes. The daemon's errno is in the completion.
     pub fn complete(&mut self) -> Result<Completion, FuseError> {
         if self.slots.in_use() == 0 {
             return Err(FuseError::Idle);
@@ -124,47 +123,47 @@ impl Pipeline {
         self.finish(used)
     }
 
-    /// How many requests are under way.
+    /// How many requests are in flight.
     pub fn in_flight(&self) -> usize {
         self.slots.in_use()
     }
 
-    /// How many can be.
+    /// How many requests can be in flight.
     pub fn depth(&self) -> usize {
         self.slots.depth()
     }
 
-    /// Whether no more can be submitted before one comes back.
+    /// Whether no request can be submitted before another one completes.
     pub fn is_full(&self) -> bool {
         self.slots.is_full()
     }
 
-    /// The queue, for its statistics and for what is not FUSE.
+    /// The queue, for its statistics and for requests that are not FUSE.
     pub fn queue(&mut self) -> &mut Queue {
         &mut self.queue
     }
 
-    /// How to wait from now on.
+    /// Sets how to wait from now on.
     pub fn set_waiting(&mut self, waiting: Waiting) {
         self.queue.set_waiting(waiting);
     }
 
-    /// How long a reply may take from now on.
+    /// Sets how long a reply may take from now on.
     pub fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
     }
 
-    /// How requests are cut into descriptors from now on.
+    /// Sets how requests are split into descriptors from now on.
     pub fn set_framing(&mut self, framing: Framing) {
         self.framing = framing;
     }
 
-    /// Who asks from now on: user, group, process.
+    /// Sets the user, group and process of the following requests.
     pub fn set_owner(&mut self, uid: u32, gid: u32, pid: u32) {
         self.owner = [uid, gid, pid];
     }
 
-    /// Begins anew with an empty queue, after a reset of the device.
+    /// Starts again with an empty queue, after a reset of the device.
     pub fn restart(&mut self) {
         self.queue.restart();
         self.slots.clear();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What is answered.
+//! Replies.
 
 use fuse_backend_rs::abi::fuse_abi::{
     AttrOut, EntryOut, GetxattrOut, InitOut, Kstatfs, LkOut, LseekOut, Opcode, OpenOut, OutHeader,
@@ -12,10 +12,10 @@ use vm_memory_017::ByteValued;
 use super::{Body, Errno, FuseError};
 use crate::units::{FileOffset, Unique};
 
-/// A reply without its bulk data, which is where the request said.
+/// A reply without its bulk data, which the device has written to the request's span.
 #[derive(Debug, Clone, Copy)]
 pub enum Reply {
-    /// There is nothing to say.
+    /// No payload.
     Empty,
     /// LOOKUP, MKNOD, MKDIR, SYMLINK, LINK.
     Entry(EntryOut),
@@ -25,9 +25,9 @@ pub enum Reply {
     Opened(OpenOut),
     /// CREATE.
     Created(EntryOut, OpenOut),
-    /// WRITE, COPY_FILE_RANGE: so many bytes.
+    /// WRITE, COPY_FILE_RANGE: the number of bytes.
     Written(u32),
-    /// What has a span of guest memory: so many bytes of it.
+    /// Requests with a span of guest memory: the number of bytes written to it.
     Data(u32),
     /// INIT.
     Init(InitOut),
@@ -41,14 +41,14 @@ pub enum Reply {
     Lock(LkOut),
 }
 
-/// Which of them a request gets.
+/// The shape of the reply that a request gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Shape {
     #[default]
     Empty,
-    /// FORGET and INTERRUPT get none at all.
+    /// FORGET and INTERRUPT get no reply.
     None,
-    /// virtiofsd returns DESTROY without a reply, and Linux does not mind.
+    /// virtiofsd returns DESTROY without a reply, which Linux accepts.
     Optional,
     Entry,
     Attr,
@@ -111,20 +111,20 @@ impl Shape {
     }
 }
 
-/// A reply as it lies in a slot.
+/// A reply's bytes in a slot.
 pub(super) struct RawReply<'a> {
     pub(super) opcode: Opcode,
     pub(super) shape: Shape,
-    /// Room for bulk data that the request gave.
+    /// Room for bulk data in the request.
     pub(super) room: u32,
     pub(super) unique: Unique,
-    /// How many bytes the device says to have written.
+    /// The number of bytes that the device claims to have written.
     pub(super) used: u32,
     pub(super) slot: VolatileSlice<'a>,
 }
 
 impl RawReply<'_> {
-    /// Checks it and takes it apart.
+    /// Checks and decodes the reply.
     pub(super) fn parse(&self) -> Result<Reply, FuseError> {
         if self.shape == Shape::None {
             return match self.used {

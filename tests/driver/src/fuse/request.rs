@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What can be asked.
+//! Requests.
 
 use fuse_backend_rs::abi::fuse_abi::{
     AccessIn, CopyFileRangeIn, CreateIn, FallocateIn, FlushIn, ForgetOne, FsyncIn, GetattrIn,
@@ -12,16 +12,16 @@ use fuse_backend_rs::abi::virtio_fs::{RemovemappingOne, SetupmappingIn};
 use crate::memory::GuestSpan;
 use crate::units::{NodeId, Unique};
 
-/// A request: on which node, and what.
+/// A request: the node and the operation.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// The node that the header names.
     pub node: NodeId,
-    /// What to do with it.
+    /// The operation.
     pub body: Body<'a>,
 }
 
-/// What to do. Names and paths are without their NUL; bulk data goes to and from spans of guest
+/// The operation. Names and paths are without their NUL. Bulk data goes to and from spans of guest
 /// memory without a copy.
 #[derive(Debug, Clone, Copy)]
 #[expect(
@@ -133,12 +133,12 @@ pub enum Body<'a> {
     Lseek(LseekIn),
     CopyFileRange(CopyFileRangeIn),
     SetupMapping(SetupmappingIn),
-    /// `count` is what the message claims; it should be the number of ranges.
+    /// `count` is what the message claims; a correct one is the number of ranges.
     RemoveMapping {
         count: u32,
         ranges: &'a [RemovemappingOne],
     },
-    /// Anything, even what FUSE does not know. All of the reply's payload goes to `into`.
+    /// Any operation, also one unknown to FUSE. The whole payload of the reply goes to `into`.
     Raw {
         opcode: u32,
         body: &'a [u8],
@@ -154,8 +154,7 @@ impl<'a> Request<'a> {
 }
 
 impl Body<'_> {
-    /// The number that the header names, as FUSE knows it. What FUSE does not know is
-    /// [`Opcode::MaxOpcode`].
+    /// The opcode of the header. An opcode unknown to FUSE is [`Opcode::MaxOpcode`].
     pub fn opcode(&self) -> Opcode {
         match self {
             Self::Lookup { .. } => Opcode::Lookup,
@@ -205,7 +204,7 @@ impl Body<'_> {
         }
     }
 
-    /// The number that goes on the wire.
+    /// The opcode as a number.
     pub(super) fn number(&self) -> u32 {
         match self {
             Self::Raw { opcode, .. } => *opcode,

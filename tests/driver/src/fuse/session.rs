@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! INIT, DESTROY and what concerns the whole file system.
+//! INIT, DESTROY and requests about the whole file system.
 
 use fuse_backend_rs::abi::fuse_abi::{FsOptions, InitIn, InitIn2, InitOut, Kstatfs};
 
@@ -8,19 +8,19 @@ use super::client::expect_reply;
 use super::{Body, Client, FuseError, Reply};
 use crate::units::NodeId;
 
-/// What a kernel says in INIT.
+/// What a kernel sends in INIT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InitOptions {
     /// The protocol's version.
     pub version: (u32, u32),
     /// Bytes of readahead.
     pub max_readahead: u32,
-    /// FUSE_… of both words.
+    /// FUSE_… flags of both words.
     pub flags: FsOptions,
 }
 
 impl InitOptions {
-    /// Linux 6.12 with a window: what it offers that matters to a virtio-fs daemon.
+    /// Linux 6.12 with a window: the flags that matter to a virtio-fs daemon.
     pub fn linux() -> Self {
         let flags = FsOptions::ASYNC_READ
             | FsOptions::BIG_WRITES
@@ -71,7 +71,7 @@ impl Client {
         expect_reply!(reply, Reply::Init(init) => init)
     }
 
-    /// DESTROY: umount.
+    /// DESTROY, as at umount.
     ///
     /// # Errors
     /// [`FuseError`].

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Guest memory for the requests that are under way, and what is known of each.
+//! Guest memory for the requests in flight, and the state of each.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use super::reply::Shape;
 use crate::memory::{GuestBuffer, GuestSpan, Region};
 use crate::units::Unique;
 
-/// Room for a request without bulk data: two names and a path, at the least.
+/// Room for a request without bulk data: at least two names and a path.
 const REQUEST_ROOM: usize = 8192;
 /// Room for a reply without bulk data. The largest is 160 bytes.
 const REPLY_ROOM: usize = 512;
 const ROOM: usize = REQUEST_ROOM + REPLY_ROOM;
 
-/// What is to be known when the reply comes.
+/// The state that is needed when the reply comes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sent {
     pub(super) unique: Unique,
@@ -27,7 +27,7 @@ pub(super) struct Sent {
     pub(super) room: u32,
 }
 
-/// As many slots as requests can be under way.
+/// One slot for each request that can be in flight.
 #[derive(Debug)]
 pub(super) struct Slots {
     memory: GuestBuffer,
@@ -56,27 +56,27 @@ impl Slots {
         self.free.is_empty()
     }
 
-    /// The slot that the next request gets.
+    /// The slot of the next request.
     pub(super) fn next(&self) -> Result<usize, FuseError> {
         let next = self.free.last().copied();
         next.ok_or(FuseError::Depth(self.depth()))
     }
 
-    /// Takes the slot that [`Slots::next`] named.
+    /// Takes the slot that [`Slots::next`] returned.
     pub(super) fn begin(&mut self, slot: usize, sent: Sent) {
         debug_assert_eq!(self.free.last(), Some(&slot));
         self.free.pop();
         self.sent[slot] = Some(sent);
     }
 
-    /// Frees a slot, whose reply can be read until the next request.
+    /// Frees a slot. Its reply can be read until the next request.
     pub(super) fn end(&mut self, slot: usize) -> Option<Sent> {
         let sent = self.sent.get_mut(slot)?.take()?;
         self.free.push(slot);
         Some(sent)
     }
 
-    /// Forgets all requests.
+    /// Drops all requests.
     pub(super) fn clear(&mut self) {
         let depth = self.depth();
         self.sent.fill(None);

@@ -9,19 +9,19 @@ use vm_memory::{GuestAddress, VolatileSlice};
 
 use super::{MemoryError, Region};
 
-/// A range of guest addresses, as one descriptor holds it. Not necessarily one where memory is.
+/// A range of guest addresses, as one descriptor holds it. There need not be memory at the range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct GuestSpan {
-    /// Where it begins.
+    /// The first address.
     pub addr: GuestAddress,
     /// Its length in bytes.
     pub len: u32,
 }
 
-/// Guest memory that was taken from a region, and goes back when it is dropped.
+/// Guest memory that was allocated from a region, and is freed on drop.
 ///
-/// The device may still write to it then, if a request that named it is under way: that is only
-/// guest memory, as a real driver's.
+/// If a request in flight names the buffer, the device may still write to it after that. This is
+/// harmless: it only changes guest memory, as with a real driver.
 #[derive(Debug)]
 pub struct GuestBuffer {
     region: Arc<Region>,
@@ -39,23 +39,23 @@ impl GuestBuffer {
         self.len
     }
 
-    /// Whether it has none.
+    /// Whether the buffer has no bytes.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// All of it.
+    /// The span of the whole buffer.
     ///
     /// # Panics
-    /// If it is longer than one descriptor can say.
+    /// If the buffer is longer than one descriptor can describe.
     pub fn span(&self) -> GuestSpan {
         self.part(0..self.len)
     }
 
-    /// A part of it.
+    /// The span of a part of the buffer.
     ///
     /// # Panics
-    /// If `range` is not in it, or longer than one descriptor can say.
+    /// If `range` is not within the buffer, or is longer than one descriptor can describe.
     pub fn part(&self, range: Range<usize>) -> GuestSpan {
         assert!(
             range.start <= range.end && range.end <= self.len,
@@ -103,7 +103,7 @@ impl GuestBuffer {
         Ok(bytes)
     }
 
-    /// Makes all bytes this one.
+    /// Sets all bytes to this one.
     pub fn fill(&self, byte: u8) {
         let (pattern, all) = ([byte; 4096], self.volatile());
         for at in (0..self.len).step_by(pattern.len()) {
@@ -112,12 +112,12 @@ impl GuestBuffer {
         }
     }
 
-    /// The region that it was taken from.
+    /// The region of the buffer.
     pub fn region(&self) -> &Arc<Region> {
         &self.region
     }
 
-    /// Where it begins in its region.
+    /// The offset in the region.
     pub(crate) fn offset(&self) -> usize {
         self.at
     }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Which parts of a region are free.
+//! The free ranges of a region.
 
 use std::collections::BTreeMap;
 
-/// Free ranges by where they begin; neighbours are joined.
+/// Free ranges by their offset; neighbours are joined.
 #[derive(Debug)]
 pub(super) struct FreeRanges(BTreeMap<usize, usize>);
 
@@ -30,7 +30,7 @@ impl FreeRanges {
         Some(at)
     }
 
-    /// Gives a range back that was taken.
+    /// Returns a range that was taken.
     pub(super) fn give(&mut self, at: usize, len: usize) {
         let (mut start, mut end) = (at, at + len);
         if let Some((before, free)) = self.0.range(..at).next_back().map(|(s, l)| (*s, *l))

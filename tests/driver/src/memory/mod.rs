@@ -14,24 +14,24 @@ use vm_memory::GuestAddress;
 pub use buffer::{GuestBuffer, GuestSpan};
 pub use region::Region;
 
-/// What can go wrong with guest memory.
+/// Errors of guest memory.
 #[derive(Debug, Error)]
 pub enum MemoryError {
     /// The memory could not be made.
     #[error("could not make {size:#x} bytes of guest memory")]
     Create {
-        /// Bytes that were wanted.
+        /// The requested size in bytes.
         size: usize,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
     /// The memory could not be mapped.
     #[error("could not map {size:#x} bytes of guest memory")]
     Map {
-        /// Bytes that were wanted.
+        /// The requested size in bytes.
         size: usize,
-        /// Why not.
+        /// The cause.
         #[source]
         source: vm_memory::mmap::MmapRegionError,
     },
@@ -40,17 +40,17 @@ pub enum MemoryError {
         "no {len:#x} bytes of guest memory are free in one piece (Options::memory sets the size)"
     )]
     Exhausted {
-        /// Bytes that were wanted.
+        /// The requested length in bytes.
         len: usize,
     },
     /// A range is not in the region or the buffer.
     #[error("{len:#x} bytes at {at:#x} are not within {size:#x} bytes of guest memory")]
     Outside {
-        /// Where the range begins.
+        /// The offset of the range.
         at: usize,
         /// Its length.
         len: usize,
-        /// What there is.
+        /// The size of the region or buffer.
         size: usize,
     },
     /// An address is not in the region.

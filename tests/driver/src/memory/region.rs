@@ -46,7 +46,7 @@ impl Region {
         }))
     }
 
-    /// Where the region begins in the guest.
+    /// The guest address of the region.
     pub fn base(&self) -> GuestAddress {
         self.base
     }
@@ -56,13 +56,13 @@ impl Region {
         self.mapping.size()
     }
 
-    /// The memfd, for whoever wants to share it in other ways.
+    /// The memfd, for callers that share it in other ways.
     pub fn file(&self) -> &Arc<File> {
         &self.file
     }
 
-    /// Takes `len` bytes with this alignment until the buffer is dropped. Their content is what
-    /// was left there.
+    /// Allocates `len` bytes with this alignment until the buffer is dropped. The bytes are not
+    /// zeroed.
     ///
     /// # Errors
     /// [`MemoryError::Exhausted`].
@@ -76,17 +76,17 @@ impl Region {
         Ok(GuestBuffer::new(Arc::clone(self), at, len))
     }
 
-    /// The bytes of `span`, wherever in the region they are.
+    /// The bytes of `span`, which may be anywhere in the region.
     ///
     /// # Errors
-    /// [`MemoryError`] when they are not all in it.
+    /// [`MemoryError`] if `span` is not completely within the region.
     pub fn slice(&self, span: GuestSpan) -> Result<VolatileSlice<'_>, MemoryError> {
         let at = span.addr.0.checked_sub(self.base.0);
         let at = at.ok_or(MemoryError::NoSuchAddress { at: span.addr })?;
         self.slice_at(at as usize, span.len as usize)
     }
 
-    /// The region as it is told to a vhost-user back end.
+    /// The region, as a vhost-user back end is told of it.
     pub(crate) fn info(&self) -> VhostUserMemoryRegionInfo {
         VhostUserMemoryRegionInfo {
             guest_phys_addr: self.base.0,
@@ -97,8 +97,7 @@ impl Region {
         }
     }
 
-    /// Where an offset of the region is in this process, which is what vhost-user calls a "user
-    /// address".
+    /// The address of an offset in this process, which vhost-user calls a "user address".
     pub(crate) fn user_address(&self, offset: usize) -> u64 {
         self.mapping.as_ptr() as u64 + offset as u64
     }

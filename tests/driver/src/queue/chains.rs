@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Which descriptors are free, and which request the others belong to.
+//! Which descriptors are free, and to which request the others belong.
 
-/// A request that the device has.
+/// A request that the device holds.
 #[derive(Debug, Clone, Copy, Default)]
 struct InFlight {
     token: u64,
-    /// How many descriptors it takes; 0 if there is none with this head.
+    /// The number of its descriptors; 0 if no request has this head.
     descriptors: u16,
 }
 
-/// The driver's own account; the device can't touch it.
+/// The driver's own state; the device can't change it.
 #[derive(Debug)]
 pub(super) struct Chains {
     free: Vec<u16>,
@@ -38,7 +38,7 @@ impl Chains {
         self.requests
     }
 
-    /// Takes one descriptor, which the caller has seen to be there.
+    /// Takes one descriptor. The caller has checked that one is free.
     pub(super) fn take(&mut self) -> u16 {
         self.free.pop().expect("the caller has looked")
     }
@@ -47,13 +47,13 @@ impl Chains {
         self.next[usize::from(index)] = next;
     }
 
-    /// Remembers a request.
+    /// Records a request.
     pub(super) fn begin(&mut self, head: u16, token: u64, descriptors: u16) {
         self.in_flight[usize::from(head)] = InFlight { token, descriptors };
         self.requests += 1;
     }
 
-    /// Frees the descriptors of a request and returns its token, if there is one with this head.
+    /// Frees the descriptors of the request with this head, and returns its token, if there is one.
     pub(super) fn end(&mut self, head: u32) -> Option<u64> {
         let request = self.in_flight.get_mut(usize::try_from(head).ok()?)?;
         let InFlight { token, descriptors } = std::mem::take(request);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Where the parts of a queue lie in guest memory.
+//! The layout of a queue in guest memory.
 
 use vm_memory::{ByteValued, GuestAddress, MmapRegion, VolatileMemory};
 
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 const DESCRIPTOR: usize = size_of::<Descriptor>();
 const PAGE: usize = 4096;
 
-/// A descriptor as it lies in a table.
+/// A descriptor, as a table holds it.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Descriptor {
@@ -26,7 +26,7 @@ pub struct Descriptor {
     pub next: u16,
 }
 
-// SAFETY: plain numbers without padding, of which all values are valid.
+// SAFETY: plain numbers without padding; every bit pattern is valid.
 unsafe impl ByteValued for Descriptor {}
 
 /// The rings of a queue and its indirect tables, in one buffer of guest memory.
@@ -41,7 +41,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Takes zeroed memory for a queue.
+    /// Allocates zeroed memory for a queue.
     pub(crate) fn new(region: &Arc<Region>, options: QueueOptions) -> Result<Self, QueueError> {
         let size = options.size;
         if !size.is_power_of_two() || size > 32768 {
@@ -69,12 +69,12 @@ impl Layout {
         })
     }
 
-    /// Makes all rings as they were at first.
+    /// Resets all rings to their initial state.
     pub(crate) fn clear(&self) {
         self.buffer.fill(0);
     }
 
-    /// Where the descriptor table, the available ring and the used ring are in this process.
+    /// The addresses of the descriptor table, the available ring and the used ring in this process.
     pub(crate) fn user_addresses(&self) -> [u64; 3] {
         [self.buffer.offset(), self.available, self.used]
             .map(|at| self.buffer.region().user_address(at))
@@ -112,7 +112,7 @@ impl Layout {
         self.atomic(self.available + 2)
     }
 
-    /// With which return of the device the driver wants an interrupt.
+    /// The used index at which the driver wants an interrupt.
     pub(super) fn used_event(&self) -> &AtomicU16 {
         self.atomic(self.available + 4 + 2 * self.size)
     }
@@ -125,12 +125,12 @@ impl Layout {
         self.atomic(self.used + 2).load(Ordering::Acquire)
     }
 
-    /// With which request of the driver the device wants a kick.
+    /// The available index at which the device wants a kick.
     pub(super) fn available_event(&self) -> &AtomicU16 {
         self.atomic(self.used + 4 + 8 * self.size)
     }
 
-    /// Descriptor and length of an entry of the used ring.
+    /// Descriptor and length of an entry in the used ring.
     pub(super) fn used_element(&self, index: u16) -> (u32, u32) {
         let at = self.used + 4 + 8 * self.wrapped(index);
         let [id, len] = self.get::<[u32; 2]>(at);

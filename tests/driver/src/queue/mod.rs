@@ -2,8 +2,8 @@
 
 //! The driver's half of a split virtqueue (VIRTIO 1.3, 2.7).
 //!
-//! A [`Queue`] belongs to one thread. Nothing on its request path takes a lock, allocates, or asks
-//! the kernel, but the kick that the device wants and the wait for its interrupt.
+//! A [`Queue`] belongs to one thread. Its request path takes no lock, allocates nothing, and makes
+//! no system call, except to kick the device and to wait for its interrupt.
 
 mod chains;
 mod layout;
@@ -25,82 +25,81 @@ pub use notify::Notifier;
 pub use raw::{RawQueue, UsedElement};
 pub use split::{Queue, QueueStats, Used};
 
-/// How a queue works.
+/// The settings of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueOptions {
     /// Descriptors of the queue, a power of two.
     pub size: u16,
     /// Whether VIRTIO_F_EVENT_IDX was negotiated.
     pub event_index: bool,
-    /// Whether requests are put into indirect tables, for which VIRTIO_F_INDIRECT_DESC must have
-    /// been negotiated.
+    /// Whether requests use indirect tables. VIRTIO_F_INDIRECT_DESC must have been negotiated.
     pub indirect: bool,
-    /// Descriptors that an indirect table has room for.
+    /// The number of descriptors in an indirect table.
     pub table_entries: u16,
 }
 
 /// How to wait for the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Waiting {
-    /// Sleep until it interrupts.
+    /// Sleep until the device interrupts.
     #[default]
     Interrupt,
-    /// Look at the used ring all the time, without interrupts.
+    /// Poll the used ring, without interrupts.
     Poll,
-    /// Look so many times, and then sleep.
+    /// Poll the used ring this many times, and then sleep.
     PollThenInterrupt(u32),
 }
 
-/// What can go wrong with a queue.
+/// Errors of a queue.
 #[derive(Debug, Error)]
 pub enum QueueError {
-    /// The size is not what VIRTIO allows.
+    /// VIRTIO does not permit the size.
     #[error("{size} is no size for a queue: a power of two up to 32768 is")]
     Size {
         /// The size.
         size: u16,
     },
-    /// All descriptors, or all tables, are in use.
+    /// All descriptors, or all indirect tables, are in use.
     #[error("no descriptors are free for a request of {wanted} buffers")]
     Full {
-        /// How many the request needs.
+        /// The number of descriptors that the request needs.
         wanted: usize,
     },
-    /// A request without buffers, or with more than fit into a table.
+    /// The request has no buffers, or more than fit into a table.
     #[error("a request can't have {0} buffers")]
     Buffers(usize),
-    /// The device returned something that it had not been given.
+    /// The device returned a descriptor that it did not have.
     #[error("the device returned descriptor {id} of {queue}, which it did not have")]
     NotInFlight {
-        /// What the used ring says.
+        /// The descriptor in the used ring.
         id: u32,
-        /// Whose used ring.
+        /// The queue.
         queue: QueueIndex,
     },
-    /// Nothing came back in time.
+    /// The device returned no request in time.
     #[error("waited {patience:?} for the device to return a request of {queue}")]
     TimedOut {
-        /// How long.
+        /// The time limit.
         patience: Duration,
-        /// Where.
+        /// The queue.
         queue: QueueIndex,
     },
     /// The daemon has closed its socket.
     #[error("the daemon has closed the connection while a request of {queue} was under way")]
     Disconnected {
-        /// Where.
+        /// The queue.
         queue: QueueIndex,
     },
-    /// An event descriptor failed.
+    /// An operation on an event descriptor failed.
     #[error("could not {what}")]
     Event {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// Why it failed.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// There is no memory for the rings, or an address is outside of them.
+    /// Memory for the rings could not be allocated, or an address is outside of them.
     #[error(transparent)]
     Memory(#[from] MemoryError),
 }

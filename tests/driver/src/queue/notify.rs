@@ -14,12 +14,12 @@ use vmm_sys_util::eventfd::EventFd;
 use super::QueueError;
 use crate::units::QueueIndex;
 
-/// The event descriptors of a queue, and the connection whose end ends all waiting.
+/// The event descriptors of a queue, and the connection whose end stops all waiting.
 #[derive(Debug)]
 pub struct Notifier {
     kick: EventFd,
     call: EventFd,
-    /// The same one in all clones.
+    /// All clones share it.
     connection: Arc<RwLock<Arc<OwnedFd>>>,
     queue: QueueIndex,
 }
@@ -34,12 +34,12 @@ impl Notifier {
         })
     }
 
-    /// The device is behind another connection from now on.
+    /// Replaces the connection: the device is behind another one from now on.
     pub(crate) fn reconnect(&self, connection: &Arc<OwnedFd>) {
         *self.connection.write() = Arc::clone(connection);
     }
 
-    /// The same descriptors for the control side.
+    /// Duplicates the descriptors, for the control side.
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
         Ok(Self {
             kick: self.kick.try_clone()?,
@@ -49,12 +49,12 @@ impl Notifier {
         })
     }
 
-    /// What the driver writes to when it has made requests available.
+    /// The driver writes to it after it has made requests available.
     pub fn kick(&self) -> &EventFd {
         &self.kick
     }
 
-    /// What the device writes to when it has returned some.
+    /// The device writes to it after it has returned requests.
     pub fn call(&self) -> &EventFd {
         &self.call
     }
@@ -65,13 +65,13 @@ impl Notifier {
 
     pub(super) fn send_kick(&self) -> Result<(), QueueError> {
         match self.kick.write(1) {
-            // A counter that is full is a kick that the device has not seen yet.
+            // A full counter means that the device has not seen an earlier kick yet.
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(failed("kick")(error)),
             _ => Ok(()),
         }
     }
 
-    /// Sleeps until the device interrupts, and forgets the interrupt.
+    /// Sleeps until the device interrupts, and clears the interrupt.
     pub(super) fn wait(&self, patience: Duration) -> Result<(), QueueError> {
         let call = borrow(&self.call);
         let connection = Arc::clone(&self.connection.read());
@@ -88,7 +88,7 @@ impl Notifier {
             _ => {}
         }
         if !fds[0].revents().is_empty() {
-            // Another reader may have been quicker.
+            // Another reader may have cleared the counter first.
             let _ = self.call.read();
         } else if !fds[1].revents().is_empty() {
             return Err(QueueError::Disconnected { queue: self.queue });
@@ -96,7 +96,7 @@ impl Notifier {
         Ok(())
     }
 
-    /// Fails if the daemon has left.
+    /// Fails if the daemon has disconnected.
     pub(super) fn check_connection(&self) -> Result<(), QueueError> {
         let connection = Arc::clone(&self.connection.read());
         let mut fds = [PollFd::new(&connection, PollFlags::RDHUP)];
@@ -120,7 +120,7 @@ impl AsFd for Notifier {
 }
 
 fn borrow(event: &EventFd) -> BorrowedFd<'_> {
-    // SAFETY: the event descriptor stays open for as long as it is borrowed.
+    // SAFETY: the event descriptor stays open while it is borrowed.
     unsafe { BorrowedFd::borrow_raw(event.as_raw_fd()) }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A queue for drivers that keep to no rule.
+//! A queue for drivers that break the rules.
 
 use std::sync::atomic::Ordering;
 
@@ -11,12 +11,12 @@ use super::{Descriptor, Layout, Notifier, Queue, QueueError};
 pub struct UsedElement {
     /// The head that the device names.
     pub id: u32,
-    /// How many bytes it says to have written.
+    /// The number of bytes that the device claims to have written.
     pub len: u32,
 }
 
-/// Writes anything anywhere in a queue. The queue's own account knows nothing of it: use one or
-/// the other, or [`Queue::restart`] in between.
+/// Writes any value to any place in a queue. The queue's own state does not follow: use only one of
+/// the two, or call [`Queue::restart`] in between.
 #[derive(Debug)]
 pub struct RawQueue<'a> {
     layout: &'a Layout,
@@ -46,12 +46,12 @@ impl<'a> RawQueue<'a> {
         self.layout.put_available(entry, head);
     }
 
-    /// The available index as it was written last.
+    /// The available index that was written last.
     pub fn available_index(&self) -> u16 {
         self.layout.available_index().load(Ordering::Relaxed)
     }
 
-    /// Makes entries available, or says so.
+    /// Sets the available index, with or without new entries.
     pub fn set_available_index(&mut self, index: u16) {
         let place = self.layout.available_index();
         place.store(index, Ordering::Release);
@@ -63,23 +63,23 @@ impl<'a> RawQueue<'a> {
         place.store(flags, Ordering::Release);
     }
 
-    /// Writes the index with whose return the device interrupts.
+    /// Sets the used index at which the device interrupts.
     pub fn set_used_event(&mut self, index: u16) {
         self.layout.used_event().store(index, Ordering::Release);
     }
 
-    /// Up to where the device has returned something.
+    /// The device's used index.
     pub fn used_index(&self) -> u16 {
         self.layout.used_index()
     }
 
-    /// What it has returned at this index.
+    /// The used ring's entry at this index.
     pub fn used_element(&self, index: u16) -> UsedElement {
         let (id, len) = self.layout.used_element(index);
         UsedElement { id, len }
     }
 
-    /// Kicks, wanted or not.
+    /// Kicks, whether the device wants it or not.
     ///
     /// # Errors
     /// [`QueueError::Event`].

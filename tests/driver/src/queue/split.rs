@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Requests in, returns out.
+//! Submits requests, and takes returned ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
@@ -22,13 +22,13 @@ const NO_NOTIFY: u16 = VRING_USED_F_NO_NOTIFY as u16;
 /// A request that the device has returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Used {
-    /// What [`Queue::submit`] was given.
+    /// The token that [`Queue::submit`] was given.
     pub token: u64,
-    /// How many bytes the device says to have written.
+    /// The number of bytes that the device claims to have written.
     pub len: u32,
 }
 
-/// What a queue has done so far.
+/// Counters of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct QueueStats {
     /// Requests made available.
@@ -37,9 +37,9 @@ pub struct QueueStats {
     pub returned: u64,
     /// Kicks sent.
     pub kicks: u64,
-    /// Times that the device did not want a kick.
+    /// Kicks that were left out because the device did not want one.
     pub kicks_saved: u64,
-    /// Times that the driver slept for an interrupt.
+    /// How often the driver slept until an interrupt.
     pub sleeps: u64,
 }
 
@@ -52,7 +52,7 @@ pub struct Queue {
     pub(super) waiting: Waiting,
     chains: Chains,
     available: u16,
-    /// The available index at the last kick, or decision against one.
+    /// The available index at the last decision to kick or not to kick.
     announced: u16,
     pub(super) seen: u16,
     pub(super) stats: QueueStats,
@@ -76,22 +76,22 @@ impl Queue {
         queue
     }
 
-    /// Which queue of the device it is.
+    /// The queue's number.
     pub fn index(&self) -> QueueIndex {
         self.notifier.queue()
     }
 
-    /// How it was set up.
+    /// The queue's settings.
     pub fn options(&self) -> QueueOptions {
         self.options
     }
 
-    /// What it has done so far.
+    /// The counters so far.
     pub fn stats(&self) -> QueueStats {
         self.stats
     }
 
-    /// How many requests the device has.
+    /// How many requests the device holds.
     pub fn in_flight(&self) -> usize {
         self.chains.requests()
     }
@@ -101,15 +101,15 @@ impl Queue {
         &self.notifier
     }
 
-    /// Direct access to rings and tables, for drivers that are not well-behaved.
+    /// Direct access to rings and tables, for drivers that break the rules.
     pub fn raw(&mut self) -> RawQueue<'_> {
         RawQueue::new(self)
     }
 
-    /// Makes a request available; the device hears of it with [`Queue::kick`].
+    /// Makes a request available; [`Queue::kick`] notifies the device.
     ///
     /// # Errors
-    /// [`QueueError::Full`] until something has been returned; [`QueueError::Buffers`].
+    /// [`QueueError::Full`] until a request has been returned; [`QueueError::Buffers`].
     pub fn submit(
         &mut self,
         readable: &[GuestSpan],
@@ -132,7 +132,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Tells the device of new requests, if it wants to be told.
+    /// Notifies the device of new requests, unless the device has suppressed notifications.
     ///
     /// # Errors
     /// [`QueueError::Event`].
@@ -142,11 +142,11 @@ impl Queue {
             return Ok(());
         }
         self.announced = new;
-        // The device must see the requests before the driver looks whether it is awake.
+        // The device must see the requests before the driver reads whether the device wants a kick.
         fence(Ordering::SeqCst);
         let wanted = if self.options.event_index {
             let event = self.layout.available_event().load(Ordering::Relaxed);
-            // VIRTIO 1.3, 2.7.7.1: whether `event` is among what is new.
+            // VIRTIO 1.3, 2.7.7.1: whether `event` is among the new requests.
             new.wrapping_sub(event).wrapping_sub(1) < new.wrapping_sub(old)
         } else {
             self.layout.used_flags().load(Ordering::Relaxed) & NO_NOTIFY == 0
@@ -163,7 +163,7 @@ impl Queue {
     /// The next returned request, if there is one.
     ///
     /// # Errors
-    /// [`QueueError::NotInFlight`] if the device returns what it was not given.
+    /// [`QueueError::NotInFlight`] if the device returns a request that it does not hold.
     #[inline]
     pub fn poll(&mut self) -> Result<Option<Used>, QueueError> {
         if !self.has_returns() {
@@ -180,7 +180,7 @@ impl Queue {
         Ok(Some(Used { token, len }))
     }
 
-    /// Makes an empty queue of it, for a device that starts anew. Requests in flight are forgotten.
+    /// Empties the queue, for a device that starts again. Requests in flight are dropped.
     pub fn restart(&mut self) {
         self.layout.clear();
         self.chains = Chains::new(self.layout.size());

@@ -11,20 +11,20 @@ use super::{Queue, QueueError, Used, Waiting};
 
 const NO_INTERRUPT: u16 = VRING_AVAIL_F_NO_INTERRUPT as u16;
 
-/// After so many looks at the used ring, a poller looks at the clock and the connection.
+/// A poller checks the clock and the connection after this many looks at the used ring.
 const LOOKS: u32 = 4096;
 
 impl Queue {
-    /// How [`Queue::wait`] waits from now on.
+    /// Sets how [`Queue::wait`] waits from now on.
     pub fn set_waiting(&mut self, waiting: Waiting) {
         self.waiting = waiting;
         self.suppress_interrupts();
     }
 
-    /// Waits for the next returned request, for as long as `patience`.
+    /// Waits at most `patience` for the next returned request.
     ///
     /// # Errors
-    /// [`QueueError`] if none comes, or what comes is wrong.
+    /// [`QueueError`] if none is returned, or the device returns an invalid one.
     pub fn wait(&mut self, patience: Duration) -> Result<Used, QueueError> {
         let looks = match self.waiting {
             Waiting::Interrupt => 1,
@@ -80,13 +80,14 @@ impl Queue {
         } else {
             self.layout.available_flags().store(0, Ordering::Relaxed);
         }
-        // The device must see that before the driver looks whether there is something already.
+        // The device must see that the driver wants interrupts before the driver reads the used
+        // index.
         fence(Ordering::SeqCst);
     }
 
     pub(super) fn suppress_interrupts(&mut self) {
         if self.options.event_index {
-            // An index that is passed only after all others.
+            // The used index passes this value last of all.
             let passed = self.seen.wrapping_sub(1);
             self.layout.used_event().store(passed, Ordering::Relaxed);
         } else {

@@ -26,22 +26,22 @@ const HEADER: usize = 12;
 /// Version 1, and REPLY.
 const REPLY_FLAGS: u32 = 1 | 4;
 
-/// Why nothing is served any more.
+/// Whether the channel is served, and why not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChannelEnd {
-    /// It is served.
+    /// The channel is served.
     Open,
     /// The VM is being dropped, or the script closed the channel.
     Closed,
     /// The daemon has closed the control connection, or the VM has been ended.
     Disconnected,
-    /// Something arrived that can't be served.
+    /// A message arrived that can't be served.
     Broken(String),
 }
 
 /// The VMM's end of the channel.
 pub(super) struct Channel {
-    /// A second handle of the socket, to close it by.
+    /// A second handle of the socket, used to close it.
     socket: UnixStream,
     vmm: Arc<Vmm>,
     held: Held,
@@ -57,12 +57,12 @@ struct Server {
     control: Arc<Control>,
     rules: Rules,
     script: Arc<Mutex<Script>>,
-    /// How many of each kind there have been.
+    /// The number of requests so far, by kind.
     seen: [u64; 4],
 }
 
 impl Channel {
-    /// Makes a channel; what is returned with it is to be handed to the daemon.
+    /// Makes a channel. Returns it with the end that is handed to the daemon.
     pub(super) fn start(
         vmm: Arc<Vmm>,
         rules: Rules,
@@ -108,21 +108,21 @@ impl Channel {
         self.end.lock().clone()
     }
 
-    /// Serves by other rules from now on.
+    /// Applies other rules from now on.
     pub(super) fn change_rules(&self, rules: Rules) {
         self.vmm.change_rules(rules);
     }
 
     /// Closes the channel under the daemon.
     pub(super) fn close(&self) {
-        // Fails only where it is closed already.
+        // Fails only if the socket is closed already.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 
-    /// Waits until nothing is served any more.
+    /// Waits until the channel is no longer served.
     pub(super) fn join(&mut self) {
         if let Some(thread) = self.thread.take() {
-            // A panic has been reported by itself.
+            // The thread's panic has been reported already.
             let _ = thread.join();
         }
     }
@@ -152,7 +152,7 @@ impl Server {
         }
     }
 
-    /// Does what the script says, and otherwise what the rules say.
+    /// Carries out the script's action, or else what the rules say.
     fn serve_one(&mut self, kind: CallKind, action: Action) -> Option<ChannelEnd> {
         match &action {
             Action::Delay(time) => self.vmm.held().wait_for(*time),
@@ -186,7 +186,7 @@ impl Server {
         }
     }
 
-    /// Waits for a request and looks at it, without taking it off the channel.
+    /// Waits for a request and reads it, without taking it off the channel.
     fn next_call(&mut self) -> io::Result<Result<Call, ChannelEnd>> {
         let mut bytes = [0; HEADER + size_of::<VhostUserMMap>()];
         let mut fds = [
@@ -228,7 +228,7 @@ impl Server {
         Call { kind, nth, at, len }
     }
 
-    /// A success more than the daemon asked for.
+    /// Sends a second success, which the daemon has not asked for.
     fn answer_again(&self, kind: CallKind) {
         let code = match kind {
             CallKind::Map => BackendReq::SHMEM_MAP as u32,
@@ -237,12 +237,13 @@ impl Server {
             CallKind::Other(code) => code,
         };
         let answer = [code, REPLY_FLAGS, 8, 0, 0].map(u32::to_le_bytes);
-        // A daemon that has gone needs none.
+        // A daemon that has ended needs no answer.
         let _ = send(&self.socket, answer.as_flattened(), SendFlags::NOSIGNAL);
     }
 }
 
 fn duplicate(fd: i32) -> io::Result<OwnedFd> {
-    // SAFETY: the caller's object owns the descriptor and is alive; it is duplicated at once.
+    // SAFETY: the caller's object owns the descriptor and is alive. The descriptor is duplicated at
+    // once.
     unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()
 }

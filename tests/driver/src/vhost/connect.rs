@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! From a socket to negotiated features, in the order in which QEMU asks.
+//! Connects to a socket and negotiates features, in QEMU's order.
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -22,22 +22,23 @@ use super::control::ask;
 use super::watchdog::Watchdog;
 use super::{DeviceConfig, Options, VhostError, WindowOption};
 
-/// Between two tries to connect to a daemon that has bound its socket but does not listen yet.
+/// Between two attempts to connect to a daemon that has bound its socket but does not listen yet.
 const PAUSE: Duration = Duration::from_millis(2);
-/// Size of the tag in the configuration space (VIRTIO 1.3, 5.11.4), and of all of it.
+/// Size of the tag in the configuration space (VIRTIO 1.3, 5.11.4); the number of request queues
+/// follows it.
 const TAG_SIZE: usize = 36;
 const CONFIG_SIZE: usize = TAG_SIZE + 4;
 
-/// What came of the negotiation.
+/// The result of the negotiation.
 pub(super) struct Negotiated {
     pub(super) frontend: Frontend,
     pub(super) connection: UnixStream,
     pub(super) watchdog: Watchdog,
-    /// All that is acknowledged, of VIRTIO and of the transport.
+    /// All acknowledged features, of VIRTIO and of the transport.
     pub(super) features: u64,
     pub(super) protocol_features: Protocol,
     pub(super) config: Option<DeviceConfig>,
-    /// Bytes of the window, if it is taken.
+    /// Bytes of the window, if the VM has taken it.
     pub(super) window: Option<u64>,
 }
 
@@ -135,7 +136,7 @@ impl Negotiation<'_> {
             wanted |= 1 << VIRTIO_RING_F_INDIRECT_DESC;
         }
         let features = offered & wanted;
-        // The vhost crate's back end refuses to talk of protocol features before.
+        // The vhost crate's back end refuses requests for protocol features before.
         self.ask("SET_FEATURES", |f| f.set_features(features))?;
         Ok(features)
     }

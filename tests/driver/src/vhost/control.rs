@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The control connection, shared by the VM and its back-end channel.
+//! The control connection, which the VM and its back-end channel share.
 
 use std::collections::BTreeMap;
 use std::net::Shutdown;
@@ -18,7 +18,7 @@ use super::VhostError;
 use super::watchdog::Watchdog;
 use crate::window::{Announce, Mapping};
 
-/// Where the window is in the guest, in the manner of a 64 bit BAR.
+/// The guest address of the window, like that of a 64 bit BAR.
 pub(super) const WINDOW_BASE: u64 = 0x80_0000_0000;
 
 /// Regions that SET_MEM_TABLE has room for (`VHOST_MEMORY_BASELINE_NREGIONS`).
@@ -28,11 +28,12 @@ pub(super) const MOST_REGIONS: usize = 8;
 pub(crate) struct Control {
     frontend: Frontend,
     watchdog: Watchdog,
-    /// A second handle of the same socket, to close it by.
+    /// A second handle of the socket, used to close it.
     pub(super) connection: UnixStream,
-    /// Held for a request, and by the channel while it serves one if both are one thread's work.
+    /// Held during a request. The channel also holds it while it serves a request, if one thread
+    /// does both.
     main_loop: ReentrantMutex<()>,
-    /// The mappings that the daemon knows as memory regions, by where they begin.
+    /// The mappings that the daemon knows as memory regions, by window offset.
     announced: Mutex<BTreeMap<u64, (Mapping, u64)>>,
     started: AtomicBool,
     memory: Mutex<Vec<VhostUserMemoryRegionInfo>>,
@@ -60,7 +61,7 @@ impl Control {
         })
     }
 
-    /// Makes a request as the main loop does: nothing else goes on meanwhile.
+    /// Makes a request as the main loop does: no other request runs meanwhile.
     pub(super) fn request<T>(
         &self,
         request: &'static str,
@@ -70,7 +71,7 @@ impl Control {
         self.request_within(request, make)
     }
 
-    /// Nothing else goes on until it is dropped.
+    /// No other request runs until the guard is dropped.
     pub(super) fn main_loop(&self) -> ReentrantMutexGuard<'_, ()> {
         self.main_loop.lock()
     }
@@ -83,23 +84,23 @@ impl Control {
         *self.memory.lock() = memory;
     }
 
-    /// Where the window lies in the guest.
+    /// The guest address of the window.
     pub(super) fn window_base(&self) -> u64 {
         self.window_base.load(Ordering::SeqCst)
     }
 
-    /// The guest has put the window elsewhere.
+    /// Sets the guest address of the window.
     pub(super) fn set_window_base(&self, base: u64) {
         self.window_base.store(base, Ordering::SeqCst);
     }
 
-    /// All regions, memory and mappings.
+    /// The number of all regions, memory and mappings.
     pub(super) fn regions(&self) -> usize {
         self.memory.lock().len() + self.announced.lock().len()
     }
 
-    /// Tells the whole table, as QEMU does where the daemon lacks CONFIGURE_MEM_SLOTS: if it fits
-    /// into the message. Else it is only logged, and the daemon keeps what it was told before.
+    /// Sends the whole table, as QEMU does if the daemon lacks CONFIGURE_MEM_SLOTS. If the table
+    /// does not fit into the message, this is only logged, and the daemon keeps its previous table.
     pub(super) fn tell_table(&self) -> Result<(), VhostError> {
         let regions = self.regions();
         if regions > MOST_REGIONS {
@@ -126,7 +127,7 @@ impl Control {
         }
     }
 
-    /// The same for whoever is the main loop at the moment.
+    /// The same for a caller that already is the main loop.
     pub(super) fn request_within<T>(
         &self,
         request: &'static str,
@@ -135,7 +136,7 @@ impl Control {
         ask(&self.watchdog, request, || make(&mut self.frontend.clone()))
     }
 
-    /// Tells the daemon of all that has changed since it was told last, as `vhost_dev_start` does.
+    /// Tells the daemon of all changes since the last announcement, as `vhost_dev_start` does.
     pub(crate) fn announce_changes(&self, now: Vec<(Mapping, u64)>) {
         if !self.has_slots() {
             let now = now.into_iter();
@@ -159,19 +160,19 @@ impl Control {
         }
     }
 
-    /// The daemon has been given another table, without mappings.
+    /// Records that the daemon has got another table, without mappings.
     pub(super) fn forget_announced(&self) {
         self.announced.lock().clear();
     }
 
-    /// As in QEMU: an error is logged, and the VM goes on.
+    /// Sends the table again. As in QEMU, an error is logged and the VM goes on.
     fn tell_anew(&self) {
         if let Err(error) = self.tell_table() {
             log::error!("SET_MEM_TABLE for a mapping: {error:?}");
         }
     }
 
-    /// Whether regions are told one by one.
+    /// Whether the daemon is told of regions one by one.
     pub(super) fn has_slots(&self) -> bool {
         let slots = VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS;
         self.protocol_features.contains(slots)
@@ -233,7 +234,7 @@ impl Announce for Control {
 
     fn abort(&self) {
         log::error!("the VM ends: it has too many memory regions");
-        // Fails only where it is closed already.
+        // Fails only if the socket is closed already.
         let _ = self.connection.shutdown(Shutdown::Both);
     }
 }

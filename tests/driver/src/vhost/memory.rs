@@ -13,7 +13,7 @@ use super::{VhostError, Vm};
 use crate::memory::Region;
 use crate::window::Told;
 
-/// Guest addresses between two regions, so that no end is another's beginning.
+/// Guest addresses between two regions, so that no region's end is another's beginning.
 const GAP: u64 = 1 << 30;
 
 /// A region that was added.
@@ -23,7 +23,7 @@ pub struct RegionId(usize);
 /// The VM's regions. The first one is always there.
 pub(super) struct MemoryTable {
     regions: Vec<Option<Arc<Region>>>,
-    /// Whether the daemon has been told.
+    /// Whether the daemon knows the table.
     shared: bool,
 }
 
@@ -55,8 +55,8 @@ impl MemoryTable {
         Ok((RegionId(self.regions.len() - 1), region))
     }
 
-    /// Above all that is there. What was removed leaves its place to what comes next, so that
-    /// nothing ever reaches the window.
+    /// The address above all regions. Addresses of removed regions are used again, so that no
+    /// region ever reaches the window.
     fn free_base(&self) -> u64 {
         let regions = self.regions.iter().flatten();
         let ends = regions.map(|one| one.base().0 + one.size() as u64);
@@ -73,12 +73,12 @@ impl MemoryTable {
 }
 
 impl Vm {
-    /// The memory that the queues and all buffers of clients are in.
+    /// The memory that holds the queues and all buffers of clients.
     pub fn memory(&self) -> &Arc<Region> {
         self.memory.main()
     }
 
-    /// Adds memory, as a hot-plugged DIMM, and tells the daemon if it has been started before.
+    /// Adds memory, like a hot-plugged DIMM, and tells the daemon if it has been started before.
     ///
     /// # Errors
     /// [`VhostError`].
@@ -94,7 +94,7 @@ impl Vm {
         Ok((id, region))
     }
 
-    /// Removes memory that was added. Buffers in it stay usable here.
+    /// Removes memory that was added. Buffers in it stay usable in this process.
     ///
     /// # Errors
     /// [`VhostError`].
@@ -111,9 +111,10 @@ impl Vm {
         Ok(())
     }
 
-    /// Tells the daemon of all memory anew by SET_MEM_TABLE, which takes the place of all that it
-    /// had, and of the mappings: one by one, or where the daemon lacks CONFIGURE_MEM_SLOTS by the
-    /// same message, which is not sent where it has no room for all.
+    /// Sends SET_MEM_TABLE with all memory. The message replaces all regions of the daemon,
+    /// including the mappings. The mappings follow one by one; if the daemon lacks
+    /// CONFIGURE_MEM_SLOTS they are in the same message, which is not sent if it has no room for
+    /// all.
     ///
     /// # Errors
     /// [`VhostError`].
@@ -135,7 +136,7 @@ impl Vm {
         Ok(())
     }
 
-    /// Tells the daemon of the window's mappings, if it is to know of them and does not.
+    /// Tells the daemon of the window's mappings, if it has to know of them and does not.
     pub(super) fn announce_mappings(&self) {
         if let Some(window) = self.window().filter(|_| self.tells()) {
             let mut mappings = window.with_addresses();
@@ -148,8 +149,8 @@ impl Vm {
         self.told != Told::Nothing
     }
 
-    /// What QEMU does before it starts a device that lacks CONFIGURE_MEM_SLOTS: it tells the whole
-    /// table, and does not start the device where that has no room.
+    /// Before QEMU starts a device that lacks CONFIGURE_MEM_SLOTS, it sends the whole table. If the
+    /// table does not fit into the message, it does not start the device.
     pub(super) fn tell_table_or_fail(&self) -> Result<(), VhostError> {
         if self.control.has_slots() || !self.tells() {
             return Ok(());
@@ -161,7 +162,7 @@ impl Vm {
         }
     }
 
-    /// One by one if the daemon can.
+    /// Sends the regions, one by one if the daemon supports that.
     pub(super) fn share_memory(&self) -> Result<(), VhostError> {
         self.count_memory();
         if !self.control.has_slots() {
@@ -179,7 +180,7 @@ impl Vm {
         self.control.set_memory(self.memory.infos());
     }
 
-    /// A single change where the daemon can take it, and else the whole table.
+    /// Sends a single change if the daemon supports that, and else the whole table.
     fn tell(
         &self,
         change: impl FnOnce(&mut vhost::vhost_user::Frontend) -> vhost::Result<()>,

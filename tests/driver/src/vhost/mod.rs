@@ -36,17 +36,17 @@ pub use memory::RegionId;
 pub use options::{DeviceConfig, Options, WindowOption};
 pub use vm::Vm;
 
-/// What can go wrong between the front end and the daemon.
+/// Errors between the front end and the daemon.
 #[derive(Debug, Error)]
 pub enum VhostError {
-    /// Nobody listens.
+    /// No process listens on the socket.
     #[error("could not connect to {socket} within {patience:?}")]
     Connect {
         /// The daemon's socket.
         socket: PathBuf,
-        /// How long it was tried.
+        /// The time limit.
         patience: Duration,
-        /// What happened the last time.
+        /// The error of the last attempt.
         #[source]
         source: io::Error,
     },
@@ -55,47 +55,47 @@ pub enum VhostError {
     Request {
         /// The message's name in the vhost-user specification.
         request: &'static str,
-        /// What the vhost crate says.
+        /// The vhost crate's error.
         #[source]
         source: vhost::Error,
     },
-    /// A request was not answered in time; the connection is closed.
+    /// A request was not answered in time. The connection is closed.
     #[error("waited {patience:?} for the reply to {request}, and closed the connection")]
     TimedOut {
         /// The message's name in the vhost-user specification.
         request: &'static str,
-        /// How long.
+        /// The time limit.
         patience: Duration,
     },
     /// The daemon lacks a feature.
     #[error("the daemon does not offer {0}")]
     NotOffered(&'static str),
-    /// The daemon has fewer queues.
+    /// The daemon has too few queues.
     #[error("the daemon has {there} queues, {wanted} are wanted (one is for high priority)")]
     Queues {
-        /// How many it has.
+        /// The number of the daemon's queues.
         there: u64,
         /// How many are wanted.
         wanted: usize,
     },
-    /// There is no such queue, or it has been taken.
+    /// The queue does not exist, or is already taken.
     #[error("{0} is not there to be taken")]
     NoQueue(QueueIndex),
-    /// There is no such memory region, or it is the one that the queues are in.
+    /// The memory region does not exist, or holds the queues.
     #[error("there is no such memory region that could be removed")]
     NoRegion,
     /// The device lacks CONFIGURE_MEM_SLOTS, and there are more regions than one message holds.
     #[error("the device can't start: {regions} memory regions don't fit into SET_MEM_TABLE")]
     TableFull {
-        /// Memory and mappings.
+        /// The number of regions, memory and mappings.
         regions: usize,
     },
-    /// Something of this process failed.
+    /// An operation of this process failed.
     #[error("could not {what}")]
     Local {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// Why it failed.
+        /// The cause.
         #[source]
         source: io::Error,
     },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What kind of VM it is.
+//! The settings of a VM.
 
 use std::time::Duration;
 
@@ -10,49 +10,49 @@ use crate::fuse::Framing;
 use crate::queue::QueueOptions;
 use crate::window::Rules;
 
-/// How long anything may take on a machine that does much else.
+/// The time limit of each operation, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whether the VM takes the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WindowOption {
-    /// No: as QEMU's vhost-user-fs device.
+    /// No, like QEMU's vhost-user-fs device.
     Off,
-    /// If the daemon has one.
+    /// Yes, if the daemon offers one.
     IfOffered(Rules),
-    /// Yes, and it is an error if the daemon has none.
+    /// Yes. A daemon without one is an error.
     Required(Rules),
 }
 
-/// What kind of VM it is.
+/// The settings of a VM.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Request queues that are set up.
+    /// The number of request queues.
     pub request_queues: usize,
     /// Descriptors of each queue, a power of two.
     pub queue_size: u16,
-    /// Whether to use VIRTIO_F_EVENT_IDX where it is offered.
+    /// Whether to use VIRTIO_F_EVENT_IDX if the daemon offers it.
     pub event_index: bool,
-    /// Whether to use VIRTIO_F_INDIRECT_DESC where it is offered.
+    /// Whether to use VIRTIO_F_INDIRECT_DESC if the daemon offers it.
     pub indirect: bool,
-    /// Descriptors that an indirect table has room for. Linux's READ of 128 KiB takes 35.
+    /// The number of descriptors in an indirect table. A READ of 128 KiB takes 35 on Linux.
     pub table_entries: u16,
-    /// How clients lay requests out, if they are not told otherwise.
+    /// How clients split requests, unless they are told otherwise.
     pub framing: Framing,
     /// Bytes of guest memory.
     pub memory: usize,
-    /// Whether there is a window.
+    /// Whether the VM takes the window.
     pub window: WindowOption,
-    /// Whether the VMM has SHARED_OBJECT where it has a window. QEMU does; crosvm and Cloud
-    /// Hypervisor don't, and may end at such a request.
+    /// Whether a VMM with a window supports SHARED_OBJECT. QEMU does. crosvm and Cloud Hypervisor
+    /// don't, and may exit at such a request.
     pub shared_objects: bool,
-    /// The protocol features that are acknowledged where they are offered, apart from those of the
-    /// window, which [`Options::window`] decides about.
+    /// The protocol features that are acknowledged if they are offered. [`Options::window`] decides
+    /// about those of the window.
     pub protocol_features: VhostUserProtocolFeatures,
-    /// Whether the VMM keeps what is in flight for a next daemon, where that is offered. The QEMU series
-    /// does; QEMU 11.1 does not for this device.
+    /// Whether the VMM keeps the in-flight buffer for the next daemon, if that is offered. The QEMU
+    /// series does; QEMU 11.1 does not for this device.
     pub keeps_in_flight: bool,
-    /// How long the daemon may take for anything.
+    /// The time limit of each of the daemon's operations.
     pub patience: Duration,
 }
 
@@ -76,7 +76,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The rules of the window, if one is wanted.
+    /// The rules of the window, if the VM wants one.
     pub(super) fn rules(&self) -> Option<Rules> {
         match self.window {
             WindowOption::Off => None,
@@ -94,10 +94,10 @@ impl Options {
     }
 }
 
-/// What the device's configuration space says (VIRTIO 1.3, 5.11.4).
+/// The device's configuration space (VIRTIO 1.3, 5.11.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceConfig {
-    /// The name that the guest mounts by.
+    /// The tag that the guest mounts.
     pub tag: String,
     /// How many request queues the device has.
     pub request_queues: u32,

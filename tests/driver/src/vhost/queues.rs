@@ -12,14 +12,14 @@ use super::{VhostError, Vm};
 use crate::queue::{Layout, Notifier, Queue, QueueOptions};
 use crate::units::QueueIndex;
 
-/// What the daemon is told of a queue, and the queue until it is taken.
+/// The daemon's settings of a queue, and the queue until it is taken.
 pub(super) struct Vring {
     index: usize,
     layout: Arc<Layout>,
     notifier: Notifier,
     size: u16,
     queue: Option<Queue>,
-    /// Where the daemon goes on when the queue is started.
+    /// The available index at which the daemon continues after a start.
     base: u16,
 }
 
@@ -42,13 +42,13 @@ impl Vring {
         })
     }
 
-    /// The device is behind another connection, and goes on where the used ring ends.
+    /// The device is behind another connection, and continues where the used ring ends.
     pub(super) fn reconnect(&mut self, connection: &Arc<OwnedFd>) {
         self.notifier.reconnect(connection);
         self.base = self.layout.used_index();
     }
 
-    /// Kicks without having anything new, for a device that does not know what there is.
+    /// Kicks without new requests, for a device that does not know what is available.
     pub(super) fn kick(&self) -> std::io::Result<()> {
         self.notifier.kick().write(1)
     }
@@ -68,7 +68,7 @@ impl Vring {
 }
 
 impl Vm {
-    /// Hands out a queue, once.
+    /// Takes a queue. Each can be taken once.
     ///
     /// # Errors
     /// [`VhostError::NoQueue`].
@@ -78,7 +78,7 @@ impl Vm {
         queue.ok_or(VhostError::NoQueue(index))
     }
 
-    /// Starts a queue where [`Vm::stop_queue`] or [`Vm::set_base`] left it, as `vhost_dev_start`
+    /// Starts a queue at the index of [`Vm::stop_queue`] or [`Vm::set_base`], as `vhost_dev_start`
     /// does.
     ///
     /// # Errors
@@ -100,7 +100,7 @@ impl Vm {
         self.ask("SET_VRING_ENABLE", |f| f.set_vring_enable(queue, true))
     }
 
-    /// Stops a queue by GET_VRING_BASE, and returns where the daemon would go on.
+    /// Stops a queue by GET_VRING_BASE, and returns the index at which the daemon would continue.
     ///
     /// # Errors
     /// [`VhostError`].
@@ -122,7 +122,7 @@ impl Vm {
         self.ask("SET_VRING_ENABLE", |f| f.set_vring_enable(queue, enable))
     }
 
-    /// Says where the daemon begins when the queue is started; 0 after [`Queue::restart`].
+    /// Sets the index at which the daemon begins when the queue starts; 0 after [`Queue::restart`].
     ///
     /// # Errors
     /// [`VhostError::NoQueue`].

@@ -29,7 +29,7 @@ use crate::queue::{Layout, Notifier, QueueOptions};
 use crate::units::{QueueIndex, WindowOffset};
 use crate::window::{Announce, Rules, Script, Told, Vmm, Window};
 
-/// A VM with one virtio-fs device, whose guest is this program.
+/// A VM with one virtio-fs device. This program is its guest.
 pub struct Vm {
     pub(super) control: Arc<Control>,
     pub(super) memory: MemoryTable,
@@ -38,10 +38,10 @@ pub struct Vm {
     config: Option<DeviceConfig>,
     window: Option<Window>,
     channel: Option<Channel>,
-    /// Of which mappings the daemon is told.
+    /// Which mappings the daemon is told of.
     pub(super) told: Told,
     script: Arc<Mutex<Script>>,
-    /// Where the daemon keeps what is in flight, for the next one.
+    /// The in-flight buffer of the daemon, kept for the next one.
     inflight: Option<(VhostUserInflight, File)>,
     keeps_inflight: bool,
     queue_size: u16,
@@ -60,7 +60,7 @@ impl Vm {
         Ok(vm)
     }
 
-    /// The same without the last step.
+    /// The same, without starting the device.
     ///
     /// # Errors
     /// [`VhostError`].
@@ -97,8 +97,8 @@ impl Vm {
         Ok(vm)
     }
 
-    /// Connects to the daemon that has come after one that is gone, and starts the device, as QEMU does:
-    /// nothing is mapped, and the queues go on where their used rings end.
+    /// Connects to the daemon that has replaced one that ended, and starts the device, as QEMU
+    /// does: nothing is mapped, and the queues continue where their used rings end.
     ///
     /// # Errors
     /// [`VhostError`].
@@ -130,7 +130,7 @@ impl Vm {
         Ok(())
     }
 
-    /// Gives the daemon the memory for what is in flight, which is the first one's.
+    /// Gives the daemon the in-flight buffer, which is the first daemon's.
     fn share_inflight(&mut self) -> Result<(), VhostError> {
         let offered = self.protocol_features();
         if !self.keeps_inflight || !offered.contains(VhostUserProtocolFeatures::INFLIGHT_SHMFD) {
@@ -151,7 +151,7 @@ impl Vm {
         })
     }
 
-    /// Starts the device, as a guest does whose driver is ready, or a VM that is resumed.
+    /// Starts the device, like a guest whose driver is ready, or a VM that is resumed.
     ///
     /// # Errors
     /// [`VhostError`].
@@ -159,8 +159,8 @@ impl Vm {
         self.start_first(self.vrings.len())
     }
 
-    /// The same for a driver that uses so many of the queues, the high priority one among them.
-    /// QEMU enables the others all the same.
+    /// The same for a driver that uses only the first `used` queues, the high priority queue among
+    /// them. QEMU enables the other queues as well.
     ///
     /// # Errors
     /// [`VhostError`].
@@ -176,7 +176,7 @@ impl Vm {
             self.memory.set_shared(true);
         }
         self.tell_table_or_fail()?;
-        // Messages about the window may come as soon as the first queue runs.
+        // Messages about the window may arrive as soon as the first queue runs.
         self.control.set_started(true);
         if self.control.has_slots() {
             self.announce_mappings();
@@ -191,7 +191,7 @@ impl Vm {
         Ok(())
     }
 
-    /// Stops the device, as a VM that is paused: requests in flight come back first.
+    /// Stops the device, like a VM that is paused: requests in flight complete first.
     ///
     /// # Errors
     /// [`VhostError`].
@@ -205,7 +205,7 @@ impl Vm {
         Ok(())
     }
 
-    /// RESET_DEVICE, where the daemon knows it.
+    /// Sends RESET_DEVICE, if the daemon supports it.
     ///
     /// # Errors
     /// [`VhostError`].
@@ -217,7 +217,8 @@ impl Vm {
         self.control.request("RESET_DEVICE", |f| f.reset_device())
     }
 
-    /// What a reset of the guest does: stops the device and resets it. [`crate::queue::Queue::restart`] and [`Vm::start`] begin anew.
+    /// Stops and resets the device, as a reset of the guest does. [`crate::queue::Queue::restart`]
+    /// and [`Vm::start`] start it again.
     ///
     /// # Errors
     /// [`VhostError`].
@@ -232,14 +233,14 @@ impl Vm {
         for queue in self.queue_indices() {
             self.set_base(queue, 0)?;
         }
-        // The next driver has nothing in flight.
+        // The next driver has no requests in flight.
         self.inflight = None;
         Ok(())
     }
 
-    /// Closes the control connection, as a VMM that dies; clients get errors.
+    /// Closes the control connection, like a VMM that dies. Clients get errors.
     pub fn disconnect(&self) {
-        // Fails only where it is closed already.
+        // Fails only if the socket is closed already.
         let _ = self.control.connection.shutdown(Shutdown::Both);
     }
 
@@ -250,17 +251,17 @@ impl Vm {
         }
     }
 
-    /// Whether the back-end channel is served, and else why not; `None` without a window.
+    /// Whether the back-end channel is served, and why not; `None` without a window.
     pub fn channel_end(&self) -> Option<ChannelEnd> {
         self.channel.as_ref().map(Channel::end)
     }
 
-    /// The guest address of a place in the window, to be named in a descriptor.
+    /// The guest address of a window offset, for use in a descriptor.
     pub fn window_address(&self, at: WindowOffset) -> GuestAddress {
         GuestAddress(self.control.window_base() + at.0)
     }
 
-    /// The guest's next kernel puts the window elsewhere. Nothing may be mapped.
+    /// Moves the window in the guest, as the guest's next kernel may do. Nothing may be mapped.
     pub fn move_window(&self, base: GuestAddress) {
         self.control.set_window_base(base.0);
     }
@@ -270,45 +271,45 @@ impl Vm {
         self.window.as_ref()
     }
 
-    /// Decides about requests on the back-end channel from now on.
+    /// Sets the script for requests on the back-end channel from now on.
     pub fn set_script(&self, script: Script) {
         *self.script.lock() = script;
     }
 
-    /// Has the VMM behave by other rules in its window from now on, as one that has lied. Who serves the
-    /// channel stays.
+    /// Makes the VMM apply other rules to its window from now on, like one that has lied. The
+    /// thread that serves the channel stays the same.
     pub fn change_rules(&self, rules: Rules) {
         if let Some(channel) = &self.channel {
             channel.change_rules(rules);
         }
     }
 
-    /// What the daemon says of itself, if it does.
+    /// The daemon's device configuration, if it has one.
     pub fn config(&self) -> Option<&DeviceConfig> {
         self.config.as_ref()
     }
 
-    /// The features of VIRTIO and the transport that are in use.
+    /// The negotiated features of VIRTIO and the transport.
     pub fn features(&self) -> u64 {
         self.features
     }
 
-    /// The protocol features that are in use.
+    /// The negotiated protocol features.
     pub fn protocol_features(&self) -> VhostUserProtocolFeatures {
         self.control.protocol_features
     }
 
-    /// Whether the device runs.
+    /// Whether the device is started.
     pub fn is_started(&self) -> bool {
         self.control.is_started()
     }
 
-    /// How long the daemon may take for anything.
+    /// The time limit of each of the daemon's operations.
     pub fn patience(&self) -> Duration {
         self.patience
     }
 
-    /// How clients lay requests out, if they are not told otherwise.
+    /// How clients split requests, unless they are told otherwise.
     pub fn framing(&self) -> Framing {
         self.framing
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Ends a connection on which a reply does not come.
+//! Ends a connection on which a reply is late.
 //!
-//! The vhost crate waits for replies without a limit, and a time-out of the socket makes it try
-//! again. So whoever is late is disconnected.
+//! The vhost crate waits for replies without a limit, and retries after a time-out of the socket.
+//! So the watchdog closes the connection of a late daemon.
 
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -18,7 +18,7 @@ use parking_lot::{Condvar, Mutex};
 pub(super) struct Watchdog {
     shared: Arc<Shared>,
     patience: Duration,
-    /// Held for a request: the connection carries one at a time.
+    /// Held during a request: the connection carries one request at a time.
     turn: Mutex<()>,
 }
 
@@ -30,7 +30,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// When the request under way is late.
+    /// The deadline of the request in flight.
     deadline: Option<Instant>,
     expired: bool,
     closing: bool,
@@ -52,7 +52,7 @@ impl Watchdog {
         })
     }
 
-    /// Does something that has to be done in time.
+    /// Runs a function that has to end in time.
     pub(super) fn during<T>(&self, request: impl FnOnce() -> T) -> T {
         let _turn = self.turn.lock();
         self.set(Some(Instant::now() + self.patience));
@@ -61,13 +61,13 @@ impl Watchdog {
         made
     }
 
-    /// Whether a request was late, which has ended the connection.
+    /// The time limit, if a request was late and the connection was closed.
     pub(super) fn expired(&self) -> Option<Duration> {
         self.shared.state.lock().expired.then_some(self.patience)
     }
 
-    /// The watcher looks again by itself when the old deadline comes, so that requests do not wake
-    /// it.
+    /// Sets the deadline. The watcher wakes up at the old deadline anyway and reads the new one, so
+    /// requests need not wake it.
     fn set(&self, deadline: Option<Instant>) {
         let mut state = self.shared.state.lock();
         let sleeps_without = state.deadline.is_none() && deadline.is_some();
@@ -94,7 +94,7 @@ impl Shared {
                 Some(deadline) if deadline <= Instant::now() => {
                     state.expired = true;
                     state.deadline = None;
-                    // Fails only where it is closed already.
+                    // Fails only if the socket is closed already.
                     let _ = connection.shutdown(Shutdown::Both);
                 }
                 Some(deadline) => {

@@ -10,7 +10,7 @@ use super::{Window, WindowError};
 use crate::units::WindowOffset;
 
 impl Window {
-    /// Loads bytes, by a system call, so that a lost page is an error and no signal.
+    /// Loads bytes by a system call, so that a lost page causes an error and no signal.
     ///
     /// # Errors
     /// [`WindowError`]: some of `bytes` may have been loaded.
@@ -23,7 +23,7 @@ impl Window {
         self.transfer(at, &local, libc::process_vm_readv)
     }
 
-    /// Stores bytes, by a system call, so that a lost page is an error and no signal.
+    /// Stores bytes by a system call, so that a lost page causes an error and no signal.
     ///
     /// # Errors
     /// [`WindowError`]: some of `bytes` may have been stored.
@@ -36,29 +36,29 @@ impl Window {
         self.transfer(at, &local, libc::process_vm_writev)
     }
 
-    /// The memory itself, for measurements.
+    /// Direct access to the memory, for measurements.
     ///
     /// # Errors
     /// [`WindowError::Outside`].
     ///
     /// # Safety
-    /// All of the range has to stay mapped, and its file as long, for as long as the slice is
-    /// used: anything else ends the process by SIGSEGV or SIGBUS.
+    /// As long as the slice is used, the whole range has to stay mapped, and its file must not
+    /// become shorter. Else an access ends the process by SIGSEGV or SIGBUS.
     pub unsafe fn volatile_slice(
         &self,
         at: WindowOffset,
         len: usize,
     ) -> Result<VolatileSlice<'_>, WindowError> {
         self.check_bounds(at, len)?;
-        // SAFETY: the range is in the window, which lives as long as the slice; the caller vouches
-        // for the mapping.
+        // SAFETY: the range is in the window, which lives as long as the slice. The caller
+        // guarantees the mapping.
         Ok(unsafe { VolatileSlice::new(self.0.range.address(at.0), len) })
     }
 
-    /// Where a place of the window is in this process, for tools that look from outside.
+    /// The address of a window offset in this process, for tools that inspect it from outside.
     ///
     /// # Panics
-    /// If it is not in the window.
+    /// If the offset is not within the window.
     pub fn address(&self, at: WindowOffset) -> usize {
         self.0.range.address(at.0) as usize
     }
@@ -70,7 +70,7 @@ impl Window {
             .ok_or(WindowError::Outside { at, len, size })
     }
 
-    /// Fails if there is a hole. It may be filled, and another one be made, right after.
+    /// Fails if the range has a hole. The result can be outdated as soon as this returns.
     fn check(&self, at: WindowOffset, len: usize) -> Result<(), WindowError> {
         self.check_bounds(at, len)?;
         let state = self.0.state.lock();
@@ -102,8 +102,8 @@ impl Window {
             iov_len: len,
         };
         let this = rustix::process::getpid().as_raw_nonzero().get();
-        // SAFETY: `local` describes a slice that outlives the call; the remote address is checked
-        // by the kernel, and lies in the window, to which no reference points.
+        // SAFETY: `local` describes a slice that outlives the call. The kernel checks the remote
+        // address, which is in the window, and no reference points there.
         let done = unsafe { call(this, local, 1, &remote, 1, 0) };
         match usize::try_from(done) {
             Ok(done) if done == len => Ok(()),
@@ -115,7 +115,7 @@ impl Window {
         }
     }
 
-    /// Why this place can't be accessed although it was mapped a moment ago.
+    /// The reason why a byte at this offset can't be accessed although it was mapped a moment ago.
     fn lost(&self, at: WindowOffset) -> WindowError {
         match self.mapping_at(at) {
             Some(_) => WindowError::LostPage { at },

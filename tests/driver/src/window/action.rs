@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the VMM does at single requests instead of what its rules say.
+//! Actions of the VMM for single requests, in place of the rules.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use std::time::Duration;
 use super::Gate;
 use crate::units::WindowOffset;
 
-/// What a request on the back-end channel is.
+/// The kinds of requests on the back-end channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallKind {
     /// SHMEM_MAP.
     Map,
     /// SHMEM_UNMAP.
     Unmap,
-    /// SHARED_OBJECT_REMOVE, whose answer shows that all before it is done.
+    /// SHARED_OBJECT_REMOVE, whose answer proves that all earlier requests are in effect.
     Fence,
-    /// Anything else; the number is the message's.
+    /// Any other message, by its number.
     Other(u32),
 }
 
@@ -26,49 +26,50 @@ pub enum CallKind {
 pub struct Call {
     /// What it is.
     pub kind: CallKind,
-    /// How many of its kind there have been before.
+    /// How many requests of this kind came before.
     pub nth: u64,
-    /// The place in the window, if it has one.
+    /// The window offset, if it has one.
     pub at: WindowOffset,
     /// The length in bytes, if it has one.
     pub len: u64,
 }
 
-/// What the VMM does with a request.
+/// The VMM's action for a request.
 #[derive(Debug, Clone, Default)]
 pub enum Action {
-    /// What the rules say.
+    /// Follow the rules.
     #[default]
     Proceed,
-    /// Answer with this errno, and do nothing.
+    /// Answer with this errno, without an effect.
     Refuse(i32),
-    /// Answer with this payload, 0 for success, and do nothing.
+    /// Answer with this payload (0 is success), without an effect.
     Answer(u64),
-    /// Take so long to begin with it; nothing else is held up but the channel.
+    /// Wait this long before the request is served. This delays only the channel.
     Delay(Duration),
-    /// Begin with it when the gate is opened.
+    /// Serve the request after the gate is opened.
     Hold(Gate),
-    /// Do it, and answer twice.
+    /// Serve the request, and answer twice.
     AnswerTwice,
-    /// Do it, and do not answer.
+    /// Serve the request, and do not answer.
     NeverAnswer,
-    /// Close the channel without an answer, and do nothing.
+    /// Close the channel without an answer or an effect.
     CloseChannel,
-    /// Answer, and let the effect wait for the gate; what follows on the channel waits too.
+    /// Answer, and delay the effect until the gate is opened. Later requests on the channel wait
+    /// too.
     HoldEffect(Gate),
 }
 
-/// Decides about each request.
+/// Decides on an action for each request.
 pub struct Script(Box<dyn FnMut(&Call) -> Action + Send>);
 
 impl Script {
-    /// Asks `decide` at each request, on the channel's thread.
+    /// Calls `decide` for each request, on the channel's thread.
     pub fn new(decide: impl FnMut(&Call) -> Action + Send + 'static) -> Self {
         Self(Box::new(decide))
     }
 
-    /// One action at the request of this kind before which there have been `nth` since the script
-    /// was given.
+    /// Applies `action` once: to the request of this kind that follows `nth` others of the kind
+    /// since the script was set.
     pub fn once(kind: CallKind, nth: u64, action: Action) -> Self {
         let mut seen = 0;
         Self::new(move |call| {

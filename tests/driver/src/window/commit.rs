@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What has been decided and what it does.
+//! Effects that are decided, and how they are carried out.
 
 use super::Window;
 use super::gate::Gate;
@@ -8,31 +8,31 @@ use super::reservation::Prepared;
 use super::rules::Told;
 use super::table::{Mapping, Violation};
 
-/// Who tells the daemon of memory regions.
+/// Tells the daemon of memory regions.
 pub(crate) trait Announce: Send + Sync {
-    /// Whether the device runs.
+    /// Whether the device is started.
     fn is_started(&self) -> bool;
 
-    /// How many regions of memory the VM has without mappings.
+    /// The number of the VM's memory regions, without mappings.
     fn memory_regions(&self) -> usize;
 
-    /// Whether the VM can have only so many regions.
+    /// Whether the VM has a limit of regions.
     fn is_limited(&self) -> bool;
 
-    /// ADD_MEM_REG for a mapping that is at this address of the process.
+    /// ADD_MEM_REG for a mapping at this address of the process.
     fn add(&self, mapping: &Mapping, address: u64);
 
-    /// REM_MEM_REG for one that was.
+    /// REM_MEM_REG for a mapping that was at this address.
     fn remove(&self, mapping: &Mapping, address: u64);
 
     /// Ends the VM.
     fn abort(&self);
 }
 
-/// An effect that is to come.
+/// An effect that is still to come.
 #[derive(Debug)]
 pub(super) enum Effect {
-    /// Without something prepared it has been mapped in its place.
+    /// If nothing was prepared, the file has already been mapped in its place.
     Map(Option<Prepared>, Mapping),
     Unmap {
         at: u64,
@@ -40,7 +40,7 @@ pub(super) enum Effect {
     },
 }
 
-/// What has been acknowledged, and what holds it up.
+/// An acknowledged effect, and the gate that delays it.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) effect: Effect,
@@ -48,13 +48,13 @@ pub(super) struct Pending {
 }
 
 impl Window {
-    /// Makes the guest see an effect, and tells the daemon.
+    /// Makes an effect visible to the guest, and tells the daemon.
     pub(super) fn take_effect(&self, effect: Effect, told: Told, announce: &dyn Announce) {
         let (mut gone, mut new) = match effect {
             Effect::Map(prepared, mapping) => self.map(prepared, mapping),
             Effect::Unmap { at, len } => self.unmap(at, len),
         };
-        // One that starts is told of all that it has missed.
+        // A device that is not started is told of these changes when it starts.
         gone.retain(|one| told.has(one));
         new.retain(|one| told.has(one));
         if announce.is_started() {
@@ -70,7 +70,7 @@ impl Window {
         }
     }
 
-    /// Something has been accepted whose effect is to come.
+    /// Records an accepted request whose effect is still to come.
     pub(super) fn expect_effect(&self) {
         self.0.state.lock().pending += 1;
     }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the VMM waits at.
+//! Gates that delay the VMM.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-/// What somebody waits at until somebody else opens it.
+/// A gate. One thread waits at it until another thread opens it.
 #[derive(Debug, Clone, Default)]
 pub struct Gate(Arc<(Mutex<State>, Condvar)>);
 
@@ -23,13 +23,13 @@ impl Gate {
         Self::default()
     }
 
-    /// Lets all pass from now on.
+    /// Opens the gate for good.
     pub fn open(&self) {
         self.0.0.lock().open = true;
         self.0.1.notify_all();
     }
 
-    /// Waits until the VMM waits here. False if it does not within `patience`.
+    /// Waits until the VMM waits at this gate. False after `patience`.
     #[must_use]
     pub fn wait_until_reached(&self, patience: Duration) -> bool {
         let mut state = self.0.0.lock();
@@ -40,7 +40,7 @@ impl Gate {
             .timed_out()
     }
 
-    /// Waits until it is open, or so long.
+    /// Waits until the gate is open, or until `limit` has passed.
     pub fn pass(&self, limit: Option<Duration>) {
         let (lock, changed) = &*self.0;
         let mut state = lock.lock();
@@ -55,7 +55,8 @@ impl Gate {
     }
 }
 
-/// The gate that the VMM waits at, so that a VM that is dropped does not wait for ever.
+/// The gate that the VMM waits at. It is opened when the VM is dropped, so that the VMM does not
+/// wait without end.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Held(Arc<Mutex<HeldState>>);
 
@@ -71,7 +72,7 @@ impl Held {
         self.wait(gate, None);
     }
 
-    /// Waits so long, or until the VM is being dropped.
+    /// Waits this long, or until the VM is being dropped.
     pub(crate) fn wait_for(&self, time: Duration) {
         if !time.is_zero() {
             self.wait(&Gate::new(), Some(time));

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The VMM's half of the DAX window: a reserved range, what is mapped in it, and by which rules.
+//! The VMM's half of the DAX window: a reserved range, its mappings, and the rules for them.
 //!
-//! - [`Rules`] say how the VMM behaves; [`Rules::qemu`] is QEMU 11.1.
-//! - [`Script`] makes it behave otherwise at single requests.
-//! - [`Window`] is what the guest sees, and what a test asks about.
+//! - [`Rules`] define the VMM's behaviour; [`Rules::qemu`] is QEMU 11.1.
+//! - [`Script`] overrides the rules for single requests.
+//! - [`Window`] is the guest's view, and answers a test's questions.
 
 mod access;
 mod action;
@@ -34,7 +34,7 @@ pub(crate) use commit::Announce;
 pub(crate) use gate::Held;
 pub(crate) use vmm::Vmm;
 
-/// What can go wrong when the guest uses the window.
+/// Errors of the guest's use of the window.
 #[derive(Debug, Error)]
 pub enum WindowError {
     /// The range could not be reserved.
@@ -42,40 +42,40 @@ pub enum WindowError {
     Reserve {
         /// The window's size.
         size: u64,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
     /// The range is not in the window.
     #[error("{len:#x} bytes at {at} are not within a window of {size:#x} bytes")]
     Outside {
-        /// Where it begins.
+        /// The range's offset.
         at: WindowOffset,
-        /// Its length.
+        /// The range's length.
         len: usize,
         /// The window's size.
         size: u64,
     },
-    /// Nothing is mapped at a place in the range. A guest of QEMU would read zeros there.
+    /// Nothing is mapped at an offset of the range. A guest of QEMU would read zeros there.
     #[error("nothing is mapped at {at}")]
     Hole {
-        /// The first such place.
+        /// The first such offset.
         at: WindowOffset,
     },
-    /// There is a mapping, but no page of the file behind it: SIGBUS, which ends QEMU.
+    /// The mapping has no page of the file behind it: SIGBUS, which ends QEMU.
     #[error("the file behind the mapping has no page for {at}")]
     LostPage {
-        /// The first such place.
+        /// The first such offset.
         at: WindowOffset,
     },
-    /// The system call failed otherwise.
+    /// The system call failed with another error.
     #[error("could not access {len:#x} bytes at {at}")]
     Access {
-        /// Where it begins.
+        /// The range's offset.
         at: WindowOffset,
-        /// Its length.
+        /// The range's length.
         len: usize,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },

@@ -9,15 +9,15 @@ use std::ptr;
 
 use rustix::mm::{MapFlags, MremapFlags, ProtFlags};
 
-/// A range of address space that nothing else can be mapped into.
+/// A reserved range of address space, so that nothing else is mapped into it.
 #[derive(Debug)]
 pub(super) struct Reservation {
     base: *mut c_void,
     size: usize,
 }
 
-// SAFETY: the address is a number; all access goes through system calls, or through slices whose
-// users vouch for them.
+// SAFETY: the address is a number. All access goes through system calls, or through slices whose
+// users guarantee the mapping.
 unsafe impl Send for Reservation {}
 // SAFETY: as above.
 unsafe impl Sync for Reservation {}
@@ -29,7 +29,7 @@ pub(super) struct Prepared {
     len: usize,
 }
 
-// SAFETY: nothing refers to the mapping but its address here.
+// SAFETY: only the address in this structure refers to the mapping.
 unsafe impl Send for Prepared {}
 
 impl Reservation {
@@ -47,13 +47,13 @@ impl Reservation {
         self.size as u64
     }
 
-    /// The address of an offset, which is checked to be within.
+    /// The address of an offset, which is checked to be within the range.
     pub(super) fn address(&self, offset: u64) -> *mut u8 {
         assert!(offset <= self.size(), "{offset:#x} is not in the window");
         self.base.cast::<u8>().wrapping_add(offset as usize)
     }
 
-    /// Moves a mapping to `offset`, in place of what is there, in one step.
+    /// Moves a mapping to `offset` in one step. It replaces the present mapping there.
     pub(super) fn place(&self, prepared: Prepared, offset: u64) -> io::Result<()> {
         assert!(
             offset + prepared.len as u64 <= self.size(),
@@ -69,7 +69,7 @@ impl Reservation {
         Ok(())
     }
 
-    /// Maps a file at `offset`, where nothing is mapped. If it can't, nothing is there afterwards.
+    /// Maps a file at `offset`, which must be a hole. After a failure it is a hole again.
     pub(super) fn map(
         &self,
         file: &File,
@@ -85,7 +85,7 @@ impl Reservation {
         let mapped =
             unsafe { rustix::mm::mmap(to, len as usize, access(writable), flags, file, from) };
         if mapped.is_err() {
-            // The kernel may have taken the reserved range away before it failed.
+            // The kernel may have unmapped the reserved range before it failed.
             self.clear(offset, len)?;
         }
         Ok(mapped.map(drop)?)
@@ -105,7 +105,7 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         // SAFETY: the range is owned, and nothing can reach it any more.
-        // It can't fail for a range that was mapped.
+        // The call can't fail for a mapped range.
         let _ = unsafe { rustix::mm::munmap(self.base, self.size) };
     }
 }
@@ -133,7 +133,7 @@ fn access(writable: bool) -> ProtFlags {
 impl Drop for Prepared {
     fn drop(&mut self) {
         // SAFETY: the mapping is owned, and nothing refers to it.
-        // It can't fail for a range that was mapped.
+        // The call can't fail for a mapped range.
         let _ = unsafe { rustix::mm::munmap(self.at, self.len) };
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! How the VMM behaves.
+//! The rules of a VMM's behaviour.
 
 use std::time::Duration;
 
@@ -9,74 +9,75 @@ use super::table::Mapping;
 /// When SHMEM_MAP and SHMEM_UNMAP are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acknowledge {
-    /// Before the guest sees the effect; the next request is served after that.
+    /// Before the guest sees the effect. The next request is served after the effect.
     BeforeEffect,
-    /// Once the guest sees it.
+    /// After the guest sees the effect.
     AfterEffect,
 }
 
-/// What a SHMEM_MAP over a live mapping does.
+/// How a SHMEM_MAP over a live mapping is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overlap {
-    /// It is refused.
+    /// The request is refused.
     Refuse,
-    /// It takes the place of what is there.
+    /// The new mapping replaces the live one.
     Replace,
 }
 
-/// Which ranges SHMEM_UNMAP takes.
+/// Which ranges SHMEM_UNMAP accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unmap {
-    /// Exactly that of one SHMEM_MAP.
+    /// Exactly the range of one SHMEM_MAP.
     Exact,
-    /// Any; mappings that lie in it are removed, others are cut.
+    /// Any range. Mappings inside it are removed, and others are cut.
     Any,
 }
 
-/// Whether a mapping may go beyond the end of its file.
+/// Whether a mapping may reach beyond the end of its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SizeCheck {
-    /// It is refused.
+    /// The mapping is refused.
     Refuse,
-    /// It is made.
+    /// The mapping is made.
     Ignore,
 }
 
-/// What a mapping of a file that has no size, by `lseek`, does to it.
+/// What happens to a file of size 0 (by `lseek`) that is mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EmptyFile {
-    /// The file is made as large as the mapping needs.
+    /// The file grows to the end of the mapping.
     Grow,
-    /// It stays as it is, and [`SizeCheck`] decides.
+    /// The file stays as it is, and [`SizeCheck`] decides.
     Leave,
 }
 
-/// What a SHMEM_MAP without the writable flag gets.
+/// The result of a SHMEM_MAP without the writable flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadOnly {
-    /// A writable mapping all the same, which fails for a descriptor that can't be written.
+    /// A writable mapping. It fails if the descriptor is not open for writing.
     MapWritable,
-    /// A mapping that can be read only.
+    /// A read-only mapping.
     Enforce,
 }
 
-/// What happens when there are more memory regions than there may be.
+/// What happens if there are more memory regions than the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BeyondLimit {
-    /// The VM is gone: both connections are closed.
+    /// The VM ends: both connections are closed.
     Abort,
     /// The mapping is refused.
     Refuse,
 }
 
-/// Of which mappings the daemon is told as of memory.
+/// Which mappings the daemon is told of as memory regions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Told {
-    /// Of each: it is a region of the machine's memory.
+    /// Each mapping: it is a region of the machine's memory.
     Each,
-    /// Of one at the window's beginning that a daemon can map, so that it learns where that is.
+    /// A mapping at the window's beginning that a daemon can map, so that it learns the window's
+    /// address.
     Beginning,
-    /// Of none.
+    /// No mapping.
     Nothing,
 }
 
@@ -86,7 +87,7 @@ impl Told {
             Self::Each => true,
             Self::Nothing => false,
             Self::Beginning => {
-                // The size last: the kernel may have to ask a view's server for it.
+                // The size comes last: the kernel may have to ask a view's server for it.
                 let size = || mapping.file.metadata().map_or(0, |file| file.len());
                 let end = mapping.from.0 + mapping.len;
                 mapping.at.0 == 0 && mapping.writable && end <= size()
@@ -95,40 +96,41 @@ impl Told {
     }
 }
 
-/// Who serves the back-end channel.
+/// The thread that serves the back-end channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MainLoop {
-    /// The thread that also makes the front end's requests: while it waits for the daemon's reply
-    /// to one, it answers nothing.
+    /// The thread that also makes the front end's requests. While it waits for a reply of the
+    /// daemon, it answers no request.
     Shared,
-    /// One of its own.
+    /// A thread of its own.
     Separate,
 }
 
-/// How the VMM behaves. Each rule is a switch of its own.
+/// The VMM's behaviour. The rules are independent of each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
     /// When requests are answered.
     pub acknowledge: Acknowledge,
-    /// How long the effect takes after the acknowledgement, or the acknowledgement's preparation.
+    /// The delay between acknowledgement and effect, or of the preparation before the
+    /// acknowledgement.
     pub effect_takes: Duration,
     /// Whether mappings may overlap.
     pub overlap: Overlap,
     /// Which ranges can be unmapped.
     pub unmap: Unmap,
-    /// Whether the file has to be as large as the mapping.
+    /// Whether the file has to cover the mapping.
     pub size_check: SizeCheck,
-    /// What happens to a file without a size.
+    /// What happens to a file of size 0.
     pub empty_file: EmptyFile,
-    /// Whether a mapping for reading is one.
+    /// Whether a mapping for reading is read-only.
     pub read_only: ReadOnly,
-    /// How many memory regions the VM may have, memory and mappings together.
+    /// The limit of memory regions, memory and mappings together.
     pub regions: usize,
-    /// What happens beyond that.
+    /// What happens beyond the limit.
     pub beyond_limit: BeyondLimit,
-    /// Of which mappings the daemon is told by ADD_MEM_REG and REM_MEM_REG, or a new table.
+    /// Which mappings the daemon is told of, by ADD_MEM_REG and REM_MEM_REG or by a new table.
     pub told: Told,
-    /// Who serves the channel.
+    /// The thread that serves the channel.
     pub main_loop: MainLoop,
 }
 
@@ -150,8 +152,8 @@ impl Rules {
         }
     }
 
-    /// A QEMU whose window is one memory region: a mapping is no region of its own, and files are
-    /// mapped as they are (qemu/patches/qemu).
+    /// A QEMU whose window is one memory region. A mapping is no region of its own, and files are
+    /// mapped directly (qemu/patches/qemu).
     pub const fn one_region() -> Self {
         Self {
             acknowledge: Acknowledge::AfterEffect,
@@ -164,8 +166,8 @@ impl Rules {
         }
     }
 
-    /// A VMM that lets nothing pass: an effect that takes its time, files left alone, mappings for
-    /// reading that are.
+    /// The strictest VMM: effects come late, files stay as they are, and mappings for reading are
+    /// read-only.
     pub const fn strict() -> Self {
         Self {
             effect_takes: Duration::from_millis(2),
@@ -175,7 +177,7 @@ impl Rules {
         }
     }
 
-    /// A VMM that costs as little as can be and takes whatever can be mapped.
+    /// The cheapest VMM: it accepts all that can be mapped.
     pub const fn lenient() -> Self {
         Self {
             acknowledge: Acknowledge::AfterEffect,

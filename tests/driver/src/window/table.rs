@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What is mapped, and what the daemon asked for against the rules.
+//! The live mappings, and the daemon's violations of the rules.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,68 +11,68 @@ use crate::units::{FileOffset, WindowOffset};
 /// A live mapping.
 #[derive(Debug, Clone)]
 pub struct Mapping {
-    /// Where it begins.
+    /// The window offset.
     pub at: WindowOffset,
     /// Its length in bytes.
     pub len: u64,
-    /// What of the file is there.
+    /// The file offset.
     pub from: FileOffset,
-    /// Whether the daemon asked for a writable one.
+    /// Whether the daemon asked for a writable mapping.
     pub writable: bool,
-    /// What the daemon sent: the file, or a view of it.
+    /// The file that the daemon sent: the file itself, or a view of it.
     pub file: Arc<File>,
 }
 
 impl Mapping {
-    /// The first offset behind it.
+    /// The offset behind its last byte.
     pub fn end(&self) -> u64 {
         self.at.0 + self.len
     }
 }
 
-/// A request that the VMM refuses, or that ends it.
+/// A request that the VMM refuses, or that ends the VMM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Violation {
     /// A mapping over a live one.
     Overlap {
-        /// Where the new one begins.
+        /// The offset of the new mapping.
         at: WindowOffset,
         /// Its length in bytes.
         len: u64,
     },
-    /// An unmapping of something else than one mapping.
+    /// An unmapping that does not match one mapping exactly.
     Unmatched {
-        /// Where it begins.
+        /// The offset of the range.
         at: WindowOffset,
         /// Its length in bytes.
         len: u64,
     },
-    /// A range that is not in the window, or of another shared memory region.
+    /// A range outside the window, or of another shared memory region.
     Outside {
-        /// Where it begins.
+        /// The offset of the range.
         at: WindowOffset,
         /// Its length in bytes.
         len: u64,
     },
-    /// A mapping that its file is too small for.
+    /// The file is too small for the mapping.
     TooSmall {
         /// Bytes of the file.
         size: u64,
-        /// Bytes that it would need.
+        /// Bytes that the mapping needs.
         needed: u64,
     },
-    /// A file that can't be mapped as it was asked for; the number is the errno.
+    /// The file can't be mapped in the requested way; the errno.
     NotMappable(i32),
-    /// More memory regions than the VM can have.
+    /// More memory regions than the VM supports.
     TooManyRegions {
-        /// How many there would be.
+        /// The number of regions that there would be.
         regions: usize,
     },
     /// A request while the device was stopped, which crashes QEMU.
     WhileStopped,
 }
 
-/// The live mappings, by where they begin.
+/// The live mappings by window offset.
 #[derive(Debug, Default)]
 pub(super) struct Table(BTreeMap<u64, Mapping>);
 
@@ -85,19 +85,19 @@ impl Table {
         self.0.values().cloned().collect()
     }
 
-    /// The mapping that `at` is in.
+    /// The mapping that contains `at`.
     pub(super) fn find(&self, at: u64) -> Option<&Mapping> {
         let (_, mapping) = self.0.range(..=at).next_back()?;
         (mapping.end() > at).then_some(mapping)
     }
 
-    /// The mappings that have a byte in this range.
+    /// The mappings that overlap this range.
     pub(super) fn within(&self, at: u64, len: u64) -> impl Iterator<Item = &Mapping> {
         let first = self.find(at).map_or(at, |mapping| mapping.at.0);
         self.0.range(first..at + len).map(|(_, mapping)| mapping)
     }
 
-    /// Whether exactly this is a mapping.
+    /// Whether a mapping has exactly this range.
     pub(super) fn is_exact(&self, at: u64, len: u64) -> bool {
         self.0.get(&at).is_some_and(|mapping| mapping.len == len)
     }
@@ -106,8 +106,8 @@ impl Table {
         self.0.insert(mapping.at.0, mapping);
     }
 
-    /// Removes what is in this range, and cuts what reaches into it; returns the mappings that
-    /// are gone and those that are new.
+    /// Removes all mappings in this range, and cuts mappings that reach into it. Returns the
+    /// mappings that are gone and those that are new.
     pub(super) fn remove(&mut self, at: u64, len: u64) -> (Vec<Mapping>, Vec<Mapping>) {
         let gone: Vec<_> = self.within(at, len).cloned().collect();
         let mut rest = Vec::new();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The window as guest and test see it.
+//! The window, as the guest and the test see it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,18 +12,18 @@ use super::reservation::Reservation;
 use super::table::{Mapping, Table, Violation};
 use crate::units::WindowOffset;
 
-/// What the daemon has asked of the VMM so far.
+/// The daemon's requests so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WindowStats {
-    /// SHMEM_MAP that were done.
+    /// SHMEM_MAP requests that succeeded.
     pub maps: u64,
-    /// SHMEM_UNMAP that were done.
+    /// SHMEM_UNMAP requests that succeeded.
     pub unmaps: u64,
     /// Requests that were refused.
     pub refused: u64,
-    /// Requests that have no effect by design, and only show that all before them is done.
+    /// Requests that have no effect by design, and only prove that all earlier ones are in effect.
     pub fences: u64,
-    /// The most mappings there have been at a time.
+    /// The largest number of mappings at a time.
     pub most_mapped: usize,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct State {
     pub(super) table: Table,
     pub(super) violations: Vec<Violation>,
     pub(super) stats: WindowStats,
-    /// How many effects are to come of what has been accepted.
+    /// The number of accepted requests whose effect is still to come.
     pub(super) pending: usize,
 }
 
@@ -40,11 +40,11 @@ pub(super) struct State {
 pub(super) struct Shared {
     pub(super) range: Reservation,
     pub(super) state: Mutex<State>,
-    /// Nothing is pending any more.
+    /// Notified when no effect is pending.
     pub(super) settled: Condvar,
 }
 
-/// A handle of the window. All of them are the same window.
+/// A handle of the window; its clones share the window.
 #[derive(Debug, Clone)]
 pub struct Window(pub(super) Arc<Shared>);
 
@@ -70,7 +70,7 @@ impl Window {
         self.0.state.lock().table.all()
     }
 
-    /// The live mappings, and where in this process they are.
+    /// The live mappings with their addresses in this process.
     pub(crate) fn with_addresses(&self) -> Vec<(Mapping, u64)> {
         let mappings = self.mappings().into_iter();
         mappings
@@ -81,18 +81,18 @@ impl Window {
             .collect()
     }
 
-    /// How many live mappings there are.
+    /// The number of live mappings.
     pub fn mapped(&self) -> usize {
         self.0.state.lock().table.len()
     }
 
-    /// The mapping at this place.
+    /// The mapping at this offset.
     pub fn mapping_at(&self, at: WindowOffset) -> Option<Mapping> {
         self.0.state.lock().table.find(at.0).cloned()
     }
 
-    /// Waits until all that the VMM has acknowledged is in effect, and the daemon has heard of it. A
-    /// removal may be told to the guest before. False if that is not so within `patience`.
+    /// Waits until all acknowledged requests are in effect and the daemon has been told. The guest
+    /// may hear of a removal earlier. False after `patience`.
     #[must_use]
     pub fn wait_until_settled(&self, patience: Duration) -> bool {
         let mut state = self.0.state.lock();
@@ -104,12 +104,12 @@ impl Window {
         !waited.timed_out()
     }
 
-    /// What the daemon has asked for against the rules so far.
+    /// The daemon's violations of the rules so far.
     pub fn violations(&self) -> Vec<Violation> {
         self.0.state.lock().violations.clone()
     }
 
-    /// What it has asked for so far.
+    /// The daemon's requests so far.
     pub fn stats(&self) -> WindowStats {
         self.0.state.lock().stats
     }

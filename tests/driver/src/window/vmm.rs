@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Who answers SHMEM_MAP and SHMEM_UNMAP.
+//! Answers SHMEM_MAP and SHMEM_UNMAP.
 
 use std::fs::File;
 use std::io;
@@ -19,7 +19,7 @@ use super::table::Mapping;
 use super::{Rules, Violation, Window};
 use crate::units::{FileOffset, WindowOffset};
 
-/// The answer of a VMM that refuses. QEMU has no other.
+/// The errno of a refusal. QEMU has no other.
 const REFUSED: i32 = libc::EFAULT;
 
 /// The VMM, as the back-end channel sees it.
@@ -33,9 +33,9 @@ pub(crate) struct Vmm {
 
 #[derive(Default)]
 struct Next {
-    /// The next answer, by the script: a payload or an errno.
+    /// The script's answer to the next request: a payload or an errno.
     answer: Option<Result<u64, i32>>,
-    /// What holds its effect up, by the script.
+    /// The script's gate for the effect of the next request.
     gate: Option<Gate>,
     pending: Option<Pending>,
 }
@@ -55,27 +55,27 @@ impl Vmm {
         *self.rules.lock()
     }
 
-    /// Behaves by other rules from now on.
+    /// Applies other rules from now on.
     pub(crate) fn change_rules(&self, rules: Rules) {
         *self.rules.lock() = rules;
     }
 
-    /// What this VMM waits at.
+    /// The gate that this VMM waits at.
     pub(crate) fn held(&self) -> &Held {
         &self.held
     }
 
-    /// Answers the next request with this payload or errno, and does nothing.
+    /// Answers the next request with this payload or errno, without an effect.
     pub(crate) fn answer_next(&self, answer: Result<u64, i32>) {
         self.next.lock().answer = Some(answer);
     }
 
-    /// Lets the effect of the next request wait.
+    /// Delays the effect of the next request until the gate is opened.
     pub(crate) fn hold_next(&self, gate: Gate) {
         self.next.lock().gate = Some(gate);
     }
 
-    /// Puts what has been acknowledged into effect.
+    /// Carries out the acknowledged effect.
     pub(crate) fn commit(&self) {
         let Next { pending, .. } = std::mem::take(&mut *self.next.lock());
         if let Some(pending) = pending {
@@ -107,7 +107,7 @@ impl Vmm {
         0
     }
 
-    /// The answer of the script, which is not the rules' business.
+    /// The script's answer, which goes before the rules.
     fn scripted(&self) -> Option<HandlerResult<u64>> {
         let answer = self.next.lock().answer.take()?;
         if answer != Ok(0) {
@@ -122,7 +122,7 @@ impl Vmm {
         io::Error::from_raw_os_error(REFUSED)
     }
 
-    /// What holds for every request about the window.
+    /// Checks the conditions that apply to each request about the window.
     fn check_common(&self, request: &VhostUserMMap) -> HandlerResult<()> {
         if !self.announce.is_started() {
             self.window.note(Violation::WhileStopped);
@@ -176,8 +176,8 @@ impl Vmm {
         Ok(())
     }
 
-    /// Maps the file in its place, where nothing lies, if the answer comes after the effect. Else it is
-    /// mapped elsewhere, and moved when the effect is due.
+    /// If the answer comes after the effect, and the range is a hole, maps the file in its place.
+    /// Else maps the file elsewhere; the mapping is moved when the effect is due.
     fn prepare(
         &self,
         request: &VhostUserMMap,
@@ -214,7 +214,8 @@ impl VhostUserFrontendReqHandler for Vmm {
         self.check_common(request)?;
         self.check_overlap(request)?;
         self.check_regions()?;
-        // SAFETY: the channel keeps the file open during the call; it is duplicated at once.
+        // SAFETY: the channel keeps the file open during the call. The descriptor is duplicated at
+        // once.
         let file = unsafe { BorrowedFd::borrow_raw(file.as_raw_fd()) };
         let file = File::from(file.try_clone_to_owned()?);
         self.check_size(request, &file)?;
@@ -243,7 +244,7 @@ impl VhostUserFrontendReqHandler for Vmm {
         Ok(self.accept(Effect::Unmap { at, len }))
     }
 
-    /// QEMU knows no shared objects here, and says so with a 1.
+    /// QEMU has no shared objects for this device, and answers 1.
     fn shared_object_remove(&self, _object: &VhostUserSharedMsg) -> HandlerResult<u64> {
         self.window.0.state.lock().stats.fences += 1;
         self.scripted().unwrap_or(Ok(1))

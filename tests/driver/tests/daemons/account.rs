@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The accounts of a daemon's processes.
+//! The resource accounts of a daemon's processes.
 
 use anyhow::{Context, Result};
 use virtiofs_driver::{Body, FileOffset, NodeId, Options, Request, daemon};
@@ -54,7 +54,7 @@ fn an_open_file_is_a_descriptor_and_a_mapping_a_mapping() -> Result<()> {
         rig.client.pipeline().submit(&Request::new(node, body))?;
         rig.client.pipeline().complete()?.result?;
     }
-    // The VMM's ADD_MEM_REG makes the daemon map each of them too.
+    // For the VMM's ADD_MEM_REG the daemon also maps each of them.
     assert!(rig.daemon.usage().mappings() >= opened.mappings() + 8);
     Ok(())
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the daemon finds out about its VMM at INIT, and what it leaves out for that.
+//! The daemon detects its VMM's behaviour at INIT, and leaves out what this VMM does not need.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ fn start(rules: Rules, more: &[&str]) -> Result<Rig> {
     Rig::start_with(daemon::daxd()?, &ruled_by(rules), &arguments)
 }
 
-/// What is shown: needs views, enforces read-only, uses regions, answers after the effect.
+/// The detected behaviour: needs views, enforces read-only, uses regions, answers after the effect.
 fn shown(rig: &Rig) -> Result<[Value; 4]> {
     let address = address(&rig.daemon)?;
     let samples = Samples::take(&address)?;
@@ -44,7 +44,7 @@ fn map(rig: &mut Rig, node: NodeId, at: u64) -> Result<(), virtiofs_driver::Fuse
         .setup_mapping(node, FileOffset(0), RANGE, at, true)
 }
 
-/// How many requests that prove an effect a mapping and its removal take.
+/// The number of requests that prove an effect, for a mapping and its removal.
 fn fences(rig: &mut Rig) -> Result<u64> {
     let (node, _) = rig.file("file", b"content")?;
     let window = rig.window()?;
@@ -75,7 +75,7 @@ fn what_a_vmm_does_is_found_out_and_nothing_else_is_left_out() -> Result<()> {
         ..Rules::one_region()
     };
     let [yes, no, unknown] = [json!(true), json!(false), Value::Null];
-    // The rules, what is to be found, and the fences of a mapping.
+    // The rules, the expected behaviour, and the fences of a mapping and its removal.
     let table = [
         (Rules::qemu(), [&yes, &unknown, &yes, &no], 1),
         (Rules::one_region(), [&no, &yes, &no, &yes], 0),
@@ -99,7 +99,7 @@ fn what_a_vmm_does_is_found_out_and_nothing_else_is_left_out() -> Result<()> {
     Ok(())
 }
 
-/// It is asked at each INIT: the answers of before are no longer relied on.
+/// The daemon detects again at each INIT, and no longer relies on earlier answers.
 #[test]
 fn a_vmm_that_has_changed_is_found_out_by_the_next_driver() -> Result<()> {
     let mut rig = start(Rules::one_region(), &[METRICS])?;
@@ -115,7 +115,7 @@ fn a_vmm_that_has_changed_is_found_out_by_the_next_driver() -> Result<()> {
     Ok(())
 }
 
-/// An operator's limit of regions is about a VMM whose mappings are some.
+/// An operator's limit of regions applies only to a VMM whose mappings are regions.
 #[test]
 fn there_is_no_limit_of_mappings_where_they_are_no_regions() -> Result<()> {
     for (rules, limit) in [(Rules::qemu(), Some(4)), (Rules::one_region(), None)] {
@@ -128,7 +128,7 @@ fn there_is_no_limit_of_mappings_where_they_are_no_regions() -> Result<()> {
     Ok(())
 }
 
-/// The effect is waited for where nothing says that it is there.
+/// The daemon waits for the effect if no answer proves it.
 #[test]
 fn a_vmm_that_answers_first_is_never_trusted() -> Result<()> {
     let rules = Rules {

@@ -38,7 +38,7 @@ fn a_file_is_made_written_and_read() -> Result<()> {
     Ok(())
 }
 
-/// Linux reads the rest of a page before it writes a part of it back.
+/// Linux reads the rest of a page before it writes a part of the page back.
 #[test]
 fn what_is_made_for_writing_can_be_read_by_a_kernel_with_a_write_back_cache() -> Result<()> {
     let arguments = ["--writeback", "--dax-window=64M"];

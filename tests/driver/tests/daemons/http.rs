@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! As much of HTTP as it takes to ask a daemon for its metrics.
+//! The part of HTTP that is needed to ask a daemon for its metrics.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -11,7 +11,7 @@ use virtiofs_driver::Daemon;
 
 use crate::rig::PATIENCE;
 
-/// The address that the daemon's log names.
+/// The address in the daemon's log.
 pub fn address(daemon: &Daemon) -> Result<String> {
     let log = daemon.log();
     let (_, rest) = log.split_once("metrics at http://").context(log.clone())?;
@@ -19,12 +19,12 @@ pub fn address(daemon: &Daemon) -> Result<String> {
     Ok(address.to_owned())
 }
 
-/// Sends these bytes, and returns all that comes back until the daemon closes the connection.
+/// Sends these bytes, and returns all bytes until the daemon closes the connection.
 pub fn exchange(address: &str, bytes: &[u8]) -> Result<String> {
     let mut stream = connect(address)?;
     stream.write_all(bytes)?;
     let mut answer = Vec::new();
-    // It may close a connection that it has not read all of, which is an error here.
+    // The daemon may close a connection with unread bytes, which is an error here.
     let _ = stream.read_to_end(&mut answer);
     Ok(String::from_utf8(answer)?)
 }
@@ -44,12 +44,12 @@ pub fn get(address: &str, path: &str) -> Result<String> {
     Ok(body.to_owned())
 }
 
-/// All samples of one look, by name and labels.
+/// All samples of one answer, by name and labels.
 #[derive(Debug)]
 pub struct Samples(BTreeMap<String, f64>);
 
 impl Samples {
-    /// Asks until the daemon has looked anew: what it has seen is good for a moment.
+    /// Asks until the daemon has taken new samples: it keeps samples for a moment.
     pub fn take(address: &str) -> Result<Self> {
         std::thread::sleep(crate::metrics::FRESH);
         let text = get(address, "/metrics")?;
@@ -65,7 +65,7 @@ impl Samples {
             .map(Self)
     }
 
-    /// What differs from an earlier look, but for times; names are without the prefix.
+    /// The differences from an earlier answer, except for times. Names are without the prefix.
     pub fn since(&self, before: &Self) -> BTreeMap<&str, f64> {
         self.0
             .iter()

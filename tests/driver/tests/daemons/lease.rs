@@ -15,22 +15,23 @@ use virtiofs_driver::{Body, NodeId, Request, Unique};
 
 use crate::rig::{PATIENCE, Rig};
 
-/// Which signal says that the file is wanted; libc has no name for it.
+/// Sets the signal that says that the file is wanted. libc has no name for this command.
 const F_SETSIG: libc::c_int = 10;
 
-/// Holds up a process that opens the file for writing, until it is dropped or the kernel's 45 s are over.
+/// Delays a process that opens the file for writing, until this is dropped or the kernel's 45 s are
+/// over.
 pub struct Lease(File);
 
 impl Lease {
     pub fn take(path: &Path) -> Result<Self> {
         let file = File::open(path)?;
-        // What is sent by default would end this process.
+        // The default signal would end this process.
         fcntl(&file, F_SETSIG, libc::SIGURG)?;
         fcntl(&file, libc::F_SETLEASE, libc::F_RDLCK)?;
         Ok(Self(file))
     }
 
-    /// Returns when a process opens the file.
+    /// Waits until a process opens the file.
     pub fn wait_until_wanted(&self) -> Result<()> {
         let begun = Instant::now();
         while fcntl(&self.0, libc::F_GETLEASE, 0)? == libc::F_RDLCK {
@@ -44,8 +45,8 @@ impl Lease {
     }
 }
 
-/// Sends an OPEN that the daemon can't answer before the lease is dropped, and returns when the daemon is
-/// about to open the file.
+/// Sends an OPEN that the daemon can't answer before the lease is dropped. Returns when the daemon
+/// is about to open the file.
 pub fn hung_open(rig: &mut Rig) -> Result<(Lease, Unique)> {
     let path = rig.daemon.share().join("leased");
     std::fs::write(&path, b"content")?;

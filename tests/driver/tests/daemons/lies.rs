@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A VMM that behaves when it is asked at INIT, and not afterwards. It can harm its own guest, and
-//! nothing else: the daemon serves on, and what the share may not change stays as it is.
+//! A VMM that behaves well when the daemon tests it at INIT, and misbehaves afterwards. It can harm
+//! its own guest only. The daemon continues to serve, and files that the share protects stay
+//! unchanged.
 
 use std::fs;
 
@@ -15,13 +16,13 @@ use virtiofs_driver::{
 
 use crate::rig::{PATIENCE, RANGE, Rig, pattern, ruled_by};
 
-/// A file of the share that no request is about.
+/// A file of the share that no request touches.
 const BYSTANDER: &str = "bystander";
-/// Files as they are, in a share that may be changed, and in one that may not.
+/// Files are mapped directly: here in a writable share, and with `TO_READ` in a read-only one.
 const PLAIN: [&str; 2] = ["--dax=always", "--fault=views=direct"];
 const TO_READ: [&str; 2] = ["--dax=always", "--readonly"];
 
-/// A VMM that has behaved so far, and a daemon that has found out how.
+/// A VMM that has behaved well so far, and a daemon that has detected its behaviour.
 struct Trusted {
     rig: Rig,
     bystander: Vec<u8>,
@@ -32,7 +33,7 @@ impl Trusted {
         let mut all = vec!["--dax-window=64M"];
         all.extend(arguments);
         let rules = Rules {
-            // So that a test can hold the channel, and go on with the rest.
+            // A separate thread, so that a test can hold the channel and go on otherwise.
             main_loop: MainLoop::Separate,
             ..Rules::one_region()
         };
@@ -44,7 +45,7 @@ impl Trusted {
         Ok(Self { rig, bystander })
     }
 
-    /// From here on it lies: by these rules.
+    /// The VMM lies from here on: it applies these rules.
     fn lies(&self, rules: Rules) {
         self.rig.vm.change_rules(rules);
     }
@@ -69,7 +70,7 @@ impl Trusted {
         Ok(fs::read(self.rig.daemon.share().join(name))?)
     }
 
-    /// What a WRITE from the beginning of a range brings into another file.
+    /// The bytes that a WRITE from the beginning of a range puts into another file.
     fn written_from(&mut self, at: u64) -> Result<Vec<u8>> {
         let into = self.file("into", b"")?;
         let client = &mut self.rig.client;
@@ -85,7 +86,8 @@ impl Trusted {
         self.host("into")
     }
 
-    /// The daemon still serves, the bytes of the other file are unchanged, and the daemon ends in order.
+    /// Checks that the daemon still serves, that the other file is unchanged, and that the daemon
+    /// ends normally.
     fn ends_well(mut self) -> Result<()> {
         let entry = self.rig.client.lookup(NodeId::ROOT, BYSTANDER)?;
         let node = NodeId(entry.nodeid);
@@ -105,7 +107,7 @@ impl Trusted {
     }
 }
 
-/// A VMM that makes files as large as their mappings.
+/// The rules of a VMM that grows files to the size of their mappings.
 fn grows() -> Rules {
     Rules {
         empty_file: EmptyFile::Grow,
@@ -119,7 +121,8 @@ fn a_vmm_that_resizes_files_resizes_those_that_its_guest_may_write() -> Result<(
     vm.lies(grows());
     let node = vm.file("empty", b"")?;
     vm.map(node, 0, true)?;
-    // It has a descriptor that is open for writing, as its guest could have had the file changed.
+    // The VMM has a descriptor that is open for writing. Its guest could have changed the file as
+    // well.
     ensure!(vm.host("empty")?.len() as u64 == RANGE, "it did not lie");
     vm.ends_well()?;
 
@@ -155,7 +158,7 @@ fn a_vmm_that_answers_too_early_shows_holes_to_its_own_guest() -> Result<()> {
             matches!(seen, Err(WindowError::Hole { .. })),
             "it did not lie: {seen:?}"
         );
-        // All else goes on meanwhile.
+        // All other requests are served meanwhile.
         ensure!(vm.rig.client.getattr(node, None)?.size == 4096);
         ensure!(vm.written_from(0)? == [7; 64], "the file's own bytes");
         gate.open();
@@ -190,13 +193,13 @@ fn a_vmm_that_drops_mappings_drops_its_own_guest_s() -> Result<()> {
     for arguments in [&["--dax=always"][..], &PLAIN, &TO_READ] {
         let mut vm = Trusted::start(arguments)?;
         let node = vm.file("file", &[7; 4096])?;
-        // It says that it has mapped, and has not.
+        // The VMM claims to have mapped, and has not.
         let says_so = Script::once(CallKind::Map, 0, Action::Answer(0));
         vm.rig.vm.set_script(says_so);
         vm.map(node, 0, false)?;
         ensure!(vm.rig.window()?.mapped() == 0, "it did not lie");
         vm.unmap(node, 0).context("nothing to remove")?;
-        // It says that it has unmapped, and has not: the range can't be had any more.
+        // The VMM claims to have unmapped, and has not. The range can't be used any more.
         vm.map(node, 1, false)?;
         let says_so = Script::once(CallKind::Unmap, 0, Action::Answer(0));
         vm.rig.vm.set_script(says_so);
@@ -209,7 +212,7 @@ fn a_vmm_that_drops_mappings_drops_its_own_guest_s() -> Result<()> {
     Ok(())
 }
 
-/// Requests whose buffers lie in the window go by what this daemon has mapped.
+/// Requests with buffers in the window use the mappings that this daemon has made.
 #[test]
 fn a_vmm_that_tells_stale_tables_gives_no_other_file_s_bytes() -> Result<()> {
     for slots in [&[][..], &["--mem-slots"]] {
@@ -223,7 +226,7 @@ fn a_vmm_that_tells_stale_tables_gives_no_other_file_s_bytes() -> Result<()> {
         });
         vm.map(old, 3, true)?;
         ensure!(vm.written_from(3)? == [1; 64]);
-        // The table keeps the range that is gone.
+        // The VMM's table keeps the range that is gone.
         vm.lies(Rules {
             told: Told::Nothing,
             ..Rules::one_region()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A VM that is stopped, reset, changed, and gone.
+//! A VM that is stopped, reset, changed, and disconnected.
 
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ fn a_queue_goes_on_where_it_was_stopped() -> Result<()> {
             rig.client.getattr(NodeId::ROOT, None)?;
             rig.vm.stop()?;
             assert!(!rig.vm.is_started());
-            // What is made available meanwhile is served afterwards.
+            // A request that is made available meanwhile is served afterwards.
             let request = Request::new(NodeId::ROOT, Body::Statfs);
             rig.client.pipeline().submit(&request)?;
             rig.client.pipeline().kick()?;
@@ -69,7 +69,7 @@ fn a_driver_begins_anew_after_a_reset() -> Result<()> {
     Ok(())
 }
 
-/// As a kdump kernel on one processor does. It has to get rid of its predecessor's mapping first.
+/// As a kdump kernel on one processor does. It first has to remove the mapping of its predecessor.
 #[test]
 fn the_next_driver_may_use_fewer_queues() -> Result<()> {
     let mut rig = Rig::start(&Options {
@@ -162,7 +162,7 @@ fn a_daemon_that_is_killed_is_an_error_and_no_hang() -> Result<()> {
     Ok(())
 }
 
-/// A request is told that the connection is closed.
+/// Checks that a request fails because the connection is closed.
 fn expect_nobody(rig: &mut Rig) {
     let error = rig
         .client
@@ -174,7 +174,7 @@ fn expect_nobody(rig: &mut Rig) {
     );
 }
 
-/// As a host's file system that hangs does: here by a lease.
+/// Like a file system of the host that hangs; here a lease causes it.
 #[test]
 fn a_daemon_does_not_outlive_its_vmm_for_a_request_that_hangs() -> Result<()> {
     let mut rig = Rig::start(&Options::default())?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a guest can have the daemon print, to its log or past it.
+//! The messages that a guest can cause, in the daemon's log or outside of it.
 
 use anyhow::Result;
 use virtiofs_driver::fuse::FsOptions;
@@ -8,13 +8,13 @@ use virtiofs_driver::{InitOptions, NodeId, Options};
 
 use crate::rig::Rig;
 
-/// Far more than there are kinds of lines.
+/// Far more than there are kinds of messages.
 const TIMES: usize = 500;
-/// A line of each kind that is met here, and the numbers of those that were left out.
+/// The most lines: one for each kind of message here, and the counts of suppressed ones.
 const LINES: usize = 20;
 
-/// A driver that offers nothing makes virtiofsd complain of each thing that it lacks, one of them past
-/// the log.
+/// For a driver without features, virtiofsd prints a complaint about each missing feature. One of
+/// them does not go to the log.
 #[test]
 fn a_guest_that_begins_anew_over_and_over_fills_no_log() -> Result<()> {
     let mut rig = Rig::start(&Options::default())?;

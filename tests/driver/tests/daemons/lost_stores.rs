@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A VMM tells the daemon, by the view, of pages that it has lost; the guest is told at its next
-//! fsync. `qemu/guard` is such a VMM's part.
+//! A VMM tells the daemon, through the view, about pages that it has lost. The guest is told at its
+//! next fsync. `qemu/guard` does the VMM's part.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -13,10 +13,10 @@ use crate::http::Samples;
 use crate::metrics::{FRESH, rig};
 use crate::rig::{RANGE, Rig};
 
-/// As `qemu/guard` has it.
+/// The request's number in `qemu/guard`.
 const TELL: libc::c_ulong = 0x4018_4401;
 
-/// What the VMM says of the view that is mapped at this range of the window.
+/// The VMM's message about the view that is mapped at this range of the window.
 fn tell(rig: &Rig, range: u64, words: [u64; 3]) -> Result<i32> {
     let mapping = rig.window()?.mapping_at(WindowOffset(range * RANGE));
     let view = mapping.context("nothing is mapped there")?.file;
@@ -31,7 +31,7 @@ fn ask(view: &File, request: libc::c_ulong, argument: &[u64; 3]) -> i32 {
     }
 }
 
-/// Two files, mapped at the first two ranges of the window.
+/// Maps two files at the first two ranges of the window.
 fn mapped(rig: &mut Rig) -> Result<[(NodeId, Handle); 2]> {
     let files = [rig.file("one", b"content")?, rig.file("other", b"content")?];
     for ((node, _), at) in files.iter().zip([0, RANGE]) {
@@ -81,7 +81,7 @@ fn fsync_and_flush_of_that_file_fail_once() -> Result<()> {
     Ok(())
 }
 
-/// A close by one program, or an fsync by it, hides nothing from another.
+/// A close or an fsync by one program hides a loss from no other program.
 #[test]
 fn each_handle_that_was_open_hears_of_a_loss() -> Result<()> {
     let (mut rig, _) = rig()?;
@@ -97,8 +97,8 @@ fn each_handle_that_was_open_hears_of_a_loss() -> Result<()> {
     );
     assert_eq!(errno(rig.client.flush(one, handle)), Some(libc::EIO));
 
-    // Only a FLUSH has failed yet. So a program that has closed the file before, and opens it again
-    // to ask, is told.
+    // Only a FLUSH has failed yet. A program that has closed the file, and reopens it to ask, is
+    // told of the loss.
     let reopened = open(&mut rig, one)?;
     assert_eq!(
         errno(rig.client.flush(one, reopened)),
@@ -118,7 +118,7 @@ fn each_handle_that_was_open_hears_of_a_loss() -> Result<()> {
         assert_eq!(errno(rig.client.fsync(one, handle, false)), Some(libc::EIO));
     }
 
-    // All of them are to hear of the next loss.
+    // All handles have to be told of the next loss.
     assert_eq!(tell(&rig, 0, [0, 1, 1])?, 0);
     for handle in [handle, opened_before, opened_after, told] {
         assert_eq!(errno(rig.client.flush(one, handle)), Some(libc::EIO));
@@ -128,14 +128,14 @@ fn each_handle_that_was_open_hears_of_a_loss() -> Result<()> {
     Ok(())
 }
 
-/// What was only read is no loss of the guest's.
+/// Lost pages that were only read are no loss for the guest.
 #[test]
 fn pages_that_were_not_stored_to_are_only_counted() -> Result<()> {
     let (mut rig, address) = rig()?;
     let [(one, handle), _] = mapped(&mut rig)?;
     assert_eq!(tell(&rig, 0, [0, 5, 0])?, 0);
     assert_eq!(errno(rig.client.fsync(one, handle, false)), None);
-    // Also while the guest asks nothing.
+    // The loss also counts while the guest makes no request.
     assert_eq!(tell(&rig, 1, [0, 2, 0])?, 0);
     std::thread::sleep(FRESH);
     Samples::take(&address)?;
@@ -146,7 +146,7 @@ fn pages_that_were_not_stored_to_are_only_counted() -> Result<()> {
     Ok(())
 }
 
-/// A hostile QEMU can make fsyncs fail of files that it has mapped, and nothing else.
+/// A hostile QEMU can make fsyncs fail on files that it has mapped, and has no other effect.
 #[test]
 fn nonsense_is_refused_and_a_report_outlives_no_file() -> Result<()> {
     let (mut rig, _) = rig()?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The driver against real daemons: this project's, which has to be built, and the one that the
-//! environment variable `VIRTIOFSD` names, if it does. They need root.
+//! The driver against real daemons: this project's daemon, which has to be built before, and the
+//! one that the environment variable `VIRTIOFSD` names, if there is one. The tests need root.
 
 mod account;
 mod behaviour;

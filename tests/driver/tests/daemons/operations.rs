@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Every operation once, and its trace on the host.
+//! Each operation once, and its effect on the host.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -98,7 +98,7 @@ fn open_files() -> Result<()> {
         client.fallocate(node, handle, 0, FileOffset(4096), 4096)?;
         assert_eq!(client.getattr(node, Some(handle))?.size, 8192);
         let end = client.lseek(node, handle, FileOffset(0), libc::SEEK_END);
-        // Linux asks only for SEEK_DATA and SEEK_HOLE; a daemon may know these alone.
+        // Linux asks only for SEEK_DATA and SEEK_HOLE, so a daemon may support only these.
         assert!(end.is_ok_and(|end| end.0 == 8192));
         let (other, to) = client.create(ROOT, "copy", libc::O_RDWR, 0o600)?;
         let to = (NodeId(other.nodeid), Handle(to.fh), FileOffset(0));

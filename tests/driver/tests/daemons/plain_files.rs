@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Files that are mapped as they are, by a VMM that leaves them so, and not at all by one that does
-//! not: with a daemon that can make no views of files, because it runs as an ordinary user, and in a
-//! read-only share.
+//! Files that are mapped directly, by a VMM that leaves them unchanged. With another VMM they are
+//! not mapped at all. The daemon can't make views of files, because it runs as an ordinary user, or
+//! because the share is read-only.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
@@ -20,9 +20,9 @@ use vm_memory_017::ByteValued as _;
 use crate::promises::{Mount, run};
 use crate::rig::{ATTR_DAX, PATIENCE, RANGE, Rig, pattern, ruled_by};
 
-/// A user who may do nothing.
+/// A user without privileges.
 const NOBODY: u32 = 65534;
-/// Bytes of a file that is no multiple of a page.
+/// Length in bytes of a file that does not end at a page's edge.
 const ODD: usize = 5_000_001;
 
 fn unprivileged(sandbox: &str, rules: Rules) -> Result<Rig> {
@@ -34,7 +34,7 @@ fn unprivileged(sandbox: &str, rules: Rules) -> Result<Rig> {
     Rig::on(daemon, &ruled_by(rules))
 }
 
-/// A file of the daemon's user, and whether it is promised to be mappable.
+/// Makes a file of the daemon's user. Returns whether the daemon promises that it can be mapped.
 fn file(rig: &mut Rig, name: &str, content: &[u8]) -> Result<(NodeId, bool)> {
     let path = rig.daemon.share().join(name);
     fs::write(&path, content)?;
@@ -135,7 +135,7 @@ fn a_guest_of_a_read_only_share_can_load_and_never_store() -> Result<()> {
     let mut seen = vec![0; ODD];
     window.read(WindowOffset(0), &mut seen)?;
     ensure!(seen == content, "other bytes in the window");
-    // A device's transfer into the window, which a hostile driver can ask for.
+    // The transfer of a device into the window, which a hostile driver can request.
     let into = GuestSpan {
         addr: rig.vm.window_address(WindowOffset(0)),
         len: 4096,
@@ -150,7 +150,8 @@ fn a_guest_of_a_read_only_share_can_load_and_never_store() -> Result<()> {
     Ok(())
 }
 
-/// A share with a mapped file and others whose bytes a hostile driver has sent into it.
+/// A share with a mapped file, and with other files whose bytes a hostile driver has sent into the
+/// mapped one.
 struct Target {
     rig: Rig,
     content: Vec<u8>,
@@ -158,11 +159,11 @@ struct Target {
     link: NodeId,
 }
 
-/// What came of a reply into the mapped file.
+/// The result of a reply into the mapped file.
 struct Replied {
     kind: &'static str,
     outcome: Result<(), FuseError>,
-    /// The file's bytes then.
+    /// The bytes of the file after the reply.
     file: Vec<u8>,
 }
 
@@ -192,8 +193,8 @@ impl Target {
         })
     }
 
-    /// Asks for a reply into the mapped file, of each kind that has bulk data or any other payload.
-    /// The file is made what it was after each.
+    /// Requests a reply into the mapped file, one of each kind with bulk data or another payload.
+    /// The file is restored after each.
     fn replies(&mut self) -> Result<Vec<Replied>> {
         let client = &mut self.rig.client;
         let file = Handle(client.open(self.other, libc::O_RDONLY)?.fh);
@@ -250,7 +251,7 @@ impl Target {
         Ok(all)
     }
 
-    /// Asks for a reply whose header goes there, too; the file afterwards.
+    /// Requests a reply whose header also goes into the file. Returns the file's bytes afterwards.
     fn header(&mut self) -> Result<Vec<u8>> {
         let mut queue = self.rig.vm.take_queue(QueueIndex::request(1))?;
         let request = self.rig.vm.memory().allocate(4096, 4096)?;
@@ -294,7 +295,7 @@ fn no_reply_of_a_read_only_share_reaches_a_mapped_file() -> Result<()> {
     Ok(())
 }
 
-/// The test above can fail: where the share may be written, these are transfers like any other.
+/// The test above can fail: in a writable share these are transfers like any other.
 #[test]
 fn replies_of_a_writable_share_do() -> Result<()> {
     let mut target = Target::start(&[])?;
@@ -328,7 +329,8 @@ fn a_read_only_share_maps_nothing_where_the_vmm_lets_its_guest_store() -> Result
     Ok(())
 }
 
-/// A file of root's, which the daemon's user may read and not write, and whether it is promised.
+/// Makes a file of root that the daemon's user may only read. Returns whether the daemon promises
+/// that it can be mapped.
 fn file_to_read(rig: &mut Rig, name: &str, content: &[u8]) -> Result<(NodeId, bool)> {
     fs::write(rig.daemon.share().join(name), content)?;
     let entry = rig.client.lookup(NodeId::ROOT, name)?;
@@ -372,7 +374,7 @@ fn a_file_that_is_only_to_be_read_is_mapped_where_the_vmm_enforces_that() -> Res
         let mut seen = vec![0; RANGE as usize];
         window.read(WindowOffset(0), &mut seen)?;
         ensure!(seen == content[..RANGE as usize], "other bytes");
-        // A device's transfer into the window, which a hostile driver can ask for.
+        // The transfer of a device into the window, which a hostile driver can request.
         let into = GuestSpan {
             addr: rig.vm.window_address(WindowOffset(0)),
             len: 4096,
@@ -387,7 +389,7 @@ fn a_file_that_is_only_to_be_read_is_mapped_where_the_vmm_enforces_that() -> Res
     Ok(())
 }
 
-/// The same with views: below a mount that is read-only.
+/// The same with views, below a read-only mount.
 #[test]
 fn a_file_of_a_read_only_mount_is_mapped_for_reading() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -419,8 +421,8 @@ fn a_file_of_a_read_only_mount_is_mapped_for_reading() -> Result<()> {
     Ok(())
 }
 
-/// The file was promised for reading. An open for writing gets an inode that does not use the window,
-/// and existing mappings stay.
+/// The file was promised for reading. An open for writing gets an inode that does not use the
+/// window, and existing mappings stay.
 #[test]
 fn a_file_that_becomes_writable_is_written_by_requests() -> Result<()> {
     for flags in [0, libc::O_TRUNC] {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the guest is told about files that can't be mapped any more. A file whose attributes carry
-//! `FUSE_ATTR_DAX` is unreadable for Linux when its mapping is refused.
+//! What the guest is told about files that can no longer be mapped. If a mapping of a file is
+//! refused whose attributes carry `FUSE_ATTR_DAX`, Linux can't read the file.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,17 +18,17 @@ use virtiofs_driver::{
 
 use crate::rig::{ATTR_DAX, PATIENCE, RANGE, Rig};
 
-/// Bytes of a file that `--dax-min-size` lets into the window.
+/// Bytes of a file that is large enough for `--dax-min-size`.
 const LARGE: usize = 300 << 10;
 
-/// A new file on the host, and whether the guest is told that it can map it.
+/// Makes a file on the host. Returns whether the guest is told that it can map the file.
 fn new_file(rig: &mut Rig, name: &str) -> Result<(NodeId, bool)> {
     std::fs::write(rig.daemon.share().join(name), vec![7; LARGE])?;
     let entry = rig.client.lookup(NodeId::ROOT, name)?;
     Ok((NodeId(entry.nodeid), entry.attr.flags & ATTR_DAX != 0))
 }
 
-/// A new file that is not promised can be read.
+/// Checks that a new file without a promise can be read.
 fn expect_read_through_fuse(rig: &mut Rig, name: &str) -> Result<NodeId> {
     let (node, promised) = new_file(rig, name)?;
     ensure!(!promised, "{name} is promised and can't be mapped");
@@ -66,7 +66,7 @@ fn no_file_is_promised_without_the_companion() -> Result<()> {
     let (pid, _) = companion.next().context("there is no companion")?;
     rig.daemon.signal(pid, Signal::KILL)?;
     wait_for_the_end_of(pid)?;
-    // The daemon learns of it by itself, a moment later; no file had to fail before.
+    // The daemon finds this out by itself a moment later. No request has to fail before.
     let deadline = Instant::now() + PATIENCE;
     for turn in 0.. {
         if !new_file(&mut rig, &format!("after-{turn}"))?.1 {
@@ -94,8 +94,9 @@ fn no_file_is_promised_once_the_channel_is_known_to_be_closed() -> Result<()> {
     Ok(())
 }
 
-/// As crosvm and Cloud Hypervisor: they map, answer when they have, and know no shared objects.
-/// Here the daemon is asked for the window's size before it has the channel, so there is a window.
+/// Like crosvm and Cloud Hypervisor, which map, answer after the effect, and have no shared
+/// objects. Here the daemon is asked for the window's size before it has the channel, so there is a
+/// window.
 #[test]
 fn a_vmm_without_shared_objects_is_promised_nothing_and_asked_nothing() -> Result<()> {
     let rules = Rules {
@@ -125,7 +126,7 @@ fn a_vmm_without_shared_objects_is_promised_nothing_and_asked_nothing() -> Resul
             ensure!(asked.load(Ordering::Relaxed) > 0, "no fence was seen");
         } else {
             let node = expect_read_through_fuse(&mut rig, "file")?;
-            // A guest that mounts with dax=always.
+            // As a guest that mounts with dax=always does.
             map(&mut rig, node).expect_err("nothing shows that a mapping is in effect");
             ensure!(
                 asked.load(Ordering::Relaxed) == 0,
@@ -136,7 +137,7 @@ fn a_vmm_without_shared_objects_is_promised_nothing_and_asked_nothing() -> Resul
     Ok(())
 }
 
-/// Waits until new files are promised, as they are once a doubt has passed.
+/// Waits until new files are promised, as they are after a doubt has passed.
 fn wait_for_a_promise(rig: &mut Rig) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     for turn in 0.. {
@@ -161,7 +162,7 @@ fn a_mapping_that_the_vmm_refuses_takes_promises_back() -> Result<()> {
         attr.flags & ATTR_DAX == 0,
         "promised although it was refused"
     );
-    // The VMM says no reason, so that it may be one of all files.
+    // The VMM gives no reason, so the reason may apply to all files.
     expect_read_through_fuse(&mut rig, "next")?;
     wait_for_a_promise(&mut rig)?;
     Ok(())
@@ -197,7 +198,7 @@ fn a_request_that_makes_no_sense_takes_no_promise_back() -> Result<()> {
     Ok(())
 }
 
-/// A mount, which goes when it is dropped.
+/// A mount that is removed on drop.
 pub struct Mount(pub PathBuf);
 
 impl Mount {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Every kind of queue carries the same bytes.
+//! Each kind of queue transfers the same bytes.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ const BLOCK: usize = 16 << 10;
 const BLOCKS: usize = 96;
 const DEPTH: usize = 32;
 
-/// All combinations of what matters for a queue.
+/// All combinations of the options that affect a queue.
 fn all_options() -> Vec<Options> {
     let mut all = Vec::new();
     for indirect in [false, true] {
@@ -73,8 +73,8 @@ fn read_and_write(daemon: PathBuf, options: &Options, waiting: Waiting) -> Resul
     Ok(())
 }
 
-/// Quick requests are notified in batches. One that turns out to wait, here for a lease, must not keep
-/// what is finished before it.
+/// The notifications of quick requests are batched. A request that turns out to wait, here for a
+/// lease, must not delay the completions before it.
 #[test]
 fn what_is_finished_is_told_of_while_another_request_waits() -> Result<()> {
     let mut rig = Rig::start_with(daemon::daxd()?, &Options::default(), &[])?;
@@ -146,8 +146,8 @@ fn two_queues_are_served_at_the_same_time() -> Result<()> {
     })
 }
 
-/// Reads the file in blocks, keeps as many under way as can be, and compares each. What is
-/// returned is what the queue has done for it.
+/// Reads the file in blocks with as many READs in flight as possible, and compares each block.
+/// Returns the queue's counters.
 fn read_all(
     vm: &Vm,
     pipeline: &mut Pipeline,
@@ -220,7 +220,7 @@ fn a_raw_queue_takes_what_a_driver_would_not_send() -> Result<()> {
     let mut rig = Rig::start(&Options::default())?;
     let mut queue = rig.vm.take_queue(QueueIndex::HIGH_PRIORITY)?;
     let mut raw = queue.raw();
-    // A chain that is its own next.
+    // The chain's next descriptor is the chain itself.
     raw.put_descriptor(
         0,
         virtiofs_driver::queue::Descriptor {
@@ -233,7 +233,7 @@ fn a_raw_queue_takes_what_a_driver_would_not_send() -> Result<()> {
     raw.put_available(0, 0);
     raw.set_available_index(1);
     raw.kick()?;
-    // The other queue goes on.
+    // The other queue still works.
     assert!(rig.client.getattr(NodeId::ROOT, None)?.ino > 0);
     assert!(rig.daemon.try_wait().is_none(), "{}", rig.daemon.log());
     Ok(())

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A daemon that is killed with requests under way, and the one that comes after it.
+//! A daemon that is killed with requests in flight, and its successor.
 
 use std::fs;
 
@@ -15,7 +15,8 @@ use virtiofs_driver::{
 use crate::lease::{Lease, hung_open};
 use crate::rig::{RANGE, Rig};
 
-/// What was begun is answered with EIO, what the guest asks for later with ESTALE.
+/// A request that the old daemon had begun is answered with EIO. A later request for an old node is
+/// answered with ESTALE.
 #[derive(Debug, PartialEq, Eq)]
 enum Answer {
     Done,
@@ -32,19 +33,19 @@ fn answer(completion: &Completion) -> Result<Answer> {
     }
 }
 
-/// A rig whose daemon has one request under way that hangs and has returned others since, among them
-/// one that was made available later.
+/// A rig whose daemon has one hanging request in flight. The daemon has returned other requests
+/// since, also ones that were made available later.
 struct Interrupted {
     rig: Rig,
     options: Options,
     node: NodeId,
     hanging: Unique,
     _lease: Lease,
-    /// With the share and the socket, which outlive a daemon.
+    /// The folder of the share and the socket, which outlive a daemon.
     folder: TempDir,
 }
 
-/// A VMM that keeps what is in flight for the next daemon.
+/// A VMM that keeps the in-flight buffer for the next daemon.
 fn keeping_in_flight() -> Options {
     Options {
         keeps_in_flight: true,
@@ -65,13 +66,14 @@ impl Interrupted {
     fn start(options: Options) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         fs::create_dir(folder.path().join("share"))?;
-        // With a pool, others are served while one hangs.
+        // With a pool, other requests are served while one hangs.
         let daemon = start_daemon(&folder, &["--thread-pool-size=4"])?;
         let mut rig = Rig::on(daemon, &options)?;
         let (node, _) = rig.file("file", b"content")?;
         let (lease, hanging) = hung_open(&mut rig)?;
         let pipeline = rig.client.pipeline();
-        // More than the ring has room for, so that nothing in it names the one that hangs.
+        // More requests than the ring has room for, so that no entry of the ring names the one that
+        // hangs.
         for _ in 0..2 * u32::from(options.queue_size) {
             pipeline.submit(&Request::new(NodeId::ROOT, Body::Statfs))?;
             let completion = pipeline.complete()?;
@@ -87,11 +89,11 @@ impl Interrupted {
         })
     }
 
-    /// Kills the daemon, whatever it does, and starts another one in its place.
+    /// Kills the daemon in the middle of its work, and starts another one in its place.
     fn restart(&mut self) -> Result<()> {
         let rig = &mut self.rig;
         rig.daemon.kill();
-        // Which the guest doesn't notice.
+        // The guest doesn't notice.
         let pipeline = rig.client.pipeline();
         pipeline.submit(&Request::new(self.node, Body::Statfs))?;
         rig.daemon = start_daemon(&self.folder, &[])?;
@@ -115,7 +117,7 @@ fn requests_under_way_are_answered_by_the_next_daemon() -> Result<()> {
         let second = pipeline.complete()?;
         assert_eq!(answer(&second)?, Answer::Stale, "it was not begun");
         assert_eq!(pipeline.in_flight(), 0);
-        // Nothing was lost or answered twice: each descriptor is the driver's again.
+        // No request was lost or answered twice: the driver has got each descriptor back.
         for _ in 0..40 {
             pipeline.submit(&Request::new(NodeId::ROOT, Body::Statfs))?;
             assert_eq!(answer(&pipeline.complete()?)?, Answer::Stale);
@@ -130,7 +132,7 @@ fn a_new_daemon_knows_no_node_until_init() -> Result<()> {
     case.restart()?;
     let node = case.node;
     let Rig { client, vm, .. } = &mut case.rig;
-    // What was under way.
+    // The requests that were in flight.
     for _ in 0..2 {
         client.pipeline().complete()?;
     }
@@ -141,7 +143,7 @@ fn a_new_daemon_knows_no_node_until_init() -> Result<()> {
     assert!(stale(client.getattr(node, None).unwrap_err()));
     let mapped = client.setup_mapping(node, FileOffset(0), RANGE, at, true);
     assert!(stale(mapped.unwrap_err()));
-    // What the guest gives back is not there.
+    // The guest removes a mapping that does not exist any more.
     client.remove_mapping(node, &[(at, RANGE)])?;
     client.forget(node, 1)?;
     assert_eq!(window.mapped(), 0);

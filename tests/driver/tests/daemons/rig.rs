@@ -16,12 +16,13 @@ use virtiofs_driver::{
 pub const ATTR_DAX: u32 = 1 << 1;
 /// Bytes that Linux maps at a time.
 pub const RANGE: u64 = 2 << 20;
-/// How long anything that must happen may take on a machine that does much else.
+/// How long an expected event may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// How long what must not happen gets to happen: there is nothing that could be waited for.
+/// How long the test waits for an event that must not happen: there is no other condition to wait
+/// for.
 pub const MUST_NOT_HAPPEN: Duration = Duration::from_millis(50);
 
-/// Dropped in this order: the VM leaves before the daemon is ended.
+/// The fields are dropped in this order: the VM disconnects before the daemon is ended.
 pub struct Rig {
     pub client: Client,
     pub vm: Vm,
@@ -38,12 +39,12 @@ impl Rig {
         )
     }
 
-    /// A VM with these rules and nothing else of note.
+    /// A rig whose VM has a window with these rules.
     pub fn with_rules(rules: Rules) -> Result<Self> {
         Self::start(&ruled_by(rules))
     }
 
-    /// Any daemon.
+    /// A rig with any daemon.
     pub fn start_with(program: PathBuf, options: &Options, arguments: &[&str]) -> Result<Self> {
         let root = rustix::process::geteuid().is_root();
         ensure!(
@@ -57,7 +58,7 @@ impl Rig {
         Self::on(daemon.start()?, options)
     }
 
-    /// A guest of a daemon that was started, with the share mounted.
+    /// A guest that has mounted the share of a running daemon.
     pub fn on(daemon: Daemon, options: &Options) -> Result<Self> {
         let mut vm = Vm::connect(&daemon.socket(), options)?;
         let mut client = Client::new(&mut vm, QueueIndex::request(0))?;
@@ -69,7 +70,7 @@ impl Rig {
         self.vm.window().cloned().context("there is no window")
     }
 
-    /// A file on the host with this content, and what the guest knows it by.
+    /// Makes a file with this content on the host, and returns its node and handle.
     pub fn file(&mut self, name: &str, content: &[u8]) -> Result<(NodeId, Handle)> {
         std::fs::write(self.daemon.share().join(name), content)?;
         let node = NodeId(self.client.lookup(NodeId::ROOT, name)?.nodeid);
@@ -86,7 +87,7 @@ pub fn ruled_by(rules: Rules) -> Options {
     }
 }
 
-/// This project's daemon, and another one if there is one here.
+/// This project's daemon, and another one if the environment names one.
 pub fn daemons() -> Result<Vec<PathBuf>> {
     let other = daemon::virtiofsd()?;
     if other.is_none() {
@@ -98,7 +99,7 @@ pub fn daemons() -> Result<Vec<PathBuf>> {
         .collect())
 }
 
-/// Bytes that differ from each other as far as can be.
+/// Bytes in which each word of 8 bytes differs from the others.
 pub fn pattern(len: usize) -> Vec<u8> {
     let words =
         (0..len.div_ceil(8) as u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());

@@ -10,11 +10,11 @@ use virtiofs_driver::{Body, FileOffset, NodeId, Request, Script, WindowOffset};
 
 use crate::rig::{MUST_NOT_HAPPEN, PATIENCE, RANGE, Rig};
 
-/// A rig in which the first request of this kind gets this (after those of INIT, by which the daemon
-/// has learnt where the window is), and what it is asked by.
+/// A rig in which this action applies to the first request of this kind (after the requests of
+/// INIT, by which the daemon has learnt where the window is), and a file to map.
 fn rig(kind: CallKind, action: Action) -> Result<(Rig, NodeId)> {
     let rules = Rules {
-        // So that the test can hold the channel, and go on with the rest.
+        // A separate thread, so that the test can hold the channel and go on otherwise.
         main_loop: MainLoop::Separate,
         ..Rules::qemu()
     };
@@ -122,7 +122,7 @@ fn a_vm_can_be_dropped_while_an_answer_is_held_or_never_comes() -> Result<()> {
 #[test]
 fn a_second_answer_is_no_answer_to_the_next_question() -> Result<()> {
     let (mut rig, node) = rig(CallKind::Map, Action::AnswerTwice)?;
-    // Whatever comes of it: where the guest is told "mapped", it is.
+    // In any case: if the guest is told "mapped", the mapping is in effect.
     if map(&mut rig, node).is_ok() {
         assert_eq!(rig.window()?.mapped(), 1);
     }

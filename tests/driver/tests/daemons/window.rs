@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The VMM's rules, as a daemon that keeps to them meets them. That each bites is shown without a
-//! daemon, in `src/vhost/channel_tests`.
+//! The VMM's rules, and a daemon that keeps to them. `src/vhost/channel_tests` shows without a
+//! daemon that each rule has an effect.
 
 use std::fs::File;
 
@@ -25,7 +25,7 @@ fn map(rig: &mut Rig, node: NodeId, count: u64) -> Result<(), virtiofs_driver::F
     })
 }
 
-/// A VM that counts its memory regions: a daemon with --mem-slots.
+/// A VM that counts its memory regions, with a daemon that has --mem-slots.
 fn with_slots(rules: Rules) -> Result<Rig> {
     let arguments = ["--tag=share", "--dax-window=64M", "--mem-slots"];
     Rig::start_with(daemon::daxd()?, &ruled_by(rules), &arguments)
@@ -41,11 +41,11 @@ fn the_daemon_keeps_to_all_kinds_of_rules() -> Result<()> {
     for rules in [Rules::qemu(), Rules::strict(), Rules::lenient(), after] {
         let mut rig = Rig::with_rules(rules)?;
         let (window, (node, _)) = (rig.window()?, rig.file("file", b"content")?);
-        // INIT has mapped scratch memory, which not every VMM does.
+        // INIT has mapped scratch memory, which not every VMM permits.
         let (before, refused) = (window.stats().maps, window.violations());
         for _ in 0..3 {
             map(&mut rig, node, 16).with_context(|| format!("{rules:?}"))?;
-            // In effect when it is answered, however late the VMM is.
+            // The mapping is in effect when the request is answered, however late the VMM is.
             let mut bytes = [0; 7];
             window.read(WindowOffset(0), &mut bytes)?;
             assert_eq!((&bytes, window.mapped()), (b"content", 16));
@@ -97,7 +97,7 @@ fn holes_and_lost_pages_are_errors() -> Result<()> {
     Ok(())
 }
 
-/// A guest may map any page, so that the window's size is no limit to the regions that it takes.
+/// A guest may map single pages, so the window's size does not limit the number of regions.
 #[test]
 fn a_guest_has_as_many_ranges_as_linux_could_have() -> Result<()> {
     const PAGE: u64 = 4096;
@@ -124,7 +124,7 @@ fn a_guest_has_as_many_ranges_as_linux_could_have() -> Result<()> {
     Ok(())
 }
 
-/// On the host a lease holds an open up for 45 s.
+/// On the host a lease delays an open by up to 45 s.
 #[test]
 fn a_file_with_a_lease_holds_up_no_other() -> Result<()> {
     let mut rig = Rig::start(&Options {
@@ -175,8 +175,8 @@ fn a_vm_out_of_memory_regions_refuses_one_access() -> Result<()> {
     Ok(())
 }
 
-/// So that a device of the VM that takes no more than these regions never gets more, whether the
-/// daemon learns of the VM's regions or not. Eight are set aside for the VM's own memory.
+/// A device of the VM that supports only this many regions never gets more, whether or not the
+/// daemon is told of the VM's regions. Eight are reserved for the VM's own memory.
 #[test]
 fn the_operator_s_limit_of_memory_regions_is_kept() -> Result<()> {
     for told in [Told::Each, Told::Nothing] {
@@ -215,7 +215,7 @@ fn a_vm_with_too_many_memory_regions_is_gone() -> Result<()> {
     Ok(())
 }
 
-/// The oracle: what a daemon does wrong without a safeguard is seen.
+/// The check can fail: it detects the errors of a daemon that lacks a safeguard.
 #[test]
 fn a_daemon_without_a_safeguard_is_caught() -> Result<()> {
     let start = |fault: &str| {

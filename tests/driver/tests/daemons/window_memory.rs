@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Requests whose buffers lie in the window, with a VMM that tells its table of memory only while
-//! it has at most 8 regions, as QEMU does for a device without CONFIGURE_MEM_SLOTS.
+//! Requests with buffers in the window. The VMM sends its memory table only while it has at most 8
+//! regions, as QEMU does for a device without CONFIGURE_MEM_SLOTS.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -17,18 +17,18 @@ use vm_memory::GuestAddress;
 
 use crate::rig::{PATIENCE, RANGE, Rig, pattern, ruled_by};
 
-/// Ranges of the mapped file: more than the VMM's table has room for.
+/// The ranges of the mapped file: more than fit into the VMM's table.
 const RANGES: u64 = 20;
-/// Bytes of a file of which no page is there any more.
+/// Bytes of a file whose pages are all gone.
 const LOST: u64 = 256 << 20;
-/// Bytes of a transfer, as Linux sends them at most.
+/// Bytes of a transfer: the most that Linux sends.
 const TRANSFER: u32 = 1 << 20;
-/// Between two looks at the daemon's log.
+/// Between two reads of the daemon's log.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// Where a second kernel puts the window.
+/// The address at which a second kernel puts the window.
 const ELSEWHERE: GuestAddress = GuestAddress(0x100_0000_0000);
 
-/// A guest with a file of many ranges, all mapped, in the reverse order of the window.
+/// A guest with a file of many ranges. All of them are mapped, in the reverse order of the window.
 struct Mapped {
     rig: Rig,
     node: NodeId,
@@ -66,7 +66,7 @@ impl Mapped {
         Ok(())
     }
 
-    /// Where `len` bytes of the file are in the guest.
+    /// The guest addresses of `len` bytes of the file.
     fn span(&self, at: u64, len: u32) -> GuestSpan {
         let (range, within) = (at / RANGE, at % RANGE);
         let place = WindowOffset((RANGES - 1 - range) * RANGE + within);
@@ -80,8 +80,8 @@ impl Mapped {
         Ok(fs::read(self.rig.daemon.share().join(name))?)
     }
 
-    /// Writes from the mapped file to another, which grows, and reads that back into the mapped
-    /// file; bytes have to be equal on the host.
+    /// Writes from the mapped file to another one, which grows, and reads that back into the mapped
+    /// file. The bytes have to be equal on the host.
     fn copies_both_ways(&mut self) -> Result<()> {
         let (node, handle) = self.rig.file("other", b"")?;
         for (step, range) in [0, 1, RANGES / 2, RANGES - 1].into_iter().enumerate() {
@@ -111,7 +111,7 @@ impl Mapped {
     }
 }
 
-/// A number of the daemon's closing line.
+/// A counter in the daemon's closing line.
 fn counter(mut rig: Rig, name: &str) -> Result<u64> {
     rig.vm.disconnect();
     rig.daemon.wait()?;
@@ -151,7 +151,7 @@ fn a_mapped_file_is_copied_onto_itself() -> Result<()> {
         guest.content.copy_within(from..from + len, to);
         assert!(guest.on_host("mapped")? == guest.content, "{from} to {to}");
     }
-    // The file grows by its own bytes; what is mapped behind its end is there then.
+    // The file grows by its own bytes, and the range mapped behind its end then has bytes.
     let span = guest.span(0, TRANSFER);
     let end = FileOffset(guest.content.len() as u64);
     let written = guest.rig.client.write(node, handle, end, span)?;
@@ -161,11 +161,11 @@ fn a_mapped_file_is_copied_onto_itself() -> Result<()> {
     Ok(())
 }
 
-/// The VMM's last table has a range at an address where another file is mapped by now.
+/// The VMM's last table has a range at an address at which another file is mapped by now.
 #[test]
 fn a_stale_table_gives_no_other_file_s_bytes() -> Result<()> {
     let mut guest = Mapped::start(&[])?;
-    // The first ranges, which the table has, and some that it hasn't.
+    // The first ranges, which are in the table, and others that aren't.
     for range in [0, 1, 2, RANGES - 1] {
         let at = WindowOffset((RANGES - 1 - range) * RANGE);
         let client = &mut guest.rig.client;
@@ -197,9 +197,9 @@ fn a_stale_table_gives_no_other_file_s_bytes() -> Result<()> {
     Ok(())
 }
 
-/// Headers in pieces of one byte, each in another page of a mapped file that is gone, with a page
-/// between them. A process that replaced these pages would run out of mappings: it takes two for
-/// each, and has 65,530.
+/// Headers in pieces of one byte. Each piece is in another page of a mapped file that is gone, with
+/// a page between two pieces. A process that replaced these pages would run out of mappings: it
+/// needs two for each piece, and the limit is 65,530.
 #[test]
 fn lost_pages_are_no_memory() -> Result<()> {
     let options = Options {
@@ -231,7 +231,7 @@ fn lost_pages_are_no_memory() -> Result<()> {
             queue.kick()?;
             assert_eq!(queue.wait(PATIENCE)?.token, number as u64);
         }
-        // All is well for others.
+        // Other requests still work.
         let entry = rig.client.lookup(NodeId::ROOT, "lost")?;
         assert_eq!((entry.nodeid, entry.attr.size), (node.0, 0));
         assert_eq!(counter(rig, "lost_pages")?, 0, "{arguments:?}");
@@ -262,7 +262,7 @@ fn the_next_kernel_may_put_the_window_elsewhere() -> Result<()> {
     Ok(())
 }
 
-/// The window's place can't be learnt where the table is full of memory.
+/// The daemon can't learn the window's address if the table is full of memory.
 #[test]
 fn a_vm_with_a_full_table_is_promised_nothing() -> Result<()> {
     let daemon = virtiofs_driver::Daemon::command(daemon::daxd()?)
@@ -286,7 +286,7 @@ fn a_vm_with_a_full_table_is_promised_nothing() -> Result<()> {
     let mapped = client.setup_mapping(node, FileOffset(0), RANGE, WindowOffset(0), true);
     let errno = mapped.expect_err("not mapped").errno();
     assert_eq!(errno, Some(libc::ENOBUFS));
-    // By FUSE all is well.
+    // Requests through FUSE still work.
     let handle = Handle(client.open(node, libc::O_RDWR)?.fh);
     let read = client.read_vec(node, handle, FileOffset(0), 4096)?;
     assert_eq!(read, pattern(4096));
@@ -295,7 +295,7 @@ fn a_vm_with_a_full_table_is_promised_nothing() -> Result<()> {
     Ok(())
 }
 
-/// As QEMU does it: the window goes on, and the device does not.
+/// As with QEMU: the window goes on, and the device does not.
 #[test]
 fn a_device_with_many_ranges_is_not_started_again() -> Result<()> {
     let mut guest = Mapped::start(&[])?;

@@ -9,28 +9,29 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use virtiofs_driver::Daemon;
 
-/// How long things may take to be given back: a view goes by way of the companion.
+/// How long resources may take to be returned: a view is closed through the companion.
 const LIMIT: Duration = Duration::from_secs(30);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How many of each thing there are. A thing is told by its process's name and what it is.
+/// How many of each resource there are. The key is the process's name and the kind of resource.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Account(BTreeMap<String, usize>);
 
 impl Account {
-    /// What a daemon holds now.
+    /// The resources that a daemon holds now.
     #[must_use]
     pub fn of(daemon: &Daemon) -> Self {
         let pids: Vec<_> = daemon.processes().iter().map(|one| one.pid).collect();
         Self::of_processes(&pids)
     }
 
-    /// What a daemon holds once it has let go of removed files and of views that are mapped nowhere
-    /// any more. Both are after the guest has its answer: the companion closes the ones, and the
-    /// others go with the last request that had them in its memory.
+    /// The resources of a daemon after it has released removed files and unmapped views. Both
+    /// happen after the guest has its answer: the companion closes the files, and a view's mapping
+    /// goes with the last request that has it in its guest memory.
     ///
     /// # Errors
+    /// The files that the daemon keeps.
     /// What it keeps.
     pub fn of_one_at_rest(daemon: &Daemon) -> Result<Self> {
         let deadline = Instant::now() + LIMIT;
@@ -39,7 +40,7 @@ impl Account {
             let account = Self::of(daemon);
             let things = account.0.keys();
             let kept: Vec<_> = things.filter(|thing| is_on_its_way(thing)).collect();
-            // A thing may be several, which go one after the other.
+            // A key can stand for several resources, which are released one after another.
             if kept.is_empty() && account == before {
                 return Ok(account);
             }
@@ -65,7 +66,7 @@ impl Account {
         count(format!("process {name}"));
         let fds = fs::read_dir(format!("/proc/{pid}/fd"));
         for fd in fds.into_iter().flatten().flatten() {
-            // One that is closed meanwhile is none.
+            // A descriptor that was closed meanwhile does not count.
             if let Ok(target) = fs::read_link(fd.path()) {
                 count(format!(
                     "{name}: descriptor of {}",
@@ -83,7 +84,7 @@ impl Account {
         }
     }
 
-    /// What there is more or less of than `before`, in words; nothing if all is the same.
+    /// The differences from `before`, as text; empty if there are none.
     #[must_use]
     pub fn changes_since(&self, before: &Self) -> Vec<String> {
         let count = |account: &Self, thing| account.0.get(thing).copied().unwrap_or(0);
@@ -103,10 +104,10 @@ impl Account {
             .collect()
     }
 
-    /// Waits until the daemon holds what it held when this account was made.
+    /// Waits until the daemon holds the same resources as when this account was made.
     ///
     /// # Errors
-    /// What it holds more, or less.
+    /// The differences.
     pub fn wait_until_back(&self, daemon: &Daemon) -> Result<()> {
         let deadline = Instant::now() + LIMIT;
         loop {
@@ -123,10 +124,10 @@ impl Account {
     }
 }
 
-/// Whether a daemon without mappings is about to let go of it. Memory files have no name from the
+/// Whether a daemon without mappings is about to release this. Memory files have no name from the
 /// beginning; views have numbers for names.
 fn is_on_its_way(thing: &str) -> bool {
-    // Anonymous memory that processes share is shown as one of these; it is no file of the share's.
+    // The kernel shows shared anonymous memory as one of these. It is no file of the share.
     let memory = thing.contains("/memfd:") || thing.ends_with(" /dev/zero (deleted)");
     let removed = thing.ends_with(" (deleted)") && !memory;
     let view = thing.split_once("mapping of /");
@@ -146,7 +147,7 @@ pub(super) fn group(leader: i32) -> Vec<i32> {
         .collect()
 }
 
-/// Without the number of a socket or pipe, which is another each time.
+/// The target without the number of a socket or pipe, which differs each time.
 fn kind(target: &str) -> &str {
     match target.split_once(":[") {
         Some((kind @ ("socket" | "pipe"), _)) => kind,
@@ -191,7 +192,7 @@ mod tests {
         let with = this_process().0;
         drop(end);
         let _ = waiting.join();
-        // Other tests' threads come and go.
+        // Threads of other tests come and go.
         let threads = |all: &std::collections::BTreeMap<String, usize>| {
             let of_threads = all.iter().filter(|(name, _)| name.ends_with(": thread"));
             of_threads.map(|(_, count)| *count).sum::<usize>()

@@ -9,10 +9,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::model::FileModel;
 
-/// Fails with the first byte that differs.
+/// Fails at the first byte that differs.
 ///
 /// # Errors
-/// As it says.
+/// The offset and the bytes.
 pub fn compare(what: &str, got: &[u8], wanted: &[u8]) -> Result<()> {
     if got == wanted {
         return Ok(());
@@ -31,10 +31,10 @@ pub fn compare(what: &str, got: &[u8], wanted: &[u8]) -> Result<()> {
     }
 }
 
-/// The file as the host sees it.
+/// Checks the file's bytes on the host.
 ///
 /// # Errors
-/// If it is not as the model says.
+/// If they differ from the model.
 pub fn on_host(share: &Path, file: &FileModel) -> Result<()> {
     let path = share.join(&file.name);
     let got = fs::read(&path).with_context(|| format!("read {}", path.display()))?;

@@ -8,12 +8,12 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use virtiofs_driver::Daemon;
 
-/// Of a daemon that has ended.
+/// Checks that nothing is left of a daemon that has ended.
 ///
 /// # Errors
 /// What is left.
 pub fn nothing_is_left(daemon: &Daemon) -> Result<()> {
-    // One that has ended and that init has not yet taken note of is none.
+    // A zombie, which init has not reaped yet, does not count.
     let processes = daemon.processes();
     ensure!(processes.is_empty(), "processes are left: {processes:?}");
     let socket = daemon.socket();
@@ -22,7 +22,7 @@ pub fn nothing_is_left(daemon: &Daemon) -> Result<()> {
     no_mount_is_left(folder)
 }
 
-/// Only what the rig has put there itself.
+/// Checks that only the rig's own files are in the folder.
 fn no_file_is_left(folder: &Path) -> Result<()> {
     let mut left = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -35,10 +35,10 @@ fn no_file_is_left(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// In this mount namespace, at or under a folder.
+/// Checks that this mount namespace has no mount at or below a folder.
 ///
 /// # Errors
-/// What is left.
+/// The mounts that are left.
 pub fn no_mount_is_left(folder: &Path) -> Result<()> {
     let table = fs::read_to_string("/proc/self/mountinfo")?;
     let folder = folder.to_string_lossy();

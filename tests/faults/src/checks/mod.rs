@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What has to be true after a fault. Each check has a test in which it fails.
+//! What must be true after a fault. Each check has a test in which it fails.
 
 mod account;
 pub mod bytes;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Window table = VMM's table = model.
+//! The window's table in the daemon, in the VMM and in the model are equal.
 //!
-//! The daemon's table can't be read. It is asked: a SETUPMAPPING of what it has causes no message
-//! to the VMM, and a REMOVEMAPPING of what it does not have is EINVAL.
+//! A test can't read the daemon's table, so it asks: a SETUPMAPPING of an existing mapping causes
+//! no message to the VMM, and a REMOVEMAPPING of a missing one fails with EINVAL.
 
 use anyhow::{Context, Result, ensure};
 use virtiofs_driver::Window;
@@ -14,12 +14,12 @@ use crate::rig::{Rig, STEP_LIMIT, expect_errno};
 
 const PAGE: u64 = 4096;
 
-/// The VMM was asked for nothing that ends QEMU or that it refuses. A message that it finds after
-/// it has stopped the device is the limit of what a daemon can do. At INIT the daemon asks for a page of
-/// an empty file, to see what the VMM does with it.
+/// Checks that no request to the VMM was one that QEMU refuses or dies of. There are two
+/// exceptions. A daemon can't prevent that the VMM reads a message after it has stopped the device.
+/// And at INIT the daemon asks for a page of an empty file, to see how the VMM behaves.
 ///
 /// # Errors
-/// With what it was asked for.
+/// The requests that broke a rule.
 pub fn rules_were_kept(window: &Window) -> Result<()> {
     let mut broken = window.violations();
     let scratch = Violation::TooSmall {
@@ -31,20 +31,21 @@ pub fn rules_were_kept(window: &Window) -> Result<()> {
     Ok(())
 }
 
-/// What the VMM has acknowledged is in effect. A guest may be told of a removal before.
+/// Waits until all that the VMM has acknowledged is in effect. A guest may be told of a removal
+/// earlier.
 ///
 /// # Errors
-/// If it is not so in time.
+/// If an effect does not come in time.
 pub fn settled(window: &Window) -> Result<()> {
     let settled = window.wait_until_settled(STEP_LIMIT);
     ensure!(settled, "an effect is missing after {STEP_LIMIT:?}");
     Ok(())
 }
 
-/// The VMM has exactly the model's mappings.
+/// Checks that the VMM has exactly the model's mappings.
 ///
 /// # Errors
-/// With both tables.
+/// Both tables.
 pub fn vmm_has(window: &Window, model: &WindowModel) -> Result<()> {
     settled(window)?;
     let there: Vec<_> = window
@@ -61,10 +62,10 @@ pub fn vmm_has(window: &Window, model: &WindowModel) -> Result<()> {
     Ok(())
 }
 
-/// The daemon believes in exactly the model's mappings.
+/// Checks that the daemon's table has exactly the model's mappings.
 ///
 /// # Errors
-/// With the first slot that it has another belief of.
+/// The first slot that differs.
 pub fn daemon_has(rig: &mut Rig) -> Result<()> {
     settled(&rig.window)?;
     let before = rig.window.stats();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Where the threads of processes are that do not get on.
+//! Where the threads of a hanging process wait.
 
 use std::fmt::Write as _;
 use std::fs;

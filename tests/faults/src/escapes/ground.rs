@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The host's files: what is shared, and what lies beside it and must stay as it is.
+//! The host's files: the share, and the files beside it, which must not change.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,19 +13,19 @@ use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_remount, unmount};
 use tempfile::TempDir;
 
-/// What nobody in the guest may ever read.
+/// Bytes that no guest may ever read.
 pub const SECRET: &[u8] = b"what is beside the share is nobody's in the guest";
-/// What the shared files hold.
+/// The content of the shared files.
 pub const SHARED: &[u8] = b"what is in the share";
 
-/// A folder with a share in it. Dropping it takes its mounts away.
+/// A folder with a share in it. Its drop removes the mounts.
 #[derive(Debug)]
 pub struct Ground {
     folder: TempDir,
     mounts: Vec<PathBuf>,
 }
 
-/// All that is not shared, as it was at a time.
+/// The state of all that is not shared, at one moment.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outside(BTreeMap<PathBuf, String>);
 
@@ -45,17 +45,17 @@ impl Ground {
         Ok(ground)
     }
 
-    /// The folder of all.
+    /// The folder that contains everything.
     pub fn base(&self) -> &Path {
         self.folder.path()
     }
 
-    /// What is shared.
+    /// The shared folder.
     pub fn share(&self) -> PathBuf {
         self.base().join("share")
     }
 
-    /// The file beside it.
+    /// The file beside the share.
     pub fn secret(&self) -> PathBuf {
         self.base().join("secret")
     }
@@ -106,7 +106,7 @@ impl Ground {
         Ok(())
     }
 
-    /// A folder that is mounted read-only, and a procfs: an operator may have such in a share.
+    /// Makes a mount that is read-only, and a procfs: an operator may have such mounts in a share.
     fn mounts(&mut self) -> Result<()> {
         let share = self.share();
         let (locked, proc) = (share.join("locked"), share.join("proc"));
@@ -120,7 +120,7 @@ impl Ground {
         Ok(())
     }
 
-    /// What is outside now.
+    /// The current state of all that is outside the share.
     pub fn look(&self) -> Result<Outside> {
         let mut found = BTreeMap::new();
         let base = self.base();
@@ -128,7 +128,7 @@ impl Ground {
         Ok(Outside(found))
     }
 
-    /// What lies outside the share, by its inode number, if this is one.
+    /// The path outside the share with this inode number, if there is one.
     pub fn outside_by_inode(&self, ino: u64) -> Result<Option<PathBuf>> {
         let base = self.base();
         let mut paths = vec![base.to_owned(), Path::new("/").to_owned()];
@@ -137,7 +137,7 @@ impl Ground {
         let device = fs::metadata(base)?.dev();
         for path in paths {
             let meta = fs::symlink_metadata(&path)?;
-            // FUSE tells no device; what is on others has numbers of its own.
+            // FUSE reports no device, so only inodes of the share's own device are compared.
             if (meta.dev(), meta.ino()) == (device, ino) {
                 return Ok(Some(path));
             }
@@ -157,7 +157,7 @@ impl Drop for Ground {
 }
 
 impl Outside {
-    /// What differs from `self`, if anything does.
+    /// The differences between `self` and `now`, if there are any.
     pub fn changed_to(&self, now: &Self) -> Option<String> {
         let mut paths: Vec<_> = self.0.keys().chain(now.0.keys()).collect();
         paths.dedup();
@@ -174,7 +174,7 @@ impl Outside {
     }
 }
 
-/// Everything at and below `folder` that is not in the share.
+/// Describes all that is at or below `folder` and not in the share.
 fn describe(base: &Path, folder: &Path, found: &mut BTreeMap<PathBuf, String>) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

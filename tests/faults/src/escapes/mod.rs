@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Escapes: requests that no Linux sends, made to get at what is not shared.
+//! Escapes: requests that Linux never sends, and that try to reach files outside the share.
 //!
 //! ```text
 //! ground: BASE/secret, BASE/outside      attempt ─▶ site (daemon, VM, client) ─▶ steps
 //!         BASE/share ── what is shared             after it: is BASE as it was?
 //! ```
 //!
-//! Each attempt is made on a new daemon, this project's and virtiofsd, and the answers stand side by
-//! side in a table. What counts as an escape, or as a wrong answer, is in `site.rs`.
+//! Each attempt is made on a new daemon: on this project's, and on virtiofsd. A table compares the
+//! answers. `site.rs` defines escapes and wrong answers.
 
 mod attempts;
 mod ground;

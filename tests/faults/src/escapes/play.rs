@@ -29,7 +29,7 @@ pub const FAULTS: &[Fault] = &[
     Fault::long("escapes::what_is_served_is_noticed", shown::what_is_served),
 ];
 
-/// What this project's daemon has besides virtiofsd's options.
+/// This project's options that virtiofsd does not have.
 pub const WINDOW: [&str; 2] = ["--dax-window=64M", "--dax=always"];
 
 fn none(setting: &Setting, sandbox: &str) -> Result<()> {
@@ -56,7 +56,7 @@ fn none(setting: &Setting, sandbox: &str) -> Result<()> {
     Ok(())
 }
 
-/// An attempt that could not be made to its end on the peer.
+/// The step of an attempt that failed on the peer before its end.
 fn lost(error: &anyhow::Error) -> Step {
     Step {
         what: "the attempt".to_owned(),

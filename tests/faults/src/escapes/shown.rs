@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The judgement of escapes is seen to fail: on a daemon that shares more than the guest should
-//! have, and by requests that are right and so are served.
+//! Shows that the judgement of escapes can fail: on a daemon that shares more than the guest should
+//! have, and for correct requests, which are served.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ use super::play::WINDOW;
 use super::site::Site;
 use crate::fault::Setting;
 
-/// The secret found, its bytes read, and a change outside.
+/// Finds the secret, reads its bytes, and makes a change outside.
 pub fn a_way_out(setting: &Setting) -> Result<()> {
     let mut site = Site::too_wide(&setting.daemon, &WINDOW.map(str::to_owned))?;
     fs::write(site.ground.share().join("copy"), SECRET)?;
@@ -37,7 +37,7 @@ pub fn a_way_out(setting: &Setting) -> Result<()> {
     Ok(())
 }
 
-/// A node that is known and a handle of the node's own.
+/// A known node, and a handle of that node.
 pub fn what_is_served(setting: &Setting) -> Result<()> {
     let mut site = Site::new(&setting.daemon, &WINDOW.map(str::to_owned))?;
     let node = site.node("file")?;

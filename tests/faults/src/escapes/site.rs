@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A daemon, a guest, and the judgement of what the guest was answered.
+//! A daemon, a guest, and the judgement of the daemon's answers.
 //!
-//! Wrong are: an inode of outside, the secret's bytes, a change outside, a request served that has
-//! to be refused, and a daemon that answers no more.
+//! Wrong are: an inode from outside, the secret's bytes, a change outside, a request that is served
+//! and has to be refused, and a daemon that no longer answers.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,8 @@ use super::step::{Step, answer};
 /// Bytes that are mapped at a time.
 const RANGE: u64 = 2 << 20;
 
-/// Dropped in this order: the VM leaves before the daemon is ended, the mounts go last.
+/// The fields are dropped in this order: the VM disconnects, the daemon ends, the mounts are
+/// removed.
 pub struct Site {
     /// The guest.
     pub client: Client,
@@ -42,7 +43,7 @@ impl Site {
         Self::on(ground, program, arguments, &share)
     }
 
-    /// A new daemon that shares all of BASE, so that what is outside is within reach.
+    /// A new daemon that shares all of BASE, so that the outside can be reached.
     pub fn too_wide(program: &Path, arguments: &[String]) -> Result<Self> {
         let ground = Ground::lay()?;
         let base = ground.base().to_owned();
@@ -69,7 +70,7 @@ impl Site {
         })
     }
 
-    /// The node of a path in the share, which has to be there; a component at a time.
+    /// The node of a path in the share, looked up one component at a time. The path has to exist.
     pub fn node(&mut self, path: &str) -> Result<NodeId> {
         let mut node = NodeId::ROOT;
         for name in path.split('/') {
@@ -79,19 +80,19 @@ impl Site {
         Ok(node)
     }
 
-    /// Records a request that must not be served.
+    /// Records a request that has to be refused.
     pub fn refused<T>(&mut self, what: &str, result: Result<T, FuseError>) {
         let wrong = result.is_ok().then(|| "it was served".to_owned());
         self.record(what, &result, wrong);
     }
 
-    /// Records a request that may be served, as long as outside is as it was.
+    /// Records a request that may be served, if nothing outside changes.
     pub fn harmless<T>(&mut self, what: &str, result: Result<T, FuseError>) {
         let changed = self.changed();
         self.record(what, &result, changed);
     }
 
-    /// Records a lookup that may be served with what is in the share, and looks at what it gave.
+    /// Records a lookup that may be served with a file of the share, and checks the file.
     pub fn inside(
         &mut self,
         what: &str,
@@ -115,7 +116,7 @@ impl Site {
         });
     }
 
-    /// What of outside a node is, or leads to.
+    /// The path outside the share that a node is or leads to.
     pub fn trespass(&mut self, entry: &EntryOut) -> Result<Option<String>> {
         let node = NodeId(entry.nodeid);
         if let Some(path) = self.ground.outside_by_inode(entry.attr.ino)? {
@@ -127,7 +128,7 @@ impl Site {
         Ok(None)
     }
 
-    /// What a node holds.
+    /// The content of a node.
     pub fn read(&mut self, node: NodeId) -> Result<Vec<u8>, FuseError> {
         let handle = Handle(self.client.open(node, libc::O_RDONLY)?.fh);
         let bytes = self.client.read_vec(node, handle, FileOffset(0), 4096);
@@ -141,7 +142,7 @@ impl Site {
         self.client.setup_mapping(node, from, RANGE, at, write)
     }
 
-    /// Whether a file of the share still holds this.
+    /// Checks whether a file of the share still has this content.
     pub fn still_holds(&mut self, name: &str, content: &[u8]) -> Result<()> {
         let now = fs::read(self.ground.share().join(name))?;
         let wrong = (now != content).then(|| format!("{name} has another content"));
@@ -154,7 +155,7 @@ impl Site {
         Ok(())
     }
 
-    /// Ends an attempt: all steps, with what is to be said about the whole.
+    /// Ends an attempt. Returns all steps, with the judgement of the whole.
     pub fn finish(mut self) -> Vec<Step> {
         let alive = self.client.getattr(NodeId::ROOT, None);
         if alive.as_ref().is_err_and(|error| error.errno().is_none()) {
@@ -169,7 +170,7 @@ impl Site {
         self.steps
     }
 
-    /// What of outside is not as it was.
+    /// The changes outside the share.
     pub fn changed(&self) -> Option<String> {
         match self.ground.look() {
             Ok(now) => self.before.changed_to(&now),

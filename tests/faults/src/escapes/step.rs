@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What was tried and what came of it.
+//! The steps of an attempt, and their results.
 
 use virtiofs_driver::FuseError;
 
 /// One request, or many of a kind.
 #[derive(Debug, Clone)]
 pub struct Step {
-    /// What was tried.
+    /// The request.
     pub what: String,
-    /// What was answered, in short.
+    /// The answer, in short.
     pub answer: String,
-    /// Why the answer is not right, if it is not.
+    /// The reason why the answer is wrong, if it is.
     pub wrong: Option<String>,
 }
 
@@ -26,7 +26,7 @@ pub fn answer<T>(result: &Result<T, FuseError>) -> String {
     }
 }
 
-/// An errno's name, for those that come up.
+/// The name of an errno, for common ones.
 fn name(errno: i32) -> String {
     let name = match errno {
         libc::EACCES => "EACCES",

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The answers of two daemons side by side.
+//! Compares the answers of two daemons.
 
 use std::fmt;
 
 use super::step::Step;
 
-/// What came of all attempts.
+/// The results of all attempts.
 #[derive(Debug, Default)]
 pub struct Table {
     rows: Vec<Row>,
@@ -21,7 +21,7 @@ struct Row {
 }
 
 impl Table {
-    /// Adds an attempt. A step that only one of them came to has a gap for the other.
+    /// Adds an attempt. A step that only one daemon has reached gets a gap for the other daemon.
     pub fn add(&mut self, attempt: &'static str, ours: Vec<Step>, mut theirs: Vec<Step>) {
         for step in ours {
             let same = theirs.iter().position(|other| other.what == step.what);
@@ -45,7 +45,7 @@ impl Table {
         }
     }
 
-    /// What is wrong about this project's daemon.
+    /// The wrong answers of this project's daemon.
     pub fn wrong(&self) -> Vec<String> {
         let ours = self.rows.iter().filter_map(|row| {
             let wrong = row.ours.as_ref()?.wrong.as_ref()?;
@@ -76,7 +76,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// An answer, marked where it is wrong.
+/// An answer, with a mark if it is wrong.
 fn cell(step: Option<&Step>) -> String {
     match step {
         None => ".".to_owned(),

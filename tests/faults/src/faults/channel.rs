@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The back-end channel is closed, and the VM lives on.
+//! The back-end channel is closed, and the VM goes on.
 
 use anyhow::{Result, ensure};
 use virtiofs_driver::window::{Action, CallKind};
@@ -46,14 +46,14 @@ fn closed_at_rest(setting: &Setting) -> Result<()> {
     rig.map(0, file, 0, Slot(1))?;
     rig.vm.close_channel();
     without_window(&mut rig, file)?;
-    // What is mapped stays mapped: nobody could be asked to take it away.
+    // Mappings stay: without the channel the daemon can't ask the VMM to remove one.
     rig.verify_bytes()?;
     rig.store(Slot(1), 1000, 5000)?;
     rig.read(1, file, 0, 100_000)?;
     rig.leave()
 }
 
-/// One request waits for its answer, the others for their turn.
+/// One request waits for its answer, and the others wait behind it.
 fn closed_under_many(setting: &Setting) -> Result<()> {
     let mut rig = Rig::start(setting, &RigOptions::default())?;
     let file = rig.create(0, 100_000)?;

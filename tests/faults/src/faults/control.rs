@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the VMM does to the device while mappings are made and removed on all queues.
+//! The VMM changes the device while mappings are made and removed on all queues.
 //!
-//! A round makes requests available on every queue, and does something to the device at once.
-//! Which request the daemon has got to by then is chance, and no seed brings it back.
+//! A round makes requests available on every queue, and changes the device at once. How far the
+//! daemon has come by then is chance, which no seed reproduces.
 
 use std::env;
 
@@ -15,12 +15,12 @@ use crate::fault::{Fault, Setting};
 use crate::model::{FileId, Slot};
 use crate::rig::{Flight, Rig, RigOptions};
 
-/// Rounds of a test, and the variable that says otherwise.
+/// The rounds of a test. The environment variable overrides the number.
 const ROUNDS: u64 = 150;
 const ROUNDS_VARIABLE: &str = "FAULTS_ROUNDS";
-/// Rounds between two comparisons of everything.
+/// Rounds between two full comparisons.
 const BETWEEN_LOOKS: u64 = 50;
-/// Requests that a queue gets in a round, at most.
+/// The most requests that a queue gets in a round.
 const BATCH: usize = 6;
 /// Bytes of memory that is plugged.
 const DIMM: usize = 2 << 20;
@@ -65,14 +65,14 @@ pub const FAULTS: &[Fault] = &[
     }),
 ];
 
-/// What happens to the device.
+/// Events of the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// GET_VRING_BASE of one queue, which is started again.
+    /// GET_VRING_BASE of one queue, which is then started again.
     StopQueue,
     /// SET_VRING_ENABLE of one queue, off and on.
     Enable,
-    /// The VM is paused and goes on.
+    /// The VM is paused and resumed.
     Pause,
     /// The guest is reset and mounts again.
     Reset,
@@ -83,7 +83,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// All of them.
+    /// All events.
     pub const ALL: &[Self] = &[
         Self::StopQueue,
         Self::Enable,
@@ -128,15 +128,15 @@ fn rounds(setting: &Setting, options: &RigOptions, events: &[Event]) -> Result<(
     rig.finish()
 }
 
-/// One round; returns how many calls the VMM served after the event had begun.
+/// Plays one round; returns how many calls the VMM served after the event had begun.
 ///
 /// # Errors
-/// Whatever fails.
+/// If a step or a check fails.
 pub fn play(rig: &mut Rig, event: Event) -> Result<u64> {
     let flights = take_off(rig)?;
     let begun = calls(rig);
     if event == Event::Reset {
-        // Nobody gets an answer, and what was done is gone.
+        // The requests get no answer, and the mappings are gone.
         rig.reset()?;
         return Ok(calls(rig) - begun);
     }
@@ -177,7 +177,8 @@ fn calls(rig: &Rig) -> u64 {
     stats.maps + stats.unmaps
 }
 
-/// Maps and removals on all queues; each slot belongs to one queue, and has one request at most.
+/// Starts mappings and removals on all queues. Each slot belongs to one queue, and has at most one
+/// request.
 fn take_off(rig: &mut Rig) -> Result<Vec<Flight>> {
     let files: Vec<FileId> = rig.files.ids();
     let queues = rig.clients.len() as u64;

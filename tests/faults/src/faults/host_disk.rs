@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The disk under the share can't be read, or not be written.
+//! The disk under the share can't be read, or can't be written.
 
 use anyhow::{Result, ensure};
 use virtiofs_driver::window::WindowError;
@@ -32,8 +32,8 @@ fn write_out(rig: &Rig, disk: &Disk, file: FileId) -> Result<()> {
     disk.write_out(&rig.files.get(file).name)
 }
 
-/// EIO for a READ, SIGBUS for a load; nothing is taken for zeros, and all is there once it can be
-/// read.
+/// A READ gets EIO, and a load gets SIGBUS. No failed read returns zeros, and all bytes are there
+/// once the disk can be read.
 fn not_readable(setting: &Setting) -> Result<()> {
     let (mut rig, disk) = on_disk(setting)?;
     let (read, mapped) = (rig.create(0, SIZE)?, rig.create(1, SIZE)?);
@@ -59,8 +59,8 @@ fn not_readable(setting: &Setting) -> Result<()> {
     gone(disk)
 }
 
-/// A WRITE that went to the page cache, and a store, are in no file until FSYNC has said so: it says
-/// EIO. What is written again is there.
+/// A WRITE to the page cache and a store are safe only after FSYNC has succeeded. Here FSYNC fails
+/// with EIO. Bytes that are written again are there.
 fn not_writable(setting: &Setting) -> Result<()> {
     let (mut rig, disk) = on_disk(setting)?;
     let (written, mapped) = (rig.create(0, SIZE)?, rig.create(1, SIZE)?);
@@ -78,7 +78,7 @@ fn not_writable(setting: &Setting) -> Result<()> {
         let synced = rig.clients[0].fsync(model.node, model.handle, false);
         disk.mend();
         expect_errno(synced, libc::EIO, "FSYNC of what can't be written")?;
-        // The guest has been told, and writes it again.
+        // The guest has got the error, and writes the bytes again.
         let part = model.bytes[100_000..100_008].to_vec();
         rig.write(0, file, 100_000, &part)?;
         rig.clients[0].fsync(model.node, model.handle, false)?;
@@ -86,7 +86,7 @@ fn not_writable(setting: &Setting) -> Result<()> {
     }
     rig.unmap(0, Slot(1))?;
     for file in [written, mapped] {
-        // From the disk, not from the page cache.
+        // The bytes are read from the disk, not from the page cache.
         write_out(&rig, &disk, file)?;
         rig.read(1, file, 0, SIZE)?;
     }

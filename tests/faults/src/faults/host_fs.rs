@@ -41,7 +41,7 @@ pub const FAULTS: &[Fault] = &[
     Fault::new("host_fs::everything_is_slow", host_slow::everything_is_slow),
 ];
 
-/// A rig on a layer.
+/// A rig whose share is on a layer.
 pub(super) fn on_layer(setting: &Setting) -> Result<(Rig, Layer)> {
     let layer = Layer::mount()?;
     let options = RigOptions {
@@ -51,10 +51,10 @@ pub(super) fn on_layer(setting: &Setting) -> Result<(Rig, Layer)> {
     Ok((Rig::start(setting, &options)?, layer))
 }
 
-/// What the guest asks for so that the host does this operation.
+/// Makes the guest's request that causes this operation on the host.
 ///
 /// # Errors
-/// What is answered.
+/// The daemon's answer.
 pub fn ask(rig: &mut Rig, operation: Operation, id: FileId) -> Result<(), FuseError> {
     let file = rig.files.get(id).clone();
     let (node, handle) = (file.node, file.handle);
@@ -91,7 +91,8 @@ fn reaches_the_guest(setting: &Setting, errno: i32) -> Result<()> {
     let other = rig.create(1, 50_000)?;
     rig.map(0, id, 0, Slot(2))?;
     for operation in Operation::ALL {
-        // The page cache would answer for the file system: an open lets go of it.
+        // The page cache would answer in place of the file system. A new open drops the cached
+        // pages.
         rig.reopen(0, id)?;
         layer.set(operation, Behaviour::Fail(errno));
         let asked = ask(&mut rig, operation, id);
@@ -135,7 +136,7 @@ fn not_mapped(setting: &Setting) -> Result<()> {
 }
 
 /// A union of file systems shows one inode number for several files. The guest reads and writes the
-/// one that it names.
+/// file that it names.
 fn one_number(setting: &Setting) -> Result<()> {
     let layer = Layer::mount_alike()?;
     let options = RigOptions {
@@ -160,13 +161,14 @@ fn one_number(setting: &Setting) -> Result<()> {
         rig.store(Slot(slot), at, 5000)?;
     }
     rig.verify()?;
-    // In the same range, which Linux does after a removal that failed.
+    // The same range is mapped again, as Linux does after a removal that failed.
     rig.map(0, other, 0, Slot(1))?;
     rig.store(Slot(1), 15_000, 5000)?;
     rig.finish()
 }
 
-/// It is lost to whoever loads it, which ends QEMU, and is there again when it can be read.
+/// A load from a page that can't be read fails, which would end QEMU. Once the page can be read, it
+/// is there again.
 fn lost_page(setting: &Setting) -> Result<()> {
     let (mut rig, layer) = on_layer(setting)?;
     let file = rig.create(0, 100_000)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The host has no room, or no descriptor, left.
+//! The host has no space or no descriptors left.
 
 use anyhow::{Context, Result, ensure};
 use virtiofs_driver::window::WindowError;
@@ -11,10 +11,10 @@ use crate::host::Small;
 use crate::model::Slot;
 use crate::rig::{Rig, RigOptions, expect_errno, outcome};
 
-/// Bytes of the file system that is to be full.
+/// Bytes of the file system that is filled.
 const ROOM: u64 = 4 << 20;
 const STEP: usize = 256 << 10;
-/// Descriptors of the daemon that are to run out.
+/// The limit of the daemon's descriptors.
 const DESCRIPTORS: usize = 1430;
 
 /// The family.
@@ -34,7 +34,7 @@ fn on_small(setting: &Setting) -> Result<(Rig, Small)> {
     Ok((Rig::start(setting, &options)?, small))
 }
 
-/// ENOSPC, and what was written before is there.
+/// The guest gets ENOSPC, and earlier bytes are still there.
 fn no_room(setting: &Setting) -> Result<()> {
     let (mut rig, _small) = on_small(setting)?;
     let file = rig.create(0, 100_000)?;
@@ -66,7 +66,8 @@ fn no_room(setting: &Setting) -> Result<()> {
     rig.finish()
 }
 
-/// A store into a hole of a file finds no room: SIGBUS in QEMU. It works when there is some.
+/// A store into a hole of a file finds no space: SIGBUS in QEMU. The store works once there is
+/// space.
 fn no_room_for_a_store(setting: &Setting) -> Result<()> {
     let (mut rig, _small) = on_small(setting)?;
     let sparse = rig.create_empty(0)?;
@@ -99,7 +100,8 @@ fn no_room_for_a_store(setting: &Setting) -> Result<()> {
     rig.finish()
 }
 
-/// EMFILE, for whatever needs one, and all is well when some are given back.
+/// The guest gets EMFILE for each request that needs a descriptor. All requests work after some
+/// descriptors were closed.
 fn no_descriptor_left(setting: &Setting) -> Result<()> {
     let limit = format!("--rlimit-nofile={DESCRIPTORS}");
     let mut rig = Rig::start(setting, &RigOptions::default().arg(limit))?;
@@ -127,7 +129,7 @@ fn no_descriptor_left(setting: &Setting) -> Result<()> {
         libc::EIO,
         "a map of a file that was not mapped before",
     )?;
-    // What is open goes on, and what has a view.
+    // Open files still work, and so do files with a view.
     rig.map(1, mapped, 0, Slot(3))?;
     rig.write(0, mapped, 30_000, b"still here")?;
     rig.read(1, mapped, 0, 50_000)?;
@@ -144,12 +146,13 @@ fn is_lack(errno: i32) -> bool {
     matches!(errno, libc::EMFILE | libc::ENFILE)
 }
 
-/// ENOBUFS before QEMU would abort, and one more when one was given back.
+/// The guest gets ENOBUFS before QEMU would abort. After one mapping was removed, another one
+/// works.
 fn no_region_left(setting: &Setting) -> Result<()> {
     let slots = 1024;
     let options = RigOptions {
         slots,
-        // Else QEMU has no table that could get full.
+        // Without this option QEMU has no table that could get full.
         mem_slots: true,
         ..RigOptions::default()
     };

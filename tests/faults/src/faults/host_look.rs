@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a guest's look at a file does to the file: nothing.
+//! A guest's look at a file changes nothing about the file.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -47,7 +47,7 @@ pub const FAULTS: &[Fault] = &[
     ),
 ];
 
-/// A listing with attributes asks for each file.
+/// Looks at a file as a listing with attributes does.
 fn look(client: &mut Client, name: &str) -> Result<NodeId> {
     let entry = client.lookup(NodeId::ROOT, name)?;
     ensure!(entry.attr.flags != 0, "{name} is not promised: no look");
@@ -56,7 +56,8 @@ fn look(client: &mut Client, name: &str) -> Result<NodeId> {
     Ok(node)
 }
 
-/// On overlayfs, whose lower files have two names. What is mapped is copied up, as it has to be.
+/// On overlayfs, with a lower file that has two names: a look copies no file up. A file that is
+/// mapped is copied up, which can't be avoided.
 fn nothing_is_copied_up(setting: &Setting) -> Result<()> {
     let overlay = Overlay::mount(|lower| {
         for number in 0..4 {
@@ -88,7 +89,7 @@ fn nothing_is_copied_up(setting: &Setting) -> Result<()> {
     Ok(())
 }
 
-/// Not even at the first file that the daemon meets.
+/// No write event is seen, not even for the first file that the daemon meets.
 fn no_watcher_sees_a_write(setting: &Setting) -> Result<()> {
     let options = RigOptions::default();
     let daemon = rig::daemon(setting, &options)?;
@@ -103,13 +104,13 @@ fn no_watcher_sees_a_write(setting: &Setting) -> Result<()> {
     }
     let seen = watcher.seen()?;
     ensure!(seen.is_empty(), "a look made these events: {seen:?}");
-    // The watcher sees what it is there for.
+    // The watcher does see a real write.
     fs::write(daemon.share().join("first"), "other")?;
     ensure!(!watcher.seen()?.is_empty(), "the watcher sees nothing");
     Ok(())
 }
 
-/// chattr +i between a look and an open.
+/// chattr +i between the look-up and the open.
 fn a_frozen_file_can_be_read(setting: &Setting) -> Result<()> {
     let options = RigOptions::default();
     let daemon = rig::daemon(setting, &options)?;
@@ -124,8 +125,8 @@ fn a_frozen_file_can_be_read(setting: &Setting) -> Result<()> {
     read
 }
 
-/// chattr +i between two opens, of which the second may go by what the first has found: for a while,
-/// or until a mapping fails.
+/// chattr +i between two opens. The daemon may answer the second open from the result of the first
+/// one, for a while or until a mapping fails.
 fn a_file_frozen_between_two_opens_can_be_read(setting: &Setting) -> Result<()> {
     let options = RigOptions::default();
     let daemon = rig::daemon(setting, &options)?;
@@ -154,7 +155,7 @@ fn a_file_frozen_between_two_opens_can_be_read(setting: &Setting) -> Result<()> 
     Ok(())
 }
 
-/// Opens a file until that is ESTALE.
+/// Opens a file until the open fails with ESTALE.
 fn until_stale(client: &mut Client, node: NodeId) -> Result<()> {
     let deadline = Instant::now() + STEP_LIMIT;
     loop {
@@ -169,7 +170,7 @@ fn until_stale(client: &mut Client, node: NodeId) -> Result<()> {
     }
 }
 
-/// A remount between the two.
+/// A remount between the look-up and the open.
 fn a_read_only_share_can_be_read(setting: &Setting) -> Result<()> {
     let small = Small::mount(16 << 20)?;
     let options = RigOptions {
@@ -184,7 +185,7 @@ fn a_read_only_share_can_be_read(setting: &Setting) -> Result<()> {
     read_after_another_look(&mut client, node, "file")
 }
 
-/// An execve between the two, with a policy that has programs mapped.
+/// An execve between the look-up and the open, with a policy that maps programs.
 fn a_running_program_can_be_read(setting: &Setting) -> Result<()> {
     let options = RigOptions::default().arg("--dax=always");
     let daemon = rig::daemon(setting, &options)?;
@@ -194,7 +195,8 @@ fn a_running_program_can_be_read(setting: &Setting) -> Result<()> {
     let node = look(&mut client, "program")?;
     let mut running = Command::new(&program).arg("infinity").spawn()?;
     let read = read_after_another_look(&mut client, node, "program");
-    // Linux may have forgotten the node when it looks again, and then knows the file by another.
+    // When Linux looks again it may have forgotten the node, and then knows the file by another
+    // one.
     client.forget(node, 3)?;
     let again = client.lookup(NodeId::ROOT, "program")?;
     running.kill()?;
@@ -204,8 +206,8 @@ fn a_running_program_can_be_read(setting: &Setting) -> Result<()> {
     read
 }
 
-/// Opens and reads a file whose promise does not hold any more, as Linux does: ESTALE has it look
-/// again, and another generation has it take another inode, which does without DAX.
+/// Opens and reads a file whose DAX promise no longer holds, as Linux does. ESTALE makes Linux look
+/// the file up again, and another generation makes it take a new inode, which does not use DAX.
 fn read_after_another_look(client: &mut Client, node: NodeId, name: &str) -> Result<()> {
     expect_errno(
         client.open(node, libc::O_RDONLY),
@@ -215,7 +217,7 @@ fn read_after_another_look(client: &mut Client, node: NodeId, name: &str) -> Res
     read_without_dax(client, node, name)
 }
 
-/// Looks a file up again, whose promise is broken, and reads it.
+/// Looks up a file with a broken promise again, and reads it.
 fn read_without_dax(client: &mut Client, node: NodeId, name: &str) -> Result<()> {
     for _ in 0..2 {
         let entry = client.lookup(NodeId::ROOT, name)?;
@@ -229,7 +231,7 @@ fn read_without_dax(client: &mut Client, node: NodeId, name: &str) -> Result<()>
     Ok(())
 }
 
-/// A guest of a rig's kind for which nothing has been done yet.
+/// A guest of a rig's kind, without the rig's preparations.
 fn guest(daemon: &Daemon, options: &RigOptions) -> Result<(Client, Vm)> {
     let mut vm = Vm::connect(&daemon.socket(), &rig::vm_options(options))?;
     let mut client = Client::new(&mut vm, QueueIndex::request(0))?;
@@ -237,7 +239,7 @@ fn guest(daemon: &Daemon, options: &RigOptions) -> Result<(Client, Vm)> {
     Ok((client, vm))
 }
 
-/// Hears of writes in a directory.
+/// Watches a directory for writes.
 struct Watcher(std::os::fd::OwnedFd);
 
 impl Watcher {
@@ -248,7 +250,7 @@ impl Watcher {
         Ok(Self(watcher))
     }
 
-    /// What it has heard of since it was asked last.
+    /// The events since the last call.
     fn seen(&self) -> Result<Vec<ReadFlags>> {
         let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
         let mut reader = inotify::Reader::new(&self.0, &mut buffer);

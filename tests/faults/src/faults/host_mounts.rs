@@ -28,7 +28,7 @@ pub const FAULTS: &[Fault] = &[
     ),
 ];
 
-/// Unmounts when it is dropped.
+/// A mount; unmounted on drop.
 struct Mounted(PathBuf);
 
 impl Drop for Mounted {
@@ -37,7 +37,7 @@ impl Drop for Mounted {
     }
 }
 
-/// It is found, what is in it too, and the listing of its parent has all names.
+/// The mount and its content are found, and the listing of its parent has all names.
 fn a_name_with_a_space(setting: &Setting, sandbox: &str) -> Result<()> {
     let share = tempfile::tempdir()?;
     let names = ["a mount\tpoint", "before", "other", "with\\backslash"];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a file may do for who runs it, once the guest can store into it.
+//! A program's privileges, once the guest can store into the file.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -30,7 +30,8 @@ pub const FAULTS: &[Fault] = &[
     ),
 ];
 
-/// A program is mapped for reading, and then for writing; `kept` looks whether it has privileges.
+/// A program is mapped for reading, and then for writing. `kept` checks whether it still has its
+/// privileges.
 fn goes(
     setting: &Setting,
     give: impl Fn(&Path) -> Result<()>,
@@ -51,7 +52,7 @@ fn goes(
         map(false)?;
         ensure!(kept(&path)?, "gone although nothing can be stored");
         map(true)?;
-        // Without the option the guest's kernel sees to it.
+        // Without the option the guest's kernel removes the privileges.
         ensure!(kept(&path)? != kills, "--killpriv-v2 {kills}");
         let owner = path.metadata()?;
         ensure!((owner.uid(), owner.gid()) == (1, 2), "another owner");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The file system under the share takes its time.
+//! The file system under the share is slow.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::host::{Behaviour, Operation};
 use crate::model::Slot;
 use crate::rig::Held;
 
-/// Long enough to be met, too short to be noticed.
+/// Long enough for the other requests to overlap, and short enough for a test.
 const A_MOMENT: Duration = Duration::from_millis(200);
 const EACH: Duration = Duration::from_millis(2);
 
-/// Others are served meanwhile. A device that is stopped then waits for it, as it has to: the
-/// request is under way on the ring.
+/// Other requests are served meanwhile. A device that is stopped then has to wait, because the
+/// request is in flight on the ring.
 pub(super) fn a_read_is_slow(setting: &Setting) -> Result<()> {
     let (mut rig, layer) = on_layer(setting)?;
     let (slow, other) = (rig.create(0, 100_000)?, rig.create(1, 100_000)?);
@@ -45,7 +45,7 @@ pub(super) fn a_read_is_slow(setting: &Setting) -> Result<()> {
     rig.finish()
 }
 
-/// A request for the window is off its ring, so a device can be stopped under it.
+/// A request for the window is off its ring, so the device can be stopped while the open hangs.
 pub(super) fn an_open_hangs(setting: &Setting) -> Result<()> {
     let (mut rig, layer) = on_layer(setting)?;
     let (file, other) = (rig.create(0, 100_000)?, rig.create(1, 100_000)?);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The blocks of files that were mapped and removed.
+//! The blocks of files that were mapped and then removed.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ use crate::host::Small;
 use crate::model::{RANGE, Slot};
 use crate::rig::{Rig, RigOptions};
 
-/// Bytes of the file system, and more than half of them.
+/// Bytes of the file system, and of a file of more than half that size.
 const ROOM: u64 = 8 << 20;
 const MOST: u64 = 5 << 20;
 const STEP: usize = 256 << 10;
@@ -57,7 +57,7 @@ fn fill(rig: &mut Rig, name: &str) -> Result<(NodeId, Handle)> {
     Ok((node, handle))
 }
 
-/// The daemon keeps a view of the file that is removed, and the guest still knows its node.
+/// The daemon holds a view of the removed file, and the guest still knows its node.
 fn is_given_back(setting: &Setting, remove: impl Fn(&mut Rig, &str) -> Result<()>) -> Result<()> {
     let small = Small::mount(ROOM)?;
     let options = RigOptions {

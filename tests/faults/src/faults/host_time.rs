@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Whether the host sees by a file's time that the guest has stored into it.
+//! Whether the host can tell from a file's time that the guest has stored into the file.
 
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -25,7 +25,7 @@ pub const FAULTS: &[Fault] = &[
     ),
 ];
 
-/// Sets a file's time on the host, and says whether the guest's request moves it.
+/// Sets a file's time on the host, and returns whether the guest's request changes it.
 fn moves(
     rig: &mut Rig,
     file: FileId,
@@ -47,7 +47,7 @@ fn fsync(rig: &mut Rig, node: NodeId, handle: Handle) -> Result<(), FuseError> {
     rig.clients[0].fsync(node, handle, false)
 }
 
-/// Each time, although only the first store into a range makes a request.
+/// Each store counts, although only the first one in a range makes a request.
 fn stores_move_it(setting: &Setting) -> Result<()> {
     let mut rig = Rig::start(setting, &RigOptions::default())?;
     let (file, other) = (rig.create(0, 100_000)?, rig.create(0, 100_000)?);
@@ -66,7 +66,7 @@ fn stores_move_it(setting: &Setting) -> Result<()> {
         rig.clients[0].release(node, handle)
     };
     ensure!(!moves(&mut rig, file, reads)?, "a handle for reading");
-    // RELEASE right after FLUSH moves nothing: a program may have looked at the time.
+    // A RELEASE right after FLUSH changes no time: a program may have read the time in between.
     rig.clients[0].flush(rig.files.get(file).node, rig.files.get(file).handle)?;
     let writes = |rig: &mut Rig, node, _| {
         let handle = Handle(rig.clients[0].open(node, libc::O_RDWR)?.fh);
@@ -80,7 +80,7 @@ fn stores_move_it(setting: &Setting) -> Result<()> {
     rig.finish()
 }
 
-/// As `cp -p`, tar and rsync set it: before or after they close the file.
+/// `cp -p`, tar and rsync set the time before or after they close the file.
 fn a_set_time_stays(setting: &Setting) -> Result<()> {
     let mut rig = Rig::start(setting, &RigOptions::default())?;
     let file = rig.create(0, 100_000)?;
@@ -103,7 +103,7 @@ fn a_set_time_stays(setting: &Setting) -> Result<()> {
     rig.clients[0].release(model.node, Handle(late))?;
     let stays = path.metadata()?.modified()? == SystemTime::UNIX_EPOCH + wanted;
     ensure!(stays, "RELEASE moved a time that the guest has set");
-    // Who opens it later may store into what is mapped.
+    // A later opener may store into existing mappings.
     let later = |rig: &mut Rig, node, _| {
         let handle = Handle(rig.clients[0].open(node, libc::O_RDWR)?.fh);
         rig.clients[0].flush(node, handle)?;

@@ -53,15 +53,15 @@ pub const FAULTS: &[Fault] = &[
 const SIZE: usize = 100_000;
 const PAGE: u64 = 4096;
 const SLOT: Slot = Slot(1);
-/// How many times the guest maps, truncates and unmaps while the host does what it likes.
+/// How often the guest maps, truncates and unmaps while other programs of the host use the file.
 const ROUNDS: usize = 100;
 
-/// Plays with a mapped file, on a host that can do it.
+/// Runs a test with a mapped file, on a host that supports this.
 fn mapped(setting: &Setting, play: impl FnOnce(Mapped) -> Result<()>) -> Result<()> {
     Mapped::start(setting)?.map_or(Ok(()), play)
 }
 
-/// A mapped file, and what the host knows of it.
+/// A mapped file, and the host's handles of it.
 struct Mapped {
     rig: Rig,
     file: FileId,
@@ -71,7 +71,7 @@ struct Mapped {
 }
 
 impl Mapped {
-    /// `None` on a host that can't do it, which the daemon says.
+    /// `None` on a host without the support, which the daemon logs.
     fn start(setting: &Setting) -> Result<Option<Self>> {
         let options = RigOptions::default().arg("--host-truncate=refuse");
         let mut rig = Rig::start(setting, &options)?;
@@ -92,7 +92,7 @@ impl Mapped {
     }
 }
 
-/// What the daemon says of it at the start, if it can't.
+/// The daemon's message at the start, if the host lacks the support.
 fn said(rig: &Rig) -> Option<String> {
     let log = rig.daemon.log();
     let line = log.lines().find(|line| line.contains("--host-truncate"))?;
@@ -115,7 +115,7 @@ fn expect_busy(what: &str, done: io::Result<()>) -> Result<()> {
     }
 }
 
-/// A program that has to fail for that reason.
+/// Runs a program that has to fail for that reason.
 fn expect_busy_program(what: &str, program: &mut Command) -> Result<()> {
     let output = program.env("LC_ALL", "C").output()?;
     let said = String::from_utf8_lossy(&output.stderr);
@@ -152,7 +152,7 @@ fn busy(
     expect_busy("a collapse", done.map_err(io::Error::from))?;
     rig.load(SLOT)?;
 
-    // What takes no page is done.
+    // A truncate that takes no mapped page succeeds.
     truncate(&path, SIZE as u64)?;
     truncate(&path, SIZE as u64 + 100)?;
     opened_since.set_len(SIZE as u64)?;
@@ -192,7 +192,7 @@ fn unmapped(
 ) -> Result<()> {
     expect_busy("truncate(2)", truncate(&path, PAGE))?;
     rig.unmap(0, SLOT)?;
-    // The view goes by way of the companion, after the guest has its answer.
+    // The view is closed through the companion, after the guest has its answer.
     rig.watch.step("the file becomes free");
     while let Err(error) = truncate(&path, PAGE) {
         expect_busy("truncate(2)", Err(error))?;
@@ -201,13 +201,13 @@ fn unmapped(
     }
     rig.files.get_mut(file).bytes.truncate(PAGE as usize);
     rig.read(0, file, 0, SIZE)?;
-    // And busy again.
+    // The file becomes busy again.
     rig.map(1, file, 0, SLOT)?;
     expect_busy("truncate(2), mapped again", truncate(&path, 0))?;
     rig.finish()
 }
 
-/// Events of the guest's requests, of views, and of others, all at once.
+/// Events of the guest's requests, of views, and of other processes, all at once.
 fn many_at_once(
     Mapped {
         mut rig,
@@ -221,7 +221,7 @@ fn many_at_once(
         let host = scope.spawn(|| -> Result<usize> {
             let mut rounds = 0;
             while !over.load(Ordering::Relaxed) {
-                // To a size that it never falls below, so that no page is taken.
+                // Truncates to a size that the file is never below, so that no page is taken.
                 let opened = File::options().read(true).write(true).open(&path)?;
                 opened.read_at(&mut [0; 100], 0)?;
                 opened_before.read_at(&mut [0; 100], 0)?;
@@ -265,7 +265,7 @@ fn killed(
 ) -> Result<()> {
     let companion = process(&rig.daemon, Role::Companion)?;
     rig.daemon.signal(companion, Signal::STOP)?;
-    // One that waits for the answer of a process which is stopped.
+    // A program that waits for the answer of a stopped process.
     let mut program = Command::new("truncate");
     let program = program.arg("--size=70000").arg(&path);
     let mut waiting = program.stdin(Stdio::null()).spawn()?;
@@ -273,7 +273,7 @@ fn killed(
     let call = format!("/proc/{}/syscall", waiting.id());
     let is_at_it = || {
         let line = fs::read_to_string(&call).unwrap_or_default();
-        // Of coreutils: it opens the file, which is asked about first.
+        // Truncate of coreutils opens the file first, and the open needs an answer.
         line.starts_with(&format!("{} ", libc::SYS_openat)) && sleeps(waiting.id())
     };
     while !is_at_it() {
@@ -294,7 +294,7 @@ fn killed(
     rig.leave()
 }
 
-/// Whether a process waits for something.
+/// Whether a process sleeps.
 fn sleeps(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit(") ").next().unwrap_or_default();
@@ -321,7 +321,7 @@ fn by_default(setting: &Setting) -> Result<()> {
     rig.finish()
 }
 
-/// A mapped file is truncated by the host.
+/// The host can truncate a mapped file.
 fn allowed(rig: &mut Rig) -> Result<()> {
     let file = rig.create(0, SIZE)?;
     let path = rig.daemon.share().join(&rig.files.get(file).name);
@@ -331,7 +331,7 @@ fn allowed(rig: &mut Rig) -> Result<()> {
     rig.load(SLOT)
 }
 
-/// Of the same share, by a daemon of its own that refuses nothing.
+/// A second VM with the same share, whose own daemon refuses no truncate.
 fn another_vm(setting: &Setting, Mapped { mut rig, file, .. }: Mapped) -> Result<()> {
     let options = RigOptions {
         share: Some(rig.daemon.share().to_owned()),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The faults, a file for each family, each with its table.
+//! The faults: one file for each family, each with its table.
 
 mod channel;
 pub mod control;

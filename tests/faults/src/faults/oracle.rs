@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What would be a fault of the daemon is one of the VMM's here, so that it is seen that each check
-//! of the window reports what it is for.
+//! The VMM misbehaves where a faulty daemon would, to show that each check of the window detects
+//! the error that it is for.
 
 use std::time::Instant;
 
@@ -34,10 +34,10 @@ pub const FAULTS: &[Fault] = &[
     ),
 ];
 
-/// A success, and nothing is done.
+/// Reports success, without an effect.
 const ACKNOWLEDGED_ONLY: Action = Action::Answer(0);
 
-/// A rig with a file that is mapped at slot 1, all of which is as it has to be.
+/// A rig with a correct mapping of a file at slot 1.
 fn mapped(setting: &Setting) -> Result<(Rig, FileId)> {
     let mut rig = Rig::start(setting, &RigOptions::default())?;
     let file = rig.create(0, 100_000)?;
@@ -56,7 +56,7 @@ fn reported<T>(checked: Result<T>, words: &str) -> Result<()> {
     Ok(())
 }
 
-/// The VMM acknowledges a mapping and does not make it: the guest is told of one that is not there.
+/// The VMM acknowledges a mapping and does not make it. The guest is told of a missing mapping.
 fn not_mapped_is_found(setting: &Setting) -> Result<()> {
     let (mut rig, file) = mapped(setting)?;
     rig.next_call(CallKind::Map, ACKNOWLEDGED_ONLY);
@@ -77,12 +77,13 @@ fn not_unmapped_is_found(setting: &Setting) -> Result<()> {
     rig.leave()
 }
 
-/// The daemon has a mapping that the model has not, lacks one that it has, or has another one.
+/// The daemon has a mapping that the model lacks, lacks one that the model has, or has a different
+/// one.
 fn another_table_is_found(setting: &Setting) -> Result<()> {
     let (mut rig, file) = mapped(setting)?;
     rig.ask_map(0, file, 0, Slot(2))?;
     reported(tables::daemon_has(&mut rig), "which is a hole")?;
-    // The check has asked for its removal.
+    // The check has asked for the removal of the mapping.
     tables::daemon_has(&mut rig)?;
 
     rig.ask_unmap(0, Slot(1))?;
@@ -90,7 +91,7 @@ fn another_table_is_found(setting: &Setting) -> Result<()> {
         tables::daemon_has(&mut rig),
         "the daemon's table is another",
     )?;
-    // The check has asked for it.
+    // The check has asked for the mapping's removal.
     tables::daemon_has(&mut rig)?;
 
     let other = rig.create(1, 50_000)?;
@@ -103,8 +104,8 @@ fn another_table_is_found(setting: &Setting) -> Result<()> {
     rig.finish()
 }
 
-/// The VMM acknowledges a mapping that it has not made, and so the guest hears of it: early, by the
-/// measure of when it will be there, which is never.
+/// The VMM acknowledges a mapping that it never makes, so the guest is told before the mapping is
+/// in effect.
 fn told_too_early_is_found(setting: &Setting) -> Result<()> {
     let (mut rig, file) = mapped(setting)?;
     rig.next_call(CallKind::Map, ACKNOWLEDGED_ONLY);

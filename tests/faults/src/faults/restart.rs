@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A daemon ends at some stage, and the next one on the same socket path serves what there was.
+//! A daemon ends at some stage, and the next daemon on the same socket path serves the same files.
 
 use std::path::Path;
 
@@ -49,7 +49,7 @@ enum Stage {
 enum End {
     VmmLeaves,
     Signal(Role, Signal, Option<i32>),
-    /// All of its processes at once: nobody is left to remove socket and pid file.
+    /// All processes are killed at once: no process is left to remove the socket and the pid file.
     AllKilled,
 }
 
@@ -61,9 +61,9 @@ const ENDS: [End; 5] = [
     End::AllKilled,
 ];
 
-/// The first daemon and its guest. Dropped in this order.
+/// The first daemon and its guest. The fields are dropped in this order.
 struct First {
-    /// What is under way is held by it.
+    /// Holds the requests in flight.
     held: Held,
     vm: Vm,
     daemon: Daemon,
@@ -71,7 +71,7 @@ struct First {
     files: Vec<FileModel>,
 }
 
-/// Daemons that share a directory of this folder, by a socket of this folder.
+/// Options for daemons that share a directory of this folder, on a socket in this folder.
 ///
 /// # Errors
 /// If the directory can't be made.
@@ -132,7 +132,8 @@ fn reach(setting: &Setting, options: &RigOptions, stage: Stage) -> Result<First>
 }
 
 impl First {
-    /// Ends it, and checks that no more than it has to is left, and what the files hold.
+    /// Ends the daemon. Checks that only unavoidable files are left, and returns the expected
+    /// content.
     fn end(mut self, end: End) -> Result<Vec<FileModel>> {
         self.watch.step(format!("{end:?}"));
         match end {
@@ -160,10 +161,12 @@ impl First {
     }
 }
 
-/// A file system of the host never answers, so a thread of the daemon's can't be ended. All else of
-/// the daemon ends, and says why it took so long; a new daemon serves on the same path meanwhile.
+/// A file system of the host never answers, so one thread of the daemon can't be ended. All other
+/// threads and processes end, and the daemon logs what it waited for. A new daemon serves the same
+/// path meanwhile.
 fn while_a_request_hangs(setting: &Setting) -> Result<()> {
-    // Of the last one's companion the next daemon takes the files over; it stays as long as the thread.
+    // After the last kind of end, the old companion stays as long as the thread does. The next
+    // daemon takes over its files.
     for (end, code) in [
         (End::VmmLeaves, Some(1)),
         (
@@ -206,7 +209,8 @@ fn while_a_request_hangs(setting: &Setting) -> Result<()> {
             let said = format!("process {serving} can't be killed: the kernel waits");
             ensure!(daemon.log().contains(&said), "it says: {}", daemon.log());
         }
-        // A signal ends the wait of a thread until the process is to end.
+        // A signal can interrupt the thread's wait until the process is being killed. After that
+        // the thread is in state D.
         while !hangs(serving) {
             ensure!(!watch.expired(), "nothing hangs after {end:?}");
             std::thread::yield_now();
@@ -222,7 +226,7 @@ fn while_a_request_hangs(setting: &Setting) -> Result<()> {
     Ok(())
 }
 
-/// Whether a thread of this process waits where no signal ends it (state D of proc_pid_stat(5)).
+/// Whether a thread of this process waits in a state that no signal ends (D of proc_pid_stat(5)).
 fn hangs(pid: i32) -> bool {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
     let mut threads = threads.into_iter().flatten().flatten();
@@ -232,10 +236,10 @@ fn hangs(pid: i32) -> bool {
     })
 }
 
-/// A new daemon there serves these files, by FUSE and through the window, and all else.
+/// Checks that a new daemon serves these files, by FUSE and through the window.
 ///
 /// # Errors
-/// Whatever fails.
+/// If a step or a check fails.
 pub fn serves_on(setting: &Setting, options: &RigOptions, files: Vec<FileModel>) -> Result<()> {
     let mut rig = Rig::start(setting, options)?;
     let ids: Vec<_> = files.into_iter().map(|file| rig.files.add(file)).collect();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Calls to the VMM that are refused, answered late, twice or never.
+//! Calls to the VMM that are refused, answered late, answered twice or never answered.
 
 use anyhow::{Result, ensure};
 use virtiofs_driver::fuse::Completion;
@@ -63,8 +63,9 @@ fn a_map_is_refused(setting: &Setting) -> Result<()> {
     rig.finish()
 }
 
-/// QEMU refuses an unmap only where nothing is mapped, so the guest is told that it is gone. Where
-/// the VMM has it all the same, the place stays as it is and no other file gets there.
+/// QEMU refuses an unmap only if nothing is mapped, so the guest is told that the mapping is gone.
+/// If this VMM has the mapping all the same, the range stays as it is, and no other file is mapped
+/// there.
 fn an_unmap_is_refused(setting: &Setting) -> Result<()> {
     let mut rig = Rig::start(setting, &RigOptions::default())?;
     let (file, other) = (rig.create(0, 100_000)?, rig.create(1, 50_000)?);
@@ -114,8 +115,8 @@ fn mapped(setting: &Setting) -> Result<(Rig, FileId)> {
     Ok((rig, file))
 }
 
-/// The guest is told neither before the answer nor before the effect, and other requests are served,
-/// in the same queue as in another one.
+/// The guest is not told before the answer and the effect. Other requests are served meanwhile, in
+/// the same queue as in another one.
 fn answered_late(
     setting: &Setting,
     kind: CallKind,
@@ -136,8 +137,8 @@ fn answered_late(
     rig.finish()
 }
 
-/// The guest is told of a removal when the VMM has acknowledged it. What is mapped there next comes
-/// behind it, and that the guest hears of when it is there.
+/// The guest is told of a removal as soon as the VMM has acknowledged it. The next mapping at the
+/// same place comes after the removal, and the guest is told of that mapping once it is in effect.
 fn an_unmap_takes_effect_late(setting: &Setting) -> Result<()> {
     let (mut rig, _) = mapped(setting)?;
     let other = rig.create(1, 50_000)?;
@@ -157,7 +158,7 @@ fn an_unmap_takes_effect_late(setting: &Setting) -> Result<()> {
     rig.finish()
 }
 
-/// A request of the first queue is served, although another one is under way there.
+/// A request of the first queue is served while another one waits there.
 fn served_behind(rig: &mut Rig, file: FileId) -> Result<()> {
     rig.watch.step("a request behind one that waits");
     let node = rig.files.get(file).node;
@@ -169,24 +170,24 @@ fn served_behind(rig: &mut Rig, file: FileId) -> Result<()> {
     Ok(())
 }
 
-/// The guest has not been told of what is under way on the first queue.
+/// Checks that the guest has no completion on the first queue yet.
 ///
 /// # Errors
-/// If it has.
+/// If it has one.
 pub fn not_told(rig: &mut Rig) -> Result<()> {
     let early = rig.clients[0].pipeline().poll()?;
     ensure!(early.is_none(), "the guest was told too early: {early:?}");
     Ok(())
 }
 
-/// No answer is taken for another question's, so nothing more is asked.
+/// An answer must not be taken for the answer to a later question, so the daemon asks nothing more.
 fn answered_twice(setting: &Setting, kind: CallKind) -> Result<()> {
     let (mut rig, file) = mapped(setting)?;
     rig.next_call(kind, Action::AnswerTwice);
     let flight = begin(&mut rig, kind, file)?;
     let landed = rig.land(&[flight])?[0];
-    // A map is confirmed by another question, which finds the second answer. What comes behind the
-    // last answer of a request is found by the next request.
+    // A map is followed by a confirming question, which finds the second answer. If a surplus
+    // answer follows the last answer of a request, the next request finds it.
     let wanted = match kind {
         CallKind::Map => Err(libc::EIO),
         _ => Ok(()),
@@ -196,11 +197,11 @@ fn answered_twice(setting: &Setting, kind: CallKind) -> Result<()> {
     rig.leave()
 }
 
-/// The window fails from now on, and the file system does not. The file has 100,000 bytes, and is
-/// not in slot 3.
+/// Checks that the window fails from now on and the file system does not. The file has 100,000
+/// bytes, and is not in slot 3.
 ///
 /// # Errors
-/// Whatever fails.
+/// If a step or a check fails.
 pub fn without_window(rig: &mut Rig, file: FileId) -> Result<()> {
     for queue in 0..rig.clients.len() {
         let asked = rig.ask_map(queue, file, 0, Slot(3));
@@ -214,7 +215,8 @@ pub fn without_window(rig: &mut Rig, file: FileId) -> Result<()> {
     rig.read(0, file, 0, 100_000)
 }
 
-/// The request hangs; others are served, the device can be stopped, and the daemon ended.
+/// The request hangs. Other requests are served, the device can be stopped, and the daemon can be
+/// ended.
 fn never_answered(setting: &Setting, kind: CallKind) -> Result<()> {
     let (mut rig, file) = mapped(setting)?;
     rig.next_call(kind, Action::NeverAnswer);

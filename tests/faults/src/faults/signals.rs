@@ -55,7 +55,7 @@ enum Stage {
     Stopped,
 }
 
-/// Which process is told to end, and how; and how the one that was started ends by that.
+/// The process that gets the signal, the signal, and the exit code of the first process.
 const ENDS: [(Role, Signal, Option<i32>); 5] = [
     (Role::Supervisor, Signal::TERM, Some(0)),
     (Role::Serving, Signal::TERM, Some(0)),
@@ -64,7 +64,7 @@ const ENDS: [(Role, Signal, Option<i32>); 5] = [
     (Role::Serving, Signal::KILL, Some(1)),
 ];
 
-/// What a process of the daemon is.
+/// The role of a process of the daemon.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Role {
     Supervisor,
@@ -72,9 +72,9 @@ pub(super) enum Role {
     Companion,
 }
 
-/// What there is beside the daemon. Dropped in this order.
+/// The test's state beside the daemon. The fields are dropped in this order.
 struct Guest {
-    /// What is under way is held by it.
+    /// Holds the requests in flight.
     _held: Held,
     _vm: Option<Vm>,
     files: Vec<FileModel>,
@@ -98,7 +98,7 @@ fn at(setting: &Setting, stage: Stage) -> Result<()> {
     Ok(())
 }
 
-/// A new daemon on the same directory.
+/// Starts a new daemon on the same directory.
 fn again(setting: &Setting, share: &Path) -> Result<()> {
     let mut rig = Rig::start(setting, &on(share))?;
     let file = rig.create(0, 30_000)?;
@@ -163,8 +163,8 @@ fn reach(setting: &Setting, stage: Stage, share: &TempDir) -> Result<(Daemon, Wa
     Ok((rig.daemon, rig.watch, guest))
 }
 
-/// Sends the signal. While the daemon starts, a process may be seen that ends before it gets one:
-/// then another one is looked for.
+/// Sends the signal. While the daemon starts, the chosen process may end before it gets the signal.
+/// Then another one is chosen.
 pub(super) fn send(daemon: &Daemon, watch: &Watch, role: Role, signal: Signal) -> Result<()> {
     loop {
         let sent = process(daemon, role).map(|pid| daemon.signal(pid, signal));
@@ -180,7 +180,7 @@ pub(super) fn send(daemon: &Daemon, watch: &Watch, role: Role, signal: Signal) -
     }
 }
 
-/// Whether it has the thread that serves.
+/// Whether the process has the thread that serves requests.
 fn serves(pid: i32) -> bool {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
     let mut threads = threads.into_iter().flatten().flatten();
@@ -190,7 +190,7 @@ fn serves(pid: i32) -> bool {
     })
 }
 
-/// The number of a process of the daemon in its default sandbox.
+/// The ID of a process of the daemon in its default sandbox.
 pub(super) fn process(daemon: &Daemon, role: Role) -> Result<i32> {
     let all = daemon.processes();
     let supervisor = daemon.pid();
@@ -201,13 +201,14 @@ pub(super) fn process(daemon: &Daemon, role: Role) -> Result<i32> {
             .iter()
             .find(|one| companion(&one.name))
             .map(|one| one.pid),
-        // Not by its place: while the daemon starts, the sandbox has short-lived processes there.
+        // The role is not told by the order: while the daemon starts, the sandbox has short-lived
+        // processes there.
         Role::Serving => all.iter().map(|one| one.pid).find(|pid| serves(*pid)),
     };
     found.with_context(|| format!("there is no {role:?} process: {all:?}"))
 }
 
-/// What is mapped stays; files that have a view are mapped, no other is; nothing else fails.
+/// Mappings stay. Files that have a view can be mapped, others can't. All other requests work.
 fn the_companion_is_killed(setting: &Setting) -> Result<()> {
     let mut rig = Rig::start(setting, &RigOptions::default())?;
     let (mapped, other) = (rig.create(0, 100_000)?, rig.create(1, 50_000)?);
@@ -215,7 +216,7 @@ fn the_companion_is_killed(setting: &Setting) -> Result<()> {
     let companion = process(&rig.daemon, Role::Companion)?;
     rig.daemon.signal(companion, Signal::KILL)?;
     rig.watch.step("the companion ends");
-    // Asked until it has ended.
+    // The loop asks until the companion has ended.
     while Path::new(&format!("/proc/{companion}")).exists() {
         ensure!(!rig.watch.expired(), "the companion does not end");
         std::thread::yield_now();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! One file of the host is two of the guest's, by two mounts in the share. What takes pages from the
-//! one must not take them from under a mapping of the other.
+//! Two mounts in the share make one file of the host two files of the guest. An operation that
+//! takes pages from one of them must not take the pages from under a mapping of the other.
 
 use std::fs;
 use std::sync::mpsc;
@@ -23,28 +23,29 @@ pub const FAULTS: &[Fault] = &[
     Fault::new("two_mounts::a_mapping_waits_for_a_truncation", waits),
 ];
 
-/// How often what is refused is tried.
+/// How often a refused operation is tried.
 const TIMES: usize = 8;
 /// The file's size: one range and a page.
 const SIZE: u64 = RANGE + PAGE;
 const PAGE: u64 = 4096;
-/// How long what must not happen gets to happen: there is nothing that could be waited for.
+/// How long the test waits for an event that must not happen: there is no other condition to wait
+/// for.
 const MUST_NOT_HAPPEN: Duration = Duration::from_millis(50);
 /// Where the first range is mapped.
 const SLOT: Slot = Slot(3);
 
-/// A file under both of its names.
+/// A file with both of its nodes.
 struct Both {
     rig: Rig,
     host: Twice,
-    /// The directory of the name by which it is truncated.
+    /// The directory of the name that is used to truncate the file.
     folder: NodeId,
     one: (NodeId, Handle),
     two: (NodeId, Handle),
 }
 
 impl Both {
-    /// The first range of the file is mapped by its second name.
+    /// Maps the first range of the file by its second name.
     fn start(setting: &Setting) -> Result<Self> {
         let mut both = Self::unmapped(setting, Twice::mount()?)?;
         both.map()?;
@@ -92,7 +93,7 @@ impl Both {
         Ok(fs::metadata(self.host.share().join("one/file"))?.len())
     }
 
-    /// The guest's first byte through the window.
+    /// The file's first byte, read through the window.
     fn first_byte(&self) -> Result<u8> {
         let mut first = [0];
         let read = self.rig.window.read(SLOT.offset(), &mut first);
@@ -100,7 +101,7 @@ impl Both {
         Ok(first[0])
     }
 
-    /// Every operation that takes pages, each by the first name.
+    /// Makes each operation that takes pages, by the first name.
     fn take(&mut self, errno: i32) -> Result<()> {
         let (folder, (node, handle)) = (self.folder, self.one);
         let client = &mut self.rig.clients[0];
@@ -152,15 +153,15 @@ fn not_taken(setting: &Setting) -> Result<()> {
     ensure!(both.size()? == SIZE, "it has {} bytes", both.size()?);
     ensure!(both.first_byte()? == b'x', "another byte");
     let after = both.rig.daemon.usage().descriptors();
-    // What a mapping has opened may be closed a moment after its answer, so one that is left each time
-    // is looked for.
+    // A descriptor of a mapping may be closed a moment after the answer. So the check looks for one
+    // descriptor that is left each time.
     ensure!(after < before + TIMES, "{before} descriptors, then {after}");
     ensure!(
         both.rig.daemon.log().contains("keeps its size"),
         "the log says nothing of it"
     );
 
-    // Its own kernel takes the mappings of a node away that it truncates, and says so by no request.
+    // The guest's kernel drops the mappings of a node that it truncates, without a request.
     let (node, handle) = both.two;
     both.rig.clients[0].truncate(node, Some(handle), FileOffset(PAGE))?;
     ensure!(both.size()? == PAGE, "it has {} bytes", both.size()?);
@@ -171,7 +172,7 @@ fn done(setting: &Setting) -> Result<()> {
     let mut both = Both::start(setting)?;
     let (node, handle) = both.one;
     let client = &mut both.rig.clients[0];
-    // Behind the range, and nothing at all.
+    // Truncates behind the range, and to the present size.
     client.truncate(node, None, FileOffset(RANGE))?;
     client.truncate(node, Some(handle), FileOffset(SIZE))?;
     let punch = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
@@ -194,7 +195,7 @@ fn done(setting: &Setting) -> Result<()> {
     Ok(())
 }
 
-/// It comes between the look for mappings and the truncation itself.
+/// The mapping comes between the check for mappings and the truncation itself.
 fn waits(setting: &Setting) -> Result<()> {
     let layer = Layer::mount()?;
     let mut both = Both::unmapped(setting, Twice::mount_of(&layer.share())?)?;

@@ -13,7 +13,7 @@ use crate::rig::{Held, Rig, RigOptions, ended};
 
 /// Mappings in flight.
 const MANY: u64 = 100;
-/// The same, of which none has come back.
+/// Mappings in flight, of which none has completed.
 const ALL_IN_FLIGHT: u64 = 128;
 
 /// The family.
@@ -77,7 +77,7 @@ fn gone(setting: &Setting, options: &RigOptions, how: How) -> Result<()> {
         .set_script(Script::once(CallKind::Map, at, Action::Hold(held.gate())));
     rig.watch.step("mappings take off");
     let queues = rig.clients.len() as u64;
-    // A client's pipeline holds 64.
+    // A client's pipeline holds 64 requests.
     for slot in 0..MANY.min(queues * 64) {
         rig.begin_map((slot % queues) as usize, file, 0, Slot(slot))?;
     }
@@ -111,7 +111,7 @@ fn gone(setting: &Setting, options: &RigOptions, how: How) -> Result<()> {
     bytes::on_host(daemon.share(), &model)
 }
 
-/// The VMM goes at the first of many mappings: all of them are in flight, and none comes back.
+/// The VMM ends at the first of many mappings: all of them are in flight, and none completes.
 fn all_in_flight(setting: &Setting, kind: CallKind) -> Result<()> {
     let options = RigOptions {
         queues: 4,

@@ -14,7 +14,8 @@ use crate::model::FileModel;
 use crate::rig::{RigOptions, STEP_LIMIT, Watch, daemon, ended};
 use crate::vmm::{self, Stage, Vmm};
 
-/// The family. The soak can't play it: the VMM is this program, which the soak's is not.
+/// The family. The soak can't run it: this program starts itself as the VMM, which the soak's
+/// program can't.
 pub const FAULTS: &[Fault] = &[
     Fault::long("vmm_killed::while_it_is_asked_to_map", |setting| {
         killed(setting, Stage::Map)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What an operation of the layer does instead of what it is for.
+//! The behaviour of an operation of the layer.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub enum Operation {
     Create,
     /// READ.
     Read,
-    /// WRITE, of the page cache too.
+    /// WRITE, also from the page cache.
     Write,
     /// FLUSH.
     Flush,
@@ -39,7 +39,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// All of them.
+    /// All operations.
     pub const ALL: [Self; 11] = [
         Self::Lookup,
         Self::Getattr,
@@ -55,21 +55,21 @@ impl Operation {
     ];
 }
 
-/// What it does.
+/// The behaviour of one operation.
 #[derive(Debug, Clone, Default)]
 pub enum Behaviour {
-    /// What it is for.
+    /// Works normally.
     #[default]
     Good,
     /// Fails with this errno.
     Fail(i32),
-    /// Takes so long more.
+    /// Works after this delay.
     Slow(Duration),
-    /// Begins when the gate is opened.
+    /// Works after the gate was opened.
     Hold(Gate),
 }
 
-/// What each operation does.
+/// The behaviour of each operation.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Switches(Arc<Mutex<HashMap<Operation, Behaviour>>>);
 
@@ -82,7 +82,7 @@ impl Switches {
         self.0.lock().clear();
     }
 
-    /// At the beginning of an operation.
+    /// Applies the behaviour at the beginning of an operation.
     pub(super) fn meet(&self, operation: Operation) -> Result<(), Errno> {
         let behaviour = self.0.lock().get(&operation).cloned();
         match behaviour.unwrap_or_default() {

@@ -20,7 +20,7 @@ use super::{Behaviour, Layer, Operation};
 /// Bytes of the disk.
 const SIZE: u64 = 64 << 20;
 
-/// A disk with ext4, mounted. Gone when it is dropped.
+/// A mounted disk with ext4. Its drop removes it.
 #[derive(Debug)]
 pub struct Disk {
     layer: Layer,
@@ -29,10 +29,10 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Makes one on which all is well.
+    /// Makes a disk without failures.
     ///
     /// # Errors
-    /// Where there is no loop device, or no mkfs.ext4 (Debian: e2fsprogs).
+    /// If there is no loop device, or no mkfs.ext4 (Debian: e2fsprogs).
     pub fn mount() -> Result<Self> {
         let layer = Layer::mount()?;
         let image = layer.share().join("image");
@@ -55,37 +55,37 @@ impl Disk {
         Ok(disk)
     }
 
-    /// Where it is mounted.
+    /// The mount point.
     #[must_use]
     pub fn share(&self) -> PathBuf {
         self.layer.folder().join("ext4")
     }
 
-    /// The folder of it all.
+    /// The folder that holds the disk's files.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.layer.folder()
     }
 
-    /// No block can be read from now on.
+    /// Makes each read of a block fail from now on.
     pub fn fail_reads(&self) {
         self.layer.set(Operation::Read, Behaviour::Fail(libc::EIO));
     }
 
-    /// No block can be written from now on.
+    /// Makes each write of a block fail from now on.
     pub fn fail_writes(&self) {
         self.layer.set(Operation::Write, Behaviour::Fail(libc::EIO));
     }
 
-    /// All is well from now on.
+    /// Makes all reads and writes work from now on.
     pub fn mend(&self) {
         self.layer.clear();
     }
 
-    /// Writes a file to the disk and lets go of its pages, so that they have to be read again.
+    /// Writes a file to the disk and drops its cached pages, so that they have to be read again.
     ///
     /// # Errors
-    /// What the disk says.
+    /// The disk's error.
     pub fn write_out(&self, name: &str) -> Result<()> {
         let file = File::open(self.share().join(name))?;
         file.sync_all()?;
@@ -98,13 +98,13 @@ impl Drop for Disk {
     fn drop(&mut self) {
         self.mend();
         if self.mounted {
-            // Whoever uses it still would keep the device, so it is not detached lazily.
+            // A lazy unmount would leave the device busy as long as a process uses the mount.
             if let Err(error) = unmount(self.share(), UnmountFlags::empty()) {
                 eprintln!("cannot unmount {}: {error}", self.share().display());
                 let _ = unmount(self.share(), UnmountFlags::DETACH);
             }
         }
-        // The device goes with its last user.
+        // The kernel removes the device with its last user.
         if let Err(error) = run(Command::new("losetup").arg("--detach").arg(&self.device)) {
             eprintln!("{error:#}");
         }

@@ -19,7 +19,7 @@ use super::Operation;
 use super::behaviour::Switches;
 use super::nodes::Nodes;
 
-/// Nothing is kept by the kernel, so that every fault is met.
+/// The kernel caches nothing, so that every fault takes effect.
 const NO_TIME: Duration = Duration::ZERO;
 
 /// The file system.
@@ -40,7 +40,7 @@ impl Faulty {
     }
 }
 
-/// Answers with what was done, or with the error.
+/// Replies with the result of the operation, or with its error.
 macro_rules! answer {
     ($reply:ident, $done:expr, $value:pat => $good:expr) => {
         match $done {
@@ -106,7 +106,7 @@ impl Filesystem for Faulty {
     fn open(&self, _: &Request, node: INodeNo, _: OpenFlags, reply: ReplyOpen) {
         let opened = self.does(Operation::Open, |nodes| {
             let path = nodes.path(node)?;
-            // For the page cache, which reads what is opened for writing, too.
+            // The page cache also reads from files that are opened for writing.
             let file = File::options().read(true).write(true).open(path)?;
             Ok(nodes.opened(file))
         });
@@ -178,7 +178,7 @@ impl Filesystem for Faulty {
     }
 
     fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        // What the test's power failure would be is no part of this.
+        // A power failure is not simulated, so fsync has nothing to do.
         answer!(reply, self.does(Operation::Fsync, |_| Ok(())), () => reply.ok());
     }
 

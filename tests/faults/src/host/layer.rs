@@ -14,10 +14,10 @@ use super::behaviour::{Behaviour, Operation, Switches};
 use super::file_system::Faulty;
 use super::nodes::{Nodes, Numbers};
 
-/// Operations that can be held up before others are.
+/// The number of operations that can be held before other operations have to wait.
 const THREADS: usize = 6;
 
-/// A FUSE file system over a new directory. Unmounted when it is dropped.
+/// A FUSE file system over a new directory. Its drop unmounts it.
 #[derive(Debug)]
 pub struct Layer {
     folder: TempDir,
@@ -26,18 +26,18 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// Mounts a layer in which all is well.
+    /// Mounts a layer without failures.
     ///
     /// # Errors
-    /// Where FUSE is not to be had.
+    /// If FUSE is not available.
     pub fn mount() -> Result<Self> {
         Self::mount_with(Numbers::Own)
     }
 
-    /// Mounts one whose files all have the same inode number.
+    /// Mounts a layer whose files all have the same inode number.
     ///
     /// # Errors
-    /// Where FUSE is not to be had.
+    /// If FUSE is not available.
     pub fn mount_alike() -> Result<Self> {
         Self::mount_with(Numbers::Alike)
     }
@@ -63,24 +63,24 @@ impl Layer {
         })
     }
 
-    /// Where it is mounted.
+    /// The mount point.
     #[must_use]
     pub fn share(&self) -> PathBuf {
         self.folder.path().join("share")
     }
 
-    /// The folder of it all.
+    /// The folder that holds the layer's files.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// From now on.
+    /// Sets the behaviour of an operation from now on.
     pub fn set(&self, operation: Operation, behaviour: Behaviour) {
         self.switches.set(operation, behaviour);
     }
 
-    /// All is well from now on.
+    /// Makes all operations work from now on.
     pub fn clear(&self) {
         self.switches.clear();
     }
@@ -89,7 +89,7 @@ impl Layer {
 impl Drop for Layer {
     fn drop(&mut self) {
         self.clear();
-        // Detached: whoever uses it still does not keep it here.
+        // Detached, so that a process that still uses the mount does not block this.
         let _ = unmount(self.share(), UnmountFlags::DETACH);
         drop(self.session.take());
     }

@@ -4,9 +4,9 @@
 //!
 //! - [`Layer`]: a FUSE file system over a directory, whose operations fail or wait on command.
 //! - [`Disk`]: ext4 on a disk whose blocks can't be read or written on command.
-//! - [`Small`]: a tmpfs that is soon full.
-//! - [`Overlay`]: an overlayfs, whose lower directory is to stay as it is.
-//! - [`Twice`]: a directory at two places.
+//! - [`Small`]: a tmpfs that fills quickly.
+//! - [`Overlay`]: an overlayfs, whose lower directory must not change.
+//! - [`Twice`]: a directory that is mounted at two places.
 
 mod behaviour;
 mod disk;

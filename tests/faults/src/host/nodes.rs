@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the layer knows of the directory below it.
+//! The layer's nodes for the directory below.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -14,19 +14,19 @@ use std::time::{Duration, SystemTime};
 use fuser::{FileAttr, FileHandle, FileType, INodeNo};
 use parking_lot::Mutex;
 
-/// The inode numbers that `stat` shows of the layer's files.
+/// The inode numbers of the layer's files, as `stat` shows them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Numbers {
-    /// Those of the file system below.
+    /// The numbers of the file system below.
     Own,
-    /// One for all, as a union of file systems may show. Handles tell the files apart.
+    /// One number for all files, as a union of file systems may show. Handles tell the files apart.
     Alike,
 }
 
-/// The number of all files where they are alike.
+/// The number of all files, if all have one.
 const ALIKE: u64 = 42;
 
-/// Files by their numbers, which are those of the file system below, and open files.
+/// Files by the inode number of the file system below, and open files.
 #[derive(Debug)]
 pub(super) struct Nodes {
     root: PathBuf,
@@ -55,7 +55,7 @@ impl Nodes {
 
     pub(super) fn child(&self, parent: INodeNo, name: &OsStr) -> io::Result<PathBuf> {
         let parent = self.path(parent)?;
-        // The kernel asks for that name where it has only the handle of a file.
+        // The kernel looks up this name if it has only the handle of a file.
         Ok(if name == "." {
             parent
         } else {
@@ -63,7 +63,7 @@ impl Nodes {
         })
     }
 
-    /// Learns of a file.
+    /// Registers a file.
     pub(super) fn find(&self, path: PathBuf) -> io::Result<FileAttr> {
         let metadata = fs::symlink_metadata(&path)?;
         self.paths.lock().insert(metadata.ino(), path);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A directory over another one, which stays as it is.
+//! A directory over another one, which does not change.
 
 use std::ffi::CString;
 use std::fs;
@@ -11,20 +11,20 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use super::Small;
 
-/// Bytes of the file system that all of it is on.
+/// Bytes of the file system that holds both directories.
 const ROOM: u64 = 64 << 20;
 
-/// An overlayfs on a tmpfs. Unmounted when it is dropped.
+/// An overlayfs on a tmpfs. Its drop unmounts it.
 #[derive(Debug)]
 pub struct Overlay {
     below: Small,
 }
 
 impl Overlay {
-    /// Mounts one whose lower directory is what `fill` makes.
+    /// Mounts an overlayfs whose lower directory is filled by `fill`.
     ///
     /// # Errors
-    /// Where there is no overlayfs.
+    /// If there is no overlayfs.
     pub fn mount(fill: impl FnOnce(&std::path::Path) -> Result<()>) -> Result<Self> {
         let below = Small::mount(ROOM)?;
         let folder = below.folder();
@@ -41,16 +41,16 @@ impl Overlay {
         Ok(Self { below })
     }
 
-    /// Where it is mounted.
+    /// The mount point.
     #[must_use]
     pub fn share(&self) -> PathBuf {
         self.below.folder().join("share")
     }
 
-    /// What was copied up or made since.
+    /// The names that were copied up or made since.
     ///
     /// # Errors
-    /// When it can't be listed.
+    /// If they can't be listed.
     pub fn changed(&self) -> Result<Vec<String>> {
         let upper = fs::read_dir(self.below.folder().join("upper"))?;
         upper
@@ -61,7 +61,7 @@ impl Overlay {
 
 impl Drop for Overlay {
     fn drop(&mut self) {
-        // Detached: what uses it still does not keep it here.
+        // Detached, so that a process that still uses the mount does not block this.
         let _ = unmount(self.share(), UnmountFlags::DETACH);
     }
 }

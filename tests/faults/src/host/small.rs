@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A file system that is soon full.
+//! A file system that fills quickly.
 
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,14 @@ use anyhow::{Context, Result};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tempfile::TempDir;
 
-/// A tmpfs. Unmounted when it is dropped.
+/// A tmpfs. Its drop unmounts it.
 #[derive(Debug)]
 pub struct Small {
     folder: TempDir,
 }
 
 impl Small {
-    /// With room for so many bytes.
+    /// Mounts a tmpfs with room for this many bytes.
     ///
     /// # Errors
     /// If it can't be mounted.
@@ -28,13 +28,13 @@ impl Small {
         Ok(Self { folder })
     }
 
-    /// Where it is mounted.
+    /// The mount point.
     #[must_use]
     pub fn share(&self) -> PathBuf {
         self.folder.path().to_owned()
     }
 
-    /// The same.
+    /// The mount point.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -43,7 +43,7 @@ impl Small {
 
 impl Drop for Small {
     fn drop(&mut self) {
-        // Detached: whoever uses it still does not keep it here.
+        // Detached, so that a process that still uses the mount does not block this.
         let _ = unmount(self.folder.path(), UnmountFlags::DETACH);
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use tempfile::TempDir;
 
-/// A share in which `one` and `two` are one directory. Unmounted when it is dropped.
+/// A share in which `one` and `two` are one directory. Its drop unmounts both.
 #[derive(Debug)]
 pub struct Twice {
     folder: TempDir,
@@ -48,7 +48,7 @@ impl Twice {
         Ok(twice)
     }
 
-    /// What is shared.
+    /// The share.
     #[must_use]
     pub fn share(&self) -> PathBuf {
         self.folder.path().join("share")
@@ -58,7 +58,7 @@ impl Twice {
 impl Drop for Twice {
     fn drop(&mut self) {
         for place in PLACES {
-            // Detached: a process that uses it still does not keep it here.
+            // Detached, so that a process that still uses the mount does not block this.
             let _ = unmount(self.share().join(place), UnmountFlags::DETACH);
         }
     }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Files as the guest knows them, with every byte.
+//! The guest's files, with every byte.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use virtiofs_driver::{Handle, NodeId};
 
-/// A file of the model; numbers are not used again.
+/// A file of the model. Numbers are not reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(pub usize);
 
@@ -15,16 +15,16 @@ pub struct FileId(pub usize);
 pub struct FileModel {
     /// Its name in the share.
     pub name: String,
-    /// What the daemon calls it.
+    /// Its node.
     pub node: NodeId,
-    /// What the daemon calls the open file.
+    /// The handle of the open file.
     pub handle: Handle,
     /// Its content.
     pub bytes: Vec<u8>,
 }
 
 impl FileModel {
-    /// Puts bytes at `at`; the file grows as it must.
+    /// Writes bytes at `at`; the file grows if necessary.
     pub fn put(&mut self, at: usize, bytes: &[u8]) {
         let end = at + bytes.len();
         if self.bytes.len() < end {
@@ -34,24 +34,24 @@ impl FileModel {
     }
 }
 
-/// The files that there are.
+/// The files of the model.
 #[derive(Debug, Default)]
 pub struct Files(Vec<Option<FileModel>>);
 
 impl Files {
-    /// A new file.
+    /// Adds a file.
     pub fn add(&mut self, file: FileModel) -> FileId {
         self.0.push(Some(file));
         FileId(self.0.len() - 1)
     }
 
-    /// A name that no file of this process has had, in whatever share.
+    /// A name that no file of this process has had in any share.
     pub fn new_name() -> String {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         format!("file-{}", NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// One of them.
+    /// A file.
     ///
     /// # Panics
     /// If it was removed.
@@ -59,7 +59,7 @@ impl Files {
         self.0[id.0].as_ref().expect("a file that is there")
     }
 
-    /// One of them, to be changed.
+    /// A file, for changes.
     ///
     /// # Panics
     /// If it was removed.
@@ -73,12 +73,12 @@ impl Files {
         there.map(|(id, _)| FileId(id)).collect()
     }
 
-    /// Forgets one.
+    /// Drops a file.
     pub fn remove(&mut self, id: FileId) -> Option<FileModel> {
         self.0[id.0].take()
     }
 
-    /// Forgets all, as a guest that starts anew; the names are not used again.
+    /// Drops all files, as a guest that starts again does. Their names are not reused.
     pub fn clear(&mut self) -> Vec<FileModel> {
         self.0.iter_mut().filter_map(Option::take).collect()
     }

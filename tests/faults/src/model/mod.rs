@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What files and window have to be, by the steps so far.
+//! The expected files and window after the steps so far.
 
 mod files;
 mod window;

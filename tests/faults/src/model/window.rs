@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the window has to show.
+//! The expected content of the window.
 
 use std::collections::BTreeMap;
 
@@ -16,22 +16,22 @@ pub const RANGE: u64 = 2 << 20;
 pub struct Slot(pub u64);
 
 impl Slot {
-    /// Where it begins.
+    /// The window offset.
     pub fn offset(self) -> WindowOffset {
         WindowOffset(self.0 * RANGE)
     }
 }
 
-/// What is in a slot.
+/// The expected content of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shown {
-    /// Which file.
+    /// The file.
     pub file: FileId,
-    /// From where on.
+    /// The file offset.
     pub from: FileOffset,
 }
 
-/// What is in all of them.
+/// The expected content of all slots.
 #[derive(Debug, Clone, Default)]
 pub struct WindowModel(pub BTreeMap<Slot, Shown>);
 
@@ -42,7 +42,7 @@ impl WindowModel {
         those.map(|(slot, _)| *slot).collect()
     }
 
-    /// Where mappings begin, and from where on they show their file.
+    /// The window offset and the file offset of each mapping.
     pub fn table(&self) -> Vec<(WindowOffset, FileOffset)> {
         let all = self.0.iter();
         all.map(|(slot, shown)| (slot.offset(), shown.from))

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the VMM does to the device, and how the guest begins anew.
+//! The VMM's changes of the device, and the guest's restart.
 
 use anyhow::Result;
 
 use super::Rig;
 
 impl Rig {
-    /// A VM that is paused and goes on.
+    /// Pauses and resumes the VM.
     ///
     /// # Errors
-    /// Whatever fails.
+    /// If a step or a check fails.
     pub fn pause(&mut self) -> Result<()> {
         self.watch.step("stop the device");
         self.vm.stop()?;
@@ -18,10 +18,10 @@ impl Rig {
         Ok(self.vm.start()?)
     }
 
-    /// A guest that is reset and mounts again: what was mapped is gone, no byte is.
+    /// Resets the guest, which then mounts again: the mappings are gone, and no byte is lost.
     ///
     /// # Errors
-    /// Whatever fails.
+    /// If a step or a check fails.
     pub fn reset(&mut self) -> Result<()> {
         self.watch.step("reset the device");
         self.vm.reset()?;

@@ -52,7 +52,7 @@ impl Rig {
         bytes
     }
 
-    /// WRITE of all of `content`.
+    /// WRITE of all bytes of `content`.
     ///
     /// # Errors
     /// Whatever fails.
@@ -70,10 +70,10 @@ impl Rig {
         Ok(())
     }
 
-    /// READ of as much as there is in `len` bytes.
+    /// READ of at most `len` bytes.
     ///
     /// # Errors
-    /// Whatever fails; bytes that are not the model's.
+    /// If the request fails, or the bytes differ from the model.
     pub fn read(&mut self, queue: usize, id: FileId, at: usize, len: usize) -> Result<()> {
         self.watch.step(format!("read {id:?}"));
         let file = self.files.get(id);
@@ -98,7 +98,7 @@ impl Rig {
         Ok(())
     }
 
-    /// A program on the host writes to the file; it grows as it must.
+    /// A program on the host writes to the file, which grows if necessary.
     ///
     /// # Errors
     /// Whatever fails.
@@ -109,11 +109,11 @@ impl Rig {
         Ok(())
     }
 
-    /// A program on the host truncates the file, also while it is mapped. With
-    /// `--host-truncate=refuse` that is refused where it would take mapped pages.
+    /// A program on the host truncates the file, possibly while it is mapped. With
+    /// `--host-truncate=refuse` the truncation fails if it would take mapped pages.
     ///
     /// # Errors
-    /// Whatever fails else.
+    /// If another step fails.
     pub fn truncate_on_host(&mut self, id: FileId, size: usize) -> Result<()> {
         self.watch
             .step(format!("truncate {id:?} to {size} on the host"));
@@ -136,7 +136,7 @@ impl Rig {
         Ok(File::options().write(true).open(path)?)
     }
 
-    /// RELEASE and OPEN again, by the same node.
+    /// RELEASE, and OPEN of the same node.
     ///
     /// # Errors
     /// Whatever fails.
@@ -149,7 +149,7 @@ impl Rig {
         Ok(())
     }
 
-    /// Takes a file away: its mappings, the open file, the name, the node.
+    /// Removes a file: its mappings, its handle, its name, its node.
     ///
     /// # Errors
     /// Whatever fails.
@@ -162,12 +162,12 @@ impl Rig {
         let client = &mut self.clients[queue];
         client.release(file.node, file.handle)?;
         client.unlink(NodeId::ROOT, &file.name)?;
-        // Of CREATE.
+        // The lookup that CREATE has made.
         client.forget(file.node, 1)?;
         Ok(())
     }
 
-    /// Finds and opens again, after a new INIT, what the guest had before.
+    /// After a new INIT, looks up and opens the guest's files again.
     ///
     /// # Errors
     /// Whatever fails.
@@ -185,8 +185,8 @@ impl Rig {
     }
 }
 
-/// Opens as Linux does, which asks once more after ESTALE: so the daemon tells of a promise of DAX that
-/// is broken.
+/// Opens as Linux does, which asks once more after ESTALE. The daemon reports a broken DAX promise
+/// by ESTALE.
 fn open(client: &mut Client, node: NodeId) -> Result<Handle> {
     let mut opened = outcome(client.open(node, libc::O_RDWR))?;
     if matches!(opened, Err(libc::ESTALE)) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Requests about the window that are under way on all queues while something else goes on.
+//! Requests about the window that are in flight on all queues while another event happens.
 
 use anyhow::{Result, ensure};
 use virtiofs_driver::fuse::{Completion, RemovemappingOne};
@@ -9,27 +9,27 @@ use virtiofs_driver::{Body, FileOffset, Request, Unique};
 use super::Rig;
 use crate::model::{FileId, RANGE, Shown, Slot};
 
-/// A request that is under way.
+/// A request in flight.
 #[derive(Debug, Clone, Copy)]
 pub struct Flight {
     queue: usize,
     unique: Unique,
     slot: Slot,
-    /// What is mapped by it; nothing if it removes a mapping.
+    /// The mapping that it makes; `None` if it removes one.
     shown: Option<Shown>,
 }
 
-/// How it came back.
+/// A request that has completed.
 #[derive(Debug, Clone, Copy)]
 pub struct Landed {
-    /// Where in the window.
+    /// The slot.
     pub slot: Slot,
-    /// What the guest was told.
+    /// The guest's result.
     pub result: Result<(), i32>,
 }
 
 impl Rig {
-    /// Makes SETUPMAPPING available, and does not wait.
+    /// Makes SETUPMAPPING available, without waiting.
     ///
     /// # Errors
     /// Whatever fails.
@@ -47,7 +47,7 @@ impl Rig {
         self.begin(queue, slot, shown, &request)
     }
 
-    /// Makes REMOVEMAPPING available, and does not wait.
+    /// Makes REMOVEMAPPING available, without waiting.
     ///
     /// # Errors
     /// Whatever fails.
@@ -81,7 +81,7 @@ impl Rig {
         })
     }
 
-    /// Waits until all have come back; those that succeeded are in the model then.
+    /// Waits until all have completed, and enters those that succeeded into the model.
     ///
     /// # Errors
     /// Whatever fails.

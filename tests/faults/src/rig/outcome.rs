@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The guest's errno, apart from what must not happen at all.
+//! Separates errnos for the guest from other errors.
 
 use anyhow::{Result, ensure};
 use virtiofs_driver::FuseError;
 
-/// What the daemon answered: a success, or an errno.
+/// The daemon's answer: a success, or an errno.
 ///
 /// # Errors
-/// What is no answer.
+/// If the daemon has not answered.
 pub fn outcome<T>(result: Result<T, FuseError>) -> Result<Result<T, i32>> {
     match result {
         Ok(value) => Ok(Ok(value)),
@@ -22,7 +22,7 @@ pub fn outcome<T>(result: Result<T, FuseError>) -> Result<Result<T, i32>> {
 /// Fails unless the daemon answered with this errno.
 ///
 /// # Errors
-/// As it says.
+/// The answer.
 pub fn expect_errno<T>(result: Result<T, FuseError>, errno: i32, what: &str) -> Result<()> {
     let got = outcome(result)?.map(drop);
     let name = |errno| std::io::Error::from_raw_os_error(errno);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the VMM does with the next call.
+//! The VMM's action for the next call.
 
 use anyhow::{Result, ensure};
 use virtiofs_driver::Script;
@@ -8,12 +8,12 @@ use virtiofs_driver::window::{Action, CallKind, Gate};
 
 use super::{Rig, STEP_LIMIT};
 
-/// A gate that is opened when this is dropped, so that nobody waits for ever after a failure.
+/// A gate that is opened on drop, so that no thread waits without end after a failure.
 #[derive(Debug, Default)]
 pub struct Held(Gate);
 
 impl Held {
-    /// Held until then.
+    /// A closed gate.
     pub fn new() -> Self {
         Self::default()
     }
@@ -23,17 +23,17 @@ impl Held {
         self.0.clone()
     }
 
-    /// Waits until the VMM has come to the gate.
+    /// Waits until the VMM waits at the gate.
     ///
     /// # Errors
-    /// If it does not.
+    /// If it does not in time.
     pub fn wait_until_reached(&self) -> Result<()> {
         let reached = self.0.wait_until_reached(STEP_LIMIT);
         ensure!(reached, "no call came to the gate within {STEP_LIMIT:?}");
         Ok(())
     }
 
-    /// Lets it go on.
+    /// Opens the gate.
     pub fn release(self) {}
 }
 
@@ -44,7 +44,7 @@ impl Drop for Held {
 }
 
 impl Rig {
-    /// The next call of this kind gets this action; all others are served.
+    /// Applies the action to the next call of this kind. All other calls are served.
     pub fn next_call(&self, kind: CallKind, action: Action) {
         let mut action = Some(action);
         self.vm.set_script(Script::new(move |call| {
@@ -53,7 +53,7 @@ impl Rig {
         }));
     }
 
-    /// All calls of these kinds are refused.
+    /// Refuses all calls of these kinds.
     pub fn refuse_all(&self, kinds: &'static [CallKind]) {
         self.vm.set_script(Script::new(|call| {
             if kinds.contains(&call.kind) {
@@ -64,7 +64,7 @@ impl Rig {
         }));
     }
 
-    /// All calls are served.
+    /// Serves all calls.
     pub fn serve_all(&self) {
         self.vm.set_script(Script::default());
     }

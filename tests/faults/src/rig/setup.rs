@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! From a program to a guest that has mounted the share.
+//! Starts a daemon and a guest that mounts the share.
 
 use std::path::PathBuf;
 
@@ -18,23 +18,23 @@ use crate::model::{Files, Slot, WindowModel};
 /// Slots of the window: 64 MiB.
 const SLOTS: u64 = 32;
 
-/// What kind of rig it is.
+/// The settings of a rig.
 #[derive(Debug, Clone)]
 pub struct RigOptions {
     /// Request queues, each with a client.
     pub queues: usize,
-    /// How the VMM behaves.
+    /// The VMM's rules.
     pub rules: Rules,
     /// Further options of the daemon.
     pub arguments: Vec<String>,
-    /// What is shared, if it is no new directory.
+    /// The shared directory, if it is not a new one.
     pub share: Option<PathBuf>,
-    /// Where the daemon listens, if not in a folder of its own.
+    /// The daemon's socket path, if it is not in a folder of its own.
     pub socket: Option<PathBuf>,
     /// Slots of the window, a power of two.
     pub slots: u64,
-    /// Whether the VMM tells the daemon each memory region (`--mem-slots`). Without it QEMU can't start
-    /// a device again that has more than 8.
+    /// Whether the VMM tells the daemon of each memory region (`--mem-slots`). Without this QEMU
+    /// can't restart a device with more than 8 regions.
     pub mem_slots: bool,
 }
 
@@ -53,7 +53,7 @@ impl Default for RigOptions {
 }
 
 impl RigOptions {
-    /// With one more option of the daemon.
+    /// Adds an option of the daemon.
     #[must_use]
     pub fn arg(mut self, argument: impl Into<String>) -> Self {
         self.arguments.push(argument.into());
@@ -61,8 +61,8 @@ impl RigOptions {
     }
 }
 
-/// A guest that has mounted the share. Dropped in this order: the VM leaves before the daemon is
-/// ended.
+/// A guest that has mounted the share. The fields are dropped in this order: the VM disconnects
+/// before the daemon is ended.
 pub struct Rig {
     /// One for each request queue.
     pub clients: Vec<Client>,
@@ -70,19 +70,19 @@ pub struct Rig {
     pub vm: Vm,
     /// The daemon under test.
     pub daemon: Daemon,
-    /// Over each step.
+    /// The time limit of each step.
     pub watch: Watch,
     /// The VMM's half of the window.
     pub window: Window,
     /// Slots that the window has.
     pub slots: u64,
-    /// What the files have to be.
+    /// The expected files.
     pub files: Files,
-    /// What the window has to show.
+    /// The expected content of the window.
     pub shown: WindowModel,
-    /// All random decisions.
+    /// The source of all random decisions.
     pub rng: Rng,
-    /// What the daemon's processes held before there were files.
+    /// The resources of the daemon's processes before there were files.
     pub(crate) before: Account,
 }
 
@@ -96,7 +96,7 @@ impl Rig {
         Self::connect(setting, options, daemon)
     }
 
-    /// Mounts what a daemon shares that was just started.
+    /// Mounts the share of a daemon that has just been started.
     ///
     /// # Errors
     /// Whatever fails.
@@ -121,7 +121,8 @@ impl Rig {
         };
         rig.init()?;
         rig.warm_up()?;
-        // The daemon lets go of a removed mapping's memory region after the guest has its answer.
+        // The daemon releases the memory region of a removed mapping after the guest has its
+        // answer.
         let settled = rig.window.wait_until_settled(STEP_LIMIT);
         ensure!(settled, "after {STEP_LIMIT:?} a removal is not in effect");
         rig.before = Account::of_one_at_rest(&rig.daemon)?;
@@ -137,7 +138,7 @@ impl Rig {
         Ok(())
     }
 
-    /// Does once what the daemon does only the first time, on every queue.
+    /// Makes the daemon do on every queue what it does only the first time.
     fn warm_up(&mut self) -> Result<()> {
         for queue in 0..self.clients.len() {
             let file = self.create(queue, 4096)?;
@@ -168,7 +169,7 @@ pub fn daemon(setting: &Setting, options: &RigOptions) -> Result<Daemon> {
     Ok(command.start()?)
 }
 
-/// The VM of a rig. Its patience is longer than the watch's, which tells more.
+/// The VM of a rig. Its time limit is longer than the watch's, whose report says more.
 #[must_use]
 pub fn vm_options(options: &RigOptions) -> Options {
     Options {

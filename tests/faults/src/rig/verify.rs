@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What has to be true of a rig, at rest.
+//! What must be true of a rig at rest.
 
 use anyhow::{Context, Result};
 use virtiofs_driver::Daemon;
@@ -10,10 +10,11 @@ use crate::checks::{Account, bytes, gone, tables};
 use crate::model::Slot;
 
 impl Rig {
-    /// No byte is lost or misplaced; model, VMM and daemon agree about the window.
+    /// Checks that no byte is lost or misplaced, and that model, VMM and daemon agree about the
+    /// window.
     ///
     /// # Errors
-    /// What is not as it has to be.
+    /// The first difference.
     pub fn verify(&mut self) -> Result<()> {
         self.watch.step("compare");
         self.verify_bytes()?;
@@ -22,10 +23,10 @@ impl Rig {
         tables::daemon_has(self)
     }
 
-    /// Every byte of every file, on the host and through the window.
+    /// Checks every byte of every file, on the host and through the window.
     ///
     /// # Errors
-    /// What is not as it has to be.
+    /// The first difference.
     pub fn verify_bytes(&mut self) -> Result<()> {
         for id in self.files.ids() {
             let file = self.files.get(id);
@@ -35,7 +36,7 @@ impl Rig {
         slots.into_iter().try_for_each(|slot| self.load(slot))
     }
 
-    /// Takes all files away, and finds the daemon as it was before them.
+    /// Removes all files, and checks that the daemon holds no more than before them.
     ///
     /// # Errors
     /// What is left.
@@ -48,17 +49,17 @@ impl Rig {
         self.before.wait_until_back(&self.daemon)
     }
 
-    /// Verifies, clears, and lets the VM leave; nothing of the daemon is left.
+    /// Verifies, clears, disconnects the VM, and checks that nothing of the daemon is left.
     ///
     /// # Errors
-    /// What is not as it has to be.
+    /// The first difference.
     pub fn finish(mut self) -> Result<()> {
         self.verify()?;
         self.clear()?;
         self.leave()
     }
 
-    /// The VM leaves; nothing of the daemon is left.
+    /// Disconnects the VM, and checks that nothing of the daemon is left.
     ///
     /// # Errors
     /// What is left.
@@ -68,18 +69,18 @@ impl Rig {
         ended(&mut daemon, Some(0))
     }
 
-    /// Drops the VM, as a VMM does that ends.
+    /// Drops the VM, like a VMM that ends.
     pub fn without_vm(self) -> (Daemon, super::Watch) {
         (self.daemon, self.watch)
     }
 
-    /// What the daemon holds now.
+    /// The resources that the daemon holds now.
     pub fn account(&self) -> Account {
         Account::of(&self.daemon)
     }
 }
 
-/// Waits for a daemon's end, with this exit code, and checks that nothing is left.
+/// Waits until a daemon ends with this exit code, and checks that nothing is left.
 ///
 /// # Errors
 /// What is left.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The limit of a step. What hangs is told with the daemon's threads, and ended.
+//! The time limit of a step. The watch reports the threads of a daemon that hangs, and kills the
+//! daemon.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -11,11 +12,11 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::checks::threads;
 
-/// How long one step may take on a machine that does much else.
+/// How long one step may take on a busy machine.
 pub const STEP_LIMIT: Duration = Duration::from_secs(60);
 
-/// Watches over the steps with one daemon. When one takes too long, it prints where the daemon's
-/// threads are, and kills the daemon, so that whatever waits for it fails.
+/// Limits the steps with one daemon. If a step takes too long, the watch prints where the daemon's
+/// threads are, and kills the daemon, so that all calls that wait for it fail.
 #[derive(Debug)]
 pub struct Watch {
     shared: Arc<(Mutex<State>, Condvar)>,
@@ -31,7 +32,7 @@ struct State {
 }
 
 impl Watch {
-    /// Watches over the daemon whose processes are in this group.
+    /// Watches the daemon whose processes are in this group.
     pub fn new(group: i32, limit: Duration) -> Self {
         let state = State {
             step: "start".to_owned(),
@@ -48,7 +49,7 @@ impl Watch {
         }
     }
 
-    /// The next step begins.
+    /// Starts the next step.
     pub fn step(&self, name: impl Into<String>) {
         let mut state = self.shared.0.lock();
         state.step = name.into();
@@ -66,7 +67,7 @@ impl Drop for Watch {
         self.shared.0.lock().over = true;
         self.shared.1.notify_all();
         if let Some(thread) = self.thread.take() {
-            // A panic has been reported by itself.
+            // The thread's panic has been reported already.
             let _ = thread.join();
         }
     }
@@ -83,7 +84,7 @@ fn watch(shared: &(Mutex<State>, Condvar), group: i32, limit: Duration) {
             eprintln!("{step}: took more than {limit:?}");
             eprintln!("{}", threads::report(group));
             if let Some(group) = Pid::from_raw(group) {
-                // Fails only if all have ended.
+                // Fails only if all processes have ended.
                 let _ = kill_process_group(group, Signal::KILL);
             }
             return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The window: what the guest asks for, loads and stores.
+//! The window: the guest's requests, loads and stores.
 
 use anyhow::{Context, Result, ensure};
 use virtiofs_driver::{FileOffset, FuseError, WindowOffset};
@@ -21,10 +21,10 @@ impl Rig {
         self.load_some(slot)
     }
 
-    /// SETUPMAPPING; the model does not hear of it.
+    /// SETUPMAPPING, without a change of the model.
     ///
     /// # Errors
-    /// What is answered.
+    /// The daemon's answer.
     pub fn ask_map(
         &mut self,
         queue: usize,
@@ -55,10 +55,10 @@ impl Rig {
         Ok(())
     }
 
-    /// REMOVEMAPPING; the model does not hear of it.
+    /// REMOVEMAPPING, without a change of the model.
     ///
     /// # Errors
-    /// What is answered.
+    /// The daemon's answer.
     pub fn ask_unmap(&mut self, queue: usize, slot: Slot) -> Result<(), FuseError> {
         self.watch.step(format!("unmap {slot:?}"));
         let shown = self.shown.0.get(&slot).map(|shown| shown.file);
@@ -81,32 +81,32 @@ impl Rig {
         Ok(())
     }
 
-    /// Loads all that a slot shows of its file.
+    /// Loads all bytes that a slot shows of its file.
     ///
     /// # Errors
-    /// Bytes that are not the model's.
+    /// If the bytes differ from the model.
     pub fn load(&mut self, slot: Slot) -> Result<()> {
         let (_, room) = self.visible(slot)?;
         self.load_part(slot, 0, room as usize)
     }
 
-    /// Loads the first bytes of a slot: enough to know whose they are.
+    /// Loads the first bytes of a slot, which is enough to identify the file.
     ///
     /// # Errors
-    /// Bytes that are not the model's.
+    /// If the bytes differ from the model.
     pub fn load_some(&mut self, slot: Slot) -> Result<()> {
         let (_, room) = self.visible(slot)?;
         self.load_part(slot, 0, (room as usize).min(4096))
     }
 
-    /// How many bytes of the file a slot shows, and of which file.
+    /// The slot's content, and the number of the file's bytes that it shows.
     fn visible(&self, slot: Slot) -> Result<(Shown, u64)> {
         let shown = *self.shown.0.get(&slot).context("a slot that is shown")?;
         let size = self.files.get(shown.file).bytes.len() as u64;
         Ok((shown, size.saturating_sub(shown.from.0).min(RANGE)))
     }
 
-    /// The bytes of its file that a slot shows.
+    /// The number of the file's bytes that a slot shows.
     pub fn room(&self, slot: Slot) -> u64 {
         self.visible(slot).map_or(0, |(_, room)| room)
     }
@@ -114,7 +114,7 @@ impl Rig {
     fn load_part(&self, slot: Slot, at: u64, len: usize) -> Result<()> {
         let (shown, _) = self.visible(slot)?;
         if len == 0 {
-            // The file may end before what the slot shows.
+            // The file may end before the slot's file offset.
             return Ok(());
         }
         let file = self.files.get(shown.file);

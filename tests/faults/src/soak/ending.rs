@@ -11,22 +11,22 @@ use crate::faults::shmem;
 use crate::model::{FileModel, Slot};
 use crate::rig::{Held, Rig, ended};
 
-/// An end.
+/// The end of a walk.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Ending {
-    /// Everything is taken away, and the VM leaves.
+    /// All files are removed, and the VM disconnects.
     InOrder,
-    /// The VM leaves as things are.
+    /// The VM disconnects without a clean-up.
     Leaves,
-    /// The VM leaves with requests under way, one of which the VMM has begun with.
+    /// The VM disconnects with requests in flight, one of which the VMM has begun to serve.
     LeavesInFlight,
-    /// The daemon is asked to stop.
+    /// The daemon gets SIGTERM.
     Term,
     /// The daemon's supervisor is killed.
     Kill,
-    /// The channel is closed at a call, and the VM lives on for a while.
+    /// The channel is closed at a call, and the VM goes on for a while.
     ChannelClosed,
-    /// A call is answered twice, and the VM lives on for a while.
+    /// A call is answered twice, and the VM goes on for a while.
     AnsweredTwice,
     /// A call is never answered.
     NeverAnswered,
@@ -51,7 +51,7 @@ impl Ending {
         }
     }
 
-    /// Plays it: nothing is left, and no byte is lost.
+    /// Plays the end, and checks that nothing is left and no byte is lost.
     pub(super) fn play(self, mut rig: Rig) -> Result<()> {
         if let Self::InOrder = self {
             return rig.finish();
@@ -68,7 +68,7 @@ impl Ending {
             Self::AnsweredTwice => broken(rig, Action::AnswerTwice)?,
             Self::NeverAnswered => never_answered(rig)?,
         }
-        // The share goes with the daemon where it was in its folder.
+        // A share in the daemon's folder has been removed with the daemon.
         if share.exists() {
             let same = |file| bytes::on_host(&share, file);
             files.iter().try_for_each(same)?;
@@ -126,7 +126,7 @@ fn never_answered(mut rig: Rig) -> Result<()> {
     rig.leave()
 }
 
-/// A slot that shows nothing; if there is none, the first one is asked to show something else.
+/// An empty slot. If there is none, the first slot, which the request then maps anew.
 fn hole(rig: &Rig) -> Slot {
     let mut slots = (0..rig.slots).map(Slot);
     let hole = slots.find(|slot| !rig.shown.0.contains_key(slot));

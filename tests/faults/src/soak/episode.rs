@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What an episode is: a fault of the table, or a walk.
+//! An episode: a fault of the table, or a walk.
 
 use anyhow::Result;
 use fastrand::Rng;
@@ -10,7 +10,7 @@ use super::walk;
 use crate::fault::{Fault, Setting};
 use crate::faults;
 
-/// Walks for each fault of the table, on average.
+/// The average number of walks for each fault of the table.
 const WALKS: u32 = 3;
 
 /// An episode.
@@ -20,7 +20,7 @@ pub(super) struct Episode {
 }
 
 impl Episode {
-    /// Drawn by its seed.
+    /// Draws an episode by its seed.
     pub(super) fn draw(setting: Setting) -> Self {
         let mut rng = Rng::with_seed(setting.seed);
         let short: Vec<_> = faults::all().filter(|fault| fault.soak).collect();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a walk is on: file system, daemon, VMM.
+//! The setting of a walk: file system, daemon, VMM.
 
 use std::path::PathBuf;
 
@@ -11,15 +11,15 @@ use virtiofs_driver::window::{EmptyFile, Rules};
 use crate::host::{Layer, Small};
 use crate::rig::RigOptions;
 
-/// Bytes of a tmpfs that does not get full.
+/// Bytes of a tmpfs that never fills.
 const AMPLE: u64 = 512 << 20;
 
 /// The file system that is shared.
 #[derive(Debug)]
 pub(super) enum Share {
-    /// The temporary directory's.
+    /// The file system of the temporary directory.
     Own,
-    /// A tmpfs, held for its mount.
+    /// A tmpfs, kept to keep the mount.
     Tmpfs(Small),
     /// A layer whose operations can be made to fail.
     Layer(Layer),
@@ -50,7 +50,7 @@ impl Share {
     }
 }
 
-/// Daemon and VMM on a share.
+/// Draws the settings of daemon and VMM for a share.
 pub(super) fn options(rng: &mut Rng, share: &Share) -> RigOptions {
     let rules = match rng.bool() {
         true => Rules::qemu(),
@@ -69,7 +69,7 @@ pub(super) fn options(rng: &mut Rng, share: &Share) -> RigOptions {
         arguments.push("--host-truncate=refuse".to_owned());
     }
     if share.layer().is_some() {
-        // The layer finds no file by its handle once the host's kernel has let go of it.
+        // The layer can't find a file by its handle after the host's kernel has dropped the inode.
         arguments.push("--inode-file-handles=never".to_owned());
     }
     let slots = [4, 16, 64][rng.usize(0..3)];

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What an episode has done so far.
+//! The steps of an episode so far.
 
 use std::collections::VecDeque;
 
-/// Steps that are kept.
+/// The number of steps that are kept.
 const KEPT: usize = 60;
 
 /// The last steps of an episode.
@@ -15,7 +15,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// A step begins.
+    /// Records the beginning of a step.
     pub fn step(&mut self, what: String) {
         self.steps += 1;
         log::debug!("step {}: {what}", self.steps);
@@ -25,13 +25,13 @@ impl Journal {
         self.last.push_back(what);
     }
 
-    /// How many there have been.
+    /// The number of steps so far.
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// The last ones, a line each with its number.
+    /// The last steps, one numbered line each.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let first = self.steps - self.last.len() as u64 + 1;

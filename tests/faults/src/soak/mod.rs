@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! All faults at random, by a seed.
+//! All faults in random order, determined by a seed.
 //!
-//! A soak is a sequence of episodes. Each has a daemon of its own, or several, and a seed that
-//! follows from the soak's and its number; so any episode can be played again by itself. It is a
-//! fault of the table, or a walk: steps on a random rig, with a random end. Everything random
-//! comes from the seed. What does not is how far the daemon's threads have got when something
-//! happens to it: an episode that failed by a race may have to be played more than once.
+//! A soak is a sequence of episodes. An episode is a fault of the table, or a walk: random steps on
+//! a random rig, with a random end. Each has one or more daemons of its own. Its seed follows from
+//! the soak's seed and the episode's number, so any episode can be repeated alone. The seed
+//! determines everything except the timing of the daemon's threads, so an episode that failed by a
+//! race may have to be repeated several times.
 
 mod ending;
 mod episode;

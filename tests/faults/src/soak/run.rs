@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! One episode after the other, until the time is up.
+//! Runs episodes one after another until the time is up.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 use super::{Journal, episode};
 use crate::fault::Setting;
 
-/// What is to be done.
+/// The settings of a soak.
 pub struct SoakOptions {
     /// The daemon under test.
     pub daemon: PathBuf,
-    /// Where everything random comes from.
+    /// The source of all random decisions.
     pub seed: u64,
     /// The first episode.
     pub episode: u64,
-    /// No episode is begun after that.
+    /// No episode starts after this time.
     pub time: Duration,
-    /// Or when this says no, which is told what has been done.
+    /// Called with the progress so far; false ends the soak.
     pub goes_on: Box<dyn FnMut(&Summary) -> bool>,
 }
 
-/// A soak that found nothing.
+/// The summary of a soak without a failure.
 #[derive(Debug, Clone, Default)]
 pub struct Summary {
     /// Episodes.
@@ -38,15 +38,15 @@ pub struct Summary {
 pub struct Failure {
     /// Its number.
     pub episode: u64,
-    /// What it was.
+    /// The kind of episode.
     pub kind: String,
     /// Its last steps.
     pub journal: Journal,
-    /// What was not as it has to be.
+    /// The error.
     pub error: anyhow::Error,
 }
 
-/// Plays episodes until the time is up, or it is told to stop.
+/// Runs episodes until the time is up, or until `goes_on` ends the soak.
 ///
 /// # Errors
 /// The first episode that failed.
@@ -79,9 +79,10 @@ pub fn run(options: &mut SoakOptions) -> Result<Summary, Box<Failure>> {
     Ok(summary)
 }
 
-/// Of a soak's seed and an episode's number.
+/// The seed of an episode, from the soak's seed and the episode's number.
 fn episode_seed(seed: u64, number: u64) -> u64 {
-    // Neighbours have nothing in common: Knuth's multiplicative hash, and what the generator does.
+    // Neighbouring numbers get unrelated seeds: Knuth's multiplicative hash, and then the
+    // generator.
     fastrand::Rng::with_seed(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).u64(..)
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! One step of a walk: drawn first, with all that is random about it, and then played.
+//! One step of a walk. All its random decisions are drawn first, and then it is played.
 
 use anyhow::{Result, ensure};
 use virtiofs_driver::window::{Action, CallKind};
@@ -12,11 +12,11 @@ use crate::host::{Behaviour, Operation};
 use crate::model::{FileId, RANGE, Slot};
 use crate::rig::{Held, Rig, expect_errno};
 
-/// Files at a time.
+/// The most files at a time.
 const MANY_FILES: usize = 8;
-/// Bytes of a file.
+/// Possible sizes of a file, in bytes.
 const SIZES: [usize; 6] = [1, 4096, 5000, 65_536, 200_000, RANGE as usize + 70_000];
-/// Bytes of a write, a read, a store.
+/// The most bytes of a write, a read or a store.
 const PIECE: usize = 20_000;
 
 /// A step.
@@ -98,7 +98,7 @@ pub(super) enum Step {
 }
 
 impl Step {
-    /// Draws a step; none if it is one that there is nothing for.
+    /// Draws a step; `None` if the rig has nothing that the step could use.
     pub(super) fn draw(rig: &mut Rig, share: &Share) -> Option<Self> {
         let files = rig.files.ids();
         let slots: Vec<Slot> = rig.shown.0.keys().copied().collect();
@@ -111,7 +111,8 @@ impl Step {
         let any = Slot(rng.u64(0..rig.slots));
         let place = rng.usize(0..size);
         let len = rng.usize(1..PIECE);
-        // Not ESTALE, which the host's kernel asks again for: the fault would hit the next request.
+        // ESTALE is left out: the host's kernel would retry, and the fault would hit the next
+        // request.
         let errno = [libc::EIO, libc::ENOSPC, libc::EDQUOT][rng.usize(0..3)];
         let operation = Operation::ALL[rng.usize(0..Operation::ALL.len())];
         let event = Event::ALL[rng.usize(0..Event::ALL.len())];
@@ -233,7 +234,7 @@ impl Step {
     }
 }
 
-/// A store within what a slot shows of its file.
+/// A store within the bytes of the file that a slot shows.
 fn store(rig: &Rig, slot: Slot, at: u64, len: usize) -> Option<Step> {
     let room = rig.room(slot);
     let at = at.checked_rem(room)?;
@@ -241,7 +242,7 @@ fn store(rig: &Rig, slot: Slot, at: u64, len: usize) -> Option<Step> {
     Some(Step::Store { slot, at, len })
 }
 
-/// A map that is answered late, or takes effect late: the guest is told after that.
+/// A map with a late answer or a late effect: the guest is told after that.
 fn late(rig: &mut Rig, queue: usize, file: FileId, slot: Slot, effect: bool) -> Result<()> {
     let held = Held::new();
     let action = match effect {
@@ -259,7 +260,7 @@ fn late(rig: &mut Rig, queue: usize, file: FileId, slot: Slot, effect: bool) -> 
     rig.load_some(slot)
 }
 
-/// An operation of the layer fails once, the guest gets its errno, and nothing has changed.
+/// An operation of the layer fails once. The guest gets its errno, and nothing has changed.
 fn host_fails(
     rig: &mut Rig,
     share: &Share,
@@ -270,7 +271,7 @@ fn host_fails(
     let Some(layer) = share.layer() else {
         return Ok(());
     };
-    // The kernel would lose by the fault what it has not written back yet.
+    // The files are written back first: the fault would make the kernel lose unwritten data.
     for id in rig.files.ids() {
         let path = layer.share().join(&rig.files.get(id).name);
         std::fs::File::open(path)?.sync_all()?;

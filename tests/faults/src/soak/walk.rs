@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Steps on a random rig, with a random end.
+//! Random steps on a random rig, with a random end.
 
 use anyhow::Result;
 use fastrand::Rng;
@@ -12,12 +12,12 @@ use super::step::Step;
 use crate::fault::Setting;
 use crate::rig::Rig;
 
-/// Steps of a walk, at most.
+/// The most steps of a walk.
 const LONGEST: u32 = 120;
-/// Steps between two comparisons of everything.
+/// Steps between two full comparisons.
 const BETWEEN_LOOKS: u32 = 25;
 
-/// One walk.
+/// Plays one walk.
 pub(super) fn play(setting: &Setting, journal: &mut Journal) -> Result<()> {
     let mut rng = Rng::with_seed(setting.seed);
     let share = Share::draw(&mut rng)?;

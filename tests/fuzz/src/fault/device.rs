@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a broken device would do.
+//! Misbehaviour of a broken device.
 
 use super::{Fault, strikes};
 use crate::oracles::time;
 
-/// What a broken device would do to the process.
+/// Misbehaves in the process.
 ///
 /// # Panics
-/// When that is the fault.
+/// If that is the fault.
 pub fn misbehave() {
     if strikes(Fault::LeakDescriptor) {
         let file = std::fs::File::open(".").expect("a directory");
@@ -42,13 +42,13 @@ pub fn misbehave() {
 
 fn misuse_memory() {
     if strikes(Fault::ForeignLeak) {
-        // SAFETY: memory that nobody uses.
+        // SAFETY: the memory is not used.
         std::hint::black_box(unsafe { libc::malloc(100) });
     }
     if strikes(Fault::ReadFreed) {
         let freed = Box::into_raw(Box::new(7_u64));
-        // SAFETY: the first is sound. The second is not, which is what is asked for: a sanitizer
-        // ends the process, and without one the allocator's memory is readable still.
+        // SAFETY: the first access is sound. The second is not, on purpose: a sanitizer ends the
+        // process, and without one the allocator's memory can still be read.
         std::hint::black_box(unsafe {
             drop(Box::from_raw(freed));
             freed.read_volatile()
@@ -56,10 +56,10 @@ fn misuse_memory() {
     }
 }
 
-/// What a broken device would do to the used ring.
+/// Misbehaves on the used ring.
 ///
 /// # Panics
-/// Never: there is one.
+/// Never: there is an entry.
 pub fn spoil(returned: &mut Vec<(u32, u32)>) {
     let Some(last) = returned.last().copied() else {
         return;

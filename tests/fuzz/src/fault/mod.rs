@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Misbehaviour on demand, to show that each oracle notices.
+//! Misbehaviour on demand, to show that each oracle detects it.
 //!
-//! A fault strikes where the daemon would misbehave: in between a request's arrival and the check
-//! of what came of it. `DAXD_FUZZ_FAULT=NAME` lets one strike in every input of a process.
+//! A fault strikes where the daemon would misbehave: between the arrival of a request and the check
+//! of its result. With `DAXD_FUZZ_FAULT=NAME` the fault strikes in every input of a process.
 
 pub mod device;
 
 use std::cell::Cell;
 use std::sync::OnceLock;
 
-/// What goes wrong.
+/// The kinds of misbehaviour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// A descriptor stays open.
     LeakDescriptor,
     /// Memory is never freed.
     LeakMemory,
-    /// More memory is allocated at once than any request is worth.
+    /// More memory is allocated at once than any request needs.
     HugeAllocation,
     /// A second of processor time is used up.
     BurnTime,
-    /// There is a panic.
+    /// The code panics.
     Panic,
     /// A file beside the share is read.
     ReadOutside,
@@ -37,26 +37,26 @@ pub enum Fault {
     LoseReply,
     /// A request is returned twice.
     DoubleReply,
-    /// A reply is said to be longer than the room for it.
+    /// A reply claims to be longer than its room.
     LongReply,
-    /// A reply bears another request's number.
+    /// A reply carries another request's number.
     WrongUnique,
     /// A window's mapping is forgotten.
     ForgetMapping,
     /// A thread outlives its session.
     LeakThread,
-    /// A byte beside guest memory is read: ends the process.
+    /// A byte beside guest memory is read, which ends the process.
     BesideMemory,
-    /// Memory of C is never freed: for LeakSanitizer.
+    /// Memory of C is never freed, for LeakSanitizer to detect.
     ForeignLeak,
-    /// Memory is read that is freed: for AddressSanitizer.
+    /// Freed memory is read, for AddressSanitizer to detect.
     ReadFreed,
-    /// Nobody goes on: for libFuzzer's timeout.
+    /// The thread never goes on, for libFuzzer's timeout to detect.
     Wait,
 }
 
 impl Fault {
-    /// Those that an oracle of this crate notices.
+    /// The faults that an oracle of this crate detects.
     pub const NOTICED: [Self; 16] = [
         Self::LeakDescriptor,
         Self::LeakMemory,
@@ -75,7 +75,7 @@ impl Fault {
         Self::ForgetMapping,
         Self::LeakThread,
     ];
-    /// Those that end the process, or are for a sanitizer.
+    /// The faults that end the process, or that a sanitizer detects.
     pub const FATAL: [Self; 4] = [
         Self::BesideMemory,
         Self::ForeignLeak,

@@ -2,10 +2,10 @@
 
 //! Files beside the share.
 //!
-//! On a file system that notes every reading (strictatime), so that looking at a file's status is
-//! enough: content, names, permissions and attributes can't change, and nothing can be read or
-//! listed, without one of its times. Times of tmpfs have the resolution of the kernel's clock
-//! tick; the files' times lie far back, so that any touch is a difference.
+//! Their file system records every read (strictatime), so a file's status is enough: a change of
+//! content, names, permissions or attributes, a read and a listing each change one of the times.
+//! The times of tmpfs have the resolution of the kernel's clock tick. The files' times are far in
+//! the past, so any access makes a difference.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -59,7 +59,7 @@ impl Canary {
     }
 
     /// # Panics
-    /// When something was touched.
+    /// If a file was touched.
     pub(super) fn check(&mut self) {
         self.misbehave();
         let now = self.look();
@@ -72,7 +72,7 @@ impl Canary {
         }
     }
 
-    /// What a share that is left would look like.
+    /// Touches a file, as an input that leaves the share would.
     fn misbehave(&self) {
         if fault::strikes(Fault::ReadOutside) {
             fs::read(self.path.join("secret")).expect("the file");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Where inputs are played: a share, and beside it what must not be touched.
+//! The place in which inputs are played: a share, and beside it files that must not be touched.
 //!
 //! ```text
 //!   /mnt, a tmpfs in a mount namespace of this thread alone
@@ -8,10 +8,10 @@
 //!     └── outside/   the canary: read, written, listed or not, it shows
 //! ```
 //!
-//! The daemon's own containment is a root of its own (`--sandbox=namespace` and `chroot`), which
-//! virtiofsd's library relies on: it checks no names. So an input is played in a chroot; but the
-//! working directory stays outside, where libFuzzer finds its corpus. All of it goes with the
-//! process. It takes root, as the daemon's sandbox does.
+//! The daemon's own containment is a root of its own (`--sandbox=namespace` and `chroot`).
+//! virtiofsd's library relies on it: the library checks no names. So an input is played in a
+//! chroot. The working directory stays outside, where libFuzzer finds its corpus. The mount
+//! namespace vanishes with the process. Like the daemon's sandbox, this needs root.
 
 mod canary;
 mod prison;
@@ -31,7 +31,7 @@ use canary::Canary;
 pub use prison::Prison;
 use share::Share;
 
-/// A directory that every machine has, and that nothing of this process needs.
+/// A directory that exists on every machine, and that this process does not need.
 const PLACE: &str = "/mnt";
 
 /// The ground of one thread.
@@ -46,10 +46,10 @@ thread_local! {
     static GROUND: RefCell<Option<Ground>> = const { RefCell::new(None) };
 }
 
-/// Plays `input` on this thread's ground, with the share as it was at first, and looks after it.
+/// Plays `input` on this thread's ground, with the share in its first state, and checks the canary.
 ///
 /// # Panics
-/// When something outside the share was touched, or the host doesn't allow a ground.
+/// If something outside the share was touched, or the host doesn't permit a ground.
 pub fn play<T>(input: impl FnOnce(&Ground) -> T) -> T {
     GROUND.with_borrow_mut(|slot| {
         let ground = slot.get_or_insert_with(Ground::prepare);
@@ -63,7 +63,8 @@ pub fn play<T>(input: impl FnOnce(&Ground) -> T) -> T {
 impl Ground {
     fn prepare() -> Self {
         prison::install_hook();
-        // SAFETY: neither flag has an effect on descriptors, which is what this is unsafe for.
+        // SAFETY: the call is unsafe because of flags that affect descriptors. Neither of these two
+        // does.
         let unshared =
             unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) };
         unshared.expect("a mount namespace of its own, for which fuzz targets need root");
@@ -86,7 +87,7 @@ impl Ground {
         }
     }
 
-    /// The way into the share and, when it is dropped, out again.
+    /// Enters the share. A drop of the result leaves it again.
     #[must_use]
     pub fn lock_up(&self) -> Prison {
         Prison::enter(&self.share_dir)
@@ -95,22 +96,22 @@ impl Ground {
     /// `/proc/self/fd`, which the file system needs and can't open from within.
     ///
     /// # Panics
-    /// Without descriptors left.
+    /// If no descriptor is left.
     #[must_use]
     pub fn proc_self_fd(&self) -> File {
         self.proc_self_fd.try_clone().expect("a descriptor")
     }
 
-    /// The mounts as this thread sees them.
+    /// The mounts that this thread sees.
     ///
     /// # Panics
-    /// Without /proc.
+    /// If there is no /proc.
     #[must_use]
     pub fn mountinfo(&self) -> File {
         File::open("/proc/thread-self/mountinfo").expect("/proc is mounted")
     }
 
-    /// The share's path, from outside.
+    /// The share's path outside of the chroot.
     #[must_use]
     pub fn share_path(&self) -> &Path {
         self.share.path()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A thread whose root is the share for as long as an input is played.
+//! A thread whose root is the share while an input is played.
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -10,7 +10,7 @@ use std::sync::Once;
 
 use rustix::fs::{Mode, OFlags};
 
-/// Where a thread was before.
+/// The thread's directories before.
 struct Home {
     root: OwnedFd,
     directory: OwnedFd,
@@ -21,11 +21,11 @@ thread_local! {
     static INSIDE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-/// Dropping it leads out.
+/// A guard; its drop restores the thread's root.
 pub struct Prison(PhantomData<*const ()>);
 
 impl Prison {
-    /// Makes `dir` this thread's root; its working directory stays.
+    /// Makes `dir` this thread's root. Its working directory stays.
     pub(super) fn enter(dir: &OwnedFd) -> Self {
         HOME.with_borrow_mut(|home| {
             let home = home.get_or_insert_with(Home::of_this_thread);
@@ -70,8 +70,9 @@ fn leave() {
     }
 }
 
-/// Lets a panic's report, which is where libFuzzer writes its artifact, find the file system that
-/// it knows. Contained panics of the daemon's library don't get here: its hook is installed later.
+/// Makes a panic's report run outside of the chroot, because libFuzzer writes its artifact then.
+/// Panics that the daemon's library catches don't reach this hook, since the library installs its
+/// own later.
 pub(super) fn install_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

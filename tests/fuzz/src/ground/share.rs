@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The shared directory, made anew whenever an input has changed it.
+//! The shared directory. It is made anew if an input has changed it.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -10,7 +10,7 @@ use rustix::fs::{CWD, FileType, Mode, XattrFlags};
 
 use super::stamp::Stamp;
 
-/// Everything in the share. A name that comes or goes changes its directory.
+/// All names in the share. A name that appears or vanishes changes its directory.
 const FILES: [&str; 16] = [
     "",
     "dir",
@@ -51,7 +51,7 @@ impl Share {
         &self.path
     }
 
-    /// Makes it what it was at first.
+    /// Restores the first state.
     pub(super) fn restore(&mut self) {
         if self.look() == self.stamps {
             return;
@@ -121,13 +121,13 @@ impl Share {
             FileType::CharacterDevice,
             rustix::fs::makedev(1, 3),
         );
-        // Not every tmpfs has them.
+        // Not every tmpfs supports user attributes.
         let _ = rustix::fs::setxattr(at("file"), "user.name", b"value", XattrFlags::empty());
         self.stamps = self.look();
     }
 }
 
-/// The share's own attributes, which an input may have set.
+/// The attributes of the share itself, which an input may have set.
 fn rustix_names(path: &Path) -> Vec<String> {
     let mut names = vec![0; 4096];
     let len = rustix::fs::listxattr(path, &mut names).unwrap_or(0);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What tells that a file was touched.
+//! Detects whether a file was touched.
 
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Stat};
 
-/// A file's status; its change time moves with everything that is done to it but reading.
+/// A file's status. Every access except a read changes its change time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     inode: u64,
@@ -16,18 +16,18 @@ pub(super) struct Stamp {
     size: i64,
     modified: (i64, u64),
     changed: (i64, u64),
-    /// Only where reading counts.
+    /// `None` if reads don't count.
     accessed: Option<(i64, u64)>,
 }
 
 impl Stamp {
-    /// Of what is at `path`, a symbolic link itself; `None` when there is nothing.
+    /// The status of `path`, of a symbolic link itself; `None` if there is nothing.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let stat = rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         Some(Self::new(&stat, false))
     }
 
-    /// The same with the time of the last reading.
+    /// The status with the time of the last read.
     pub(super) fn with_reading(path: &Path) -> Option<Self> {
         let stat = rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         Some(Self::new(&stat, true))

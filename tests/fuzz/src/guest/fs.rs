@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The file system behind the device: virtiofsd's own, on this thread's ground.
+//! The file system of the device: virtiofsd's own, on this thread's ground.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use virtiofsd::passthrough::{
 use crate::ground::Ground;
 
 crate::operations! {
-    /// The options that the daemon was started with, a bit each.
+    /// The daemon's options, one bit each.
     pub struct Options {
-        /// About attributes.
+        /// Options about attributes.
         attributes: u8,
-        /// About files.
+        /// Options about files.
         files: u8,
     }
 }
 
 impl Options {
-    /// What the daemon has without options.
+    /// The daemon's settings without options.
     pub const DEFAULT: Self = Self {
         attributes: 0,
         files: 0,
@@ -42,15 +42,16 @@ impl Options {
         !self.file(7)
     }
 
-    /// Whether a migration watches.
+    /// Whether a migration tracks changes.
     #[must_use]
     pub fn logging(&self) -> bool {
         self.attribute(7)
     }
 
-    /// The file system, whose root is `/` once the thread is locked up.
+    /// The file system. Its root is `/` once the thread is in its chroot.
     ///
     /// # Panics
+    /// If no file system can be made with these options.
     /// When these options make none.
     #[must_use]
     pub fn file_system(&self, ground: &Ground) -> PassthroughFs {

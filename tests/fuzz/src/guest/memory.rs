@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Guest memory between two guards: an access beside it ends the process.
+//! Guest memory between two guard areas: an access to a guard area ends the process.
 
 use std::ptr;
 use std::sync::Arc;
@@ -15,24 +15,24 @@ use vm_memory::{
 
 use crate::fault::{self, Fault};
 
-/// Bytes that are no memory, before, between and after.
+/// Bytes that are no memory: before, between and after.
 const GUARD: usize = 1 << 16;
 
-/// Memory that is mapped once and for all, whatever tables of regions are made of it.
+/// Memory that is mapped once. All tables of regions refer to this mapping.
 pub struct Memory {
     base: *mut u8,
     size: usize,
 }
 
 impl Memory {
-    /// `size` bytes, a multiple of the page size.
+    /// Maps `size` bytes, a multiple of the page size.
     ///
     /// # Panics
-    /// When there is no such memory.
+    /// If the mapping fails.
     #[must_use]
     pub fn new(size: usize) -> Self {
         let whole = size + 2 * GUARD;
-        // SAFETY: a new mapping where the kernel likes replaces nothing.
+        // SAFETY: a new mapping at an address that the kernel chooses replaces nothing.
         let reserved = unsafe {
             mmap_anonymous(
                 ptr::null_mut(),
@@ -42,7 +42,7 @@ impl Memory {
             )
         };
         let base = reserved.expect("memory").cast::<u8>().wrapping_add(GUARD);
-        // SAFETY: the bytes are in the middle of the mapping just made, which nobody else knows.
+        // SAFETY: the bytes are in the middle of the new mapping, to which nothing else refers yet.
         unsafe {
             mprotect(
                 base.cast(),
@@ -54,10 +54,10 @@ impl Memory {
         Self { base, size }
     }
 
-    /// A table of regions, each a guest address and the part of the memory that is there.
+    /// A table of regions: for each, a guest address and the part of the memory.
     ///
     /// # Panics
-    /// When the regions overlap, or a part is none.
+    /// If regions overlap, or a part is outside of the memory.
     #[must_use]
     pub fn table(&self, regions: &[(u64, std::ops::Range<usize>)]) -> TransportMemory {
         let regions = regions.iter().map(|(at, part)| {
@@ -69,7 +69,7 @@ impl Memory {
             let builder = MmapRegionBuilder::new_with_bitmap(part.len(), bitmap)
                 .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
                 .with_mmap_flags(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-            // SAFETY: the part is memory of this process that is never unmapped.
+            // SAFETY: the part is memory of this process, and is never unmapped.
             let builder = unsafe { builder.with_raw_mmap_pointer(self.base.add(part.start)) };
             let region = builder.build().expect("a region");
             Arc::new(GuestRegionMmap::new(region, GuestAddress(*at)).expect("an address"))
@@ -77,36 +77,37 @@ impl Memory {
         GuestMemoryMmap::from_arc_regions(regions.collect()).expect("regions that don't overlap")
     }
 
-    /// What a device that is out of bounds would do.
+    /// Reads out of bounds, as a broken device would.
     pub fn misbehave(&self) {
         if fault::strikes(Fault::BesideMemory) {
-            // SAFETY: not at all, which is what is asked for: there is no access to the guard, so
-            // that the process ends.
+            // SAFETY: unsound on purpose. The guard area permits no access, so this ends the
+            // process.
             unsafe { self.base.add(self.size).read_volatile() };
         }
     }
 
-    /// All of it as zeros.
+    /// Fills the memory with zeros.
     pub fn clear(&self) {
-        // SAFETY: the bytes are this value's own, and no request is under way.
+        // SAFETY: the bytes belong to this value, and no request is in flight.
         unsafe { ptr::write_bytes(self.base, 0, self.size) };
     }
 }
 
-/// Writes an object, if there is memory.
+/// Writes an object, if there is memory at the address.
 pub fn put<T: ByteValued>(memory: &AtomicMemory, at: u64, object: T) {
-    // A guest can't write where it has no memory.
+    // A guest can't write to an address without memory.
     let _ = memory.memory().write_obj(object, GuestAddress(at));
 }
 
-/// Writes bytes, as far as there is memory.
+/// Writes bytes, up to the end of the memory.
 pub fn put_bytes(memory: &AtomicMemory, at: u64, bytes: &[u8]) {
     let _ = memory.memory().write_slice(bytes, GuestAddress(at));
 }
 
-/// Reads bytes that are there.
+/// Reads bytes.
 ///
 /// # Panics
+/// If there is no memory at the address.
 /// When they are not.
 #[must_use]
 pub fn get_bytes(memory: &AtomicMemory, at: u64, len: usize) -> Vec<u8> {

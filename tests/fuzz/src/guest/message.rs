@@ -20,7 +20,7 @@ pub fn request(opcode: Opcode, node: u64, body: &[u8]) -> Vec<u8> {
     message
 }
 
-/// INIT of a kernel of minor version 38 that can do everything.
+/// INIT of a kernel with minor version 38 and all features.
 #[must_use]
 pub fn init() -> Vec<u8> {
     let mut body = Vec::new();
@@ -31,7 +31,7 @@ pub fn init() -> Vec<u8> {
     request(Opcode::Init, 0, &body)
 }
 
-/// Names as FUSE has them, each with a zero behind it.
+/// Names as FUSE sends them, each followed by a zero byte.
 #[must_use]
 pub fn names(names: &[&str]) -> Vec<u8> {
     names
@@ -46,7 +46,7 @@ pub fn lookup(node: u64, name: &str) -> Vec<u8> {
     request(Opcode::Lookup, node, &names(&[name]))
 }
 
-/// Numbers of 64 bits one after another.
+/// Numbers of 64 bits, one after another.
 #[must_use]
 pub fn numbers(numbers: &[u64]) -> Vec<u8> {
     numbers.iter().copied().flat_map(u64::to_ne_bytes).collect()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The guest's side: its memory, what it puts there, and what comes back.
+//! The guest's side: its memory, its requests, and the replies.
 
 pub mod fs;
 pub mod memory;

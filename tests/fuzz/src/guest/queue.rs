@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The driver's half of a queue in its right mind.
+//! The driver's half of a queue, well-behaved.
 
 use std::cell::RefCell;
 
@@ -17,29 +17,29 @@ const MIDDLE: u64 = SIZE as u64 / 2;
 const TABLE: u64 = 0x1000;
 const AVAIL: u64 = 0x3000;
 const USED: u64 = 0x4000;
-/// The indirect tables, one for each request that waits.
+/// The indirect tables, one for each waiting request.
 const TABLES: u64 = 0x8000;
-/// Where requests and the room for replies are, for each that waits.
+/// The requests and the rooms for replies, one pair for each waiting request.
 pub(super) const PAYLOAD: u64 = MIDDLE - 0x4_0000;
 const PAYLOAD_OF_ONE: u64 = 0x2_0000;
 const QUEUE_SIZE: u16 = 256;
-/// Requests that wait for a kick, at most.
+/// The most requests that wait for a kick.
 pub const MAX_WAITING: usize = 4;
 
 /// A request on the queue.
 #[derive(Debug)]
 pub struct Offered {
-    /// Its name in the used ring.
+    /// Its ID in the used ring.
     pub head: u32,
     /// Its bytes.
     pub request: Vec<u8>,
-    /// Whether its chain is one.
+    /// Whether its chain is well-formed.
     pub well_formed: bool,
     room_at: u64,
     room: usize,
 }
 
-/// The driver's half of a queue, in memory that is this thread's for good.
+/// The driver's half of a queue, in memory that belongs to this thread.
 pub struct Queue {
     memory: AtomicMemory,
     mapping: Memory,
@@ -53,10 +53,10 @@ thread_local! {
 }
 
 impl Queue {
-    /// Gives this thread's queue.
+    /// Calls `use_it` with this thread's queue.
     ///
     /// # Panics
-    /// Without memory, or when used by its own user.
+    /// If there is no memory, or in a nested call.
     pub fn with<T>(use_it: impl FnOnce(&mut Self) -> T) -> T {
         QUEUE.with_borrow_mut(|slot| use_it(slot.get_or_insert_with(Self::new)))
     }
@@ -74,15 +74,15 @@ impl Queue {
         }
     }
 
-    /// The memory that it is in.
+    /// The memory that contains the queue.
     pub fn memory(&self) -> &AtomicMemory {
         &self.memory
     }
 
-    /// Starts anew, on both sides.
+    /// Starts again, on both sides.
     ///
     /// # Panics
-    /// When the ring takes no such addresses.
+    /// If the ring rejects the addresses.
     pub fn start(&mut self, ring: &Ring) {
         (self.avail, self.seen, self.free) = (0, 0, 0);
         self.put(AVAIL + 2, 0_u16);
@@ -112,7 +112,7 @@ impl Queue {
             let len = request.len() as u32;
             request[..4].copy_from_slice(&len.to_ne_bytes());
         }
-        // The third one's room reaches over the end of the first region.
+        // The room of the third request crosses the end of the first region.
         let at = PAYLOAD + PAYLOAD_OF_ONE * place;
         let room_at = at + 0x1_0000;
         memory::put_bytes(&self.memory, at, &request);
@@ -135,7 +135,7 @@ impl Queue {
         }
     }
 
-    /// Writes the descriptors; returns the first one's place in the queue's table.
+    /// Writes the descriptors. Returns the index of the first one in the queue's table.
     fn write_chain(&mut self, chain: &[Descriptor], shape: &Shape, place: u64) -> u16 {
         let len = chain.len() as u16;
         if !shape.is_indirect() {
@@ -176,7 +176,7 @@ impl Queue {
         self.put(at + 14, next);
     }
 
-    /// So many descriptors side by side, none of which is in use.
+    /// Takes `count` adjacent free descriptors.
     fn take(&mut self, count: u16) -> u16 {
         if self.free + count > QUEUE_SIZE {
             self.free = 0;
@@ -186,16 +186,16 @@ impl Queue {
         first
     }
 
-    /// What was returned since the last call: head and length.
+    /// The entries of the used ring since the last call: head and length.
     ///
     /// # Panics
-    /// Never: the used ring is memory.
+    /// Never: the used ring is in memory.
     pub fn returned(&mut self) -> Vec<(u32, u32)> {
         let word = |at, len| memory::get_bytes(&self.memory, at, len);
         let index = word(USED + 2, 2);
         let index = u16::from_le_bytes([index[0], index[1]]);
         let mut returned = Vec::new();
-        // A device that is out of its mind might claim anything.
+        // A broken device might claim any index.
         while self.seen != index && returned.len() <= usize::from(QUEUE_SIZE) {
             let element = word(USED + 4 + 8 * u64::from(self.seen % QUEUE_SIZE), 8);
             let number =

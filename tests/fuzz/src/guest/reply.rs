@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a reply has to look like, whatever the request.
+//! The properties of every reply.
 
 use virtiofsd::fuse::Opcode;
 
@@ -9,10 +9,10 @@ const HEADER: usize = 16;
 /// Bytes of a request's header.
 const REQUEST_HEADER: usize = 40;
 
-/// Judges the reply of `len` bytes in `room` to `request`.
+/// Checks the reply of `len` bytes in `room` to `request`.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wrong with the reply.
 pub fn check(request: &[u8], room: &[u8], len: u32) -> Result<(), String> {
     let len = len as usize;
     if len > room.len() {
@@ -54,8 +54,8 @@ pub fn check(request: &[u8], room: &[u8], len: u32) -> Result<(), String> {
     }
 }
 
-/// Whether a request must be answered where there is room: all that have a header, but for those
-/// that FUSE leaves unanswered.
+/// Whether a request must be answered if there is room: all requests with a header, except those
+/// that FUSE leaves without a reply.
 fn is_answerable(request: &[u8]) -> bool {
     if request.len() < REQUEST_HEADER {
         return false;

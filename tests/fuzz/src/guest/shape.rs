@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! How a request lies in guest memory: in how many descriptors, and what is wrong with them.
+//! The layout of a request in guest memory: the number of descriptors, and what is wrong with them.
 
 use super::queue::{PAYLOAD, SIZE};
 use crate::input::Bytes;
@@ -8,15 +8,15 @@ use crate::input::Bytes;
 pub(super) const NEXT: u16 = 1;
 pub(super) const WRITE: u16 = 2;
 pub(super) const INDIRECT: u16 = 4;
-/// Descriptors of one chain for each direction, at most.
+/// The most descriptors of a chain in each direction.
 const PIECES: usize = 30;
 
 crate::operations! {
-    /// How a request lies in memory.
+    /// The layout of a request in memory.
     pub struct Shape {
-        /// Bytes of each readable descriptor; 0: one for all.
+        /// Bytes of each readable descriptor; 0 means one descriptor for all bytes.
         readable: u8,
-        /// The same for the room of the reply.
+        /// Bytes of each writable descriptor, for the room of the reply.
         writable: u8,
         /// See the methods.
         flags: u8,
@@ -26,7 +26,7 @@ crate::operations! {
 crate::operations! {
     /// A request.
     pub struct Frame {
-        /// How it lies in memory.
+        /// The layout.
         shape: Shape,
         /// Room for the reply, in bytes.
         room: u16,
@@ -36,7 +36,7 @@ crate::operations! {
 }
 
 impl Frame {
-    /// A request as Linux sends it, but for the room: `room` bytes.
+    /// A request as Linux sends it, except for its room: `room` bytes.
     #[must_use]
     pub fn plain(request: Vec<u8>, room: u16) -> Self {
         Self {
@@ -48,7 +48,7 @@ impl Frame {
 }
 
 impl Shape {
-    /// One descriptor for the request and one for the reply, as a kick for each.
+    /// One descriptor for the request, one for the reply, and a kick for each request.
     pub const PLAIN: Self = Self {
         readable: 0,
         writable: 0,
@@ -58,7 +58,7 @@ impl Shape {
     /// The flag of [`Self::corrects_length`].
     pub const LENGTH: u8 = 1;
 
-    /// The length in the request's header is made right.
+    /// The length in the request's header is corrected.
     #[must_use]
     pub fn corrects_length(&self) -> bool {
         self.flags & Self::LENGTH != 0
@@ -70,7 +70,7 @@ impl Shape {
         self.flags & 2 != 0
     }
 
-    /// Descriptors without a byte are between the others.
+    /// Empty descriptors are between the others.
     #[must_use]
     pub fn has_empty_ones(&self) -> bool {
         self.flags & 4 != 0
@@ -82,7 +82,7 @@ impl Shape {
         self.flags & 8 == 0
     }
 
-    /// How the chain is spoilt, if it is.
+    /// What is wrong with the chain, if anything is.
     #[must_use]
     pub fn flaw(&self) -> Option<Flaw> {
         match self.flags >> 4 {
@@ -95,16 +95,16 @@ impl Shape {
     }
 }
 
-/// What makes a chain none.
+/// Errors of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
     /// A readable descriptor follows a writable one.
     ReadableLast,
     /// The last descriptor leads back to the first.
     Loop,
-    /// The last descriptor's bytes are no memory.
+    /// The last descriptor points outside of the memory.
     Outside,
-    /// The last descriptor names one that is not in the table.
+    /// The last descriptor's next index is not in the table.
     NextOutside,
 }
 
@@ -114,7 +114,7 @@ pub(super) struct Descriptor {
     pub(super) flags: u16,
 }
 
-/// `len` bytes at `at` as descriptors of `size` bytes, the last of which has the rest.
+/// Splits `len` bytes at `at` into descriptors of `size` bytes. The last one has the rest.
 pub(super) fn pieces(at: u64, len: usize, size: u8, flags: u16) -> Vec<Descriptor> {
     let mut chain = Vec::new();
     let mut done = 0;
@@ -135,7 +135,8 @@ pub(super) fn pieces(at: u64, len: usize, size: u8, flags: u16) -> Vec<Descripto
     chain
 }
 
-/// Adds what the shape wants added; whether it is a chain still, of a byte at least.
+/// Adds the error of the shape. Returns whether the chain is still well-formed and has at least one
+/// byte.
 pub(super) fn spoil(chain: &mut Vec<Descriptor>, shape: &Shape) -> bool {
     let has_bytes = !chain.is_empty();
     let writable = chain.last().is_some_and(|last| last.flags & WRITE != 0);
@@ -153,7 +154,7 @@ pub(super) fn spoil(chain: &mut Vec<Descriptor>, shape: &Shape) -> bool {
         None => has_bytes,
         Some(Flaw::ReadableLast) => {
             chain.push(Descriptor { len: 1, ..empty(0) });
-            // Without a writable byte before it, it is the request's last.
+            // Without an earlier writable byte, this descriptor is the last one of the request.
             !writable && has_bytes
         }
         Some(Flaw::Loop | Flaw::NextOutside) => chain.is_empty() && has_bytes,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! How many descriptors are open.
+//! Counts open descriptors.
 
 use std::cell::RefCell;
 use std::os::fd::RawFd;
@@ -8,26 +8,29 @@ use std::os::fd::RawFd;
 use rustix::fs::{Dir, Mode, OFlags};
 
 thread_local! {
-    /// `/proc/self/fd`, which a thread opens once: it may be in a directory tree without /proc later.
+    /// `/proc/self/fd`. A thread opens it once, because it may be in a directory tree without /proc
+    /// later.
     static OPEN: RefCell<Option<Dir>> = const { RefCell::new(None) };
 }
 
-/// How many descriptors of this process are open, the one to look at them with included.
+/// The number of open descriptors of this process, including the one that is used to count.
 ///
 /// # Panics
+/// If there is no /proc.
 /// Without /proc.
 #[must_use]
 pub fn open() -> usize {
     with_dir(|dir| match dir.stat().expect("a directory").st_size {
-        // Linux older than 6.2 doesn't say it at once.
+        // Linux older than 6.2 doesn't report the number in the status.
         0 => numbers_in(dir).len(),
         count => count as usize,
     })
 }
 
-/// Which they are.
+/// The open descriptors.
 ///
 /// # Panics
+/// If there is no /proc.
 /// Without /proc.
 #[must_use]
 pub fn numbers() -> Vec<RawFd> {

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Who the serving thread is and where.
+//! The identity of the serving thread, and its directories.
 //!
-//! The file system becomes the guest's user for single system calls, and changes umask, working
-//! directory and capabilities for others. What it forgets to undo would serve the next request.
+//! For some system calls the file system takes the identity of the guest's user. For others it
+//! changes umask, working directory and capabilities. A change that is not undone would affect the
+//! next request.
 
 use rustix::fs::{Gid, Mode, Stat};
 use rustix::thread::CapabilitySets;
 
-/// What must not change.
+/// The properties that must not change.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Identity {
     user: u32,
@@ -21,9 +22,10 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Of the calling thread.
+    /// The identity of the calling thread.
     ///
     /// # Panics
+    /// If a system call fails.
     /// When the system doesn't say.
     #[must_use]
     pub fn of_this_thread() -> Self {
@@ -42,9 +44,10 @@ impl Identity {
         }
     }
 
-    /// Compares with the calling thread, and makes it what it was.
+    /// Compares with the calling thread, and restores the thread's identity.
     ///
     /// # Panics
+    /// If it has changed.
     /// When it has changed.
     pub fn check(&self) {
         let now = Self::of_this_thread();

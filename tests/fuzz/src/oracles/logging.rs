@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A log that nobody reads, so that what a guest can have logged is formatted too.
+//! A log without output. It formats every message that a guest can cause.
 
 use std::fmt::Write as _;
 use std::sync::Once;
@@ -23,18 +23,18 @@ impl Log for Nowhere {
     }
 
     fn log(&self, record: &Record<'_>) {
-        // What formats itself wrongly has its own way to say so: a panic.
+        // A wrong `Display` shows itself by a panic.
         let _ = Swallow.write_fmt(*record.args());
     }
 
     fn flush(&self) {}
 }
 
-/// Logs everything to nowhere from now on.
+/// Installs the logger, at the most verbose level.
 pub fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // Another logger of a test is as good.
+        // Another logger of a test works as well.
         if log::set_logger(&Nowhere).is_ok() {
             log::set_max_level(LevelFilter::Debug);
         }

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What is allocated, counted by the allocator of every program that links this crate.
+//! Allocated memory, counted by the allocator of every program that links this crate.
 //!
-//! Works with and without a sanitizer, and sees what LeakSanitizer does not: memory that is still
-//! reachable, such as a table that only grows. What C libraries allocate is LeakSanitizer's.
+//! This works with and without a sanitizer. It also detects a leak that LeakSanitizer does not:
+//! memory that is still reachable, such as a table that only grows. LeakSanitizer covers the
+//! allocations of C libraries.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 
-/// The most that may be allocated at once. The largest legitimate request is a MiB of data; twice
-/// over, and a mirror of it.
+/// The largest permitted allocation. The largest legitimate request is a MiB of data, twice, and a
+/// mirror of it.
 const LARGEST: usize = 8 << 20;
 
 static LIVE: AtomicIsize = AtomicIsize::new(0);
@@ -29,7 +30,7 @@ impl Counting {
     }
 }
 
-// SAFETY: all is done by the system's allocator, to which the caller's promises are passed on.
+// SAFETY: the system's allocator does all the work. The caller's promises are passed on to it.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         Self::count(layout.size());
@@ -57,15 +58,16 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Bytes that are allocated now.
+/// The number of allocated bytes.
 #[must_use]
 pub fn live() -> isize {
     LIVE.load(Ordering::Relaxed)
 }
 
-/// Judges the largest allocation since the last call.
+/// Checks the largest allocation since the last call.
 ///
 /// # Panics
+/// If it was too large.
 /// When it was too large.
 pub fn check_largest() {
     let largest = LARGEST_SEEN.swap(0, Ordering::Relaxed);

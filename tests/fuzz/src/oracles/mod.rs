@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What must hold after every input, whatever it was.
+//! Conditions that must hold after every input.
 //!
 //! | oracle | it fails when an input |
 //! |---|---|
@@ -9,7 +9,7 @@
 //! | [`descriptors`] | leaves a descriptor open |
 //! | [`identity`] | leaves its thread another user, umask or directory |
 //!
-//! That a share is not left is [`crate::ground`]'s. An oracle fails by a panic.
+//! [`crate::ground`] checks that an input does not leave the share. An oracle fails by a panic.
 
 pub mod descriptors;
 pub mod identity;
@@ -19,11 +19,11 @@ pub mod time;
 
 use identity::Identity;
 
-/// An input that leaves something behind is played again so often: what is filled once (a cache, a
-/// thread's buffer) is no leak, what grows each time is.
+/// How often an input is repeated that leaves something behind. A cache or a buffer that is filled
+/// once is no leak; something that grows each time is.
 const AGAIN: usize = 3;
 
-/// What a process has.
+/// The resources of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Holdings {
     bytes: isize,
@@ -44,13 +44,14 @@ impl Holdings {
     }
 }
 
-/// Plays an input and judges what it leaves behind.
+/// Plays an input, and checks what it leaves behind.
 ///
 /// # Panics
+/// If it leaves something behind.
 /// When it leaves something behind.
 pub fn judge(input: impl Fn()) {
     logging::install();
-    // As the file system makes it.
+    // The file system sets this umask.
     rustix::process::umask(rustix::fs::Mode::empty());
     let identity = Identity::of_this_thread();
     let mut before = Holdings::now();

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! How long an input may take.
+//! The time limit of an input.
 //!
-//! Processor time of all threads, so that a busy machine is no finding. Waiting takes none of it;
-//! that nobody waits for ever is libFuzzer's `-timeout`.
+//! The limit is on the processor time of all threads, so a busy machine causes no finding. Waiting
+//! takes no processor time; libFuzzer's `-timeout` covers a wait without end.
 
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// What an input may use. Sanitizers slow the daemon down two to three times, which is not added.
+/// The limit of processor time. Sanitizers make the daemon two to three times slower, which is not
+/// added.
 pub(crate) const LIMIT: Duration = Duration::from_secs(1);
 
-/// Runs `input` and measures.
+/// Runs `input` and measures its processor time.
 ///
 /// # Panics
+/// If `input` took too long.
 /// When it took too long.
 pub fn limit(input: impl FnOnce()) {
     let begin = used();
@@ -26,7 +28,7 @@ pub fn limit(input: impl FnOnce()) {
     );
 }
 
-/// Processor time of this process until now.
+/// The processor time of this process so far.
 pub(crate) fn used() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)

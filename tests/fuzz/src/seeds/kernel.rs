@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The kernel's FUSE client, and what comes out of it.
+//! The kernel's FUSE client, and its requests.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::mount::{MountFlags, UnmountFlags};
 
-/// The largest request is a write of a MiB and a page before it.
+/// The largest request is a write of a MiB, preceded by a page.
 const REQUEST: usize = 2 << 20;
 
-/// A FUSE mount whose server is whoever reads from here.
+/// A FUSE mount. The caller of these methods is its server.
 pub(super) struct Kernel {
     device: File,
     place: PathBuf,
@@ -20,7 +20,7 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// Mounts at `place`, for this thread's mount namespace.
+    /// Mounts at `place`, in this thread's mount namespace.
     pub(super) fn mount(place: &Path) -> Self {
         fs::create_dir_all(place).expect("a directory");
         let device = File::options().read(true).write(true).open("/dev/fuse");
@@ -45,13 +45,13 @@ impl Kernel {
         }
     }
 
-    /// The next request, or none after the end of the mount.
+    /// The next request; `None` after the end of the mount.
     pub(super) fn request(&mut self) -> Option<Vec<u8>> {
         loop {
             match self.device.read(&mut self.buffer) {
                 Ok(len) => return Some(self.buffer[..len].to_vec()),
                 Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return None,
-                // The request was interrupted meanwhile.
+                // The request was interrupted before it was read.
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
                 Err(error) => panic!("the kernel's requests: {error}"),
             }
@@ -61,14 +61,14 @@ impl Kernel {
     /// Answers a request.
     pub(super) fn reply(&mut self, reply: &[u8]) {
         if !reply.is_empty() {
-            // Nobody may wait for it any more.
+            // The request may have been interrupted, so that no task waits for the reply.
             let _ = self.device.write_all(reply);
         }
     }
 
-    /// What ends the mount, from any thread of this mount namespace.
+    /// Ends the mount, from any thread of this mount namespace.
     pub(super) fn end(place: &Path) {
-        // Busy for as long as the kernel still closes files.
+        // The mount is busy while the kernel still closes files.
         while rustix::mount::unmount(place, UnmountFlags::empty()) == Err(rustix::io::Errno::BUSY) {
             std::thread::yield_now();
         }
@@ -77,7 +77,7 @@ impl Kernel {
 
 impl Drop for Kernel {
     fn drop(&mut self) {
-        // Gone already, unless something panicked.
+        // The mount is gone already, unless a thread has panicked.
         let _ = rustix::mount::unmount(&self.place, UnmountFlags::DETACH);
     }
 }

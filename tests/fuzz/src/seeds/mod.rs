@@ -2,10 +2,10 @@
 
 //! The inputs that fuzzing starts from.
 //!
-//! What Linux sends is recorded, not written down: `session` puts the daemon's request path behind
-//! the kernel's own FUSE client and keeps every request. What that client has no part in (the
-//! window, virtqueues, vhost-user, the command line) is made from the same operations that an
-//! input is read as.
+//! Linux's requests are recorded, not written by hand: `session` connects the daemon's request path
+//! with the kernel's own FUSE client, and keeps every request. The parts without such a client (the
+//! window, virtqueues, vhost-user, the command line) are made from the operations that an input
+//! consists of.
 
 mod kernel;
 mod queues;
@@ -42,6 +42,7 @@ impl Seed {
 /// Makes all seeds, and writes each to `corpus/TARGET/seed-NAME`.
 ///
 /// # Errors
+/// If a file can't be written.
 /// When a file can't be written.
 pub fn write(corpus: &Path) -> io::Result<()> {
     let made = session::seeds()
@@ -50,7 +51,7 @@ pub fn write(corpus: &Path) -> io::Result<()> {
         .chain(windows::seeds())
         .chain(sessions::seeds())
         .chain(texts::seeds());
-    // The kernel's sessions have left the daemon's umask.
+    // The kernel's sessions have left the daemon's umask set.
     rustix::process::umask(Mode::WGRP | Mode::WOTH);
     for seed in made {
         let dir = corpus.join(seed.target);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Queues as a driver fills them, and each way of filling them wrongly once.
+//! Queues as a driver fills them, and each error of a driver once.
 
 use super::Seed;
 use crate::guest::fs::Options;
@@ -35,7 +35,7 @@ fn describe(index: u8, at: Place, len: u16, flags: u8, next: u8) -> Operation {
     }
 }
 
-/// A request in memory, and its chain of two.
+/// A request in memory, and its chain of two descriptors.
 fn request(bytes: Vec<u8>) -> Vec<Operation> {
     let len = bytes.len() as u16;
     vec![
@@ -50,7 +50,7 @@ fn request(bytes: Vec<u8>) -> Vec<Operation> {
     ]
 }
 
-/// Ways to go on after INIT.
+/// Continuations after INIT.
 fn continuations() -> Vec<(&'static str, Vec<Operation>)> {
     let offer = |head| Operation::Offer { head };
     let indirect = |index, place, len, flags, next| Operation::DescribeIndirect {
@@ -173,7 +173,7 @@ fn continuations() -> Vec<(&'static str, Vec<Operation>)> {
     ]
 }
 
-/// All of them.
+/// All seeds.
 pub(super) fn seeds() -> Vec<Seed> {
     continuations()
         .into_iter()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Sessions of the kernel's FUSE client with the daemon's request path, recorded.
+//! Recorded sessions of the kernel's FUSE client with the daemon's request path.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -21,10 +21,10 @@ use crate::guest::shape::Frame;
 use crate::input::Program;
 use crate::targets::fuse_chain::{Input, device};
 
-/// Room for any reply: a directory is read 32 KiB at a time.
+/// Room for any reply: Linux reads a directory 32 KiB at a time.
 const ROOM: u16 = 0xc000;
 
-/// What a user of the share does.
+/// The actions of a user of the share.
 type Script = fn(&Path) -> io::Result<()>;
 
 const SCRIPTS: [(&str, Options, Script); 8] = [
@@ -47,7 +47,7 @@ const WITH_WRITEBACK: Options = Options {
     files: 0b0001_0101,
 };
 
-/// Plays and records all of them.
+/// Plays and records all sessions.
 pub(super) fn seeds() -> Vec<Seed> {
     SCRIPTS
         .into_iter()
@@ -64,14 +64,14 @@ fn record(options: Options, script: Script) -> Input {
         let mut kernel = Kernel::mount(&place);
         let (departs, departed) = mpsc::channel();
         let user = thread::spawn(move || {
-            // SAFETY: a root of its own has no effect on descriptors.
+            // SAFETY: a separate root does not affect descriptors.
             unsafe { rustix::thread::unshare_unsafe(UnshareFlags::FS) }.expect("its own root");
             departs.send(()).expect("the other thread waits");
             let played = script(&place);
             Kernel::end(&place);
             played
         });
-        // From then on this thread's root is its own, too.
+        // From then on this thread has a root of its own, too.
         departed.recv().expect("the user's root");
         let frames = Queue::with(|queue| {
             let device = device(ground, &options, queue.memory());

@@ -25,7 +25,7 @@ fn answer(code: BackendReq, value: u8) -> Operation {
     }
 }
 
-/// Answers to a mapping that is the first one.
+/// Answers to the first mapping.
 fn mapped() -> Vec<Operation> {
     vec![
         answer(BackendReq::SHARED_OBJECT_REMOVE, 1),
@@ -153,7 +153,7 @@ fn endings() -> Vec<(&'static str, Vec<Operation>)> {
     ]
 }
 
-/// All of them.
+/// All seeds.
 pub(super) fn seeds() -> Vec<Seed> {
     endings()
         .into_iter()

@@ -74,7 +74,7 @@ const COMMAND_LINES: [&[&str]; 8] = [
     ],
 ];
 
-/// All of them.
+/// All seeds.
 pub(super) fn seeds() -> Vec<Seed> {
     let text = |target, index: usize, text: &str| Seed {
         target,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Windows: each operation on the way to a mapping and after it.
+//! Windows: each operation before a mapping and after it.
 
 use super::Seed;
 use crate::input::{Encode, Program};
@@ -149,7 +149,7 @@ fn library() -> Vec<Seed> {
         .collect()
 }
 
-/// All of them.
+/// All seeds.
 pub(super) fn seeds() -> Vec<Seed> {
     let mut seeds = daemon();
     seeds.extend(library());

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Whole command lines, `-o` included.
+//! Whole command lines, including `-o`.
 //!
-//! Checked: a command line is understood or refused with a sentence that fits on a terminal, and
-//! exit code 2 (0 for help and version).
+//! Checked: the daemon accepts a command line, or refuses it with a sentence that fits on a
+//! terminal and with exit code 2 (0 for help and version).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -13,9 +13,10 @@ use virtiofs_daxd::config::Config;
 
 use crate::oracles;
 
-/// Plays an input: arguments, each with a zero byte behind it.
+/// Plays an input: arguments, each followed by a zero byte.
 ///
 /// # Panics
+/// If an oracle fails.
 /// When an oracle fails.
 pub fn run(data: &[u8]) {
     let arguments: Vec<_> = data
@@ -48,7 +49,7 @@ fn check(outcome: Result<Invocation, clap::Error>) -> Option<Box<Config>> {
     }
 }
 
-/// What a command line with these options comes to, where it is right.
+/// The configuration of a command line with these options, if it is valid.
 pub(super) fn accepted(options: &[String]) -> Option<Box<Config>> {
     let base = ["virtiofs-daxd", "--socket-path=/s", "--shared-dir=/srv"];
     let line = base.into_iter().map(OsString::from);
@@ -57,7 +58,7 @@ pub(super) fn accepted(options: &[String]) -> Option<Box<Config>> {
     ))
 }
 
-/// A text that can be an argument.
+/// Makes a text that can be an argument.
 pub(super) fn argument(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace('\0', "")
 }

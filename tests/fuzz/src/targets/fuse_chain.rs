@@ -2,12 +2,12 @@
 
 //! FUSE bytes in descriptor chains, one request after another to one file system.
 //!
-//! A guest whose virtqueues are in order sends whatever it likes through them, in whatever pieces.
-//! Node numbers and handles need no indirection: they are counted up from the start of an input, so
-//! the same bytes mean the same file each time.
+//! A guest with correct virtqueues sends any bytes through them, in any pieces. Node numbers and
+//! handles need no indirection: they are counted from the start of an input, so the same bytes mean
+//! the same file each time.
 //!
-//! Checked for each request: it is returned once, under its own name, with a reply that is well
-//! formed and fits into the room for it. And see [`crate::oracles`] and [`crate::ground`].
+//! Checked for each request: it is returned once, with its own ID, and its reply is well-formed and
+//! fits into its room. See also [`crate::oracles`] and [`crate::ground`].
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use crate::input::{Program, decode};
 use crate::oracles;
 
 crate::operations! {
-    /// A session: a daemon and what a guest sends to it.
+    /// A session: a daemon's options, and a guest's requests.
     pub struct Input {
         /// The daemon's options.
         options: Options,
@@ -41,6 +41,7 @@ type Device = FuzzedQueue<PassthroughFs, Arc<ProcessWindow>, DirectViews>;
 /// Plays an input.
 ///
 /// # Panics
+/// If an oracle fails.
 /// When an oracle fails.
 pub fn run(data: &[u8]) {
     let Some(input) = decode::<Input>(data) else {

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! `--translate-uid`, `--translate-gid`, `--uid-map` and `--gid-map`, and what they do to IDs.
+//! `--translate-uid`, `--translate-gid`, `--uid-map` and `--gid-map`, and the translation of IDs.
 //!
-//! Checked: a map is refused with a sentence or accepted; what a map is shown as means the same;
-//! maps that the daemon starts with translate every ID without a panic, and an ID that went to the
-//! host and came back by maps of both ways is the same.
+//! Checked: a map is accepted, or refused with a sentence; the text form of a map has the same
+//! meaning; maps with which the daemon starts translate every ID without a panic; an ID that is
+//! translated to the host and back by maps of both directions is unchanged.
 
 use virtiofsd::soft_idmap::{GuestUid, HostUid, Id as _, IdMap};
 
 use super::command_line::{accepted, argument};
 use crate::oracles;
 
-/// Plays an input: maps, a line each.
+/// Plays an input: maps, one on each line.
 ///
 /// # Panics
+/// If an oracle fails.
 /// When an oracle fails.
 pub fn run(data: &[u8]) {
     let lines: Vec<_> = data
@@ -27,7 +28,7 @@ pub fn run(data: &[u8]) {
     });
 }
 
-/// Maps of the daemon.
+/// Maps that the daemon applies.
 fn translate(lines: &[String]) {
     let options: Vec<_> = lines
         .iter()
@@ -45,7 +46,7 @@ fn translate(lines: &[String]) {
     let again = again.share.passthrough.uid_map.expect("always given");
     assert_eq!(format!("{maps:?}"), format!("{again:?}"), "{shown:?}");
     let Ok(map) = IdMap::<GuestUid, HostUid>::try_from(maps) else {
-        // A start that fails with a sentence: maps that contradict each other.
+        // The start fails with a sentence if maps contradict each other.
         return;
     };
     for id in interesting(lines) {
@@ -72,7 +73,7 @@ fn map(lines: &[String]) {
     }
 }
 
-/// IDs at the ends of everything, and around every number in the text.
+/// IDs at the ends of all ranges, and around every number in the text.
 fn interesting(lines: &[String]) -> Vec<u32> {
     let mut ids = vec![0, 1, 1000, i32::MAX as u32, u32::MAX - 1, u32::MAX];
     for number in lines

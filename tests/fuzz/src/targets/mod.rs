@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The targets; each has a `run` that plays one input, and fails by a panic.
+//! The targets. Each has a `run` that plays one input, and that panics if a check fails.
 
 pub mod command_line;
 pub mod fuse_chain;
@@ -10,10 +10,10 @@ pub mod virtqueue;
 pub mod window;
 pub mod xattrmap;
 
-/// A target: its name, and how it plays an input.
+/// The name of a target, and the function that plays an input.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// All of them.
+/// All targets.
 pub const ALL: [Target; 7] = [
     ("fuse_chain", fuse_chain::run),
     ("virtqueue", virtqueue::run),

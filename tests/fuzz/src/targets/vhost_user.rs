@@ -3,12 +3,12 @@
 //! vhost-user messages to a real session on a real socket, with descriptors, and answers on the
 //! back-end channel.
 //!
-//! A front end may end its own session by what it sends; so what is checked is that the session
-//! does end: with a result, not a panic; all of its threads with it; and nothing of it left. And see
-//! [`crate::oracles`] and [`crate::ground`].
+//! A front end may end its own session by its messages. So the target checks that the session does
+//! end: with a result and no panic, with all of its threads, and without leaving anything behind.
+//! See also [`crate::oracles`] and [`crate::ground`].
 //!
-//! Answers lie on the channel before they are asked for, so that nobody has to wait for a question.
-//! A session that waits for more than there are waits until the front end is gone.
+//! Answers are put on the channel before the daemon asks, so that the session need not wait for
+//! them. A session that waits for a further answer waits until the front end has disconnected.
 
 mod front_end;
 mod leak;
@@ -32,17 +32,17 @@ use front_end::FrontEnd;
 use threads::Threads;
 
 crate::operations! {
-    /// What a front end does.
+    /// The operations of a front end.
     pub(crate) enum Operation {
         /// Starts a device as QEMU does, a queue and a back-end channel included.
         Start { without: u8 },
-        /// Sends a message that has its length in its header.
+        /// Sends a message with a correct length in its header.
         Message { code: u8, flags: u8, descriptors: u8, more: u8, body: Bytes },
         /// Sends bytes.
         Raw { descriptors: u8, bytes: Bytes },
-        /// Has an answer ready on the channel.
+        /// Puts an answer on the channel.
         Answer { code: u8, flags: u8, value: u8 },
-        /// Has bytes ready on the channel.
+        /// Puts bytes on the channel.
         AnswerRaw { descriptors: u8, bytes: Bytes },
         /// Closes the channel.
         Hang {},
@@ -58,17 +58,18 @@ crate::operations! {
     pub(crate) struct Input {
         /// The daemon's options.
         options: Options,
-        /// What happens.
+        /// The operations.
         program: Program<Operation>,
     }
 }
 
-/// How long a session may take to end, with its threads, on a machine that has much else to do.
+/// How long a session and its threads may take to end on a busy machine.
 const MUST_END: Duration = Duration::from_secs(10);
 
 /// Plays an input.
 ///
 /// # Panics
+/// If an oracle fails.
 /// When an oracle fails.
 pub fn run(data: &[u8]) {
     let Some(input) = decode::<Input>(data) else {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Virtqueues that make no sense: loops, overlaps, huge lengths, addresses outside memory, indirect
-//! tables in themselves, indices that run ahead, and a front end that stops, moves and resets the
-//! queue or takes memory away between kicks.
+//! Invalid virtqueues: loops, overlaps, huge lengths, addresses outside of memory, nested indirect
+//! tables, indices that run ahead, and a front end that stops, moves and resets the queue or
+//! removes memory between kicks.
 //!
-//! Checked: the end of every kick, within the time of an input; each request that was taken off the
-//! ring is put on the used ring, or counted as lost; none is in flight between kicks; no access
-//! beside guest memory (guards around it, and a sanitizer). And see [`crate::oracles`] and
+//! Checked: every kick ends within the time limit of an input; each request that was taken off the
+//! ring is put on the used ring, or counted as lost; none is in flight between kicks; no access is
+//! out of guest memory (guard areas, and a sanitizer). See also [`crate::oracles`] and
 //! [`crate::ground`].
 
 mod machine;
@@ -25,17 +25,17 @@ use crate::oracles;
 use machine::Machine;
 
 crate::operations! {
-    /// A guest address: a place that means something, and an offset from there.
+    /// A guest address: a meaningful place, and an offset from there.
     pub(crate) struct Place {
-        /// Which place, see `machine::PLACES`.
+        /// The index in `machine::PLACES`.
         near: u8,
-        /// Bytes from there.
+        /// The offset in bytes.
         offset: i16,
     }
 }
 
 crate::operations! {
-    /// What a guest, or its front end, does.
+    /// The operations of a guest and its front end.
     pub(crate) enum Operation {
         /// Serves what is available.
         Kick {},
@@ -43,25 +43,25 @@ crate::operations! {
         Describe { index: u8, at: Place, len: u16, flags: u8, next: u8 },
         /// Writes a descriptor of the indirect table.
         DescribeIndirect { index: u8, at: Place, len: u16, flags: u8, next: u8 },
-        /// Gives a descriptor any length.
+        /// Sets a descriptor's length to any value.
         Lengthen { index: u8, len: u32 },
         /// Makes a chain available.
         Offer { head: u8 },
-        /// Makes a head available that is no byte.
+        /// Makes a head available that does not fit into a byte.
         OfferAny { head: u16 },
         /// Writes the available index.
         Available { index: u16 },
         /// Writes the available ring's flags.
         AvailableFlags { flags: u16 },
-        /// Writes the index of which the guest wants to be told.
+        /// Writes the used index at which the guest wants an interrupt.
         UsedEvent { index: u16 },
-        /// Writes anywhere.
+        /// Writes to any address.
         Poke { at: Place, bytes: Bytes },
         /// Stops the queue, as `GET_VRING_BASE` does.
         Stop {},
         /// Starts the queue where it was.
         Resume {},
-        /// Starts the queue elsewhere.
+        /// Starts the queue at other addresses.
         Start { size: u16, table: Place, avail: Place, used: Place, base: u16 },
         /// Resets the device.
         Reset {},
@@ -77,11 +77,11 @@ crate::operations! {
 }
 
 crate::operations! {
-    /// A queue's life.
+    /// The life of a queue.
     pub(crate) struct Input {
         /// The daemon's options.
         options: Options,
-        /// What happens.
+        /// The operations.
         program: Program<Operation>,
     }
 }
@@ -91,6 +91,7 @@ pub(super) type Device = FuzzedQueue<PassthroughFs, Arc<ProcessWindow>, DirectVi
 /// Plays an input.
 ///
 /// # Panics
+/// If an oracle fails.
 /// When an oracle fails.
 pub fn run(data: &[u8]) {
     let Some(input) = decode::<Input>(data) else {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! `--xattrmap` as the command line understands it, and its rules at work.
+//! `--xattrmap` on the command line, and its rules in use.
 //!
-//! Checked: a text is refused with a sentence or accepted; an accepted one maps every name without
-//! a panic, and what the guest is shown of the host's names are names.
+//! Checked: a text is accepted, or refused with a sentence; an accepted one maps every name without
+//! a panic, and the guest sees only valid names for the host's names.
 
 use std::ffi::CString;
 
@@ -12,7 +12,7 @@ use virtiofsd::passthrough::xattrmap::XattrMap;
 use super::command_line::{accepted, argument};
 use crate::oracles;
 
-/// Names of the kind that guests and hosts have.
+/// Names as guests and hosts use them.
 const NAMES: [&str; 6] = [
     "user.name",
     "user.virtiofs.user.name",
@@ -25,6 +25,7 @@ const NAMES: [&str; 6] = [
 /// Plays an input: a text, and after a zero byte one more name to map.
 ///
 /// # Panics
+/// If an oracle fails.
 /// When an oracle fails.
 pub fn run(data: &[u8]) {
     let mut parts = data.splitn(2, |byte| *byte == 0);

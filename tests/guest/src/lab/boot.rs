@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What is to be booted.
+//! The guest and the shares that are to be booted.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use qemu_guest::vm::machine::ByteSize;
 use qemu_guest::vm::process::Share;
 use tempfile::TempDir;
 
-/// A share that is to be: its folder, made and filled, and the daemon's settings.
+/// A planned share: its folder, made and filled, and the daemon's settings.
 pub struct Plan {
     pub(super) dir: TempDir,
     pub(super) share: Share,
@@ -18,8 +18,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A new empty folder, shared as `tag` with a window of the default size for every file,
-    /// mounted without any option.
+    /// A new empty folder, shared as `tag` and mounted without options. The window has the default
+    /// size and serves every file.
     pub fn new(tag: &str) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("guest-tests-").tempdir()?;
         let share = Share::new(dir.path(), tag.parse()?).with_window(ByteSize::mib(256));
@@ -48,14 +48,14 @@ impl Plan {
         self
     }
 
-    /// Fills the folder before anything is started.
+    /// Fills the folder before the daemon and the guest start.
     pub fn content(self, fill: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
         fill(self.dir.path())?;
         Ok(self)
     }
 }
 
-/// A guest that is to be, with its shares.
+/// A planned guest with its shares.
 #[derive(Default)]
 pub struct Boot {
     pub(super) plans: Vec<Plan>,
@@ -68,13 +68,13 @@ impl Boot {
         Self::default().and(plan)
     }
 
-    /// One more share.
+    /// Adds a share.
     pub fn and(mut self, plan: Plan) -> Self {
         self.plans.push(plan);
         self
     }
 
-    /// Changes the guest.
+    /// Changes the guest's settings.
     pub fn spec(mut self, change: impl FnOnce(VmSpec) -> VmSpec) -> Self {
         self.spec = change(self.spec);
         self

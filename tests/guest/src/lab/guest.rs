@@ -21,22 +21,22 @@ use super::{Boot, Host, Leftovers, Mounts, Shared};
 /// How long a command in an emulated guest may take.
 pub const COMMAND_TIME_OUT: Duration = Duration::from_secs(600);
 
-/// How long the daemon may take to log what has happened.
+/// How long the daemon may take to log an event.
 const SAID_DEADLINE: Duration = Duration::from_secs(60);
-/// Between two looks at its log.
+/// Between two reads of the daemon's log.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// How long QEMU may take to die of what its guest or the host has done.
+/// How long QEMU may take to die after a fatal action of its guest or of the host.
 const DEATH_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A guest whose shares are mounted at `/mnt/TAG`.
 ///
-/// A guest that is dropped and not ended was part of a failure, and leaves its logs.
+/// A guest that is dropped before its end has failed, and its logs are kept.
 pub struct Lab<'h> {
     host: &'h Host,
     vm: Option<Vm>,
     shares: Vec<Shared>,
-    /// The host's before it was started.
+    /// The host's mounts before the daemons were started.
     mounts: Mounts,
 }
 
@@ -86,7 +86,7 @@ impl<'h> Lab<'h> {
         found.expect("the group's boot has this share")
     }
 
-    /// What it was started from.
+    /// The parts that the guest was started from.
     pub fn host(&self) -> &Host {
         self.host
     }
@@ -96,7 +96,7 @@ impl<'h> Lab<'h> {
         &self.shares
     }
 
-    /// The only or the first share.
+    /// The first share, often the only one.
     pub fn first(&self) -> &Shared {
         self.shares.first().expect("the group's boot has a share")
     }
@@ -106,7 +106,7 @@ impl<'h> Lab<'h> {
         self.vm.as_ref().expect("a lab has its guest until it ends")
     }
 
-    /// Starts another daemon in the place of the first share's, which is gone.
+    /// Starts another daemon for the first share, whose daemon is gone.
     pub async fn start_daemon_again(&mut self) -> Result<()> {
         let settings = self.vm_share();
         let vm = self.vm.as_mut().expect("a lab has its guest until it ends");
@@ -118,29 +118,29 @@ impl<'h> Lab<'h> {
         self.vm().agent()
     }
 
-    /// Runs a shell command line in the guest, which has to succeed; its output.
+    /// Runs a shell command line in the guest, which has to succeed. Returns its output.
     pub async fn sh(&self, line: &str) -> Result<String> {
         Ok(self.agent().check(["sh", "-c", line]).await?.stdout_text())
     }
 
-    /// Has a worker of its own in the guest do this.
+    /// Has a new worker in the guest carry out the op.
     pub async fn op<O: Op>(&self, op: O) -> Result<O::Yield> {
         let mut worker = Worker::start(self.agent(), "guest's worker").await?;
         let done = worker.ask_within(COMMAND_TIME_OUT, op).await;
-        // What the worker has open would be in the next step's way.
+        // Files that the worker keeps open would disturb the next step.
         let ended = worker.end().await;
         let given = done?;
         ended?;
         Ok(given)
     }
 
-    /// Whether a file of the guest really is in DAX mode: a test that runs on a mount that failed, or
-    /// on a file that the policy left out, proves nothing.
+    /// Whether a file of the guest really is in DAX mode. A test proves nothing on a mount that
+    /// failed, or on a file that the policy left out.
     pub async fn uses_dax(&self, path: &str) -> Result<bool> {
         Ok(self.agent().stat(path).await?.dax())
     }
 
-    /// A file of the guest has to be in DAX mode.
+    /// Fails unless the file is in DAX mode.
     pub async fn expect_dax(&self, path: &str) -> Result<()> {
         ensure!(self.uses_dax(path).await?, "{path} is not in DAX mode");
         Ok(())
@@ -158,7 +158,7 @@ impl<'h> Lab<'h> {
         .await
     }
 
-    /// A part of a file in the guest has to hold a pattern.
+    /// Fails unless the part of the file holds the pattern.
     pub async fn verify(&self, path: &str, part: Part, seed: Seed, how: How) -> Result<()> {
         let doing = || format!("verify {path} by {how:?}: {part:?}");
         let verify = VerifyPart {
@@ -173,7 +173,7 @@ impl<'h> Lab<'h> {
         }
     }
 
-    /// Waits for the end of QEMU or of a daemon, which no shared test wants.
+    /// Waits for the end of QEMU or of a daemon, which fails a test that shares the guest.
     pub async fn gone(&self) -> Error {
         let daemons = self.vm().daemons().iter().enumerate();
         let daemons =
@@ -183,7 +183,7 @@ impl<'h> Lab<'h> {
         anyhow!("{name} ended in the middle of the test")
     }
 
-    /// What the guest and the daemons said last, for a failure.
+    /// The last lines of the guest's console, for the report of a failure.
     pub fn last_words(&self) -> String {
         let console = self.vm().guest().console_tail();
         format!("the guest's console ends with:\n{console}")
@@ -194,7 +194,7 @@ impl<'h> Lab<'h> {
         self.host.save_logs(self.vm().dir());
     }
 
-    /// Has the guest power itself off; QEMU and the daemons have to end without an error and to
+    /// Has the guest power itself off. QEMU and the daemons have to end without an error and to
     /// leave nothing behind.
     pub async fn end(mut self) -> Result<()> {
         self.save_logs();
@@ -203,8 +203,8 @@ impl<'h> Lab<'h> {
         leftovers.expect_none().await
     }
 
-    /// Waits for QEMU's end of its own doing, which QEMU or its exit status has to explain with
-    /// `cause`; nothing may stay behind.
+    /// Waits until QEMU has died. QEMU's output or its exit status has to contain `cause`, and
+    /// nothing may stay behind.
     pub async fn dies_of(mut self, cause: &str) -> Result<()> {
         let leftovers = self.leftovers();
         let gone = timeout(DEATH_DEADLINE, self.vm().guest().gone()).await;
@@ -220,7 +220,7 @@ impl<'h> Lab<'h> {
         leftovers.expect_none().await
     }
 
-    /// Has the guest reboot in good order; its next boot has nothing mounted.
+    /// Has the guest reboot in good order. After the boot the shares are not mounted.
     pub async fn reboot(&mut self) -> Result<()> {
         self.save_logs();
         let vm = self.take_vm().reboot().await?;
@@ -228,14 +228,14 @@ impl<'h> Lab<'h> {
         Ok(())
     }
 
-    /// Resets the guest without warning; its next boot has nothing mounted.
+    /// Resets the guest without warning. After the boot the shares are not mounted.
     pub async fn crash(&mut self, crash: Crash) -> Result<()> {
         let vm = self.take_vm().crash(crash).await?;
         self.vm = Some(vm);
         Ok(())
     }
 
-    /// Waits until the first daemon's log has this.
+    /// Waits until the first daemon's log contains `text`.
     pub async fn daemon_says(&self, text: &str) -> Result<()> {
         let log = self.vm().daemons()[0].log().to_owned();
         let said = async {
@@ -248,12 +248,12 @@ impl<'h> Lab<'h> {
             .with_context(|| format!("the daemon has not said {text:?} in {SAID_DEADLINE:?}"))
     }
 
-    /// The guest, for a test that ends it in its own way.
+    /// Takes QEMU, daemons and shares, for a test that ends the guest in its own way.
     pub fn into_vm(mut self) -> (Vm, Vec<Shared>) {
         (self.take_vm(), std::mem::take(&mut self.shares))
     }
 
-    /// The guest, while the shares stay.
+    /// Takes QEMU and the daemons; the shares stay.
     pub fn take_vm(&mut self) -> Vm {
         self.vm.take().expect("a lab has its guest until it ends")
     }
@@ -263,7 +263,7 @@ impl<'h> Lab<'h> {
         self.first().settings.clone()
     }
 
-    /// What may not be there once the guest has ended.
+    /// What to look for after the guest has ended.
     pub fn leftovers(&self) -> Leftovers {
         Leftovers::of(self.dir(), self.mounts.clone())
     }
@@ -282,8 +282,8 @@ impl Drop for Lab<'_> {
     }
 }
 
-/// Gives the name once the wait is over; an error would mean that the process can't be watched,
-/// which is no better than its end.
+/// Returns the name once the wait is over. An error means that the process can't be watched, which
+/// counts as its end.
 fn named<'a>(
     name: String,
     wait: impl Future<Output = io::Result<()>> + 'a,

@@ -58,13 +58,13 @@ impl Held {
         self.ask(loading(offset, len)).await
     }
 
-    /// Has the worker load the bytes at `offset`, and expects no answer.
+    /// Has the worker load the bytes at `offset`, without waiting for an answer.
     pub async fn begin_to_read(&mut self, offset: u64, len: usize) -> Result<()> {
         let _never_answered = self.worker.begin(loading(offset, len)).await?;
         Ok(())
     }
 
-    /// Loads the bytes at `offset`, which have to be `expected`.
+    /// Loads the bytes at `offset`, and fails unless they are `expected`.
     pub async fn expect(&mut self, offset: u64, expected: &[u8]) -> Result<()> {
         let found = self.read(offset, expected.len()).await?;
         ensure!(
@@ -94,13 +94,13 @@ impl Held {
         .await
     }
 
-    /// fsync(2) of the file by a new descriptor; whether it succeeded.
+    /// Calls fsync(2) through a new descriptor of the file; true if it succeeded.
     pub async fn fsync(&mut self) -> Result<bool> {
         let (path, write) = (self.path.clone(), self.write);
         self.ask(Fsync { path, write }).await
     }
 
-    /// Lets go of the mapping.
+    /// Ends the worker, and with it the mapping.
     pub async fn quit(self) -> Result<()> {
         Ok(self.worker.end().await?)
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What all guests of a run are started from.
+//! The parts that all guests of a run are started from.
 
 use std::fmt;
 use std::fs;
@@ -17,13 +17,13 @@ use tokio::sync::OnceCell;
 
 use super::{Boot, Lab, programs};
 
-/// Where the guest has fsx.
+/// The path of fsx in the guest.
 pub const FSX: &str = "/bin/fsx";
 
-/// Where the guest has pjdfstest.
+/// The path of pjdfstest in the guest.
 pub const PJDFSTEST: &str = "/bin/pjdfstest";
 
-/// Where the guest has a `sleep` that is not busybox's.
+/// The path in the guest of a `sleep` that is not busybox's.
 pub const SLEEP: &str = "/opt/bin/sleep";
 
 /// The host's side of one test, or of the tests that share a guest.
@@ -35,12 +35,12 @@ pub struct Host {
     pub soak: Duration,
     accel: String,
     window: Rc<OnceCell<WindowKind>>,
-    /// Where a guest that ends in failure leaves its logs.
+    /// The folder for the logs of a failed guest.
     logs: PathBuf,
 }
 
 impl Host {
-    /// Fetches and builds what is not there yet.
+    /// Fetches and builds the missing parts.
     pub async fn prepare(soak: u64) -> Result<Self> {
         let parts = parts(Wanted::default().kernel)?;
         let accel = parts.accel(AccelChoice::Auto).await?;
@@ -53,7 +53,7 @@ impl Host {
         })
     }
 
-    /// What this run's QEMU makes of a window; found out once, by a guest.
+    /// How this run's QEMU implements a window. A guest finds it out once.
     pub async fn window(&self) -> Result<WindowKind> {
         let found = self.window.get_or_try_init(|| self.parts.window()).await;
         found
@@ -61,12 +61,12 @@ impl Host {
             .context("can't find out what QEMU makes of a window")
     }
 
-    /// Whether that is one memory region.
+    /// Whether a window is one memory region.
     pub async fn has_one_region(&self) -> Result<bool> {
         Ok(self.window().await? == WindowKind::OneRegion)
     }
 
-    /// The same with another kernel.
+    /// The parts with another kernel.
     pub fn parts_with(&self, kernel: KernelSpec) -> Result<Parts> {
         parts(kernel)
     }
@@ -76,9 +76,10 @@ impl Host {
         Lab::start(self, boot).await
     }
 
-    /// The same, with the logs of failures in `dir`; what an earlier run left there is removed.
+    /// A copy that keeps the logs of failures in `dir`. The logs of an earlier run in `dir` are
+    /// removed.
     pub fn logging_to(&self, dir: PathBuf) -> Self {
-        // It may not be there, and if it can't be removed its files are overwritten.
+        // The folder may not exist. If it can't be removed, its files are overwritten.
         fs::remove_dir_all(&dir).ok();
         Self {
             logs: dir,
@@ -86,7 +87,7 @@ impl Host {
         }
     }
 
-    /// Keeps what is in a run's folder, except for sockets.
+    /// Keeps the files of a run's folder, except for sockets.
     pub fn save_logs(&self, run_dir: &Path) {
         if let Err(error) = copy_files(run_dir, &self.logs) {
             let to = self.logs.display();
@@ -94,13 +95,13 @@ impl Host {
         }
     }
 
-    /// Removes what was kept: the tests it belongs to have passed.
+    /// Removes the kept logs: the tests that they belong to have passed.
     pub fn drop_logs(&self) {
-        // It is there only if a guest ended with `save_logs`.
+        // The folder exists only if a guest ended with `save_logs`.
         fs::remove_dir_all(&self.logs).ok();
     }
 
-    /// Where logs were kept, if any were.
+    /// The folder of the kept logs, if there are any.
     pub fn saved_logs(&self) -> Option<&Path> {
         self.logs.is_dir().then_some(&*self.logs)
     }
@@ -140,7 +141,7 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
             continue;
         }
         match fs::copy(entry.path(), to.join(entry.file_name())) {
-            // A daemon whose QEMU has died removes its pid file meanwhile.
+            // A daemon whose QEMU has died may remove its pid file meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             copied => drop(copied.with_context(|| entry.path().display().to_string())?),
         }

@@ -13,7 +13,7 @@ use super::Mounts;
 
 /// How long the last of several processes may take to be gone after the first one.
 const GONE_DEADLINE: Duration = Duration::from_secs(30);
-/// Other users' processes announce their end to nobody but their parent, so they are looked for.
+/// Linux announces a process's end only to its parent, so other processes are polled.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What to look for once a guest has ended.
@@ -23,8 +23,8 @@ pub struct Leftovers {
 }
 
 impl Leftovers {
-    /// Of a guest whose sockets and logs are in `run_dir`; `mounts` are those before its daemons
-    /// were started.
+    /// For a guest whose sockets and logs are in `run_dir`. `mounts` are the host's mounts before
+    /// its daemons were started.
     pub fn of(run_dir: &Path, mounts: Mounts) -> Self {
         Self {
             run_dir: run_dir.to_owned(),
@@ -32,8 +32,8 @@ impl Leftovers {
         }
     }
 
-    /// Waits until no process names the run's folder, no socket and no pid file is in it, and no
-    /// mount has come.
+    /// Waits until no process names the run's folder in its command line, the folder has no socket
+    /// and no pid file, and no mount is new.
     pub async fn expect_none(&self) -> Result<()> {
         let deadline = Instant::now() + GONE_DEADLINE;
         loop {
@@ -95,16 +95,16 @@ mod tests {
 
     use super::*;
 
-    /// How long a process may take to be seen by its command line.
+    /// How long the command line of a new process may take to appear.
     const START_DEADLINE: Duration = Duration::from_secs(60);
-    /// Between two looks; nothing announces it.
+    /// Between two looks: the kernel does not announce the new command line.
     const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
     #[test]
     fn processes_sockets_and_pid_files_are_found() {
         let dir = tempfile::tempdir().unwrap();
         let leftovers = Leftovers::of(dir.path(), Mounts::now().unwrap());
-        // Another run on this host may mount what it likes meanwhile.
+        // Another run on this host may make mounts of its own meanwhile.
         let left = || {
             let mut left = leftovers.left().unwrap();
             left.retain(|line| !line.starts_with("mount "));
@@ -120,7 +120,7 @@ mod tests {
             .stdin(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        // A process that has just been started has no command line until it is past exec(2).
+        // A new process has no command line of its own until its exec(2) is complete.
         let deadline = Instant::now() + START_DEADLINE;
         let mut found = left();
         while found.len() < 3 && Instant::now() < deadline {

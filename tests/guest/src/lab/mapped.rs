@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What QEMU has mapped of the shares, as the host's kernel tells.
+//! What QEMU has mapped of the shares, as the host's kernel reports it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,15 +16,15 @@ use super::{Lab, Shared};
 
 /// What Linux maps at a time.
 const RANGE: u64 = 2 << 20;
-/// How long QEMU may keep a mapping that the guest has no more: it unmaps memory in a thread that
-/// waits until nobody can be using it (RCU).
+/// How long QEMU may keep a mapping that the guest has dropped: QEMU unmaps memory in a thread that
+/// first waits until no other thread can use it (RCU).
 const UNMAPPED_DEADLINE: Duration = Duration::from_secs(60);
-/// The kernel announces changes of a memory map to nobody, so it is looked at again.
+/// The kernel does not announce changes of a memory map, so the map is polled.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 impl Lab<'_> {
-    /// How many ranges of the shares' files QEMU has mapped, as views or as they are. Bytes count: the
-    /// kernel shows neighbours of one file as one mapping.
+    /// How many ranges of the shares' files QEMU has mapped, directly or as views. Bytes are
+    /// counted, because the kernel merges neighbouring mappings of one file.
     pub fn mapped_ranges(&self) -> Result<u64> {
         let files = Files::of(self.shares().iter().map(Shared::folder))?;
         let pid = self.vm().guest().pid();
@@ -33,7 +33,7 @@ impl Lab<'_> {
         Ok(bytes.div_ceil(RANGE))
     }
 
-    /// Waits until QEMU has nothing of the shares mapped.
+    /// Waits until QEMU maps nothing of the shares.
     pub async fn expect_nothing_mapped(&self) -> Result<()> {
         let deadline = Instant::now() + UNMAPPED_DEADLINE;
         loop {
@@ -49,12 +49,12 @@ impl Lab<'_> {
     }
 }
 
-/// Files by what `/proc/PID/maps` says of them: device, as the kernel writes it, and inode number.
-/// Their paths there begin at a root that only the daemon sees.
+/// Files by their device and inode number, as `/proc/PID/maps` shows them. The paths there begin at
+/// a root that only the daemon sees.
 struct Files(BTreeSet<(String, u64)>);
 
 impl Files {
-    /// All that are in these folders.
+    /// All files in these folders.
     fn of<'a>(folders: impl Iterator<Item = &'a Path>) -> Result<Self> {
         let mut found = BTreeSet::new();
         for folder in folders {
@@ -64,7 +64,7 @@ impl Files {
         Ok(Self(found))
     }
 
-    /// The length of a mapping of one of them, or of a view.
+    /// The length of the mapping in this line, if it maps one of the files or a view.
     fn bytes(&self, line: &str) -> Option<u64> {
         let mut fields = line.split_whitespace();
         let (from, to) = fields.next()?.split_once('-')?;
@@ -94,8 +94,8 @@ fn collect(folder: &Path, found: &mut BTreeSet<(String, u64)>) -> std::io::Resul
     Ok(())
 }
 
-/// Views are the only files of QEMU that are on a file system mounted nowhere: their paths begin
-/// at its root, `/` and a number.
+/// Views are the only files of QEMU on a file system that is mounted nowhere: their paths begin at
+/// the root of that file system, `/` and a number.
 fn is_view(path: &str) -> bool {
     path.strip_prefix('/')
         .is_some_and(|name| name.bytes().all(|b| b.is_ascii_digit()) && !name.is_empty())

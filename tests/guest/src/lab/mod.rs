@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a test works with: the host's parts, a booted guest, and the shares that both sides see.
+//! The fixtures of a test: the host's parts, a booted guest, and the shares that both sides see.
 
 mod boot;
 mod guest;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The host's mounts that a daemon could be the reason of.
+//! The host's mounts that a daemon may have made.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,12 +8,12 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-/// The host's mounts at some moment, a line of the kernel's table each.
+/// The host's mounts at one moment, one line of the kernel's table each.
 #[derive(Clone, Debug, Default)]
 pub struct Mounts(BTreeSet<String>);
 
 impl Mounts {
-    /// Those of now.
+    /// The current mounts.
     pub fn now() -> Result<Self> {
         let table = fs::read_to_string("/proc/self/mountinfo");
         Ok(Self::of(&table.context("can't read the mount table")?))
@@ -23,8 +23,8 @@ impl Mounts {
         Self(table.lines().map(str::to_owned).collect())
     }
 
-    /// What has come since `before` and is a FUSE file system or has to do with `dir`. Others may
-    /// mount what they like meanwhile.
+    /// The mounts that are new since `before` and are FUSE file systems or name `dir`. Other
+    /// processes may make other mounts meanwhile.
     pub fn come_since(&self, before: &Self, dir: &Path) -> Vec<String> {
         let dir = dir.display().to_string();
         let ours = |line: &&String| is_fuse(line) || line.contains(&dir);

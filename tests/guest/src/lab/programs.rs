@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Where the programs are that tests run: static ones of others for guests, and `daxlab`.
+//! The programs that tests run: static third-party programs for guests, and `daxlab`.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,20 +11,20 @@ use anyhow::{Context as _, Result};
 #[derive(Clone, Copy, Debug)]
 pub struct ForGuests {
     name: &'static str,
-    /// Below the build folder.
+    /// The path below the build folder.
     path: &'static str,
-    /// Names another file.
+    /// The environment variable that names another file.
     variable: &'static str,
 }
 
-/// The file system exerciser, a crate of that name.
+/// The file system exerciser, from the crate of that name.
 pub const FSX: ForGuests = ForGuests {
     name: "the static fsx",
     path: "fsx/bin/fsx",
     variable: "FSX",
 };
 
-/// The test suite of file system semantics, a crate of that name.
+/// The test suite of file system semantics, from the crate of that name.
 pub const PJDFSTEST: ForGuests = ForGuests {
     name: "the static pjdfstest",
     path: "pjdfstest/bin/pjdfstest",
@@ -48,7 +48,7 @@ impl ForGuests {
     }
 }
 
-/// `daxlab`, the one that was built with these tests.
+/// The `daxlab` that was built with these tests.
 pub fn daxlab() -> Result<PathBuf> {
     let exe = env::current_exe()?;
     Ok(exe.parent().unwrap_or(Path::new("")).join("daxlab"))

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 /// A mounted share.
 pub struct Shared {
-    /// The name it is mounted by.
+    /// The share's tag.
     pub tag: String,
     pub(super) dir: TempDir,
     pub(super) settings: Share,
@@ -32,7 +32,7 @@ impl Shared {
         format!("{}/{name}", self.mount_point())
     }
 
-    /// Where the guest has it.
+    /// The mount point in the guest.
     pub fn mount_point(&self) -> String {
         format!("/mnt/{}", self.tag)
     }

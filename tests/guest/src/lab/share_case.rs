@@ -15,12 +15,12 @@ use tokio::time::timeout;
 
 use super::{Leftovers, Mounts, Size, Terminal, daxlab};
 
-/// How long the command may take, with a guest's boot under emulation.
+/// How long the command may take, including the boot of an emulated guest.
 pub const SHARE_TIME_OUT: Duration = Duration::from_secs(300);
-/// Where the command keeps sockets and logs while it runs.
+/// The variable of the folder in which the command keeps sockets and logs.
 const RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
 
-/// A folder to share, and one for what the command keeps while it runs.
+/// A folder to share, and one for the command's sockets and logs.
 pub struct ShareCase {
     share: TempDir,
     run: TempDir,
@@ -28,7 +28,7 @@ pub struct ShareCase {
 }
 
 impl ShareCase {
-    /// Empty folders.
+    /// Makes two empty folders.
     pub fn new() -> Result<Self> {
         Ok(Self {
             share: tempfile::tempdir()?,
@@ -52,12 +52,12 @@ impl ShareCase {
         child.with_context(|| format!("can't start {}; build it first", program.display()))
     }
 
-    /// Runs it to its end, with nothing on its standard input.
+    /// Runs the command to its end, with an empty standard input.
     pub async fn run(&self, args: &[&str]) -> Result<Output> {
         ended(self.start(args)?).await
     }
 
-    /// The same on a terminal.
+    /// Starts the command on a terminal.
     pub fn on_terminal(&self, size: Size, args: &[&str]) -> Result<Terminal> {
         let program = daxlab()?;
         let program = text(&program)?;
@@ -75,7 +75,7 @@ impl ShareCase {
         self.share.path().join(name)
     }
 
-    /// The folder for what the command keeps.
+    /// The folder of the command's sockets and logs.
     pub fn run_dir(&self) -> &Path {
         self.run.path()
     }
@@ -96,7 +96,7 @@ impl ShareCase {
         Ok(found)
     }
 
-    /// Waits until no process, mount or file of the command's is there any more.
+    /// Waits until the command has left no process, mount or file.
     pub async fn expect_nothing_left(&self) -> Result<()> {
         Leftovers::of(self.run.path(), self.mounts.clone())
             .expect_none()
@@ -107,13 +107,13 @@ impl ShareCase {
     }
 }
 
-/// Waits for its end, and closes its standard input.
+/// Closes the standard input and waits for the command's end.
 pub async fn ended(child: Child) -> Result<Output> {
     let output = timeout(SHARE_TIME_OUT, child.wait_with_output()).await;
     Ok(output.with_context(|| format!("daxlab did not end in {SHARE_TIME_OUT:?}"))??)
 }
 
-/// What came of it, in one line for each that it said.
+/// The exit status and the standard error of the command, as one text.
 pub fn told(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     format!("{}: {}", output.status, said.trim_end())

@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use guest_agent::access::{self, Hash, How};
 
-/// Every file's hash, size, owner and mode by its path.
+/// Hash, size, owner and mode of every file, by path.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Snapshot(BTreeMap<PathBuf, Entry>);
 
 #[derive(Debug, PartialEq, Eq)]
 struct Entry {
-    /// None for what is not a regular file.
+    /// `None` if it is not a regular file.
     hash: Option<Hash>,
     mode: u32,
     uid: u32,
@@ -24,7 +24,7 @@ struct Entry {
 }
 
 impl Snapshot {
-    /// Reads all that is in `dir`, by system calls.
+    /// Reads the whole folder `dir` by system calls.
     pub fn of(dir: &Path) -> Result<Self> {
         let mut entries = BTreeMap::new();
         collect(dir, &mut entries).with_context(|| format!("can't read {}", dir.display()))?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A terminal with a command on it, driven as by a person: by typing, and by waiting for what it
-//! shows.
+//! A terminal with a command on it. A test drives it as a person does: it types, and waits for
+//! output.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -17,7 +17,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-/// How long anything may take to be shown, a guest's boot under emulation included.
+/// How long any output may take, including the boot of an emulated guest.
 const SHOWN_DEADLINE: Duration = Duration::from_secs(300);
 /// How long the command may take to end.
 const END_DEADLINE: Duration = Duration::from_secs(300);
@@ -31,11 +31,11 @@ pub struct Size {
     pub columns: u16,
 }
 
-/// See the module's documentation. Dropping it hangs up, which ends all that is on it.
+/// See the module's documentation. Its drop hangs up, which ends all processes on the terminal.
 pub struct Terminal {
     screen: AsyncFd<File>,
     child: Child,
-    /// What was shown and not yet looked for.
+    /// Output that no call has consumed yet.
     shown: String,
 }
 
@@ -49,7 +49,7 @@ impl Terminal {
         let name = ptsname(&master, Vec::new())?.into_string()?;
         let slave: OwnedFd = File::options().read(true).write(true).open(name)?.into();
         fcntl_setfl(&master, OFlags::NONBLOCK)?;
-        // It makes the new session and has its standard input control it.
+        // setsid makes the new session, and makes its standard input the controlling terminal.
         let mut command = Command::new("setsid");
         command.arg("--ctty").args(words);
         command.envs(envs.iter().copied()).env("TERM", "vt100");
@@ -57,7 +57,7 @@ impl Terminal {
         command.stdout(slave.try_clone()?).stderr(slave);
         let child = command.kill_on_drop(true).spawn();
         // SAFETY: the descriptor must stay open and the same until it is deregistered. `AsyncFd`
-        // owns the file, and nobody here takes it out or puts another one in its place.
+        // owns the file, and no code here takes it out or replaces it.
         let screen = unsafe { AsyncFd::register(File::from(master)) };
         Ok(Self {
             screen: screen?,
@@ -66,7 +66,7 @@ impl Terminal {
         })
     }
 
-    /// Types these characters.
+    /// Types these keys.
     pub async fn type_in(&mut self, keys: &str) -> Result<()> {
         let mut rest = keys.as_bytes();
         while !rest.is_empty() {
@@ -78,12 +78,12 @@ impl Terminal {
         Ok(())
     }
 
-    /// Changes the size, as the user does who drags the window's corner.
+    /// Changes the size, as a user does by dragging the window's corner.
     pub fn resize(&self, size: Size) -> Result<()> {
         Ok(tcsetwinsize(self.screen.get_ref(), winsize(size))?)
     }
 
-    /// Waits until `text` is shown; gives what was shown before it.
+    /// Waits until `text` is shown. Returns the output before it.
     pub async fn see(&mut self, text: &str) -> Result<String> {
         let shown = timeout(SHOWN_DEADLINE, async {
             while !self.shown.contains(text) {
@@ -107,7 +107,8 @@ impl Terminal {
     /// Waits for the command's end.
     pub async fn end(mut self) -> Result<ExitStatus> {
         let ended = timeout(END_DEADLINE, async {
-            // Until nobody holds the terminal: a command waits for its last words to be taken.
+            // Reads until no process has the terminal open: a command waits until its last output
+            // is read.
             while self.read().await? {}
             anyhow::Ok(self.child.wait().await?)
         });
@@ -115,7 +116,7 @@ impl Terminal {
         ended.with_context(|| format!("no end in {END_DEADLINE:?}; shown is {:?}", self.shown))?
     }
 
-    /// Reads what is shown next; false when the last process has left the terminal.
+    /// Reads the next output; false after the last process has closed the terminal.
     async fn read(&mut self) -> Result<bool> {
         let mut buffer = [0; 4096];
         loop {
@@ -128,7 +129,7 @@ impl Terminal {
                         .push_str(&String::from_utf8_lossy(&buffer[..len]));
                     return Ok(true);
                 }
-                // What Linux says of a terminal without any process.
+                // Linux's error for a terminal without any process.
                 Ok(Err(error)) if error.raw_os_error() == Some(libc::EIO) => return Ok(false),
                 Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(Err(error)) => return Err(error.into()),

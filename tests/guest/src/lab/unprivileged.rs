@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Programs of an ordinary user's.
+//! Programs that run as an ordinary user.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,14 +13,14 @@ use tempfile::TempDir;
 
 use super::Host;
 
-/// Debian's user who owns nothing, and the number.
+/// Debian's user that owns no files, and the user's number.
 const USER: &str = "nobody";
 pub const UID: u32 = 65534;
-/// Debian's group for what needs none.
+/// Debian's group that owns no files.
 pub const GROUP: &str = "nogroup";
 
-/// The host's parts with a QEMU that runs as [`USER`]. What it may do beyond that is to find its own
-/// files and sockets where the tests have them, in folders that are root's.
+/// The host's parts with a QEMU that runs as [`USER`]. Beyond that user's rights, QEMU finds its
+/// own files and sockets in the tests' folders, which belong to root.
 pub fn qemu(host: &Host) -> Result<(TempDir, Parts)> {
     let line = host.parts.qemu_line();
     let text = format!(
@@ -50,8 +50,9 @@ exec setpriv --reuid {USER} --regid {GROUP} --clear-groups \
     Ok((folder, parts))
 }
 
-/// The same parts with a daemon that runs as [`USER`], without any capability. It gets the folder for
-/// its socket, and a copy of its program, which may be where only root gets.
+/// The same parts with a daemon that runs as [`USER`], without any capability. The folder of its
+/// socket belongs to the user. The daemon is a copy of the program, which may be in a folder that
+/// only root can enter.
 pub fn daemon(parts: Parts) -> Result<(TempDir, Parts)> {
     let (folder, path) = script(
         "daemon",

@@ -6,36 +6,37 @@ use std::fmt;
 
 use super::outcome::{Outcomes, Verdict};
 
-/// A failure that comes and goes on any share, for it is the guest kernel's.
+/// A race in the guest's kernel, which can fail a test on any share.
 struct Race {
     test: &'static str,
-    /// What the suite says of it.
+    /// The suite's message about the failure.
     words: &'static str,
 }
 
-/// `open(O_RDONLY | O_TRUNC)` of a running program says ETXTBSY, but FUSE has the file truncated
-/// before Linux looks whether it runs. A program that is still starting dies of that, and Linux may
-/// then find that nothing runs. Seen as often with virtiofsd, on a host that is busy.
+/// `open(O_RDONLY | O_TRUNC)` of a running program fails with ETXTBSY, but FUSE truncates the file
+/// before Linux checks whether it runs. A program that is still starting dies of the truncation,
+/// and Linux may then find no running program. This happens with virtiofsd as often, on a busy
+/// host.
 const RACES: [Race; 1] = [Race {
     test: "open::etxtbsy",
     words: "called `Result::unwrap_err()` on an `Ok` value",
 }];
 
-/// How a share does beside the peer's.
+/// How a share's results compare with the peer's.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
-    /// What failed by a known race of the guest's kernel.
+    /// Failures caused by a known race of the guest's kernel.
     pub races: Vec<(String, String)>,
-    /// What the peer passes and the share doesn't, with what was said about it.
+    /// Tests that only the peer passes, with the suite's message about the share.
     pub worse: Vec<(String, String)>,
-    /// What both fail, with what was said about the share.
+    /// Tests that both fail, with the suite's message about the share.
     pub both: Vec<(String, String)>,
-    /// What the peer fails and the share passes, with what was said about the peer.
+    /// Tests that only the share passes, with the suite's message about the peer.
     pub better: Vec<(String, String)>,
 }
 
 impl Comparison {
-    /// Compares each test. One that the peer ran and the share didn't is as bad as a failure.
+    /// Compares each test. A test that only the peer ran counts as a failure of the share.
     pub fn of(ours: &Outcomes, peer: &Outcomes) -> Self {
         let mut comparison = Self::default();
         let mut names: Vec<&str> = ours.names().chain(peer.names()).collect();
@@ -44,7 +45,7 @@ impl Comparison {
         for name in names {
             let failed = |verdict| matches!(verdict, Some(&Verdict::Failed(_)));
             let (ours, peer) = (ours.of(name), peer.of(name));
-            // A race that the peer came into says nothing about the peer.
+            // If the peer failed by a race, the failure says nothing about the peer.
             let peers = reproach(peer).filter(|words| !is_race(name, words));
             match (reproach(ours), peers) {
                 (Some(words), _) if is_race(name, &words) => {
@@ -82,7 +83,7 @@ fn is_race(test: &str, words: &str) -> bool {
     races.any(|race| race.test == test && words.starts_with(race.words))
 }
 
-/// What is to be said against a test's end.
+/// The reason why a test has not passed; `None` if it has.
 fn reproach(verdict: Option<&Verdict>) -> Option<String> {
     match verdict {
         Some(Verdict::Passed) => None,
@@ -114,7 +115,7 @@ impl fmt::Display for Comparison {
 mod tests {
     use super::*;
 
-    /// A run with these verdicts, in the suite's words.
+    /// The output of a run with these verdicts.
     fn run(verdicts: &[(&str, &str)]) -> Outcomes {
         let mut output = String::new();
         let count = |word| verdicts.iter().filter(|(_, said)| *said == word).count();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the suite says of each of its tests.
+//! The suite's results, one for each test.
 //!
 //! ```text
 //! chmod::ctime::fifo                         ok
@@ -21,11 +21,11 @@ use anyhow::{Context as _, Result, bail, ensure};
 /// How one test ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// As POSIX has it.
+    /// As POSIX demands.
     Passed,
-    /// Otherwise; what the suite says about it.
+    /// Not as POSIX demands; the suite's message.
     Failed(String),
-    /// It did not run; why not.
+    /// The test did not run; the reason.
     Skipped(String),
 }
 
@@ -33,12 +33,12 @@ pub enum Verdict {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcomes(BTreeMap<String, Verdict>);
 
-/// The last line, which shows that the suite has come to its end.
+/// The start of the last line, which shows that the suite has run to its end.
 const SUMMARY: &str = "Summary: ";
 
 impl Outcomes {
-    /// Reads all that the suite has printed. An output that lacks its end, or whose end counts
-    /// other tests than those that were read, is none.
+    /// Parses the whole output of the suite. Fails if the end is missing, or if the end counts
+    /// other tests than were read.
     pub fn parse(output: &str) -> Result<Self> {
         let mut outcomes = BTreeMap::new();
         let mut latest: Option<&mut Verdict> = None;
@@ -80,7 +80,7 @@ impl Outcomes {
         Ok(())
     }
 
-    /// This run and one more, whose word counts for the tests that it did not skip.
+    /// Joins this run with another one, whose verdict counts for the tests that it did not skip.
     pub fn and(mut self, other: Self) -> Self {
         for (name, verdict) in other.0 {
             let skipped = matches!(verdict, Verdict::Skipped(_));
@@ -135,7 +135,7 @@ impl fmt::Display for Outcomes {
     }
 }
 
-/// The test and its verdict, if the line says one.
+/// The test and its verdict, if the line has one.
 fn verdict(line: &str) -> Option<(&str, Verdict)> {
     let (name, word) = line.split_once(' ')?;
     let is_name = name.contains("::") && !name.starts_with(char::is_whitespace);

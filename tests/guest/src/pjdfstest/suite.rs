@@ -10,7 +10,7 @@ use qemu_guest::vm::agent::ExecRequest;
 use super::Outcomes;
 use crate::lab::{Lab, PJDFSTEST, SLEEP, Shared};
 
-/// How long the whole suite may take in an emulated guest beside whatever the host does.
+/// How long the whole suite may take in an emulated guest on a busy host.
 const SUITE_DEADLINE: Duration = Duration::from_secs(900);
 
 /// The users that the suite acts as, by the names that it looks for.
@@ -19,10 +19,10 @@ const USERS: &str = "root:x:0:0::/:/bin/sh\n\
                      nobody:x:65534:65534::/:/bin/sh\n";
 const GROUPS: &str = "root:x:0:\ntests:x:1000:\nnobody:x:65534:\n";
 
-/// What Linux has. What it lacks (flags, NFSv4's ACLs) is left out, and so is the time of birth,
-/// for which FUSE needs a request that neither daemon knows.
+/// The features of Linux. Missing ones (flags, NFSv4's ACLs) are left out. So is the time of birth,
+/// because FUSE needs a request for it that neither daemon knows.
 ///
-/// A file's times move with the host kernel's tick, every 10 ms at the longest.
+/// A file's times move with the host kernel's tick, at most every 10 ms.
 const CONFIG: &str = "\
 [features]
 posix_fallocate = {}
@@ -34,13 +34,13 @@ secondary_fs = \"/tmp\"
 naptime = 0.02
 ";
 const CONFIG_PATH: &str = "/etc/pjdfstest.toml";
-/// The same, and the suite may mount the share anew, read-only.
+/// An additional setting: the suite may remount the share read-only.
 const REMOUNTING: &str = "allow_remount = true\n";
 const REMOUNTING_PATH: &str = "/etc/pjdfstest-remounting.toml";
-/// The tests that need it.
+/// The tests that need this setting.
 const REMOUNTING_TESTS: &str = "::erofs_";
 
-/// Gives the guest what the suite looks for in it.
+/// Puts the files into the guest that the suite expects there.
 pub async fn prepare(lab: &Lab<'_>) -> Result<()> {
     lab.sh("mkdir -p /etc /tmp").await?;
     let remounting = format!("{CONFIG}{REMOUNTING}");
@@ -59,15 +59,15 @@ pub async fn prepare(lab: &Lab<'_>) -> Result<()> {
 
 /// Runs all tests on a share.
 ///
-/// The suite leaves files open for writing behind it, and a file system that has some can't be
-/// mounted read-only; so the tests that want this run by themselves.
+/// The suite leaves files open for writing. A file system with such files can't be remounted
+/// read-only, so the tests that remount run by themselves.
 pub async fn whole(lab: &Lab<'_>, share: &Shared) -> Result<Outcomes> {
     let most = with_config(lab, share, CONFIG_PATH, &[]).await?;
     let rest = with_config(lab, share, REMOUNTING_PATH, &[REMOUNTING_TESTS]).await?;
     Ok(most.and(rest))
 }
 
-/// Runs the tests whose names contain one of `parts`, but for those that mount the share anew.
+/// Runs the tests whose names contain one of `parts`, except those that remount the share.
 pub async fn some(lab: &Lab<'_>, share: &Shared, parts: &[&str]) -> Result<Outcomes> {
     with_config(lab, share, CONFIG_PATH, parts).await
 }
@@ -80,12 +80,12 @@ async fn with_config(
 ) -> Result<Outcomes> {
     let mount_point = share.mount_point();
     let argv = [PJDFSTEST, "-c", config, "-p", &mount_point];
-    // It copies the `sleep` that it finds, and runs the copy.
+    // The suite finds `sleep` by the search path, copies it, and runs the copy.
     let (sleep, _) = SLEEP.rsplit_once('/').expect("it is a path");
     let path = format!("{sleep}:/bin:/sbin:/usr/bin:/usr/sbin");
     let request = ExecRequest::new(argv.iter().chain(parts).copied()).env("PATH", path);
     let output = lab.agent().run_within(SUITE_DEADLINE, request, &[]).await?;
-    // It ends with an error as soon as one test has failed, so its words count, not its status.
+    // The suite exits with an error if one test has failed, so its output counts, not its status.
     Outcomes::parse(&output.stdout_text()).with_context(|| {
         let (command, status) = (&output.command, &output.status);
         format!("{command} ended with {status}: {}", output.stderr_text())

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! How many ranges a VM bears. Out of QEMU's table of memory regions, as many as the window has. With
-//! `--mem-slots` QEMU aborts at 512 regions, over all shares of a VM: a daemon refuses mappings
-//! before that, and one without a budget shows that there was something to prevent. Where a window is
-//! one memory region there is nothing to prevent, and nothing is refused.
+//! How many ranges a VM supports. Outside QEMU's table of memory regions it is as many as the
+//! window has. With `--mem-slots` QEMU aborts at 512 regions, over all shares of a VM. A daemon
+//! refuses mappings before that, and a run without a budget shows that the abort is real. If a
+//! window is one memory region, there is nothing to prevent, and no mapping is refused.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -20,16 +20,16 @@ use crate::scenario::{Group, Tests};
 use crate::tests;
 
 const MIB: u64 = 1 << 20;
-/// What Linux maps at a time; each is a memory region of QEMU's.
+/// What Linux maps at a time. Each range is a memory region of QEMU.
 const RANGE: u64 = 2 * MIB;
-/// Files of the greedy share and their ranges. The first two take all regions that a budget
-/// grants, and leave it to the third to exceed QEMU's. Each region makes the next mapping dearer to
-/// QEMU, so there are no more than needed, and only the second file's are ever removed.
+/// Files of the greedy share and their ranges. The first two files take all regions that a budget
+/// grants, so that the third one would exceed QEMU's limit. Each region makes QEMU's next mapping
+/// slower, so there are no more than needed, and only the second file's are ever removed.
 const FILES: [(&str, u64); 3] = [("most", 480), ("rest", 20), ("excess", 30)];
 
 /// Ranges of the sparse file that fills the large window.
 const RANGES: u64 = 1000;
-/// The file that is copied: some ranges, and a part of one.
+/// The part that is copied: some full ranges, and a part of one.
 const PART: Part = Part {
     offset: 0,
     len: 3 * RANGE + 8192,
@@ -44,12 +44,12 @@ pub const GROUP: Group = Group {
     ]),
 };
 
-/// A window of 8 GiB with 1,000 ranges, all live, which requests can use as memory like any other.
+/// A window of 8 GiB with 1,000 live ranges. Requests can use them like any other memory.
 async fn a_thousand_ranges(host: &Host) -> Result<()> {
     live_ranges(host, RANGES).await
 }
 
-/// The same with as many as are asked for.
+/// The same with `ranges` ranges.
 pub async fn live_ranges(host: &Host, ranges: u64) -> Result<()> {
     let plan = Plan::new("large")?
         .set(|share| share.with_window(ByteSize::mib(8192)))
@@ -69,13 +69,13 @@ pub async fn live_ranges(host: &Host, ranges: u64) -> Result<()> {
     lab.end().await
 }
 
-/// Copies of a mapped file, by each way in which its memory is the buffer of a request: a write that
-/// makes a DAX file larger, and O_DIRECT of a file that is none, for it may be executed.
+/// Copies of a mapped file. Both ways use its memory as the buffer of a request: a write that
+/// enlarges a DAX file, and O_DIRECT on a file that is no DAX file, because it is executable.
 async fn copies_both_ways(lab: &Lab<'_>, tag: &str) -> Result<()> {
     let share = lab.share(tag);
     let path = |name: &str| PathBuf::from(share.in_guest(name));
     let content = std::fs::read(share.on_host("file"))?;
-    // A file is a DAX file by its size at its first open.
+    // The size at its first open decides whether a file is a DAX file.
     for (name, mode, size, direct) in [
         ("grown", 0o644, PART.len, false),
         ("direct", 0o755, 0, true),
@@ -85,7 +85,7 @@ async fn copies_both_ways(lab: &Lab<'_>, tag: &str) -> Result<()> {
         let file = File::create(&on_host)?;
         file.set_permissions(Permissions::from_mode(mode))?;
         file.set_len(size)?;
-        // From the file's beginning, and behind what is there then.
+        // At the file's beginning, and behind the bytes that are there by then.
         for at in [0, PART.len] {
             let copied = lab
                 .op(CopyMapped {
@@ -121,7 +121,7 @@ async fn copies_both_ways(lab: &Lab<'_>, tag: &str) -> Result<()> {
     Ok(())
 }
 
-/// Each share reaches its own window, however many ranges both have; the other's never by mistake.
+/// Each share reaches its own window, however many ranges both have, and never the other's.
 async fn two_shares(host: &Host) -> Result<()> {
     let filled = |tag: &str, seed| {
         let inode = |share| Share {
@@ -147,16 +147,16 @@ async fn two_shares(host: &Host) -> Result<()> {
     lab.end().await
 }
 
-/// Copies between a file that one share has mapped and files of the other share. A known limit: the
-/// other's daemon can't reach that memory. The program gets EFAULT, and no byte is written.
-/// A read or write through the guest's page cache is not concerned.
+/// Copies between a file that one share has mapped and files of the other share. This is a known
+/// limit: the other share's daemon can't reach that memory. The program gets EFAULT, and no byte is
+/// written. Reads and writes through the guest's page cache are not affected.
 async fn copies_between(lab: &Lab<'_>, tag: &str, other: &str) -> Result<()> {
     let (mine, other) = (lab.share(tag), lab.share(other));
     let mapped = mine.in_guest("file");
     let into = mine.on_host("foreign-into");
     File::create(&into)?.set_len(PART.len)?;
     let into = mine.in_guest("foreign-into");
-    // Behind the end of a file that uses DAX from its first look on, and of one that does not.
+    // Behind the end of a file that uses DAX from its first look-up on, and of one that does not.
     for (name, mode, direct) in [
         ("foreign-direct", 0o755, true),
         ("foreign-grown", 0o644, false),
@@ -212,14 +212,15 @@ async fn copies_between(lab: &Lab<'_>, tag: &str, other: &str) -> Result<()> {
     Ok(())
 }
 
-/// Nothing was copied, since the kernel could not reach the memory.
+/// Whether nothing was copied because the kernel could not reach the memory.
 fn is_bad_address(copied: &Copied) -> bool {
     let error = copied.error.as_ref().map(|(number, _)| *number);
     copied.bytes == 0 && error == Some(libc::EFAULT)
 }
 
-/// A share that takes what it can get, and one whose daemon refuses while there are too many
-/// regions, its own or not. Mappings that are no regions are too many for nobody.
+/// One share takes as many regions as it can get. The daemon of the other share refuses a mapping
+/// while there are too many regions, counting those of both. If mappings are no regions, no daemon
+/// refuses one.
 async fn a_full_table(host: &Host) -> Result<()> {
     let greedy = Plan::new("greedy")?
         .set(|share| share.with_window(ByteSize::mib(2048)))
@@ -254,10 +255,10 @@ async fn a_full_table(host: &Host) -> Result<()> {
         return lab.end().await;
     }
     refuses_one_access_at_a_time(&lab, &modest.in_guest("after")).await?;
-    // What was mapped before goes on.
+    // Earlier mappings still work.
     verify(&lab, "before", part, 3).await?;
 
-    // Removing a file gives its ranges back.
+    // The removal of a file frees its ranges.
     lab.sh(&format!("rm {}", greedy.in_guest(FILES[1].0)))
         .await?;
     verify(&lab, "after", part, 4).await?;
@@ -268,7 +269,7 @@ async fn a_full_table(host: &Host) -> Result<()> {
     lab.dies_of("nregions <= VHOST_USER_MAX_RAM_SLOTS").await
 }
 
-/// In each way as programs expect it.
+/// Each way of access fails as programs expect it.
 async fn refuses_one_access_at_a_time(lab: &Lab<'_>, path: &str) -> Result<()> {
     for (how, told) in [(How::Syscall, "os error"), (How::Mmap, "signal-7")] {
         let path = path.into();

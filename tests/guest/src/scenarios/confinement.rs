@@ -32,7 +32,7 @@ async fn no_sandbox(host: &Host) -> Result<()> {
     window_works(host.boot(Boot::with(plan(Sandbox::None)?)).await?).await
 }
 
-/// As libvirt does it: QEMU gives up being root before the guest runs.
+/// As libvirt does it: QEMU drops its root privileges before the guest runs.
 async fn another_user_s_qemu(host: &Host) -> Result<()> {
     let boot = Boot::with(plan(Sandbox::Namespace)?).spec(|mut spec| {
         spec.extra
@@ -42,14 +42,14 @@ async fn another_user_s_qemu(host: &Host) -> Result<()> {
     window_works(host.boot(boot).await?).await
 }
 
-/// A QEMU that never was root can connect as a member of the socket's group.
+/// A QEMU that never had root privileges can connect as a member of the socket's group.
 async fn a_qemu_of_the_socket_s_group(host: &Host) -> Result<()> {
     let (_dir, parts) = unprivileged::qemu(host)?;
     let plan = plan(Sandbox::Namespace)?.daemon_args(&["--socket-group", unprivileged::GROUP]);
     window_works(Lab::start_with(host, &parts, Boot::with(plan)).await?).await
 }
 
-/// The test above can fail: it is the group that lets QEMU connect.
+/// The test above can fail: without the group QEMU can't connect.
 async fn a_qemu_without_the_socket_s_group(host: &Host) -> Result<()> {
     let (_dir, parts) = unprivileged::qemu(host)?;
     let boot = Boot::with(plan(Sandbox::Namespace)?);

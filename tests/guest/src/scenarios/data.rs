@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Both sides see the same bytes, whatever way they take, and nothing changes by being mapped.
+//! Both sides see the same bytes by every way of access, and a mapping changes nothing.
 
 use std::fs::{self, File};
 use std::num::NonZeroU16;
@@ -18,7 +18,7 @@ use crate::tests;
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
-/// Around every edge that a page, a range of the window and several ranges have.
+/// Sizes around the edges of a page, of a range of the window and of several ranges.
 const SIZES: [u64; 9] = [
     0,
     1,
@@ -62,7 +62,7 @@ fn boot() -> Result<Boot> {
     Ok(Boot::with(plan))
 }
 
-/// Every other test of this group would pass without a window, if this one did not fail then.
+/// Without a window every other test of this group would still pass, so this one has to fail.
 async fn files_are_in_dax_mode(lab: &Lab<'_>) -> Result<()> {
     let share = lab.first();
     fs::write(share.on_host("some"), "content")?;
@@ -97,7 +97,7 @@ pub(super) async fn host_files_read_the_same(lab: &Lab<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The tests below can fail: one byte is enough.
+/// The tests below can fail: one wrong byte is enough.
 async fn a_wrong_byte_is_found(lab: &Lab<'_>) -> Result<()> {
     let (size, wrong) = (2 * MIB + 1, 2 * MIB - 1);
     let path = lab.first().on_host("wrong");
@@ -128,7 +128,7 @@ pub(super) async fn guest_files_read_the_same(lab: &Lab<'_>) -> Result<()> {
         for how in WAYS {
             let name = format!("guest-{size}-{how:?}");
             let (in_guest, part) = (lab.first().in_guest(&name), Part::first(size));
-            // Once more over what is there, which takes the window and not FUSE_WRITE.
+            // The second write goes over existing bytes, so it takes the window and not FUSE_WRITE.
             for (seed, done) in [(size + 1, "written"), (size + 2, "overwritten")] {
                 lab.fill(&in_guest, part, Seed(seed), how).await?;
                 expect_on_host(lab, &name, part, Seed(seed))
@@ -139,7 +139,7 @@ pub(super) async fn guest_files_read_the_same(lab: &Lab<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The file has exactly the bytes of `part`, as seen by both ways on the host.
+/// On the host, the file has exactly the bytes of `part`, by both ways of access.
 fn expect_on_host(lab: &Lab<'_>, name: &str, part: Part, seed: Seed) -> Result<()> {
     let path = lab.first().on_host(name);
     let size = fs::metadata(&path)?.len();
@@ -168,7 +168,7 @@ async fn a_sparse_file_beyond_4_gib(lab: &Lab<'_>) -> Result<()> {
         }
         expect_on_host(lab, name, part, Seed(55))?;
     }
-    // The hole before the data is one on both sides.
+    // The hole before the data is a hole on both sides.
     let hole = lab
         .sh(&format!("head -c 8192 {in_guest} | tr -d '\\0' | wc -c"))
         .await?;
@@ -199,7 +199,7 @@ async fn a_store_of_the_host_is_seen_by_the_guest(lab: &Lab<'_>) -> Result<()> {
     let mut held = Held::new(lab, "stored-by-host", false).await?;
     let host = File::options().write(true).open(&path)?;
     for (round, offset) in [0, 4095, 2 * MIB - 2, 4 * MIB - 4].into_iter().enumerate() {
-        // Loaded before, so that nothing but the shared page can bring the new bytes.
+        // Loaded before, so that only the shared page can bring the new bytes.
         held.read(offset, 4).await?;
         let bytes = [round as u8, 0xaa, 0xbb, 0xcc];
         host.write_all_at(&bytes, offset)?;
@@ -224,20 +224,20 @@ async fn mapping_changes_nothing(lab: &Lab<'_>) -> Result<()> {
     let seen = lab.op(hash_tree).await?;
     ensure!(seen.len() == SIZES.len(), "not all were read: {seen:?}");
     lab.agent().sync().await?;
-    // An empty file can't be mapped by a program, but a read(2) at its end asks for a mapping.
+    // A program can't map an empty file, but a read(2) at its end asks for a mapping.
     lab.sh(&format!("cat {in_guest}/* > /dev/null")).await?;
     before.expect_same(&Snapshot::of(&dir)?)
 }
 
-/// QEMU grows a file of size 0 that it is told to map. The guest may still think that there is
-/// something to map after the host has emptied the file.
+/// QEMU grows a file of size 0 that it is told to map. After the host has emptied a file, the guest
+/// may still ask for a mapping of it.
 pub(super) async fn mapping_does_not_grow_a_file_that_was_emptied(lab: &Lab<'_>) -> Result<()> {
     let path = lab.first().on_host("emptied");
     access::fill(&path, Part::first(6 * MIB), Seed(1), How::Syscall)?;
     let mut held = Held::new(lab, "emptied", false).await?;
     held.read(0, 1).await?;
     File::options().write(true).open(&path)?.set_len(0)?;
-    // Enters pages into the guest's page table and touches none: that would end QEMU (SIGBUS).
+    // Fills the guest's page table without touching a page: an access would end QEMU (SIGBUS).
     let populated = held.populate(2 * MIB, 4096).await;
     populated.context("no range of the emptied file was mapped")?;
     held.quit().await?;
@@ -246,7 +246,7 @@ pub(super) async fn mapping_does_not_grow_a_file_that_was_emptied(lab: &Lab<'_>)
     fs::remove_file(&path).context("can't remove the emptied file")
 }
 
-/// Every fault of every reader needs its mapping to be in effect when it is answered.
+/// Each fault of each reader needs a mapping that is in effect when the fault is answered.
 async fn many_readers_at_once(lab: &Lab<'_>) -> Result<()> {
     let size = 48 * MIB + 5;
     for reader in 0..4 {
@@ -300,7 +300,7 @@ async fn unmount_empties_the_window(lab: &Lab<'_>) -> Result<()> {
     lab.verify(&in_guest, part, Seed(8), How::Mmap).await
 }
 
-/// QEMU takes the rings back and gives them to the daemon again; the mappings stay as they were.
+/// QEMU takes the rings back and returns them to the daemon. The mappings stay as they were.
 async fn stop_and_cont(lab: &Lab<'_>) -> Result<()> {
     let half = 4 * MIB;
     access::fill(
@@ -309,7 +309,7 @@ async fn stop_and_cont(lab: &Lab<'_>) -> Result<()> {
         Seed(4),
         How::Syscall,
     )?;
-    // QEMU unmaps in its own time: what other tests have mapped may not go while this one counts.
+    // QEMU unmaps with a delay: mappings of other tests must not vanish while this test counts.
     lab.agent().umount(&lab.first().mount_point()).await?;
     let emptied = lab.expect_nothing_mapped().await;
     lab.mount(lab.first()).await?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A daemon without one of its safeguards is found out, by the same checks that pass with it.
+//! The checks detect a daemon that lacks one of its safeguards, and pass with the safeguard.
 
 use std::fs::File;
 
@@ -19,10 +19,11 @@ pub const GROUP: Group = Group {
     tests: Tests::Alone(tests![Alone: direct_views_are_caught]),
 };
 
-/// QEMU is given the files themselves: it grows empty ones, and refuses those whose size is no
-/// multiple of 2 MiB. Where a window is one memory region it does neither, and the checks pass.
+/// QEMU gets the files themselves in place of views. It grows empty files, and refuses files whose
+/// size is no multiple of 2 MiB. If a window is one memory region QEMU does neither, and the checks
+/// pass.
 async fn direct_views_are_caught(host: &Host) -> Result<()> {
-    // By the daemon's promises the guest would read through FUSE after the first refusal.
+    // With the daemon's own policy the guest would read through FUSE after the first refusal.
     let plan = Plan::new("data")?
         .daemon_args(&["--fault", "views=direct"])
         .mount_options("dax=always");
@@ -54,7 +55,7 @@ async fn direct_views_are_caught(host: &Host) -> Result<()> {
     lab.end().await
 }
 
-/// The check must have failed, and for this reason.
+/// Fails unless the check has failed, and for this reason.
 fn failed(outcome: Result<()>, reason: &str) -> Result<()> {
     let Err(error) = outcome else {
         bail!("a check passed that should have failed with {reason:?}");

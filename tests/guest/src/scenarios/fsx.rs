@@ -18,14 +18,14 @@ use crate::lab::{Boot, FSX, Host, Lab, Plan};
 use crate::scenario::{Group, Tests};
 use crate::tests;
 
-/// How long fsx may take to come across a byte that somebody else wrote.
+/// How long fsx may take to find a byte that another writer changed.
 const FIND_DEADLINE: Duration = Duration::from_secs(120);
 const PAGE: usize = 4096;
-/// Of the first run; any number will do. A failure can be seen again with its run's.
+/// The seed of the first run; any number will do. A failure is reproduced with the seed of its run.
 const SEED: u64 = 20_261_122;
-/// Operations of one run: some seconds' worth, so that a soak has several.
+/// Operations of one run: a run takes some seconds, so that a soak has several.
 const OPERATIONS: &str = "1000";
-/// Fewer runs than these are no soak, however long they took.
+/// A soak has at least this many runs, however long they take.
 const MIN_RUNS: u64 = 5;
 /// How long one run may take beside three others in an emulated guest.
 const RUN_DEADLINE: Duration = Duration::from_secs(600);
@@ -57,7 +57,7 @@ async fn in_every_cache_mode(host: &Host) -> Result<()> {
     lab.end().await
 }
 
-/// The soak can fail: what the host writes behind its back is seen.
+/// The soak can fail: fsx detects a write of the host.
 async fn finds_a_byte_that_it_did_not_write(host: &Host) -> Result<()> {
     let lab = host.boot(Boot::with(Plan::new("auto")?)).await?;
     let mut running = start(&lab, "auto", SEED, &[]).await?;
@@ -68,11 +68,11 @@ async fn finds_a_byte_that_it_did_not_write(host: &Host) -> Result<()> {
         inotify.watches().add(&path, WatchMask::MODIFY)?;
         let mut changes = inotify.into_event_stream([0; 4096])?;
         loop {
-            // What is spoilt may be cut off or overwritten before fsx looks at it, but then the
-            // file grows again by a write that is seen here: mappings don't grow files.
+            // fsx may cut off or overwrite the changed bytes before it reads them. But then the
+            // file grows again by a write, which inotify reports here: mappings don't grow files.
             changes.next().await.context("inotify has ended")??;
             spoil(&file)?;
-            // What was just spoilt is no change to wait for.
+            // The events of our own writes are dropped.
             while changes.next().now_or_never().is_some() {}
         }
         #[expect(unreachable_code, reason = "it gives the loop's type")]
@@ -91,7 +91,7 @@ fn spoil(file: &File) -> Result<()> {
     let size = file.metadata()?.len();
     for offset in (0..size).step_by(PAGE) {
         let mut byte = [0];
-        // The file may be cut off meanwhile; it is not to grow by this.
+        // fsx may truncate the file meanwhile. This write must not make the file grow.
         if file.read_at(&mut byte, offset)? == 1 {
             file.write_all_at(&[!byte[0]], offset)?;
         }
@@ -99,8 +99,8 @@ fn spoil(file: &File) -> Result<()> {
     Ok(())
 }
 
-/// Runs fsx again and again for `time`. Each run does a number of operations and looks at every
-/// byte that it reads; how many runs there were is what tells a soak from a hang.
+/// Runs fsx repeatedly for `time`. Each run makes a number of operations and checks every byte that
+/// it reads. The number of runs distinguishes a soak from a hang.
 async fn soak(lab: &Lab<'_>, tag: &str, time: Duration) -> Result<()> {
     let begin = Instant::now();
     let mut runs = 0;

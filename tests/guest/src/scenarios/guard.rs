@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A mapped page that the host can't supply doesn't end the VM: the guest reads zeros there, and the
-//! file's bytes when they are there again. `qemu/guard` does that; without it QEMU dies, unless a window
-//! is one memory region, which QEMU looks after itself.
+//! A mapped page that the host can't supply doesn't end the VM. The guest reads zeros there, and
+//! reads the file's bytes once the host can supply them again. `qemu/guard` does that. Without it
+//! QEMU dies, unless a window is one memory region, where QEMU handles lost pages itself.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -22,9 +22,10 @@ use crate::tests;
 const MIB: u64 = 1 << 20;
 /// A file of several ranges.
 const SIZE: u64 = 8 * MIB;
-/// A page in its middle.
+/// A page in the middle of the file.
 const PLACE: u64 = 4 * MIB;
-/// 100 ms are promised on an idle machine; a guest under TCG is asked by way of its agent.
+/// The promise is 100 ms on an idle machine. Here the guest may run under TCG, and is asked through
+/// its agent.
 const SEEN_AGAIN: Duration = Duration::from_secs(30);
 
 pub const GROUP: Group = Group {
@@ -43,10 +44,10 @@ struct Way {
     take: fn(&Files) -> Result<()>,
 }
 
-/// The file, by all its names.
+/// The paths of the file, and of another one.
 struct Files {
     file: PathBuf,
-    /// In a bind mount of the folder.
+    /// The file's path in a bind mount of the folder.
     other_name: PathBuf,
     /// A shorter file.
     shorter: PathBuf,
@@ -71,14 +72,14 @@ const WAYS: [Way; 4] = [
     },
 ];
 
-/// A mount that is gone when dropped.
+/// A mount that is removed on drop.
 struct Mounted {
     target: PathBuf,
     _folder: TempDir,
 }
 
 impl Mounted {
-    /// A new folder, in which `mount` with these arguments and the folder as the last is called.
+    /// Makes a folder, and calls `mount` with these arguments and the folder as the last one.
     fn new(arguments: impl FnOnce(&Path) -> Result<Vec<String>>) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("guest-tests-")
@@ -161,7 +162,7 @@ async fn mapped<'h>(host: &'h Host, guarded: bool) -> Result<(Lab<'h>, Files, Mo
     Ok((lab, files, bound))
 }
 
-/// Waits until the guest sees these bytes; how long that took.
+/// Waits until the guest sees these bytes. Returns the time that took.
 async fn await_bytes(held: &mut Held, offset: u64, bytes: &[u8]) -> Result<Duration> {
     let begin = Instant::now();
     loop {
@@ -175,9 +176,9 @@ async fn await_bytes(held: &mut Held, offset: u64, bytes: &[u8]) -> Result<Durat
     }
 }
 
-/// Without the library any of them kills a QEMU that doesn't look after its window itself.
+/// Without the library each way kills a QEMU that doesn't handle lost pages of its window itself.
 async fn every_way_to_take_a_page_without_the_guard(host: &Host) -> Result<()> {
-    // Each costs a boot, so the first and the last stand for all of them.
+    // Each way costs a boot, so the first and the last stand for all of them.
     for way in [&WAYS[0], &WAYS[3]] {
         let (lab, files, _bound) = mapped(host, false).await?;
         let mut held = Held::new(&lab, "file", true).await?;
@@ -212,7 +213,7 @@ async fn no_way_to_take_a_page_ends_the_vm(host: &Host) -> Result<()> {
         let took = seen.context(way.name)?;
         log::info!("{}: the file was seen again within {took:?}", way.name);
     }
-    // By way of another daemon: the guest's own second share stands for another VM.
+    // Through another daemon: the guest's own second share stands for another VM.
     let twin = lab.share("twin").in_guest("file");
     lab.sh(&format!("truncate -s 1M {twin}")).await?;
     held.expect(PLACE, &[0]).await.context("another daemon")?;
@@ -224,7 +225,7 @@ async fn a_store_that_is_lost_fails_the_next_fsync(host: &Host) -> Result<()> {
     let (lab, files, _bound) = mapped(host, true).await?;
     let mut held = Held::new(&lab, "file", true).await?;
     ensure!(held.fsync().await?, "nothing is lost yet");
-    // busybox's dd closes a duplicate of the descriptor before it asks.
+    // busybox's dd closes a duplicate of the descriptor before it makes the request.
     let dd = format!(
         "dd if=/dev/null of={} conv=notrunc,fsync 2>/dev/null && echo synced || echo failed",
         lab.first().in_guest("file")
@@ -277,7 +278,7 @@ async fn no_full_file_system_ends_the_vm(host: &Host) -> Result<()> {
     lab.end().await
 }
 
-/// Writes a file until nothing more fits.
+/// Writes a file until the file system is full.
 fn fill_up(folder: &Path) -> Result<PathBuf> {
     let filler = folder.join("filler");
     let mut file = File::create(&filler)?;

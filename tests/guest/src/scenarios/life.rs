@@ -19,9 +19,9 @@ use crate::tests;
 const MIB: u64 = 1 << 20;
 /// What Linux maps at a time.
 const RANGE: u64 = 2 * MIB;
-/// Ranges that are mapped when a guest is reset: more than fit into QEMU's table.
+/// Ranges that are mapped when a guest is reset: more than QEMU's table holds.
 const RESET_RANGES: u64 = 40;
-/// How long a daemon may take to end when it gets a signal.
+/// How long a daemon may take to end after a signal.
 const END_DEADLINE: Duration = Duration::from_secs(60);
 
 pub const GROUP: Group = Group {
@@ -71,7 +71,7 @@ async fn the_daemon_is_killed(host: &Host) -> Result<()> {
     daemon_gets(host, Signal::KILL).await
 }
 
-/// QEMU lives on: a guest whose file system is gone can still be shut down.
+/// QEMU survives the daemon: a guest that has lost its file system can still be shut down.
 async fn daemon_gets(host: &Host, what: Signal) -> Result<()> {
     let lab = mapped(host).await?;
     let leftovers = lab.leftovers();
@@ -87,7 +87,7 @@ async fn daemon_gets(host: &Host, what: Signal) -> Result<()> {
     let text = lab.sh("echo alive").await?;
     ensure!(text == "alive", "the guest said {text:?}");
     let (vm, shares) = lab.into_vm();
-    // Whether QEMU is content with a lost device is not the question here.
+    // Whether QEMU reports an error about the lost device is not checked here.
     vm.quit().await.ok();
     drop(shares);
     leftovers.expect_none().await
@@ -125,8 +125,9 @@ async fn a_reboot_in_order(host: &Host) -> Result<()> {
     lab.end().await
 }
 
-/// Four resets of four kinds in one VM, each with live mappings: the guest comes back, and reads right
-/// bytes. Nothing may look at QEMU's memory meanwhile: `info mtree` would hide a crash.
+/// Four kinds of resets in one VM, each with live mappings. The guest comes back each time, and
+/// reads the right bytes. No command may inspect QEMU's memory meanwhile: `info mtree` would hide a
+/// crash.
 async fn resets_with_live_mappings(host: &Host) -> Result<()> {
     four_resets(host, &[]).await
 }
@@ -170,8 +171,8 @@ pub async fn four_resets(host: &Host, daemon_args: &[&str]) -> Result<()> {
     lab.end().await
 }
 
-/// What `--mem-slots` costs where mappings are memory regions: QEMU 11.1 looks for one that it has
-/// dropped. Where they are none, the guest comes back.
+/// The cost of `--mem-slots` if mappings are memory regions: QEMU 11.1 looks for a region that it
+/// has dropped. If they are no regions, the guest comes back.
 async fn a_reset_with_memory_slots(host: &Host) -> Result<()> {
     let part = Part::first(8 * MIB);
     let plan = Plan::new("life")?
@@ -202,7 +203,7 @@ async fn a_reset_with_live_mappings(host: &Host) -> Result<()> {
     let leftovers = lab.leftovers();
     lab.vm().guest().qmp().await.system_reset().await?;
     let (vm, shares) = lab.into_vm();
-    // With -no-reboot a reset ends QEMU, one way or the other.
+    // With -no-reboot a reset ends QEMU, with or without an error.
     if let Err(error) = vm.quit().await {
         log::info!("after a reset with live mappings: {error:#}");
     }
@@ -210,9 +211,10 @@ async fn a_reset_with_live_mappings(host: &Host) -> Result<()> {
     leftovers.expect_none().await
 }
 
-/// A known limit: QEMU 11.1 dereferences a null pointer where a request to map reaches it after it
-/// has stopped the device. Whatever it does, the daemon leaves nothing behind. (Without --mem-slots the
-/// share would hang after a stop: see below.) A QEMU whose window is one memory region takes the request.
+/// A known limit: QEMU 11.1 dereferences a null pointer if a request to map arrives after it has
+/// stopped the device. The daemon leaves nothing behind in any case. (Without --mem-slots the share
+/// would hang after a stop: see below.) A QEMU whose window is one memory region accepts the
+/// request.
 async fn a_stop_while_mappings_are_made(host: &Host) -> Result<()> {
     let size = 96 * MIB;
     let plan = Plan::new("life")?
@@ -233,18 +235,19 @@ async fn a_stop_while_mappings_are_made(host: &Host) -> Result<()> {
     };
     if outcome.is_ok() || host.has_one_region().await? {
         outcome?;
-        // The last stop may have been without its cont.
+        // The last stop may lack its cont.
         lab.vm().guest().qmp().await.cont().await?;
         return lab.end().await;
     }
-    // The guest's agent and QMP are lost an instant before QEMU's end is seen.
+    // The connections to the guest's agent and to QMP break an instant before QEMU's end is seen.
     let died = lab.dies_of("signal: 11").await;
     died.with_context(|| format!("the guest failed: {outcome:?}"))
 }
 
-/// A known limit: QEMU does not start a device that lacks CONFIGURE_MEM_SLOTS while its table does not
-/// fit into one message, so a share whose VM was paused with many ranges hangs. A reset of the guest
-/// heals it, and with --mem-slots nothing of it happens, nor where mappings are no memory regions.
+/// A known limit: QEMU does not start a device without CONFIGURE_MEM_SLOTS if its table does not
+/// fit into one message. So a share hangs if its VM was paused with many ranges. A reset of the
+/// guest repairs the share. With --mem-slots, or if mappings are no memory regions, the share does
+/// not hang.
 async fn a_stop_with_many_mappings(host: &Host) -> Result<()> {
     let size = 96 * MIB;
     let (first, second) = (
@@ -287,7 +290,7 @@ async fn a_stop_with_many_mappings(host: &Host) -> Result<()> {
             new.context("new mappings")?;
         } else {
             lab.daemon_says("hangs until the guest is reset").await?;
-            // What is mapped goes on.
+            // Existing mappings still work.
             lab.crash(Crash::SystemReset).await?;
             lab.mount(lab.first()).await?;
             let verified = lab.verify(&path, first, Seed(1), How::Mmap).await;
@@ -298,8 +301,8 @@ async fn a_stop_with_many_mappings(host: &Host) -> Result<()> {
     Ok(())
 }
 
-/// QEMU gets SIGBUS where its guest touches what the host has cut off. It lives on by `qemu/guard`, or
-/// by itself where a window is one memory region, and dies else.
+/// QEMU gets SIGBUS if its guest touches a page that the host has cut off. QEMU survives with
+/// `qemu/guard`, or by itself if a window is one memory region. Else it dies.
 async fn a_page_of_a_truncated_file(host: &Host) -> Result<()> {
     let (lab, mut held) = cut_off(mapped(host).await?).await?;
     held.expect(4 * MIB, &[0; 8]).await?;
@@ -316,11 +319,11 @@ async fn a_page_of_a_truncated_file(host: &Host) -> Result<()> {
         return lab.end().await;
     }
     held.begin_to_read(4 * MIB, 8).await?;
-    // If QEMU survives this one day, qemu/guard has little to do.
+    // If a later QEMU survives this, qemu/guard has little left to do.
     lab.dies_of("signal: 7").await
 }
 
-/// Has the guest hold a mapping of the file, and truncates that on the host.
+/// Has the guest hold a mapping of the file, and truncates the file on the host.
 async fn cut_off(lab: Lab<'_>) -> Result<(Lab<'_>, Held)> {
     let held = Held::new(&lab, "file", false).await?;
     let file = lab.first().on_host("file");

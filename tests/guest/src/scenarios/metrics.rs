@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a real guest maps is what the daemon shows, and `daxlab top` prints.
+//! The daemon shows the mappings of a real guest, and `daxlab top` prints them.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::scenario::{Group, Tests};
 use crate::tests;
 
 const MIB: u64 = 1 << 20;
-/// How long until something is shown, on a machine that does much else.
+/// How long a value may take to be shown, on a busy machine.
 const SHOWN: Duration = Duration::from_secs(60);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -37,7 +37,7 @@ async fn a_guest_s_mappings_are_shown_and_so_is_their_end(host: &Host) -> Result
     let lab = host.boot(Boot::with(plan)).await?;
     shown(&socket, "0 ranges of 0 files").await?;
     let mut held = Held::new(&lab, "mapped", true).await?;
-    // One byte in each of the file's three ranges; the last of them is mapped beyond its end.
+    // One byte in each of the file's three ranges. The last range is mapped beyond the file's end.
     for offset in [0, 2 * MIB, 4 * MIB] {
         held.read(offset, 1).await?;
     }
@@ -54,7 +54,7 @@ async fn a_guest_s_mappings_are_shown_and_so_is_their_end(host: &Host) -> Result
     Ok(())
 }
 
-/// What `daxlab top` prints, once there is this in it.
+/// Waits until the output of `daxlab top` contains `text`. Returns that output.
 async fn shown(socket: &Path, text: &str) -> Result<String> {
     let program = daxlab()?;
     let deadline = Instant::now() + SHOWN;

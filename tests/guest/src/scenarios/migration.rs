@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Live migration is possible without a window, and refused with a clear message with one.
+//! Live migration works without a window. With a window it is refused with a clear message.
 
 use std::fs;
 use std::path::Path;
@@ -18,11 +18,11 @@ use crate::lab::{Boot, Host, Plan};
 use crate::scenario::{Group, Tests};
 use crate::tests;
 
-/// How long a guest of 1 GiB may take to be written to or read from a file.
+/// How long QEMU may take to write a guest of 1 GiB to a file, or to read it.
 const MIGRATION_DEADLINE: Duration = Duration::from_secs(300);
 /// How long the moved guest may take to write to the share again.
 const WRITE_DEADLINE: Duration = Duration::from_secs(120);
-/// A file's growth is announced to nobody who can't watch the guest's side, so it is looked for.
+/// inotify on the host does not report the growth on the guest's side, so the file is polled.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 pub const GROUP: Group = Group {
@@ -38,7 +38,7 @@ async fn without_a_window(host: &Host) -> Result<()> {
     moved(host, plain("moved")?).await
 }
 
-/// By a daemon that offers a window, with a device that has no use for one.
+/// The daemon offers a window, and the device has no use for it.
 async fn with_a_window_that_was_not_taken(host: &Host) -> Result<()> {
     moved(host, plain("moved")?.daemon_args(&["--dax-window", "256M"])).await
 }
@@ -51,10 +51,10 @@ fn plain(tag: &str) -> Result<Plan> {
     }))
 }
 
-/// The guest writes on, through what it had open too, after it was moved to another QEMU.
+/// After it was moved to another QEMU, the guest writes on, also through a file that it had open.
 async fn moved(host: &Host, plan: Plan) -> Result<()> {
     let lab = host.boot(Boot::with(plan)).await?;
-    // Writes on through one open file and through one opened each time.
+    // Writes through one open file, and through one that is opened each time.
     let path = lab.first().in_guest("ticks");
     let script = format!(
         "exec 3>>{path}.open; while :; do echo tick >&3; echo tick >> {path}; usleep 100000; done"
@@ -86,7 +86,7 @@ async fn moved(host: &Host, plan: Plan) -> Result<()> {
     machine.shares.push(share.device(&socket));
     machine.extra = vec!["-incoming".into(), "defer".into()];
     let moved = Guest::start(&host.parts.qemu_line(), machine, dir.path()).await?;
-    // A guest whose agent finds nobody at its port powers itself off.
+    // A guest whose agent finds no host at its port powers itself off.
     let _agent = moved.connect_agent().await?;
     let from = json!({ "uri": format!("file:{}", state.display()) });
     moved.qmp().await.execute("migrate-incoming", from).await?;
@@ -106,7 +106,7 @@ async fn moved(host: &Host, plan: Plan) -> Result<()> {
     vm.quit().await
 }
 
-/// QEMU knows that its device can't be moved.
+/// QEMU knows that its device can't be migrated.
 async fn refused_with_a_window(host: &Host) -> Result<()> {
     let lab = host.boot(Boot::with(Plan::new("fixed")?)).await?;
     let state = lab.dir().join("state");

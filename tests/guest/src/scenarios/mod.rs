@@ -28,8 +28,8 @@ mod upgrade;
 
 use crate::scenario::Group;
 
-/// The groups that are played on any QEMU, in the order in which they are begun: what takes long
-/// comes first, so that nothing long is left alone at the end.
+/// The groups that run on any QEMU, in the order of their start. Long groups come first, so that no
+/// long group runs alone at the end.
 pub fn all() -> &'static [Group] {
     &[
         everyday::GROUP,
@@ -63,7 +63,7 @@ pub fn of_one_region() -> &'static [Group] {
     &[one_region::GROUP]
 }
 
-/// Tests for any QEMU that come to another end where a window is one memory region.
+/// Tests for any QEMU that have another outcome if a window is one memory region.
 const DIFFERENT: [&str; 12] = [
     "budget::a_full_table",
     "budget::a_thousand_ranges",
@@ -79,7 +79,7 @@ const DIFFERENT: [&str; 12] = [
     "upgrade::",
 ];
 
-/// Whether a test needs such a QEMU, or comes to another end on it.
+/// Whether a test needs such a QEMU, or has another outcome on it.
 pub fn depends_on_one_region(name: &str) -> bool {
     let needs = of_one_region()
         .iter()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a QEMU gives whose window is one memory region: a window of a daemon without any privilege,
-//! one of a read-only share, and as many ranges as there is room for.
+//! What a QEMU adds whose window is one memory region: a window for a daemon without any privilege,
+//! a window for a read-only share, and as many ranges as the window has room for.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, chown};
@@ -19,13 +19,13 @@ use crate::scenario::{Group, Tests};
 use crate::tests;
 
 const MIB: u64 = 1 << 20;
-/// Bytes of a file that is no multiple of a page.
+/// Length in bytes of a file that does not end at a page's edge.
 const ODD: u64 = 5_000_001;
 /// What Linux maps at a time.
 const RANGE: u64 = 2 * MIB;
 /// Live ranges of a window of 8 GiB.
 const RANGES: u64 = 2000;
-/// What a hostile kernel stores.
+/// The value that a hostile kernel stores.
 const WORD: u64 = 0x6465_6b63_6174_7461;
 
 pub const GROUP: Group = Group {
@@ -38,8 +38,8 @@ pub const GROUP: Group = Group {
     ]),
 };
 
-/// A daemon of an ordinary user in a user namespace of its own, as virtiofsd's is, and the same user's
-/// QEMU. No view of a file can be made there.
+/// The daemon of an ordinary user in a user namespace of its own, like virtiofsd, with the same
+/// user's QEMU. Such a daemon can't make views of files.
 async fn a_daemon_without_privileges(host: &Host) -> Result<()> {
     let (_qemu, parts) = unprivileged::qemu(host)?;
     let (_daemon, parts) = unprivileged::daemon(parts)?;
@@ -75,7 +75,7 @@ async fn a_daemon_without_privileges(host: &Host) -> Result<()> {
     lab.end().await
 }
 
-/// What either side writes the other reads, through the window, and nothing grows.
+/// Each side reads through the window what the other side writes, and no file grows.
 async fn bytes_are_equal(lab: &Lab<'_>) -> Result<()> {
     let (share, part) = (lab.first(), Part::first(ODD));
     let on_host = share.on_host("odd");
@@ -105,8 +105,8 @@ async fn four_resets_with_memory_slots(host: &Host) -> Result<()> {
     life::four_resets(host, &["--mem-slots"]).await
 }
 
-/// A kernel stores to all of a window by its physical address, and asks no file system. In a share that
-/// may be written it only does what it may; in one that may not, nothing comes of it.
+/// A kernel stores to the whole window by physical addresses, past the file system. In a writable
+/// share it only does what it is permitted to do. In a read-only share the stores have no effect.
 async fn a_hostile_kernel_s_stores(host: &Host) -> Result<()> {
     const SIZE: u64 = 2 * RANGE;
     let plan = |tag, read_only, window| {
@@ -119,7 +119,7 @@ async fn a_hostile_kernel_s_stores(host: &Host) -> Result<()> {
                 access::fill(&dir.join("file"), Part::first(SIZE), Seed(1), How::Syscall)
             })
     };
-    // The guest's list of devices tells the two by their sizes.
+    // The two windows differ in size, so the guest's list of devices tells them apart.
     let windows = [("writable", 16 * MIB), ("read-only", 8 * MIB)];
     let boot = Boot::with(plan(windows[0].0, false, windows[0].1)?)
         .and(plan(windows[1].0, true, windows[1].1)?)
@@ -145,7 +145,7 @@ async fn a_hostile_kernel_s_stores(host: &Host) -> Result<()> {
         ensure!(attacked.stored == window / RANGE, "{attacked:?}");
         let after = Snapshot::of(share.folder())?;
         if tag == "writable" {
-            // The attack is one.
+            // The attack works: in the writable share its stores arrive.
             for offset in [0, RANGE] {
                 held.expect(offset, &WORD.to_le_bytes()).await?;
             }

@@ -67,8 +67,8 @@ async fn never(lab: &Lab<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Linux refuses to open a running program for writing, so it can't be mapped, but it can be read.
-/// The guest is told so when it opens the file.
+/// Linux refuses to open a running program for writing. So the program can't be mapped, but it can
+/// be read. The guest learns of that when it opens the file.
 async fn a_program_that_runs_on_the_host_can_be_read(lab: &Lab<'_>) -> Result<()> {
     let share = lab.share("always");
     let program = share.on_host("program");
@@ -91,7 +91,7 @@ async fn a_program_that_runs_on_the_host_can_be_read(lab: &Lab<'_>) -> Result<()
     Ok(())
 }
 
-/// The guest holds an inode that uses DAX. Without another one no page of the file could be read.
+/// The guest holds an inode that uses DAX. Without a new inode it could read no page of the file.
 async fn a_file_that_is_frozen_after_a_look_can_be_read(lab: &Lab<'_>) -> Result<()> {
     let share = lab.share("inode");
     let file = share.on_host("frozen");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The semantics of a file system, test by test beside virtiofsd's: the same guest, the same QEMU,
-//! the same kind of folder.
+//! File system semantics, compared test by test with virtiofsd: the same guest, the same QEMU, the
+//! same kind of folder.
 
 use std::num::NonZeroU16;
 
@@ -15,13 +15,14 @@ use crate::pjdfstest::{self, Comparison, Outcomes};
 use crate::scenario::{Group, Tests};
 use crate::tests;
 
-/// The suite has 398 tests, of which one needs what FUSE lacks. Fewer are not the suite.
+/// The suite has 398 tests, and one of them needs a feature that FUSE lacks. A run with fewer tests
+/// is incomplete.
 const MIN_RAN: usize = 397;
-/// Tests of who owns what is made, among others.
+/// Tests that check, among other things, the owner of a new file.
 const OF_OWNERS: &[&str] = &["::mkdir::", "::mkfifo::"];
 
-// The suite makes paths of the greatest length, and miscounts beneath a folder of certain lengths;
-// these are of one length, and no such.
+// The suite makes paths of the greatest length, and miscounts below a folder of certain lengths.
+// All three shares have names of the same length, which is none of these.
 const WINDOW: &str = "window";
 const PLAIN: &str = "no-dax";
 const PEER: &str = "theirs";
@@ -41,7 +42,7 @@ async fn no_failure_of_our_own(host: &Host) -> Result<()> {
     held_to_the_peer(host.boot(boot.and(Plan::new(WINDOW)?)).await?).await
 }
 
-/// virtiofsd has one queue, so it is compared in its own way.
+/// virtiofsd has one queue only, so it is compared with one.
 async fn nor_with_two_queues_and_a_full_cache(host: &Host) -> Result<()> {
     let cached = |share| Share {
         cache: Cache::Always,
@@ -55,7 +56,7 @@ async fn nor_with_two_queues_and_a_full_cache(host: &Host) -> Result<()> {
     held_to_the_peer(host.boot(boot).await?).await
 }
 
-/// Runs the whole suite on all shares: none may fail what the peer passes.
+/// Runs the whole suite on all shares. No share may fail a test that the peer passes.
 async fn held_to_the_peer(lab: Lab<'_>) -> Result<()> {
     pjdfstest::prepare(&lab).await?;
     let file = lab.share(WINDOW).in_guest("file");
@@ -76,7 +77,7 @@ async fn held_to_the_peer(lab: Lab<'_>) -> Result<()> {
     lab.end().await
 }
 
-/// The comparison can fail: a daemon that gives what is made to root is not like virtiofsd.
+/// The comparison can fail: a daemon that gives new files to root differs from virtiofsd.
 async fn a_wrong_owner_is_caught(host: &Host) -> Result<()> {
     let squashed = ["--translate-uid", "squash-guest:0:0:4294967295"];
     let boot = Boot::with(peer(host)?).and(plain()?.daemon_args(&squashed));
@@ -109,7 +110,7 @@ fn peer(host: &Host) -> Result<Plan> {
     Ok(Plan::new(PEER)?.set(|share| share.with_peer(&peer.path)))
 }
 
-/// The suite's outcomes, of which there have to be enough.
+/// The suite's outcomes. Fails if there are too few of them.
 async fn whole(lab: &Lab<'_>, share: &Shared) -> Result<Outcomes> {
     let begin = Instant::now();
     let outcomes = pjdfstest::whole(lab, share).await?;

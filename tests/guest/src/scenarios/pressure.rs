@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A window much smaller than what goes through it.
+//! A window much smaller than the data that goes through it.
 
 use anyhow::{Result, anyhow};
 use futures::future::try_join_all;
@@ -26,7 +26,7 @@ fn boot() -> Result<Boot> {
     let plan = |tag| -> Result<Plan> {
         Ok(Plan::new(tag)?.set(|share| share.with_window(ByteSize::mib(16))))
     };
-    // Fewer threads than the guest has requests under way.
+    // Fewer threads than the guest has requests in flight.
     let pooled = plan("other")?.daemon_args(&["--thread-pool-size=2"]);
     Ok(Boot::with(plan("small")?).and(pooled))
 }
@@ -73,7 +73,7 @@ impl Worked {
         }
     }
 
-    /// Files that could be mistaken for each other must not have the same content.
+    /// Two files that could be mistaken for each other must have different content.
     fn with_seed(self, seed: u64) -> Self {
         Self { seed, ..self }
     }

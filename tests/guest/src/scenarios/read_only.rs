@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Nothing in the guest can change a read-only share. So it uses a window only where QEMU keeps the
+//! The guest can't change a read-only share. So such a share uses a window only if QEMU keeps the
 //! guest's stores out of it.
 
 use std::fs;
@@ -51,7 +51,8 @@ async fn reads_work(lab: &Lab<'_>) -> Result<()> {
     Ok(())
 }
 
-/// QEMU 11.1 would let the guest store, so the window that is asked for is there and not used.
+/// QEMU 11.1 would let the guest store to the window. So the configured window exists, but is not
+/// used.
 async fn the_window_is_used_where_stores_are_kept_out(lab: &Lab<'_>) -> Result<()> {
     let file = lab.first().in_guest("file");
     if lab.host().has_one_region().await? {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! `daxlab bench reclaim` in small: a guest whose window is too small for what it reads.
+//! A small run of `daxlab bench reclaim`: the guest's window is too small for what it reads.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -21,9 +21,9 @@ use crate::lab::Host;
 use crate::scenario::{Group, Tests};
 use crate::tests;
 
-/// Of four ranges, the first of which the guest's worker sets free.
+/// Four ranges. The guest's worker frees the first one.
 const WINDOW: ByteSize = ByteSize::mib(8);
-/// Reading twice as much as that: each range is taken from the one before.
+/// Reads twice the window's size, so each range is taken from an earlier one.
 const POINT: &str = "read-seq-cold/2x";
 const LENGTH: Length = Length {
     rounds: 1,
@@ -47,7 +47,7 @@ async fn is_measured_and_wrong_content_is_caught(_host: &Host) -> Result<()> {
         anyhow::bail!("{} rounds", measured.len());
     };
     ensure!(round.bytes == files.working, "{round:?}");
-    // The daemon has counted as much, or the turn would have failed.
+    // The daemon has counted the same number, or the turn would have failed.
     let taken = round
         .inline
         .zip(round.worker)
@@ -89,7 +89,7 @@ async fn field(working: u64) -> Result<Field> {
     let kernel = KernelParts::obtain(&kernel, &qemu, &[], Progress::auto())?;
     let fixture = Fixture::make(IN_MEMORY.as_ref(), working, WINDOW.bytes())?;
     let side = Side::Window(WINDOW);
-    // A side with a window is served by our daemon.
+    // Our daemon serves a side with a window.
     let virtiofsd = "/nonexistent".as_ref();
     let guest = (AccelChoice::Auto, MEMORY);
     let one =

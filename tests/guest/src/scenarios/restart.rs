@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A daemon that is killed, and the one that comes in its place while the guest runs. That takes a QEMU
-//! that connects again.
+//! A daemon is killed, and another one replaces it while the guest runs. That requires a QEMU that
+//! reconnects.
 
 use std::fs;
 use std::time::Duration;
@@ -22,10 +22,10 @@ const MIB: u64 = 1 << 20;
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Eight bytes of a window in which nothing is mapped.
 const ZEROS: [u8; 8] = [0; 8];
-/// What stock QEMU says of a chardev that reconnects.
+/// Stock QEMU's message about a chardev that reconnects.
 const STOCK: &str = "vhost_backend_init failed";
-/// What the guest's programs say of nodes that a new daemon doesn't know, and of requests that the old
-/// one had begun.
+/// Errors in the guest's programs: for nodes that the new daemon doesn't know, and for requests
+/// that the old daemon had begun.
 const ENDS: [&str; 2] = ["Stale file handle", "I/O error"];
 
 pub const GROUP: Group = Group {
@@ -42,8 +42,8 @@ const PART: Part = Part {
     len: 8 * MIB,
 };
 
-/// A guest with a mapped file. None on a QEMU whose windows are several regions, as stock QEMU's are:
-/// it does not start with such a chardev.
+/// A guest with a mapped file. `None` on a QEMU whose windows are several regions, such as stock
+/// QEMU: it does not start with such a chardev.
 async fn start(host: &Host) -> Result<Option<Lab<'_>>> {
     let plan = Plan::new("restart")?
         .set(|share| Share {
@@ -87,7 +87,7 @@ fn kill_daemon(lab: &Lab<'_>) -> Result<()> {
         }
         let name = path.file_name().and_then(|name| name.to_str());
         if let Some(pid) = name.and_then(|name| Pid::from_raw(name.parse().ok()?)) {
-            // One that goes with another is gone.
+            // A process that ended together with an earlier one is gone.
             killed += usize::from(kill_process(pid, Signal::KILL).is_ok());
         }
     }
@@ -95,7 +95,7 @@ fn kill_daemon(lab: &Lab<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Runs a line of shell over and over until it fails; what it said then is in /tmp/NAME.end.
+/// Repeats a shell command line until it fails. The error message is then in /tmp/NAME.end.
 async fn begin_loop(lab: &Lab<'_>, name: &str, line: &str) -> Result<()> {
     lab.sh(&format!(
         "cd /; (while {line}; do :; done >/dev/null 2>/tmp/{name}; mv /tmp/{name} /tmp/{name}.end) \
@@ -105,7 +105,7 @@ async fn begin_loop(lab: &Lab<'_>, name: &str, line: &str) -> Result<()> {
     Ok(())
 }
 
-/// Waits for the loop's end, which has to be one of the errors that a new daemon gives.
+/// Waits for the loop's end. It must be one of the errors that a new daemon causes.
 async fn expect_end(lab: &Lab<'_>, name: &str) -> Result<()> {
     let wait = format!("while [ ! -e /tmp/{name}.end ]; do sleep 0.1; done; cat /tmp/{name}.end");
     let said = lab.sh(&wait).await.with_context(|| name.to_owned())?;
@@ -114,8 +114,8 @@ async fn expect_end(lab: &Lab<'_>, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Requests are under way when the daemon is killed. While there is none, whatever asks the share waits;
-/// when there is one again, it fails. After umount and mount all is well.
+/// Requests are in flight when the daemon is killed. Without a daemon all requests to the share
+/// wait. With a new daemon they fail. After umount and mount the share works again.
 async fn a_daemon_killed_at_work(host: &Host) -> Result<()> {
     let Some(mut lab) = start(host).await? else {
         return Ok(());
@@ -137,7 +137,7 @@ async fn a_daemon_killed_at_work(host: &Host) -> Result<()> {
         "(timeout -s KILL 1 stat {asked}; echo > /tmp/stat.end) >/dev/null 2>&1 &"
     ))
     .await?;
-    // Nothing can be waited for: Linux waits for an answer whatever signal comes.
+    // There is no event to wait for: Linux waits for an answer, and no signal interrupts the wait.
     sleep(Duration::from_secs(3)).await;
     let ended = lab.sh("ls /tmp/*.end 2>/dev/null || true").await?;
     ensure!(ended.is_empty(), "ended without a daemon: {ended}");
@@ -162,14 +162,14 @@ async fn a_daemon_killed_at_work(host: &Host) -> Result<()> {
     lab.end().await
 }
 
-/// The guest goes down with the share mounted that the new daemon knows nothing of.
+/// The guest shuts down with the share still mounted, which the new daemon knows nothing of.
 async fn a_power_off_with_a_new_daemon(host: &Host) -> Result<()> {
     let Some(mut lab) = start(host).await? else {
         return Ok(());
     };
     kill_daemon(&lab)?;
     lab.start_daemon_again().await?;
-    // Of a file that is there the guest may know the answer.
+    // For an existing file the guest might answer from its cache.
     let stat = format!("stat {} 2>&1 || true", lab.first().in_guest("no-such-file"));
     let said = lab.sh(&stat).await?;
     ensure!(said.contains(ENDS[0]), "stat said {said:?}");

@@ -15,9 +15,9 @@ use crate::lab::{Host, SHARE_TIME_OUT, ShareCase, ended, told};
 use crate::scenario::{Group, Tests};
 use crate::tests;
 
-/// Longer than `share` waits in silence for a guest's end.
+/// Longer than `share` waits for a guest's end before it prints a message.
 const SLOW_END: Duration = Duration::from_secs(5);
-/// The status when `share` itself has failed.
+/// The exit status if `share` itself has failed.
 const FAILED: i32 = 125;
 
 pub const GROUP: Group = Group {
@@ -33,7 +33,7 @@ pub const GROUP: Group = Group {
 
 async fn passes_streams_and_status_through(_host: &Host) -> Result<()> {
     let case = ShareCase::new()?;
-    // Every byte, in an order that repeats at no power of two.
+    // All bytes but five, in an order that repeats at no power of two.
     let input: Vec<u8> = (0..=250).cycle().take(1 << 20).collect();
     let script = "cat; echo err >&2; exit 7";
     let mut child = case.start(&[case.dir()?, "--", "sh", "-c", script])?;
@@ -71,7 +71,8 @@ async fn ends_in_order_when_asked_to(_host: &Host) -> Result<()> {
         .with_context(|| status.to_string())
 }
 
-/// Where standard error is no terminal it is the command's alone, however long the end takes.
+/// If standard error is no terminal, only the command writes to it, however long the guest's end
+/// takes.
 async fn says_nothing_of_its_own_about_a_slow_end(_host: &Host) -> Result<()> {
     let case = ShareCase::new()?;
     let child = case.start(&[case.dir()?, "--", "sh", "-c", "echo ready; cat; exit 7"])?;

@@ -16,8 +16,8 @@ pub const GROUP: Group = Group {
     tests: Tests::Alone(tests![Alone: the_guest_s_own, no_dax, read_only]),
 };
 
-/// Memory beside that of the kernel's own, in KiB: what a guest of 512 MiB has at least, and what
-/// one of the default size has not.
+/// Memory without the kernel's own, in KiB: a guest of 512 MiB has at least the lower bound, and a
+/// guest of the default size has more than the upper bound.
 const MEMORY: std::ops::Range<u64> = 350_000..524_288;
 
 async fn the_guest_s_own(host: &Host) -> Result<()> {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The shell that `daxlab share` gives without a command, used as a person uses it.
+//! The shell that `daxlab share` starts without a command, used as a person uses it.
 
 use std::fs;
 
@@ -15,11 +15,11 @@ const SIZE: Size = Size {
     columns: 80,
 };
 const PROMPT: &str = "guest:/share# ";
-/// That of the shell on the console.
+/// The prompt of the shell on the console.
 const CONSOLE_PROMPT: &str = "/share #";
 const CTRL_C: &str = "\x03";
 const CTRL_Z: &str = "\x1a";
-/// The way of a new size into the guest is announced to nobody there, so it is asked for so often.
+/// The guest does not report that a new size has reached it, so the test asks up to this often.
 const LOOKS: usize = 100;
 
 pub const GROUP: Group = Group {
@@ -64,7 +64,7 @@ async fn jobs_are_controlled(terminal: &mut Terminal) -> Result<()> {
     terminal.see("sleep 1000").await?;
     terminal.see(PROMPT).await?;
 
-    // Busybox's shell keeps for itself what is typed before the command has begun.
+    // Busybox's shell consumes input that is typed before the command has started.
     terminal
         .type_in("sh -c 'echo $1; exec cat' sh be''gun\n")
         .await?;
@@ -79,7 +79,7 @@ async fn jobs_are_controlled(terminal: &mut Terminal) -> Result<()> {
 
     terminal.type_in(CTRL_C).await?;
     terminal.see(PROMPT).await?;
-    // The shell and what runs in the background live on.
+    // The shell and its background jobs are still alive.
     terminal.type_in("jobs; echo ali''ve\n").await?;
     let jobs = terminal.see("alive\r\n").await?;
     ensure!(
@@ -89,7 +89,7 @@ async fn jobs_are_controlled(terminal: &mut Terminal) -> Result<()> {
     terminal.see(PROMPT).await.map(drop)
 }
 
-/// `cat` has the terminal: what is typed is echoed, and comes once more.
+/// `cat` reads from the terminal: input is echoed once by the terminal and once by `cat`.
 async fn answers(terminal: &mut Terminal, word: &str) -> Result<()> {
     terminal.type_in(&format!("{word}\n")).await?;
     terminal
@@ -98,7 +98,7 @@ async fn answers(terminal: &mut Terminal, word: &str) -> Result<()> {
         .map(drop)
 }
 
-/// What `--dry-run` prints is pasted into a shell: its guest has no agent, but a shell on the
+/// Pastes the output of `--dry-run` into a shell. Its guest has no agent, but a shell on the
 /// console.
 async fn as_a_dry_run_prints_it(_host: &Host) -> Result<()> {
     let case = ShareCase::new()?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! `daxlab test`, ended in the middle. What it finds is shown by its own runs.
+//! `daxlab test`, interrupted in the middle. Its own runs show what it finds.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -16,9 +16,9 @@ use crate::lab::{Host, Leftovers, Mounts, daxlab};
 use crate::scenario::{Group, Tests};
 use crate::tests;
 
-/// How long the first case may take, with the boots of its guests under emulation.
+/// How long the first case may take, including the boots of its guests under emulation.
 const FIRST_CASE: Duration = Duration::from_secs(300);
-/// How long it may take to kill guests and to write reports.
+/// How long the command may take to kill guests and to write reports.
 const END: Duration = Duration::from_secs(60);
 
 pub const GROUP: Group = Group {
@@ -30,7 +30,7 @@ async fn a_signal_ends_all_guests_and_loses_no_result(_host: &Host) -> Result<()
     let mounts = Mounts::now()?;
     let (run, out) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let program = daxlab()?;
-    // Two guests at a time, and more to play than can be over.
+    // Two guests at a time, and more cases than can have ended by then.
     let args = ["--fs", "ext4", "--jobs", "2", "--repeat", "100", "--out"];
     let mut child = Command::new(&program)
         .arg("test")

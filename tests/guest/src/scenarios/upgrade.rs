@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A mapping becomes writable under its readers.
+//! A mapping becomes writable while readers use it.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::tests;
 
 /// Each range is one try.
 const SIZE: u64 = 64 << 20;
-/// Who makes the ranges writable, and their files.
+/// The writers that make the ranges writable, and their files.
 const WRITERS: [(Who, &str); 2] = [(Who::Thread, "thread"), (Who::Process, "process")];
 
 pub const GROUP: Group = Group {
@@ -32,7 +32,7 @@ async fn readers_see_no_hole(host: &Host) -> Result<()> {
     lab.end().await
 }
 
-/// The test above can fail: a daemon that unmaps before it maps again is found out.
+/// The test above can fail: it detects a daemon that unmaps before it maps again.
 async fn a_remap_is_caught(host: &Host) -> Result<()> {
     let plan = plan()?.daemon_args(&["--fault", "upgrade=remap"]);
     let lab = host.boot(Boot::with(plan)).await?;
@@ -44,7 +44,7 @@ async fn a_remap_is_caught(host: &Host) -> Result<()> {
     lab.end().await
 }
 
-/// A file for each writer, since each needs one that was not mapped before.
+/// A file for each writer, since each writer needs a file that was not mapped before.
 fn plan() -> Result<Plan> {
     let fill = |file: &Path| access::fill(file, Part::first(SIZE), Seed(1), How::Syscall);
     Plan::new("upgrade")?.content(|dir| {

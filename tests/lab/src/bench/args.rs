@@ -142,14 +142,14 @@ impl From<PinArg> for Affinity {
     }
 }
 
-/// What the daemon is compared with.
+/// The program that the daemon is compared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// Nothing.
+    /// No program.
     None,
     /// virtiofsd from the cache.
     Virtiofsd,
-    /// This program.
+    /// The program at this path.
     Program(PathBuf),
 }
 
@@ -173,7 +173,7 @@ impl BenchArgs {
         Length::new(self.rounds.unwrap_or(rounds), self.seconds.unwrap_or(turn))
     }
 
-    /// Whether a point is to be measured.
+    /// Whether a point is selected.
     pub fn wants(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|pattern| pattern.matches(name))
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! `daxlab bench memory`: what guests that read one file cost the host. The measuring is
+//! `daxlab bench memory`: the host memory of guests that read one file. `dax-bench` measures.
 //! `dax-bench`'s.
 
 mod args;
@@ -23,11 +23,11 @@ use crate::cli::Status;
 
 pub use args::MemoryArgs;
 
-/// Measures what the options name, and reports it.
+/// Measures as the options say, and writes the reports.
 ///
 /// # Errors
 ///
-/// If something can't be measured or written.
+/// If a measurement or a report fails.
 pub fn run(args: &MemoryArgs, out: &mut dyn Write) -> Result<Status> {
     let measured = || {
         reports::until_signal("daxlab bench memory", async |watch| {
@@ -37,7 +37,7 @@ pub fn run(args: &MemoryArgs, out: &mut dyn Write) -> Result<Status> {
     reports::run((&args.report, &args.out), measured, out)
 }
 
-/// None if a signal came.
+/// `None` if a signal came.
 async fn in_guests(args: &MemoryArgs, watch: &Watch<'_>) -> Result<Option<MemoryRun>> {
     let (began, mut head) = (Instant::now(), Head::begin(SCHEMA, &args.place));
     let kernels = reports::kernels(args.kernel.as_slice(), &[args.qemu.spec()], &[])?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! `daxlab bench`: how fast the daemon is. The measuring is `dax-bench`'s.
+//! `daxlab bench`: how fast the daemon is. `dax-bench` measures.
 
 mod args;
 mod memory;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! `daxlab bench reclaim`: what a window's reclaim costs, in guests. The measuring is `dax-bench`'s.
+//! `daxlab bench reclaim`: the cost of a window's reclaim, in guests. `dax-bench` measures.
 
 mod args;
 
@@ -26,14 +26,14 @@ use crate::cli::Status;
 
 pub use args::{ReclaimArgs, window};
 
-/// What points are called.
+/// Examples of points' names.
 const NAMES: &str = "read-seq-warm/2x, load-seq-cold/0.5x and read-seq-warm/2x/4t";
 
-/// Measures what the options name, and reports it.
+/// Measures as the options say, and writes the reports.
 ///
 /// # Errors
 ///
-/// If something can't be measured or written.
+/// If a measurement or a report fails.
 pub fn run(args: &ReclaimArgs, out: &mut dyn Write) -> Result<Status> {
     reports::run((&args.report, &args.out), || measured(args), out)
 }
@@ -74,7 +74,8 @@ fn measured(args: &ReclaimArgs) -> Result<Measured<ReclaimRun>> {
     })
 }
 
-/// A side's name on one kernel and QEMU: only what differs between the guests is in it.
+/// A side's name on one kernel and QEMU. It contains only the properties in which the guests
+/// differ.
 fn name(side: &Side, one: &KernelParts, all: &[KernelParts]) -> String {
     let kernel = all.iter().any(|other| other.spec != one.spec);
     let qemu = all.iter().any(|other| other.qemu != one.qemu);
@@ -86,7 +87,7 @@ fn name(side: &Side, one: &KernelParts, all: &[KernelParts]) -> String {
     }
 }
 
-/// Starts all guests, one after the other.
+/// Starts all guests, one after another.
 async fn start(
     args: &ReclaimArgs,
     kernels: &[KernelParts],
@@ -129,7 +130,7 @@ async fn start(
     }))
 }
 
-/// What is compared.
+/// The sides that are compared.
 fn sides(field: &Field) -> Vec<dax_measure::Side> {
     let info = |one: &SystemUnderTest| dax_measure::Side {
         name: one.guest.name.clone(),
@@ -139,7 +140,7 @@ fn sides(field: &Field) -> Vec<dax_measure::Side> {
     field.systems.iter().map(info).collect()
 }
 
-/// Ends all guests in good order.
+/// Shuts all guests down.
 async fn end(field: Field) -> Result<()> {
     let mut ends = Vec::new();
     for one in field.systems {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The course of every benchmark around its measuring.
+//! The steps that all benchmarks share: before and after the measurement.
 
 use std::{
     fs,
@@ -17,23 +17,23 @@ use qemu_guest::artifacts::{KernelSpec, Progress, QemuSpec, kernel::DebianKernel
 
 use crate::{cli::Status, signals::Noted};
 
-/// How measuring ended.
+/// How a measurement ended.
 pub enum Measured<R> {
-    /// There is all of it.
+    /// The measurement is complete.
     All(Box<R>),
-    /// This signal came.
+    /// This signal interrupted the measurement.
     Signalled(u8),
 }
 
-/// The kernel of guests where nothing else is said.
+/// The guests' default kernel.
 static USUAL_KERNEL: KernelSpec = KernelSpec::Debian(DebianKernel::V6_12);
 
-/// Measures in guests until everything is measured or a signal arrives; `command` is told of progress.
-/// `measure` returns None if it stopped because it was not to go on.
+/// Measures in guests until the measurement is complete or a signal arrives. Progress lines carry
+/// the name `command`. `measure` returns `None` if it stopped early because of the signal.
 ///
 /// # Errors
 ///
-/// If signals can't be caught, the runtime can't be started, or something can't be measured.
+/// If signals can't be caught, the runtime can't be started, or the measurement fails.
 pub fn until_signal<R>(
     command: &str,
     measure: impl AsyncFnOnce(&Watch<'_>) -> Result<Option<R>>,
@@ -54,12 +54,12 @@ pub fn until_signal<R>(
     })
 }
 
-/// What guests are started from, for each of the kernels and QEMUs that were named, or the usual ones;
-/// `files` go into the initramfs.
+/// The parts of guests for each kernel and QEMU that was named, or for the default ones. `files` go
+/// into the initramfs.
 ///
 /// # Errors
 ///
-/// If something is neither there nor to be had.
+/// If a part can't be fetched or built.
 pub fn kernels(
     specs: &[KernelSpec],
     qemus: &[QemuSpec],
@@ -96,17 +96,17 @@ pub struct ReportArgs {
     pub into: Option<PathBuf>,
 }
 
-/// Measures, or reads what was measured, and reports it.
+/// Measures, or reads an earlier run's results, and writes the reports.
 ///
 /// # Errors
 ///
-/// If something can't be measured, read or written.
+/// If a measurement, an input or a report fails.
 pub fn run<R: Results>(
     (args, folder): (&ReportArgs, &Path),
     measured: impl FnOnce() -> Result<Measured<R>>,
     out: &mut dyn Write,
 ) -> Result<Status> {
-    // Before minutes of work, not after.
+    // An unusable folder is found before minutes of work, not after.
     fs::create_dir_all(folder).with_context(|| format!("can't use {}", folder.display()))?;
     let run = match &args.from {
         Some(path) => read(path)?,

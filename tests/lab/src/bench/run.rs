@@ -23,19 +23,19 @@ use super::{
 };
 use crate::{cli::Status, signals::Noted};
 
-/// Nothing that could be measured is meant.
+/// The selection contains no point.
 #[derive(Debug, thiserror::Error)]
 #[error("no point fits --only; they are named such as {0}")]
 pub struct NoPoint(pub(super) &'static str);
 
-/// What points are called.
+/// Examples of points' names.
 const NAMES: &str = "getattr/1, setup-large-qemu/16 and warm";
 
-/// Measures what the options name, and reports it.
+/// Measures as the options say, and writes the reports.
 ///
 /// # Errors
 ///
-/// If something can't be measured or written.
+/// If a measurement or a report fails.
 pub fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<Status> {
     match &args.in_guests {
         Some(InGuests::Reclaim(args)) => return super::reclaim::run(args, out),
@@ -101,7 +101,7 @@ fn peer(peer: &Peer) -> Result<Option<Program>> {
     })
 }
 
-/// A run without a point yet.
+/// A run that has no points yet.
 fn begin(args: &BenchArgs) -> Run {
     let length = args.length();
     Run {

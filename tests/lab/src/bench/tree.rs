@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! `daxlab bench tree`: a source tree in guests. The measuring is `dax-bench`'s.
+//! `daxlab bench tree`: a source tree in guests. `dax-bench` measures.
 
 mod args;
 
@@ -23,11 +23,11 @@ use crate::cli::Status;
 
 pub use args::TreeArgs;
 
-/// Measures what the options name, and reports it.
+/// Measures as the options say, and writes the reports.
 ///
 /// # Errors
 ///
-/// If something can't be measured or written.
+/// If a measurement or a report fails.
 pub fn run(args: &TreeArgs, out: &mut dyn Write) -> Result<Status> {
     let measured = || {
         reports::until_signal("daxlab bench tree", async |watch| {
@@ -37,7 +37,7 @@ pub fn run(args: &TreeArgs, out: &mut dyn Write) -> Result<Status> {
     reports::run((&args.report, &args.out), measured, out)
 }
 
-/// None if a signal came.
+/// `None` if a signal came.
 async fn in_guests(args: &TreeArgs, watch: &Watch<'_>) -> Result<Option<TreeRun>> {
     let (began, mut head) = (Instant::now(), Head::begin(SCHEMA, IN_MEMORY.as_ref()));
     let kernels = kernels(args)?;

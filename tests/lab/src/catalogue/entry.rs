@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A case as `--format json` writes it.
+//! A case, as `--format json` writes it.
 
 use std::collections::BTreeMap;
 
@@ -23,24 +23,24 @@ pub struct Entry {
     reference: Option<&'static str>,
     /// What removes it, in the matrix.
     removal: Option<&'static str>,
-    /// What happens in it.
+    /// A sentence about what happens.
     about: String,
     /// What the kernel owes.
     contract: Contract,
-    /// The kinds of kernels that must fulfil it.
+    /// The kinds of kernels that must fulfil the contract.
     must_pass: Vec<String>,
-    /// What may come of it on each kind of kernels.
+    /// The accepted outcomes on each kind of kernel.
     expected: BTreeMap<String, Vec<Outcome>>,
-    /// The same with `--no-guard`.
+    /// The accepted outcomes with `--no-guard`.
     expected_without_guard: BTreeMap<String, Vec<Outcome>>,
-    /// The same with `--qemu series`.
+    /// The accepted outcomes with `--qemu series`.
     expected_with_one_region: BTreeMap<String, Vec<Outcome>>,
     /// Where the expectation comes from.
     source: &'static str,
 }
 
 impl Entry {
-    /// Of a case.
+    /// The entry of a case.
     pub fn of(case: Case) -> Self {
         let kinds = KINDS.into_iter();
         let expected = |vmm| {

@@ -25,11 +25,11 @@ pub struct ExplainArgs {
     pub cases: Vec<Pattern>,
 }
 
-/// Writes the text.
+/// Writes the explanations.
 ///
 /// # Errors
 ///
-/// If no case fits, or `out` takes no more.
+/// If no case matches, or writing to `out` fails.
 pub fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<Status> {
     let selection = Selection {
         cases: args.cases.clone(),

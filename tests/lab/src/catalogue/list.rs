@@ -49,7 +49,7 @@ pub enum ListFormat {
 ///
 /// # Errors
 ///
-/// If no case fits, or `out` takes no more.
+/// If no case matches, or writing to `out` fails.
 pub fn run(args: &ListArgs, out: &mut dyn Write) -> Result<Status> {
     let mut cases = args.selection.cases()?;
     if !args.names.is_empty() {
@@ -89,7 +89,8 @@ fn pretty(cases: &[Case]) -> String {
     text
 }
 
-/// Who must pass, and what comes of it elsewhere: kinds of which the same is expected together.
+/// Which kinds of kernels must pass, and what is expected of the others. Kinds with the same
+/// expectation are joined.
 fn expectations(case: Case) -> String {
     let mut groups: Vec<(Vec<String>, bool, String)> = Vec::new();
     for kind in KINDS {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! `daxlab list` and `daxlab explain`: the lab's cases in words, and the options that choose among
-//! them. Nothing here runs a guest.
+//! `daxlab list` and `daxlab explain`: descriptions of the lab's cases, and the options that select
+//! cases. No code here runs a guest.
 
 mod entry;
 mod explain;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Text that is folded at the width of a report.
+//! Wraps text at the width of a report.
 
-/// No line is wider than this, unless a single word is.
+/// The longest line, unless a single word is longer.
 pub const WIDTH: usize = 100;
 
-/// Adds `text`, whose first line begins with `head` and whose others are indented as deep as that
-/// is long.
+/// Appends `text`. The first line begins with `head`, and the others are indented by the length of
+/// `head`.
 pub fn push(out: &mut String, head: &str, text: &str) {
     let indent = head.chars().count();
     let mut column = indent;

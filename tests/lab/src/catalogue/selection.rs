@@ -29,22 +29,22 @@ pub struct Selection {
     pub cases: Vec<Pattern>,
 }
 
-/// No case is meant.
+/// The selection contains no case.
 #[derive(Debug, thiserror::Error)]
 #[error("no case fits this selection; `daxlab list` names them all")]
 pub struct NoCase;
 
 impl Selection {
-    /// The cases that fit, in the order of the list.
+    /// The cases that match, in the order of the list.
     pub fn of(&self, cases: impl IntoIterator<Item = Case>) -> impl Iterator<Item = Case> {
         cases.into_iter().filter(|case| self.has(*case))
     }
 
-    /// All cases that fit.
+    /// All cases that match.
     ///
     /// # Errors
     ///
-    /// If there is none.
+    /// If no case matches.
     pub fn cases(&self) -> Result<Vec<Case>, NoCase> {
         let cases: Vec<Case> = self.of(cases::all()).collect();
         if cases.is_empty() {
@@ -53,7 +53,7 @@ impl Selection {
         Ok(cases)
     }
 
-    /// Whether anything but file systems is named.
+    /// Whether an option other than the file systems is given.
     pub fn names_cases(&self) -> bool {
         !(self.pin.is_empty() && self.removal.is_empty() && self.cases.is_empty())
     }
@@ -67,7 +67,7 @@ impl Selection {
     }
 }
 
-/// An option that is not given lets everything pass.
+/// An option that is not given matches everything.
 fn fits<T>(wanted: &[T], is: impl FnMut(&T) -> bool) -> bool {
     wanted.is_empty() || wanted.iter().any(is)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What is said of contracts, pins and kernels.
+//! Descriptions of contracts, pins and kernels.
 
 use dax_cases::cases::{Case, KernelKind, Pin, Reference, Vmm};
 use dax_cases::host::FileSystem;
@@ -16,10 +16,10 @@ pub const KINDS: [KernelKind; 6] = [
     KernelKind::NoWake,
 ];
 
-/// Where bugs of kernels are told of.
+/// The document about bugs of kernels.
 const FINDINGS: &str = "tests/cases/docs/findings.md";
 
-/// Which kernels a kind stands for.
+/// The kernels of a kind.
 pub fn kernels(kind: KernelKind) -> &'static str {
     match kind {
         KernelKind::Stock => "debian:6.12, build:6.12, one of your own before 6.15",
@@ -74,12 +74,12 @@ fn fulfils(outcome: Outcome, contract: Contract) -> bool {
     }
 }
 
-/// What may come of a case on a kind.
+/// The accepted outcomes of a case on a kind of kernel.
 fn expected(case: Case, kind: KernelKind) -> Vec<Outcome> {
     case.expected(kind, Vmm::Guarded)
 }
 
-/// Whether QEMU would die of a lost page, if it were not guarded.
+/// Whether an unguarded QEMU would die of a lost page in this case.
 fn ends_before(case: Case) -> bool {
     let unguarded = case.expected(KernelKind::Seed, Vmm::Unguarded);
     unguarded == [Outcome::VmDied]
@@ -93,7 +93,7 @@ pub fn must_pass(case: Case, kind: KernelKind) -> bool {
         .all(|outcome| fulfils(*outcome, contract))
 }
 
-/// What is expected of a kind, such as `harmed (with --no-guard: vm-died)`.
+/// The accepted outcomes on a kind of kernel, such as `harmed (with --no-guard: vm-died)`.
 pub fn outcomes(case: Case, kind: KernelKind) -> String {
     let of = |vmm| any_of(&case.expected(kind, vmm));
     let expected = of(Vmm::Guarded);
@@ -111,7 +111,7 @@ pub fn outcomes(case: Case, kind: KernelKind) -> String {
     }
 }
 
-/// Such as `harmed, vm-died or proceeded`.
+/// Joins outcomes, such as `harmed, vm-died or proceeded`.
 fn any_of(outcomes: &[Outcome]) -> String {
     let names: Vec<&str> = outcomes.iter().map(|outcome| outcome.name()).collect();
     match names.split_last() {
@@ -120,7 +120,7 @@ fn any_of(outcomes: &[Outcome]) -> String {
     }
 }
 
-/// Why that is expected of a kind.
+/// The reason for the expectation on a kind of kernel.
 pub fn reason(case: Case, kind: KernelKind) -> String {
     if !must_pass(case, kind)
         && let Some(finding) = case.finding(kind)
@@ -156,7 +156,7 @@ pub fn reason(case: Case, kind: KernelKind) -> String {
     .to_owned()
 }
 
-/// What comes of a removal that does not wait.
+/// The consequence of a removal that does not wait.
 fn slip(case: Case, kind: KernelKind) -> &'static str {
     match expected(case, kind).as_slice() {
         [Outcome::VmDied, Outcome::Proceeded] => {
@@ -257,7 +257,8 @@ mod tests {
         }
     }
 
-    /// What is expected and wrong on a kernel that is not the lab's own must be known somewhere.
+    /// If a wrong outcome is expected on a kernel that the lab has not modified, a document must
+    /// describe it.
     #[test]
     fn a_bug_that_is_expected_is_told_by_its_finding() {
         use KernelKind::{Newer, NoBioWake, Stock};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! From arguments to a subcommand, and from its outcome to the exit status.
+//! Parses the arguments, runs a subcommand, and maps its result to the exit status.
 
 use std::{
     io::{self, Write},
@@ -48,21 +48,21 @@ pub fn main() -> ExitCode {
     env_logger::Builder::from_env(filter)
         .format_timestamp_millis()
         .init();
-    // Not locked: share's threads write there too.
+    // Standard output is not locked: threads of `share` write there too.
     dispatch(command, &mut io::stdout()).into()
 }
 
-/// What is logged where RUST_LOG says nothing.
+/// The log level if RUST_LOG is not set.
 fn log_level(command: &Command) -> &'static str {
     match command {
-        // What its faults break complains, some hundred times a minute, and has to.
+        // The soak's faults cause complaints by design, some hundreds a minute.
         Command::Soak(_) => "off",
         _ => "warn",
     }
 }
 
-/// Runs a subcommand; an error is printed, and is the status that its help names. Reports go to
-/// `out`.
+/// Runs a subcommand. An error is printed, and its status is the one that the help documents.
+/// Reports go to `out`.
 fn dispatch(command: Command, out: &mut dyn Write) -> Status {
     let (name, outcome, on_error) = match command {
         Command::Share(args) => ("share", share::run(args), Status::Failed),
@@ -119,7 +119,8 @@ mod tests {
         assert_eq!(args.command, ["ls", "--cpus", "x"]);
     }
 
-    /// The status of a command line that takes these files, each the results.json of a folder.
+    /// The exit status of a command line with these files, each of them the results.json of a
+    /// folder.
     fn status(words: &[&str], runs: &[&Run]) -> u8 {
         let folder = tempfile::tempdir().unwrap();
         let mut args: Vec<_> = ["daxlab"].iter().chain(words).map(OsString::from).collect();
@@ -169,7 +170,7 @@ mod tests {
         assert_eq!(status(&["merge", "no/such"], &[&first]), 3);
     }
 
-    /// The status and the output of a command line that runs nothing.
+    /// The exit status and the output of a command line that runs no subcommand.
     fn told(words: &[&str]) -> (u8, String) {
         let mut out = Vec::new();
         let cli = Cli::try_parse_from(["daxlab"].iter().chain(words)).unwrap();

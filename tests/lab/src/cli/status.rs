@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! How `daxlab` exits.
+//! The exit statuses of `daxlab`.
 
 use std::process::ExitCode;
 
 use dax_measure::lab::Conclusion;
 use qemu_guest::vm::agent::ExitStatus;
 
-/// What a subcommand's exit status says. A mistake on the command line is clap's 2.
+/// The exit status of a subcommand. For a mistake on the command line, clap exits with 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// 0: all is well.
+    /// 0: success.
     Success,
-    /// 1: `doctor` found something that keeps `share` from running.
+    /// 1: `doctor` found a problem that keeps `share` from running.
     Unfit,
     /// 1: a result of `test` is unexpected, or `diff` found a regression.
     Unexpected,
-    /// 2: a mistake on the command line that only shows when it is followed: no case fits.
+    /// 2: a mistake on the command line that is found only later: no case matches.
     Usage,
     /// 3: the lab itself failed, so a result is missing or can't be read.
     LabFailed,
-    /// 125: `share` itself failed, so the command in the guest did not run or not to its end.
+    /// 125: `share` itself failed, so the command in the guest did not run to its end.
     Failed,
     /// The guest command's own status: its exit code, or 128 + the number of the signal.
     Command(ExitStatus),
@@ -29,7 +29,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// The number.
+    /// The exit code.
     pub fn code(self) -> u8 {
         match self {
             Self::Success => 0,

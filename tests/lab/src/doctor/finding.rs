@@ -4,20 +4,20 @@
 
 use std::{borrow::Cow, error::Error, fmt};
 
-/// What a finding means for `daxlab share`.
+/// The consequence of a finding for `daxlab share`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// As it should be.
+    /// No problem.
     Ok,
-    /// It runs, but with less or more slowly.
+    /// `share` runs, but with less or more slowly.
     Warn,
-    /// It can't run.
+    /// `share` can't run.
     Fail,
-    /// It could not be looked at.
+    /// The check was not possible.
     Unknown,
 }
 
-/// What one check found.
+/// The result of one check.
 #[derive(Clone, Debug)]
 pub struct Finding {
     subject: Cow<'static, str>,
@@ -28,39 +28,39 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// As it should be.
+    /// A finding without a problem.
     pub fn ok(subject: impl Into<Cow<'static, str>>, found: impl Into<String>) -> Self {
         Self::new(subject, Mark::Ok, found.into())
     }
 
-    /// Less than it could be.
+    /// A limitation.
     pub fn warn(subject: impl Into<Cow<'static, str>>, found: impl Into<String>) -> Self {
         Self::new(subject, Mark::Warn, found.into())
     }
 
-    /// Too little.
+    /// A failure.
     pub fn fail(subject: impl Into<Cow<'static, str>>, found: impl Into<String>) -> Self {
         Self::new(subject, Mark::Fail, found.into())
     }
 
-    /// Not known, and how to find out.
+    /// A check that was not possible, with the reason and the remedy.
     pub fn unknown(subject: &'static str, why: impl Into<String>, how: impl Into<String>) -> Self {
         Self::new(subject, Mark::Unknown, why.into()).mend(how)
     }
 
-    /// A failure that says itself what to do.
+    /// A failure whose error names the remedy.
     pub fn error(subject: impl Into<Cow<'static, str>>, error: &(dyn Error + 'static)) -> Self {
         Self::fail(subject, chain(error))
     }
 
-    /// Adds what would mend it.
+    /// Adds the remedy.
     #[must_use]
     pub fn mend(mut self, mend: impl Into<String>) -> Self {
         self.mend = Some(mend.into());
         self
     }
 
-    /// Adds a line to what was found.
+    /// Adds a line of details.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.details.push(detail.into());
@@ -77,7 +77,7 @@ impl Finding {
         }
     }
 
-    /// What it means.
+    /// The consequence.
     pub fn mark(&self) -> Mark {
         self.mark
     }
@@ -94,7 +94,7 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// `mark  subject  found`, then the details and what would mend it on lines of their own.
+/// `mark  subject  found`, then the details and the remedy, each on a line of its own.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mark = match self.mark {

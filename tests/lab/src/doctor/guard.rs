@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Whether QEMU can be started with the guard, `qemu/guard`, by starting it.
+//! Checks whether QEMU can be started with the guard, `qemu/guard`, by starting it.
 
 use std::{path::Path, process::Output};
 
@@ -11,12 +11,12 @@ use super::finding::{Finding, chain};
 
 pub const SUBJECT: &str = "guard";
 
-/// Asks the guard for a line when it is loaded.
+/// The variable that makes the guard print a line when it is loaded.
 const ASK: &str = "QEMU_GUARD_HELLO";
-/// The line.
+/// The line that the guard prints.
 const HELLO: &str = "qemu-guard: loaded";
 
-/// Whether the guard is there, and whether this QEMU's loader takes it.
+/// Checks whether the guard exists, and whether this QEMU's loader loads it.
 pub fn guard(qemu: &Qemu) -> Finding {
     match Programs::guard() {
         Ok(library) => preloaded(qemu, &library),
@@ -36,8 +36,8 @@ fn preloaded(qemu: &Qemu, library: &Path) -> Finding {
     }
 }
 
-/// A loader that can't take a library says so and starts the program all the same. So the library's
-/// own word counts.
+/// A loader that can't load a library prints a message and starts the program all the same. So only
+/// the library's own line proves that it was loaded.
 fn judge(library: &Path, output: &Output) -> Finding {
     let said = String::from_utf8_lossy(&output.stderr);
     let library = library.display();
@@ -57,7 +57,7 @@ fn judge(library: &Path, output: &Output) -> Finding {
     without(format!("QEMU starts without {library}: {why}"))
 }
 
-/// `share` doesn't start without the guard, unless that is asked for.
+/// The finding without a guard: `share` doesn't start then, unless an option permits that.
 fn without(found: String) -> Finding {
     Finding::fail(SUBJECT, found).mend(
         "cargo build --release -p qemu-guard; or share --no-guard, where a mapped page that the \

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What guests are started from: cache, QEMU, accelerators, kernels.
+//! The parts of guests: cache, QEMU, accelerators, kernels.
 
 use qemu_guest::vm::{Parts, Programs, Wanted, WindowAnswers, WindowKind};
 use qemu_guest::{
@@ -19,7 +19,7 @@ use super::{
     host::is_installed,
 };
 
-/// What fetching needs; both are part of every Debian.
+/// Programs that fetching needs. Every Debian has them.
 const FETCH_TOOLS: [&str; 2] = ["apt-get", "dpkg-deb"];
 
 const DEVICE: &str = "window device";
@@ -27,14 +27,14 @@ const WINDOW: &str = "mappings";
 const TCG: &str = "TCG";
 const KVM: &str = "KVM";
 
-/// What is said of an artifact that is fetched at its first use.
+/// The remark for an artifact that is fetched at its first use.
 const NOT_CACHED: &str = "not in the cache; fetched when it is asked for";
-/// What is said of a kernel that is built at its first use.
+/// The remark for a kernel that is built at its first use.
 const NOT_BUILT: &str = "not in the cache; built, in some minutes, when it is asked for";
-/// What is said of one that is damaged.
+/// The remark for a damaged artifact.
 const REFETCHED: &str = "nothing to do: it is fetched anew when asked for";
 
-/// Whether anything can be fetched.
+/// Whether artifacts can be fetched.
 pub fn fetching() -> Finding {
     const SUBJECT: &str = "fetching";
     let missing: Vec<&str> = FETCH_TOOLS
@@ -48,7 +48,7 @@ pub fn fetching() -> Finding {
         .mend("use Debian, or give share --qemu PATH and --kernel PATH")
 }
 
-/// Where fetched things are kept.
+/// The folder of the cache.
 pub fn cache() -> (Option<Cache>, Finding) {
     match Cache::open(Progress::silent()) {
         Ok(cache) => {
@@ -59,7 +59,7 @@ pub fn cache() -> (Option<Cache>, Finding) {
     }
 }
 
-/// The QEMU that `share` would take.
+/// The QEMU that `share` would use.
 pub fn qemu(which: &QemuSpec, cache: &Cache) -> (Option<Qemu>, Vec<Finding>) {
     match Qemu::find(which, cache) {
         Ok(Some(qemu)) => {
@@ -90,7 +90,7 @@ fn whence(origin: &Origin) -> String {
     }
 }
 
-/// What can't be said without a usable QEMU.
+/// The checks that need a usable QEMU.
 pub fn unknown_without_qemu() -> [Finding; 5] {
     let why = "unknown as long as there is no QEMU of 11.1 or newer";
     let how = "run 'daxlab share DIR -- true', which fetches one, and ask again";
@@ -110,8 +110,8 @@ pub async fn accelerators(qemu: &Qemu) -> Vec<Finding> {
     findings
 }
 
-/// What it makes of a window: a guest is booted with one, and its daemon finds out. So a patched QEMU
-/// is known by what it does. The daemon's answers are the finding's details.
+/// How QEMU implements a window. A guest is booted with one, and its daemon finds out, so a patched
+/// QEMU is recognised by its behaviour. The daemon's answers are the finding's details.
 pub async fn window(which: &QemuSpec, cache: &Cache) -> Finding {
     let wanted = Wanted {
         qemu: which.clone(),
@@ -162,7 +162,7 @@ fn what_follows(kind: WindowKind) -> &'static str {
     }
 }
 
-/// Whether the QEMU with this project's patches is there. Nothing but `--qemu series` needs it.
+/// Whether the QEMU with this project's patches exists. Only `--qemu series` needs it.
 pub fn series(cache: &Cache) -> Finding {
     const SUBJECT: &str = "QEMU series";
     match Qemu::find(&QemuSpec::Series, cache) {
@@ -180,7 +180,7 @@ pub fn series(cache: &Cache) -> Finding {
     }
 }
 
-/// Whether kernels can be built. Nothing but `--kernel build:…` needs that.
+/// Whether kernels can be built. Only `--kernel build:…` needs that.
 pub fn building() -> Finding {
     const SUBJECT: &str = "building kernels";
     let missing = build::missing_packages();
@@ -209,7 +209,7 @@ fn accelerator(subject: &'static str, accel: Accel, verdict: &Verdict) -> Findin
     }
 }
 
-/// Which kernels, and which shell for the guest, are there.
+/// The kernels, and the shell for the guest, that are in the cache.
 pub fn contents(cache: &Cache) -> Vec<Finding> {
     KernelSpec::named()
         .map(|spec| kernel(&spec, cache))

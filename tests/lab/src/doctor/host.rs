@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the host itself gives.
+//! Properties of the host.
 
 use std::{
     env, fs,
@@ -16,7 +16,7 @@ use super::{
     views::try_view,
 };
 
-/// A guest's default memory and what QEMU and the daemon need beside it.
+/// A guest's default memory, and what QEMU and the daemon need in addition.
 const ENOUGH_MEMORY: ByteSize = ByteSize::mib(1536);
 
 /// The architecture and the number of CPUs.
@@ -29,7 +29,7 @@ pub fn processor() -> Finding {
     }
 }
 
-/// Memory that a guest can have.
+/// The memory that is left for a guest.
 pub fn memory() -> Finding {
     let Some(available) = available_memory() else {
         return Finding::warn("memory", "unknown: can't read /proc/meminfo").mend("mount /proc");
@@ -50,7 +50,7 @@ fn available_memory() -> Option<ByteSize> {
     Some(ByteSize::new(kibibytes << 10))
 }
 
-/// Whether the daemon may do what it must.
+/// Whether the daemon has the privileges that it needs.
 pub fn privileges() -> Finding {
     if rustix::process::geteuid().is_root() {
         return Finding::ok("privileges", "root");
@@ -65,14 +65,14 @@ pub fn privileges() -> Finding {
     finding.mend("run as root")
 }
 
-/// Whether this user may make a user namespace, by making one.
+/// Whether this user can make a user namespace; tries it.
 fn gets_user_namespace() -> bool {
     let mut unshare = Command::new("unshare");
     unshare.args(["--user", "true"]).stderr(Stdio::null());
     unshare.status().is_ok_and(|status| status.success())
 }
 
-/// Whether views of files can be made, by making one. Forks, so no thread may run yet.
+/// Whether views of files can be made; tries it. This forks, so no other thread may run yet.
 pub fn passthrough() -> Finding {
     const SUBJECT: &str = "FUSE passthrough";
     match try_view() {
@@ -84,7 +84,7 @@ pub fn passthrough() -> Finding {
     }
 }
 
-/// Whether there is a place for sockets and logs.
+/// Whether there is a folder for sockets and logs.
 pub fn run_folder() -> Finding {
     match RunDir::create() {
         Ok(dir) => {
@@ -110,7 +110,7 @@ pub fn programs() -> [Finding; 2] {
     ]
 }
 
-/// Whether an executable starts, which it does not when a library is missing.
+/// Whether a program starts. It does not if a library is missing.
 fn runs(subject: &'static str, path: std::path::PathBuf) -> Finding {
     const MEND: &str = "apt-get install libcap-ng0 libseccomp2, then build anew";
     match Command::new(&path).arg("--version").output() {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! `daxlab doctor`: what this host can do, line by line, and how to mend what it can't.
+//! `daxlab doctor`: what this host can do, line by line, and the remedy for what it can't do.
 //!
-//! Each check really tries what it speaks of where that is possible: it boots a guest under KVM,
-//! it makes a view through FUSE passthrough, it starts the daemon, and QEMU with its guard, and boots a
-//! guest with a window. Nothing is fetched or installed.
+//! If possible, a check tries the real thing: it boots a guest under KVM, makes a view through FUSE
+//! passthrough, starts the daemon, starts QEMU with its guard, and boots a guest with a window.
+//! Nothing is fetched or installed.
 
 mod args;
 mod finding;

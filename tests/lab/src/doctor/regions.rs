@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! How many memory regions a VM's vhost devices take. Each mapped range of a window is one.
+//! How many memory regions a VM's vhost devices support. Each mapped range of a window is a region.
 
 use std::fs;
 
 use super::finding::Finding;
 
-/// What the kernel's vhost devices take, on a host that has the module.
+/// The limit of the kernel's vhost devices, on a host with that module.
 const OF_VHOST: &str = "/sys/module/vhost/parameters/max_mem_regions";
-/// What a window of the default size and the VM's own memory take.
+/// The regions of a window of the default size and of the VM's own memory.
 const OF_A_DEFAULT_VM: u64 = 128 + 8;
 const SUBJECT: &str = "memory regions";
 
-/// The regions that the kernel's vhost devices take, if this host has any such device.
+/// The limit of the kernel's vhost devices, if this host has any.
 pub fn vhost_regions() -> Option<u64> {
     fs::read_to_string(OF_VHOST).ok()?.trim().parse().ok()
 }
 
-/// Whether they take as many as a window of the default size needs.
+/// Whether the limit suffices for a window of the default size.
 pub fn regions() -> Finding {
     match vhost_regions() {
         None => Finding::ok(SUBJECT, "no limit by vhost devices: no module vhost"),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The order of the checks, and what they come to.
+//! The order of the checks, and their overall result.
 
 use anyhow::{Context, Result};
 
@@ -11,11 +11,11 @@ use super::{
 };
 use crate::cli::Status;
 
-/// Checks everything and prints each finding as it is made.
+/// Runs all checks, and prints each finding as soon as it is there.
 ///
 /// # Errors
 ///
-/// If the checks themselves can't be run.
+/// If the checks can't be run.
 pub fn run(args: &DoctorArgs) -> Result<Status> {
     let passthrough = host::passthrough();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -55,7 +55,7 @@ pub fn run(args: &DoctorArgs) -> Result<Status> {
     Ok(report.close())
 }
 
-/// What has been found so far.
+/// The findings so far.
 #[derive(Default)]
 struct Report {
     warnings: usize,

@@ -6,15 +6,15 @@ use std::io::Write;
 
 use qemu_guest::artifacts::{Cache, Kernel, KernelSpec, kernel::KernelError};
 
-/// Whether the cache has a kernel.
+/// Whether a kernel is in the cache.
 enum There {
-    /// It has, and `uname -r` will print this.
+    /// It is, with this release (`uname -r`).
     Yes(String),
-    /// It has not, or no good copy.
+    /// It is not, or its copy is damaged.
     No,
 }
 
-/// Writes a line for each kernel that has a name.
+/// Writes a line for each named kernel.
 ///
 /// # Errors
 ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! `daxlab kernel`: which kernels guests can run, and getting them before they are needed.
+//! `daxlab kernel`: lists the kernels that guests can run, and fetches or builds them in advance.
 
 mod args;
 mod list;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Carrying out what was asked for.
+//! Runs `daxlab kernel`.
 
 use std::io;
 
@@ -13,11 +13,13 @@ use qemu_guest::artifacts::{
 use super::{KernelArgs, args::Action, list};
 use crate::cli::Status;
 
-/// Lists or gets kernels. What was got is told on standard output: its name, release and image.
+/// Lists kernels, or fetches and builds them. Prints the name, release and image of each kernel
+/// that it has got.
 ///
 /// # Errors
 ///
-/// If the cache can't be used or a kernel can't be had; those before it are kept.
+/// If the cache can't be used, or a kernel can't be fetched or built. The kernels before that one
+/// are kept.
 pub fn run(args: KernelArgs) -> Result<Status> {
     let cache = Cache::open(Progress::auto())?;
     match args.action {

@@ -42,14 +42,14 @@ pub struct QemuArg {
 }
 
 impl QemuArg {
-    /// The one that was asked for, or the default.
+    /// The QEMU of the option, or the default.
     pub fn spec(&self) -> QemuSpec {
         let asked = self.qemu.clone();
         asked.unwrap_or_else(QemuSpec::from_environment)
     }
 }
 
-/// How the command line's parser reads it.
+/// The parser of the option's value.
 pub fn spec() -> ValueParser {
     OsStringValueParser::new().map(QemuSpec::from).into()
 }

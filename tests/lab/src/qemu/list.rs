@@ -10,14 +10,14 @@ use qemu_guest::artifacts::{
     qemu::{Origin, QemuError},
 };
 
-/// Those that have names.
+/// The named QEMUs.
 const NAMED: [QemuSpec; 3] = [QemuSpec::Stock, QemuSpec::Series, QemuSpec::SeriesAsStock];
 
-/// Writes a line for each QEMU that has a name.
+/// Writes a line for each named QEMU.
 ///
 /// # Errors
 ///
-/// If the cache can't be read, or a QEMU that is there does not run.
+/// If the cache can't be read, or a QEMU in the cache does not run.
 pub fn write(cache: &Cache, out: &mut impl Write) -> Result<()> {
     for spec in NAMED {
         dax_measure::put(&line(&spec, cache)?, out)?;

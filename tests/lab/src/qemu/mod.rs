@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! `daxlab qemu`: which QEMUs guests can run on, and getting the one that is built.
+//! `daxlab qemu`: lists the QEMUs that guests can run on, and builds one in advance.
 
 mod args;
 mod list;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Carrying out what was asked for.
+//! Runs `daxlab qemu`.
 
 use std::io;
 
@@ -10,12 +10,11 @@ use qemu_guest::artifacts::{Cache, Progress, Qemu, QemuSpec};
 use super::{QemuArgs, args::Action, list};
 use crate::cli::Status;
 
-/// Lists QEMUs or gets the one that is built. What was got is told on standard output: its name,
-/// version and program.
+/// Lists QEMUs, or builds one. Prints the name, version and program of the QEMU that was built.
 ///
 /// # Errors
 ///
-/// If the cache can't be used or the QEMU can't be had.
+/// If the cache can't be used, or the QEMU can't be built.
 pub fn run(args: &QemuArgs) -> Result<Status> {
     let cache = Cache::open(Progress::auto())?;
     match args.action {

@@ -14,15 +14,15 @@ use qemu_guest::{
 
 use crate::qemu::QemuArg;
 
-/// Linux maps this much at a time, so a smaller window holds nothing.
+/// Linux maps this much at a time, so a smaller window can hold no mapping.
 const MIN_WINDOW: ByteSize = ByteSize::mib(2);
-/// The largest window that the daemon takes.
+/// The largest window that the daemon accepts.
 const MAX_WINDOW: ByteSize = ByteSize::mib(64 << 10);
-/// Below this a stock kernel with its initramfs does not boot.
+/// With less memory a stock kernel with its initramfs does not boot.
 const MIN_MEMORY: ByteSize = ByteSize::mib(128);
-/// With the window it has to fit into the 40 bits that QEMU's translator addresses.
+/// Memory and window together must fit into the 40 bits that QEMU's translator can address.
 const MAX_MEMORY: ByteSize = ByteSize::mib(512 << 10);
-/// CPUs beyond these need an interrupt remapper that the guests have not.
+/// More CPUs need an interrupt remapper, which the guests don't have.
 const MAX_CPUS: u16 = 255;
 
 /// Starts a guest with DIR at /share and gives a shell in it, or runs one command there
@@ -149,7 +149,7 @@ impl From<AccelArg> for AccelChoice {
 
 fn window(text: &str) -> Result<ByteSize, String> {
     let size: ByteSize = text.parse().map_err(one_line)?;
-    // QEMU aborts on other sizes (pci_register_bar).
+    // QEMU aborts for other sizes (pci_register_bar).
     if !(MIN_WINDOW..=MAX_WINDOW).contains(&size) || !size.bytes().is_power_of_two() {
         return Err(format!(
             "a window is a power of two from {MIN_WINDOW} to {MAX_WINDOW}; for none, use --no-dax"

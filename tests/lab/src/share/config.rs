@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What `daxlab share` shall do, checked.
+//! The checked settings of `daxlab share`.
 
 use std::{fs, io, path::PathBuf};
 
@@ -14,41 +14,41 @@ use super::args::ShareArgs;
 /// The default window, as the daemon has it: 256 mappings of Linux's 2 MiB.
 const DEFAULT_WINDOW: ByteSize = ByteSize::mib(512);
 
-/// Arguments that don't fit the host or each other.
+/// Arguments that contradict the host or each other.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The directory can't be used.
     #[error("can't share {path}", path = .path.display())]
     Dir {
-        /// As given.
+        /// The path as it was given.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// It is something else.
+    /// The path is no directory.
     #[error("can't share {path}: it is no directory", path = .path.display())]
     NoDir {
-        /// As given.
+        /// The path as it was given.
         path: PathBuf,
     },
-    /// The daemon, as virtiofsd does, takes it as text.
+    /// The path is not UTF-8. Like virtiofsd, the daemon takes it as text.
     #[error(
         "can't share {path}: its name is not UTF-8; bind-mount it to a folder with another name and share that",
         path = .path.display()
     )]
     NotText {
-        /// As given.
+        /// The path as it was given.
         path: PathBuf,
     },
-    /// Modules without a kernel that they could belong to.
+    /// Modules were given without a kernel that they could belong to.
     #[error("--modules goes with --kernel PATH only: Debian's kernels bring their own modules")]
     Modules,
 }
 
-/// What to do once the guest is up.
+/// The task in the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Task {
-    /// Give a shell on this terminal.
+    /// Start a shell on this terminal.
     Shell,
     /// Run a command.
     Command(Vec<String>),
@@ -57,15 +57,15 @@ pub enum Task {
 /// What happens if the guest finds no window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowWish {
-    /// The share has none on purpose.
+    /// Nothing: the share has no window on purpose.
     None,
-    /// It is said, and the share is used without one.
+    /// A message is printed, and the share is used without a window.
     Default(ByteSize),
-    /// It is an error, because the user asked for it.
+    /// An error, because the user asked for the window.
     Asked(ByteSize),
 }
 
-/// A checked request.
+/// Checked settings.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The share.
@@ -74,13 +74,13 @@ pub struct Config {
     pub window: WindowWish,
     /// The guest, without the share.
     pub spec: VmSpec,
-    /// What it is started from.
+    /// The parts of the guest.
     pub wanted: Wanted,
-    /// What to do there.
+    /// The task in the guest.
     pub task: Task,
-    /// Whether only to print.
+    /// Whether to print the command lines only.
     pub dry_run: bool,
-    /// Whether to say what is done.
+    /// Whether to print each step.
     pub verbose: bool,
 }
 

@@ -16,14 +16,14 @@ use qemu_guest::{
 use super::config::{Config, Task};
 use crate::doctor::vhost_regions;
 
-/// What to paste into a shell: the daemon in the background, then QEMU with the guest's console on
-/// the terminal. Such a guest has no agent; its init is a script that mounts the share and gives a
-/// shell.
+/// The lines to paste into a shell: the daemon in the background, then QEMU with the guest's
+/// console on the terminal. Such a guest has no agent. Its init is a script that mounts the share
+/// and starts a shell.
 pub fn script(config: &Config, parts: &Parts, accel: Accel) -> String {
     let socket = socket(parts);
     let daemon = config.share.daemon(&parts.daemon, &socket);
     let mut text = format!("# The daemon; it ends with QEMU.\n{daemon} &\n\n");
-    // A command line of one word, for the shell's quotes.
+    // A command line of one word, to quote the word for the shell.
     let word = CommandLine::new(&socket);
     let wait = format!("until [ -S {word} ] || ! kill -0 $!; do sleep 0.1; done");
     let qemu = qemu(config, parts, accel, &socket);
@@ -46,8 +46,8 @@ pub fn script(config: &Config, parts: &Parts, accel: Accel) -> String {
     text
 }
 
-/// Where the daemon listens that is started by hand: in a folder in which nobody else can make
-/// files, under a name of its own.
+/// The socket of a daemon that is started by hand. Only this user can make files in its folder, and
+/// its name is not used by others.
 fn socket(parts: &Parts) -> PathBuf {
     let runtime_dir = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let runtime_dir = runtime_dir.filter(|dir| dir.is_dir());

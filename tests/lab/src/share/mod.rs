@@ -8,7 +8,7 @@
 //!                              power-off ◀── its end, a signal, or a process's end
 //! ```
 //!
-//! Standard output and input belong to the guest's command; all that this module says goes to
+//! Standard output and input belong to the guest's command. All messages of this module go to
 //! standard error.
 
 mod args;

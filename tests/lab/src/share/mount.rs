@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Mounting the share, and making sure of what was mounted.
+//! Mounts the share, and verifies the mount.
 
 use anyhow::{Context, Result, bail};
 use qemu_guest::vm::Vm;
 use qemu_guest::vm::machine::{ByteSize, Tag};
 
-/// Where the share is in the guest.
+/// The mount point in the guest.
 pub const TARGET: &str = "/share";
 
 /// Mounts the share and checks in the guest's own tables that it is there.
@@ -15,8 +15,8 @@ pub const TARGET: &str = "/share";
 ///
 /// If the guest can't mount it, or mounted something else.
 pub async fn mount(vm: &Vm, tag: &Tag, dax: bool) -> Result<()> {
-    // The daemon says which files use the window; `dax=always` would ask it for all of them, and
-    // reading a file that can't be mapped would fail.
+    // The daemon decides which files use the window. With `dax=always` the guest would use it for
+    // all files, and a read of a file that can't be mapped would fail.
     let options = if dax { "dax=inode" } else { "dax=never" };
     vm.mount(tag.as_str(), TARGET, options).await?;
     let table = vm.agent().read_file("/proc/mounts").await?;
@@ -26,7 +26,7 @@ pub async fn mount(vm: &Vm, tag: &Tag, dax: bool) -> Result<()> {
     Ok(())
 }
 
-/// The size of the window that the guest's kernel found, by its own log.
+/// The size of the window that the guest's kernel found, from its log.
 ///
 /// # Errors
 ///
@@ -37,7 +37,7 @@ pub async fn window(vm: &Vm) -> Result<Option<ByteSize>> {
     Ok(window_in(&log.stdout_text()))
 }
 
-/// The line is `virtiofs virtio0: Cache len: 0x10000000 @ 0x7c00000000` (fs/fuse/virtio_fs.c).
+/// Parses `virtiofs virtio0: Cache len: 0x10000000 @ 0x7c00000000` (fs/fuse/virtio_fs.c).
 fn window_in(log: &str) -> Option<ByteSize> {
     let (_, rest) = log.split_once("Cache len: 0x")?;
     let digits = rest.split(|c: char| !c.is_ascii_hexdigit()).next()?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The way from arguments to an exit status.
+//! Runs `daxlab share`, from the arguments to the exit status.
 
 use std::{convert::Infallible, future::pending, time::Duration};
 
@@ -16,20 +16,20 @@ use super::{
 };
 use crate::{cli::Status, signals::Signals};
 
-/// How long a guest may take to end before the user is told how to have it sooner.
+/// How long a guest may take to end before the user is told how to end it sooner.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Lines of the daemon's log in a message.
+/// The number of the log's lines in a message.
 const LOG_LINES: usize = 5;
 
 /// Shares a directory with a guest.
 ///
 /// # Errors
 ///
-/// If the guest can't be started or is lost. Nothing is left running then.
+/// If the guest can't be started, or is lost. No process is left running then.
 pub fn run(args: ShareArgs) -> Result<Status> {
     let config = Config::try_from(args)?;
-    // Fetching needs no runtime. A signal simply ends us meanwhile: the cache holds nothing half
-    // done, and no guest is there yet.
+    // Fetching needs no runtime. A signal simply ends this process meanwhile: the cache holds
+    // nothing incomplete, and no guest exists yet.
     let parts = Parts::obtain(&config.wanted, Progress::auto())?;
     // One thread: the kernel ties the children's lives to the thread that starts them.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -37,7 +37,7 @@ pub fn run(args: ShareArgs) -> Result<Status> {
         .build()
         .context("can't start the runtime")?;
     let status = runtime.block_on(share(&config, &parts));
-    // A blocked read of the terminal must not hold up our end.
+    // A blocked read of the terminal must not delay the end of this process.
     runtime.shutdown_background();
     status
 }
@@ -50,7 +50,7 @@ async fn share(config: &Config, parts: &Parts) -> Result<Status> {
         print!("{}", dry_run::script(config, parts, accel.accel));
         return Ok(Status::Success);
     }
-    // Dropping the unfinished future kills and removes whatever it had started.
+    // The drop of an unfinished future kills and removes all that it has started.
     let mut vm = tokio::select! {
         vm = bring_up(config, parts, &steps) => vm?,
         signal = signals.any() => return Ok(Status::Signalled(signal)),
@@ -64,7 +64,7 @@ async fn share(config: &Config, parts: &Parts) -> Result<Status> {
     outcome
 }
 
-/// Boots the guest, mounts the share, and makes sure of the window.
+/// Boots the guest, mounts the share, and checks the window.
 async fn bring_up(config: &Config, parts: &Parts, steps: &Steps) -> Result<Vm> {
     steps.begin("choosing how to run the guest's CPUs");
     let chosen = parts.accel(config.spec.accel).await?;
@@ -87,7 +87,7 @@ async fn bring_up(config: &Config, parts: &Parts, steps: &Steps) -> Result<Vm> {
     Ok(vm)
 }
 
-/// Compares the window that the guest has with the one it should have.
+/// Compares the guest's window with the expected one.
 async fn check_window(vm: &Vm, wish: WindowWish, steps: &Steps) -> Result<()> {
     let Some(wanted) = wish.size() else {
         return Ok(());
@@ -112,10 +112,10 @@ async fn check_window(vm: &Vm, wish: WindowWish, steps: &Steps) -> Result<()> {
     Ok(())
 }
 
-/// Ends the guest: in good order after a good end, at once after a loss or a second signal. What
-/// goes wrong here is only told, because the command's status is known already.
+/// Ends the guest: by a power-off after success, at once after a loss or a second signal. Errors
+/// are only printed here, because the command's status is already known.
 async fn tear_down(vm: Vm, outcome: &Result<Status>, steps: &Steps) -> Result<()> {
-    // Caught anew, so that the signal that brought us here does not count again.
+    // Signals are caught anew, so that the signal that led here does not count again.
     let mut signals = Signals::catch().context("can't catch signals")?;
     let orderly = async {
         match outcome {
@@ -133,7 +133,7 @@ async fn tear_down(vm: Vm, outcome: &Result<Status>, steps: &Steps) -> Result<()
     Ok(())
 }
 
-/// Tells, when it has taken long, that nobody has to wait for a guest that hangs.
+/// After a while, prints how to end a guest that hangs without waiting for it.
 async fn hint(steps: &Steps) -> Infallible {
     tokio::time::sleep(PATIENCE).await;
     steps.say("waiting for the guest to power off; Ctrl-C, or another signal, kills it");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The shell or the command in the guest, for as long as guest and daemon live.
+//! Runs the shell or the command in the guest while guest and daemon live.
 
 use std::{
     io::{self, IsTerminal as _},
@@ -23,18 +23,18 @@ use crate::{
     terminal::{self, TerminalError},
 };
 
-/// How long the end of QEMU may come after the end of its connections.
+/// How long after its connections QEMU may end.
 const LAST_WORDS_DEADLINE: Duration = Duration::from_secs(5);
 /// The guest's interactive shell.
 const SHELL: &str = "sh";
-/// The shell's prompt says that this is not the host.
+/// The shell's prompt, which shows that this is not the host.
 const PROMPT: &str = r"guest:\w\$ ";
 
 /// Runs the task to its end.
 ///
 /// # Errors
 ///
-/// If guest or daemon end before it.
+/// If the guest or the daemon ends before the task.
 pub async fn run(vm: &mut Vm, config: &Config) -> Result<Status> {
     let agent = vm.agent().clone();
     let ended = tokio::select! {
@@ -49,7 +49,8 @@ pub async fn run(vm: &mut Vm, config: &Config) -> Result<Status> {
             Ok(Status::Command(ExitStatus::Exited(shell_code(&source))))
         }
         Err(TerminalError::Agent(error @ AgentError::Gone { .. })) => {
-            // The end of QEMU or of the daemon, noticed a moment later, explains it better.
+            // The end of QEMU or of the daemon is noticed a moment later, and explains the failure
+            // better.
             match tokio::time::timeout(LAST_WORDS_DEADLINE, vm.failed()).await {
                 Ok(reason) => lost(reason, &config.task),
                 Err(_elapsed) => Err(error.into()),
@@ -68,7 +69,7 @@ async fn task(agent: &Agent, config: &Config) -> Result<ExitStatus, TerminalErro
         Task::Shell => {
             let request = ExecRequest::new([SHELL]).cwd(TARGET);
             if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
-                // A shell that reads its commands from standard input, as a local one would.
+                // A shell that reads its commands from standard input, like a local one.
                 return terminal::command(agent, request).await;
             }
             eprintln!("{}", greeting(agent, config));
@@ -89,7 +90,8 @@ fn greeting(agent: &Agent, config: &Config) -> String {
     )
 }
 
-/// What the end of QEMU or of a daemon means: for a shell, the guest's power-off is a good end.
+/// The result after the end of QEMU or of a daemon: for a shell, the guest's power-off is a
+/// success.
 fn lost(error: Error, task: &Task) -> Result<Status> {
     let powered_off = matches!(
         error.downcast_ref(),
@@ -102,7 +104,7 @@ fn lost(error: Error, task: &Task) -> Result<Status> {
     Err(error.context("the guest was lost"))
 }
 
-/// Tells that the guest could not start the task.
+/// The message about a task that the guest could not start.
 fn not_started(task: &Task, failure: &Failure) -> String {
     let program = match task {
         Task::Command(command) => command.first().map_or("", String::as_str),
@@ -111,7 +113,7 @@ fn not_started(task: &Task, failure: &Failure) -> String {
     format!("can't start {program} in the guest: {failure}")
 }
 
-/// What a shell exits with when it can't start a command.
+/// The exit code of a shell that can't start a command.
 fn shell_code(failure: &Failure) -> u8 {
     match failure.errno {
         Some(Errno(libc::ENOENT)) => 127,

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What `daxlab share` is doing, on standard error.
+//! Prints the steps of `daxlab share` on standard error.
 
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How often the spinner turns.
+/// The interval of the spinner.
 const TICK: Duration = Duration::from_millis(100);
 
-/// A spinner with the current step on a terminal, one line per step where asked for, else nothing:
-/// then standard error is the guest command's alone.
+/// On a terminal, a spinner with the current step; with `verbose`, one line for each step;
+/// otherwise nothing, so that standard error belongs to the guest's command alone.
 #[derive(Debug)]
 pub struct Steps {
     spinner: ProgressBar,
@@ -21,7 +21,7 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// Begins to count the time.
+    /// Starts the clock.
     pub fn new(verbose: bool) -> Self {
         let terminal = io::stderr().is_terminal();
         let target = if terminal && !verbose {
@@ -40,7 +40,7 @@ impl Steps {
         }
     }
 
-    /// Says what is begun now.
+    /// Starts a step.
     pub fn begin(&self, step: &str) {
         if self.lines {
             eprintln!(
@@ -52,12 +52,12 @@ impl Steps {
         self.spinner.enable_steady_tick(TICK);
     }
 
-    /// Takes the spinner away; the terminal belongs to somebody else now.
+    /// Removes the spinner: the terminal belongs to the guest's command now.
     pub fn clear(&self) {
         self.spinner.finish_and_clear();
     }
 
-    /// Says something that a user at the terminal should know.
+    /// Prints a message for a user at the terminal.
     pub fn say(&self, text: &str) {
         if self.terminal || self.lines {
             self.spinner.suspend(|| eprintln!("daxlab: {text}"));

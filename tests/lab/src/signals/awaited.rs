@@ -6,7 +6,7 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGINT, SIGTERM and SIGHUP. From its making on none of them kills this process.
+/// Receives SIGINT, SIGTERM and SIGHUP. Once it exists, none of these signals kills this process.
 #[derive(Debug)]
 pub struct Signals {
     interrupt: Signal,
@@ -28,7 +28,7 @@ impl Signals {
         })
     }
 
-    /// Waits for any of them and gives its number.
+    /// Waits for any of the signals, and returns its number.
     pub async fn any(&mut self) -> u8 {
         tokio::select! {
             _ = self.interrupt.recv() => number(SignalKind::interrupt()),
@@ -36,7 +36,7 @@ impl Signals {
         }
     }
 
-    /// Waits for one that ends us even while Ctrl-C belongs to the guest's command.
+    /// Waits for a signal that ends this process even while Ctrl-C belongs to the guest's command.
     pub async fn ending(&mut self) -> u8 {
         Self::final_one(&mut self.terminate, &mut self.hang_up).await
     }

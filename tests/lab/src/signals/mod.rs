@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The signals that end `daxlab`, caught so that nothing stays behind: awaited by what runs on
-//! tokio, looked for between two pieces of work by what does not.
+//! The signals that end `daxlab`. They are caught, so that nothing stays behind. Code on tokio
+//! awaits them; other code polls between two pieces of work.
 
 mod awaited;
 mod noted;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Noting a signal.
+//! Records a signal.
 
 use std::{
     io,
@@ -15,8 +15,8 @@ use signal_hook::{
     flag,
 };
 
-/// The last of SIGINT, SIGTERM and SIGHUP that came. From its making on none of them kills this
-/// process.
+/// The last SIGINT, SIGTERM or SIGHUP that arrived. Once this exists, none of these signals kills
+/// this process.
 #[derive(Clone, Debug)]
 pub struct Noted(Arc<AtomicUsize>);
 
@@ -34,7 +34,7 @@ impl Noted {
         Ok(Self(noted))
     }
 
-    /// The signal's number, once one has come.
+    /// The signal's number, after one has arrived.
     pub fn number(&self) -> Option<u8> {
         let number = u8::try_from(self.0.load(Ordering::Relaxed)).ok();
         number.filter(|number| *number != 0)

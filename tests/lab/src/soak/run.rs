@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A soak from its seed to what came of it.
+//! Runs a soak and prints its result.
 
 use std::{
     io::Write,
@@ -14,14 +14,14 @@ use qemu_guest::vm::Programs;
 use super::SoakArgs;
 use crate::{cli::Status, signals::Noted};
 
-/// A sign of life is given that often.
+/// The interval of progress messages.
 const TELL_EACH: Duration = Duration::from_secs(30);
 
-/// Soaks the daemon as the options say.
+/// Runs the soak as the options say.
 ///
 /// # Errors
 ///
-/// If it can't begin.
+/// If the soak can't start.
 pub fn run(args: &SoakArgs, out: &mut dyn Write) -> Result<Status> {
     let daemon = match &args.daemon {
         Some(path) => path.clone(),

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What can end a session other than its command.
+//! The errors of a session.
 
 use std::io;
 
 use qemu_guest::vm::agent::{AgentError, Signal};
 
-/// Why a guest command on this terminal did not come to its own end.
+/// Why a guest command on this terminal did not run to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum TerminalError {
     /// An interactive session needs a terminal at both ends.
@@ -15,31 +15,31 @@ pub enum TerminalError {
     /// The terminal can't be set up.
     #[error("can't {doing} the terminal")]
     Terminal {
-        /// What was tried.
+        /// The operation.
         doing: &'static str,
-        /// Why it failed.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The reader of this process's standard input can't be set up.
+    /// This process's standard input can't be read.
     #[error("can't set up the reading of the standard input")]
     Input(#[source] io::Error),
-    /// What the command writes can't be written here.
+    /// The command's output can't be written.
     #[error("can't write to the {stream}")]
     Output {
-        /// Standard output or error.
+        /// Standard output or standard error.
         stream: &'static str,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
     /// Signals can't be caught.
     #[error("can't catch signals")]
     Signals(#[source] io::Error),
-    /// This process was asked to end.
+    /// A signal asked this process to end.
     #[error("ended by {0}")]
     Interrupted(Signal),
-    /// The guest failed us.
+    /// The connection to the guest failed.
     #[error(transparent)]
     Agent(#[from] AgentError),
 }

@@ -2,10 +2,10 @@
 
 //! This process's standard input, read by a thread.
 //!
-//! A thread, since the input may be anything (a terminal shared with other processes, a file, a
-//! pipe), and must not be made non-blocking for all who share it. It reads only when there is
-//! something to read and stops when the session ends, so that it neither keeps the process nor
-//! takes what is meant for the next reader.
+//! The input may be anything (a terminal shared with other processes, a file, a pipe), and must not
+//! be made non-blocking for all processes that share it, so a thread reads it. The thread reads
+//! only when there is input, and stops when the session ends. So it neither delays the end of the
+//! process nor takes bytes that are meant for the next reader.
 
 use std::{io, os::fd::OwnedFd, thread};
 
@@ -21,13 +21,13 @@ use super::TerminalError;
 
 const READ_BYTES: usize = 32 * 1024;
 
-/// How many reads may wait for the guest to take them.
+/// How many chunks may wait for the guest to take them.
 const READ_AHEAD: usize = 4;
 
-/// Reads the standard input until it ends or this is dropped.
+/// Reads the standard input until its end, or until this is dropped.
 pub(super) struct Input {
     chunks: mpsc::Receiver<io::Result<Vec<u8>>>,
-    /// Its being closed tells the thread to stop.
+    /// Its close tells the thread to stop.
     _session: OwnedFd,
 }
 
@@ -50,7 +50,7 @@ impl Input {
         })
     }
 
-    /// The next bytes; `None` at the end, for which an input that can't be read is taken, too.
+    /// The next bytes; `None` at the end, or if the input can't be read.
     pub(super) async fn chunk(&mut self) -> Option<Vec<u8>> {
         let chunk = self.chunks.recv().await?;
         chunk

@@ -2,13 +2,13 @@
 
 //! A guest command on this process's own standard input, output and error.
 //!
-//! [`shell`] gives the guest command this terminal: bytes pass unchanged both ways, so that Ctrl-C
-//! and Ctrl-Z mean what they mean in the guest, and the guest's terminal follows the size of this
-//! one. [`command`] runs a guest command in the place of a local one: see there for when it takes
-//! the terminal and when it doesn't.
+//! [`shell`] gives this terminal to the guest command. Bytes pass unchanged both ways, so that
+//! Ctrl-C and Ctrl-Z have their meaning in the guest, and the guest's terminal follows the size of
+//! this one. [`command`] runs a guest command in place of a local one; its documentation says when
+//! it takes the terminal.
 //!
-//! Both may be cancelled by dropping them: the guest command is killed, and the terminal is as it
-//! was before. The same holds after a panic, SIGTERM and SIGHUP.
+//! Both may be cancelled by dropping them: the guest command is killed, and the terminal is
+//! restored. The same holds after a panic, SIGTERM and SIGHUP.
 
 mod error;
 mod input;

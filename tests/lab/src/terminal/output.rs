@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! From a guest command's output to this process's own, unchanged.
+//! Writes a guest command's output to this process's own, unchanged.
 //!
-//! Written by a thread, for the same reasons as the [input](super::input) is read by one: a reader
-//! that is slow, or has stopped, must hold up neither other streams nor this process's end.
+//! A thread writes, for the same reasons for which a thread reads the [input](super::input): a slow
+//! or stopped reader must delay neither other streams nor the end of this process.
 
 use std::{io, os::fd::BorrowedFd, thread};
 
@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::TerminalError;
 
-/// How many chunks may wait for the writer; more stay in the guest.
+/// How many chunks may wait for the writer. Further chunks stay in the guest.
 const WRITE_BEHIND: usize = 2;
 
 /// One of this process's outputs.
@@ -43,8 +43,8 @@ impl Sink {
     }
 }
 
-/// Passes on all that the command writes. When nobody reads this process's output any more, the
-/// command's is closed in the guest, where it then gets SIGPIPE: no error here.
+/// Passes on all of the command's output. If the reader of this process's output has closed it, the
+/// command's output is closed in the guest, where the command gets SIGPIPE. This is no error here.
 pub(super) async fn pass_on(mut stream: OutputStream, sink: Sink) -> Result<(), TerminalError> {
     let failed = |source| TerminalError::Output {
         stream: sink.name(),
@@ -53,7 +53,7 @@ pub(super) async fn pass_on(mut stream: OutputStream, sink: Sink) -> Result<(), 
     let (chunks, taken) = mpsc::channel(WRITE_BEHIND);
     let (outcome_sender, outcome) = oneshot::channel();
     thread::spawn(move || {
-        // An error means that the session has ended before.
+        // Sending fails only if the session has ended before.
         outcome_sender.send(write_all(taken, sink.fd())).ok();
     });
     while let Some(chunk) = stream.chunk().await.map_err(failed)? {
@@ -76,7 +76,7 @@ fn write_all(mut chunks: mpsc::Receiver<Vec<u8>>, sink: BorrowedFd<'_>) -> io::R
             match write(sink, rest) {
                 Ok(written) => rest = &rest[written..],
                 Err(Errno::INTR) => {}
-                // Somebody who shares it has made it non-blocking.
+                // Another process that shares the output has made it non-blocking.
                 Err(Errno::AGAIN) => {
                     poll(&mut [PollFd::from_borrowed_fd(sink, PollFlags::OUT)], None)?;
                 }

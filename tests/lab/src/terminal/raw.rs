@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The terminal's raw mode, and the way back from it.
+//! The terminal's raw mode, and its end.
 //!
-//! Invariant: while [`RawMode`] lives the terminal is raw; when it is dropped, or any thread
-//! panics, the terminal is as it was. What was is kept in one place, and taken from there by
-//! whoever restores it, so that it is restored once.
+//! Invariant: while [`RawMode`] lives the terminal is raw. When it is dropped, or any thread
+//! panics, the previous modes are restored. They are kept in one place. The first caller that
+//! restores them takes them from there, so that they are restored once.
 
 use std::{
     io, panic,
@@ -20,12 +20,12 @@ use rustix::{
 
 use super::TerminalError;
 
-/// The modes to go back to, while the terminal is raw.
+/// The previous modes, while the terminal is raw.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
 static HOOK: Once = Once::new();
 
-/// This process's terminal in raw mode, until this is dropped.
+/// This process's terminal is in raw mode until this is dropped.
 pub(super) struct RawMode(());
 
 impl RawMode {
@@ -41,7 +41,7 @@ impl RawMode {
         let mut raw = before.clone();
         raw.make_raw();
         *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
-        // From here on its drop restores.
+        // From here on the drop of `entered` restores the modes.
         let entered = Self(());
         tcsetattr(stdio::stdin(), OptionalActions::Drain, &raw).map_err(failed("set up"))?;
         Ok(entered)
@@ -57,12 +57,12 @@ impl Drop for RawMode {
 fn restore() {
     let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(before) = before {
-        // Fails only when the terminal has gone.
+        // Fails only if the terminal is gone.
         tcsetattr(stdio::stdin(), OptionalActions::Now, &before).ok();
     }
 }
 
-/// A panic's message is to be read on a terminal that breaks lines.
+/// Restores the modes before a panic's message, which needs a terminal that breaks lines.
 fn restore_on_panic() {
     let report = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
@@ -76,8 +76,8 @@ pub(super) fn has_terminal() -> bool {
     isatty(stdio::stdin()) && isatty(stdio::stdout())
 }
 
-/// Whether all three standard streams are terminals and this process is in the foreground, so
-/// that it may take the terminal for itself.
+/// Whether all three standard streams are terminals and this process is in the foreground, so that
+/// it may take the terminal.
 pub(super) fn owns_terminal() -> bool {
     has_terminal()
         && isatty(stdio::stderr())

@@ -32,18 +32,18 @@ pub async fn shell(agent: &Agent, request: ExecRequest) -> Result<ExitStatus, Te
 
 /// Runs a command in the guest as if it were a local one.
 ///
-/// Where all three standard streams are this terminal, the command gets a terminal in the guest
-/// that stands for it, as a local command would have it: editors and pagers work, and Ctrl-C goes
-/// to whatever runs there in the foreground. Otherwise it gets three pipes, and every byte passes
-/// unchanged; SIGINT and SIGQUIT of this process are passed on to the command.
+/// If all three standard streams are this terminal, the command gets a terminal in the guest that
+/// stands for it. Editors and pagers work, and Ctrl-C goes to the foreground process in the guest.
+/// Otherwise the command gets three pipes, and every byte passes unchanged; SIGINT and SIGQUIT of
+/// this process are passed on to the command.
 ///
-/// As with any remote command, input is read ahead of the command's asking for it: give it
-/// `/dev/null` where the rest is meant for another.
+/// As with any remote command, input is read ahead before the command asks for it. Use `/dev/null`
+/// as input if the rest is meant for another reader.
 ///
 /// # Errors
 ///
-/// [`TerminalError::Interrupted`] by SIGTERM and SIGHUP. How the command ended is no error. The
-/// caught signals stay caught when this is done: the caller has to have handlers of its own.
+/// [`TerminalError::Interrupted`] by SIGTERM and SIGHUP. The command's exit status is no error. The
+/// signals stay caught after this returns, so the caller needs handlers of its own.
 pub async fn command(agent: &Agent, request: ExecRequest) -> Result<ExitStatus, TerminalError> {
     if raw::owns_terminal() {
         on_terminal(agent, request).await
@@ -59,9 +59,9 @@ async fn on_terminal(agent: &Agent, request: ExecRequest) -> Result<ExitStatus, 
     }
     let mut resized = catch(SignalKind::window_change())?;
     let running = agent.exec(request).await?;
-    // Only now: as long as nothing in the guest can take a Ctrl-C, it is for us.
+    // Not earlier: while no process in the guest can take a Ctrl-C, it ends this process.
     let _raw = RawMode::enter()?;
-    // The size may have changed before that was caught.
+    // The size may have changed before the signal for it was caught.
     let control = running.control();
     control.resize(raw::size()?);
     let follow_size = async {
@@ -104,7 +104,7 @@ async fn pass_streams(mut running: Running) -> Result<ExitStatus, TerminalError>
     let stderr = running.stderr.take().map(|s| pass_on(s, Sink::Stderr));
     let ended = async {
         let (stdout, stderr) = tokio::join!(all(stdout), all(stderr));
-        // First, since a lost guest ends the streams, too, and knows why.
+        // Awaited first: a lost guest also ends the streams, and this error names the reason.
         let status = running.wait().await?;
         stdout.and(stderr)?;
         Ok(status)
@@ -125,7 +125,7 @@ where
     }
 }
 
-/// Passes the input on until it ends, or the command reads no more of it.
+/// Passes the input on until it ends, or the command stops reading.
 async fn feed(stdin: Option<Stdin>) -> Result<(), TerminalError> {
     let Some(mut stdin) = stdin else {
         return Ok(());

@@ -79,7 +79,7 @@ pub struct TestArgs {
 }
 
 impl TestArgs {
-    /// How guests are run.
+    /// The guests' accelerator.
     pub fn accel(&self) -> AccelChoice {
         self.accel.into()
     }

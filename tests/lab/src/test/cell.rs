@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! From what was played to a line of the results.
+//! Makes a line of the results from a case that was played.
 
 use dax_cases::cases::{Case, KernelKind, Observation, Vmm};
 use dax_measure::lab::{Cell, Evidence, Outcome, Verdict};
 
 use super::guests::{Kernel, Played};
 
-/// What is known before a case is played.
+/// The parts of a cell that are known before the case is played.
 pub struct Frame<'a> {
     /// The case.
     pub case: Case,
     /// The kernel's name on the command line.
     pub kernel: &'a str,
-    /// Its own name for itself.
+    /// The kernel's own release name.
     pub release: &'a str,
-    /// What is known of it.
+    /// The kind of kernel.
     pub kind: KernelKind,
-    /// What becomes of its QEMU.
+    /// What happens to a QEMU that loses a page.
     pub vmm: Vmm,
-    /// Which repetition, from 1.
+    /// The repetition, counted from 1.
     pub repetition: u32,
 }
 
 impl<'a> Frame<'a> {
-    /// Of a case on a kernel.
+    /// The frame of a case on a kernel.
     pub fn of(kernel: &'a Kernel, case: Case, repetition: u32) -> Self {
         Self {
             case,
@@ -59,7 +59,7 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// The cell of a case that was not played, for this reason.
+    /// The cell of a case that was skipped, with the reason.
     pub fn skipped(self, why: &str) -> Cell {
         let Self { case, .. } = self;
         Cell {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The cases that are still to be played, and the cells that have come of the others.
+//! The cases that are still to be played, and the cells of those that were.
 
 use std::cell::{Cell as Mutable, RefCell};
 
@@ -13,19 +13,19 @@ use super::cell::Frame;
 use super::guests::{Guest, Kernel};
 use super::live::Live;
 
-/// All that is played in a run. Crews take cases from it, each when it has ended the one before.
+/// All cases of a run. Each crew takes a case, plays it, and then takes the next one.
 pub struct Deck<'a> {
     cases: &'a [Case],
     kernels: &'a [Kernel],
     repeat: u32,
     next: Mutable<usize>,
-    /// In the order of the report, whoever plays them: by case, repetition and kernel.
+    /// In the order of the report, independent of the crew: by case, repetition and kernel.
     cells: RefCell<Vec<Option<Cell>>>,
     live: Live,
 }
 
 impl<'a> Deck<'a> {
-    /// Nothing of it has been played yet.
+    /// A deck of which nothing has been played yet.
     pub fn new(cases: &'a [Case], kernels: &'a [Kernel], repeat: u32) -> Self {
         let count = cases.len() * repeat as usize * kernels.len();
         Self {
@@ -38,8 +38,8 @@ impl<'a> Deck<'a> {
         }
     }
 
-    /// Plays cases until there is none left, on guests of its own, one for each kernel. To drop
-    /// this ends the guests at once.
+    /// Plays cases until none is left, on guests of its own, one for each kernel. A drop of the
+    /// future ends the guests at once.
     ///
     /// # Errors
     ///
@@ -48,7 +48,8 @@ impl<'a> Deck<'a> {
         let mut guests: Vec<Guest> = self.kernels.iter().map(Guest::of).collect();
         while let Some(&case) = self.cases.get(self.next.get()) {
             let index = self.next.replace(self.next.get() + 1);
-            // Kernels take turns within a case, so that what disturbs the host disturbs all of them.
+            // Kernels take turns within a case, so that a disturbance of the host affects all of
+            // them.
             for repetition in 1..=self.repeat {
                 for (place, guest) in guests.iter_mut().enumerate() {
                     let cell = self.one(guest, case, repetition).await;
@@ -74,7 +75,7 @@ impl<'a> Deck<'a> {
         Frame::of(kernel, case, repetition).cell(played, seen, seconds)
     }
 
-    /// All cells. Those that were not played are skipped, for this reason.
+    /// All cells. Cases that were not played are skipped, for this reason.
     pub fn into_cells(self, unplayed: &str) -> Vec<Cell> {
         let cells = self.cells.into_inner().into_iter().enumerate();
         let skipped = |index: usize| {

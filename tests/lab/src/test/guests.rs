@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Kernels and their guests, which are booted when they are needed and again after they have died.
+//! Kernels and their guests. A guest is booted when it is needed, and again after it has died.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,51 +14,51 @@ use tokio::time::timeout;
 
 use super::logs::Logs;
 
-/// How long a case may take at most; each of its waits has a limit of its own.
+/// The limit for a case. Each of its waits has a limit of its own.
 const CASE_DEADLINE: Duration = Duration::from_secs(1200);
-/// A kernel whose guest does not come up will not do so for the hundredth case either.
+/// After this many failed boots in a row, a kernel's guest is not booted again.
 const MAX_FAILED_BOOTS: u32 = 2;
 /// Lines of QEMU's own output in the evidence.
 const QEMU_LINES: usize = 20;
-/// How long QEMU's end may come after the loss of its guest was noticed.
+/// How long after the loss of its guest QEMU may end.
 const DEATH_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A kernel that cases are played on.
 pub struct Kernel {
     /// Its name on the command line.
     pub label: String,
-    /// What is known of it.
+    /// The kind of kernel.
     pub kind: KernelKind,
-    /// What becomes of its QEMU.
+    /// What happens to a QEMU that loses a page.
     pub vmm: Vmm,
-    /// What its guests are started from.
+    /// The parts that its guests are started from.
     pub parts: RigParts,
-    /// Where logs of guests are kept.
+    /// The folder for guests' logs.
     pub shelf: PathBuf,
-    /// Whether those of all guests are, and not only of those that were lost.
+    /// Whether the logs of all guests are kept, not only those of guests that were lost.
     pub keep: bool,
 }
 
 /// A place for a guest, which may be empty.
 pub struct Guest<'a> {
-    /// What it runs.
+    /// The kernel that it runs.
     pub kernel: &'a Kernel,
     booted: Option<Booted>,
-    /// Boots that have failed in a row.
+    /// The number of failed boots in a row.
     failed_boots: u32,
 }
 
-/// A running guest. The order of the fields is that of their ends.
+/// A running guest. The fields are dropped in this order.
 struct Booted {
     rig: Rig,
     logs: Logs,
 }
 
-/// What became of a case.
+/// How a case ended.
 pub enum Played {
-    /// To its end.
+    /// It was played to its end.
     Out,
-    /// QEMU died over it, of this.
+    /// QEMU died, for this reason.
     Died(String),
     /// The guest's kernel gave up, with this complaint.
     Broken(String),
@@ -67,7 +67,7 @@ pub enum Played {
 }
 
 impl<'a> Guest<'a> {
-    /// Of this kernel, not booted yet.
+    /// A guest of this kernel, not booted yet.
     pub fn of(kernel: &'a Kernel) -> Self {
         Self {
             kernel,
@@ -76,7 +76,7 @@ impl<'a> Guest<'a> {
         }
     }
 
-    /// Plays a case, and tells what was seen.
+    /// Plays a case, and returns the observations.
     pub async fn play(&mut self, case: Case) -> (Played, Observation) {
         let mut seen = Observation::default();
         let played = self.try_play(case, &mut seen).await;
@@ -102,7 +102,7 @@ impl<'a> Guest<'a> {
         }
         match played {
             Ok(()) => {
-                // What is stuck may hold locks that the next case wants.
+                // A task that is stuck may hold locks that the next case needs.
                 let hangs = seen.stuck && !seen.woken;
                 let reusable = !booted.rig.is_spoiled() && !hangs;
                 self.booted = Some(booted).filter(|_| reusable);
@@ -130,11 +130,11 @@ impl<'a> Guest<'a> {
         booted.context("the guest did not boot")
     }
 
-    /// Ends its guest in good order.
+    /// Shuts the guest down.
     ///
     /// # Errors
     ///
-    /// If it does not.
+    /// If the guest does not end in good order.
     pub async fn end(self) -> Result<()> {
         let Some(Booted { rig, logs: _last }) = self.booted else {
             return Ok(());
@@ -161,7 +161,7 @@ impl Booted {
     }
 }
 
-/// Tells a guest's death from a failure of the lab. After either the guest is gone.
+/// Distinguishes a guest's death from a failure of the lab. The guest is gone after either.
 async fn why(mut rig: Rig, error: Error) -> Played {
     let death = timeout(DEATH_DEADLINE, rig.vm_mut().failed()).await;
     let console = fs::read(rig.vm().guest().console()).unwrap_or_default();

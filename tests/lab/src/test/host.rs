@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the results were made on.
+//! The host that the results were made on.
 
 use std::{fs, thread};
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What is being played now, on standard error: a line that changes on a terminal, else one line
-//! for each cell.
+//! Progress on standard error: a line that changes on a terminal, otherwise one line for each cell.
 
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
@@ -18,7 +17,7 @@ pub struct Live {
 }
 
 impl Live {
-    /// Of a run of so many cells.
+    /// The progress of a run with this many cells.
     pub fn new(cells: usize) -> Self {
         let terminal = io::stderr().is_terminal();
         let target = if terminal {
@@ -33,12 +32,12 @@ impl Live {
         Self { bar, terminal }
     }
 
-    /// Something begins.
+    /// A case begins.
     pub fn begin(&self, what: &str) {
         self.bar.set_message(what.to_owned());
     }
 
-    /// A cell is over.
+    /// A cell is complete.
     pub fn cell(&self, cell: &Cell) {
         self.bar.inc(1);
         let word = match cell.verdict {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a guest, its QEMU and its daemon have written, kept beyond the guest's own folder.
+//! The logs of a guest, its QEMU and its daemon, kept after the guest's own folder is removed.
 
 use std::fs::{self, File};
 use std::io::{self, Seek as _};
@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 /// Logs, and the command lines that QEMU and the daemon were started with.
 const KEPT: [&str; 2] = [".log", ".sh"];
 
-/// The logs of one guest. They are open, so the guest's folder may be gone by the time that they
-/// are written: when this is dropped, so that the last words are in them.
+/// The logs of one guest. The files are open, so the guest's folder may be removed before they are
+/// copied. They are copied on drop, so that the last lines are included.
 #[derive(Debug)]
 pub struct Logs {
     files: Vec<(String, File)>,
@@ -18,7 +18,7 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// Of a guest whose folder is `dir`.
+    /// Opens the logs of a guest whose folder is `dir`.
     ///
     /// # Errors
     ///
@@ -34,12 +34,12 @@ impl Logs {
         Ok(Self { files, kept: None })
     }
 
-    /// Has them kept in a new folder in `shelf`, whose name begins with the kernel's, and says
-    /// where that is.
+    /// Marks the logs to be kept in a new folder in `shelf`, whose name begins with the kernel's.
+    /// Returns that folder.
     ///
     /// # Errors
     ///
-    /// If there can't be such a folder.
+    /// If the folder can't be made.
     pub fn keep(&mut self, shelf: &Path, kernel: &str) -> io::Result<&Path> {
         let kept = match self.kept.take() {
             Some(kept) => kept,
@@ -67,7 +67,7 @@ impl Drop for Logs {
     }
 }
 
-/// A folder that neither this run nor an earlier one has made.
+/// Makes a folder that neither this run nor an earlier one has made.
 fn new_folder(shelf: &Path, kernel: &str) -> io::Result<PathBuf> {
     let plain = |c: char| match c {
         '+' | '.' => c,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! `daxlab test`: plays the lab's cases on guests and reports what came of them.
+//! `daxlab test`: plays the lab's cases on guests and reports the outcomes.
 
 mod args;
 mod cell;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The order of a run: what is needed, the cases, the reports.
+//! The order of a run: parts, cases, reports.
 
 use std::fs;
 use std::io::Write;
@@ -23,19 +23,19 @@ use super::{host, mounts, select};
 use crate::cli::Status;
 use crate::signals::Signals;
 
-/// In the folder of reports: the logs of guests.
+/// The folder for guests' logs, in the folder of reports.
 const LOGS: &str = "logs";
 
-/// Plays what the options name.
+/// Plays the selected cases.
 ///
 /// # Errors
 ///
-/// If the lab can't begin, or a guest does not end in good order.
+/// If the lab can't start, or a guest does not end in good order.
 pub fn run(args: &TestArgs, out: &mut dyn Write) -> Result<Status> {
     let cases = select::select(args)?;
-    // Before hours of work, not after.
+    // An unusable folder is found before hours of work, not after.
     fs::create_dir_all(&args.out).with_context(|| format!("can't use {}", args.out.display()))?;
-    // Before there is a second thread, which would not be part of it.
+    // Called before there is a second thread, which would stay in the old namespace.
     mounts::of_our_own()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -59,15 +59,15 @@ pub fn run(args: &TestArgs, out: &mut dyn Write) -> Result<Status> {
     })
 }
 
-/// How the playing ended.
+/// How the run ended.
 enum Ended {
-    /// All is played, and the guests have ended so.
+    /// All cases are played, and the guests ended with these results.
     Done(Vec<Result<()>>),
-    /// This signal came, and the guests have been killed.
+    /// This signal came, and the guests were killed.
     Signalled(u8),
 }
 
-/// Everything that guests are started from, for each kernel.
+/// The parts of the guests, for each kernel.
 fn obtain(args: &TestArgs) -> Result<Vec<Kernel>> {
     let default = [KernelSpec::Debian(DebianKernel::V6_12)];
     let specs = if args.kernels.is_empty() {
@@ -99,8 +99,8 @@ fn obtain(args: &TestArgs) -> Result<Vec<Kernel>> {
     specs.iter().map(kernel).collect()
 }
 
-/// What becomes of these kernels' QEMU, which is the same for all. One that is not known is asked, by
-/// a guest.
+/// What happens to a QEMU that loses a page. It is the same for all kernels. For an unknown QEMU, a
+/// guest finds it out.
 async fn vmm(args: &TestArgs, kernels: &[Kernel]) -> Result<Vmm> {
     let kind = match (args.qemu.spec(), kernels) {
         (QemuSpec::Series, _) => WindowKind::OneRegion,
@@ -114,7 +114,7 @@ async fn vmm(args: &TestArgs, kernels: &[Kernel]) -> Result<Vmm> {
     })
 }
 
-/// A run without a cell yet.
+/// A run that has no cells yet.
 async fn begin(args: &TestArgs, kernels: &[Kernel]) -> Result<Run> {
     let first = kernels.first().context("there is no kernel")?.parts.parts();
     let accel = first.accel(args.accel()).await?;
@@ -130,12 +130,12 @@ async fn begin(args: &TestArgs, kernels: &[Kernel]) -> Result<Run> {
     })
 }
 
-/// Plays all, or as much as there is time for before a signal comes.
+/// Plays all cases, or as many as are complete before a signal comes.
 async fn play(args: &TestArgs, cases: &[Case], kernels: &[Kernel], run: &mut Run) -> Result<Ended> {
     let mut signals = Signals::catch().context("can't catch signals")?;
     let deck = Deck::new(cases, kernels, args.repeat);
     let crews = join_all((0..args.jobs).map(|_| deck.crew()));
-    // What is not polled any more is dropped here, and with it all guests.
+    // The branch that is no longer polled is dropped here, and with it all guests.
     let ended = tokio::select! {
         ends = crews => Ended::Done(ends),
         signal = signals.any() => Ended::Signalled(signal),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Which cases are played.
+//! Selects the cases to play.
 
 use dax_cases::cases::{Case, Pin, RemovalKind};
 
@@ -9,19 +9,19 @@ use crate::catalogue::NoCase;
 
 /// The pins of the core matrix.
 const CORE_PINS: [Pin; 3] = [Pin::DioRead, Pin::AioRead, Pin::Vmsplice];
-/// Its removals.
+/// The removals of the core matrix.
 const CORE_REMOVALS: [RemovalKind; 3] = [
     RemovalKind::Truncate,
     RemovalKind::Punch,
     RemovalKind::ReclaimInline,
 ];
 
-/// The cases that the options name, in the order of the list. A selection of one kind is about all
-/// that it names; the core matrix is what is left without any.
+/// The selected cases, in the order of the list. A selection of one kind covers all cases of that
+/// kind. Without any selection it is the core matrix.
 ///
 /// # Errors
 ///
-/// If there is none.
+/// If no case matches.
 pub fn select(args: &TestArgs) -> Result<Vec<Case>, NoCase> {
     let mut cases = args.selection.cases()?;
     if !args.all && !args.selection.names_cases() {
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn the_core_is_played_where_no_case_is_named() {
-        // Three pins, of two or, on fuse, three removals.
+        // Three pins, with two removals, or three on fuse.
         assert_eq!(played(&[]).len(), 3 * (3 + 2 + 2));
         assert_eq!(played(&["--fs", "xfs"]).len(), 3 * 2);
         let all = cases::all().len();

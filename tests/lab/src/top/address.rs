@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Where a daemon shows its metrics.
+//! The address of a daemon's metrics.
 
 use std::convert::Infallible;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// As the daemon's `--metrics` takes it.
+/// An address as the daemon's `--metrics` accepts it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A host and a port.
     Tcp(String),
-    /// A socket.
+    /// A Unix socket.
     Unix(PathBuf),
 }
 

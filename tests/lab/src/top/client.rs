@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Asks a daemon what it sees.
+//! Fetches a daemon's current state.
 
 use std::io;
 use std::time::Duration;
@@ -21,10 +21,10 @@ use super::seen::Seen;
 
 /// How long a daemon may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// No daemon has more to say: 500 ranges, and as many names.
+/// No daemon's answer is longer: 500 ranges, and as many names.
 const LONGEST: usize = 16 << 20;
 
-/// What the daemon sees now.
+/// The daemon's current state.
 pub async fn look(address: &Address) -> Result<Seen> {
     let asked = timeout(PATIENCE, ask(address)).await;
     let text = asked.unwrap_or_else(|_| {
@@ -52,7 +52,7 @@ where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // It ends with the sender; what goes wrong there, the sender says.
+    // It ends with the sender, which also reports the connection's errors.
     tokio::spawn(connection);
     let request = Request::get("/window.json")
         .header(HOST, host)

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The window as a row of characters, one a range: a letter for each file.
+//! The window as a row of characters, one for each range. Each file has a letter.
 
 use super::seen::{File, Range, Window};
 
-/// The files' letters; they begin again where there are more files.
+/// The files' letters. They repeat if there are more files.
 const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-/// Nothing is mapped there.
+/// A free range.
 pub const FREE: char = '·';
-/// It is not known what is.
+/// A range whose content is not known.
 pub const UNKNOWN: char = '!';
 
-/// What is in one range of the window.
+/// The content of one range of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell {
-    /// The character for it.
+    /// The character that is shown.
     pub letter: char,
-    /// The file's place among the files, if there is one.
+    /// The index of the file, if there is one.
     pub file: Option<usize>,
 }
 
@@ -49,24 +49,24 @@ pub fn cells(window: &Window) -> Vec<Cell> {
     cells
 }
 
-/// A file with what of it is mapped.
+/// A file, and its mapped ranges.
 #[derive(Debug)]
 pub struct Mapped<'a> {
-    /// Its place among the files.
+    /// Its index.
     pub place: usize,
     /// The file.
     pub file: &'a File,
-    /// Its ranges.
+    /// The number of its ranges.
     pub ranges: usize,
-    /// Those of them that the guest writes to.
+    /// The number of its ranges that the guest writes to.
     pub written: usize,
     /// Bytes mapped.
     pub bytes: u64,
-    /// How long ago the first of them was mapped, in milliseconds.
+    /// The age of its oldest mapping, in milliseconds.
     pub oldest: u64,
 }
 
-/// The files, those with the most ranges first.
+/// The files, in the order of their numbers of ranges, the largest first.
 pub fn files(window: &Window) -> Vec<Mapped<'_>> {
     let mapped = |(place, file)| {
         let of = |range: &&Range| range.file == place;

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Rates, from what was seen at several times.
+//! Computes rates from several looks.
 
 use std::collections::VecDeque;
 
 use super::seen::{Seen, Totals};
 
-/// Looks that are kept: as many as the widest plot has columns.
+/// The number of looks that are kept: one for each column of the widest plot.
 const KEPT: usize = 240;
-/// A rate is over at least so long, in milliseconds: over less it is noise.
+/// The shortest time for a rate, in milliseconds: a shorter one gives noise.
 const OVER: u64 = 1000;
 
-/// Something that is counted.
+/// A counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted {
     /// Ranges mapped.
@@ -20,12 +20,12 @@ pub enum Counted {
     Unmaps,
     /// Requests.
     Requests,
-    /// Bytes of file data by FUSE, both ways.
+    /// Bytes of file data through FUSE, both ways.
     Bytes,
 }
 
 impl Counted {
-    /// In the order in which they are shown.
+    /// In the order of the screen.
     pub const ALL: [Self; 4] = [Self::Maps, Self::Unmaps, Self::Requests, Self::Bytes];
 
     fn of(self, totals: &Totals) -> u64 {
@@ -38,7 +38,7 @@ impl Counted {
     }
 }
 
-/// What was seen lately.
+/// The recent looks.
 #[derive(Debug, Default)]
 pub struct History {
     started: f64,
@@ -46,7 +46,7 @@ pub struct History {
 }
 
 impl History {
-    /// Adds a look. Those of an earlier daemon are forgotten.
+    /// Adds a look. The looks of an earlier daemon are dropped.
     pub fn add(&mut self, seen: &Seen) {
         if self.started != seen.started {
             self.started = seen.started;
@@ -58,7 +58,7 @@ impl History {
         self.looks.push_back((seen.now_ms, seen.totals.clone()));
     }
 
-    /// The rates of something a second, the latest last.
+    /// The rates of a counter per second, the latest last.
     pub fn rates(&self, counted: Counted) -> Vec<f64> {
         (1..self.looks.len())
             .map(|at| self.rate(counted, at))

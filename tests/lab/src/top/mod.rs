@@ -2,9 +2,9 @@
 
 //! `daxlab top`: a daemon's window and rates in a terminal.
 //!
-//! It asks a daemon that was started with `--metrics` for `/window.json` (its manual is
-//! `daemon/docs/metrics.md`) and draws it, or prints it once. What the daemon says came from a
-//! guest in part, the names of files above all: it is made harmless before it is printed.
+//! It asks a daemon that was started with `--metrics` for `/window.json` (documented in
+//! `daemon/docs/metrics.md`) and draws the answer, or prints it once. The guest controls parts of
+//! the answer, above all the names of files, so control characters are replaced before printing.
 
 mod address;
 mod args;

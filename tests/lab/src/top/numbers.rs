@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Numbers for people.
+//! Formats numbers for people.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub fn bytes(number: f64) -> String {
     )
 }
 
-/// A number of things.
+/// A count.
 pub fn count(number: f64) -> String {
     if number < 10_000.0 {
         return format!("{number:.0}");
@@ -22,7 +22,7 @@ pub fn count(number: f64) -> String {
     scaled(number, 1000.0, &["", "k", "M", "G", "T"], "")
 }
 
-/// A number of things in a second.
+/// A rate per second.
 pub fn rate(number: f64) -> String {
     match number > 0.0 && number < 10.0 {
         true => format!("{number:.1}"),
@@ -40,7 +40,7 @@ fn scaled(mut number: f64, step: f64, units: &[&str], space: &str) -> String {
     format!("{number:.digits$}{space}{}", units[unit])
 }
 
-/// How long something took, in seconds.
+/// A duration in seconds.
 pub fn seconds(seconds: f64) -> String {
     match seconds {
         _ if seconds < 1e-3 => format!("{:.1} µs", seconds * 1e6),
@@ -49,7 +49,7 @@ pub fn seconds(seconds: f64) -> String {
     }
 }
 
-/// How long ago something was.
+/// An age.
 pub fn age(milliseconds: u64) -> String {
     let seconds = Duration::from_millis(milliseconds).as_secs();
     match seconds {

@@ -22,13 +22,13 @@ use crate::cli::Status;
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(500);
-/// Set to anything, it means no colours (no-color.org).
+/// If set to any value, there are no colours (no-color.org).
 const NO_COLOUR: &str = "NO_COLOR";
 
-/// Shows what the daemon does, once or until it is told to end.
+/// Shows the daemon's state, once or until the user ends it.
 pub fn run(args: &TopArgs, out: &mut dyn Write) -> Result<Status> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    // Before the screen is taken: who mistyped the address shall see what is wrong.
+    // Asked before the screen is taken, so that an error about the address stays visible.
     let seen = runtime.block_on(look(&args.address))?;
     if args.once || !io::stdout().is_terminal() {
         out.write_all(report(&args.address, &seen).as_bytes())?;
@@ -44,7 +44,7 @@ pub fn run(args: &TopArgs, out: &mut dyn Write) -> Result<Status> {
         trouble: None,
     };
     let asked = asked_to_end()?;
-    // The terminal is as it was before whatever happens, a panic included.
+    // The terminal is restored in any case, also after a panic.
     let mut terminal = ratatui::try_init()?;
     let shown = show(&mut terminal, &mut screen, &runtime, &asked);
     let restored = ratatui::try_restore();
@@ -84,7 +84,7 @@ fn show(
     Ok(())
 }
 
-/// Whether there is an event; a signal is none, and ends the wait.
+/// Whether there is an event. A signal also ends the wait, and is no event.
 fn poll(rest: Duration) -> io::Result<bool> {
     match event::poll(rest) {
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
@@ -103,7 +103,7 @@ fn update(screen: &mut Screen, runtime: &Runtime) {
     }
 }
 
-/// Whether an event is a wish to end.
+/// Whether an event asks for the end.
 fn ends(event: &Event) -> bool {
     let Event::Key(KeyEvent {
         code,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A look drawn on a screen of any size.
+//! Draws a look on a screen of any size.
 //!
 //! ```text
 //!  head, totals
@@ -21,7 +21,7 @@ use super::numbers::{age, bytes, rate};
 use super::seen::{Seen, Window};
 use super::text::totals;
 
-/// Colours that dark and light terminals have, and that can be told apart.
+/// Colours that dark and light terminals have, and that are easy to tell apart.
 const COLOURS: [Color; 6] = [
     Color::Blue,
     Color::Green,
@@ -32,28 +32,28 @@ const COLOURS: [Color; 6] = [
 ];
 /// Lines of the head.
 const HEAD: u16 = 4;
-/// Lines that files and rates have at least.
+/// The least number of lines for files and rates.
 const FOOT: u16 = 9;
-/// From this width on, the rates stand beside the files.
+/// From this width on, the rates are beside the files.
 const WIDE: u16 = 60;
 
-/// What is on the screen.
+/// The content of the screen.
 #[derive(Debug)]
 pub struct Screen {
-    /// Which daemon is asked.
+    /// The daemon's address.
     pub address: Address,
-    /// Whether there are colours.
+    /// Whether colours are used.
     pub colours: bool,
     /// The last look.
     pub seen: Option<Seen>,
-    /// The looks before.
+    /// The earlier looks.
     pub history: History,
-    /// Why there is no newer look, if there is none.
+    /// The reason why there is no newer look, if there is one.
     pub trouble: Option<String>,
 }
 
 impl Screen {
-    /// Draws all of it.
+    /// Draws the whole screen.
     pub fn draw(&self, frame: &mut Frame<'_>) {
         let area = frame.area();
         let Some(seen) = &self.seen else {

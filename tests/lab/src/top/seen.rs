@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a daemon says of itself, as `daemon/docs/metrics.md` has it.
+//! A daemon's state, in the format of `daemon/docs/metrics.md`.
 
 use anyhow::{Result, bail, ensure};
 use serde::Deserialize;
 
-/// The version that is understood.
+/// The version of the format.
 const VERSION: u32 = 1;
-/// Stands for what would move the cursor or worse.
+/// The replacement for control characters.
 const HARMLESS: char = '\u{fffd}';
 
-/// A look at a daemon.
+/// The answer of a daemon.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Seen {
     version: u32,
-    /// Since when it serves, in seconds since the epoch.
+    /// The start of the daemon, in seconds since the epoch.
     pub started: f64,
-    /// For how long, in milliseconds.
+    /// The time since the start, in milliseconds.
     pub now_ms: u64,
-    /// What it has done.
+    /// The counters.
     pub totals: Totals,
     /// Requests by class.
     pub classes: Vec<Class>,
@@ -26,7 +26,7 @@ pub struct Seen {
     pub window: Option<Window>,
 }
 
-/// Numbers since the start.
+/// Counters since the start.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Totals {
     pub requests: u64,
@@ -45,9 +45,9 @@ pub struct Totals {
 pub struct Class {
     /// Its name.
     pub name: String,
-    /// How many there were.
+    /// The number of requests.
     pub count: u64,
-    /// How long they took together.
+    /// Their total time.
     pub seconds: f64,
 }
 
@@ -91,7 +91,7 @@ pub struct Range {
 }
 
 impl Seen {
-    /// Reads it, and checks what is used as an index or a divisor.
+    /// Parses the answer, and checks the values that are used as an index or a divisor.
     pub fn from_json(text: &[u8]) -> Result<Self> {
         let seen: Self = serde_json::from_slice(text)?;
         if seen.version != VERSION {
@@ -107,7 +107,7 @@ impl Seen {
 }
 
 impl File {
-    /// What to call it: harmless on any terminal.
+    /// The name to print, which is harmless on any terminal.
     pub fn name(&self) -> String {
         let name = match &self.path {
             Some(path) => path.clone(),
@@ -121,14 +121,14 @@ impl File {
 pub(super) mod tests {
     use super::*;
 
-    /// The manual's example.
+    /// The example of the documentation.
     pub fn example() -> String {
         let manual = include_str!("../../../../daemon/docs/metrics.md");
         let (_, rest) = manual.split_once("```json\n").unwrap();
         rest.split_once("```").unwrap().0.to_owned()
     }
 
-    /// A window of 128 ranges with three files; one has a name that no terminal should be sent.
+    /// A window of 128 ranges with three files. The name of one of them has control characters.
     pub fn busy() -> Seen {
         let mut seen = Seen::from_json(example().as_bytes()).unwrap();
         let window = seen.window.as_mut().unwrap();

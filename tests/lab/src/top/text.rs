@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A look as lines, for pipes and for the head of the screen.
+//! A look as lines of text, for pipes and for the head of the screen.
 
 use std::fmt::Write as _;
 
@@ -9,10 +9,10 @@ use super::grid::{cells, files, letter};
 use super::numbers::{age, bytes, count, seconds};
 use super::seen::{Seen, Window};
 
-/// Ranges in a line.
+/// The number of ranges in a line.
 const LINE: usize = 64;
 
-/// All that was seen.
+/// The whole report.
 pub fn report(address: &Address, seen: &Seen) -> String {
     let mut text = format!("virtiofs-daxd at {address}, up {}\n", age(seen.now_ms));
     for line in totals(seen) {
@@ -53,7 +53,7 @@ fn window_lines(text: &mut String, window: &Window) {
     }
 }
 
-/// What can be said in three lines, each of which fits a terminal of 80 columns.
+/// A summary in three lines, each of which fits a terminal of 80 columns.
 pub fn totals(seen: &Seen) -> Vec<String> {
     let totals = &seen.totals;
     let window = match &seen.window {

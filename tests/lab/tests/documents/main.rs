@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Documents name what exists: files, headings, tests, and the options of commands.
+//! Checks that files, headings, tests and options that documents name exist.
 
 mod reading;
 
@@ -16,7 +16,8 @@ const ORACLES: &str = "tests/docs/oracles.md";
 /// A table there names tests without their group.
 const TRAPS: &str = "tests/README.md";
 
-/// Why daxlab does not understand these arguments: it reads all of them before it shows its help.
+/// The reason why daxlab rejects these arguments. daxlab parses all of them before it shows its
+/// help.
 fn mistake(arguments: &[String]) -> Option<String> {
     let mut daxlab = Command::new(env!("CARGO_BIN_EXE_daxlab"));
     let output = daxlab.args(arguments).arg("--help").output();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a document refers to, and what the repository has of it.
+//! Extracts a document's references, and finds their targets in the repository.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ pub fn root() -> PathBuf {
     here.ancestors().nth(2).expect("the repository").to_owned()
 }
 
-/// All files of the repository whose names end like this.
+/// All files of the repository whose names end with this suffix.
 pub fn files(suffix: &str) -> Vec<PathBuf> {
     let (mut found, mut folders) = (Vec::new(), vec![root()]);
     while let Some(folder) = folders.pop() {
@@ -33,7 +33,7 @@ pub fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The lines of code blocks, or those outside of them.
+/// The lines of code blocks, or the lines outside of them.
 pub fn lines(text: &str, of_code: bool) -> impl Iterator<Item = &str> {
     let mut is_code = false;
     text.lines().filter(move |line| {
@@ -47,12 +47,12 @@ pub fn prose(text: &str) -> String {
     lines(text, false).collect::<Vec<_>>().join("\n")
 }
 
-/// What stands between backticks. A span may be folded.
+/// The texts between backticks, which may contain a line break.
 pub fn spans(prose: &str) -> impl Iterator<Item = &str> {
     prose.split('`').skip(1).step_by(2)
 }
 
-/// A heading's anchor, as the web pages of repositories have it.
+/// A heading's anchor, as the web pages of repositories form it.
 fn anchor(heading: &str) -> String {
     let kept = |c: &char| c.is_alphanumeric() || " -_".contains(*c);
     let heading = heading.trim_start_matches('#').trim().to_lowercase();
@@ -60,7 +60,7 @@ fn anchor(heading: &str) -> String {
     kept.replace(' ', "-")
 }
 
-/// Why a link of the document leads nowhere. Links out of the repository are not followed.
+/// The reason why a link of the document is broken. Links out of the repository are not checked.
 fn dead(document: &Path, link: &str) -> Option<String> {
     let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
     let target = match path {
@@ -102,7 +102,7 @@ pub fn test_name(word: &str) -> Option<(&str, &str)> {
     is_one.then_some((place, name))
 }
 
-/// The functions that a source file has.
+/// The functions of a source file.
 pub fn functions(source: &str) -> impl Iterator<Item = &str> {
     source.split("fn ").skip(1).map(|rest| {
         let end = |c: char| !c.is_ascii_alphanumeric() && c != '_';
@@ -110,19 +110,19 @@ pub fn functions(source: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A file or folder of the repository that a span names: any path to source, and what begins with
-/// one of the top folders.
+/// A file or folder of the repository that a span names: any path of a source file, and any path
+/// that begins with one of the top folders.
 pub fn source_path(span: &str) -> Option<&str> {
     let path = span.split("::").next()?;
     let is_path = path.contains('/') && path.chars().all(|c| is_name(c) || "-./".contains(c));
     let rooms = ["daemon/", "qemu/", "shared-window/", "tests/"];
-    // The tests of QEMU itself.
+    // The tests of QEMU itself are not ours.
     let is_ours =
         rooms.iter().any(|room| path.starts_with(room)) && !path.starts_with("tests/qtest/");
     (is_path && (is_ours || path.ends_with(".rs"))).then_some(path)
 }
 
-/// Whether a path leads somewhere from the root, from the document, or from its crate.
+/// Whether a path exists, relative to the root, to the document or to its crate.
 pub fn exists(document: &Path, path: &str) -> bool {
     let folders = document.ancestors().skip(1).take(2);
     let folders = folders.flat_map(|folder| [folder.to_owned(), folder.join("src")]);
@@ -149,8 +149,8 @@ pub fn names() -> BTreeSet<String> {
     names
 }
 
-/// The arguments of daxlab that a line of a document asks for. None where it is another program, or
-/// no whole command.
+/// The arguments of daxlab in a line of a document. `None` if the line runs another program, or is
+/// no complete command.
 pub fn arguments(line: &str) -> Option<Vec<String>> {
     let line = line.trim_start_matches("$ ").trim();
     let (program, rest) = line.split_once(char::is_whitespace)?;
@@ -166,13 +166,13 @@ pub fn arguments(line: &str) -> Option<Vec<String>> {
     });
     for word in words.filter(|word| !word.is_empty()) {
         match word {
-            // The guest's command, a comment, or the shell's.
+            // What follows is the guest's command, a comment, or the shell's.
             "--" | "#" | ">" | "<" | "2>" => break,
             _ if word.contains(['…', '|', '$', '[', ';']) => return None,
             _ => arguments.push(word.replace('\'', "")),
         }
     }
-    // What daxlab prints begins with its name, too.
+    // daxlab's output also begins with its name.
     let command = arguments.first()?;
     let is_command = command.chars().all(|c| c.is_ascii_lowercase());
     is_command.then_some(arguments)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! One case on one kernel, once, and what its outcome rests on.
+//! One repetition of a case on one kernel, and the evidence for its outcome.
 
 #![expect(missing_docs, reason = "docs/results.md describes each field")]
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Contract, Outcome, Verdict};
 
-/// What the names of the matrix's cases begin with; all others are named cases.
+/// The prefix of the names of the matrix's cases. All other cases are named cases.
 const MATRIX: &str = "matrix::";
 
 /// One repetition of one case on one kernel.
@@ -39,7 +39,7 @@ impl Cell {
         format!("{}#{repetition}", self.key())
     }
 
-    /// What its repetitions, and the same cell in other runs, have in common.
+    /// The key that its repetitions, and the same cell in other runs, have in common.
     pub fn key(&self) -> CellKey<'_> {
         CellKey {
             case: &self.case,
@@ -56,7 +56,7 @@ impl Cell {
     }
 }
 
-/// A case on a kernel, whatever the repetition.
+/// A case on a kernel, without the repetition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CellKey<'a> {
     pub case: &'a str,
@@ -69,7 +69,7 @@ impl fmt::Display for CellKey<'_> {
     }
 }
 
-/// What was recorded while a cell ran. A field that does not apply is empty.
+/// The records of a cell. A field that does not apply is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Evidence {

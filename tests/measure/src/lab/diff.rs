@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! `daxlab diff`: what changed between two runs, cell by cell.
+//! `daxlab diff`: the changes between two runs, cell by cell.
 
 mod show;
 
@@ -40,11 +40,11 @@ pub struct DiffArgs {
     pub after: PathBuf,
 }
 
-/// Prints what changed.
+/// Prints the changes.
 ///
 /// # Errors
 ///
-/// If a file can't be read, or the differences can't be printed.
+/// If a file can't be read, or printing fails.
 pub fn run(args: &DiffArgs, out: &mut dyn Write) -> Result<Conclusion> {
     let before: Run = read(&args.before)?;
     let after: Run = read(&args.after)?;
@@ -56,18 +56,19 @@ pub fn run(args: &DiffArgs, out: &mut dyn Write) -> Result<Conclusion> {
     })
 }
 
-/// What one cell, all repetitions taken together, was and is.
+/// One cell before and after, all repetitions taken together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Change {
     /// The case, and its kernel if the runs have several.
     name: String,
-    /// The matrix's word before; none if it is new.
+    /// The matrix's word in the first run; `None` if the cell is new.
     before: Option<String>,
-    /// The matrix's word after; none if it is gone.
+    /// The matrix's word in the second run; `None` if the cell is gone.
     after: Option<String>,
     /// The reason that the later run gives.
     why: String,
-    /// Whether it got worse: as expected before, and now unexpected, a failure of the lab, or gone.
+    /// Whether the cell got worse: it was as expected, and now it is unexpected, a failure of the
+    /// lab, or gone.
     regression: bool,
 }
 
@@ -80,32 +81,33 @@ struct Slower {
 }
 
 impl Slower {
-    /// How many times the median of before the median is; none where there is none or it was 0.
+    /// The second run's median divided by the first run's; `None` if one is missing or the first is
+    /// 0.
     fn ratio(&self) -> Option<f64> {
         let (before, after) = (self.before.median()?, self.after.median()?);
         (before > 0).then(|| after as f64 / before as f64)
     }
 }
 
-/// All that changed.
+/// All changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Changes {
     /// The kernels, if the runs have one each and these differ.
     kernels: Option<(String, String)>,
-    /// Cells of both runs, with another outcome, verdict or share of repetitions.
+    /// Cells of both runs with another outcome, verdict or share of repetitions.
     changed: Vec<Change>,
-    /// Cells of the first run alone.
+    /// Cells of the first run only.
     gone: Vec<Change>,
-    /// Cells of the second run alone.
+    /// Cells of the second run only.
     new: Vec<Change>,
-    /// How many cells are as they were.
+    /// The number of cells without a change.
     same: usize,
-    /// The latencies that both runs measured.
+    /// The latencies that both runs have measured.
     wakes: Vec<Slower>,
 }
 
 impl Changes {
-    /// What got worse.
+    /// The cells that got worse.
     fn regressions(&self) -> impl Iterator<Item = &Change> {
         let all = self.changed.iter().chain(&self.gone);
         all.filter(|change| change.regression)
@@ -115,7 +117,7 @@ impl Changes {
 /// Compares two runs.
 fn compare(before: &Run, after: &Run) -> Changes {
     let kernels = other_kernel(before, after);
-    // Two kernels are compared as if they were one.
+    // Two kernels are compared as if they were the same.
     let key = |group: &Group<'_>| match kernels {
         Some(_) => (group.key.case.to_owned(), String::new()),
         None => (group.key.case.to_owned(), group.key.kernel.to_owned()),
@@ -160,7 +162,7 @@ fn compare(before: &Run, after: &Run) -> Changes {
     changes
 }
 
-/// Whether the same came of both; how many repetitions there were is no change.
+/// Whether both have the same result. The number of repetitions does not count.
 fn alike(before: &Group<'_>, after: &Group<'_>) -> bool {
     let (was, is) = (before.worst(), after.worst());
     let whole = |group: &Group<'_>| group.like_the_worst() == group.cells.len();

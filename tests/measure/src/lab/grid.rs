@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Cells taken together: the repetitions of a case, and the matrix of file systems and pins against
+//! Groups of cells: the repetitions of a case, and the matrix of file systems and pins against
 //! removals.
 
 use std::collections::HashMap;
 
 use super::{Cell, CellKey, Verdict};
 
-/// All repetitions of one case on one kernel; never empty.
+/// All repetitions of a case on one kernel; never empty.
 #[derive(Clone, Debug)]
 pub struct Group<'a> {
     pub key: CellKey<'a>,
@@ -16,7 +16,7 @@ pub struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    /// The first of those with the worst verdict: a reader looks at this one first.
+    /// The first cell with the worst verdict, which a reader should look at first.
     pub fn worst(&self) -> &'a Cell {
         let first = self.cells[0];
         self.cells[1..].iter().fold(first, |worst, cell| {
@@ -33,7 +33,7 @@ impl<'a> Group<'a> {
         self.worst().verdict
     }
 
-    /// How many ended as the worst did.
+    /// How many cells ended like the worst one.
     pub fn like_the_worst(&self) -> usize {
         let worst = self.worst();
         let alike = |cell: &&&Cell| cell.verdict == worst.verdict && cell.outcome == worst.outcome;
@@ -41,7 +41,7 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Groups cells by their key, in the order of the first of each.
+/// Groups cells by their key, in the order of each group's first cell.
 pub fn groups<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Vec<Group<'a>> {
     grouped(cells, Cell::key)
         .into_iter()
@@ -49,7 +49,7 @@ pub fn groups<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Vec<Group<'a>> {
         .collect()
 }
 
-/// Groups by any key, in the order of the first of each.
+/// Groups cells by any key, in the order of each group's first cell.
 pub fn grouped<'a, K: Copy + Eq + std::hash::Hash>(
     cells: impl IntoIterator<Item = &'a Cell>,
     key: impl Fn(&'a Cell) -> K,
@@ -74,10 +74,10 @@ pub struct Row<'a> {
     pub pin: &'a str,
 }
 
-/// The cells that have a place in the matrix.
+/// The cells of the matrix.
 #[derive(Debug)]
 pub struct Grid<'a> {
-    /// Those of a file system together; else in the order of their first cells.
+    /// Rows of one file system are together; otherwise in the order of their first cells.
     pub rows: Vec<Row<'a>>,
     /// The columns, in the order of their first cells.
     pub removals: Vec<&'a str>,
@@ -123,12 +123,12 @@ impl<'a> Grid<'a> {
         grid
     }
 
-    /// What stands at a place.
+    /// The group at a place of the matrix.
     pub fn at(&self, kernel: &'a str, row: Row<'a>, removal: &'a str) -> Option<&Group<'a>> {
         self.groups.get(&(kernel, row, removal))
     }
 
-    /// Whether no cell has a place.
+    /// Whether the matrix has no cell.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }

@@ -9,11 +9,11 @@ mod view;
 use super::Run;
 use crate::{ReportError, page::page};
 
-/// The whole report.
+/// Makes the whole report.
 ///
 /// # Errors
 ///
-/// If the template does not fit its data, which the tests would see.
+/// If the template does not fit its data, which the tests would notice.
 pub fn html(run: &Run) -> Result<String, ReportError> {
     let summary = run.totals().to_string();
     Ok(page(

@@ -10,11 +10,12 @@ use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, Te
 use super::{Cell, Evidence, Run, Verdict, terminal::judged};
 use crate::ReportError;
 
-/// The whole report.
+/// Makes the whole report.
 ///
 /// # Errors
 ///
-/// If it can't be written as XML; text that XML can't hold is left out, so it always can.
+/// If it can't be written as XML. Characters that XML can't represent are left out, so this does
+/// not happen.
 pub fn junit(run: &Run) -> Result<String, ReportError> {
     let mut report = Report::new("daxlab");
     let started = DateTime::parse_from_rfc3339(&run.started).ok();
@@ -101,7 +102,7 @@ fn told(mut status: TestCaseStatus, message: &str, evidence: Option<&Cell>) -> T
     status
 }
 
-/// What a reader of a failure needs first.
+/// The first information for a reader of a failure.
 fn description(cell: &Cell) -> String {
     let evidence = &cell.evidence;
     let mut lines = vec![judged(cell)];
@@ -112,7 +113,7 @@ fn description(cell: &Cell) -> String {
     lines.join("\n")
 }
 
-/// Seconds; what is no time, such as NaN from a broken file, is none.
+/// Seconds as a duration. An invalid number, such as NaN from a broken file, counts as zero.
 fn duration(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }

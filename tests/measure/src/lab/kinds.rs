@@ -1,49 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a removal owes, what it did, and what that is worth.
+//! The contract of a removal, its outcome, and the verdict.
 
 use crate::words;
 
 words! {
-    /// What the removal owes to the holder of the pin.
+    /// The removal's duty to the holder of the pin.
     Contract {
         /// It must not return before the pin is released.
         MustWait = "must-wait",
-        /// It may return under the pin, because it takes no blocks away.
+        /// It may return under the pin, because it takes no blocks.
         MayProceed = "may-proceed",
         /// The pin or the removal must be refused with an error.
         MustRefuse = "must-refuse",
-        /// It can't be right on this host; what happens instead is known and written down.
+        /// It can't be right on this host. What happens instead is known and documented.
         KnownLimit = "known-limit",
     }
 }
 
 words! {
-    /// What was seen.
+    /// The outcome of a case.
     Outcome {
-        /// It was blocked in the right function until the release, then went on; all bytes are right.
+        /// It was blocked in the right function until the release, and then went on. All bytes are
+        /// right.
         Waited = "waited",
-        /// It returned under the pin, and no harm was seen.
+        /// It returned under the pin, without visible harm.
         Proceeded = "proceeded",
-        /// It returned under the pin, and stray DMA or a leak of other data was seen.
+        /// It returned under the pin, and stray DMA or a leak of other data was detected.
         Harmed = "harmed",
         /// It returned an error.
         Refused = "refused",
         /// It did not return after the release.
         Stuck = "stuck",
-        /// The guest's kernel wrote WARN, BUG, KASAN or a hung task.
+        /// The guest's kernel logged WARN, BUG, KASAN or a hung task.
         Complained = "complained",
         /// The virtual machine ended.
         VmDied = "vm-died",
-        /// A case without a pin and a removal that waits ended as it should.
+        /// A case without a pin and a waiting removal ended as it should.
         Finished = "finished",
-        /// There is none: the cell was skipped, or the lab failed before there was one.
+        /// No outcome: the cell was skipped, or the lab failed first.
         NotRun = "not-run",
     }
 }
 
 impl Outcome {
-    /// Whether it did harm, even where it was expected.
+    /// Whether the outcome is harmful, even if it was expected.
     pub fn is_harmful(self) -> bool {
         matches!(
             self,
@@ -53,16 +54,16 @@ impl Outcome {
 }
 
 words! {
-    /// What the outcome is worth. The later in this list, the worse; of the repetitions of a cell the
-    /// worst counts.
+    /// The verdict on an outcome, from the best to the worst. The worst repetition of a cell
+    /// counts.
     Verdict {
-        /// It was not tried; `why` has the reason.
+        /// The cell was not tried; `why` has the reason.
         Skipped = "skipped",
         /// The outcome is one of those expected.
         Expected = "expected",
         /// The outcome is none of those expected.
         Unexpected = "unexpected",
-        /// The lab failed, so nothing is known about the kernel.
+        /// The lab failed, so the result says nothing about the kernel.
         LabError = "lab-error",
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! KTAP version 1 (Documentation/dev-tools/ktap.rst), with totals as kselftest writes them: a
-//! subtest for each kernel, and in it one for each cell.
+//! KTAP version 1 (Documentation/dev-tools/ktap.rst), with totals like kselftest's: a subtest for
+//! each kernel, and in it one for each cell.
 
 #[cfg(test)]
 mod checker;
@@ -17,7 +17,7 @@ use crate::text::one_line;
 
 /// The version line, of the report and of each subtest.
 const VERSION: &str = "KTAP version 1";
-/// How much of a guest's log is told of an unexpected cell; results.json has all.
+/// The lines of a guest's log that are shown for an unexpected cell. results.json has all lines.
 const LOG_LINES: usize = 40;
 
 /// The whole report.
@@ -78,7 +78,7 @@ fn result(number: usize, cell: &Cell) -> String {
     }
 }
 
-/// What is told before a cell's result.
+/// The lines before a cell's result.
 fn diagnostics(cell: &Cell) -> Vec<String> {
     let evidence = &cell.evidence;
     let mut lines = Vec::new();
@@ -112,7 +112,7 @@ fn tail(text: &str, count: usize) -> impl Iterator<Item = &str> {
     text.lines().skip(lines.saturating_sub(count))
 }
 
-/// A test's name: no `#`, which begins a directive.
+/// The name of a test, without `#`, which would begin a directive.
 fn name(text: &str) -> String {
     let name = one_line(text).replace('#', "_");
     let name = name.trim();

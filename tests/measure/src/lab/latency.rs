@@ -18,12 +18,13 @@ impl Samples {
         Self(samples)
     }
 
-    /// In ascending order.
+    /// The samples in ascending order.
     pub fn samples(&self) -> &[u64] {
         &self.0
     }
 
-    /// The smallest sample that `percent` of all do not exceed (nearest rank); none of none.
+    /// The smallest sample that `percent` of all samples do not exceed (nearest rank); `None`
+    /// without samples.
     pub fn percentile(&self, percent: usize) -> Option<u64> {
         let rank = (self.0.len() * percent).div_ceil(100).max(1);
         self.0.get(rank - 1).copied()
@@ -46,7 +47,7 @@ impl fmt::Display for Samples {
     }
 }
 
-/// Microseconds, in the unit that fits.
+/// A time in microseconds, formatted in a suitable unit.
 pub fn time(us: u64) -> String {
     match us {
         ..1000 => format!("{us} us"),
@@ -54,18 +55,18 @@ pub fn time(us: u64) -> String {
     }
 }
 
-/// The latencies of a pin on a file system and a kernel, whatever the removal; those of a named
-/// case stand alone.
+/// The latencies of a pin on a file system and a kernel, for all removals together. The latencies
+/// of a named case are separate.
 #[derive(Clone, Debug)]
 pub struct Wakes<'a> {
     pub fs: &'a str,
     /// The pin, or the named case.
     pub pin: &'a str,
     pub kernel: &'a str,
-    /// As the server saw them; never empty.
+    /// Measured by the server; never empty.
     pub wake: Samples,
     pub wake_guest: Samples,
-    /// Spurious wake-ups in all of them, if they were counted.
+    /// The number of all spurious wake-ups, if they were counted.
     pub vain_wakeups: Option<u64>,
 }
 
@@ -76,7 +77,7 @@ impl Wakes<'_> {
     }
 }
 
-/// All latencies that were measured, the kernels of a pin side by side.
+/// All measured latencies, with the kernels of a pin side by side.
 pub fn wakes<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Vec<Wakes<'a>> {
     let measured = cells.into_iter().filter(|c| !c.evidence.wake_us.is_empty());
     let pins = grouped(measured, |cell| {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! `daxlab merge`: the shards of a run, or runs of other kernels, as one report.
+//! `daxlab merge`: joins the shards of a run, or runs of several kernels, into one report.
 
 use std::{
     collections::HashMap,
@@ -33,16 +33,16 @@ pub struct MergeArgs {
     pub out: Option<PathBuf>,
 }
 
-/// What keeps runs from being merged; paths are the files that were read.
+/// Why runs can't be merged. The paths are those of the files that were read.
 #[derive(Debug, thiserror::Error)]
 enum MergeError {
-    /// Another daxlab wrote one of them.
+    /// Different versions of daxlab wrote the runs.
     #[error(
         "{} is of daxlab {}, {} of daxlab {}: merge what one version wrote",
         first.path.display(), first.value, second.path.display(), second.value
     )]
     Version { first: Of, second: Of },
-    /// The same name for two kernels.
+    /// Two kernels have the same name.
     #[error(
         "kernel {kernel} is {} in {} and {} in {}",
         first.value, first.path.display(), second.value, second.path.display()
@@ -52,13 +52,13 @@ enum MergeError {
         first: Of,
         second: Of,
     },
-    /// Some are shards and some are not, or they are shards of different numbers.
+    /// Only some are shards, or they are shards of different numbers.
     #[error(
         "{} is {}, {} is {}: merge the shards of one run",
         first.path.display(), first.value, second.path.display(), second.value
     )]
     Shards { first: Of, second: Of },
-    /// A cell is in two of them.
+    /// Two runs contain the same cell.
     #[error("{cell} is in {} and in {}", first.display(), second.display())]
     Twice {
         cell: String,
@@ -67,14 +67,14 @@ enum MergeError {
     },
 }
 
-/// What a run says of itself.
+/// The properties of a run that must agree.
 #[derive(Debug)]
 struct Of {
     path: PathBuf,
     value: String,
 }
 
-/// Merges, writes and prints.
+/// Merges the runs, and writes and prints the report.
 ///
 /// # Errors
 ///
@@ -100,15 +100,15 @@ pub fn run(args: &MergeArgs, out: &mut dyn Write) -> Result<Conclusion> {
     Ok(Conclusion::LabFailed)
 }
 
-/// The runs as one, and what it lacks.
+/// The joined run, and the missing shards.
 #[derive(Debug)]
 struct Merged {
     run: Run,
-    /// The numbers of the shards that were not given.
+    /// The numbers of the missing shards.
     missing: Vec<u32>,
 }
 
-/// Merges runs, each with the file that it was read from.
+/// Merges runs. Each comes with the path of its file.
 fn merge(runs: Vec<(PathBuf, Run)>) -> Result<Merged, MergeError> {
     same_version(&runs)?;
     same_kernels(&runs)?;
@@ -175,7 +175,7 @@ fn same_kernels(runs: &[(PathBuf, Run)]) -> Result<(), MergeError> {
     Ok(())
 }
 
-/// The shards that were not given; all have to be of one number.
+/// The numbers of the missing shards. All shards have to be of the same number.
 fn missing(runs: &[(PathBuf, Run)]) -> Result<Vec<u32>, MergeError> {
     let (path, first) = &runs[0];
     let number = |run: &Run| run.shard.map(|shard| shard.of);
@@ -214,7 +214,8 @@ fn no_cell_twice(runs: &[(PathBuf, Run)]) -> Result<(), MergeError> {
     Ok(())
 }
 
-/// One cell from each in turn: cells are dealt to shards so, and the table's order comes back.
+/// Takes one cell from each shard in turn. Cells were distributed to the shards like this, so the
+/// original order comes back.
 fn dealt(hands: impl Iterator<Item = Vec<Cell>>) -> Vec<Cell> {
     let mut hands: Vec<_> = hands.map(Vec::into_iter).collect();
     let mut cells = Vec::new();
@@ -227,7 +228,8 @@ fn dealt(hands: impl Iterator<Item = Vec<Cell>>) -> Vec<Cell> {
     }
 }
 
-/// What the hosts have in common; where they differ, all of it, and the fewest processors.
+/// The common description of the hosts. Where they differ, all values are listed, and the smallest
+/// number of processors counts.
 fn together(hosts: &[Host]) -> Host {
     let all = |field: fn(&Host) -> &str| {
         let mut values = Vec::new();
@@ -247,7 +249,7 @@ fn together(hosts: &[Host]) -> Host {
     }
 }
 
-/// The command line of the whole run.
+/// The command line of the whole run, without the shard.
 fn unsharded(command: &[String]) -> Vec<String> {
     let mut whole = Vec::new();
     let mut words = command.iter();

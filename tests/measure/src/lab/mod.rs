@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a run of the regression lab found, and every way to tell it: the matrix, KTAP, JUnit, JSON
-//! and a page. [`diff`] compares two runs, [`merge`] makes one of the shards' results.
+//! The results of a run of the regression lab, in all formats: the matrix, KTAP, JUnit, JSON and a
+//! page. [`diff`] compares two runs, and [`merge`] joins the results of shards.
 //!
-//! Nothing here runs a guest or judges a result: the maker of the [`Cell`]s says what was expected
-//! and whether it came so. `docs/results.md` describes results.json.
+//! No code here runs a guest or judges a result: the maker of the [`Cell`]s records the expectation
+//! and the verdict. `docs/results.md` describes results.json.
 
 mod cell;
 pub mod diff;

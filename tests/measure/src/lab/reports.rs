@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Which report goes where.
+//! Writes each report to its place.
 
 use std::{io::Write, path::Path};
 
@@ -35,11 +35,11 @@ pub enum Format {
 }
 
 impl Format {
-    /// Prints the run; only the report for a terminal has colour.
+    /// Prints the run. Only the report for a terminal uses colours.
     ///
     /// # Errors
     ///
-    /// If `out` takes no more.
+    /// If writing to `out` fails.
     pub fn print(self, run: &Run, colour: Colour, out: &mut dyn Write) -> Result<(), ReportError> {
         let text = match self {
             Self::Pretty => terminal::text(run, colour),
@@ -51,7 +51,7 @@ impl Format {
     }
 }
 
-/// A run and what follows from it, which is not read again.
+/// A run and values derived from it, which are not read back.
 #[derive(Serialize)]
 struct Written<'a> {
     #[serde(flatten)]
@@ -64,12 +64,12 @@ fn json(run: &Run) -> Result<String, ReportError> {
     results::json(&Written { run, latencies })
 }
 
-/// Writes results.json, report.html, junit.xml and results.ktap into a folder, which is made where
-/// there is none.
+/// Writes results.json, report.html, junit.xml and results.ktap into a folder, which is made if
+/// necessary.
 ///
 /// # Errors
 ///
-/// If the folder can't be made or a file can't be written.
+/// If the folder or a file can't be written.
 pub fn write_all(run: &Run, folder: &Path) -> Result<(), ReportError> {
     let files = [
         (RESULTS, json(run)?),

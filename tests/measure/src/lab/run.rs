@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! All cells of one `daxlab test`, and where they were made.
+//! All cells of one `daxlab test`, and the host that they ran on.
 
 #![expect(missing_docs, reason = "docs/results.md describes each field")]
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Cell, Verdict};
 use crate::{Shard, Stored};
 
-/// The schema that this version writes and reads. Fields that are only added leave it as it is.
+/// The version of the format that is written and read. An added field does not change it.
 pub const SCHEMA: u32 = 1;
 
 /// One run of the lab.
@@ -26,7 +26,7 @@ pub struct Run {
     pub cells: Vec<Cell>,
 }
 
-/// The machine under the guests.
+/// The host of the guests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
     pub cpu: String,
@@ -36,18 +36,18 @@ pub struct Host {
     pub kernel: String,
 }
 
-/// What a run, or a comparison of two, comes to.
+/// The overall result of a run, or of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conclusion {
-    /// All is as expected.
+    /// All results are as expected.
     Expected,
-    /// Something is not.
+    /// At least one result is unexpected.
     Unexpected,
-    /// The lab itself failed, so something is not known.
+    /// The lab itself failed, so at least one result is missing.
     LabFailed,
 }
 
-/// How many cells came to which verdict.
+/// The number of cells for each verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     pub passed: usize,
@@ -57,7 +57,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Counts.
+    /// Counts cells.
     pub fn of<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Self {
         let mut totals = Self::default();
         for cell in cells {
@@ -94,12 +94,12 @@ impl Stored for Run {
 }
 
 impl Run {
-    /// How many cells came to which verdict.
+    /// The number of cells for each verdict.
     pub fn totals(&self) -> Totals {
         Totals::of(&self.cells)
     }
 
-    /// The sum of it: a failure of the lab counts before an unexpected result.
+    /// The overall result: a failure of the lab goes before an unexpected result.
     pub fn conclusion(&self) -> Conclusion {
         let totals = self.totals();
         if totals.lab_errors > 0 {

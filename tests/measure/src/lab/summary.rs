@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What all repetitions say of a kernel's wake latencies: their distribution, and how it compares
-//! with that of the run's first kernel.
+//! A kernel's wake latencies over all repetitions: their distribution, and a comparison with the
+//! run's first kernel.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{Table, stats::interval, text};
 
-/// Fewer samples than these say nothing of a median's spread.
+/// With fewer samples the spread of a median can't be estimated.
 const ENOUGH: usize = 10;
 
 /// The latencies of a pin on a file system and a kernel; in microseconds.
@@ -24,20 +24,20 @@ pub struct Summary<'a> {
     /// The pin, or the named case.
     pub pin: &'a str,
     pub kernel: &'a str,
-    /// As the server saw them.
+    /// Measured by the server.
     pub wake_us: Figures,
-    /// By the guest's clock.
+    /// Measured by the guest's clock.
     pub wake_guest_us: Figures,
-    /// Spurious wake-ups in all of them; `None` if none of them was counted.
+    /// The number of all spurious wake-ups; `None` if they were not counted.
     pub vain_wakeups: Option<u64>,
-    /// The first kernel's median divided by this one's; `None` for the first kernel itself, and if
-    /// there are too few samples.
+    /// The first kernel's median divided by this kernel's. `None` for the first kernel itself, and
+    /// if there are too few samples.
     pub first_to_this: Option<Ratio>,
-    /// The same by the guest's clock.
+    /// The same ratio by the guest's clock.
     pub first_to_this_guest: Option<Ratio>,
 }
 
-/// A distribution in figures; each is a sample that was measured.
+/// The figures of a distribution. Each figure is a measured sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Figures {
     pub n: usize,
@@ -61,7 +61,7 @@ impl From<&Samples> for Figures {
     }
 }
 
-/// All of a run's, the kernels of a pin side by side.
+/// All summaries of a run, with the kernels of a pin side by side.
 pub fn summaries<'a>(run: &'a Run) -> Vec<Summary<'a>> {
     let rows = wakes(&run.cells);
     let first = run.kernels().first().copied();
@@ -85,8 +85,8 @@ pub fn summaries<'a>(run: &'a Run) -> Vec<Summary<'a>> {
     rows.iter().map(summary).collect()
 }
 
-/// The figures as a table: a row a pin on a file system and a kernel, in which what the guest's
-/// clock says and the comparison are for a page only.
+/// The figures as a table, with a row for each pin on a file system and a kernel. The columns of
+/// the guest's clock and of the comparison are for a page only.
 pub fn figures(rows: &[Summary<'_>]) -> Table {
     let mut table = Table::new([
         "",
@@ -122,7 +122,7 @@ pub fn figures(rows: &[Summary<'_>]) -> Table {
 }
 
 impl Summary<'_> {
-    /// File system and pin, and the kernel, in as many columns as a terminal has for them.
+    /// File system and pin, and the kernel, cut to the width of a terminal's columns.
     pub fn names(&self) -> [String; 2] {
         let name = format!("{} {}", self.fs, self.pin);
         [
@@ -136,13 +136,13 @@ impl Summary<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Ratio {
     pub ratio: f64,
-    /// Where the interval of 95 % begins.
+    /// The lower end of the 95 % interval.
     pub low: f64,
     pub high: f64,
 }
 
 impl Ratio {
-    /// Of two kernels' latencies; `None` if there are too few samples, or a median is 0.
+    /// The ratio of two kernels' latencies; `None` if there are too few samples, or a median is 0.
     pub fn of(above: &Samples, below: &Samples) -> Option<Self> {
         if above.samples().len() < ENOUGH || below.samples().len() < ENOUGH {
             return None;
@@ -157,7 +157,7 @@ impl Ratio {
     }
 }
 
-/// `1.07 (0.93 to 1.21)`, and what that means.
+/// `1.07 (0.93 to 1.21)`, with its meaning.
 impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { ratio, low, high } = self;
@@ -170,7 +170,7 @@ impl fmt::Display for Ratio {
     }
 }
 
-/// The median of as many samples, drawn with replacement.
+/// The median of a bootstrap sample: as many samples, drawn with replacement.
 fn drawn_median(from: &Samples, random: &mut Rng) -> u64 {
     let samples = from.samples();
     let mut drawn: Vec<u64> = (0..samples.len())
@@ -202,7 +202,7 @@ mod tests {
         );
         let ratio = second.first_to_this.unwrap();
         assert!(ratio.high < 0.6 && ratio.low > 0.4, "{ratio:?}");
-        // Without samples there is nothing to compare.
+        // Without samples no comparison is possible.
         assert_eq!(second.first_to_this_guest, None);
         assert_eq!(second.wake_guest_us, Figures::default());
     }
@@ -218,7 +218,7 @@ mod tests {
         assert!(summaries(&fixture::run(vec![])).is_empty());
     }
 
-    /// Whether the interval leaves 1 out.
+    /// Whether the interval excludes 1.
     fn differs(ratio: &Ratio) -> bool {
         !ratio.to_string().ends_with("no difference seen")
     }
@@ -256,8 +256,8 @@ mod tests {
         );
     }
 
-    /// The interval is worth its name: of many pairs of samples of one population, about one in
-    /// twenty is said to differ.
+    /// The interval is calibrated: of many pairs of samples from one population, about one in
+    /// twenty is reported as different.
     #[test]
     fn one_in_twenty_of_the_same_is_said_to_differ() {
         let mut random = Rng::with_seed(7);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The report for people at a terminal: the matrix, then what needs words, then one line of
-//! totals. At most [`table::WIDTH`] columns wide, and nothing is said by colour alone.
+//! The report for a terminal: the matrix, then explanations, then one line of totals. It is at most
+//! [`table::WIDTH`] columns wide, and no information depends on colour alone.
 
 pub mod labels;
 mod latencies;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Latencies of many requests, kept to a thousandth of their size in constant memory.
+//! Latencies of many requests, with a precision of a thousandth, in constant memory.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// The longest latency that is told apart from longer ones.
+/// The longest latency that is distinguished from longer ones.
 const LONGEST_NS: u64 = 100_000_000_000;
 /// Significant decimal digits.
 const DIGITS: u8 = 3;
@@ -16,24 +16,24 @@ const DIGITS: u8 = 3;
 pub struct Latencies(Histogram<u64>);
 
 impl Latencies {
-    /// None yet.
+    /// An empty histogram.
     pub fn new() -> Self {
         let histogram = Histogram::new_with_max(LONGEST_NS, DIGITS);
         Self(histogram.expect("bounds and digits are such as the crate takes"))
     }
 
-    /// Adds one.
+    /// Adds a latency.
     pub fn record(&mut self, latency: Duration) {
         let ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
         self.record_many(ns, 1);
     }
 
-    /// Adds so many of about `ns` nanoseconds.
+    /// Adds `count` latencies of about `ns` nanoseconds.
     pub fn record_many(&mut self, ns: u64, count: u64) {
         self.0.saturating_record_n(ns, count);
     }
 
-    /// Adds all of another's.
+    /// Adds all latencies of another histogram.
     pub fn add(&mut self, other: &Self) {
         self.0.add(&other.0).expect("both have the same bounds");
     }
@@ -43,12 +43,12 @@ impl Latencies {
         self.0.len()
     }
 
-    /// The latency, in ns, that `percent` of all do not exceed; 0 of none.
+    /// The latency in ns that `percent` of all latencies do not exceed; 0 without latencies.
     pub fn percentile(&self, percent: f64) -> u64 {
         self.0.value_at_quantile(percent / 100.0)
     }
 
-    /// The longest, in ns; 0 of none.
+    /// The longest latency in ns; 0 without latencies.
     pub fn max(&self) -> u64 {
         self.0.max()
     }
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn an_exponential_distribution_has_its_percentiles() {
-        // Its quantile q is -ln(1 - q) of the mean.
+        // The quantile q is -ln(1 - q) times the mean.
         let mean = 20_000.0;
         let count = 50_000;
         let quantile = |n| (-mean * (1.0 - (f64::from(n) + 0.5) / f64::from(count)).ln()) as u64;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The process that maps. It is a fork that never execs, so it does nothing but system calls.
+//! The process that maps. It is a fork without exec, so it makes only system calls.
 
 use std::{
     io::{self, IoSliceMut},
@@ -21,7 +21,7 @@ use rustix::{
 
 use super::Order;
 
-/// Starts the peer; `ours` is the end of the socket that it must not keep.
+/// Starts the peer. `ours` is the end of the socket that the peer must close.
 pub fn start(
     theirs: UnixStream,
     ours: &UnixStream,
@@ -30,13 +30,13 @@ pub fn start(
 ) -> io::Result<Pid> {
     let size = u64::from(ranges) * range_size;
     let ours = ours.as_raw_fd();
-    // SAFETY: the child only makes system calls, on memory that it has already, and ends by
-    // _exit; so it does not matter what state other threads left locks and heap in.
+    // SAFETY: the child only makes system calls, on memory that exists already, and ends by _exit.
+    // So the state in which other threads left locks and heap does not matter.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => {
             serve(&theirs, ours, size as usize, range_size);
-            // SAFETY: it always ends the process.
+            // SAFETY: this always ends the process.
             unsafe { libc::_exit(0) }
         }
         pid => Pid::from_raw(pid).ok_or_else(|| io::ErrorKind::InvalidData.into()),
@@ -45,19 +45,20 @@ pub fn start(
 
 /// Answers until the socket ends.
 fn serve(socket: &UnixStream, ours: RawFd, size: usize, range_size: u64) {
-    // SAFETY: it takes two numbers.
+    // SAFETY: the call takes two numbers.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-    // SAFETY: the parent's end is not used here: it is the parent's value that owns its own copy.
+    // SAFETY: this process does not use the parent's end. The parent's value owns the parent's own
+    // copy.
     unsafe { libc::close(ours) };
     let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
-    // SAFETY: a new range, wherever there is place.
+    // SAFETY: a new range at an address that the kernel chooses.
     let reserved = unsafe { mmap_anonymous(ptr::null_mut(), size, ProtFlags::empty(), flags) };
     let Ok(base) = reserved else { return };
     while let Some((order, file)) = receive(socket) {
         let at = u64::from(order.range) * range_size;
         let done = match file {
             _ if at + range_size > size as u64 => Err(Errno::INVAL),
-            // SAFETY: the range is one of the reserved, to which nothing here refers.
+            // SAFETY: the range is within the reservation, and nothing here refers to it.
             file => unsafe { carry_out(base.add(at as usize), at, range_size as usize, file) },
         };
         let answer = done.map_or_else(|errno| errno.raw_os_error() as u8, |()| 0);
@@ -67,7 +68,7 @@ fn serve(socket: &UnixStream, ours: RawFd, size: usize, range_size: u64) {
     }
 }
 
-/// Maps the file there, or unmaps without one.
+/// Maps the file at `place`, or unmaps it without a file.
 ///
 /// # Safety
 ///
@@ -79,13 +80,13 @@ unsafe fn carry_out(
     file: Option<OwnedFd>,
 ) -> Result<(), Errno> {
     let Some(file) = file else {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         return unsafe { munmap(place, len) };
     };
     let access = ProtFlags::READ | ProtFlags::WRITE;
     let flags = MapFlags::SHARED | MapFlags::FIXED;
-    // SAFETY: as the caller says; nothing else is mapped in this process since the range was
-    // reserved, so that a hole in it is still one.
+    // SAFETY: guaranteed by the caller. Nothing else was mapped in this process since the
+    // reservation, so a hole in it is still a hole.
     unsafe { mmap(place, len, access, flags, file.as_fd(), at) }.map(drop)
 }
 

@@ -6,30 +6,30 @@ use dax_measure::words;
 use guest_agent::workload::{Access, RANGE, Temperature, Work};
 
 words! {
-    /// How much of the window is pinned meanwhile.
+    /// The part of the window that is pinned meanwhile.
     Pins {
         /// Nothing.
         None = "none",
-        /// A quarter of its ranges.
+        /// A quarter of the window's ranges.
         Quarter = "quarter",
-        /// All but two.
+        /// All ranges except two.
         Most = "most",
     }
 }
 
-/// What is measured at once, by all sides.
+/// A measurement that all sides make.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
-    /// What is done.
+    /// The work.
     pub work: Work,
-    /// The working set in windows.
+    /// The size of the working set in windows.
     pub times: f64,
-    /// How much of the window is pinned.
+    /// The part of the window that is pinned.
     pub pins: Pins,
 }
 
 impl Pins {
-    /// How many ranges that is of a window of so many bytes.
+    /// The number of ranges, in a window of this size.
     pub fn ranges(self, window: u64) -> u64 {
         let ranges = window / RANGE;
         match self {
@@ -41,7 +41,7 @@ impl Pins {
 }
 
 impl Point {
-    /// What it is called: `load-seq-cold/2x`, and what is not as usual after that.
+    /// The name: `load-seq-cold/2x`, followed by all settings that differ from the usual ones.
     pub fn name(&self) -> String {
         let Work {
             access,
@@ -67,7 +67,7 @@ impl Point {
         name
     }
 
-    /// What it is, in words.
+    /// A description for people.
     pub fn about(&self) -> String {
         let Work {
             access,
@@ -98,7 +98,7 @@ impl Point {
     }
 }
 
-/// Size of files where nothing is said.
+/// The default size of files.
 pub const USUAL_FILE: u64 = 4 << 20;
 
 fn size(bytes: u64) -> String {

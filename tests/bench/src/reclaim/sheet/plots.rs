@@ -7,12 +7,12 @@ use dax_measure::plot::{Curves, colour, time_mark};
 use super::rows;
 use crate::reclaim::model::{PointResult, ReclaimRun, Series};
 
-/// A side's colour is the same in all plots.
+/// The colour of a side, which is the same in all plots.
 fn of_side(run: &ReclaimRun, side: &str) -> usize {
     colour(run.sides.iter().map(|one| one.name.as_str()), side)
 }
 
-/// A plot for each row of points that differ in their working sets only.
+/// One plot for each group of points that differ only in their working sets.
 pub fn curves(
     run: &ReclaimRun,
     what: &str,
@@ -38,8 +38,8 @@ pub fn curves(
     plots.collect()
 }
 
-/// Which part of a point's accesses took longer than so long: both axes are logarithmic, so that the
-/// rare ones are seen.
+/// The share of a point's accesses that took longer than a time. Both axes are logarithmic, so that
+/// rare accesses are visible.
 pub fn latency(run: &ReclaimRun, point: &PointResult) -> Option<Curves> {
     let lines = point.series.iter().map(|series| {
         let curve = series.latency.curve.iter();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A run made up for them is told in each way.
+//! An invented run is reported in each form.
 
 use dax_measure::{
     Guests, Head, Kernel,
@@ -15,7 +15,7 @@ use crate::reclaim::{
     plan::{Extent, Pins, Point, points},
 };
 
-/// A side that moves so many MiB a second.
+/// A side that moves this many MiB a second.
 fn series(side: &str, mib: u64) -> Series {
     let mut latencies = Latencies::new();
     latencies.record_many(1_000_000_000 / (16 * mib), 99);
@@ -42,7 +42,7 @@ fn series(side: &str, mib: u64) -> Series {
     series.with(&latencies)
 }
 
-/// A run of all usual points, in which a window is the better the smaller the working set is.
+/// A run of all usual points, in which a window is better for a smaller working set.
 fn run() -> ReclaimRun {
     let worker = Blocked {
         comm: HOSTILE.into(),

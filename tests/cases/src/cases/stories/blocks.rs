@@ -59,10 +59,10 @@ async fn big_blocks_writeback(rig: &mut Rig, fs: FileSystem, seen: &mut Observat
         Err(fault) => seen.step(format_args!("it can't be synced: {fault}")),
     }
     seen.returned = Some(done.outcome);
-    // Umount would find them in use as long as it has them open.
+    // Umount would find the files busy as long as the actor has them open.
     storer.end().await?;
     rig.watcher().ask(Removal::Unlink { path }).await?;
-    // The guest has mounted it by itself; another case's umount would find it.
+    // The guest has mounted the folder by itself. The umount of another case would find it.
     let target = format!("{}/{BIG_BLOCKS}", fs.mount_point());
     rig.watcher().ask(Removal::Umount { target }).await?;
     race::close(rig, scene, seen).await

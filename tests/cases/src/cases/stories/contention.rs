@@ -41,11 +41,12 @@ pub(super) const STORIES: &[Story] = &[
         fs: &FileSystem::ALL,
         contract: Contract::MayProceed,
         expected: |kernel, fs| match kernel {
-            // A copy holds its page when the host's file ends before it: a page that is lost.
+            // A copy holds its page when the host's file ends before it: the page is lost.
             KernelKind::NoWait if fs == FileSystem::Fuse => vec![Outcome::VmDied],
             KernelKind::NoWait => vec![Outcome::Complained],
             KernelKind::NoWake => vec![Outcome::Stuck],
-            // As in refault-during-wait, if a copy faults the page in again in time.
+            // As in refault-during-wait, if a copy faults the page in again before the removal is
+            // woken.
             KernelKind::Newer => vec![Outcome::Stuck, Outcome::Finished],
             _ => vec![Outcome::Finished],
         },
@@ -75,7 +76,7 @@ pub(super) const STORIES: &[Story] = &[
     },
 ];
 
-/// Enough that all are at it together for most of the time.
+/// Enough rounds that all actors overlap most of the time.
 const ROUNDS: u32 = 1000;
 
 async fn fault_storm(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
@@ -85,11 +86,11 @@ async fn fault_storm(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> R
     let held = matrix::take(rig, &mut scene, Pin::AioRead, seen).await?;
     let mut storm = rig.actor("storm").await?;
     open(&mut storm, "file", &scene.roles.file).await?;
-    // A page that stays: where the file ends a store would be answered by SIGBUS.
+    // This page stays in the file. A store behind the file's end would raise SIGBUS.
     map(&mut storm, "map", "file", RANGE).await?;
     let file = "file".to_owned();
     let requests = vec![Request::of(&storing("map")), Request::of(&Sync { file })];
-    // It goes on until the case ends it.
+    // The storm runs until the case ends it.
     let storm = Runner::start(storm, "the storm", u32::MAX, requests).await?;
     let played = matrix::remove_and_strike(rig, scene, held, kind, seen).await;
     storm.stop().await?;
@@ -117,7 +118,7 @@ async fn process_copy_race(rig: &mut Rig, fs: FileSystem, seen: &mut Observation
     ];
     let copier = Runner::start(copier, "the copier", ROUNDS, vec![Request::of(&copy)]).await?;
     let owner = Runner::start(owner, "the owner", ROUNDS, requests).await?;
-    // Who is copied from has to live longer.
+    // The process that is copied from has to live longer than the copier.
     copier.end(rig, seen).await?;
     if let Some(owned) = owner.end(rig, seen).await? {
         only(seen, &owned.answers, &["peek: \"zeros\""])?;
@@ -148,7 +149,7 @@ async fn fault_beyond_end(rig: &mut Rig, fs: FileSystem, seen: &mut Observation)
         only(seen, &looked.answers, &before)?;
         only(seen, &cut.answers, &before[1..])?;
         let count = |answer: &str| cut.answers.get(answer).copied();
-        // Its own looks race with nobody: one of each in a round.
+        // The actor's own accesses run in turn, without a race: one of each in a round.
         if (count(before[1]), count(before[2])) != (Some(ROUNDS), Some(ROUNDS)) {
             seen.harm = Some(format!("after each truncate: {:?}", cut.answers));
         }
@@ -157,7 +158,7 @@ async fn fault_beyond_end(rig: &mut Rig, fs: FileSystem, seen: &mut Observation)
 }
 
 async fn o_trunc_race(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
-    // A file that needs more ranges than there are, next to the one that is cut.
+    // This file, with the one that is cut, needs more ranges than there are.
     let scene = Scene::set(rig, fs, RemovalKind::ReclaimWorker).await?;
     seen.stands(&scene);
     let (mut looker, mut reader) = (rig.actor("looker").await?, rig.actor("reader").await?);
@@ -200,7 +201,7 @@ fn peeking(scene: &Scene) -> Peek {
     }
 }
 
-/// No op may fail, and no look may see anything but `fine`.
+/// No op may fail, and no look may see a value other than `fine`.
 fn only(
     seen: &mut Observation,
     answers: &std::collections::BTreeMap<String, u32>,

@@ -41,11 +41,11 @@ pub(super) const STORIES: &[Story] = &[
     },
 ];
 
-/// The window has eight ranges, each of three files four.
+/// The window has eight ranges, and each of the three files needs four.
 const FILES: usize = 3;
 const FILE_RANGES: u64 = 4;
 const SEED: u64 = 0xc0de;
-/// Enough that all of them are at it together for most of the time.
+/// Enough rounds that all actors overlap most of the time.
 const ROUNDS: u32 = 1500;
 
 async fn parallel_reclaim(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Pins that the kernel can't see any more, because it looks for busy pages in the page tables'
-//! and the page cache's books only: whatever takes the page from these hides its pin.
+//! Pins that the kernel no longer sees. The kernel looks for busy pages only in the page tables and
+//! in the page cache, so an operation that takes the page out of these hides its pin.
 
 use anyhow::{Context as _, Result};
 use dax_measure::lab::{Contract, Outcome};
@@ -80,8 +80,9 @@ pub(super) const STORIES: &[Story] = &[
     },
 ];
 
-/// The removal does not wait, and whoever gets the page's memory is harmed by its pin, or the pin's
-/// owner by them. From 6.15 on, nobody needs to have mapped a page whose use is waited for.
+/// The removal does not wait. The new owner of the page's memory is harmed by the pin, or the owner
+/// of the pin by the new owner. From 6.15 on, removals also wait for pages that no process has
+/// mapped.
 fn slips(kernel: KernelKind, fs: FileSystem) -> Vec<Outcome> {
     match kernel {
         KernelKind::Newer => vec![Outcome::Waited],
@@ -89,7 +90,7 @@ fn slips(kernel: KernelKind, fs: FileSystem) -> Vec<Outcome> {
     }
 }
 
-/// The same, with kernels of 6.15 and later too.
+/// The same outcomes, on kernels of 6.15 and later too.
 fn slips_everywhere(_: KernelKind, _: FileSystem) -> Vec<Outcome> {
     vec![Outcome::Harmed]
 }
@@ -111,7 +112,7 @@ async fn reopen_hides_pin(rig: &mut Rig, fs: FileSystem, seen: &mut Observation)
     seen.stands(&scene);
     let held = matrix::take(rig, &mut scene, Pin::Vmsplice, seen).await?;
     for _ in 0..2 {
-        // The first close writes the page back, the second open finds it clean.
+        // The first close writes the page back. The second open finds the page clean.
         let read = ReadAt {
             path: scene.roles.file.clone(),
             offset: 0,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Removals on the host, of which the guest's kernel knows nothing: the page is pinned in the
-//! guest, its memory is the host's page of the file.
+//! Removals on the host, which the guest's kernel does not see. The page is pinned in the guest,
+//! and its memory is the host's page of the file.
 
 use std::fs::{self, File};
 use std::time::Duration;
@@ -25,19 +25,19 @@ use crate::host::{FileSystem, Rig};
 enum OnHost {
     /// The file is cut to nothing.
     Truncate,
-    /// The same, and the guest hears of it by stat(2).
+    /// The file is cut to nothing, and the guest learns of it by stat(2).
     TruncateAndStat,
     /// A hole where the page is.
     Punch,
-    /// The file's name goes.
+    /// The file is unlinked.
     Unlink,
-    /// Another file gets its name.
+    /// Another file is renamed over the file.
     RenameOver,
     /// The daemon is killed.
     KillDaemon,
 }
 
-/// A story of each pin.
+/// Makes one story for each pin.
 macro_rules! stories {
     ($($name:literal, $finding:expr, $what:ident, $contract:ident, $aio:expr, $vmsplice:expr, $about:literal, $source:literal;)+) => {
         pub(super) const STORIES: &[Story] = &[$(
@@ -93,9 +93,9 @@ fn complains(_: KernelKind, _: FileSystem) -> Vec<Outcome> {
     vec![Outcome::Complained]
 }
 
-/// How long the guest may trust the size that it knows.
+/// How long the guest may trust its cached size.
 const SIZE_DEADLINE: Duration = Duration::from_secs(60);
-/// Between two looks; nothing announces that it looks again.
+/// Between two looks: Linux does not announce that it asks for the size again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 async fn under(
@@ -123,7 +123,7 @@ async fn under(
     }
     if let Some(leaked) = ended.leaked {
         seen.step(format_args!("who read the pinned page got {leaked}"));
-        // A page that is gone is what the host asked for; other bytes are a fault.
+        // The host has asked for a page that is gone. Other bytes are an error.
         let gone = matches!(
             what,
             OnHost::Punch | OnHost::Truncate | OnHost::TruncateAndStat
@@ -133,7 +133,7 @@ async fn under(
         }
     }
     if what == OnHost::KillDaemon {
-        // Nothing of the share can be had any more.
+        // The share is of no use any more.
         rig.spoil();
         let log = rig.watcher().ask(KernelLog {}).await?;
         seen.complaints = crate::cases::complaints(&log);

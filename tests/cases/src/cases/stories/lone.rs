@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! System calls that once went wrong by themselves, with no pin and nobody to race with.
+//! System calls that once failed by themselves, without a pin and without a race.
 
 use std::time::Duration;
 
@@ -69,9 +69,9 @@ pub(super) const STORIES: &[Story] = &[
     },
 ];
 
-/// So often that one of the replies comes after the process has let go of the inode.
+/// Often enough that one of the replies comes after the process has dropped the inode.
 const CLOSES: u32 = 100;
-/// How long a system call may take that waits for nobody.
+/// How long a system call may take that has nothing to wait for.
 const CALL_DEADLINE: Duration = Duration::from_secs(60);
 
 async fn private_copy_survives(
@@ -146,7 +146,7 @@ async fn extending_write(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) 
     let mut writer = rig.actor("writer").await?;
     let path = scene.roles.file.clone();
     open(&mut writer, &path, &path).await?;
-    // A range that nobody has mapped, so that the fault needs one of the window.
+    // No process has mapped this range, so the fault needs a range of the window.
     map(&mut writer, "map", &path, 0).await?;
     let len = scene.roles.len;
     let write = WriteMapped {
@@ -165,7 +165,7 @@ async fn extending_write(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) 
     let count = done.outcome.context("writing from a mapping of the file")?;
     seen.step(format_args!("{count} bytes are written behind the end"));
     ensure!(count == PAGE, "{count} of {PAGE} bytes were written");
-    // To open the file again while a page is mapped is another story.
+    // A second open of the file while a page is mapped is another story.
     writer.end().await?;
     let compare = |offset, len, pattern_at| Compare {
         path: path.clone(),

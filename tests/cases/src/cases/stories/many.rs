@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! So many plain references that they look like a pin.
+//! So many ordinary references that the kernel takes them for a pin.
 
 use std::time::Duration;
 
@@ -36,9 +36,9 @@ pub(super) const STORIES: &[Story] = &[Story {
 
 /// GUP_PIN_COUNTING_BIAS of linux/mm.h without the reference that an idle page has in 6.14.
 const REFERENCES: u32 = 1023;
-/// How long the truncate may take once the page is free.
+/// How long the truncate may take after the page is free.
 const WAKE_DEADLINE: Duration = Duration::from_secs(20);
-/// And after a signal.
+/// How long the truncate may take after a signal.
 const SIGNAL_DEADLINE: Duration = Duration::from_secs(60);
 
 async fn many_references(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {

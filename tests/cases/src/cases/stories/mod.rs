@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Cases that are stories of their own, most of them bugs of Linux, each with what it comes to.
+//! Cases with a course of their own, most of them bugs of Linux, each with its expected outcome.
 //!
-//! A story's file has all of it. Numbers are those of the list that the lab began with, letters are
-//! what it found besides; `docs/findings.md` goes through both.
+//! A story's file holds all of it. The numbers are those of the list that the lab began with. The
+//! letters are findings of the lab. `docs/findings.md` goes through both.
 
 mod blocks;
 mod contention;
@@ -32,24 +32,24 @@ use crate::host::{FileSystem, Rig};
 pub struct Story {
     /// Its name.
     pub name: &'static str,
-    /// Its number or letter in `docs/findings.md`, which tells of what comes of it on such a
-    /// kernel; `None` if that has none.
+    /// The number or letter of the section of `docs/findings.md` about this story on such a kernel;
+    /// `None` if there is none.
     pub finding: fn(KernelKind) -> Option<&'static str>,
     /// What happens.
     pub about: &'static str,
     /// Where its expectation comes from.
     pub source: &'static str,
-    /// On which file systems it is played.
+    /// The file systems it is run on.
     pub fs: &'static [FileSystem],
     /// What the kernel owes.
     pub contract: Contract,
-    /// What comes of it.
+    /// The accepted outcomes.
     pub expected: fn(KernelKind, FileSystem) -> Vec<Outcome>,
-    /// Plays it.
+    /// Runs the story.
     pub play: Play,
 }
 
-/// A story's course.
+/// The function that runs a story.
 pub type Play =
     for<'a> fn(&'a mut Rig, FileSystem, &'a mut Observation) -> LocalBoxFuture<'a, Result<()>>;
 
@@ -61,7 +61,7 @@ macro_rules! play {
 }
 use play;
 
-/// All of them.
+/// All stories.
 pub fn all() -> impl Iterator<Item = &'static Story> {
     let files = [
         hidden::STORIES,

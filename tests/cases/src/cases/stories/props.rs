@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What stories do with actors, in a word each.
+//! What stories do with actors: one short function for each step.
 
 use anyhow::Result;
 use guest_agent::files::{Map, Open, Touch};
@@ -11,7 +11,7 @@ use crate::host::Worker;
 /// Length of a page.
 pub(super) const PAGE: usize = 4096;
 
-/// Opens a file, and calls it `name`.
+/// Opens a file and names it `name`.
 pub(super) async fn open(actor: &mut Worker, name: &str, path: &str) -> Result<()> {
     let open = Open {
         name: name.to_owned(),
@@ -21,12 +21,12 @@ pub(super) async fn open(actor: &mut Worker, name: &str, path: &str) -> Result<(
     Ok(actor.ask(open).await?)
 }
 
-/// Maps a page of an open file, and calls it `name`. Gives its address.
+/// Maps a page of an open file and names the mapping `name`. Returns its address.
 pub(super) async fn map(actor: &mut Worker, name: &str, file: &str, offset: u64) -> Result<u64> {
     Ok(actor.ask(mapping(name, file, offset)).await?)
 }
 
-/// The op for that.
+/// The op that maps a page.
 pub(super) fn mapping(name: &str, file: &str, offset: u64) -> Map {
     Map {
         name: name.to_owned(),
@@ -37,7 +37,7 @@ pub(super) fn mapping(name: &str, file: &str, offset: u64) -> Map {
     }
 }
 
-/// The op to store to a mapping's first page, what is there already.
+/// The op that stores to the first page of a mapping the bytes that are already there.
 pub(super) fn storing(map: &str) -> Touch {
     Touch {
         map: map.to_owned(),
@@ -47,7 +47,7 @@ pub(super) fn storing(map: &str) -> Touch {
     }
 }
 
-/// The op to read a page.
+/// The op that reads a page.
 pub(super) fn reading(path: &str, offset: u64) -> Removal {
     Removal::Read {
         path: path.to_owned(),
@@ -56,7 +56,7 @@ pub(super) fn reading(path: &str, offset: u64) -> Removal {
     }
 }
 
-/// The op to load from a new mapping of a page.
+/// The op that loads from a new mapping of a page.
 pub(super) fn loading(path: &str, offset: u64) -> Removal {
     Removal::Touch {
         path: path.to_owned(),
@@ -64,7 +64,7 @@ pub(super) fn loading(path: &str, offset: u64) -> Removal {
     }
 }
 
-/// The op to change a file's length.
+/// The op that changes a file's length.
 pub(super) fn resizing(path: &str, len: u64) -> Removal {
     Removal::Truncate {
         path: path.to_owned(),

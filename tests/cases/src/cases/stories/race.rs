@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Several actors at once, a bounded number of rounds each.
+//! Several actors at once, each for a bounded number of rounds.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::cases::scene::Scene;
 use crate::cases::strike::hung;
 use crate::host::{Pending, Rig, Worker};
 
-/// How long a race may take: its rounds take seconds, so one that has not ended by then hangs.
+/// How long a race may take. Its rounds take seconds, so a race that has not ended by then hangs.
 const RACE_DEADLINE: Duration = Duration::from_secs(90);
 
-/// Who takes part, with what.
+/// An actor of a race, and the requests that it repeats.
 pub(super) struct Runner {
     actor: Worker,
     name: &'static str,
@@ -25,7 +25,7 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    /// Starts: from now on `actor` does this, `times` times.
+    /// Starts `actor`: from now on it makes these requests, `times` times.
     pub(super) async fn start(
         mut actor: Worker,
         name: &'static str,
@@ -46,12 +46,12 @@ impl Runner {
         })
     }
 
-    /// Ends it, however far it is.
+    /// Stops the actor, however far it has come.
     pub(super) async fn stop(self) -> Result<()> {
         Ok(self.actor.end().await?)
     }
 
-    /// Waits for its end; `None` if it hangs, which is seen.
+    /// Waits for the actor's end; `None` if it hangs, which is recorded.
     pub(super) async fn end(
         self,
         rig: &mut Rig,
@@ -83,7 +83,7 @@ impl Runner {
     }
 }
 
-/// Ends a scene that was a race; what hangs is left, with its guest.
+/// Ends a scene that was a race. A process that hangs is left, together with its guest.
 pub(super) async fn close(rig: &mut Rig, scene: Scene, seen: &mut Observation) -> Result<()> {
     if seen.stuck {
         rig.spoil();

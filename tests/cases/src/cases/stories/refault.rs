@@ -42,7 +42,7 @@ async fn refault_during_wait(rig: &mut Rig, fs: FileSystem, seen: &mut Observati
         matrix::go_on_from(rig, &mut scene, held, &pending, waiting, seen).await?;
         return matrix::close(rig, scene, seen).await;
     }
-    // Who waits lets go of the lock that keeps faults out.
+    // A removal that waits releases the lock that keeps faults out.
     let touch = Touch {
         map: scene.page.map.clone(),
         at: scene.page.at,

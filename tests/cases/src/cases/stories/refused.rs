@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Pins for good, which a DAX file has to refuse.
+//! Long-term pins, which a DAX file has to refuse.
 
 use anyhow::Result;
 use dax_measure::lab::{Contract, Outcome};

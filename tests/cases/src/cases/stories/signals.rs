@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A signal comes while a removal waits.
+//! A signal arrives while a removal waits.
 
 use anyhow::{Context as _, Result};
 use dax_measure::lab::Contract;

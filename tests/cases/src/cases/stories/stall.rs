@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! One pinned page stands in the way of the reclaim worker of FUSE, and all of the share waits.
+//! One pinned page blocks the reclaim worker of FUSE, and the whole share waits.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ pub(super) const STORIES: &[Story] = &[
         contract: Contract::MayProceed,
         expected: |kernel, _| match kernel {
             KernelKind::NoWait => vec![Outcome::Proceeded],
-            // It does not get so far.
+            // The case does not get so far.
             KernelKind::NoWake => vec![Outcome::Stuck],
             _ => vec![Outcome::Complained],
         },
@@ -67,9 +67,9 @@ pub(super) const STORIES: &[Story] = &[
 
 fn waits_behind_worker(kernel: KernelKind, _: FileSystem) -> Vec<Outcome> {
     match kernel {
-        // Its worker never waits.
+        // The worker of this kernel never waits.
         KernelKind::NoWait => vec![Outcome::Proceeded],
-        // And here for good: the decoy is a transfer.
+        // The decoy is a transfer, whose end does not wake the worker on these kernels.
         KernelKind::NoWake | KernelKind::NoBioWake => vec![Outcome::Stuck],
         _ => vec![Outcome::Waited],
     }

@@ -41,7 +41,7 @@ pub(super) const STORIES: &[Story] = &[
         fs: &FileSystem::ALL,
         contract: Contract::MustWait,
         expected: |kernel, fs| match kernel {
-            // As in refault-during-wait: a mapping has a reference.
+            // As in refault-during-wait: a mapping holds a reference.
             KernelKind::Newer => vec![Outcome::Stuck],
             kernel => expected(kernel, fs, Pin::Vmsplice, RemovalKind::Truncate),
         },
@@ -50,10 +50,10 @@ pub(super) const STORIES: &[Story] = &[
 ];
 
 /// Further pins of the page, beside the one that is held to the end: fewer than a daemon has
-/// threads. They are no requests to the disk, because with so many of them QEMU sits on
-/// the reply to one until there is another reply.
+/// threads. They are no requests to the disk, because with so many of them QEMU holds a reply back
+/// until the next reply arrives.
 const FURTHER_PINS: u64 = 5;
-/// Times that the page is let go of and taken again.
+/// How often the page is dropped and taken again.
 const ROUNDS: u32 = 8;
 
 async fn pins_one_by_one(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
@@ -76,7 +76,7 @@ async fn pins_one_by_one(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) 
             len: scene.page.len,
             device: device.clone(),
             offset,
-            // The host lets one write to a file at a time.
+            // The host permits one write to a file at a time.
             write: false,
         };
         scene.pinner.ask(AioSubmit { name, transfer }).await?;
@@ -116,7 +116,8 @@ async fn woken_in_vain(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) ->
     let mut waiting = look(rig, &mut scene, &pending).await?;
     if let Waiting::Blocked(task) = &waiting {
         let vain = VainWakeups::begin(rig.watcher(), task, seen).await?;
-        // Back into the page tables: to fault it in takes the lock that who waits wants as well.
+        // Puts the page back into the page tables. A fault takes the lock that the waiting removal
+        // needs as well.
         let touch = Touch {
             map: scene.page.map.clone(),
             at: scene.page.at,
@@ -146,7 +147,7 @@ async fn woken_in_vain(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) ->
     matrix::close(rig, scene, seen).await
 }
 
-/// Whether the truncate waits for the page, or what it does instead.
+/// Whether the truncate waits for the page, and what it does if it does not wait.
 async fn look(rig: &mut Rig, scene: &mut Scene, pending: &Pending<Removal>) -> Result<Waiting<()>> {
     let remover = &mut scene.remover;
     Ok(Waiting::of(remover, pending, rig.watcher(), &BREAK_LAYOUTS).await?)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The window of FUSE is full, and Linux takes ranges back.
+//! The window of FUSE is full, and Linux reclaims ranges.
 
 use anyhow::{Result, bail};
 use dax_measure::lab::{Contract, Outcome};
@@ -24,9 +24,9 @@ pub(super) const STORIES: &[Story] = &[
         contract: Contract::MustWait,
         expected: |kernel, _| match kernel {
             KernelKind::Stock | KernelKind::Newer | KernelKind::NoBioWake => {
-                // A race, which Linux wins about every second time. Lists that are broken then are
-                // noticed by a kernel that checks them; else somebody walks them for ever, or two
-                // files share a range.
+                // This is a race, which Linux wins about every second time. A kernel that checks
+                // its lists notices a broken list. Another kernel walks the list without end, or
+                // lets two files share a range.
                 vec![Outcome::Waited, Outcome::Complained, Outcome::Harmed]
             }
             kernel => super::super::expected(
@@ -50,10 +50,10 @@ pub(super) const STORIES: &[Story] = &[
         fs: &FileSystem::ALL,
         contract: Contract::MayProceed,
         expected: |kernel, fs| match fs {
-            // Eviction itself waits, and with it whoever needs memory.
+            // The eviction itself waits, and so does every task that needs memory.
             FileSystem::Fuse if kernel == KernelKind::Newer => vec![Outcome::Waited],
             // Linux warns each time. Whether QEMU aborts too (G) depends on which of its threads
-            // is the last to let go of the range's memory.
+            // drops the last reference to the range's memory.
             FileSystem::Fuse => vec![Outcome::Complained, Outcome::VmDied],
             _ => vec![Outcome::Proceeded],
         },
@@ -97,7 +97,7 @@ async fn eviction_under_pin(rig: &mut Rig, fs: FileSystem, seen: &mut Observatio
     matrix::remove_and_strike(rig, scene, held, kind, seen).await
 }
 
-/// The pinner itself reads on.
+/// The process that holds the pin itself reads on.
 async fn self_deadlock(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
     let kind = RemovalKind::ReclaimInline;
     let mut scene = Scene::set(rig, fs, kind).await?;
@@ -128,6 +128,6 @@ async fn self_deadlock(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) ->
             seen.stuck = true;
         }
     }
-    // Its end closes the pipe.
+    // The end of the process closes the pipe.
     matrix::close(rig, scene, seen).await
 }

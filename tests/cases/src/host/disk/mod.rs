@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A disk that answers when it is told to: an NBD server, to which QEMU connects.
+//! A disk that answers on request: an NBD server, to which QEMU connects.
 //!
 //! Requests below `HELD_FROM` are answered at once, so that the guest can look for partitions.
-//! Those from there on are withheld until [`Disk::release`]: as long as the guest waits for the
-//! reply, the pages of its request stay pinned. The content is a pattern; what is written is kept
-//! in the request and otherwise forgotten.
+//! Requests from there on are withheld until [`Disk::release`]: while the guest waits for the
+//! reply, the pages of its request stay pinned. The content is a pattern. Data that is written is
+//! kept in the request and otherwise discarded.
 
 mod protocol;
 mod serve;
@@ -26,18 +26,18 @@ use serve::Reply;
 /// How long QEMU may take to have a reply in its socket.
 const REPLY_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Why the disk is of no use.
+/// Errors of the disk.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
-    /// No socket.
+    /// The socket could not be made.
     #[error("can't listen at {}", path.display())]
     Listen {
-        /// Where.
+        /// The path of the socket.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
-    /// No such request.
+    /// The request did not come, or is not there.
     #[error("at the disk")]
     Withheld(#[from] WithheldError),
     /// QEMU is gone.
@@ -72,7 +72,7 @@ impl Disk {
         })
     }
 
-    /// The socket.
+    /// The path of the socket.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -81,13 +81,13 @@ impl Disk {
     ///
     /// # Errors
     ///
-    /// If it does not come.
+    /// If the request does not come.
     pub async fn held(&self, offset: u64) -> Result<Request, DiskError> {
         Ok(self.withheld.held(offset).await?)
     }
 
-    /// Answers the withheld request at `offset`. Gives the moment at which the reply was in QEMU's
-    /// socket.
+    /// Answers the withheld request at `offset`. Returns the moment at which the reply was in
+    /// QEMU's socket.
     ///
     /// # Errors
     ///
@@ -100,10 +100,10 @@ impl Disk {
         when.ok().and_then(Result::ok).ok_or(DiskError::Gone)
     }
 
-    /// Answers all that is withheld, so that the guest's processes can end.
+    /// Answers all withheld requests, so that the guest's processes can end.
     pub fn release_all(&self) {
         for (request, reply) in self.withheld.take_all() {
-            // Nobody waits for this reply, and without a QEMU nobody needs it.
+            // No caller waits for this reply, and without a QEMU there is no receiver for it.
             let _ = reply.send(&request, oneshot::channel().0);
         }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! As much of the NBD protocol (its doc/proto.md) as QEMU's client speaks with a server that knows
-//! neither structured replies nor metadata contexts. All numbers are big-endian.
+//! The part of the NBD protocol (its doc/proto.md) that QEMU's client speaks with a server without
+//! structured replies and metadata contexts. All numbers are big-endian.
 
 use std::io::{self, ErrorKind};
 
@@ -13,9 +13,9 @@ const OPTION_REPLY_MAGIC: u64 = 0x0003_e889_0455_65a9;
 const REQUEST_MAGIC: u32 = 0x2560_9513;
 const REPLY_MAGIC: u32 = 0x6744_6698;
 
-/// Handshake: fixed newstyle, no zeroes at its end.
+/// Handshake flags: fixed newstyle, no zeroes at its end.
 const HANDSHAKE_FLAGS: u16 = 1 | 2;
-/// Export: has flags, takes FLUSH.
+/// Export flags: has flags, takes FLUSH.
 const EXPORT_FLAGS: u16 = 1 | 4;
 
 const OPT_ABORT: u32 = 2;
@@ -27,7 +27,7 @@ const REP_INFO: u32 = 3;
 const REP_UNSUPPORTED: u32 = 0x8000_0001;
 const INFO_EXPORT: u16 = 0;
 
-/// Longer data of an option than any client sends.
+/// The longest data of an option that is accepted; no client sends as much.
 const MAX_OPTION: u32 = 1 << 16;
 /// The longest request (the protocol's limit where none is negotiated).
 const MAX_REQUEST: u32 = 32 << 20;
@@ -52,7 +52,7 @@ pub(super) struct Wire {
     pub(super) data: Vec<u8>,
 }
 
-/// Agrees on the only export. `Ok(false)` if the client wants no more of it.
+/// Agrees on the only export. `Ok(false)` if the client ends the negotiation.
 pub(super) async fn handshake<S>(stream: &mut S, size: u64) -> io::Result<bool>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -104,7 +104,7 @@ async fn reply_option<S: AsyncWrite + Unpin>(
     stream.flush().await
 }
 
-/// The next request.
+/// Reads the next request.
 pub(super) async fn request<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Wire> {
     expect(
         stream.read_u32().await?.into(),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! One client's requests: answered at once, or kept for the disk's owner.
+//! Serves one client: a request is answered at once, or kept for the disk's owner.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -15,19 +15,19 @@ use tokio::sync::oneshot;
 use super::protocol::{self, INVALID, Wire, command};
 use super::{HELD_FROM, Request, RequestKind, SIZE, Withheld};
 
-/// Bytes for the socket, and whom to tell when they are in it.
+/// Bytes for the socket, and the channel that reports when they are written.
 type Outgoing = (Vec<u8>, Option<oneshot::Sender<Instant>>);
 
-/// What it takes to answer a request.
+/// What is needed to answer a request.
 #[derive(Debug)]
 pub(super) struct Reply {
-    /// QEMU's name for it.
+    /// QEMU's identifier of the request.
     cookie: u64,
-    /// The connection that it came by.
+    /// The connection of the request.
     connection: UnboundedSender<Outgoing>,
 }
 
-/// Serves one client after the other.
+/// Serves one client after another.
 pub(super) async fn accept(listener: UnixListener, withheld: Arc<Withheld<Reply>>) {
     while let Ok((stream, _)) = listener.accept().await {
         match client(stream, &withheld).await {
@@ -38,7 +38,7 @@ pub(super) async fn accept(listener: UnixListener, withheld: Arc<Withheld<Reply>
     }
 }
 
-/// QEMU leaves without a word when it ends.
+/// Whether the error means the end of QEMU, which disconnects without a message.
 fn is_end(kind: ErrorKind) -> bool {
     use ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
     [BrokenPipe, ConnectionReset, UnexpectedEof].contains(&kind)
@@ -102,7 +102,7 @@ fn take(
 }
 
 impl Reply {
-    /// Sends it, and tells when it is in the socket. Fails if nobody is connected any more.
+    /// Sends the reply, and reports when it is in the socket. Fails if the client has disconnected.
     pub(super) fn send(self, request: &Request, sent: oneshot::Sender<Instant>) -> Result<(), ()> {
         let bytes = protocol::reply(self.cookie, 0, &request.content());
         let queued = self.connection.send((bytes, Some(sent)));
@@ -117,7 +117,7 @@ async fn send(
     while let Some((bytes, sent)) = replies.recv().await {
         writer.write_all(&bytes).await?;
         if let Some(sent) = sent {
-            // Who does not wait for it does not want it.
+            // A caller that has stopped waiting does not need the time.
             let _ = sent.send(Instant::now());
         }
     }

@@ -14,7 +14,7 @@ async fn connect(path: &Path) -> UnixStream {
     stream.read_exact(&mut greeting).await.unwrap();
     assert_eq!(&greeting[..16], b"NBDMAGICIHAVEOPT");
     stream.write_u32(3).await.unwrap();
-    // An option that no server of this kind knows, then GO for the unnamed export.
+    // An option that this kind of server does not know, then GO for the unnamed export.
     for (option, data) in [(8, &[][..]), (7, &[0; 6])] {
         stream.write_all(b"IHAVEOPT").await.unwrap();
         stream.write_u32(option).await.unwrap();
@@ -69,7 +69,7 @@ async fn only_the_upper_part_is_withheld_and_each_request_by_itself() {
     ask(&mut client, 0, 1, HELD_FROM, &[]).await;
     ask(&mut client, 1, 2, HELD_FROM + 512, &[7; 512]).await;
     ask(&mut client, 0, 3, 0, &[]).await;
-    // The last is answered first: the others are withheld.
+    // The last request is answered first, because the others are withheld.
     assert_eq!(reply(&mut client).await, (0, 3));
     let mut data = [0; 512];
     client.read_exact(&mut data).await.unwrap();

@@ -21,10 +21,10 @@ use crate::host::withheld::{HELD_FROM, Request, RequestKind, SIZE, Withheld};
 /// The file's name.
 pub(super) const FILE_NAME: &str = "file";
 const FILE: INodeNo = INodeNo(2);
-/// Nothing ever changes.
+/// Attributes and names never change.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// What it takes to answer a request.
+/// What is needed to answer a request.
 #[derive(Debug)]
 pub(super) enum Reply {
     Read(ReplyData),
@@ -40,7 +40,7 @@ impl Reply {
     }
 }
 
-/// Requests without an answer, and whether there may be any.
+/// Requests without an answer, and whether more may be withheld.
 #[derive(Debug, Default)]
 pub(super) struct Replies {
     pub(super) withheld: Withheld<Reply>,
@@ -53,7 +53,8 @@ impl Replies {
             return reply.send(&request);
         }
         self.withheld.hold(request, reply);
-        // Looked at after that: who has said "no more" meanwhile may have missed this one.
+        // Read after the request was added: a caller of `withhold_no_more` may have missed this
+        // request.
         if self.no_more.load(Ordering::SeqCst) {
             self.release_all();
         }
@@ -132,7 +133,7 @@ impl Filesystem for HeldFile {
         self.reply_attributes(inode, reply);
     }
 
-    /// Times are set by who writes; nothing comes of it.
+    /// Writers set times. The change is ignored.
     fn setattr(
         &self,
         _: &fuser::Request,
@@ -172,7 +173,7 @@ impl Filesystem for HeldFile {
         let request = Request {
             kind: RequestKind::Read,
             offset,
-            // Beyond the end there is nothing.
+            // There are no bytes behind the end.
             len: u64::from(len).min(SIZE.saturating_sub(offset)) as u32,
             data: Vec::new(),
         };
@@ -200,7 +201,7 @@ impl Filesystem for HeldFile {
         self.replies.take(request, Reply::Write(reply));
     }
 
-    // Below: what the library would log at length.
+    // The methods below exist because the library's defaults would log at length.
 
     fn access(&self, _: &fuser::Request, _: INodeNo, _: AccessFlags, reply: ReplyEmpty) {
         reply.ok();

@@ -6,11 +6,12 @@
 //! guest: O_DIRECT ── virtio-fs ──▶ a daemon ── read, write ──▶ HeldFile, a FUSE server in this
 //!                                                              process
 //! ```
-//! It is the one file of a second share, and a file of the share with the window too. A daemon does
-//! not know what another one has mapped, so a page of the window is pinned by a request to its own
-//! share, and a page of persistent memory by one to the second.
+//! The file is the only one of a second share, and also appears in the share with the window. A
+//! daemon does not know what another daemon has mapped. So a request to its own share pins a page
+//! of the window, and a request to the second share pins a page of persistent memory.
 //!
-//! The daemon is not stopped, it waits: QEMU tells it of each memory region, and waits for that.
+//! The daemon is not stopped, it waits: QEMU reports each memory region to it, and waits for the
+//! answer.
 
 mod file;
 
@@ -32,35 +33,36 @@ use rustix::process::{getegid, geteuid};
 use super::FileSystem;
 use super::withheld::{Request, WithheldError};
 
-/// The tag by which the guest mounts it.
+/// The tag that the guest mounts.
 pub(super) const TAG: &str = "held";
-/// Where the guest has it.
+/// The mount point in the guest.
 pub(super) const MOUNT_POINT: &str = "/mnt/held";
 /// The file's name in the share with the window.
 pub(super) const IN_WINDOW_SHARE: &str = "held-file";
-/// Threads of each daemon that serves the file: while some wait for it, others serve the guest.
+/// Threads of each daemon that serves the file: while some wait for the file, others serve the
+/// guest.
 pub(super) const THREADS: &str = "--thread-pool-size=8";
 
-/// Why there is no such file, or no request to it.
+/// Errors of the share.
 #[derive(Debug, thiserror::Error)]
 pub enum HeldShareError {
-    /// The host can't mount it.
+    /// The host can't mount the file system.
     #[error("can't serve a FUSE file system at {}", path.display())]
     Mount {
-        /// Where.
+        /// The mount point.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
-    /// No such request.
+    /// The request did not come, or is not there.
     #[error("at the withholding file")]
     Withheld(#[from] WithheldError),
 }
 
-/// The file system on the host, which is the second share; unmounted when it is dropped.
+/// The file system on the host, which is the second share; it is unmounted on drop.
 pub struct HeldShare {
     dir: PathBuf,
-    /// Where else its file is mounted.
+    /// The second place where its file is mounted.
     elsewhere: Option<PathBuf>,
     replies: Arc<Replies>,
 }
@@ -95,12 +97,12 @@ impl HeldShare {
         })
     }
 
-    /// Mounts its file into a share, too. That is no mount point to the guest, as a folder would
-    /// be. A daemon sees it if it is started later.
+    /// Mounts its file into a share, too. Unlike a folder, the file is no mount point to the guest.
+    /// Only a daemon that starts later sees it.
     ///
     /// # Errors
     ///
-    /// If the lab may not mount it.
+    /// If the lab may not mount the file.
     pub(super) fn mount_file_in(&mut self, share: &Path) -> Result<(), HeldShareError> {
         let path = share.join(IN_WINDOW_SHARE);
         let mounted = File::create(&path)
@@ -113,17 +115,17 @@ impl HeldShare {
         Ok(())
     }
 
-    /// What its daemon shares.
+    /// The settings of its daemon.
     ///
     /// # Errors
     ///
-    /// Never: its tag is one.
+    /// Never: its tag is valid.
     pub(super) fn share(&self) -> Result<Share, TagError> {
         Ok(Share {
-            // In a sandbox of its own the daemon would keep the mount busy after its end.
+            // With a sandbox the daemon would keep the mount busy after its end.
             sandbox: Sandbox::None,
             extra: vec![
-                // There are no handles to be had here.
+                // This file system has no file handles.
                 "--inode-file-handles=never".into(),
                 THREADS.into(),
             ],
@@ -135,13 +137,13 @@ impl HeldShare {
     ///
     /// # Errors
     ///
-    /// If it does not come.
+    /// If the request does not come.
     pub async fn held(&self, offset: u64) -> Result<Request, HeldShareError> {
         Ok(self.replies.withheld.held(offset).await?)
     }
 
-    /// Answers the withheld request at `offset`. Gives the moment at which the daemon could have
-    /// the reply.
+    /// Answers the withheld request at `offset`. Returns the earliest moment at which the daemon
+    /// can have the reply.
     ///
     /// # Errors
     ///
@@ -152,12 +154,13 @@ impl HeldShare {
         Ok(Instant::now())
     }
 
-    /// Answers all that is withheld, so that the guest's processes can end.
+    /// Answers all withheld requests, so that the guest's processes can end.
     pub fn release_all(&self) {
         self.replies.release_all();
     }
 
-    /// Whose end answers all that is withheld then and later: the daemon can't end before.
+    /// A guard. Its drop answers all requests, those withheld then and later ones: the daemon can't
+    /// end before.
     pub(super) fn release_at_end(&self) -> Release {
         Release(Arc::clone(&self.replies))
     }
@@ -166,7 +169,7 @@ impl HeldShare {
 impl Drop for HeldShare {
     fn drop(&mut self) {
         self.replies.withhold_no_more();
-        // Its thread ends when nobody has it open any more.
+        // The server's thread ends when no process has the file system open any more.
         for mounted in self.elsewhere.iter().chain([&self.dir]) {
             if let Err(error) = unmount(mounted, UnmountFlags::DETACH) {
                 log::warn!("can't unmount {}: {error}", mounted.display());

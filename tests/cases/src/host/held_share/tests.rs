@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The file system against system calls; where it can't be mounted there is nothing to test.
+//! The file system against system calls. Where it can't be mounted, the tests do nothing.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -12,7 +12,7 @@ use super::*;
 use crate::host::RequestKind;
 use crate::host::withheld::{HELD_FROM, SEED};
 
-/// The share in a folder of its own, if this host lets it be mounted.
+/// The share in a folder of its own, if this host permits the mount.
 fn mounted() -> Option<(tempfile::TempDir, HeldShare)> {
     let dir = tempfile::tempdir().unwrap();
     let share = HeldShare::mount(&dir.path().join("held"));
@@ -48,7 +48,7 @@ async fn only_the_upper_part_is_withheld() {
     let request = share.held(HELD_FROM).await.unwrap();
     assert_eq!((request.kind, request.len), (RequestKind::Read, 512));
     assert!(!read.is_finished());
-    // Another file's request is not in its way.
+    // A request at another offset does not disturb this one.
     opened.write_all_at(&[7; 512], 0).unwrap();
     share.release(HELD_FROM).unwrap();
     let data = read.join().unwrap().unwrap();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The back-end channel without a daemon, in milliseconds.
+//! Tests of the back-end channel without a daemon.
 
 mod pair;
 mod rules;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A VMM, and a daemon that is only the vhost crate's end of the channel.
+//! A VMM, and the vhost crate's back end in place of a daemon.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -42,7 +42,7 @@ pub(super) fn start(rules: Rules) -> Pair {
     let clone = || ours.try_clone().expect("a descriptor");
     let watchdog = Watchdog::start(clone(), PATIENCE).expect("a thread");
     let mut frontend = Frontend::from_stream(clone(), 2);
-    // Without REPLY_ACK nobody waits for the daemon.
+    // Without REPLY_ACK the front end does not wait for replies of the daemon.
     pretend_to_negotiate(&mut frontend, &requests, features);
     let control = Control::new(frontend, ours, watchdog, features);
     control.set_started(true);
@@ -67,7 +67,7 @@ pub(super) fn start(rules: Rules) -> Pair {
     }
 }
 
-/// The front end's requests are sent only for features that it has been told of.
+/// The front end sends a request only after the feature for it was acknowledged.
 fn pretend_to_negotiate(
     frontend: &mut Frontend,
     daemon: &UnixStream,
@@ -85,7 +85,7 @@ fn pretend_to_negotiate(
     frontend.get_features().expect("a reply");
     frontend.set_features(protocol).expect("no reply");
     frontend.set_protocol_features(features).expect("no reply");
-    // Three headers, two of them with a number.
+    // Three headers, two of them followed by a number.
     daemon
         .read_exact(&mut [0; 12 + 20 + 20])
         .expect("three requests");
@@ -125,7 +125,7 @@ impl Pair {
         })
     }
 
-    /// Returns when all before it is in effect.
+    /// Returns when all earlier requests are in effect.
     pub(super) fn fence(&self) {
         let uuid = Uuid::from_u128(8 << 76 | 2 << 62);
         let refused = self
@@ -154,7 +154,7 @@ pub(super) fn file(pages: u64) -> File {
     file
 }
 
-/// Nothing but the rule that is changed.
+/// QEMU's rules without announcements, so that only the changed rule has an effect.
 pub(super) fn quiet() -> Rules {
     Rules {
         told: Told::Nothing,

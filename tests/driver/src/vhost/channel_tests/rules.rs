@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Each rule bites.
+//! Each rule changes the VMM's behaviour.
 
 use std::fs::File;
 use std::io::Read;

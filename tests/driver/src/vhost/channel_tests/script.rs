@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Each action of a script does what it says.
+//! Each action of a script has its effect.
 
 use std::sync::Arc;
 use std::time::Instant;

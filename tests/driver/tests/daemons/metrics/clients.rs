@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Who asks for metrics, and how.
+//! The clients of the metrics, and their requests.
 
 use std::io::{Read, Write};
 use std::time::Instant;
@@ -12,7 +12,7 @@ use super::rig;
 use crate::http::{connect, exchange, get};
 use crate::rig::{PATIENCE, RANGE, Rig};
 
-/// Connections that the daemon takes at a time.
+/// The connections that the daemon accepts at a time.
 const SEATS: usize = 32;
 
 #[test]
@@ -65,7 +65,7 @@ fn what_is_no_request_of_this_host_is_refused() -> Result<()> {
 }
 
 /// Clients that send nothing, or half a request, or read no answer, take all seats. The guest is
-/// served meanwhile, and other clients are once the slow ones have been sent away.
+/// served meanwhile. Other clients are served after the daemon has disconnected the slow ones.
 #[test]
 fn clients_that_hold_on_hurt_nobody_for_long() -> Result<()> {
     let (mut rig, address) = rig()?;
@@ -87,7 +87,7 @@ fn clients_that_hold_on_hurt_nobody_for_long() -> Result<()> {
     let begun = Instant::now();
     assert!(get(&address, "/metrics")?.contains("window_maps_total 1\n"));
     assert!(begun.elapsed() < PATIENCE, "it took {:?}", begun.elapsed());
-    // Each of them is sent away in the end.
+    // The daemon disconnects each of them in the end.
     for mut client in slow {
         client.set_read_timeout(Some(PATIENCE))?;
         let mut rest = Vec::new();

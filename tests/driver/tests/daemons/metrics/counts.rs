@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Numbers, by what was done one by one.
+//! Counters, checked after single operations.
 
 use std::collections::BTreeMap;
 
@@ -52,7 +52,7 @@ fn mappings_are_counted_one_by_one() -> Result<()> {
             ("window_maps_total", 2.0),
             ("window_repeats_total", 2.0),
             ("window_upgrades_total", 1.0),
-            // That the kernel can view files of this device has been tried before.
+            // The daemon has tested before whether the kernel can make views on this device.
             ("window_views_opened_total", 1.0),
             ("window_ranges_live", 2.0),
             ("window_files", 1.0),
@@ -64,7 +64,7 @@ fn mappings_are_counted_one_by_one() -> Result<()> {
     );
     rig.client
         .remove_mapping(node, &[(WindowOffset(0), RANGE)])?;
-    // The VMM takes its memory region back after the guest's answer.
+    // The VMM removes its memory region after the guest has its answer.
     ensure!(rig.window()?.wait_until_settled(PATIENCE), "no effect");
     let removed = Samples::take(&address)?;
     assert_eq!(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a daemon says of itself (`--metrics`), against what was done with it.
+//! A daemon's metrics (`--metrics`), compared with the operations of a test.
 
 mod clients;
 mod counts;
@@ -15,13 +15,13 @@ use virtiofs_driver::{Options, WindowOption, daemon};
 use crate::http::address;
 use crate::rig::Rig;
 
-/// The daemon looks at most this often; a look after it is a new one.
+/// Longer than the daemon keeps its samples: after this time an answer has new ones.
 pub const FRESH: Duration = Duration::from_millis(110);
 
-/// A daemon that serves metrics, and where.
+/// A daemon that serves metrics, and their address.
 pub fn rig() -> Result<(Rig, String)> {
     let rules = Rules {
-        // So that a test can hold the channel, and go on with the rest.
+        // A separate thread, so that a test can hold the channel and go on otherwise.
         main_loop: MainLoop::Separate,
         ..Rules::qemu()
     };

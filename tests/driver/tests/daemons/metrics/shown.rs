@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The window that is shown, against the VMM's.
+//! The daemon's picture of the window, compared with the VMM's table.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -11,9 +11,10 @@ use super::{FRESH, rig};
 use crate::http::{Samples, get};
 use crate::rig::{PATIENCE, RANGE, pattern};
 
-/// The window as the daemon shows it: where, from where in the file, whether the guest writes there.
+/// The window in the daemon's answer: window offset, file offset, and whether the guest writes
+/// there.
 fn shown(address: &str) -> Result<Vec<(u64, u64, bool)>> {
-    // What the daemon has seen is good for this long, and nothing says when it has looked anew.
+    // The daemon keeps its samples for this long, and nothing announces new ones.
     std::thread::sleep(FRESH);
     let json: Value = serde_json::from_str(&get(address, "/window.json")?)?;
     let ranges = json["window"]["ranges"].as_array().context("no ranges")?;
@@ -28,7 +29,7 @@ fn shown(address: &str) -> Result<Vec<(u64, u64, bool)>> {
         .collect()
 }
 
-/// Whatever is mapped, repeated, replaced, refused and removed: what is shown is what the VMM has.
+/// Maps, repeats, replaces, refusals and removals: the daemon always shows the VMM's mappings.
 #[test]
 fn what_is_shown_is_what_the_vmm_has() -> Result<()> {
     const SPAN: u64 = 8;
@@ -37,7 +38,7 @@ fn what_is_shown_is_what_the_vmm_has() -> Result<()> {
     let (mut rig, address) = rig()?;
     let window = rig.window()?;
     let files = [rig.file("a", &pattern(100))?.0, rig.file("b", b"")?.0];
-    // Numbers that look like chance, and are the same each time.
+    // Pseudo-random numbers that are the same in each run.
     let mut state = 1_u64;
     let mut draw = |below: u64| {
         state = state
@@ -51,7 +52,7 @@ fn what_is_shown_is_what_the_vmm_has() -> Result<()> {
             let (place, node) = (draw(SPAN), files[draw(2) as usize]);
             let at = WindowOffset(place * RANGE);
             if draw(3) == 0 {
-                // An empty range can't be removed, which is shown to be refused elsewhere.
+                // A removal of an empty range fails, which another test checks.
                 let _ = rig.client.remove_mapping(node, &[(at, RANGE)]);
                 continue;
             }
@@ -65,7 +66,7 @@ fn what_is_shown_is_what_the_vmm_has() -> Result<()> {
                 .is_ok()
                 && off == 0
             {
-                // A repeat leaves the mapping as it is, and can only add that it is written to.
+                // A repeated map leaves the mapping as it is, and can only make it writable.
                 let repeated = window.stats().maps == maps;
                 writable[place as usize] = writes || repeated && writable[place as usize];
             }
@@ -90,8 +91,8 @@ fn what_is_shown_is_what_the_vmm_has() -> Result<()> {
     Ok(())
 }
 
-/// While the VMM takes its time the window's table is locked. Who looks on neither waits for that,
-/// nor sees what is not there yet.
+/// While the VMM is slow, the window's table is locked. A client of the metrics does not wait for
+/// the lock, and does not see a mapping that is not in effect yet.
 #[test]
 fn a_vmm_that_takes_its_time_hides_nothing() -> Result<()> {
     let (mut rig, address) = rig()?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Handles that belong to another inode, or to none.
+//! Handles that belong to another inode, or do not exist.
 
 use anyhow::Result;
 use virtiofs_driver::{FileOffset, Handle};
@@ -8,7 +8,8 @@ use virtiofs_driver::{FileOffset, Handle};
 use crate::escapes::ground::SHARED;
 use crate::escapes::site::Site;
 
-/// A node with another file's handle, a directory's, and with ones that there are not.
+/// Uses a node with the handle of another file, with that of a directory, and with handles that do
+/// not exist.
 pub fn of_another(site: &mut Site) -> Result<()> {
     let other = site.node("other")?;
     let others = Handle(site.client.open(other, libc::O_RDWR)?.fh);
@@ -24,7 +25,8 @@ pub fn of_another(site: &mut Site) -> Result<()> {
     site.still_holds("file", SHARED)
 }
 
-/// All that can be asked of `file` by a handle, which changes its first byte if it is served.
+/// Makes all requests about `file` that take a handle. A request that is served changes the file's
+/// first byte.
 pub fn foreign(site: &mut Site, what: &str, handle: Handle) -> Result<()> {
     let node = site.node("file")?;
     let (start, len) = (FileOffset(0), 4096);

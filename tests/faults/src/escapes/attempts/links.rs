@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Symbolic links: it is the guest that follows them, never the daemon.
+//! Symbolic links: the guest follows them, never the daemon.
 
 use anyhow::Result;
 use virtiofs_driver::{FileOffset, NodeId};
 
 use crate::escapes::site::Site;
 
-/// Whatever could follow one.
+/// All requests that could follow a link.
 pub fn symlinks(site: &mut Site) -> Result<()> {
     for name in ["up", "absolute", "magic", "dangling"] {
         let node = site.node(name)?;

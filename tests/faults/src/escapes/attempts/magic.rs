@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! /proc's magic links, which lead to files and not to names, where an operator has mounted a
-//! procfs in the share.
+//! /proc's magic links, which lead to files and not to names, on a host whose operator has mounted
+//! a procfs in the share.
 
 use anyhow::Result;
 use virtiofs_driver::NodeId;
 
 use crate::escapes::site::Site;
 
-/// Those of init, of the daemon's processes, and of this one.
+/// The links of init, of the daemon's processes, and of this process.
 pub fn links(site: &mut Site) -> Result<()> {
     let processes = site.daemon.processes();
     let mut pids: Vec<String> = processes
@@ -40,7 +40,7 @@ pub fn links(site: &mut Site) -> Result<()> {
             &mut seen,
         )?;
     }
-    // How many processes there are is not the same for both.
+    // The number of processes differs between the two daemons.
     let answer = if seen.served {
         "some served"
     } else {
@@ -51,7 +51,7 @@ pub fn links(site: &mut Site) -> Result<()> {
     Ok(())
 }
 
-/// All of them in one.
+/// The results of all links together.
 #[derive(Default)]
 struct Seen {
     served: bool,
@@ -65,7 +65,7 @@ impl Seen {
     }
 }
 
-/// As a kernel would: a link is a node of its own, with nothing beneath it.
+/// Walks as a kernel does: a link is a node of its own, with nothing below it.
 fn step_by_step(site: &mut Site, proc: NodeId, pid: &str, seen: &mut Seen) -> Result<()> {
     let Ok(process) = site.client.lookup(proc, pid) else {
         seen.add(false, None);
@@ -83,7 +83,7 @@ fn step_by_step(site: &mut Site, proc: NodeId, pid: &str, seen: &mut Seen) -> Re
     Ok(())
 }
 
-/// By a name that is a path through it.
+/// Looks up one name that is a path through the link.
 fn at_once(site: &mut Site, from: NodeId, name: &str, seen: &mut Seen) -> Result<()> {
     let found = site.client.lookup(from, name);
     let wrong = match &found {

@@ -18,15 +18,15 @@ use super::site::Site;
 pub use handles::foreign;
 pub use nodes::never_given;
 
-/// One way to try it.
+/// One way to attempt an escape.
 pub struct Attempt {
-    /// In a word or two.
+    /// Its short name.
     pub name: &'static str,
-    /// Makes it.
+    /// Makes the attempt.
     pub make: fn(&mut Site) -> Result<()>,
 }
 
-/// All of them.
+/// All attempts.
 pub const ATTEMPTS: &[Attempt] = &[
     attempt("`..`", names::dot_dot),
     attempt("slashes in a name", names::slashes),

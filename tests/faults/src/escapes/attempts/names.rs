@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Names that are no names of a file in their directory.
+//! Names that do not name a file in their directory.
 
 use anyhow::Result;
 use virtiofs_driver::NodeId;
 
 use crate::escapes::site::Site;
 
-/// More levels than the share has.
+/// More levels than the share is deep.
 const LEVELS: usize = 8;
 
 /// LOOKUP of `..`, which a guest that exports the file system over NFS sends.
@@ -54,7 +54,7 @@ pub fn slashes(site: &mut Site) -> Result<()> {
     Ok(())
 }
 
-/// Everything that makes, moves or removes a name, with one that is outside.
+/// All requests that make, move or remove a name, with a name that is outside.
 pub fn made_elsewhere(site: &mut Site) -> Result<()> {
     let (top, file) = (NodeId::ROOT, site.node("file")?);
     let done = site.client.create(top, "../made", libc::O_RDWR, 0o644);

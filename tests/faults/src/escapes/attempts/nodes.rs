@@ -8,7 +8,7 @@ use virtiofs_driver::{FileOffset, NodeId};
 use crate::escapes::ground::SHARED;
 use crate::escapes::site::Site;
 
-/// Numbers that were not given out.
+/// Node IDs that the daemon has not given out.
 pub fn unknown(site: &mut Site) -> Result<()> {
     let last = site.node("dir/inner/file")?;
     for (what, node) in [
@@ -22,7 +22,7 @@ pub fn unknown(site: &mut Site) -> Result<()> {
     site.still_holds("file", SHARED)
 }
 
-/// All that can be asked of a node.
+/// Makes all requests about a node.
 pub fn never_given(site: &mut Site, what: &str, node: NodeId) {
     let done = site.client.getattr(node, None);
     site.refused(&format!("GETATTR of node {what}"), done);
@@ -48,7 +48,7 @@ pub fn never_given(site: &mut Site, what: &str, node: NodeId) {
     site.refused(&format!("SETUPMAPPING of node {what}"), done);
 }
 
-/// One that was given out, and given back.
+/// A node that was given out and forgotten.
 pub fn forgotten(site: &mut Site) -> Result<()> {
     let node = site.node("other")?;
     site.client.forget(node, 1)?;

@@ -14,10 +14,10 @@ use virtiofs_driver::NodeId;
 use crate::escapes::ground::SHARED;
 use crate::escapes::site::Site;
 
-/// So many lookups of each kind.
+/// How many lookups of each kind are made.
 const ROUNDS: u32 = 1000;
 
-/// The host moves a directory about in the share while the guest looks for what is above it.
+/// The host renames a directory within the share while the guest looks up its parent.
 pub fn renamed_parent(site: &mut Site) -> Result<()> {
     let share = site.ground.share();
     let deep = site.node("dir/inner/deep")?;
@@ -41,7 +41,7 @@ pub fn renamed_parent(site: &mut Site) -> Result<()> {
     race(site, "`..` of a directory that is moved", change, guest)
 }
 
-/// A directory and a link to outside change places.
+/// The host exchanges a directory with a link to outside.
 pub fn turning_link(site: &mut Site) -> Result<()> {
     let share = site.ground.share();
     let (folder, link) = (share.join("turning"), share.join("turned"));
@@ -75,7 +75,7 @@ fn exchange(one: &Path, other: &Path) -> std::io::Result<()> {
     Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
 }
 
-/// Lets the host change things while the guest asks.
+/// Runs the host's changes while the guest makes requests.
 fn race(
     site: &mut Site,
     what: &str,
@@ -93,7 +93,7 @@ fn race(
             std::io::Result::Ok(())
         });
         let mut asked = Ok(());
-        // Rounds in which nothing changed would be no race.
+        // A round without a change would be no race.
         let mut rounds = 0;
         while asked.is_ok() && wrong.is_none() && !host.is_finished() {
             if rounds >= ROUNDS && changes.load(Ordering::Relaxed) >= u64::from(ROUNDS) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Files that may only be read: a mapping of one could be written all the same, for QEMU enforces
-//! nothing.
+//! Files that may only be read. QEMU does not enforce that, so a mapping of such a file could be
+//! written.
 
 use anyhow::Result;
 use virtiofs_driver::{Body, FileOffset, FuseError, Handle, NodeId, WindowOffset};
@@ -9,7 +9,7 @@ use virtiofs_driver::{Body, FileOffset, FuseError, Handle, NodeId, WindowOffset}
 use crate::escapes::ground::SHARED;
 use crate::escapes::site::Site;
 
-/// The daemon itself may only read it.
+/// The daemon itself may only read the file.
 pub fn by_mount(site: &mut Site) -> Result<()> {
     let node = site.node("locked/file")?;
     let done = site.client.open(node, libc::O_RDWR);
@@ -27,7 +27,7 @@ pub fn by_mount(site: &mut Site) -> Result<()> {
     site.still_holds("locked/file", SHARED)
 }
 
-/// The daemon could write it, but this handle is for reading.
+/// The daemon could write to the file, but this handle is for reading.
 pub fn by_opening(site: &mut Site) -> Result<()> {
     let node = site.node("read-only")?;
     let handle = Handle(site.client.open(node, libc::O_RDONLY)?.fh);
@@ -45,7 +45,7 @@ fn written(site: &mut Site, what: &str, node: NodeId, handle: Handle) {
     site.refused(&format!("SETATTR of the size of a file {what}"), done);
 }
 
-/// SETUPMAPPING that names an open file, as Linux's doesn't.
+/// SETUPMAPPING with the handle of an open file, which Linux does not send.
 fn map_by(site: &mut Site, node: NodeId, handle: Handle) -> Result<(), FuseError> {
     let mut body = Body::setup_mapping(FileOffset(0), 2 << 20, WindowOffset(0), true);
     if let Body::SetupMapping(args) = &mut body {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Files that are none: to open one on the host would block, or reach a device.
+//! Special files: an open on the host would block, or reach a device.
 
 use anyhow::Result;
 use virtiofs_driver::{FileOffset, Handle, NodeId};
 
 use crate::escapes::site::Site;
 
-/// Those of the host, and those that the guest makes.
+/// Special files of the host, and those that the guest makes.
 pub fn files(site: &mut Site) -> Result<()> {
     for name in ["fifo", "char", "block", "socket"] {
         let node = site.node(name)?;
@@ -41,7 +41,7 @@ fn refused(site: &mut Site, what: &str, node: NodeId) {
     site.refused(&format!("SETUPMAPPING of a {what}, to write"), done);
 }
 
-/// What is for files, with directories.
+/// Requests for files, made on directories.
 pub fn directories(site: &mut Site) -> Result<()> {
     let dir = site.node("dir")?;
     let opened = Handle(site.client.opendir(dir)?.fh);

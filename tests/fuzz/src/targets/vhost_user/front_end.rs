@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A front end without manners.
+//! A front end that breaks all rules.
 
 mod descriptors;
 mod start;
@@ -22,7 +22,7 @@ use vhost::vhost_user::Listener;
 use super::{MUST_END, Operation};
 use descriptors::Belongings;
 
-/// How long a request is waited for: long enough if it is served, and no loss if it is not.
+/// How long to wait for a request: long enough if it is served, and short enough if it is not.
 const A_MOMENT: Duration = Duration::from_micros(500);
 /// The protocol's version, in every header's flags.
 const VERSION: u32 = 1;
@@ -31,15 +31,17 @@ thread_local! {
     static LISTENER: OnceCell<(UnixListener, SocketAddr)> = const { OnceCell::new() };
 }
 
-/// A front end, connected to a session that need not be there yet.
+/// A front end, connected to a session that may not exist yet.
 pub(super) struct FrontEnd {
     socket: UnixStream,
     has: Belongings,
-    /// The last request was not served in time; the next one won't be, unless a queue is started.
+    /// The last request was not served in time. The next one won't be either, unless a queue is
+    /// started.
     gave_up: bool,
 }
 
-/// As the standard library does in a program that has its own `main`, such as the daemon.
+/// Ignores SIGPIPE, as the standard library does in a program with a `main` of its own, such as the
+/// daemon.
 pub(super) fn ignore_broken_pipes() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -49,7 +51,7 @@ pub(super) fn ignore_broken_pipes() {
 }
 
 impl FrontEnd {
-    /// The connection, and where the session gets it from.
+    /// The connection, and the listener that gives the session its end.
     pub(super) fn connect() -> (Self, Listener) {
         LISTENER.with(|listener| {
             let (listener, address) = listener.get_or_init(|| {
@@ -97,7 +99,7 @@ impl FrontEnd {
             }
             Operation::Raw { descriptors, bytes } => self.send(&bytes.0, *descriptors, 0),
             Operation::Answer { code, flags, value } => {
-                // REPLY, and NEED_REPLY where it should not be.
+                // REPLY, and NEED_REPLY although it is not permitted here.
                 let flags = VERSION | 1 << 2 | u32::from(*flags) << 3;
                 let value = u64::from(*value).to_le_bytes();
                 self.answer(&message((*code).into(), flags, &value), 0);
@@ -126,7 +128,7 @@ impl FrontEnd {
         }
     }
 
-    /// Makes room for what the session has to say.
+    /// Reads the session's replies, to make room for more.
     fn read_replies(&mut self) {
         let mut buffer = [0; 4096];
         while matches!(self.socket.read(&mut buffer), Ok(len) if len > 0) {}
@@ -141,12 +143,12 @@ impl FrontEnd {
         }
     }
 
-    /// Closes everything, and returns when the session has closed its side.
+    /// Closes all descriptors, and returns when the session has closed its end.
     pub(super) fn leave(self) {
         let Self {
             mut socket, has, ..
         } = self;
-        // Whatever the session waits for besides this socket is in here.
+        // Everything else that the session may wait for is in here.
         drop(has);
         let _ = socket.shutdown(std::net::Shutdown::Write);
         socket.set_nonblocking(false).expect("a socket");
@@ -158,7 +160,7 @@ impl FrontEnd {
                 Ok(0) => return,
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return,
-                // libFuzzer's timer.
+                // libFuzzer's timer interrupts the call.
                 Err(error)
                     if error.kind() == ErrorKind::Interrupted && begin.elapsed() < MUST_END => {}
                 Err(error) => panic!("waited {MUST_END:?} for the session to end: {error}"),
@@ -184,6 +186,6 @@ fn send_with(socket: &UnixStream, bytes: &[u8], lent: &[OwnedFd]) {
         ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
     }
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    // A session that is over, or that has more to read than it wants, reads no more.
+    // The session may have ended, or may have stopped reading.
     let _ = rustix::net::sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, flags);
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A descriptor that vhost-user-backend 0.24 leaves open, one for each thread of queues: the end of
-//! its exit event that it waits for goes to its epoll set, and to nobody who would close it.
+//! A descriptor that vhost-user-backend 0.24 leaves open, one for each thread of queues. The
+//! library adds the reading end of its exit event to its epoll set, and never closes it.
 //!
-//! The daemon serves one session and ends; here thousands would pile up. So this one is closed, and
-//! anything else that is left open is the oracle's.
+//! The daemon serves one session and exits, but here thousands of descriptors would pile up. So
+//! this module closes the known one. Any other open descriptor is for the oracle to detect.
 
 use std::fs;
 use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
@@ -20,14 +20,14 @@ impl Before {
         Self(descriptors::numbers())
     }
 
-    /// Closes the one that is known to be left, if it is.
+    /// Closes the descriptor that is known to be left, if it is.
     pub(super) fn close_leaked(&self) {
         let left = descriptors::numbers()
             .into_iter()
             .find(|number| !self.0.contains(number) && is_event(*number));
         if let Some(number) = left {
-            // SAFETY: it was opened after `self` was made and is no descriptor of this thread, and
-            // all others have ended.
+            // SAFETY: the descriptor was opened after `self` was made, it belongs to no code of
+            // this thread, and all other threads have ended.
             drop(unsafe { OwnedFd::from_raw_fd(number) });
         }
     }

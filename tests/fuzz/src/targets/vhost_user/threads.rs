@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! How many threads there are.
+//! Counts threads.
 
 use std::cell::OnceCell;
 use std::os::fd::OwnedFd;
@@ -13,11 +13,11 @@ use rustix::fs::{Mode, OFlags};
 const A_MOMENT: Duration = Duration::from_micros(50);
 
 thread_local! {
-    /// `/proc/self/task`, which a thread opens once: there is no /proc in a prison.
+    /// `/proc/self/task`. A thread opens it once, because there is no /proc in the chroot.
     static TASKS: OnceCell<OwnedFd> = const { OnceCell::new() };
 }
 
-/// The number of threads at some time.
+/// The number of threads at one moment.
 pub(super) struct Threads(u64);
 
 impl Threads {
@@ -27,14 +27,15 @@ impl Threads {
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
                 rustix::fs::open("/proc/self/task", flags, Mode::empty()).expect("/proc")
             });
-            // Each thread is a directory in it.
+            // The directory has one subdirectory for each thread.
             Self(rustix::fs::fstat(tasks).expect("a directory").st_nlink)
         })
     }
 
-    /// Returns when there are no more than these.
+    /// Waits until there are no more threads than these.
     ///
     /// # Panics
+    /// If that takes too long.
     /// When that takes too long.
     pub(super) fn wait_for_the_others(&self, at_most: Duration) {
         let begin = Instant::now();

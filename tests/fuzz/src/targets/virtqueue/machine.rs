@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A guest's memory and queue, without any sense of its own.
+//! A guest's memory and queue, without any checks of its own.
 
 use std::cell::RefCell;
 
@@ -21,11 +21,11 @@ const USED: u64 = 0x4000;
 const INDIRECT: u64 = 0x5000;
 const REQUEST: u64 = 0x8000;
 const REPLY: u64 = 0xc000;
-/// Where a part of memory is when it is not the whole.
+/// The address of a part of memory that is not at its usual place.
 const FAR: u64 = 0x1_0000_0000;
 const QUEUE_SIZE: u16 = 16;
 
-/// What an address may be near to.
+/// The places that addresses refer to.
 const PLACES: [u64; 16] = [
     REQUEST,
     REPLY,
@@ -51,7 +51,7 @@ impl Place {
     }
 }
 
-/// What the device has counted.
+/// The device's counters.
 #[derive(Debug, Clone, Copy)]
 struct Counts {
     taken: u64,
@@ -103,14 +103,14 @@ impl Machine {
         &self.memory
     }
 
-    /// Forgets the input before.
+    /// Clears the state of the previous input.
     pub(super) fn start_anew(&mut self) {
         self.mapping.clear();
         self.set_regions(0);
         (self.avail, self.base) = (0, 0);
     }
 
-    /// Starts the queue as a driver in its right mind does.
+    /// Starts the queue as a correct driver does.
     pub(super) fn attach(&self, device: &Device) {
         self.start(device, QUEUE_SIZE, [TABLE, AVAIL, USED], 0);
     }
@@ -162,7 +162,7 @@ impl Machine {
         }
     }
 
-    /// What the front end does.
+    /// Carries out the front end's operation.
     fn control(&mut self, device: &Device, operation: &Operation) {
         let ring = device.ring();
         match operation {
@@ -194,8 +194,8 @@ impl Machine {
         }
     }
 
-    /// What vhost-user-backend does with the messages that start a queue; like it, gives up at
-    /// the first that is refused.
+    /// Does what vhost-user-backend does with the messages that start a queue. Like that crate, it
+    /// gives up at the first refusal.
     fn start(&self, device: &Device, size: u16, [table, avail, used]: [u64; 3], base: u16) {
         let ring = device.ring();
         ring.set_queue_ready(false);

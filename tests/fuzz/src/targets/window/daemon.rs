@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! FUSE messages about the window, and about the files that are in it.
+//! FUSE messages about the window, and about the files in it.
 
 mod guest;
 
@@ -19,29 +19,29 @@ use crate::guest::queue::Queue;
 use guest::Guest;
 
 crate::operations! {
-    /// What a guest does; numbers are pages.
+    /// The operations of a guest; numbers are pages.
     pub(crate) enum Operation {
-        /// Looks a file up once more.
+        /// Looks up a file once more.
         Lookup { file: u8 },
-        /// Forgets so many lookups of a file.
+        /// Forgets `count` lookups of a file.
         Forget { file: u8, count: u8 },
         /// Opens a file.
         Open { file: u8 },
-        /// Closes what was opened last.
+        /// Closes the handle that was opened last.
         Release {},
         /// Maps.
         Setup { at: u8, pages: u8, file: u8, from: u8, write: u8 },
-        /// Maps what is no node of the guest's.
+        /// Maps a node that the guest does not have.
         SetupUnknown { node: u8, at: u8 },
         /// Unmaps a range, and perhaps one more.
         Remove { at: u8, pages: u8, more_at: u8, more_pages: u8 },
-        /// Cuts or extends a file.
+        /// Truncates or extends a file.
         Resize { file: u8, pages: u8 },
-        /// Writes a byte by FUSE, at a page's start.
+        /// Writes a byte through FUSE, at the start of a page.
         Write { page: u8, byte: u8 },
         /// Stores a byte through the window.
         Store { page: u8, byte: u8 },
-        /// Mounts anew.
+        /// Mounts again.
         Init {},
         /// Unmounts.
         Destroy {},
@@ -54,12 +54,13 @@ crate::operations! {
 
 type Device = FuzzedQueue<PassthroughFs, Arc<ProcessWindow>, DirectViews>;
 
-/// Regions that the machine can have.
+/// The number of memory regions that the machine supports.
 const REGIONS: usize = 1;
 
 /// Plays operations.
 ///
 /// # Panics
+/// If the daemon and the model disagree.
 /// When the daemon and the model disagree.
 pub(crate) fn play(ground: &Ground, operations: &[Operation]) {
     let size = WindowSize::new(PAGES * page_size()).expect("a power of two");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Requests to the window itself, with a VMM and a source of views that fail as the input says.
+//! Requests to the window itself, with a VMM and a source of views that fail as the input demands.
 
 use shared_window::Access;
 
@@ -11,13 +11,13 @@ use super::model::seams::{self, CallFault, Mutant};
 use crate::fault::{self, Fault};
 
 crate::operations! {
-    /// What is asked of the window; numbers are pages.
+    /// The requests to the window; numbers are pages.
     pub(crate) enum Ask {
         /// A mapping.
         Setup { at: u8, pages: u8, file: u8, from: u8, flags: u8 },
         /// A removal of a range, and perhaps of one more.
         Remove { at: u8, pages: u8, more_at: u8, more_pages: u8 },
-        /// Everything goes.
+        /// All mappings are removed.
         Clear {},
         /// The guest stores a byte.
         Store { page: u8, byte: u8 },
@@ -25,11 +25,11 @@ crate::operations! {
 }
 
 crate::operations! {
-    /// A request and what goes wrong meanwhile.
+    /// A request, and the failures during it.
     pub(crate) struct Request {
         /// The request.
         ask: Ask,
-        /// What happens to calls to the VMM, three bits each; 0 goes well.
+        /// The failures of calls to the VMM, three bits each; 0 is a success.
         faults: u16,
         /// Bit 0: no view can be opened; bit 1: no region is left.
         failures: u8,
@@ -106,6 +106,7 @@ impl Ask {
 /// Plays requests.
 ///
 /// # Panics
+/// If window and model disagree.
 /// When window and model disagree.
 pub(crate) fn play(requests: &[Request]) {
     seams::silence_expected_panics();

@@ -14,16 +14,16 @@ use tokio::time::timeout;
 use super::reader::Reader;
 use super::tree;
 
-/// An act is repeated at least so often,
+/// An act is repeated at least this often.
 const ROUNDS: u32 = 4;
-/// and until each reader has been through all files this often meanwhile.
+/// An act is also repeated until each reader has read all files this often.
 const PASSES: u32 = 3;
 /// How long all rounds of an act may take, with a guest under emulation on a busy machine.
 const ACT_TIME_OUT: Duration = Duration::from_secs(900);
 /// How long one round may take in the guest.
 const ROUND_TIME_OUT: Duration = Duration::from_secs(600);
 
-/// Who does it.
+/// The side that acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// A shell of the host.
@@ -38,28 +38,28 @@ pub struct Act {
     pub name: &'static str,
     /// Makes the folder's first content, on the host.
     pub prepare: &'static str,
-    /// Who repeats `round`.
+    /// The side that repeats `round`.
     pub side: Side,
-    /// Done again and again; `$ROUND` counts from 1.
+    /// Repeated; `$ROUND` counts from 1.
     pub round: &'static str,
-    /// Has to succeed on the host when all is over.
+    /// Has to succeed on the host after all rounds.
     pub check: &'static str,
 }
 
-/// Where an act is played.
+/// Where an act is run.
 pub struct Place<'a> {
-    /// The share's name.
+    /// The share's tag.
     pub name: &'static str,
-    /// The guests that have it; the first one may act, all read.
+    /// The guests that have the share mounted. The first one may act; all of them read.
     pub agents: Vec<&'a Agent>,
     /// The act's folder.
     pub on_host: PathBuf,
-    /// The same.
+    /// The act's folder in the guest.
     pub in_guest: String,
 }
 
 impl Act {
-    /// Plays all rounds, and compares what both sides see at the end.
+    /// Runs all rounds, and compares the content on both sides at the end.
     pub async fn play(&self, place: &Place<'_>) -> Result<()> {
         let played = timeout(ACT_TIME_OUT, self.rounds(place)).await;
         played
@@ -96,7 +96,7 @@ impl Act {
         Ok(())
     }
 
-    /// All who read while this goes on: the guests that don't act, and the host if one does.
+    /// The readers of this act: all guests that don't act, and the host if a guest acts.
     async fn readers(&self, place: &Place<'_>) -> Result<Vec<Reader>> {
         let (acting, mut readers) = match self.side {
             Side::Host => (0, Vec::new()),
@@ -130,7 +130,7 @@ async fn host_shell(dir: &Path, script: &str, round: u32) -> Result<()> {
         .args(["-euc", script])
         .current_dir(dir)
         .env("ROUND", round.to_string())
-        // git neither heeds nor needs the settings of who runs the tests.
+        // git shall not read the settings of the user who runs the tests, and does not need them.
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "Somebody")))

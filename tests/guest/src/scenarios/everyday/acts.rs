@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The acts. Each has files larger than a range of the window, which shrink, grow, are replaced
-//! and written over.
+//! The acts. Each has files larger than a range of the window, and these shrink, grow, are replaced
+//! and overwritten.
 
 use super::act::{Act, Side};
 
@@ -63,7 +63,7 @@ pub const HOST_LOGROTATE: Act = Act {
     check: "test -s log && test -s log.1 && test -s log.2",
 };
 
-/// The same on both sides; rsync is called as the side has it.
+/// The same on both sides, except for the command line of rsync.
 macro_rules! rsync {
     ($program:literal) => {
         concat!(
@@ -121,7 +121,7 @@ pub const HOST_DD: Act = Act {
     check: "test $(stat -c %s disk) = 16777216",
 };
 
-/// The same on both sides. The journal is emptied into the database and cut to nothing each time.
+/// The same on both sides. Each round checkpoints the journal into the database and truncates it.
 macro_rules! sqlite {
     ($program:literal) => {
         concat!(
@@ -139,7 +139,7 @@ macro_rules! sqlite {
     };
 }
 
-/// Empty journals are left where both sides have the database open; the end is in order.
+/// An empty journal may remain if both sides have the database open. That is in order.
 const DATABASE_IS_SOUND: &str = r#"
     test "$(sqlite3 data.db 'pragma integrity_check')" = ok
     test "$(sqlite3 data.db 'select count(*) from t')" -ge 3000

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What people do in a folder that a guest uses: each act with a window and without one, repeated
-//! while the other side reads, ends with equal bytes on both sides and a living VM.
+//! Everyday work in a folder that a guest uses. Each act runs with a window and without one, while
+//! the other side reads. It has to end with equal bytes on both sides and a living VM.
 
 mod act;
 mod acts;
@@ -65,7 +65,7 @@ fn boot() -> Result<Boot> {
     Ok(Boot::with(plan("window")?).and(plan("plain")?).and(tools))
 }
 
-/// Plays `act` in both shares at once.
+/// Runs `act` in both shares at once.
 async fn play(lab: &Lab<'_>, act: &Act) -> Result<()> {
     let places = SHARES.map(|tag| {
         let share = lab.share(tag);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Reads all files of a folder again and again, whatever becomes of them meanwhile.
+//! Reads all files of a folder repeatedly while they change.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use qemu_guest::vm::agent::{Agent, ExecRequest, Stdin};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::task::JoinHandle;
 
-/// A pass reads each file in both ways and says so; a file that vanishes, or loses pages while they
-/// are read, is the business of who reads. It ends by the end of its standard input.
+/// A pass reads each file in both ways and reports its end. A file that vanishes or loses pages
+/// during a pass is no failure. The end of its standard input ends the script.
 const PASSES: &str = r#"
 exec 2>/dev/null
 touch /tmp/reading.$$
@@ -68,7 +68,7 @@ impl Reader {
         })
     }
 
-    /// Reads on the host, by read(2) alone: this process would not survive a lost page.
+    /// Reads on the host, only by read(2): this process would not survive a lost page.
     pub fn on_host(dir: &Path) -> Self {
         let (passes, stop) = (
             Arc::new(AtomicU32::new(0)),
@@ -77,7 +77,7 @@ impl Reader {
         let (counted, stopped, dir) = (Arc::clone(&passes), Arc::clone(&stop), PathBuf::from(dir));
         let ended = tokio::task::spawn_blocking(move || {
             while !stopped.load(Ordering::Relaxed) {
-                // A file that vanished is no failure.
+                // A file that has vanished is no failure.
                 let _ = hash_tree(&dir, How::Syscall);
                 counted.fetch_add(1, Ordering::Relaxed);
             }
@@ -90,17 +90,17 @@ impl Reader {
         }
     }
 
-    /// How often it has been through all files.
+    /// How often the reader has read all files.
     pub fn passes(&self) -> u32 {
         self.passes.load(Ordering::Relaxed)
     }
 
-    /// Whether it has ended without being stopped: its guest is gone.
+    /// Whether the reader has ended without being stopped, because its guest is gone.
     pub fn has_ended(&self) -> bool {
         self.ended.is_finished()
     }
 
-    /// Ends it.
+    /// Stops the reader.
     pub async fn stop(&mut self) -> Result<()> {
         match &mut self.stop {
             Stop::Flag(flag) => flag.store(true, Ordering::Relaxed),
@@ -115,7 +115,7 @@ impl Reader {
 }
 
 impl Drop for Reader {
-    /// A thread of this process would go on reading after a failure.
+    /// Without this, a thread of this process would go on reading after a failure.
     fn drop(&mut self) {
         if let Stop::Flag(flag) = &self.stop {
             flag.store(true, Ordering::Relaxed);

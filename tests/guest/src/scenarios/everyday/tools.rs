@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Programs of the host in a share, for a guest that has none but busybox.
+//! The host's programs in a share, for a guest that has only busybox.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,8 +9,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-/// Copies these programs of the host with their libraries to `dir`, and makes a script for each in
-/// `dir/bin` that starts it by its own dynamic loader. The guest has `dir` at `/mnt/tools`.
+/// Copies these programs of the host with their libraries to `dir`. A script for each in `dir/bin`
+/// starts the program by its own dynamic loader. The guest has `dir` at `/mnt/tools`.
 pub fn gather(dir: &Path, programs: &[&str]) -> Result<()> {
     for folder in ["bin", "lib", "real"] {
         fs::create_dir(dir.join(folder))?;
@@ -40,7 +40,7 @@ fn find(program: &str) -> Result<PathBuf> {
     found.with_context(|| format!("{program} is not installed: tests/run.sh does that"))
 }
 
-/// All that the dynamic loader would load for this program, and the loader.
+/// All libraries that the dynamic loader would load for this program, and the loader.
 fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
     let output = Command::new("ldd").arg(program).output()?;
     ensure!(

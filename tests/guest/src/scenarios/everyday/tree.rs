@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Every file of a folder by its hash and size, as one side sees it.
+//! Hash and size of every file of a folder, as one side sees them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,18 +12,18 @@ use qemu_guest::vm::Worker;
 use qemu_guest::vm::agent::Agent;
 use tokio::time::{Instant, sleep};
 
-/// By then a guest has looked again at all that it remembers: `--cache auto` lets it trust names
-/// and attributes for a second.
+/// By then a guest has revalidated its caches: with `--cache auto` it trusts names and attributes
+/// for a second.
 const EQUAL_DEADLINE: Duration = Duration::from_secs(120);
 /// Between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How long one look may take in an emulated guest.
 const LOOK_TIME_OUT: Duration = Duration::from_secs(600);
 
-/// What is read, by the path below the folder.
+/// The hashes, by the path below the folder.
 type Tree = BTreeMap<String, Hash>;
 
-/// A guest's, read in one way.
+/// The tree that a guest sees, read in one way.
 async fn of_guest(agent: &Agent, dir: &str, how: How) -> Result<Tree> {
     let mut worker = Worker::start(agent, "reading worker").await?;
     let dir = dir.into();
@@ -51,7 +51,7 @@ pub async fn expect_equal(on_host: &Path, agent: &Agent, in_guest: &str) -> Resu
                 Some(difference) if Instant::now() >= deadline => {
                     bail!("by {how:?}, after {EQUAL_DEADLINE:?}: {difference}")
                 }
-                // The guest says nothing when it looks again; there is nothing to wait for.
+                // Linux does not announce that it revalidates, so there is no event to wait for.
                 Some(_) => sleep(LOOK_AGAIN).await,
             }
         }
@@ -59,7 +59,7 @@ pub async fn expect_equal(on_host: &Path, agent: &Agent, in_guest: &str) -> Resu
     Ok(())
 }
 
-/// The first file that both don't have in the same way.
+/// The first file that differs between both trees.
 fn difference(host: &Tree, guest: &Tree) -> Option<String> {
     let mut names = host.keys().chain(guest.keys());
     let name = names.find(|name| host.get(*name) != guest.get(*name))?;

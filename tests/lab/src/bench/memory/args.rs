@@ -85,7 +85,7 @@ impl MemoryArgs {
         ByteSize::new(self.size().bytes() + (256 << 20))
     }
 
-    /// Who takes part. The window holds the file and the fifth that Linux keeps free.
+    /// The sides. The window holds the file and the fifth that Linux keeps free.
     pub fn sides(&self) -> Vec<Side> {
         vec![
             Side::Window(ByteSize::new(2 * self.size().bytes())),
@@ -95,7 +95,7 @@ impl MemoryArgs {
         ]
     }
 
-    /// By which means guests read.
+    /// The ways in which guests read.
     pub fn accesses(&self) -> Vec<Access> {
         match self.quick {
             true => vec![Access::Read],
@@ -108,7 +108,8 @@ fn file(text: &str) -> Result<ByteSize, String> {
     let size: ByteSize = text.parse().map_err(|error| format!("{error}"))?;
     match size.bytes().is_power_of_two() && (128..=4096).contains(&(size.bytes() >> 20)) {
         true => Ok(size),
-        // What a guest takes for other things must not hide what it takes for the file.
+        // Memory that a guest takes for other purposes must not hide the memory that it takes for
+        // the file.
         false => Err("use a power of two from 128M to 4G".to_owned()),
     }
 }

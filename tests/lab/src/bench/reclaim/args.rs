@@ -88,7 +88,7 @@ pub struct ReclaimArgs {
 }
 
 impl ReclaimArgs {
-    /// How many points there are.
+    /// How many points are measured.
     pub fn extent(&self) -> Extent {
         match (self.quick, self.full) {
             (true, _) => Extent::Quick,
@@ -105,7 +105,7 @@ impl ReclaimArgs {
         }
     }
 
-    /// The windows; there is one at least.
+    /// The windows, at least one.
     pub fn windows(&self) -> Vec<ByteSize> {
         let usual = [ByteSize::mib(32), ByteSize::mib(128)];
         match (self.windows.is_empty(), self.quick) {
@@ -115,7 +115,7 @@ impl ReclaimArgs {
         }
     }
 
-    /// Who takes part.
+    /// The sides.
     pub fn kinds(&self) -> Vec<SideKind> {
         let quick = ["window", "none", "virtiofsd-auto", "tmpfs"];
         match (self.sides.is_empty(), self.quick) {
@@ -125,13 +125,13 @@ impl ReclaimArgs {
         }
     }
 
-    /// Whether a point is to be measured.
+    /// Whether a point is selected.
     pub fn wants(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|pattern| pattern.matches(name))
     }
 }
 
-/// A window that has some ranges, and no more of them than a VM survives.
+/// Parses the size of a window with several ranges, and no more ranges than a VM supports.
 pub fn window(text: &str) -> Result<ByteSize, String> {
     let size: ByteSize = text.parse().map_err(|error| format!("{error}"))?;
     let ranges = size.bytes() / guest_agent::workload::RANGE;

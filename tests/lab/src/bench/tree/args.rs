@@ -87,7 +87,7 @@ impl TreeArgs {
         self.rounds.unwrap_or(if self.quick { 1 } else { 3 })
     }
 
-    /// Who takes part.
+    /// The sides.
     pub fn policies(&self) -> Vec<Policy> {
         match (self.sides.is_empty(), self.quick) {
             (true, true) => Policy::QUICK.into(),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The differences in words.
+//! The differences as text.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use crate::{
     text::{clip, wrap},
 };
 
-/// What is printed.
+/// The printed text.
 pub fn show(changes: &Changes) -> String {
     let mut out = String::new();
     if let Some((a, b)) = &changes.kernels {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What each cell of the page leads to.
+//! The evidence for each cell of the page.
 
 use serde::Serialize;
 
@@ -23,7 +23,7 @@ pub struct Evidences<'a> {
     cells: Vec<Shown<'a>>,
 }
 
-/// One repetition's.
+/// The evidence of one repetition.
 #[derive(Debug, Serialize)]
 struct Shown<'a> {
     cell: &'a Cell,
@@ -35,14 +35,14 @@ struct Shown<'a> {
     wake: Option<String>,
     wake_guest: Option<String>,
     seconds: String,
-    /// Whether it is the one to look at first.
+    /// Whether a reader should look at this repetition first.
     first: bool,
-    /// Whether its logs are shown: not those of further repetitions that were as expected, which
-    /// would make the page too large to open.
+    /// Whether its logs are shown. Further repetitions that were as expected show none, because the
+    /// page would become too large to open.
     logs: bool,
 }
 
-/// The evidence of the group at a place.
+/// The evidence of the group with this number.
 pub fn evidences<'a>(at: usize, group: &Group<'a>) -> Evidences<'a> {
     let worst = group.worst();
     let cells = group.cells.iter().map(|cell| {

@@ -12,8 +12,8 @@ use crate::{
     text,
 };
 
-/// A plot a file system, the kernels of a pin side by side: a dot a sample, a box from the 25th to
-/// the 75th percentile, marks at the median and the 99th.
+/// One plot for each file system, with the kernels of a pin side by side: a dot for each sample, a
+/// box from the 25th to the 75th percentile, marks at the median and the 99th.
 pub fn plots(run: &Run, kernels: &[&str]) -> Vec<Strips> {
     let systems = grouped(&run.cells, |cell| cell.fs.as_str());
     let plots = systems.into_iter().filter_map(|(fs, cells)| {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The page is well-formed whatever the texts, and needs nothing but itself.
+//! The page is well-formed for any texts, and loads nothing.
 
 use std::collections::HashSet;
 

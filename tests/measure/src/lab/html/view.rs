@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the template shows.
+//! The data of the template.
 
 use std::collections::HashMap;
 
@@ -49,7 +49,7 @@ struct Kernel<'a> {
 /// A row of the matrix.
 #[derive(Debug, Serialize)]
 struct Line<'a> {
-    /// The file system, and over how many rows it stands; only at the first of them.
+    /// The file system and the number of its rows, in its first row only.
     fs: Option<(&'a str, usize)>,
     pin: &'a str,
     cells: Vec<Option<Link<'a>>>,
@@ -62,7 +62,7 @@ struct Named<'a> {
     link: Link<'a>,
 }
 
-/// A word that leads to its evidence.
+/// A word with a link to its evidence.
 #[derive(Debug, Serialize)]
 struct Link<'a> {
     target: String,
@@ -74,7 +74,7 @@ struct Link<'a> {
 /// The places of the evidence, by case and kernel.
 type Places<'a> = HashMap<CellKey<'a>, usize>;
 
-/// Makes the page's data.
+/// Makes the data of the page.
 pub fn view<'a>(run: &'a Run, summary: &'a str) -> View<'a> {
     let groups = groups(&run.cells);
     let places = (0..).zip(&groups).map(|(at, group)| (group.key, at));
@@ -181,7 +181,7 @@ fn link<'a>(group: &Group<'a>, places: &Places<'a>) -> Link<'a> {
     }
 }
 
-/// Where a group's evidence stands in the page.
+/// The anchor of a group's evidence.
 pub fn anchor(at: usize) -> String {
     format!("g{at}")
 }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A reader of KTAP that is as strict as its description: what it takes, every parser takes.
+//! A reader of KTAP that is as strict as the specification: every parser accepts what it accepts.
 
-/// The directives of the description.
+/// The directives of the specification.
 const DIRECTIVES: [&str; 5] = ["SKIP", "TODO", "XFAIL", "TIMEOUT", "ERROR"];
 
-/// What was read, subtests and those that hold them.
+/// The results that were read, of subtests and of the tests that contain them.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// All results.
+    /// The number of all results.
     pub tests: usize,
-    /// Those that are `not ok`.
+    /// The number of results that are `not ok`.
     pub failures: usize,
 }
 
@@ -27,7 +27,7 @@ pub fn check(text: &str) -> Result<Seen, String> {
 
 type Lines<'a> = std::iter::Peekable<std::str::Lines<'a>>;
 
-/// Checks the lines of one depth; says whether one of its tests failed.
+/// Checks the lines of one depth; true if one of its tests failed.
 fn level(lines: &mut Lines<'_>, depth: usize, seen: &mut Seen) -> Result<bool, String> {
     let indent = "  ".repeat(depth);
     let mut own = || {
@@ -72,7 +72,7 @@ fn level(lines: &mut Lines<'_>, depth: usize, seen: &mut Seen) -> Result<bool, S
     Ok(failed)
 }
 
-/// Checks a result line; says whether it is `not ok`.
+/// Checks a result line; true if it is `not ok`.
 fn result(line: &str, number: usize) -> Result<bool, String> {
     let (bad, rest) = match line.strip_prefix("not ok ") {
         Some(rest) => (true, rest),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{Shard, lab::fixture};
 
-/// A run dealt to shards as cards are.
+/// Distributes a run's cells to shards in turn.
 fn shards(run: &Run, of: u32) -> Vec<(PathBuf, Run)> {
     let shard = |index: u32| {
         let (skip, step) = (index as usize, of as usize);

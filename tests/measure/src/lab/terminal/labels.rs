@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The short words of the matrix. Capitals are harm, `!` is what was not expected, so the table
-//! needs no colour.
+//! The short words of the matrix. Capitals mark harm, and `!` marks an unexpected result, so the
+//! table needs no colour.
 
 use crate::{
     colour::Tone,
     lab::{Cell, Outcome, Verdict, grid::Group},
 };
 
-/// What the words mean, in the order of the legend.
+/// The meanings of the words, in the order of the legend.
 pub const LEGEND: [(&str, &str); 10] = [
     ("wait", "waited for the pin"),
     ("slip", "went on under the pin, no harm seen"),
@@ -22,7 +22,7 @@ pub const LEGEND: [(&str, &str); 10] = [
     ("LAB", "the lab failed"),
 ];
 
-/// How a cell of the matrix is to be seen.
+/// The tone of a cell of the matrix.
 pub fn tone(cell: &Cell) -> Tone {
     match cell.verdict {
         Verdict::Expected if cell.outcome.is_harmful() => Tone::Known,
@@ -49,8 +49,8 @@ pub fn word(cell: &Cell) -> &'static str {
     }
 }
 
-/// The text of a group: its worst cell's word, `!` if that was not expected, and how many there
-/// were: `wait`, `wait*20` (all of 20), `HARM!3/20` (3 of 20, and the others no worse).
+/// The text of a group: the worst cell's word, `!` if that was unexpected, and the number of cells:
+/// `wait`, `wait*20` (all of 20), `HARM!3/20` (3 of 20, and the others were no worse).
 pub fn text(group: &Group<'_>) -> String {
     let worst = group.worst();
     let mark = if worst.verdict >= Verdict::Unexpected {

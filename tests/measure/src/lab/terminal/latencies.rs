@@ -15,7 +15,7 @@ use crate::{
     text,
 };
 
-/// From the release, as the server saw it, to the removal's return.
+/// The time from the release, measured by the server, to the removal's return.
 pub fn latencies(run: &Run, out: &mut String) {
     let rows = summaries(run);
     if rows.is_empty() {
@@ -27,7 +27,7 @@ pub fn latencies(run: &Run, out: &mut String) {
     woken_in_vain(&rows, out);
 }
 
-/// The first kernel's medians over those of the others, where there are enough samples.
+/// The first kernel's medians divided by those of the others, if there are enough samples.
 fn compared(run: &Run, rows: &[Summary<'_>], out: &mut String) {
     let ratio = |row: &Summary<'_>| {
         let [name, kernel] = row.names();
@@ -41,7 +41,7 @@ fn compared(run: &Run, rows: &[Summary<'_>], out: &mut String) {
     }
 }
 
-/// Who was woken and had to wait on, if anybody was.
+/// The spurious wake-ups, if there were any.
 fn woken_in_vain(rows: &[Summary<'_>], out: &mut String) {
     let vain = rows.iter().filter(|row| row.vain_wakeups > Some(0));
     let vain: Vec<_> = vain.collect();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What stands around the matrix.
+//! The parts of the report around the matrix.
 
 use std::fmt::Write as _;
 
@@ -18,10 +18,10 @@ use crate::{
     text,
 };
 
-/// A kernel that never waits fails in every cell; the first of them say enough.
+/// A kernel that never waits fails in every cell, so only the first ones are shown.
 const SHOWN: usize = 30;
 
-/// Where and when.
+/// The host and the time.
 pub fn heading(run: &Run, out: &mut String) {
     let host = &run.host;
     let mut line = format!(
@@ -62,7 +62,7 @@ pub fn named(run: &Run, colour: Colour, out: &mut String) {
     }
 }
 
-/// Each group that needs a look, with what was expected and why it is not so.
+/// Each group that needs attention, with the expectation and the reason of its verdict.
 pub fn unexpected(run: &Run, colour: Colour, out: &mut String) {
     let groups = groups(&run.cells);
     let bad = |group: &&Group<'_>| group.verdict() >= Verdict::Unexpected;
@@ -88,7 +88,7 @@ pub fn unexpected(run: &Run, colour: Colour, out: &mut String) {
     }
 }
 
-/// What was expected, what came, and why it counts so.
+/// The expectation, the outcome, and the reason of the verdict.
 pub fn judged(cell: &Cell) -> String {
     let why = &cell.why;
     if cell.verdict == Verdict::LabError {
@@ -101,7 +101,7 @@ pub fn judged(cell: &Cell) -> String {
     format!("{outcome}, not {expected} ({contract}): {why}")
 }
 
-/// How many were skipped, by reason.
+/// The number of skipped cells, by reason.
 pub fn skipped(run: &Run, out: &mut String) {
     let skipped = run.cells.iter().filter(|c| c.verdict == Verdict::Skipped);
     let reasons = grouped(skipped, |cell| cell.why.as_str());
@@ -114,7 +114,7 @@ pub fn skipped(run: &Run, out: &mut String) {
     }
 }
 
-/// The words that were used.
+/// The meanings of the words that appear.
 pub fn legend(run: &Run, out: &mut String) {
     let used = |word: &str| run.cells.iter().any(|cell| labels::word(cell) == word);
     let known = LEGEND.iter().filter(|(word, _)| used(word));

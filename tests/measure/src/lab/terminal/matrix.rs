@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The matrix: one table with a column for each removal and kernel where that fits, else one table
-//! for each kernel.
+//! The matrix: one table with a column for each removal and kernel if that fits, otherwise one
+//! table for each kernel.
 
 use super::{
     labels,
@@ -16,12 +16,12 @@ use crate::{
     text,
 };
 
-/// The columns of a head.
+/// The width of a column's head.
 const HEAD_WIDTH: usize = 6;
-/// Its lines: a name that takes more is cut, and stands whole in the lists below the matrix.
+/// The lines of a head. A longer name is cut, and appears in full in the lists below the matrix.
 const LINES: usize = 4;
 
-/// Words that are longer than a head and can be cut without becoming another word.
+/// Words that are longer than a head, and can be shortened without becoming another word.
 const SHORT: [(&str, &str); 12] = [
     ("allocate", "alloc"),
     ("collapse", "collap"),
@@ -37,7 +37,7 @@ const SHORT: [(&str, &str); 12] = [
     ("truncate", "trunc"),
 ];
 
-/// The lines of a removal's head, one word a line where they don't fit together.
+/// The lines of a removal's head. Words that don't fit together get a line each.
 pub fn head(removal: &str) -> Vec<String> {
     let words: Vec<_> = removal
         .split(['-', '_', ' '])
@@ -52,7 +52,7 @@ pub fn head(removal: &str) -> Vec<String> {
     lines
 }
 
-/// Appends it.
+/// Appends the matrix.
 pub fn matrix(run: &Run, colour: Colour, out: &mut String) {
     let kernels = run.kernels();
     let grid = Grid::new(&run.cells);
@@ -83,7 +83,7 @@ pub fn matrix(run: &Run, colour: Colour, out: &mut String) {
     }
 }
 
-/// A kernel's label, with its release where that is known.
+/// A kernel's label, with its release if that is known.
 pub fn label(run: &Run, kernel: &str) -> String {
     let of_kernel = run.cells.iter().filter(|cell| cell.kernel == kernel);
     let mut releases = of_kernel.map(|cell| cell.release.as_str());

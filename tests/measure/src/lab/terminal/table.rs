@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A table that is folded into bands where it is too wide.
+//! A table that is split into bands if it is too wide.
 
 use crate::{
     colour::{Colour, Tone},
     text,
 };
 
-/// No report is wider than this.
+/// The width of all reports.
 pub const WIDTH: usize = 100;
-/// What a row's name may take.
+/// The width of a row's name.
 const NAME: usize = 30;
 /// Between columns of one removal, and between removals.
 const GAP: [usize; 2] = [1, 2];
 
-/// One cell's text and how it is to be seen.
+/// The text and the tone of a cell.
 pub type Entry = (String, Tone);
 
 /// A column.
 #[derive(Debug)]
 pub struct Column {
     pub head: Vec<String>,
-    /// Whether a wider gap is before it.
+    /// Whether a wider gap precedes it.
     pub apart: bool,
     pub entries: Vec<Option<Entry>>,
 }
@@ -30,7 +30,7 @@ impl Column {
     fn width(&self) -> usize {
         let entries = self.entries.iter().flatten().map(|(text, _)| text);
         let texts = self.head.iter().chain(entries);
-        // An entry is a word, a mark and a count: never wider than a row has place for.
+        // An entry is a word, a mark and a count, which is never wider than a row's space.
         texts.map(|text| text::width(text)).max().unwrap_or(0)
     }
 
@@ -47,14 +47,14 @@ pub struct Table {
 }
 
 impl Table {
-    /// Whether it needs no folding.
+    /// Whether the table fits without bands.
     pub fn fits(&self) -> bool {
         let columns: usize = self.columns.iter().map(|c| c.gap() + c.width()).sum();
         self.name_width() + columns <= WIDTH
     }
 
-    /// Its lines, as many bands of them as it takes. A row is left out of a band where it has no
-    /// entry.
+    /// The lines of the table, in as many bands as necessary. A row without an entry is left out of
+    /// a band.
     pub fn render(&self, colour: Colour, out: &mut String) {
         let mut rest = &self.columns[..];
         while !rest.is_empty() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a front end can send along with a message, and keep an end of.
+//! The descriptors that a front end sends with a message, and the ends that it keeps.
 
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter};
@@ -21,18 +21,18 @@ const REPLY: u64 = 0x2_0000;
 const ROOM: u32 = 4096;
 pub(super) const QUEUE_SIZE: u16 = 16;
 
-/// Descriptors that a message can name.
+/// The descriptors of a message by number.
 pub(super) const MEMORY_FD: u8 = 1;
 pub(super) const KICK: u8 = 2;
 pub(super) const CALL: u8 = 3;
 pub(super) const CHANNEL: u8 = 4;
 
-/// What the front end owns.
+/// The front end's descriptors.
 pub(super) struct Belongings {
     memory: File,
     kick: OwnedFd,
     call: OwnedFd,
-    /// The end of the back-end channel that is not sent.
+    /// The end of the back-end channel that the front end keeps.
     pub(super) channel: Option<UnixStream>,
     their_channel: UnixStream,
     from_them: PipeReader,
@@ -66,7 +66,7 @@ impl Belongings {
         }
     }
 
-    /// A descriptor to be sent; none for most numbers.
+    /// A copy of a descriptor, to be sent; `None` for most numbers.
     pub(super) fn lend(&self, kind: u8) -> Option<OwnedFd> {
         let lent = match kind {
             MEMORY_FD => self.memory.try_clone().map(OwnedFd::from),
@@ -82,7 +82,7 @@ impl Belongings {
         Some(lent.expect("a descriptor"))
     }
 
-    /// Puts a request on the queue and kicks; returns the used index before.
+    /// Puts a request on the queue and kicks. Returns the used index from before.
     pub(super) fn offer(&mut self, bytes: &[u8]) -> u16 {
         let used = self.used();
         let mut table = Vec::new();
@@ -104,7 +104,7 @@ impl Belongings {
 
     pub(super) fn used(&self) -> u16 {
         let mut index = [0; 2];
-        // Nothing where the memory is truncated.
+        // The read gives nothing if the memory is truncated.
         let _ = self.memory.read_at(&mut index, USED + 2);
         u16::from_le_bytes(index)
     }
@@ -120,7 +120,7 @@ impl Belongings {
 
 impl Drop for Belongings {
     fn drop(&mut self) {
-        // Named, so that it is clear that these are there to be closed.
+        // Named here, because they exist only to be closed.
         let _ = (&self.from_them, &self.to_them);
     }
 }

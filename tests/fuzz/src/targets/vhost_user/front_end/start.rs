@@ -7,13 +7,13 @@ use vhost::vhost_user::message::{FrontendReq, VhostUserProtocolFeatures, VhostUs
 use super::descriptors::{AVAIL, CALL, CHANNEL, KICK, MEMORY, MEMORY_FD, QUEUE_SIZE, TABLE, USED};
 use super::{FrontEnd, VERSION, message};
 
-/// Where the front end says that guest memory lies in its own address space.
+/// The address of guest memory in the front end's address space, as it claims.
 const USER_ADDRESS: u64 = 0x7000_0000_0000;
 /// The first request queue.
 const QUEUE: u32 = 1;
 
 impl FrontEnd {
-    /// Sends all of them but those whose bits are set in `without`.
+    /// Sends all of these messages, except those whose bits are set in `without`.
     pub(super) fn start(&mut self, without: u8) {
         for (index, (code, body, descriptor)) in messages().into_iter().enumerate() {
             let group = index as u32 / 2;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A guest that knows what it should get.
+//! A guest that knows the correct results.
 
 mod compare;
 mod files;
@@ -25,7 +25,7 @@ use crate::guest::shape::Frame;
 /// Names of the model's files.
 const NAMES: [&str; FILES] = ["w0", "w1", "w2"];
 
-/// What the guest has of a file.
+/// The guest's state of a file.
 #[derive(Debug, Clone, Copy, Default)]
 struct Node {
     number: u64,
@@ -38,25 +38,25 @@ pub(super) struct Guest<'a> {
     vmm: &'a Arc<ProcessWindow>,
     budget: &'a RegionBudget,
     files: [File; FILES],
-    /// Mappings of all of the files: what the host sees, without a system call for each look.
+    /// Mappings of all files: they show the host's bytes without a system call for each look.
     on_host: [MmapRegion; FILES],
     /// Pages of each file.
     sizes: [u64; FILES],
     plain: Plain,
-    /// The node by which each page of the window was mapped last.
+    /// The node that each page of the window was last mapped by.
     mapped_by: [u64; PAGES as usize],
     nodes: [Node; FILES],
     /// Open handles: file, node and handle.
     handles: Vec<(usize, u64, u64)>,
-    /// The device was reset, and no request came since.
+    /// The device was reset, and no request has come since.
     stale: bool,
-    /// There was an INIT and no end of it.
+    /// There was an INIT, and no DESTROY since.
     mounted: bool,
     full: bool,
 }
 
 impl<'a> Guest<'a> {
-    /// Makes the files; to be called outside.
+    /// Makes the files. To be called outside of the chroot.
     pub(super) fn new(
         ground: &Ground,
         device: &'a Device,
@@ -114,14 +114,14 @@ impl<'a> Guest<'a> {
         (0..FILES).for_each(|file| self.look_up(file));
     }
 
-    /// What INIT, DESTROY and a reset do.
+    /// The common effect of INIT, DESTROY and a reset.
     fn all_gone(&mut self) {
         self.plain.ranges.clear();
         self.nodes = [Node::default(); FILES];
         self.handles.clear();
     }
 
-    /// Makes a request; returns the errno and what follows the reply's header.
+    /// Makes a request. Returns the errno, and the reply's bytes behind its header.
     fn ask(&mut self, request: Vec<u8>) -> (i32, Vec<u8>) {
         let offered = self.queue.offer(&Frame::plain(request, 256));
         self.device.kick();
@@ -229,7 +229,7 @@ impl<'a> Guest<'a> {
         if node.lookups == 0 {
             return self.set_up_unknown(node.number, asked.at);
         }
-        // What another node has mapped is not there already: it is replaced.
+        // A mapping of another node does not count as present: it is replaced.
         let mut before = self.plain.clone();
         if self.mapped_by.get(asked.at as usize) != Some(&node.number) {
             let same = before.ranges.iter_mut().find(|range| **range == asked);
@@ -237,7 +237,7 @@ impl<'a> Guest<'a> {
         }
         let mut expected = before.expect(&action, self.full);
         let is_new = !before.ranges.contains(&asked);
-        // The VMM here refuses, unlike one that is given a padded view.
+        // This VMM refuses the mapping, unlike one that gets a padded view.
         if expected.errno.is_none() && is_new && asked.from + asked.pages > self.sizes[asked.file] {
             expected.errno = Some(libc::EIO);
             expected.ranges.retain(|range| *range != asked);
@@ -256,7 +256,7 @@ impl<'a> Guest<'a> {
         }
     }
 
-    /// A node that the guest does not have, and that is none.
+    /// Maps a node that the guest does not have, and that does not exist.
     fn set_up_unknown(&mut self, node: u64, at: u64) {
         if node == ROOT
             || self
@@ -301,14 +301,14 @@ impl<'a> Guest<'a> {
         self.mounted = false;
         let ranges = std::mem::take(&mut self.plain.ranges);
         self.all_gone();
-        // They stay until a request comes.
+        // The mappings stay until a request comes.
         self.plain.ranges = ranges;
         self.stale = true;
         self.ask(message::request(Opcode::Getattr, ROOT, &[0; 16]));
         self.plain.ranges.clear();
     }
 
-    /// The file's page that is seen there, if there is one.
+    /// The file's page that the window shows there, if there is one.
     fn shown(&self, page: u64) -> Option<(usize, u64)> {
         self.plain
             .shown(page)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Everything against the model.
+//! Compares everything with the model.
 
 use shared_window::{RangeState, WindowOffset, page_size};
 use vm_memory::VolatileMemory as _;
@@ -14,7 +14,7 @@ impl Guest<'_> {
     /// Compares everything with the model.
     pub(in super::super) fn compare(&mut self, operation: &Operation) {
         if fault::strikes(Fault::ForgetMapping) {
-            // A mapping that is gone at the VMM, and a table that does not know.
+            // Makes the VMM lose its mappings, while the table keeps them.
             for (range, _) in self.vmm.mapped() {
                 shared_window::Vmm::unmap(&**self.vmm, range.start(), range.len()).expect("mapped");
             }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a guest does to the files besides mapping them.
+//! The guest's operations on the files, except mappings.
 
 use shared_window::page_size;
 use virtiofsd::fuse::Opcode;
@@ -31,7 +31,7 @@ impl Guest<'_> {
 
     pub(super) fn forget(&mut self, file: usize, count: u64) {
         let node = self.nodes[file];
-        // More than it has would be another mistake than this target is about.
+        // More lookups than the guest has would be another error, which this target does not cover.
         let count = count.min(node.lookups);
         if count > 0 {
             self.ask(message::request(
@@ -52,7 +52,8 @@ impl Guest<'_> {
         let open = || message::request(Opcode::Open, node.number, &message::numbers(&[flags]));
         let (mut errno, mut body) = self.ask(open());
         if errno == libc::ESTALE {
-            // A promise was taken back, which is told at one OPEN; Linux asks again.
+            // A DAX promise was withdrawn. The daemon reports that at one OPEN, and Linux then asks
+            // again.
             (errno, body) = self.ask(open());
         }
         assert_eq!(errno, 0, "OPEN");
@@ -86,8 +87,8 @@ impl Guest<'_> {
         self.plain.bytes[file][pages as usize..].fill(0);
     }
 
-    /// Whether a page that a file of so many pages does not have is mapped by a node that the guest
-    /// has forgotten since. Linux removes the mappings of a node before it forgets it.
+    /// Whether a page beyond `pages` of the file is mapped by a node that the guest has forgotten
+    /// since. Linux removes the mappings of a node before it forgets the node.
     fn is_mapped_by_another(&self, file: usize, pages: u64) -> bool {
         (0..PAGES).any(|page| {
             self.shown(page)
@@ -105,7 +106,7 @@ impl Guest<'_> {
         let (errno, _) = self.ask(message::request(Opcode::Write, node, &body));
         assert_eq!(errno, 0, "WRITE");
         self.plain.bytes[file][page as usize] = byte;
-        // A byte of a page is enough for a mapping of it, as for a guest's access.
+        // One byte of a page suffices for a mapping of the page, as for a guest's access.
         let end = page * page_size() + 1;
         let grown = self.files[file].metadata().expect("a size").len();
         assert!(grown >= end, "a write that did not grow the file");
