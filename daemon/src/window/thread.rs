@@ -37,7 +37,8 @@ pub(crate) trait WindowService<J>: Send + Sync + 'static {
     /// Opens a file for a job. This may hang, so the caller holds nothing of the window.
     fn open(&self, file: &FileToOpen, job: &mut J);
 
-    /// Serves the request, and returns it to the guest.
+    /// Serves the request, and returns it to the guest. Drops `under_way` once the VMM has
+    /// answered.
     fn serve_window(&self, job: J, under_way: OneUnderWay);
 
     /// Whether the VMM answers so soon that a thread with other work may wait for it.
