@@ -25,7 +25,7 @@ pub enum ThreadsError {
     /// The window's thread cannot be started.
     #[error("cannot start the thread for mappings")]
     Window(#[source] io::Error),
-    /// The thread of [`crate::ring::reminder`] cannot be started.
+    /// The thread of `ring::reminder` cannot be started.
     #[error("cannot start the thread that tells the guest of what is finished")]
     Reminder(#[source] io::Error),
     /// The pool's threads cannot be started.
