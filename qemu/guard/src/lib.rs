@@ -52,7 +52,7 @@ mod table;
 mod view;
 
 use core::ffi::CStr;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use lock::Lock;
 use table::Table;
@@ -87,7 +87,84 @@ extern "C" fn at_load() {
 /// Before the first view is mapped. Not in a handler: a thread is started.
 fn start_guarding() {
     if !IN_USE.swap(true, Ordering::AcqRel) {
+        hold_locks_at_forks();
         signals::install();
         restore::start();
+    }
+}
+
+/// The forking thread's signal mask, while it forks; behind [`TABLE`]'s lock.
+static FORKING: AtomicU64 = AtomicU64::new(0);
+
+fn hold_locks_at_forks() {
+    // SAFETY: the functions are this library's, which is never unloaded.
+    unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(after_fork)) };
+}
+
+/// A lock that another thread holds at a fork would stay held in the child for good, which has no
+/// such thread. So the forking thread holds both. The lock of a page's content is only ever taken
+/// under the table's.
+unsafe extern "C" fn before_fork() {
+    let signals = TABLE.lock().keep();
+    signals::hold_for_fork();
+    FORKING.store(signals, Ordering::Relaxed);
+}
+
+/// In the parent and in the child.
+unsafe extern "C" fn after_fork() {
+    let signals = FORKING.load(Ordering::Relaxed);
+    // SAFETY: `before_fork` has kept both; all signals were blocked when it took the second one.
+    unsafe {
+        signals::release_after_fork(sys::ALL_SIGNALS);
+        TABLE.release(signals);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// How long a child may take; without the handlers it never ends.
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn a_lock_that_is_held_at_a_fork_is_free_in_the_child() {
+        hold_locks_at_forks();
+        let (taken, is_taken) = mpsc::channel();
+        let holder = thread::spawn(move || {
+            let table = TABLE.lock();
+            taken.send(()).expect("it is waited for");
+            // Until the fork waits for it, or has not waited.
+            let begin = Instant::now();
+            while !TABLE.is_awaited() && begin.elapsed() < Duration::from_secs(2) {
+                thread::yield_now();
+            }
+            drop(table);
+        });
+        is_taken.recv().expect("the holder lives");
+        // SAFETY: the child only takes and releases locks.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            drop(TABLE.lock());
+            signals::hold_for_fork();
+            // SAFETY: ends the process.
+            unsafe { libc::_exit(0) }
+        }
+        holder.join().expect("it ends");
+        let (begin, mut status) = (Instant::now(), 0);
+        // SAFETY: `status` is a place for a number.
+        while unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } == 0 {
+            if begin.elapsed() > DEADLINE {
+                // SAFETY: the child is this process's, and has not been waited for.
+                unsafe { libc::kill(child, libc::SIGKILL) };
+            }
+            thread::yield_now();
+        }
+        assert_eq!(status, 0, "the child has ended by itself");
+        drop(TABLE.lock());
     }
 }

@@ -36,6 +36,12 @@ impl<T> Lock<T> {
         }
     }
 
+    /// Whether a thread waits for it.
+    #[cfg(test)]
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == AWAITED
+    }
+
     pub(crate) fn lock(&self) -> Held<'_, T> {
         let signals = sys::signal_mask(libc::SIG_SETMASK, sys::ALL_SIGNALS);
         let taken = self
@@ -50,6 +56,29 @@ impl<T> Lock<T> {
             lock: self,
             signals,
         }
+    }
+}
+
+impl<T> Held<'_, T> {
+    /// Leaves the lock held. Returns the caller's signal mask, for [`Lock::release`].
+    pub(crate) fn keep(self) -> u64 {
+        let signals = self.signals;
+        core::mem::forget(self);
+        signals
+    }
+}
+
+impl<T> Lock<T> {
+    /// Releases a lock that was kept held.
+    ///
+    /// # Safety
+    /// This thread, or the one that forked this process, has called [`Held::keep`] with these
+    /// `signals`, and nothing has released the lock since.
+    pub(crate) unsafe fn release(&self, signals: u64) {
+        drop(Held {
+            lock: self,
+            signals,
+        });
     }
 }
 

@@ -183,6 +183,20 @@ pub unsafe extern "C" fn sigaction(
     }
 }
 
+/// Takes the lock of the kept actions, for [`release_after_fork`].
+pub(crate) fn hold_for_fork() -> u64 {
+    ACTIONS.lock().keep()
+}
+
+/// Releases it.
+///
+/// # Safety
+/// As of [`crate::lock::Lock::release`]: `signals` are what [`hold_for_fork`] returned.
+pub(crate) unsafe fn release_after_fork(signals: u64) {
+    // SAFETY: the caller's.
+    unsafe { ACTIONS.release(signals) }
+}
+
 /// What the program has kept here, changed to what it wants now.
 fn exchange(index: usize, new: Option<Action>) -> Action {
     let mut actions = ACTIONS.lock();

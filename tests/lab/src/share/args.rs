@@ -70,7 +70,7 @@ pub struct ShareArgs {
     #[arg(long, default_value = "share")]
     pub tag: Tag,
 
-    /// Let the guest change nothing; such a share has no window
+    /// Let the guest change nothing; with a stock QEMU such a share has no window
     #[arg(long)]
     pub read_only: bool,
 
