@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! The folder of one run: sockets and logs.
 //!
-//! It is removed with its owner. If the owner is killed, the folder stays, but the lock on it goes
-//! with the process, and the next run removes whatever folder of this kind is not locked.
+//! The folder is removed with its owner. If the owner is killed, the folder stays, but the lock on
+//! it goes with the process, and the next run removes each folder of this kind that is not locked.
 
 use std::fs::{DirBuilder, File};
 use std::io;
