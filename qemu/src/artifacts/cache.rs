@@ -2,7 +2,7 @@
 //! The cache folder: its place, its lock, and the removal of what an interrupted run left.
 //!
 //! ```text
-//! ROOT/lock                 held (flock) by whoever fills or repairs the cache
+//! ROOT/lock                 held (flock) by the process that fills or repairs the cache
 //! ROOT/artifacts/NAME/      whole artifacts only: they are renamed into place
 //! ROOT/apt/SUITE/           apt's own state; apt resumes and verifies what is in there
 //! ROOT/tmp/                 work in progress; emptied by the next run that gets the lock

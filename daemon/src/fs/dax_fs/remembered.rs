@@ -36,7 +36,7 @@ impl<S: ViewSource> Dax<S> {
         self.lost_stores.forget(node);
     }
 
-    /// Clears all of it, for a guest that starts anew.
+    /// Forgets all files, for a guest that starts anew.
     pub fn forget_all(&self) {
         self.eligibility.begin_anew();
         self.written.clear();
