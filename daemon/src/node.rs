@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What is remembered about the files that the guest holds.
+//! Values that are cached for the guest's files.
 
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
 use parking_lot::Mutex;
 
-/// A file as FUSE names it. virtiofsd's server never gives a number twice, so something remembered
+/// FUSE's number for a file. virtiofsd's server never reuses a number, so a value that is cached
 /// too long is useless but never about another file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u64);
 
-/// Remembers one value for each file, and forgets the least recently used beyond a limit.
+/// Caches one value for each file, and evicts the least recently used beyond a limit.
 pub struct NodeCache<T> {
     entries: Mutex<LruCache<NodeId, T>>,
     keeps: bool,
@@ -28,7 +28,7 @@ impl<T: Clone> NodeCache<T> {
         }
     }
 
-    /// A cache that forgets everything at once.
+    /// A cache that keeps nothing.
     #[must_use]
     pub fn without_memory() -> Self {
         Self {
@@ -42,17 +42,17 @@ impl<T: Clone> NodeCache<T> {
         self.entries.lock().get(&node).cloned()
     }
 
-    /// Whether something is remembered for `node`; does not count as a use of it.
+    /// Whether a value is cached for `node`; does not count as a use of it.
     pub fn holds(&self, node: NodeId) -> bool {
         self.entries.lock().contains(&node)
     }
 
-    /// The files that something is remembered for.
+    /// The files with a cached value.
     pub fn nodes(&self) -> Vec<NodeId> {
         self.entries.lock().iter().map(|(node, _)| *node).collect()
     }
 
-    /// How many files something is remembered for.
+    /// The number of files with a cached value.
     pub fn len(&self) -> usize {
         self.entries.lock().len()
     }
@@ -67,13 +67,13 @@ impl<T: Clone> NodeCache<T> {
         if !self.keeps {
             return;
         }
-        // Values may be descriptors; they are closed after the lock is released.
+        // Values may be descriptors, which are closed after the lock is released.
         let evicted = self.entries.lock().push(node, value);
         drop(evicted);
     }
 
-    /// Remembers `value` for `node` if `still` is true with the cache locked: what is forgotten
-    /// afterwards is forgotten.
+    /// Caches `value` for `node` if `still` is true with the cache locked. So a later `forget` or
+    /// `clear` finds the value.
     pub fn put_if(&self, node: NodeId, value: T, still: impl FnOnce() -> bool) {
         let mut entries = self.entries.lock();
         let evicted = (self.keeps && still()).then(|| entries.push(node, value));
@@ -104,7 +104,7 @@ impl<T: Clone> NodeCache<T> {
     }
 }
 
-/// Takes memory as it fills, unlike [`LruCache::new`], which takes all that it may ever need.
+/// Allocates memory as it fills, unlike [`LruCache::new`], which allocates for all entries at once.
 fn empty<T>(limit: NonZeroUsize) -> LruCache<NodeId, T> {
     let mut entries = LruCache::unbounded();
     entries.resize(limit);

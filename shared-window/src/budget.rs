@@ -1,42 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! How many memory regions a virtual machine may still take.
+//! The number of memory regions that a virtual machine may still take.
 //!
 //! QEMU 11.1 gives every live mapping of every window a slot in one table that all vhost-user
 //! devices of the machine share, and aborts the machine when the table would exceed 512 regions
-//! (`vhost_user_add_remove_regions` asserts it). A device sees the whole table by way of its
-//! ADD_MEM_REG and REM_MEM_REG messages, and has to refuse one mapping to its guest rather than
-//! let QEMU end.
+//! (`vhost_user_add_remove_regions` asserts it). A device sees the whole table by its ADD_MEM_REG
+//! and REM_MEM_REG messages, and has to refuse a mapping to its guest before QEMU aborts.
 //!
-//! The count comes from the device's control path and is read while a worker sets up a mapping;
-//! neither may wait for the other, so it is one atomic number. It is exact when it matters: the
-//! messages for a mapping arrive before [`Vmm::map`](crate::Vmm::map) returns.
+//! The count comes from the device's control path and is read while a worker sets up a mapping.
+//! Neither may wait for the other, so the count is one atomic number. It is exact when it matters:
+//! the messages for a mapping arrive before [`Vmm::map`](crate::Vmm::map) returns.
 //!
 //! Non-goal: a reservation across processes. Two devices of a machine that pass the check at the
 //! same moment may both map; [`RegionBudget::QEMU`] leaves a margin for them.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// The regions that a machine has in use, against the number from which mappings are refused.
+/// The regions that a machine has in use, and the number from which mappings are refused.
 #[derive(Debug)]
 pub struct RegionBudget {
     limit: usize,
-    /// Mappings allowed, however many regions there are.
+    /// How many mappings are allowed, whatever the number of regions.
     mappings: usize,
     in_use: AtomicUsize,
-    /// Mappings are no regions of this machine.
+    /// Mappings are not regions of this machine.
     unneeded: AtomicBool,
 }
 
 impl RegionBudget {
     /// From this number of regions on, a mapping is refused under QEMU.
     ///
-    /// QEMU aborts beyond 512 (`VHOST_USER_MAX_RAM_SLOTS`). The 12 that are left are for mappings
-    /// which other devices of the same machine set up at the same time, each unseen by the others
-    /// until QEMU has told everybody, and for memory that QEMU itself plugs in.
+    /// QEMU aborts beyond 512 (`VHOST_USER_MAX_RAM_SLOTS`). The other 12 are a margin for mappings
+    /// that other devices of the same machine set up at the same time, which this device does not
+    /// see until QEMU has announced them, and for memory that QEMU itself plugs in.
     pub const QEMU: usize = 500;
 
-    /// A budget that is used up once `limit` regions are in use; none are at first.
+    /// A budget that is used up once `limit` regions are in use. None are in use at first.
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -46,24 +45,24 @@ impl RegionBudget {
         }
     }
 
-    /// The same for a window of which so many ranges may be mapped: what other devices of the machine
-    /// can bear, who are not told to this one.
+    /// Limits the mapped ranges of this window to `mappings`: what other devices of the machine can
+    /// bear, whose tables this device does not see.
     pub fn with_mappings(self, mappings: usize) -> Self {
         Self { mappings, ..self }
     }
 
-    /// Whether mappings are regions of this machine, so that there is a limit; they are until told
-    /// otherwise. Never waits.
+    /// Sets whether mappings are regions of this machine, so that there is a limit. The default is
+    /// that they are. Does not block.
     pub fn set_needed(&self, needed: bool) {
         self.unneeded.store(!needed, Ordering::Release);
     }
 
-    /// Tells how many regions the machine has now. Never waits: made for the control path.
+    /// Sets how many regions the machine has now. Does not block: it is made for the control path.
     pub fn set_in_use(&self, regions: usize) {
         self.in_use.store(regions, Ordering::Release);
     }
 
-    /// The regions in use, as last told.
+    /// The regions in use, as last set.
     pub fn in_use(&self) -> usize {
         self.in_use.load(Ordering::Acquire)
     }

@@ -12,7 +12,7 @@
 //!   that speaks vhost-user and [`ProcessWindow`] for memory of this process;
 //! - [`ViewSource`] is the seam to views of files, which hide a file's size from the VMM, with
 //!   [`ViewClient`] for views by FUSE passthrough and [`DirectViews`] for the file itself;
-//! - [`MappedFiles`] tells a server that takes pages from a file who has them mapped;
+//! - [`MappedFiles`] tells a server that takes pages from a file which other keys have them mapped;
 //! - [`RegionBudget`] keeps a virtual machine below the number of memory regions that it can bear.
 //!
 //! It knows no queues, no virtio device, and no server.

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The window's table, for threads that can't wait for the VMM.
+//! The window's table, for threads that must not wait for the VMM.
 //!
-//! An operation excludes all other operations while it asks the VMM. The table has a lock of its own,
-//! which is held for one look or one move. So a request whose buffer lies in the window, or a snapshot,
-//! never waits for the VMM. A range becomes [`RangeState::Live`] once the VMM has
-//! mapped it, and stops being so before the VMM is asked to unmap it: a live range is one that the
-//! guest may use.
+//! An operation excludes all other operations during its calls to the VMM. The table has a lock of
+//! its own, which is held for one look or one move. So a request whose buffer lies in the window,
+//! or a snapshot, never waits for the VMM. A range becomes [`RangeState::Live`] once the VMM has
+//! mapped it, and is no longer live before the VMM is asked to unmap it: a live range is one that
+//! the guest may use.
 //!
-//! A thread that finds a range holds its [`View`], so the file stays what it was, whatever becomes of
+//! A thread that finds a range holds its [`View`], so the file stays the same, whatever happens to
 //! the range meanwhile.
 
 use std::fmt;
@@ -20,14 +20,14 @@ use crate::table::{RangeState, Table};
 use crate::units::{Access, FileOffset, WindowOffset, WindowRange};
 use crate::view::{FileId, FileKey, View};
 
-/// A piece of a file, as it is mapped.
+/// A mapped piece of a file.
 #[derive(Debug, Clone)]
 pub struct Place {
     /// The file.
     pub view: Arc<View>,
-    /// Where in the file.
+    /// The offset in the file.
     pub from: FileOffset,
-    /// How many bytes, at least 1.
+    /// The number of bytes, at least 1.
     pub len: u64,
 }
 
@@ -38,22 +38,23 @@ pub struct Mapping {
     pub window: WindowRange,
     /// The file that is mapped there.
     pub key: FileKey,
-    /// The numbers by which the host names that file.
+    /// The host's numbers for that file.
     pub file: FileId,
     /// The place in the file.
     pub from: FileOffset,
     /// Whether the mapping is in effect.
     pub state: RangeState,
-    /// The guest has said that it stores there.
+    /// The guest has declared that it stores there.
     pub writable: bool,
     /// When the VMM was asked to map it.
     pub since: Instant,
 }
 
-/// What lives as long as a mapping.
+/// The values that live as long as a mapping.
 pub(crate) struct Held {
     pub(crate) view: Arc<View>,
-    /// The file is known to be mapped there from before the VMM maps it until after it has unmapped.
+    /// The file's entry in [`crate::MappedFiles`], from before the VMM maps until after it has
+    /// unmapped.
     pub(crate) _mapped: Mapped,
 }
 
@@ -65,8 +66,8 @@ impl LiveRanges {
         Self(Mutex::new(Table::new()))
     }
 
-    /// What lies at `at`: up to `len` bytes, fewer if the mapping ends before. `None` where no mapping
-    /// is in effect.
+    /// The piece of a file at `at`: up to `len` bytes, fewer if the mapping ends before. `None` if
+    /// no mapping is in effect there.
     pub fn find(&self, at: WindowOffset, len: u64) -> Option<Place> {
         let table = self.lock();
         let entry = table.find(at)?;
@@ -101,9 +102,9 @@ impl LiveRanges {
         mapping.collect()
     }
 
-    /// For one look or one move: never held while the VMM is asked or a view is closed.
+    /// For one look or one move: never held while the VMM is called or a view is closed.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Table<Held>> {
-        // Each move is complete or was not begun.
+        // A panic leaves each move complete or not begun.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -175,7 +176,7 @@ mod tests {
         assert_eq!(found(2 * page, 1), None);
     }
 
-    /// A VMM whose calls begin, and end when the test says so.
+    /// A VMM whose calls begin, and end when the test allows it.
     struct Held {
         begins: Sender<()>,
         ends: Mutex<Receiver<()>>,

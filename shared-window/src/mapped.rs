@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Which places of the host's files are mapped, for a server that is about to take pages from one.
+//! The mapped places of the host's files, for a server that is about to take pages from one.
 //!
-//! A guest whose kernel truncates a file first takes its own mappings of that file away. It knows
-//! nothing of the mappings of another of its files that is the same one on the host, by another
-//! mount. Those would stay, and the VMM would end by SIGBUS at the first touch.
+//! A guest's kernel removes its own mappings of a file before it truncates the file. It does not
+//! know that another of its files may be the same one on the host, by another mount. Mappings of
+//! that file would stay, and the VMM would be killed by SIGBUS at the first access.
 //!
-//! The lock is held for an entry or a look only, never across a call to the VMM or the file system,
-//! so any thread but one may ask: [`MappedFiles::start_to_lose`] waits for nothing. The one that
-//! waits is a new mapping of a file that is losing pages, in [`MappedFiles::enter`]; it waits for
-//! the server's file system alone, and not for ever.
+//! The lock is held only to read or change an entry, never across a call to the VMM or the file
+//! system. So any thread may call [`MappedFiles::start_to_lose`], which does not block. Only a new
+//! mapping of a file that is losing pages waits, in [`MappedFiles::enter`]. It waits for the
+//! server's file system alone, and with a limit.
 //!
-//! Files are compared by [`FileId`], which two files may share. Here that is right: it refuses where
-//! it should have allowed, and never allows where it should have refused.
+//! Files are compared by [`FileId`], which two files may share. That is safe here: it may refuse an
+//! operation that it could allow, and never allows one that it must refuse.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -23,30 +23,30 @@ use std::time::Duration;
 use crate::units::{FileOffset, page_size};
 use crate::view::{FileId, FileKey};
 
-/// How long a mapping waits for a file that is losing pages. Longer than any file system takes that
-/// works; a mapping that waits keeps other mappings waiting.
+/// How long a mapping waits for a file that is losing pages. Longer than any working file system
+/// takes; a mapping that waits keeps other mappings waiting.
 const LOSS_LIMIT: Duration = Duration::from_secs(5);
 
-/// What is mapped of the host's files. Clones are the same.
+/// The mapped places of the host's files. Clones share them.
 #[derive(Clone, Default)]
 pub struct MappedFiles(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    /// A loss is over.
+    /// Signals that a loss is over.
     over: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// By inode number and the place's own: a file may be mapped in thousands of places.
+    /// By inode number, then by the place's number: a file may be mapped in thousands of places.
     places: HashMap<u64, BTreeMap<u64, Place>>,
     losses: Vec<Loss>,
     next: u64,
 }
 
-/// A place that is mapped, or about to be.
+/// A place that is mapped, or will be.
 struct Place {
     device: u64,
     key: FileKey,
@@ -60,14 +60,14 @@ struct Loss {
     by: FileKey,
 }
 
-/// A place of a file is mapped for as long as this is there.
+/// A place of a file is mapped as long as this exists.
 pub(crate) struct Mapped {
     files: MappedFiles,
     inode: u64,
     number: u64,
 }
 
-/// A file may lose pages for as long as this is there; new mappings of it under another key wait.
+/// A file may lose pages as long as this exists; new mappings of the file under another key wait.
 #[derive(Debug)]
 pub struct Losing {
     files: MappedFiles,
@@ -80,7 +80,7 @@ pub(crate) struct StillLosing;
 
 impl MappedFiles {
     /// Begins an operation that may take pages from the file `by`, which has this inode number on
-    /// the host. Never waits.
+    /// the host. Does not block.
     #[must_use]
     pub fn start_to_lose(&self, inode: u64, by: FileKey) -> Losing {
         let mut state = self.lock();
@@ -93,7 +93,8 @@ impl MappedFiles {
         }
     }
 
-    /// Notes that a place is about to be mapped. Waits while the file loses pages under another key.
+    /// Records that a place is about to be mapped. Waits while the file loses pages under another
+    /// key.
     pub(crate) fn enter(
         &self,
         file: FileId,
@@ -150,15 +151,15 @@ impl State {
 }
 
 impl Losing {
-    /// Whether a file with that inode number is mapped under another key at all. Where it is not,
-    /// nothing else need be asked.
+    /// Whether a file with that inode number is mapped under another key at all. If not, no further
+    /// check is needed.
     #[must_use]
     pub fn may_concern_another(&self) -> bool {
         self.other(|_| true).is_some()
     }
 
-    /// The key under which pages are mapped that the file on this `device` is about to lose: those
-    /// of the bytes `lost`, but for a page that keeps a byte.
+    /// The key that has pages mapped which the file on this `device` is about to lose: those of the
+    /// bytes `lost`, except a page that keeps a byte.
     #[must_use]
     pub fn mapped_elsewhere(&self, device: u64, lost: Range<u64>) -> Option<FileKey> {
         let lost = lost.start.next_multiple_of(page_size())..lost.end;
@@ -248,7 +249,7 @@ mod tests {
         // Pages of another file, before or behind what is mapped, or that keep a byte.
         assert_eq!(found(2, 0..u64::MAX), None);
         assert_eq!(found(1, 0..RANGE), None);
-        // Nothing is lost where a file grows.
+        // A file that grows loses nothing.
         assert_eq!(found(1, RANGE + 3 * page_size()..RANGE + page_size()), None);
         assert_eq!(found(1, 2 * RANGE - page_size() + 1..u64::MAX), None);
         assert!(!files.start_to_lose(8, node(1)).may_concern_another());
@@ -271,7 +272,7 @@ mod tests {
             tell.send(()).unwrap();
             mapped
         });
-        // There is nothing that could be waited for: it must not happen.
+        // There is no event to wait for: the mapping must not happen.
         let mapped = told.recv_timeout(Duration::from_millis(50));
         assert!(mapped.is_err(), "it was mapped meanwhile");
         assert!(!losing.may_concern_another());

@@ -2,9 +2,9 @@
 
 //! The table of ranges of the window that are not free.
 //!
-//! Owned by the window, which locks it for one look or one move and never while the VMM is asked
-//! ([`LiveRanges`](crate::LiveRanges)). Knows nothing of the VMM: it says what is where, and what may
-//! come next ([`RangeState`]).
+//! Owned by the window, which locks the table for one look or one move and never during a call to
+//! the VMM ([`LiveRanges`](crate::LiveRanges)). The table knows nothing of the VMM: it holds the
+//! state of each range, and which moves are legal ([`RangeState`]).
 //!
 //! Invariant: no two ranges overlap, whatever their states.
 
@@ -19,23 +19,23 @@ use crate::view::FileKey;
 pub use state::RangeState;
 pub(crate) use state::{IllegalTransition, RangeEvent};
 
-/// What is mapped: a place in a file.
+/// The target of a mapping: a place in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) file: FileKey,
     pub(crate) from: FileOffset,
 }
 
-/// What a mapping is for.
+/// The access of a mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Allowed {
-    /// The most that the guest has said it will do.
+    /// The most that the guest has declared.
     pub(crate) asked: Access,
-    /// What the VMM was told to allow.
+    /// The access that the VMM was asked to allow.
     pub(crate) allow: Access,
 }
 
-/// A range that is not free; `H` holds what has to live as long as the mapping.
+/// A range that is not free. `H` holds the values that live as long as the mapping.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry<H> {
     pub(crate) range: WindowRange,
@@ -88,7 +88,7 @@ impl<H> Table<H> {
         self.entries.values()
     }
 
-    /// How many entries there are, in whatever state.
+    /// The number of entries, in any state.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -125,8 +125,8 @@ impl<H> Table<H> {
         );
     }
 
-    /// Notes what the guest now says it will do with the range that starts at `at`; whether that is
-    /// more than before.
+    /// Records the access that the guest declares now for the range that starts at `at`. Returns
+    /// whether that is more than before.
     pub(crate) fn upgrade(&mut self, at: WindowOffset, asked: Access) -> bool {
         match self.entries.get_mut(&at) {
             Some(entry) if asked > entry.access.asked => {
@@ -137,10 +137,10 @@ impl<H> Table<H> {
         }
     }
 
-    /// Moves the range that starts at `at` on. A range that is free then leaves the table, and what it
-    /// held is returned, to be dropped without the table's lock.
+    /// Applies `event` to the range that starts at `at`. A range that is free afterwards leaves the
+    /// table; its hold is returned, to be dropped without the table's lock.
     ///
-    /// A range that is not there takes nothing: only the operation that found it takes ranges away.
+    /// No effect if there is no such range: only the operation that found a range removes it.
     pub(crate) fn apply(
         &mut self,
         at: WindowOffset,
@@ -162,7 +162,7 @@ impl<H> Table<H> {
         }
     }
 
-    /// After a call to the VMM that never came back: what it was about is indeterminate.
+    /// Marks the ranges of a call to the VMM that never returned as indeterminate.
     pub(crate) fn abandon_calls(&mut self) {
         let under_way: Vec<_> = self
             .iter()

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The quantities that a mapping is made of, each a type of its own.
+//! The quantities of a mapping, each a type of its own.
 //!
 //! A SETUPMAPPING request carries two offsets and a length as bare 64 bit numbers, all chosen by
-//! the guest. They become the types of this module at the door, so that an offset into the window
-//! can't be taken for one into the file, and so that a [`WindowRange`] that exists has been
-//! checked against overflow.
+//! the guest. They are converted to the types of this module on entry. So an offset into the window
+//! can't be confused with one into the file, and each [`WindowRange`] has been checked against
+//! overflow.
 
 use std::fmt;
 
@@ -31,7 +31,7 @@ impl fmt::Display for WindowOffset {
     }
 }
 
-/// What a guest asked to do with a mapping, or what a view of a file allows.
+/// The access that a guest has asked for, or that a view of a file allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Access {
     /// Loads only.
@@ -42,8 +42,8 @@ pub enum Access {
 
 /// The size of a window in bytes: a power of two, at least one page.
 ///
-/// The window becomes a PCI base address register, and QEMU aborts when the size of one is no
-/// power of two (`pci_register_bar`).
+/// The window becomes a PCI base address register, and QEMU aborts if its size is no power of two
+/// (`pci_register_bar`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WindowSize(u64);
 
@@ -56,7 +56,7 @@ pub enum WindowSizeError {
     /// Less than a page of this host.
     #[error("a window of {bytes} bytes is smaller than a page of {page} bytes")]
     BelowPage {
-        /// The size asked for, in bytes.
+        /// The requested size, in bytes.
         bytes: u64,
         /// The page size of this host, in bytes.
         page: u64,
@@ -67,7 +67,7 @@ impl WindowSize {
     /// Checks `bytes` and takes it as the size of a window.
     ///
     /// # Errors
-    /// [`WindowSizeError`] when `bytes` is no power of two or less than a page.
+    /// [`WindowSizeError`] if `bytes` is no power of two or less than a page.
     pub fn new(bytes: u64) -> Result<Self, WindowSizeError> {
         let page = page_size();
         match bytes {
@@ -83,7 +83,7 @@ impl WindowSize {
     }
 }
 
-/// A range of the window: not empty, its end representable.
+/// A range of the window: not empty, and without overflow at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct WindowRange {
     start: WindowOffset,
@@ -91,13 +91,13 @@ pub struct WindowRange {
 }
 
 impl WindowRange {
-    /// The range of `len` bytes from `start`; `None` when it is empty or its end overflows.
+    /// The range of `len` bytes from `start`; `None` if it is empty or its end overflows.
     pub fn new(start: WindowOffset, len: u64) -> Option<Self> {
         start.0.checked_add(len)?;
         (len != 0).then_some(Self { start, len })
     }
 
-    /// Where the range begins.
+    /// The first offset of the range.
     pub fn start(self) -> WindowOffset {
         self.start
     }
@@ -133,7 +133,8 @@ impl fmt::Display for WindowRange {
     }
 }
 
-/// Bytes that a Linux guest maps at a time, at a multiple of as many (`FUSE_DAX_SHIFT`).
+/// How many bytes a Linux guest maps at a time; each mapping starts at a multiple of it
+/// (`FUSE_DAX_SHIFT`).
 pub const LINUX_RANGE: u64 = 2 << 20;
 
 /// The page size of this host in bytes: the alignment of every mapping.

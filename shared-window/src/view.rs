@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Views: what is handed to the VMM in place of a file.
+//! Views: the descriptors that the VMM gets in place of files.
 //!
 //! A guest maps whole 2 MiB ranges, whatever a file's size. QEMU refuses a range that ends behind
-//! the end of the file, and it *grows* a file that `lseek(fd, 0, SEEK_END)` says is empty. So it
-//! is given not the file but a view of it: a descriptor that tells a huge size and maps the pages
-//! of the real file.
+//! the end of the file, and it *grows* a file whose `lseek(fd, 0, SEEK_END)` is 0. So QEMU gets not
+//! the file but a view of it: a descriptor that reports a huge size and maps the pages of the real
+//! file.
 //!
 //! ```text
 //!   server of the share                        companion process (root's CAP_SYS_ADMIN)
@@ -15,13 +15,13 @@
 //!                  = the view; its mmap goes straight to the file's page cache
 //! ```
 //!
-//! [`ViewService`] makes the pair of [`ViewClient`] and [`ViewServer`]. [`DirectViews`] hands out
-//! the file itself, for memory of this process and for files that need no padding. Sources are
-//! behind the trait [`ViewSource`].
+//! [`ViewService`] makes the pair of [`ViewClient`] and [`ViewServer`]. [`DirectViews`] returns the
+//! file itself, for memory of this process and for files that need no padding. The trait of all
+//! sources is [`ViewSource`].
 //!
-//! Invariants: opening or mapping a view changes neither size nor content of the file; a view
-//! never allows more than the descriptor that it was made from; one [`View`] of a file is shared
-//! by all mappings of it.
+//! Invariants: to open or map a view changes neither size nor content of the file; a view never
+//! allows more than the descriptor that it was made from; all mappings of a file share one [`View`]
+//! of it.
 
 mod cache;
 mod client;
@@ -58,17 +58,17 @@ pub use reported_size::is_view;
 pub use server::{ViewServer, ViewServerError};
 pub use wire::{Unavailable, Unguarded};
 
-/// Where views of files come from.
+/// A source of views of files.
 pub trait ViewSource: Send + Sync {
-    /// Opens a view of `file` that allows `access`. A [`Window`](crate::Window) has looked before
-    /// whether it is a regular file that was opened for as much.
+    /// Opens a view of `file` that allows `access`. A [`Window`](crate::Window) has checked before
+    /// that `file` is a regular file and was opened for this access.
     ///
     /// # Errors
-    /// [`ViewError`]; in particular [`ViewError::NotAllowed`] when the descriptor itself does not
+    /// [`ViewError`]; in particular [`ViewError::NotAllowed`] if the descriptor itself does not
     /// allow `access`.
     fn open(&self, file: BorrowedFd<'_>, access: Access) -> Result<OwnedFd, ViewError>;
 
-    /// What the VMM reports of lost pages, where these views let it.
+    /// The VMM's reports of lost pages, if these views support them.
     fn lost_pages(&self) -> Option<LostPages> {
         None
     }
@@ -93,22 +93,22 @@ pub enum ViewError {
     /// The descriptor is not one of a regular file.
     #[error("only a regular file can be mapped")]
     NotRegular,
-    /// The file belongs to a file system that only shows what the kernel or a device has.
+    /// The file belongs to a file system that only shows data of the kernel or of a device.
     #[error("the file is not stored on a file system, but made up by the kernel")]
     NotStored,
-    /// The descriptor does not allow the access asked for.
+    /// The descriptor does not allow the requested access.
     #[error("the file is not open for {0:?} access")]
     NotAllowed(Access),
     /// The file lies on file systems stacked too deep, such as an overlayfs upon an overlayfs.
     #[error("the file's file system is stacked too deep for FUSE passthrough")]
     StackedTooDeep,
-    /// The kernel won't back a view by a file of this kind.
+    /// The kernel does not back a view by a file of this kind.
     #[error("the file's file system can't back a view")]
     Unsupported(#[source] io::Error),
     /// The process that serves views has ended.
     #[error("the process that serves views of files has ended")]
     ServerGone,
-    /// The process that serves views said something unexpected.
+    /// The process that serves views sent an unexpected packet.
     #[error("the process that serves views of files broke the protocol: {0}")]
     Protocol(&'static str),
     /// A system call failed.
@@ -123,7 +123,7 @@ pub enum ViewError {
 }
 
 impl ViewError {
-    /// What kept the kernel from opening a view that the server had prepared.
+    /// The reason why the kernel did not open a prepared view.
     fn from_open(errno: Errno) -> Self {
         match errno {
             Errno::LOOP => Self::StackedTooDeep,
@@ -144,8 +144,8 @@ impl ViewError {
     }
 }
 
-/// The numbers by which the host names a file: for people, and to ask whether two files *may* be the
-/// same. They are no identity, which [`FileKey`] is: two files can have equal numbers.
+/// The host's numbers for a file: for display, and to check whether two files *may* be the same.
+/// They are no identity (that is [`FileKey`]): two files can have equal numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId {
     /// The device that the file is on.
@@ -192,22 +192,22 @@ impl View {
         }
     }
 
-    /// The file that this is a view of.
+    /// The file of this view.
     pub fn key(&self) -> &FileKey {
         &self.key
     }
 
-    /// The numbers by which the host names that file.
+    /// The host's numbers for that file.
     pub fn file(&self) -> FileId {
         self.file
     }
 
-    /// What the view allows.
+    /// The access that the view allows.
     pub fn access(&self) -> Access {
         self.access
     }
 
-    /// The size that the view tells, in bytes: at least that of the file.
+    /// The size that the view reports, in bytes: at least that of the file.
     ///
     /// # Errors
     /// Whatever `fstat` reports.
@@ -222,19 +222,19 @@ impl AsFd for View {
     }
 }
 
-/// The two ends of a service of views, made before a process splits in two.
+/// The two ends of a service of views, made before a process forks.
 #[derive(Debug)]
 pub struct ViewService;
 
 impl ViewService {
     /// Makes both ends. Nothing else happens yet: no mount, no thread.
     ///
-    /// Fork, then in the child drop the first and call [`ViewServer::serve_until_closed`], and in
-    /// the parent drop the second and call [`StartingViews::wait_ready`]. The server ends when no
-    /// process holds the first end any more, so a process forked later has to close it.
+    /// Fork. In the child drop the first end and call [`ViewServer::serve_until_closed`]; in the
+    /// parent drop the second and call [`StartingViews::wait_ready`]. The server ends when no
+    /// process holds the first end any more, so a process that is forked later has to close it.
     ///
     /// # Errors
-    /// [`ViewError::System`] when the kernel makes no socket pair.
+    /// [`ViewError::System`] if the kernel makes no socket pair.
     pub fn prepare() -> Result<(StartingViews, ViewServer), ViewError> {
         let (ours, theirs) =
             socket::pair().map_err(|errno| ViewError::system("make a socket pair", errno))?;
@@ -247,9 +247,9 @@ impl ViewService {
     }
 }
 
-/// File systems whose files are the kernel's or a device's, by the magic numbers of `linux/magic.h`.
-/// What can be mapped there is a device's memory or a process's, which is not to be had by way of a
-/// share, nor with the rights of the process that makes views.
+/// File systems whose files are the kernel's or a device's, by the magic numbers of
+/// `linux/magic.h`. Their files map memory of a device or a process. A share must not give access
+/// to that, least of all with the rights of the process that makes views.
 const MADE_UP: [u32; 15] = [
     0x0000_9fa0, // proc
     0x6265_6572, // sysfs
@@ -271,11 +271,11 @@ const MADE_UP: [u32; 15] = [
 fn is_made_up(file: BorrowedFd<'_>) -> Result<bool, ViewError> {
     let stat = rustix::fs::fstatfs(file)
         .map_err(|errno| ViewError::system("ask for a file's file system", errno))?;
-    // A long, whose low half is the number.
+    // The field is a long, whose low half is the number.
     Ok(MADE_UP.contains(&(stat.f_type as u32)))
 }
 
-/// Which file it is. Fails unless `file` is a regular file that was opened for at least `access`.
+/// The file's numbers. Fails unless `file` is a regular file that was opened for at least `access`.
 pub(crate) fn check_descriptor(file: BorrowedFd<'_>, access: Access) -> Result<FileId, ViewError> {
     use rustix::fs::{FileType, OFlags};
 
@@ -293,7 +293,7 @@ pub(crate) fn check_descriptor(file: BorrowedFd<'_>, access: Access) -> Result<F
         Access::ReadOnly => mode == OFlags::RDONLY || mode == OFlags::RDWR,
         Access::ReadWrite => mode == OFlags::RDWR,
     };
-    // O_PATH reads as O_RDONLY here, and grants nothing.
+    // O_PATH looks like O_RDONLY here, and grants nothing.
     if !allowed || flags.contains(OFlags::PATH) {
         return Err(ViewError::NotAllowed(access));
     }

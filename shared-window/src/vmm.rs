@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The seam to the owner of the memory that the guest sees through the window.
+//! The interface to the owner of the memory that the guest sees through the window.
 //!
 //! Two implementations: [`VhostUserShmem`] asks a VMM over the back-end channel of vhost-user,
 //! [`ProcessWindow`] maps into memory of this process.
 //!
-//! What the window relies on in each implementation:
+//! The window relies on each implementation for this:
 //! - [`Vmm::map`] returns `Ok` only when a load or store of the guest would reach the file.
-//! - An error says by [`VmmError::effect`] whether the mapping may exist all the same. "It can't"
-//!   is a promise; everything that is not certain is [`Effect::Unknown`].
+//! - [`VmmError::effect`] of an error says whether the mapping may exist all the same. "It can't"
+//!   is a promise; every uncertain case is [`Effect::Unknown`].
 //! - An implementation may forbid a map over a live one, and an unmap of anything but the exact
 //!   range of a map. QEMU does both.
 
@@ -28,8 +28,8 @@ pub use shmem::{Call, Moment, VhostUserShmem};
 
 /// The owner of the window's memory.
 ///
-/// Calls may block until the VMM has answered. The window serialises them, and never makes one on
-/// a thread that the VMM could be waiting for.
+/// Calls may block until the VMM has answered. The window serializes them, and never makes one on a
+/// thread that the VMM could be waiting for.
 pub trait Vmm: Send + Sync {
     /// Maps `len` bytes of `view`, from `from` on, at `at`; returns once the guest can use them.
     ///
@@ -44,18 +44,17 @@ pub trait Vmm: Send + Sync {
         access: Access,
     ) -> Result<(), VmmError>;
 
-    /// Takes away the mapping of exactly this range. `Ok` says that it will go; see
-    /// [`Vmm::fence`].
+    /// Removes the mapping of exactly this range. `Ok` says that it will go; see [`Vmm::fence`].
     ///
     /// # Errors
-    /// [`VmmError`]: the mapping may be there still.
+    /// [`VmmError`]: the mapping may still exist.
     fn unmap(&self, at: WindowOffset, len: u64) -> Result<(), VmmError>;
 
     /// Returns once everything that [`Vmm::unmap`] has acknowledged is in effect. [`Vmm::map`] does
     /// that as well.
     ///
     /// # Errors
-    /// [`VmmError`] when the VMM is gone or does not answer as it must.
+    /// [`VmmError`] if the VMM is gone or does not answer as it must.
     fn fence(&self) -> Result<(), VmmError> {
         Ok(())
     }
@@ -87,14 +86,14 @@ impl<V: Vmm + ?Sized> Vmm for Arc<V> {
 pub enum Effect {
     /// Nothing: the window is as before the call.
     Nothing,
-    /// Perhaps what was asked for, perhaps nothing.
+    /// Either the requested change, or nothing.
     Unknown,
 }
 
-/// Why the VMM did not do what it was asked.
+/// Why the VMM did not carry out a request.
 #[derive(Debug, Error)]
 pub enum VmmError {
-    /// No VMM has handed over its channel yet, or it has gone.
+    /// No VMM has passed its channel yet, or the channel is gone.
     #[error("no back-end channel to the VMM")]
     NoChannel,
     /// The VMM negotiated less than a window needs.
@@ -103,7 +102,7 @@ pub enum VmmError {
         /// The protocol feature that is missing.
         feature: &'static str,
     },
-    /// The VMM answered that it won't.
+    /// The VMM refused.
     #[error("the VMM refused to {what} {len:#x} bytes at {at}")]
     Refused {
         /// `map` or `unmap`.
@@ -112,7 +111,7 @@ pub enum VmmError {
         at: WindowOffset,
         /// Its length in bytes.
         len: u64,
-        /// The reason, where the VMM gives one.
+        /// The reason, if the VMM gives one.
         #[source]
         reason: Option<ProcessWindowError>,
     },
@@ -129,7 +128,7 @@ pub enum VmmError {
     Channel {
         /// What was asked.
         what: &'static str,
-        /// What happened on the channel.
+        /// The error of the channel.
         #[source]
         source: io::Error,
     },

@@ -3,25 +3,26 @@
 //! The window: takes the guest's requests, keeps the table, drives the VMM.
 //!
 //! # Rules
-//! - All mappings allow the same ([`WindowOptions::access`]). That is to write, unless the VMM keeps a
-//!   guest from storing through a read-only one, which QEMU 11.1 does not. A later upgrade would need
-//!   UNMAP + MAP, a hole under readers on other processors. So a file that may not be written is
-//!   refused, and an upgrade has nothing to do. With a VMM that does keep its guest from it
-//!   ([`Window::set_enforces_read_only`]) such a file is mapped for reading, and an upgrade is refused.
-//! - Asking again for a live mapping changes nothing.
-//! - Asking for another file or offset in exactly the range of a live mapping replaces it. Linux
-//!   does so only after a removal that failed, and then what is there has no use any more. What
-//!   overlaps a live mapping in any other way is refused.
-//! - A removal takes away the mappings that lie wholly within it. It changes nothing when it would
-//!   cut one, or when there is none. The ranges of a batch are independent of each other.
-//! - A range whose state at the VMM became unknown is refused until an unmap of it has succeeded,
-//!   which each later request for it tries first.
+//! - All mappings allow the same access ([`WindowOptions::access`]). That is write access, unless
+//!   the VMM keeps a guest from storing through a read-only mapping, which QEMU 11.1 does not. A
+//!   later upgrade would need UNMAP + MAP, a hole under readers on other processors. So a file that
+//!   may not be written is refused, and an upgrade has nothing to do. If the VMM does enforce
+//!   read-only mappings ([`Window::set_enforces_read_only`]), such a file is mapped for reading,
+//!   and an upgrade is refused.
+//! - A repeated request for a live mapping changes nothing.
+//! - A request for another file or offset in exactly the range of a live mapping replaces it. Linux
+//!   sends one only after a removal that failed, and then it no longer uses the old mapping. Any
+//!   other overlap with a live mapping is refused.
+//! - A removal removes the mappings that lie wholly within it. It changes nothing if it would cut
+//!   one, or if there is none. The ranges of a batch are independent of each other.
+//! - A range whose state at the VMM became unknown is refused until an unmap of it has succeeded.
+//!   Each later request for the range tries that unmap first.
 //!
 //! # Locks
-//! One operation at a time: a mutex is held during calls to the VMM. Therefore nothing here may be
-//! called from a thread that the VMM may be waiting for, but for [`Window::stats`],
-//! [`Window::snapshot`] and what [`Window::live_ranges`] gives. These take the table's own lock, which
-//! is held for one look or one move.
+//! One operation runs at a time: it holds a mutex during calls to the VMM. Therefore nothing here
+//! may be called from a thread that the VMM may be waiting for, except [`Window::stats`],
+//! [`Window::snapshot`] and the result of [`Window::live_ranges`]. These take the table's own lock,
+//! which is held for one look or one move.
 
 mod error;
 mod handler;
@@ -67,11 +68,11 @@ struct Inner<M, S> {
     operations: Mutex<Operations>,
     /// All ranges that are not free. Only an operation changes it.
     ranges: Arc<LiveRanges>,
-    /// The VMM keeps a guest from storing through a mapping for reading.
+    /// The VMM enforces that read-only mappings are not written.
     enforces_read_only: AtomicBool,
 }
 
-/// What one operation leaves to the next.
+/// State that one operation leaves to the next.
 struct Operations {
     /// Removals were acknowledged and may not be in effect yet.
     unfenced: bool,
@@ -86,19 +87,19 @@ struct Operation<'a> {
 impl Drop for Operation<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // The VMM panicked in a call, whose outcome is unknown.
+            // The VMM panicked in a call, whose result is unknown.
             self.ranges.lock().abandon_calls();
         }
     }
 }
 
 impl<M: Vmm, S: ViewSource> Window<M, S> {
-    /// A window with nothing in it.
+    /// An empty window.
     pub fn new(size: WindowSize, vmm: M, views: S, budget: Arc<RegionBudget>) -> Self {
         Self::with_options(size, vmm, views, budget, WindowOptions::default())
     }
 
-    /// A window with nothing in it, that behaves as `options` say.
+    /// An empty window that behaves as `options` say.
     pub fn with_options(
         size: WindowSize,
         vmm: M,
@@ -128,14 +129,14 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
         self.inner.size
     }
 
-    /// What every mapping allows the guest.
+    /// The access of every mapping.
     pub fn access(&self) -> Access {
         self.inner.options.access
     }
 
-    /// Whether the VMM keeps a guest from storing through a mapping for reading. It does not unless this
-    /// says so. Then a view for reading can be mapped in a window whose other mappings can be written; it
-    /// becomes writable by no later request. Never waits.
+    /// Sets whether the VMM enforces that read-only mappings are not written. The default is that
+    /// it does not. If it does, a view for reading can be mapped in a window whose other mappings
+    /// can be written; no later request makes it writable. Does not block.
     pub fn set_enforces_read_only(&self, enforces: bool) {
         let flag = &self.inner.enforces_read_only;
         flag.store(enforces, Ordering::Release);
@@ -146,7 +147,7 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
         &self.inner.vmm
     }
 
-    /// Which places of files are mapped. Asking it never waits for the VMM.
+    /// The mapped places of files. Calls on it never wait for the VMM.
     pub fn mapped_files(&self) -> &MappedFiles {
         &self.inner.mapped
     }
@@ -154,9 +155,9 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
     /// The view of `file` for `access`: the open one of this `key` if it is still held, else a new
     /// one.
     ///
-    /// A server that has a number for each file gives that as the key, and is exact also where two
-    /// files of the host have equal inode numbers. One that keeps the view beside its inode spares
-    /// [`Window::setup`]'s search.
+    /// A server that has a number for each file passes the number as the key. That is exact also if
+    /// two files of the host have equal inode numbers. A server that keeps the view beside its
+    /// inode saves the search of [`Window::setup`].
     ///
     /// # Errors
     /// [`WindowError::View`].
@@ -181,12 +182,12 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
         }
     }
 
-    /// Maps a range of `file`, told from others by [`FileKey::of`]. Returns once the guest can use it.
+    /// Maps a range of `file`, identified by [`FileKey::of`]. Returns once the guest can use it.
     ///
     /// `file` need not stay open.
     ///
     /// # Errors
-    /// [`WindowError`]; the range is as before then, or free, or refused until an unmap of it
+    /// [`WindowError`]; the range is then as before, or free, or refused until an unmap of it
     /// succeeds.
     pub fn setup(&self, file: BorrowedFd<'_>, ask: SetupRange) -> Result<(), WindowError> {
         let reopened = match self.inner.options.reopen {
@@ -202,7 +203,7 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
         self.setup_view(&view, ask)
     }
 
-    /// As [`Window::setup`], with a view that is open already.
+    /// [`Window::setup`] with a view that is open already.
     ///
     /// # Errors
     /// As [`Window::setup`].
@@ -213,8 +214,8 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
     }
 
     /// Removes mappings, all ranges in one pass. A range that can't be removed does not keep the
-    /// others from being removed. Returns once the VMM has acknowledged; what is mapped into the
-    /// range next comes behind it.
+    /// others from being removed. Returns once the VMM has acknowledged; a later mapping of the
+    /// range is ordered behind.
     ///
     /// # Errors
     /// The first [`WindowError`] that occurred.
@@ -227,17 +228,17 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
     /// Removes everything: for FUSE_DESTROY and device reset. Returns once all of it is in effect.
     ///
     /// # Errors
-    /// The first [`WindowError`] that occurred; what could be removed is.
+    /// The first [`WindowError`] that occurred; all other ranges are removed.
     pub fn clear(&self) -> Result<(), WindowError> {
         self.inner.clear()
     }
 
-    /// What the window has done so far. Never waits.
+    /// The window's statistics so far. Never waits for the VMM.
     pub fn stats(&self) -> WindowStats {
         self.inner.stats.snapshot(&self.inner.ranges.lock())
     }
 
-    /// The ranges, for those who can't wait for the VMM.
+    /// The ranges, for threads that must not wait for the VMM.
     pub fn live_ranges(&self) -> Arc<LiveRanges> {
         Arc::clone(&self.inner.ranges)
     }
@@ -249,11 +250,11 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
 }
 
 impl<M, S> Inner<M, S> {
-    /// Waits for the operation that is under way.
+    /// Waits for the operation under way, and begins one.
     fn begin(&self) -> Operation<'_> {
         let operations = self.operations.lock();
         Operation {
-            // What a panic left undone is in the table.
+            // The table has the state of a call that panicked.
             operations: operations.unwrap_or_else(PoisonError::into_inner),
             ranges: &self.ranges,
         }

@@ -40,7 +40,7 @@ fn connected(features: Features) -> (Qemu, VhostUserShmem) {
     (qemu, shmem)
 }
 
-/// A channel whose other end nobody serves.
+/// A channel whose other end is not served.
 fn bare() -> (VhostUserShmem, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let backend = Backend::from_stream(ours);
@@ -233,7 +233,7 @@ fn a_channel_is_installed_while_a_request_waits() {
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| map(&shmem, 0));
         qemu.wait_for(Seen::Map(0));
-        // Would never return if it waited for the request, which waits for the commit.
+        // This would never return if it waited for the request, which waits for the commit.
         shmem.install(backend);
         commits.let_go();
         waiting.join().unwrap().unwrap();

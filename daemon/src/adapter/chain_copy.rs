@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Hands a checked request to virtiofsd's `Reader` and `Writer`.
+//! Passes a checked request to virtiofsd's `Reader` and `Writer`.
 //!
-//! virtio-queue 0.17 has no public way to make a descriptor chain but to pop one off a ring. So
-//! every thread that serves requests owns a small ring in memory of its own, which no guest can
-//! reach, writes the request's descriptors there, and pops them.
+//! virtio-queue 0.17 can make a descriptor chain only by popping it off a ring. So every thread
+//! that serves requests owns a small ring in private memory, which no guest can reach. The thread
+//! writes the request's descriptors to that ring and pops them.
 
 use std::cell::RefCell;
 use std::sync::atomic::Ordering;
@@ -20,7 +20,7 @@ use vm_memory_017::{Bytes, GuestAddress, GuestMemoryError, GuestMemoryMmap};
 use super::memory::{ShadowMemory, ShadowMemoryError};
 use super::request::{Buffer, MAX_BUFFERS, Request};
 
-/// A checked request could not be handed on. All of these are our own faults, not the guest's.
+/// A checked request could not be passed on. Each of these is our own fault, not the guest's.
 #[derive(Debug, thiserror::Error)]
 pub enum ChainCopyError {
     /// No memory for this thread's ring.
@@ -72,8 +72,8 @@ impl PrivateRing {
             .try_set_avail_ring_address(AVAIL)
             .map_err(ChainCopyError::SetUp)?;
         queue.set_ready(true);
-        // One entry is available for ever; each use rewinds the queue to it. Its head index, 0,
-        // is what fresh memory holds.
+        // One entry is always available: each use rewinds the queue to it. Its head index is 0, the
+        // value of fresh memory.
         memory
             .store(1_u16.to_le(), AVAIL_IDX, Ordering::Release)
             .map_err(ChainCopyError::Write)?;
@@ -121,7 +121,7 @@ thread_local! {
 /// Calls `serve` with the request opened for virtiofsd's server.
 ///
 /// # Errors
-/// When the request cannot be opened; `serve` was not called then.
+/// If the request cannot be opened; `serve` was not called then.
 pub fn with_reader_and_writer<T>(
     request: &Request,
     serve: impl FnOnce(Reader<'_>, Writer<'_>) -> T,

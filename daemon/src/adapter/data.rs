@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! File data that moves between a file and guest memory without a copy in between.
+//! Moves file data between a file and guest memory without a copy in between.
 //!
 //! Like the readers and writers of virtiofsd's server, but over the transport's own mappings and
-//! without their allocations: a READ of a few pages needs none.
+//! without allocations: a READ of a few pages needs none.
 
 use std::fs::File;
 use std::io;
@@ -16,7 +16,7 @@ use virtiofsd::oslib::{ReadvFlags, WritevFlags, readv_at, writev_at};
 
 use super::request::{Buffer, INLINE_BUFFERS, Request};
 
-/// Most pieces that one system call takes: `UIO_MAXIOV`.
+/// The most pieces in one system call: `UIO_MAXIOV`.
 const MAX_PIECES: usize = 1024;
 
 /// Pieces of guest memory, in the order of their bytes, that live as long as their request.
@@ -46,8 +46,8 @@ impl Pieces<'_> {
         }
     }
 
-    /// Moves up to `count` bytes, as `call` does for one set of pieces at one offset, until it moves
-    /// none or fails.
+    /// Moves up to `count` bytes by `call`, which moves one set of pieces at one offset, until it
+    /// moves none or fails.
     fn transfer(
         &self,
         count: usize,
@@ -75,7 +75,7 @@ impl Pieces<'_> {
         Transferred { moved: done, ended }
     }
 
-    /// The pieces of the bytes `from..to`, as many as a system call takes.
+    /// The pieces of the bytes `from..to`, at most as many as a system call takes.
     fn between(&self, mut from: usize, to: usize) -> SmallVec<[libc::iovec; INLINE_BUFFERS]> {
         let mut left = to.saturating_sub(from);
         let mut pieces = SmallVec::new();
@@ -99,10 +99,10 @@ impl Pieces<'_> {
     }
 }
 
-/// What the guest sent, from some byte on: to be written to a file.
+/// The guest's data from an offset on, to be written to a file.
 pub struct DataIn<'a>(Pieces<'a>);
 
-/// The room of a reply, from some byte on: to be filled from a file.
+/// The room of a reply from an offset on, to be filled from a file.
 pub struct DataOut<'a>(Pieces<'a>);
 
 impl Request {
@@ -119,15 +119,15 @@ impl Request {
     }
 }
 
-/// How far a transfer came.
+/// The progress of a transfer.
 struct Transferred {
     moved: usize,
     ended: io::Result<()>,
 }
 
 impl Transferred {
-    /// What a write comes to. One that failed on the way comes to the bytes that are in the file by
-    /// then, as from write(2); the guest has the error when it goes on.
+    /// The result of a write. A write that failed after some bytes returns their number, as
+    /// write(2) does; the guest gets the error with its next write.
     fn written(self) -> io::Result<usize> {
         match self.ended {
             Err(error) if self.moved == 0 => Err(error),
@@ -135,8 +135,8 @@ impl Transferred {
         }
     }
 
-    /// What a read comes to. One that failed on the way has failed: Linux takes fewer bytes for the
-    /// file's end, and the rest for zeros.
+    /// The result of a read. A read that failed after some bytes fails: Linux would take fewer
+    /// bytes for the file's end, and the rest for zeros.
     fn read(self) -> io::Result<usize> {
         self.ended.map(|()| self.moved)
     }
@@ -195,7 +195,7 @@ mod tests {
         }
     }
 
-    /// Moves 15 bytes, and fails then: what the file system does whose last block it was.
+    /// Moves 15 bytes, and fails then, as a file system does after its last block.
     fn fills_up(_: &[libc::iovec], at: i64) -> io::Result<usize> {
         match at {
             0 => Ok(15),

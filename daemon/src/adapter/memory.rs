@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Guest memory as both crate families see it.
+//! Guest memory, in the forms of both crate families.
 //!
-//! With a window QEMU sends `ADD_MEM_REG` or `REM_MEM_REG` to every vhost-user device of the VM
-//! for each mapping, so tables of several hundred regions change all the time. So nothing here
-//! follows them: a request that virtiofsd's server is to read gets those regions in the server's
-//! form that its buffers lie in, which are one or two, for as long as it is read. Everybody else
-//! uses the transport's form. Nothing is kept between requests, hence no file of a region that has
-//! gone either.
+//! With a window QEMU sends `ADD_MEM_REG` or `REM_MEM_REG` to every vhost-user device of the VM for
+//! each mapping, so tables of several hundred regions change all the time. So nothing here follows
+//! the table. While virtiofsd's server reads a request, the one or two regions of the request's
+//! buffers exist in the server's form. All other code uses the transport's form. Nothing is kept
+//! between requests, so no file of a removed region stays open.
 
 use vhost_user_backend_022::bitmap::BitmapMmapRegion as ServerBitmap;
 use vm_memory::{
@@ -23,7 +22,7 @@ pub type TransportMemory = GuestMemoryMmap<TransportBitmap>;
 /// The current generation of guest memory, replaced by the control thread.
 pub type AtomicMemory = GuestMemoryAtomic<TransportMemory>;
 
-/// Guest memory in the form that virtiofsd's `Reader` and `Writer` are made for.
+/// Guest memory in the form for virtiofsd's `Reader` and `Writer`.
 type ServerMemory = vm17::GuestMemoryMmap<ServerBitmap>;
 type ServerRegion = vm17::GuestRegionMmap<ServerBitmap>;
 type TransportRegion = vm_memory::GuestRegionMmap<TransportBitmap>;
@@ -51,23 +50,23 @@ pub enum ShadowMemoryError {
     Table(#[source] vm17::GuestRegionCollectionError),
 }
 
-/// Some regions of a transport's table in the server's form. It points into that table's mappings,
-/// which it borrows.
+/// Some regions of a transport's table in the server's form. They point into that table's mappings,
+/// which this borrows.
 pub(super) struct ShadowMemory<'a> {
     server: ServerMemory,
     _transport: &'a TransportMemory,
 }
 
 impl<'a> ShadowMemory<'a> {
-    /// The regions of `transport` that these addresses lie in. An address outside is passed over:
-    /// the server finds it outside as well.
+    /// The regions of `transport` that contain these addresses. An address outside is skipped: the
+    /// server finds it outside as well.
     pub(super) fn of(
         transport: &'a TransportMemory,
         addresses: impl IntoIterator<Item = GuestAddress>,
     ) -> Result<Self, ShadowMemoryError> {
         let mut used: Vec<&TransportRegion> = Vec::new();
         for address in addresses {
-            // Mostly all of a request lies in one region.
+            // Usually the whole request lies in one region.
             if used.last().is_some_and(|last| contains(last, address)) {
                 continue;
             }

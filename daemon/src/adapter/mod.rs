@@ -22,8 +22,8 @@
 //!   region that has gone from guest memory is unmapped when the last such request is done;
 //! * payload bytes are never copied here, only descriptors are, but for buffers that lie in mapped
 //!   files (`outside.rs`);
-//! * a descriptor is read from the guest once. What was checked is what is used, whatever the
-//!   guest writes to its ring meanwhile;
+//! * a descriptor is read from the guest once. The daemon uses the values that it has checked,
+//!   whatever the guest writes to its ring meanwhile;
 //! * avail and used indices belong to the transport's queue alone.
 //!
 //! Not done here: anything about FUSE, the used ring, or notifications.

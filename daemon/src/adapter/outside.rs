@@ -2,11 +2,11 @@
 
 //! Buffers of a request that lie in mapped files and not in memory.
 //!
-//! A guest may name an address of a DAX window in a descriptor: write(2) from a mapped file does.
-//! Such a buffer is never reached by loads and stores, because the file's pages may go at any time.
-//! The request gets private memory in its place. What the guest sends is read from the file when
-//! the request is taken; what the guest is sent is copied to the file before the request is
-//! returned. Both are done by system calls, which report a page that is gone.
+//! A guest may use an address of a DAX window in a descriptor: write(2) from a mapped file does.
+//! Such a buffer is never accessed by loads and stores, because the file's pages may go at any
+//! time. The request gets private memory instead. The guest's data is read from the file when the
+//! request is taken; the reply is copied to the file before the request is returned. Both are done
+//! by system calls, which report a page that is gone.
 //!
 //! ```text
 //!   descriptor ─▶ Mapped: which file, which offset ─▶ Piece ─▶ private memory, a part of the
@@ -16,8 +16,8 @@
 //! ```
 //!
 //! Invariants:
-//! * a piece holds its file, so what becomes of the window meanwhile does not matter;
-//! * no file changes its size: bytes behind its end read as zeros, and are dropped when written;
+//! * a piece holds its file, so later changes of the window do not matter;
+//! * no file changes its size: bytes behind its end read as zeros, and writes to them are dropped;
 //! * the private memory of a request, and that of all requests, is bounded; the private memory is
 //!   the request's alone, so a request that reads from the pages that it writes to is right.
 
@@ -33,35 +33,35 @@ use vm_memory::{FileOffset, GuestAddress, GuestMemoryBackend, GuestRegionMmap};
 use super::memory::TransportMemory;
 use super::request::Buffer;
 
-/// Where the private memory lies in a request's table of memory: no guest has memory there.
+/// The private memory's address in a request's memory table: no guest has memory there.
 const PRIVATE: GuestAddress = GuestAddress(1 << 60);
-/// Most bytes of one request that may lie in files. Linux sends at most 1 MiB at a time.
+/// The most bytes of one request that may lie in files. Linux sends at most 1 MiB at a time.
 const MOST_OF_A_REQUEST: usize = 2 << 20;
-/// Most bytes of all requests together.
+/// The most such bytes of all requests together.
 const MOST_OF_ALL: usize = 64 << 20;
-/// Buffers keep their place in a page, since a file may be read and written without a cache.
+/// Buffers keep their offset in a page, since a file may be open for direct I/O.
 const PAGE: u64 = 4096;
 
-/// Bytes of a file at which a guest address leads.
+/// The part of a file at a guest address.
 pub struct FilePiece {
     /// The file.
     pub file: Arc<dyn AsFd + Send + Sync>,
-    /// Where in the file.
+    /// The offset in the file.
     pub offset: u64,
-    /// How many, at least 1.
+    /// The number of bytes, at least 1.
     pub len: u64,
 }
 
 /// Knows which files are mapped into the guest's address space.
 pub trait Mapped: Sync {
-    /// What lies at `address`, which is no memory: up to `len` bytes. Must not wait for the VMM.
+    /// The file at `address`, which is no memory: up to `len` bytes. Must not wait for the VMM.
     fn at(&self, address: GuestAddress, len: u64) -> Option<FilePiece>;
 }
 
 /// Why a buffer of a request can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// The address leads nowhere.
+    /// Nothing is at the address.
     #[error(
         "{len} bytes at {addr:#x} are no memory, and no file of this share is mapped there; if \
          another share of the VM has a file mapped there, both daemons need --mem-slots"
@@ -84,7 +84,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// What the guest is told.
+    /// The error for the guest.
     #[must_use]
     pub fn errno(&self) -> i32 {
         match self {
@@ -95,7 +95,7 @@ impl Fault {
     }
 }
 
-/// Who reads a buffer and who writes it.
+/// Which side reads a buffer and which writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
     Readable,
@@ -110,11 +110,11 @@ struct Piece {
     len: usize,
     file: Arc<dyn AsFd + Send + Sync>,
     offset: u64,
-    /// Where in the private memory.
+    /// The offset in the private memory.
     at: usize,
 }
 
-/// What of a request is not in memory.
+/// The parts of a request that are not in memory.
 #[derive(Default)]
 pub(super) struct Outside {
     pieces: Vec<Piece>,
@@ -129,12 +129,12 @@ impl Outside {
         self.fault.as_ref()
     }
 
-    /// Notes that the request can't be served.
+    /// Records that the request can't be served.
     pub(super) fn fail(&mut self, fault: Fault) {
         self.fault.get_or_insert(fault);
     }
 
-    /// Finds a place for the bytes at `addr`; the buffer has no address in this process yet.
+    /// Reserves a place for the bytes at `addr`. The buffer has no address in this process yet.
     pub(super) fn place(
         &mut self,
         mapped: &dyn Mapped,
@@ -171,7 +171,8 @@ impl Outside {
         })
     }
 
-    /// Makes the private memory and fills it with what the guest sends: `memory` and that.
+    /// Makes the private memory and fills it with the guest's data. Returns `memory` with the
+    /// private memory added.
     pub(super) fn fill(
         &mut self,
         memory: &TransportMemory,
@@ -192,7 +193,8 @@ impl Outside {
         let memory = memory.insert_region(Arc::new(region)).map_err(no_memory)?;
         for piece in &self.pieces {
             if piece.direction == Direction::Readable {
-                // SAFETY: the bytes are a part of the region just made, which nothing else has yet.
+                // SAFETY: the bytes are a part of the region just made, which no other code uses
+                // yet.
                 let bytes =
                     unsafe { std::slice::from_raw_parts_mut(start.add(piece.at), piece.len) };
                 read_all(piece.file.as_fd(), bytes, piece.offset).map_err(Fault::File)?;
@@ -202,7 +204,7 @@ impl Outside {
         Ok(Some(memory))
     }
 
-    /// Copies the first `len` bytes of the reply to the files in which there is room for them.
+    /// Copies those of the reply's first `len` bytes that belong into files to those files.
     pub(super) fn write_back(&self, len: usize) -> io::Result<()> {
         let Some((memory, _)) = &self.memory else {
             return Ok(());
@@ -233,7 +235,7 @@ pub(super) fn locate(buffers: &mut [Buffer], memory: &TransportMemory) {
     }
 }
 
-/// Fills `bytes` from the file; what lies behind its end stays as it is.
+/// Fills `bytes` from the file. Bytes behind the file's end stay unchanged.
 fn read_all(file: BorrowedFd<'_>, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
     while !bytes.is_empty() {
         match rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut *bytes, offset))? {
@@ -247,8 +249,8 @@ fn read_all(file: BorrowedFd<'_>, mut bytes: &mut [u8], mut offset: u64) -> io::
     Ok(())
 }
 
-/// Copies `len` bytes of `memory` at `from` into the pages of `file` at `offset`. Done by the
-/// kernel, through a mapping, because a write to the file might make it larger.
+/// Copies `len` bytes of `memory` at `from` into the pages of `file` at `offset`. The kernel copies
+/// through a mapping, because a write to the file might enlarge it.
 fn store(
     memory: &File,
     from: u64,
@@ -270,7 +272,7 @@ fn store(
     Ok(())
 }
 
-/// What a page that can't be stored into means: nothing if it lies behind the file's end, where
+/// The meaning of a failed store: it is no error if the page lies behind the file's end, where
 /// there is nothing to keep.
 fn behind_the_end(file: BorrowedFd<'_>, offset: u64, failed: io::Result<usize>) -> io::Result<()> {
     let mut byte = [0];
@@ -289,7 +291,7 @@ struct Mapping {
 impl Mapping {
     fn new(file: BorrowedFd<'_>, offset: u64, len: usize) -> io::Result<Self> {
         let offset = i64::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
-        // SAFETY: a new mapping at an address of the kernel's choice.
+        // SAFETY: a new mapping at an address that the kernel chooses.
         let start = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
@@ -309,7 +311,8 @@ impl Mapping {
         })
     }
 
-    /// Has the kernel copy `len` bytes of `memory` at `from` to `at`; how many it could.
+    /// Lets the kernel copy `len` bytes of `memory` at `from` to `at`; returns how many it could
+    /// copy.
     fn fill(&self, at: usize, memory: &File, from: u64, len: usize) -> io::Result<usize> {
         assert!(at + len <= self.len, "within the mapping");
         // SAFETY: the bytes are a part of the mapping, which lives as long as `self`, and no
@@ -319,7 +322,7 @@ impl Mapping {
                 memory.as_raw_fd(),
                 self.start.add(at).cast(),
                 len,
-                // A place in the private memory, which is small.
+                // An offset in the private memory, which is small.
                 from as i64,
             )
         };
@@ -329,7 +332,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the mapping is this one's own, and nothing points into it any more.
+        // SAFETY: `self` owns the mapping, and nothing points into it any more.
         let unmapped = unsafe { libc::munmap(self.start.cast(), self.len) };
         debug_assert_eq!(unmapped, 0, "a mapping of our own can be unmapped");
     }

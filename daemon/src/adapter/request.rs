@@ -19,16 +19,17 @@ use vm_memory_017::ByteValued;
 use super::memory::TransportMemory;
 use super::outside::{Direction, Fault, Mapped, Outside, locate};
 
-/// Longest chain that is accepted, in buffers. The largest FUSE request has some 260.
+/// The longest accepted chain, in buffers. The largest FUSE request has some 260.
 pub const MAX_BUFFERS: usize = 32768;
 
-/// Buffers of one direction that need no allocation: a header and two pages, and some more.
+/// Up to this many buffers of one direction need no allocation: a header and two pages, and some
+/// more.
 pub(super) const INLINE_BUFFERS: usize = 8;
 
 /// The buffers of one direction, in the order of their bytes.
 type Buffers = SmallVec<[Buffer; INLINE_BUFFERS]>;
 
-/// Place of a chain's first descriptor in its table; names the chain in the used ring.
+/// The index of a chain's first descriptor in its table; identifies the chain in the used ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeadIndex(pub u16);
 
@@ -37,22 +38,22 @@ pub struct HeadIndex(pub u16);
 pub(super) struct Buffer {
     pub(super) addr: GuestAddress,
     pub(super) len: u32,
-    /// Where its `len` bytes lie in this process, while the memory of their request lives.
+    /// The address of its `len` bytes in this process, while the memory of their request lives.
     pub(super) host: *mut u8,
 }
 
-// SAFETY: the address is a number here. Its bytes are reached by `bytes` and by system calls, while
-// the request's memory is borrowed, and every thread sees the same mapping.
+// SAFETY: the address is only a number here. Its bytes are accessed by `bytes` and by system calls,
+// while the request's memory is borrowed, and every thread sees the same mapping.
 unsafe impl Send for Buffer {}
 
 impl Buffer {
-    /// Its bytes from `skip` on. Its region's bitmap does not hear of writes: see
+    /// The buffer's bytes from `skip` on. Writes to them do not reach the region's bitmap: see
     /// [`Request::mark_written`].
     fn bytes<'a>(&self, _memory: &'a TransportMemory, skip: usize) -> VolatileSlice<'a> {
         let len = (self.len as usize).saturating_sub(skip);
         let start = self.host.wrapping_add(self.len as usize - len);
-        // SAFETY: `split` looked these bytes up in the request's memory, which owns the mapping
-        // and is borrowed for as long as the slice lives.
+        // SAFETY: `split` looked these bytes up in the request's memory, which owns the mapping and
+        // is borrowed for as long as the slice lives.
         unsafe { VolatileSlice::new(start, len) }
     }
 }
@@ -63,8 +64,8 @@ pub enum ChainError {
     /// No descriptor could be read, or none of them has a byte.
     #[error("the descriptor chain is empty")]
     Empty,
-    /// The chain promises another descriptor that cannot be had: a loop, an index outside the
-    /// table, a table outside guest memory, an indirect table within another, or more than 4 GiB.
+    /// The chain's next descriptor cannot be read: a loop, an index outside the table, a table
+    /// outside guest memory, an indirect table within another, or more than 4 GiB.
     #[error("the descriptor chain breaks off after {read} descriptors")]
     BreaksOff {
         /// Descriptors read before.
@@ -107,22 +108,22 @@ pub enum PayloadError {
     Memory(#[source] VolatileMemoryError),
 }
 
-/// One request of the guest: where its bytes are, and where the reply goes.
+/// One request of the guest: its buffers, and those for the reply.
 pub struct Request {
     head: HeadIndex,
     memory: Arc<TransportMemory>,
     readable: Buffers,
     writable: Buffers,
-    /// What lies in mapped files; `None` for nearly every request.
+    /// The parts in mapped files; `None` for nearly every request.
     outside: Option<Box<Outside>>,
 }
 
 /// A chain that is being read.
 struct Reading<'a> {
-    /// What has been read. Borrowed, because to move it costs as much as to read a chain.
+    /// The request so far. Borrowed, because to move it costs as much as to read a chain.
     request: &'a mut Request,
     mapped: Option<&'a dyn Mapped>,
-    /// Bytes of each direction that lie nowhere.
+    /// How many bytes of each direction have an address where nothing is.
     missing: [usize; 2],
 }
 
@@ -130,7 +131,7 @@ impl Request {
     /// Copies the descriptors of `chain`, all of whose buffers have to be in `memory`.
     ///
     /// # Errors
-    /// When the chain is not well formed or names bytes outside guest memory.
+    /// If the chain is not well formed or has bytes outside guest memory.
     pub fn read(
         chain: DescriptorChain<Arc<TransportMemory>>,
         memory: Arc<TransportMemory>,
@@ -138,15 +139,15 @@ impl Request {
         Self::read_with(chain, memory, None)
     }
 
-    /// Copies the descriptors of `chain`. Buffers that are not in `memory` are looked for in the
-    /// files that are `mapped`: see `outside.rs`.
+    /// Copies the descriptors of `chain`. Buffers outside `memory` are looked up in the files of
+    /// `mapped`: see `outside.rs`.
     ///
     /// A descriptor that spans adjacent regions (two DAX ranges side by side, say) becomes
     /// several buffers.
     ///
     /// # Errors
-    /// When the chain is not well formed, or a header would lie outside guest memory. A request
-    /// that can be answered, but not served, has a [`Self::fault`].
+    /// If the chain is not well formed, or a header would lie outside guest memory. A request that
+    /// can be answered, but not served, has a [`Self::fault`].
     pub fn read_with(
         chain: DescriptorChain<Arc<TransportMemory>>,
         memory: Arc<TransportMemory>,
@@ -191,7 +192,7 @@ impl Request {
         Ok(request)
     }
 
-    /// Gets what lies in files into private memory.
+    /// Reads the parts in files into private memory.
     fn fetch(&mut self) {
         let Some(outside) = &mut self.outside else {
             return;
@@ -218,11 +219,11 @@ impl Request {
         self.outside.as_ref()?.fault()
     }
 
-    /// Copies those of the first `len` bytes of the reply to their files that lie in files. To be
-    /// called before the request is returned to the guest.
+    /// Copies those of the reply's first `len` bytes that lie in files to their files. To be called
+    /// before the request is returned to the guest.
     ///
     /// # Errors
-    /// When a file can't take them.
+    /// If a file can't take them.
     pub fn finish(&self, len: u32) -> io::Result<()> {
         match &self.outside {
             Some(outside) => outside.write_back(len as usize),
@@ -230,7 +231,7 @@ impl Request {
         }
     }
 
-    /// The chain's name in the used ring.
+    /// The chain's id in the used ring.
     #[must_use]
     pub fn head(&self) -> HeadIndex {
         self.head
@@ -316,9 +317,9 @@ impl Request {
 
     /// Marks all room for the reply dirty, for a migration that is under way.
     ///
-    /// Nobody marks what it writes: the FUSE server writes through the mirror, whose bitmaps nobody
-    /// reads, and everyone else through plain pointers. More than the reply may have been written (a
-    /// read that failed half way), so the whole room is marked.
+    /// Writes are not marked one by one: the FUSE server writes through the shadow memory, whose
+    /// bitmaps nothing reads, and all other code through plain pointers. More than the reply may
+    /// have been written (by a read that failed half way), so the whole room is marked.
     pub fn mark_written(&self) {
         for buffer in &self.writable {
             let found = self.memory.to_region_addr(buffer.addr);
@@ -377,7 +378,7 @@ impl Reading<'_> {
                     let host = region.get_host_address(offset).map_err(|_| outside)?;
                     let buffer = Buffer {
                         addr,
-                        // No more than `len`, which is a u32.
+                        // At most `len`, which is a u32.
                         len: here as u32,
                         host,
                     };
@@ -399,8 +400,8 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// The same for an address that is no memory; how many bytes it is about. Bytes that lie
-    /// nowhere are left out, if the request can be answered without them.
+    /// [`Self::split`] for an address that is no memory; returns how many bytes it has handled.
+    /// Bytes where nothing is are left out, if the request can be answered without them.
     #[cold]
     fn split_outside(
         &mut self,

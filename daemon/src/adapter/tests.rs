@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Requests cross over whole, and nothing a guest puts on its ring does harm.
+//! Requests pass through the adapter unchanged, and no content of a ring does harm.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -110,7 +110,7 @@ fn the_ring_is_read_once() {
     let mut driver = Driver::new();
     driver.offer(b"checked", 16);
     let request = pop(&driver).expect("a request");
-    // The guest now points everything outside its memory.
+    // The guest now sets all descriptors to addresses outside its memory.
     for index in 0..QUEUE_SIZE {
         driver.put(index, descriptor(u64::MAX - 5, u32::MAX, NEXT, index));
     }
@@ -220,7 +220,7 @@ fn any_descriptor() -> impl Strategy<Value = Descriptor> {
 }
 
 proptest! {
-    /// Whatever lies in the table: an answer comes, and what was accepted can be opened.
+    /// For any table: `read` returns, and an accepted request can be opened.
     #[test]
     fn any_table_is_accepted_or_refused(
         table in prop::collection::vec(any_descriptor(), QUEUE_SIZE as usize),

@@ -2,13 +2,13 @@
 
 //! The `-o` options of the daemon that was once part of QEMU, rewritten as long options.
 //!
-//! This knows spellings only. What a setting means, and whether a path or a rule is valid, is
-//! for the one parser that reads the result.
+//! This module only knows spellings. The one parser that reads its result knows what a setting
+//! means, and whether a path or a rule is valid.
 
 /// Why an item of `-o` can't be rewritten.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum LegacyError {
-    /// No such option, or one that takes a value without one, or the reverse.
+    /// There is no such option, or a value is missing or not allowed.
     #[error("unknown option '{item}' in '-o {item}'")]
     Unknown {
         /// The item between two commas.

@@ -2,8 +2,8 @@
 
 //! The command line: options in, one [`crate::config::Config`] out.
 //!
-//! There is one parser. The legacy `-o` options are rewritten as the long options they stand for
-//! (`legacy`) and go through it again, so that a setting has one place where it is understood.
+//! There is one parser. The legacy `-o` options are rewritten as the long options that they stand
+//! for (`legacy`) and parsed again, so that the meaning of each setting is in one place.
 
 pub mod args;
 mod back_end;

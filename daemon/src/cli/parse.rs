@@ -21,7 +21,7 @@ pub enum Invocation {
     Serve(Box<Config>),
 }
 
-/// Understands a command line; the first item is the program's name.
+/// Parses a command line; the first item is the program's name.
 ///
 /// # Errors
 ///
@@ -59,7 +59,7 @@ fn usage_error(kind: ErrorKind, error: impl std::error::Error) -> clap::Error {
 /// Prints help, version or an error of [`parse`] where it belongs, and says how to exit.
 #[must_use]
 pub fn report(message: &clap::Error) -> ExitStatus {
-    // With stdout and stderr closed there is nobody to tell.
+    // Fails if stdout and stderr are closed, and can't be reported then.
     let _ = message.print();
     match message.exit_code() {
         0 => ExitStatus::Orderly,

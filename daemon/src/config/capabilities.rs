@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use virtiofsd::passthrough::InodeFileHandlesMode;
 
-/// What a file server needs to act for any user of the guest: virtiofsd 1.14's default.
+/// The capabilities of a file server that acts for any user of the guest: virtiofsd 1.14's default.
 const DEFAULT: [&str; 8] = [
     "CHOWN",
     "DAC_OVERRIDE",
@@ -19,10 +19,10 @@ const DEFAULT: [&str; 8] = [
     "SETFCAP",
 ];
 
-/// What open_by_handle_at(2) needs.
+/// The capability for open_by_handle_at(2).
 const FILE_HANDLES: &str = "DAC_READ_SEARCH";
 
-/// `--modcaps`: names without `CAP_`, in capitals, added and removed; the last word on a name
+/// `--modcaps`: names without `CAP_`, in capitals, added and removed. The last change of a name
 /// counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CapabilityChanges {
@@ -110,11 +110,11 @@ pub enum CapabilityError {
 pub struct KeptCapabilities(BTreeSet<String>);
 
 impl KeptCapabilities {
-    /// The default set with the operator's changes and what file handles need.
+    /// The default set, with the operator's changes and the capability for file handles.
     ///
     /// # Errors
     ///
-    /// If the changes remove what file handles need.
+    /// If the changes remove the capability for file handles.
     pub fn new(
         changes: &CapabilityChanges,
         file_handles: InodeFileHandlesMode,

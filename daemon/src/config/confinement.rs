@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the daemon takes away from itself.
+//! The daemon's confinement.
 
 use virtiofsd::idmap::{GidMap, UidMap};
 use virtiofsd::sandbox::SandboxMode;
@@ -36,7 +36,7 @@ pub struct Confinement {
 }
 
 impl Confinement {
-    /// The capabilities that the daemon keeps if it runs as root, inside its sandbox.
+    /// The capabilities that the daemon keeps inside its sandbox if it runs as root.
     ///
     /// # Errors
     ///

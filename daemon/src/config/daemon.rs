@@ -21,17 +21,17 @@ pub struct Logging {
     pub syslog: bool,
 }
 
-/// What the vhost-user device offers, and who serves its requests.
+/// The vhost-user device's offer, and the threads that serve its requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceConfig {
-    /// Mount tag that the device shows, if it shows one; at most 36 bytes.
+    /// Mount tag of the device, if it has one; at most 36 bytes.
     pub tag: Option<String>,
     /// Request queues, beside the high priority queue; at most 63.
     pub request_queues: NonZeroU16,
     /// Threads that process requests; 0 for one thread a queue.
     pub thread_pool_size: usize,
-    /// Whether the VMM announces each memory region that comes or goes by a message of its own. QEMU
-    /// 11.1 then takes 512 regions, and does not survive a reset with live mappings; see the design.
+    /// Whether the VMM announces each added or removed memory region by a message. QEMU 11.1 then
+    /// takes 512 regions, and does not survive a reset with live mappings; see the design.
     pub mem_slots: bool,
 }
 
@@ -54,19 +54,19 @@ pub struct Config {
     pub device: DeviceConfig,
     /// Files that the guest is told to map.
     pub dax: DaxPolicy,
-    /// What others may do to files that are mapped.
+    /// What other processes may do to mapped files.
     pub host_truncate: HostTruncate,
-    /// The window that is asked for.
+    /// The requested window.
     pub window: WindowRequest,
-    /// Memory regions that the VM may have, where the operator said so; 0 is no limit.
+    /// The VM's limit of memory regions, if the operator gave one; 0 is no limit.
     pub max_regions: Option<usize>,
-    /// Safeguards that a test took away.
+    /// Safeguards that a test has removed.
     pub faults: Vec<Fault>,
-    /// What the daemon takes away from itself.
+    /// The daemon's confinement.
     pub confinement: Confinement,
     /// Limit of open files: `None` for the default, 0 for leaving it.
     pub rlimit_nofile: Option<u64>,
-    /// Where the daemon shows what it does, if it is to.
+    /// Where the daemon serves metrics, if it does.
     pub metrics: Option<MetricsEndpoint>,
     /// How the daemon logs.
     pub logging: Logging,
@@ -83,13 +83,13 @@ pub enum ConfigError {
     /// virtiofsd's library takes its root as a string.
     #[error("the path given with --shared-dir is not valid UTF-8")]
     SharedDirEncoding,
-    /// An option that only the other migration mode has a use for.
+    /// An option that applies only to the other migration mode.
     #[error("{option} works with --migration-mode=find-paths only, drop it or change the mode")]
     MigrationMode {
         /// The option.
         option: &'static str,
     },
-    /// Metrics for other machines, which nobody asked for in so many words.
+    /// Metrics for other machines, without an explicit option.
     #[error(
         "--metrics={address} can be reached from other machines, and asks nobody for a password; \
          use 127.0.0.1 or [::1], a socket's path, or add --metrics-anywhere"

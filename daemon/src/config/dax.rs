@@ -37,13 +37,13 @@ impl DaxPolicy {
     /// tree, 128 KiB is the largest bound that makes it slower (tests/reclaim/docs/source-tree.md).
     pub const DEFAULT_MIN_SIZE: u64 = 256 * 1024;
 
-    /// Whether the policy names a regular file of `size` bytes that somebody, or nobody, may
-    /// execute.
+    /// Whether the policy names a regular file of `size` bytes, which is `executable` by some user
+    /// or by none.
     ///
-    /// This is about the operator's wish alone; whether the file can be mapped is not decided
-    /// here. [`DaxMode::Inode`] leaves programs alone because a mapped file is open for writing,
-    /// and Linux refuses to execute such a file: a guest's mere look at a directory of programs
-    /// must not keep the host from running them.
+    /// This is the operator's choice alone; whether the file can be mapped is decided elsewhere.
+    /// [`DaxMode::Inode`] excludes programs because a mapped file is open for writing, and Linux
+    /// refuses to execute such a file: a guest's mere look at a directory of programs must not keep
+    /// the host from running them.
     #[must_use]
     pub fn names(&self, size: u64, executable: bool) -> bool {
         match self.mode {

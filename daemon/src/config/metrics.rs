@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Where the daemon shows what it does.
+//! Where the daemon serves metrics.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -41,12 +41,12 @@ impl fmt::Display for MetricsAddress {
     }
 }
 
-/// Where metrics are shown, and to whom.
+/// Where metrics are served, and to which clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricsEndpoint {
     /// Where.
     pub address: MetricsAddress,
-    /// Other machines may ask, by whatever name they know this one.
+    /// Other machines may connect, by any name of this host.
     pub anywhere: bool,
 }
 

@@ -2,9 +2,9 @@
 
 //! The validated, immutable settings of one daemon.
 //!
-//! [`crate::cli`] makes them from the options; everything behind it reads these types. The settings of
-//! the file system itself are virtiofsd's own [`virtiofsd::passthrough::Config`], filled in as far as the
-//! command line decides it.
+//! [`crate::cli`] makes these types from the options; all other code only reads them. The settings
+//! of the file system itself are virtiofsd's own [`virtiofsd::passthrough::Config`], filled in as
+//! far as the command line decides it.
 
 mod capabilities;
 mod confinement;

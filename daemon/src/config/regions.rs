@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! How many memory regions the other devices of the VM take.
+//! The number of memory regions that the VM's other devices can take.
 //!
-//! Each live mapping is a memory region of the VM, and a device with a table of them takes only so
-//! many: vhost-net, vhost-vsock and vhost-scsi as many as the module `vhost` says. QEMU goes on when
-//! such a device refuses a longer table, and the device goes on with its old one, which may name
-//! memory that is something else by now.
+//! Each live mapping is a memory region of the VM, and a device with a table of regions has a
+//! limit: for vhost-net, vhost-vsock and vhost-scsi it is that of the module `vhost`. QEMU goes on
+//! when such a device refuses a longer table. The device then goes on with its old table, whose
+//! addresses may belong to other memory by now.
 
 use std::path::Path;
 
 use super::RequestedSize;
 
-/// What the kernel's own vhost devices take, on a host that has the module.
+/// The limit of the kernel's own vhost devices, on a host that has the module.
 const OF_VHOST: &str = "/sys/module/vhost/parameters/max_mem_regions";
 
 /// Regions that a VM has without a window: its memory below and above 4 GiB, firmware, graphics,
@@ -21,17 +21,17 @@ const WITHOUT_A_WINDOW: usize = 8;
 /// The memory regions that the VM may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MaxRegions {
-    /// As many as the operator says.
+    /// The operator's limit.
     Given(usize),
-    /// As many as the kernel's vhost devices take on this host. Whether the VM has one is not known.
+    /// The limit of the kernel's vhost devices on this host. Whether the VM has one is not known.
     OfVhost(usize),
     /// No limit but QEMU's.
     Unlimited,
 }
 
 impl MaxRegions {
-    /// What `--max-regions` says, where 0 is no limit; without it, what this host says. To be asked
-    /// before the sandbox, which has no /sys.
+    /// The limit by `--max-regions`, where 0 is no limit; without that option, by this host. To be
+    /// called before the sandbox, which has no /sys.
     #[must_use]
     pub fn new(given: Option<usize>) -> Self {
         Self::of_host(given, Path::new(OF_VHOST))
@@ -63,7 +63,7 @@ impl MaxRegions {
         Some(self.limit()?.saturating_sub(WITHOUT_A_WINDOW))
     }
 
-    /// The largest window of at most `size` all of which can be mapped; `None` if there is none.
+    /// The largest window of at most `size` that can be mapped completely; `None` if there is none.
     #[must_use]
     pub fn fit(self, size: RequestedSize) -> Option<RequestedSize> {
         let ranges = self.ranges().map_or(size.ranges(), |ranges| ranges as u64);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The shared directory and how virtiofsd's file system is to serve it.
+//! The shared directory, and the settings of virtiofsd's file system for it.
 
 use virtiofsd::passthrough;
 
@@ -11,7 +11,7 @@ pub struct Share {
     pub dir: String,
     /// The guest may change nothing.
     pub read_only: bool,
-    /// virtiofsd's settings, complete but for what only the sandbox knows: the root, the
-    /// descriptors of /proc, and the limit of open files.
+    /// virtiofsd's settings, complete except for the parts that only the sandbox knows: the root,
+    /// the descriptors of /proc, and the limit of open files.
     pub passthrough: passthrough::Config,
 }

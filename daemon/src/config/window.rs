@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! How large a window the operator wants, and whether they said so.
+//! The operator's window size, and whether it was given explicitly.
 
 use shared_window::LINUX_RANGE;
 
@@ -15,17 +15,17 @@ impl RequestedSize {
     pub const MIN: u64 = LINUX_RANGE;
     /// Largest window: the largest that was tried, with QEMU 11.1 and Linux 6.12.
     pub const MAX: u64 = 64 << 30;
-    /// The size without `--dax-window`: 256 ranges. What more and less would cost is measured in
-    /// `tests/reclaim/docs/reclaim.md`.
+    /// The size without `--dax-window`: 256 ranges. `tests/reclaim/docs/reclaim.md` has
+    /// measurements of other sizes.
     pub const DEFAULT: Self = Self(512 << 20);
-    /// The same with `--mem-slots`: 128 ranges, so that three shares of one VM stay below QEMU's
+    /// The default with `--mem-slots`: 128 ranges, so that three shares of one VM stay below QEMU's
     /// limit of 512 memory regions with everything mapped.
     pub const DEFAULT_WITH_MEM_SLOTS: Self = Self(256 << 20);
     /// Above this the window's ranges alone come close to the limit that QEMU has with
     /// `--mem-slots`.
     pub const UNWISE_ABOVE: u64 = 512 << 20;
 
-    /// How many ranges Linux can map in it.
+    /// The number of ranges that Linux can map in the window.
     #[must_use]
     pub fn ranges(self) -> u64 {
         self.0 / Self::MIN
@@ -70,14 +70,14 @@ pub enum WindowSizeError {
     OutOfRange,
 }
 
-/// The window that the command line asks for, before share and host have their say.
+/// The window of the command line, before share and host are taken into account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WindowRequest {
     /// None: `--dax-window 0` or `--dax never`.
     Off,
     /// One of the default size, if that is possible.
     Default(RequestedSize),
-    /// One of the size that the operator gave, who must be told if they don't get it.
+    /// A window of the operator's size. The operator must be told if it is not granted.
     Explicit(RequestedSize),
 }
 

@@ -16,7 +16,7 @@ use crate::config::DeviceConfig;
 /// Size of the tag in the configuration space, in bytes (VIRTIO 1.3, 5.11.4).
 const TAG_SIZE: usize = 36;
 
-/// The device as it was configured. Nothing of it changes while it runs.
+/// The device's configuration, which doesn't change while it runs.
 #[derive(Debug, Clone)]
 pub(crate) struct DeviceFeatures {
     pub(crate) config: DeviceConfig,
@@ -24,8 +24,8 @@ pub(crate) struct DeviceFeatures {
 }
 
 impl DeviceFeatures {
-    /// LOG_ALL, and DEVICE_STATE below, are offered with a window too: whether the front end takes
-    /// it is not known yet. If it does, a migration is refused when it is asked for.
+    /// LOG_ALL, and DEVICE_STATE below, are offered with a window too: it is not known yet whether
+    /// the front end takes the window. If it does, a migration is refused on request.
     pub(crate) fn virtio(&self) -> u64 {
         1 << VIRTIO_F_VERSION_1
             | 1 << VIRTIO_RING_F_INDIRECT_DESC
@@ -50,7 +50,7 @@ impl DeviceFeatures {
             features |= VhostUserProtocolFeatures::CONFIG;
         }
         if self.window.is_some() {
-            // SHARED_OBJECT carries the request that proves a mapping to be in effect.
+            // SHARED_OBJECT has the request whose answer proves that a mapping is in effect.
             features |= VhostUserProtocolFeatures::SHMEM | VhostUserProtocolFeatures::SHARED_OBJECT;
         }
         features

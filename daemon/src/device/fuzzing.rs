@@ -2,9 +2,9 @@
 
 //! The device's parts without a front end, for the fuzz targets in `tests/fuzz`.
 //!
-//! Not an interface: exists with the feature `fuzzing` only and changes as the device does. What
-//! serves requests here is what serves them in a [`super::Session`], but on the calling thread, so
-//! that an input has one outcome and what it costs can be measured.
+//! Not an interface: this exists only with the feature `fuzzing`, and changes with the device. The
+//! code that serves requests is that of a [`super::Session`], but on the calling thread, so that an
+//! input has one outcome and its cost can be measured.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -29,21 +29,21 @@ use crate::window::operations::WindowSide;
 
 pub use crate::ring::Ring;
 
-/// What a window is made of.
+/// The parts of a window.
 pub struct FuzzedWindow<M, S> {
     /// Its size.
     pub size: WindowSize,
-    /// Who maps.
+    /// The VMM that maps.
     pub vmm: M,
-    /// Where views come from.
+    /// The source of views.
     pub views: S,
-    /// How many regions there may be.
+    /// The limit of regions.
     pub budget: Arc<RegionBudget>,
-    /// Which files are named to the guest.
+    /// Which files are promised to the guest.
     pub policy: DaxPolicy,
 }
 
-/// One queue of a device, served when the caller says so.
+/// One queue of a device, which is served when the caller asks for it.
 pub struct FuzzedQueue<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     engine: Engine<F, M, S>,
     poller: Poller,
@@ -60,7 +60,7 @@ where
     /// A device on `fs` whose guest has `memory`, and has taken the window if there is one.
     ///
     /// # Panics
-    /// When the library makes no queue of `max_queue_size`.
+    /// If the library makes no queue of `max_queue_size`.
     #[must_use]
     pub fn new(
         fs: F,
@@ -80,7 +80,7 @@ where
             None => (None, None),
         };
         let engine = Engine::new(DaxFs::new(fs, dax), window, Arc::clone(&metrics));
-        // Whatever comes is served.
+        // Serves all requests, also before INIT.
         engine.make_known();
         Self {
             engine,
@@ -95,7 +95,7 @@ where
         &self.ring
     }
 
-    /// Serves all that is available, as a kick has a queue's thread do.
+    /// Serves all available requests, as a queue's thread does after a kick.
     pub fn kick(&self) {
         let serve = |(), taken| {
             self.engine
@@ -129,7 +129,7 @@ where
     }
 }
 
-/// A window and what it has in common with the file system.
+/// A window, and the state that it shares with the file system.
 fn side<F: FileSystem, M: Vmm, S: ViewSource + Clone>(
     fs: &Arc<F>,
     window: FuzzedWindow<M, S>,

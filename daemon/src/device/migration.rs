@@ -8,7 +8,7 @@
 //!  destination:  SET_DEVICE_STATE_FD load ─▶ transfer (thread) ─▶ CHECK_DEVICE_STATE
 //! ```
 //!
-//! The work itself is virtiofsd's [`SerializableFileSystem`]; here is only when each step runs.
+//! virtiofsd's [`SerializableFileSystem`] does the work; this decides when each step runs.
 //! Transfers run on threads of their own because `SET_DEVICE_STATE_FD` must not wait for them.
 
 use std::fs::File;
@@ -33,7 +33,7 @@ pub(crate) enum MigrationError {
     /// Only a stopped device can be moved.
     #[error("a transfer of device state in phase {0:?} is not supported")]
     Phase(VhostTransferStatePhase),
-    /// No thread for the transfer.
+    /// The transfer's thread cannot be started.
     #[error("cannot start the transfer of device state")]
     Start(#[source] io::Error),
     /// `CHECK_DEVICE_STATE` without `SET_DEVICE_STATE_FD`.
@@ -61,7 +61,7 @@ struct Preparation {
 impl Preparation {
     fn cancel(self) {
         self.cancel.store(true, Ordering::Relaxed);
-        // A cancelled preparation has no result that anyone needs.
+        // The result of a cancelled preparation does not matter.
         let _ = self.thread.join();
     }
 }
@@ -74,7 +74,7 @@ pub(crate) struct Migration {
 }
 
 impl Migration {
-    /// The front end began (or ended) to watch guest memory.
+    /// Called when the front end begins or ends to watch guest memory.
     pub(crate) fn set_announced<T>(&self, announced: bool, state: &Arc<T>)
     where
         T: AsState + Send + Sync + 'static,
@@ -92,7 +92,7 @@ impl Migration {
                 .spawn(move || state.state().prepare_serialization(cancelled));
             match spawned {
                 Ok(thread) => *preparation = Some(Preparation { cancel, thread }),
-                // The transfer then prepares on its own, and takes longer.
+                // The transfer then does the preparation itself, and takes longer.
                 Err(error) => log::warn!("cannot prepare a migration beforehand: {error}"),
             }
         }
@@ -120,7 +120,7 @@ impl Migration {
                         .thread
                         .join()
                         .map_err(|_| io::Error::other("the preparation panicked"))?,
-                    // A snapshot: nothing watched guest memory before.
+                    // A snapshot: the front end did not watch guest memory before.
                     None => state
                         .state()
                         .prepare_serialization(Arc::new(AtomicBool::new(false))),
@@ -144,7 +144,7 @@ impl Migration {
         Ok(())
     }
 
-    /// Waits for the transfer and says how it went.
+    /// Waits for the transfer and returns its result.
     pub(crate) fn check(&self) -> Result<(), MigrationError> {
         let transfer = self.transfer.lock().take();
         transfer
@@ -157,12 +157,12 @@ impl Migration {
 
 /// Something that owns the state to be moved.
 pub(crate) trait AsState {
-    /// What is written and read.
+    /// The type that is written and read.
     type State: SerializableFileSystem;
 
     /// The state.
     fn state(&self) -> &Self::State;
 
-    /// It has been read.
+    /// Called when the state has been read.
     fn loaded(&self);
 }

@@ -36,27 +36,28 @@ use crate::ring::reminder::Reminder;
 use crate::ring::threads::{QueueThreads, ThreadsError};
 use crate::window::thread::WindowThread;
 
-/// Views kept for files without a live mapping, to be mapped again: as many as the default window
-/// has ranges. A view is a descriptor, keeps the host from executing the file, and keeps a deleted
-/// file's blocks, so there is a price for more.
+/// How many views of files without a live mapping are cached, to be mapped again: as many as the
+/// default window has ranges. More would have a price. A view is a descriptor, keeps the host from
+/// executing the file, and keeps the blocks of a deleted file.
 pub(crate) const KEPT_VIEWS: NonZeroUsize = NonZeroUsize::new(128).unwrap();
 
-/// Serving cannot begin, or ended badly.
+/// Serving could not begin, or ended with an error.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// Requests cannot be served by as many threads as were asked for.
+    /// The requested threads cannot serve requests.
     #[error(transparent)]
     Threads(#[from] ThreadsError),
     /// A bug: a thread that serves requests panicked.
     #[error("a thread that serves requests has panicked: {message}")]
     Panicked {
-        /// What it said.
+        /// The panic's message.
         message: String,
     },
-    /// No sockets, or no threads for them.
+    /// Sockets, or the threads for them, can't be had.
     #[error("the VMM cannot be connected to the library")]
     Socket(#[source] io::Error),
-    /// The vhost-user connection failed; the library's error is no `Error` that could be a source.
+    /// The vhost-user connection failed. The library's error type does not implement `Error`, so it
+    /// can't be the source.
     #[error("the vhost-user connection failed: {0}")]
     Connection(BackendError),
 }
@@ -75,7 +76,7 @@ impl From<Failure> for SessionError {
 pub struct SessionOptions {
     /// The device.
     pub device: DeviceConfig,
-    /// Who wants to know more than the counters.
+    /// The collector of more than the counters, with `--metrics`.
     pub observer: Option<Arc<Observer>>,
 }
 
@@ -93,10 +94,10 @@ where
     F: FileSystem + SerializableFileSystem + Send + Sync + 'static,
     S: ViewSource + Clone + 'static,
 {
-    /// Puts a device together; starts the pool's threads, nothing else.
+    /// Makes a device. Starts the pool's threads, and no other.
     ///
     /// # Errors
-    /// When several threads are asked for and cannot be had.
+    /// If several threads are requested and can't be had.
     pub fn new(
         fs: F,
         options: SessionOptions,
@@ -152,19 +153,20 @@ where
         })
     }
 
-    /// The session's counters, for as long as anyone holds them.
+    /// The session's counters, which the caller may keep after the session's end.
     #[must_use]
     pub fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(&self.metrics)
     }
 
-    /// What can be seen of the window and its files, as long as the session is there.
+    /// A view of the window and its files, as long as the session exists.
     #[must_use]
     pub fn snapshot_source(&self) -> Arc<dyn SnapshotSource> {
         Arc::new(Arc::downgrade(&self.device))
     }
 
-    /// Whether the window can be used, if there is one; to be told when it can't be any more.
+    /// The window's state, if there is a window. Also used to report that the window can't be used
+    /// any more.
     #[must_use]
     pub fn window(&self) -> Option<WindowNegotiated> {
         let front_end = self.device.front_end.as_ref()?;
@@ -174,18 +176,18 @@ where
     /// Accepts one front end, serves it, and returns when it is gone.
     ///
     /// # Errors
-    /// When the connection failed in a way other than its end, or a thread that serves requests
-    /// cannot go on. Nothing more can be had of the session's threads then; they are left as they
+    /// If the connection failed in a way other than its end, or if a thread that serves requests
+    /// cannot go on. In the second case the session's threads may be stuck; they are left as they
     /// are, and end with the process.
     pub fn run(self, listener: Listener) -> Result<(), SessionError> {
         let socket = VmmSocket::around(listener).map_err(SessionError::Socket)?;
         self.run_at(socket)
     }
 
-    /// The same where no sockets can be made any more.
+    /// [`Self::run`] for a process that can't create sockets any more.
     ///
     /// # Errors
-    /// The same.
+    /// Those of [`Self::run`].
     pub fn run_at(self, socket: VmmSocket) -> Result<(), SessionError> {
         let mut daemon = VhostUserDaemon::new(
             "vhost-user".to_owned(),
@@ -222,10 +224,10 @@ where
     }
 }
 
-/// Ends the queues' threads, which have no request on a ring any more.
+/// Ends the queues' threads, which no longer have a request on a ring.
 ///
-/// They are not waited for. One of them may wait for an answer on the back-end channel, which a
-/// front end can keep open although it closed its socket, and nothing but an answer ends that.
+/// This does not wait for them. One of them may wait for an answer on the back-end channel. Only an
+/// answer ends that wait, and a front end can keep the channel open although it closed its socket.
 fn dismiss<T: Send + 'static>(daemon: T) {
     let dismissed = thread::Builder::new()
         .name("dismiss".to_owned())

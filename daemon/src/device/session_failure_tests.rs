@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A session whose threads cannot go on: it ends, rather than leave a queue that nobody serves.
+//! A session whose threads cannot go on ends: no queue stays unserved.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::mpsc;

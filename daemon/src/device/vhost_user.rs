@@ -2,7 +2,7 @@
 
 //! The vhost-user face of the daemon.
 //!
-//! Most methods run on the control thread, for which QEMU waits: none of them waits for a window
+//! Most methods run on the control thread, for which QEMU waits: none of these waits for a window
 //! operation. `handle_event` runs on the queue's own thread.
 
 use std::fs::File;
@@ -47,19 +47,19 @@ use crate::window::thread::WindowThread;
 /// Largest queue that VIRTIO allows.
 const MAX_QUEUE_SIZE: usize = 32768;
 
-/// How long requests have to come to their end when the front end is gone. What they do to files is
-/// done by then, unless the host hangs.
+/// How long requests may take to end when the front end is gone. Their changes to files are done by
+/// then, unless the host hangs.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
 
-/// How the device reaches its front end about the window.
+/// The device's side of the window's channel to the front end.
 pub(crate) struct FrontEnd {
-    /// Where mappings are asked for.
+    /// The channel on which mappings are requested.
     pub(crate) shmem: VhostUserShmem,
-    /// How many regions the VM has.
+    /// The VM's budget of regions.
     pub(crate) budget: Arc<RegionBudget>,
-    /// Counts them.
+    /// Counts the regions.
     pub(crate) census: Arc<Census>,
-    /// Whether it has a window for its guest.
+    /// Whether the front end has taken the window for its guest.
     pub(crate) negotiated: WindowNegotiated,
 }
 
@@ -73,15 +73,15 @@ pub(crate) struct Device<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     pub(crate) queue_threads: QueueThreads,
     pub(crate) pool: Option<Pool>,
     pub(crate) window_thread: Option<WindowThread<WindowJob>>,
-    /// Not with a pool, which tells of each request at once.
+    /// None with a pool, which notifies the guest of each request at once.
     pub(crate) reminder: Option<Reminder>,
     pub(crate) fatal_error: Arc<FatalErrorLatch>,
-    /// For the handler of faults in guest memory.
+    /// For the SIGBUS handler.
     pub(crate) regions: sigbus::Regions,
     pub(crate) migration: Migration,
-    /// What is in flight, for the next daemon.
+    /// Requests in flight, recorded for the next daemon.
     pub(crate) inflight: Arc<Inflight>,
-    /// The rings that have been served; no other one can have a request in flight.
+    /// The rings that have been served. No other ring can have a request in flight.
     pub(crate) rings: Vec<OnceLock<Ring>>,
 }
 
@@ -91,8 +91,8 @@ where
     M: Vmm + 'static,
     S: ViewSource + 'static,
 {
-    /// Ends all requests, for a front end that is gone; those inside the window are abandoned. What
-    /// hangs does not keep the daemon: its thread ends with the process.
+    /// Ends all requests when the front end is gone; abandons those inside the window. A request
+    /// that hangs does not keep the daemon: its thread ends with the process.
     pub(crate) fn close(&self) {
         if let Some(front_end) = &self.front_end {
             front_end.shmem.close();
@@ -129,7 +129,7 @@ where
                 let asked_vmm = serve(&self.engine, window_thread, ring, taken, notify);
                 let now = Instant::now();
                 let took = now - since;
-                // How long the VMM takes says nothing about other requests.
+                // The VMM's time does not predict the time of other requests.
                 let slow = match asked_vmm {
                     true => Coalescing::is_slow(took),
                     false => ring.coalescing().note(took),
@@ -156,8 +156,8 @@ where
     }
 }
 
-/// Reads one request and serves it, or hands it over to the thread for the window. Whether the VMM was
-/// asked here.
+/// Reads one request and serves it, or passes it to the window's thread. Returns whether the VMM
+/// was asked on this thread.
 fn serve<F, M, S>(
     engine: &Engine<F, M, S>,
     window_thread: Option<&WindowThread<WindowJob>>,
@@ -203,7 +203,7 @@ where
         self.features.virtio()
     }
 
-    /// QEMU sends these whenever it starts the device.
+    /// QEMU sends these at each start of the device.
     fn acked_features(&self, features: u64) {
         let logging = features & VhostUserVirtioFeatures::LOG_ALL.bits() != 0;
         self.engine.set_logging(logging);
@@ -215,7 +215,7 @@ where
         self.features.protocol()
     }
 
-    /// The rings are disabled already, but keep requests in flight and stay set up.
+    /// The rings are disabled already, but are still set up, with requests in flight.
     fn reset_device(&self) {
         self.served_rings().for_each(Ring::reset);
         self.engine.server().destroy();
@@ -224,15 +224,15 @@ where
         }
     }
 
-    /// The library tells the rings themselves.
+    /// Nothing to do: the library sets this in the rings.
     fn set_event_idx(&self, _enabled: bool) {}
 
     fn get_config(&self, offset: u32, size: u32) -> Vec<u8> {
         self.features.config_space(offset, size)
     }
 
-    /// Requests find the new table on their own, and nothing keeps an old one; what is needed at
-    /// once is its size, since this very call may be what makes a mapping complete.
+    /// Requests load the new table themselves, and nothing keeps an old one. Only the table's size
+    /// is needed at once, since this very call may complete a mapping.
     fn update_memory(&self, memory: AtomicMemory) -> io::Result<()> {
         let table = memory.memory();
         self.regions
@@ -260,14 +260,14 @@ where
     }
 
     fn exit_event(&self, _thread: usize) -> Option<(EventConsumer, EventNotifier)> {
-        // Without it the thread could never be ended, so there is nothing to fall back to; it
-        // happens before the front end is there, and only when the process is out of descriptors.
+        // Without this event the thread could not be ended, so there is no fallback. It is made
+        // before the front end connects, and fails only if the process has no descriptor left.
         let event = new_event_consumer_and_notifier(EventFlag::NONBLOCK | EventFlag::CLOEXEC)
             .expect("an event to end a queue's thread");
         Some(event)
     }
 
-    /// An error would end the queue's thread, so there is none.
+    /// Never fails: an error would end the queue's thread.
     fn handle_event(
         &self,
         event: u16,
@@ -306,7 +306,7 @@ where
     ) -> io::Result<Option<File>> {
         let front_end = self.front_end.as_ref();
         let started = if front_end.is_some_and(|front_end| front_end.negotiated.is_set()) {
-            // It would have to carry the mappings, and QEMU's device cannot.
+            // The state would have to include the mappings, which QEMU's device can't migrate.
             Err(MigrationError::HasWindow)
         } else {
             self.migration
@@ -335,7 +335,7 @@ where
     }
 }
 
-/// The library keeps only whether it failed.
+/// Logged here, since the library only keeps whether the step failed.
 fn log_migration(error: &MigrationError) {
     log::error!("{}", ErrorChain(error));
 }

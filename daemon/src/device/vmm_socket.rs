@@ -2,17 +2,17 @@
 
 //! The VMM's control socket, and the two messages that the library does not serve.
 //!
-//! vhost-user-backend 0.24 refuses `GET_INFLIGHT_FD` and `SET_INFLIGHT_FD`, and takes its messages from
-//! a socket that it has accepted itself. So the library gets a connection of our own, and all other
-//! messages are passed on, in both directions, unread and with their descriptors:
+//! vhost-user-backend 0.24 refuses `GET_INFLIGHT_FD` and `SET_INFLIGHT_FD`, and reads messages only
+//! from a socket that it has accepted itself. So the library gets a connection of our own. All
+//! other messages are forwarded in both directions, unchanged and with their descriptors:
 //!
 //! ```text
 //!  VMM ──▶ in ──▶ library        two threads; `in` answers the two messages itself
 //!      ◀── out ◀──
 //! ```
 //!
-//! The end of a connection is passed on as well. The channel for the window is another socket, which
-//! QEMU hands over by a message, and goes past here.
+//! The end of a connection is forwarded as well. The window's channel is another socket, which QEMU
+//! passes in a message, and does not go through here.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -35,9 +35,9 @@ use vm_memory::ByteValued as _;
 use crate::log::ErrorChain;
 use crate::ring::inflight::Inflight;
 
-/// A message's header: what it asks, flags, and how many bytes follow, 4 bytes each.
+/// A message's header: request, flags and body size, 4 bytes each.
 const HEADER: usize = 12;
-/// Most bytes that follow, and most descriptors. A message with more is the library's to refuse.
+/// The largest body, and the most descriptors. The library refuses a message with more.
 const MAX_BODY: usize = 4096;
 const MAX_FILES: usize = 32;
 
@@ -48,29 +48,29 @@ const VERSION: u32 = 1;
 const REPLY: u32 = 1 << 2;
 const NEED_REPLY: u32 = 1 << 3;
 
-/// Where the VMM connects, and the connection that the library will have.
+/// The VMM's socket, and the library's connection.
 pub struct VmmSocket {
     vmm: Listener,
-    /// Has exactly one connection, the other end of `ours`.
+    /// A listener with exactly one connection, the other end of `ours`.
     library: UnixListener,
     ours: UnixStream,
 }
 
 impl VmmSocket {
-    /// Makes what serving needs of sockets, which may not be made later.
+    /// Makes all sockets that serving needs, since they can't be made later.
     ///
     /// # Errors
-    /// When the host refuses.
+    /// If the host refuses.
     pub fn around(vmm: Listener) -> io::Result<Self> {
         let socket = |flags| {
             let flags = SocketFlags::CLOEXEC | flags;
             net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
         };
         let library = socket(SocketFlags::empty())?;
-        // The kernel makes a name up, that is in no file system.
+        // The kernel chooses a name that is in no file system.
         net::bind(&library, &SocketAddrUnix::new_unnamed())?;
-        // Room for one connection. That ours succeeds at once says that it is the one: who found the
-        // name faster would have taken the room.
+        // The backlog has room for one connection. If ours succeeds at once, it is the one: another
+        // process that found the name first would have taken the room.
         net::listen(&library, 0)?;
         let ours = socket(SocketFlags::NONBLOCK)?;
         net::connect(&ours, &net::getsockname(&library)?)?;
@@ -83,8 +83,8 @@ impl VmmSocket {
         })
     }
 
-    /// Accepts one VMM; the library's listener, and the two connections. Another VMM that connects is
-    /// refused, and does not wait.
+    /// Accepts one VMM. Returns the library's listener and the two connections. A second VMM that
+    /// connects is refused at once.
     pub(crate) fn accept(self) -> Result<(Listener, Connections), VhostUserError> {
         let vmm = loop {
             if let Some(vmm) = self.vmm.accept()? {
@@ -106,7 +106,7 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// Passes messages on, in threads of its own, until either side goes.
+    /// Forwards messages, in threads of its own, until either side closes.
     pub(crate) fn pass_on(self, inflight: Arc<Inflight>) -> io::Result<()> {
         let Self { vmm, library } = self;
         let ends = Ends {
@@ -125,7 +125,7 @@ impl Connections {
                         break;
                     }
                 }
-                // Both threads see an end then. There may be none any more.
+                // This ends both threads. It fails if the connection has ended already.
                 let _ = replies.vmm.lock().shutdown(Shutdown::Both);
             })?;
         thread::Builder::new()
@@ -136,21 +136,21 @@ impl Connections {
                         break;
                     }
                 }
-                // The library reads what was passed on before it sees the end.
+                // The library still reads the forwarded messages before the end.
                 let _ = to_library.shutdown(Shutdown::Write);
             })?;
         Ok(())
     }
 }
 
-/// What both threads use.
+/// State of both threads.
 struct Ends {
     vmm: Mutex<UnixStream>,
     inflight: Arc<Inflight>,
 }
 
 impl Ends {
-    /// Serves a message of the VMM's, or passes it on.
+    /// Answers a message of the VMM, or forwards it.
     fn serve(&self, message: Message, library: &UnixStream) -> io::Result<()> {
         let told = VhostUserInflight::from_slice(&message.body).copied();
         match (message.request(), told) {
@@ -182,7 +182,7 @@ impl Ends {
     }
 }
 
-/// A message as it goes over the socket.
+/// A message, as it is on the socket.
 struct Message {
     header: [u8; HEADER],
     body: Vec<u8>,
@@ -216,7 +216,7 @@ impl Message {
         }
     }
 
-    /// The next message; nothing at the connection's end.
+    /// The next message; none at the connection's end.
     fn receive(socket: &UnixStream) -> io::Result<Option<Self>> {
         let mut message = Self {
             header: [0; HEADER],

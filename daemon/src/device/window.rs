@@ -14,22 +14,23 @@ use crate::config::{DaxPolicy, Fault, HostTruncate, MaxRegions};
 pub struct SessionWindow<S> {
     /// Its size.
     pub size: WindowSize,
-    /// Where views of files come from. A clone must be cheap.
+    /// The source of views. A clone must be cheap.
     pub views: S,
-    /// How many memory regions the VM may have.
+    /// The limit of the VM's memory regions.
     pub budget: RegionBudget,
     /// How the window behaves.
     pub options: WindowOptions,
-    /// Which files are named to the guest.
+    /// Which files are promised to the guest.
     pub policy: DaxPolicy,
-    /// Views of files that were mapped lately are kept.
+    /// Whether views of recently mapped files are cached.
     pub keep_views: bool,
-    /// `views` are the files as they are: nothing is mapped by a VMM that changes what it maps.
+    /// `views` returns the files themselves. Nothing is mapped by a VMM that changes the files that
+    /// it maps.
     pub plain: bool,
 }
 
 impl SessionWindow<Arc<dyn ViewSource>> {
-    /// A window under QEMU, which is given what `views` opens.
+    /// A window under QEMU, which gets the views that `views` opens.
     pub fn new(size: WindowSize, views: impl ViewSource + 'static, policy: DaxPolicy) -> Self {
         Self {
             size,
@@ -45,8 +46,8 @@ impl SessionWindow<Arc<dyn ViewSource>> {
         }
     }
 
-    /// A window under a VMM that maps files as they are, and keeps its guest from doing more than
-    /// `access`. QEMU 11.1 does neither, and its guest has no DAX then.
+    /// A window under a VMM that leaves mapped files as they are, and limits its guest to `access`.
+    /// QEMU 11.1 does neither, so its guest has no DAX then.
     #[must_use]
     pub fn of_plain_files(size: WindowSize, access: Access, policy: DaxPolicy) -> Self {
         let mut window = Self::new(size, DirectViews, policy);
@@ -55,8 +56,8 @@ impl SessionWindow<Arc<dyn ViewSource>> {
         window
     }
 
-    /// The same under that rule for others: `views` keep to it, as long as there are any. A file that is
-    /// mapped no more is to be as free as any other, so its view is not kept where the rule refuses.
+    /// Sets the rule for other processes. `views` enforces it, as long as a view is open. A file
+    /// that is no longer mapped has to be free again, so with `Refuse` views are not cached.
     #[must_use]
     pub fn with_host_truncate(self, host_truncate: HostTruncate) -> Self {
         Self {
@@ -65,7 +66,7 @@ impl SessionWindow<Arc<dyn ViewSource>> {
         }
     }
 
-    /// The same in a VM that may have so many memory regions.
+    /// Limits the VM's memory regions.
     #[must_use]
     pub fn within(self, regions: MaxRegions) -> Self {
         let limit = regions.limit().unwrap_or(usize::MAX);
@@ -76,7 +77,7 @@ impl SessionWindow<Arc<dyn ViewSource>> {
         }
     }
 
-    /// The same without one of its safeguards.
+    /// Removes one of the safeguards, for tests.
     #[must_use]
     pub fn with_fault(mut self, fault: Fault) -> Self {
         match fault {
@@ -97,7 +98,7 @@ mod tests {
     use super::*;
     use crate::config::DaxMode;
 
-    /// Has no view of anything, which tells it from [`DirectViews`].
+    /// Opens no view, which tells it from [`DirectViews`].
     struct NoViews;
 
     impl ViewSource for NoViews {
@@ -109,7 +110,7 @@ mod tests {
     #[test]
     fn each_fault_takes_away_its_own_safeguard() {
         let file = tempfile::tempfile().expect("a file");
-        // Whether each safeguard is there: upgrades in place, views of its source, a budget.
+        // Whether each safeguard is in place: upgrades in place, views of its source, a budget.
         let safeguards = |faults: &[Fault]| {
             let size = WindowSize::new(shared_window::LINUX_RANGE).expect("a power of two");
             let policy = DaxPolicy {

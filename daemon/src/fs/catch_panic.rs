@@ -2,9 +2,10 @@
 
 //! Keeps a panic that a guest caused from ending the daemon or flooding its log.
 //!
-//! virtiofsd's server panics on a few requests (one without room for a reply's header, say). Such a
-//! panic unwinds through that library alone, whose locks are not left half-changed by a reader's
-//! panic, and is caught here. The hook leaves every other panic, ours included, as loud as before.
+//! virtiofsd's server panics on a few requests (for example one without room for a reply's header).
+//! Such a panic unwinds through that library alone and is caught here. It leaves no lock of the
+//! library half-changed, because only reading the request panics. The hook reports every other
+//! panic, ours included, as before.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -15,14 +16,15 @@ thread_local! {
     static CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A panic that was caught, with its message.
+/// A caught panic, with its message.
 #[derive(Debug, thiserror::Error)]
 #[error("the FUSE server panicked: {message}")]
 pub(crate) struct Panicked {
     message: String,
 }
 
-/// Silences the default report of panics inside [`catch_panic`]; the first call of a process does it.
+/// Silences the default report of panics inside [`catch_panic`]. Only the first call in a process
+/// has an effect.
 pub(crate) fn install_hook() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
@@ -47,7 +49,7 @@ pub(crate) fn catch_panic<T>(serve: impl FnOnce() -> T) -> Result<T, Panicked> {
     })
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub(crate) fn message(payload: &(dyn Any + Send)) -> String {
     payload
         .downcast_ref::<&str>()

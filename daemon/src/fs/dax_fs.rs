@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! virtiofsd's file system with DAX in its INIT and its attributes.
+//! virtiofsd's file system, with DAX.
 //!
-//! Mechanical: every method delegates, once names are known to be such ([`super::name`]). What is
-//! promised is decided in [`super::eligibility`].
+//! Methods check that names are no paths ([`super::name`]) and delegate. What is promised is
+//! decided in [`super::eligibility`].
 
 mod attributes;
 mod broken;
@@ -23,16 +23,17 @@ use virtiofsd::filesystem::FileSystem;
 pub use self::remembered::Dax;
 use super::NodeId;
 
-/// A file system whose files may be mapped, where there is a window. Clones are the same one.
+/// A file system whose files may be mapped, if there is a window. Clones share all state.
 pub struct DaxFs<F, S> {
     inner: Arc<F>,
     dax: Option<Arc<Dax<S>>>,
-    /// The guest has a window and has said that it heeds `FUSE_ATTR_DAX`. For any other one no file
-    /// is examined.
+    /// The guest has a window and has declared that it heeds `FUSE_ATTR_DAX`. For any other guest
+    /// no file is examined.
     heeded: Arc<AtomicBool>,
-    /// The guest does not know which directories are mounts, so it is not shown.
+    /// The guest's kernel does not know submounts, so the attribute flag is not shown.
     hides_mounts: Arc<AtomicBool>,
-    /// The guest's kernel caches writes (`--writeback`), so it may read what it has open for writing.
+    /// The guest's kernel caches writes (`--writeback`), so it may read from a file that it has
+    /// open for writing.
     writeback: Arc<AtomicBool>,
 }
 
@@ -61,13 +62,13 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         }
     }
 
-    /// The file system that is wrapped.
+    /// The wrapped file system.
     #[must_use]
     pub fn inner(&self) -> &F {
         &self.inner
     }
 
-    /// What is remembered for a guest that heeds eligibility.
+    /// The DAX state, if the guest heeds `FUSE_ATTR_DAX`.
     fn heeding(&self) -> Option<&Dax<S>> {
         let heeded = self.heeded.load(Ordering::Relaxed);
         self.dax.as_deref().filter(|_| heeded)
@@ -80,7 +81,8 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
     }
 }
 
-/// The trait takes inodes by value and they need not be `Copy`.
+/// Returns the node's number and the inode itself: the trait takes inodes by value, and they need
+/// not be `Copy`.
 fn split<I: From<u64> + Into<u64>>(inode: I) -> (NodeId, I) {
     let number: u64 = inode.into();
     (NodeId(number), I::from(number))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What is known of a device's files, and what one file's attributes and permissions say.
+//! The state of a device's files, and a file's place, attributes and permissions.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -8,8 +8,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
 use shared_window::Access;
 
-/// A device as it is mounted somewhere. Both matter: the file system type decides whether views
-/// work, the mount whether files can be written.
+/// A device and one of its mounts. Both matter: the file system type decides whether views work,
+/// the mount decides whether files can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct MountedDevice {
     pub(super) major: u32,
@@ -17,39 +17,39 @@ pub(super) struct MountedDevice {
     pub(super) mount: u64,
 }
 
-/// What was tried with files of a device.
+/// Which mappings of a device's files have been tried, and with what result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mappable {
     /// A view cannot be mapped.
     No,
-    /// A view for reading could be mapped. Nothing was opened for writing yet.
+    /// A view for reading could be mapped. No view was opened for writing yet.
     ForReading,
     /// A view for reading and writing could be mapped.
     ForWriting,
 }
 
-/// What is known of a file without opening it.
+/// Properties of a file that are known without opening it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
-    /// Where it lies.
+    /// The device that has the file.
     pub(super) device: MountedDevice,
-    /// Its number there.
+    /// The file's inode number on that device.
     pub(super) inode: u64,
-    /// What this process may do with it, if anything.
+    /// How this process may access the file, if at all.
     pub(super) access: Option<Access>,
-    /// Whether anyone may execute it. While it runs on the host it can't be opened for writing, and
-    /// only an attempt tells.
+    /// Whether the file has an execute permission. While the file executes on the host it can't be
+    /// opened for writing, and only an attempt shows that.
     pub(super) executable: bool,
 }
 
 /// The execute permissions in a file's mode.
 pub(super) const ANY_MAY_EXECUTE: u32 = 0o111;
 
-/// Where a file lies, and whether this process may read and write it.
+/// Determines a file's device, and whether this process may read and write the file.
 ///
-/// `file` may be open with `O_PATH`. The question disturbs neither the file nor those who watch it:
-/// an open for writing would copy the file up on overlayfs, recall delegations, wait for leases,
-/// and look like a modification to a watcher.
+/// `file` may be open with `O_PATH`. This disturbs neither the file nor processes that watch it. An
+/// open for writing would copy the file up on overlayfs, recall delegations, wait for leases, and
+/// look like a modification to a watcher.
 pub(super) fn place(file: BorrowedFd<'_>) -> io::Result<Place> {
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
     let stat = rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, wanted)?;
@@ -73,9 +73,10 @@ pub(super) fn place(file: BorrowedFd<'_>) -> io::Result<Place> {
     })
 }
 
-/// Asks the kernel, which also knows read-only mounts, capabilities, and servers that squash root.
+/// Whether this process has `access`. The kernel's answer includes read-only mounts, capabilities,
+/// and servers that squash root.
 fn may(file: BorrowedFd<'_>, access: libc::c_int) -> bool {
-    // SAFETY: the path is a string with an end, and nothing of ours is written to.
+    // SAFETY: the path is a NUL-terminated string, and the kernel writes to no memory of ours.
     let answer = unsafe {
         libc::syscall(
             libc::SYS_faccessat2,

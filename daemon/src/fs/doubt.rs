@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! For how long nothing is promised of a device after a failure that may pass.
+//! How long no file of a device is promised after a failure that may be temporary.
 //!
-//! A VMM gives no reason when it refuses a mapping: it may be short of something for a moment, or
-//! its confinement forbids it these files for good. Each try costs the guest an I/O error, so
-//! failures that come again are tried less and less often.
+//! A VMM gives no reason when it refuses a mapping: it may lack a resource for a moment, or its
+//! confinement may forbid these files for good. Each try costs the guest an I/O error, so repeated
+//! failures are retried at longer and longer intervals.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,8 @@ pub(super) struct Doubt {
 }
 
 impl Doubt {
-    /// A doubt from now on, longer than the one before unless that one is long over.
+    /// A doubt that starts now. It lasts twice as long as the one before, unless that one ended
+    /// long ago.
     pub(super) fn after(before: Option<Self>) -> Self {
         Self::at(Instant::now(), before)
     }
@@ -32,7 +33,7 @@ impl Doubt {
         }
     }
 
-    /// Whether it is not over yet.
+    /// Whether the doubt is not over yet.
     pub(super) fn lasts(self) -> bool {
         Instant::now() < self.since + self.wait
     }

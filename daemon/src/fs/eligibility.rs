@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Which files are promised to be mappable.
+//! Decides which files are promised to be mappable.
 //!
 //! Linux asks for the attributes first and takes `FUSE_ATTR_DAX` as a promise: once an inode uses
-//! DAX, a SETUPMAPPING that fails is an I/O error for the application. So the question "could the
-//! daemon map this file?" is answered before, once for each node, as cheaply as it can be:
+//! DAX, a SETUPMAPPING that fails is an I/O error for the application. So the daemon finds out
+//! beforehand whether it could map the file, once for each node, at the lowest cost:
 //!
 //! * the file type and the size come with the attributes;
-//! * an `O_PATH` open tells the device, the mount, the immutable flag, and whether this process may
+//! * an `O_PATH` open shows the device, the mount, the immutable flag, and whether this process may
 //!   write the file. It disturbs nothing on the host: no event, no lease, no copy;
-//! * of the first file of each mounted device a view for reading is opened and mapped. What that
-//!   says holds for all of its files.
+//! * for the first file of each mounted device a view for reading is opened and mapped. The result
+//!   holds for all files of that device.
 //!
-//! A failure that says nothing about the files (no descriptor left, no memory) is no answer: it is
-//! asked again later, as is a device of whose files the VMM has refused to map one
-//! ([`super::doubt`]).
+//! A failure that says nothing about the files (no descriptor left, no memory) is not remembered:
+//! the daemon tries again later. It does the same for a device if the VMM has refused to map one of
+//! its files ([`super::doubt`]).
 //!
-//! No file is opened for writing to answer the question. That a device's files can be mapped for
-//! writing too is tried when the first of them is really mapped ([`DaxEligibility::prove_writing`]), and
-//! what then turns out costs that one access.
+//! No file is opened for writing to decide this. Whether a device's files can be mapped for writing
+//! too is tried when the first of them is mapped ([`DaxEligibility::prove_writing`]). A failure
+//! there costs the guest that one access.
 //!
-//! What was true when the guest looked may have changed when it opens the file: somebody on the host
-//! made it immutable, mounted it read-only, or runs it. So it is asked again then
-//! ([`DaxEligibility::still_holds`]), for files that have no view yet, and a *broken* promise is told.
-//! Programs that open one file again and again don't pay for that each time: an OPEN goes by what
-//! another one of the last [`SURE`] has found. What a look has found is no answer to an OPEN, however
-//! recent it is.
+//! The state of a file may change between the guest's LOOKUP and its OPEN: a process on the host
+//! may make it immutable, mount it read-only, or execute it. So OPEN checks again
+//! ([`DaxEligibility::still_holds`]) for files without a view, and reports a *broken* promise to
+//! the guest. Programs that open one file again and again don't pay for this check each time: an
+//! OPEN relies on the check of another OPEN within the last [`SURE`]. An OPEN never relies on the
+//! check of a LOOKUP, however recent.
 
 use std::collections::HashMap;
 use std::io;
@@ -52,16 +52,17 @@ use crate::config::DaxPolicy;
 use crate::log::ErrorChain;
 use crate::metrics::{Behaviour, Trait};
 
-/// Nodes whose answer is remembered. A forgotten one is asked for again.
+/// How many nodes' answers are cached. An evicted answer is determined again.
 const REMEMBERED_NODES: NonZeroUsize = NonZeroUsize::new(65536).unwrap();
 
-/// Programs that are remembered to run, and for how long: after that a mapping may be tried again.
+/// How many running programs are remembered, and for how long. After that time a mapping may be
+/// tried again.
 const REMEMBERED_PROGRAMS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 const RUNNING: Duration = Duration::from_secs(60);
 
-/// For how long an OPEN goes by what another one has found. A file that is frozen meanwhile fails the
-/// first mapping, which takes the promise back: one access of the guest's, as if it had opened the
-/// file before.
+/// How long an OPEN relies on the check of another OPEN. If a file is frozen meanwhile, its first
+/// mapping fails and revokes the promise. The guest loses one access, as if it had opened the file
+/// before the freeze.
 const SURE: Duration = Duration::from_millis(100);
 
 /// Why no view of a file can be mapped here.
@@ -85,29 +86,29 @@ impl ProofError {
 /// What mappings of a file can allow the guest, if it can be mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
-    /// As long as the guest holds the node.
+    /// Valid as long as the guest holds the node.
     Always(Option<Access>),
-    /// Not at this time; to be asked again.
+    /// Not now; try again later.
     NotNow,
 }
 
-/// What is remembered of a node.
+/// The cached answer for a node.
 #[derive(Debug, Clone, Copy)]
 struct Known {
-    /// What mappings of it can allow the guest, if it can be mapped.
+    /// The access that mappings can allow the guest, if the file can be mapped.
     allows: Option<Access>,
-    /// Until when no OPEN asks again.
+    /// Until this time no OPEN checks again.
     sure_until: Moment,
 }
 
-/// What is known of a device.
+/// The state of a device.
 #[derive(Debug, Default, Clone, Copy)]
 struct Device {
     proven: Option<Mappable>,
     doubt: Option<Doubt>,
 }
 
-/// The answers so far.
+/// The answers so far, by node and by device.
 pub struct DaxEligibility<S> {
     policy: DaxPolicy,
     /// What mappings allow the guest.
@@ -115,13 +116,13 @@ pub struct DaxEligibility<S> {
     vmm: Arc<Behaviour>,
     views: S,
     nodes: NodeCache<Known>,
-    /// Nodes whose promise turned out to be wrong, and whether the guest has heard of it since. Kept
-    /// for as long as the guest may know the node.
+    /// Nodes whose promise was revoked, and whether the guest has been told since. Kept for as long
+    /// as the guest may know the node.
     broken: NodeCache<bool>,
-    /// Whether there is one, so that most requests need not look for theirs.
+    /// Whether `broken` has an entry, so that most requests need not search it.
     any_broken: AtomicBool,
-    /// Programs that were found to run. The guest may know such a file by another node when it looks
-    /// again, and would be told ESTALE again: Linux looks again once only.
+    /// Programs that were found running. The guest may know such a file by another node after its
+    /// next LOOKUP, and would get ESTALE again; but Linux repeats a LOOKUP only once.
     running: Mutex<LruCache<(MountedDevice, u64), Instant>>,
     devices: Mutex<HashMap<MountedDevice, Device>>,
 }
@@ -143,15 +144,15 @@ impl<S: ViewSource> DaxEligibility<S> {
         }
     }
 
-    /// The same for mappings that allow this. A file that is only to be read need not be writable, and
-    /// may run on the host.
+    /// Limits mappings to this access. A file that is only mapped for reading need not be writable,
+    /// and may be executing on the host.
     #[must_use]
     pub fn allowing(self, access: Access) -> Self {
         Self { access, ..self }
     }
 
-    /// The same with a VMM that behaves so. Where it enforces that what is mapped for reading is not
-    /// written, files that may only be read are promised, too.
+    /// Sets the VMM's behaviour. If the VMM enforces that read-only mappings are not written, files
+    /// that may only be read are promised, too.
     #[must_use]
     pub fn of(self, vmm: Arc<Behaviour>) -> Self {
         Self { vmm, ..self }
@@ -199,7 +200,7 @@ impl<S: ViewSource> DaxEligibility<S> {
         allows.is_some()
     }
 
-    /// Takes the promise for `node` back: it turned out that the file cannot be mapped.
+    /// Revokes the promise for `node`, whose file turned out not to be mappable.
     pub fn revoke(&self, node: NodeId) {
         self.nodes.forget(node);
         self.broken.put(node, false);
@@ -210,7 +211,8 @@ impl<S: ViewSource> DaxEligibility<S> {
         self.any_broken.load(Ordering::Acquire) && self.broken.holds(node)
     }
 
-    /// Whether the promise for `node` was taken back, and the guest has not heard of it; it does now.
+    /// Whether the promise for `node` was revoked and the guest has not been told. Records that it
+    /// is told now.
     pub fn tell_of_broken(&self, node: NodeId) -> bool {
         if !self.any_broken.load(Ordering::Acquire) || self.broken.get(node) != Some(false) {
             return false;
@@ -219,8 +221,9 @@ impl<S: ViewSource> DaxEligibility<S> {
         true
     }
 
-    /// The generation of `node` in a reply to LOOKUP. With another one than before Linux takes a new
-    /// inode, which does not use DAX then; an inode that is there keeps to it.
+    /// The generation of `node` in a reply to LOOKUP. If the generation changes, Linux allocates a
+    /// new inode, which does not use DAX then. An existing inode never changes between DAX and
+    /// FUSE.
     pub fn generation(&self, node: NodeId) -> u64 {
         let broken = self.is_broken(node);
         if broken {
@@ -229,8 +232,8 @@ impl<S: ViewSource> DaxEligibility<S> {
         u64::from(broken)
     }
 
-    /// Whether an OPEN of `node` need not ask: it was not promised, another OPEN has just asked, or
-    /// what it would ask about is not needed for reading.
+    /// Whether an OPEN of `node` can skip the check: the node was not promised, another OPEN has
+    /// just checked it, or the guest only reads and the check is about writing.
     pub fn is_sure_of(&self, node: NodeId) -> bool {
         self.access == Access::ReadOnly || self.is_sure_at(node, Moment::now())
     }
@@ -242,21 +245,21 @@ impl<S: ViewSource> DaxEligibility<S> {
         }
     }
 
-    /// Whether `node` was promised as a file that is only to be read, although others can be written.
-    /// A guest that opens it for writing all the same must not store through what is mapped.
+    /// Whether `node` was promised for reading only, while other files can be written. If the guest
+    /// opens it for writing all the same, it must not store through the mapping.
     pub fn is_only_to_read(&self, node: NodeId) -> bool {
         let allows = self.nodes.get(node).and_then(|known| known.allows);
         self.access == Access::ReadWrite && allows == Some(Access::ReadOnly)
     }
 
-    /// Whether `node` may be mapped for reading where it can't be opened for writing. Where the guest
-    /// was promised more, it may have the file open for writing.
+    /// Whether `node` may be mapped for reading if it can't be opened for writing. A node that was
+    /// promised for writing may not: the guest may have the file open for writing.
     pub fn may_map_for_reading(&self, node: NodeId) -> bool {
         let allows = self.nodes.get(node).and_then(|known| known.allows);
         self.maps_for_reading() && allows != Some(Access::ReadWrite)
     }
 
-    /// Whether `node`, which was promised and whose `handle` was opened for reading, can be mapped.
+    /// Whether `node` can still be mapped. It was promised, and `handle` was opened for reading.
     pub fn still_holds<F: FileSystem>(
         &self,
         fs: &F,
@@ -281,35 +284,37 @@ impl<S: ViewSource> DaxEligibility<S> {
         writable
     }
 
-    /// The VMM has refused to map `node`, whose file may be the reason, or all of its device.
+    /// Records that the VMM has refused to map `node`. The reason may be this file, or all of its
+    /// device.
     pub fn doubt_device_of<F: FileSystem>(&self, fs: &F, context: Context, node: NodeId) {
         if let Ok(place) = with_file(fs, context, node, libc::O_PATH, place) {
             self.doubt(place.device);
         }
     }
 
-    /// The guest no longer holds `node`.
+    /// Drops the answer for `node`, which the guest no longer holds.
     pub fn forget(&self, node: NodeId) {
         self.nodes.forget(node);
     }
 
-    /// All answers are forgotten. The guest may still hold nodes.
+    /// Drops all answers. The guest may still hold nodes.
     pub fn forget_all(&self) {
         self.nodes.clear();
     }
 
-    /// The guest no longer holds any node.
+    /// Drops all answers and revocations, when the guest no longer holds any node.
     pub fn begin_anew(&self) {
         self.forget_all();
         self.broken.clear();
         self.any_broken.store(false, Ordering::Release);
     }
 
-    /// The first view of a device for reading and writing is mapped once, before a guest maps it.
-    /// `view` is one of `file`.
+    /// Maps the first view of a device for reading and writing once, before the guest maps it.
+    /// `view` is a view of `file`.
     ///
     /// # Errors
-    /// When it cannot be mapped; no file of the device is promised any more then.
+    /// If the view cannot be mapped. If the reason holds for all files of the device, none of them
+    /// is promised any more.
     pub fn prove_writing(&self, file: BorrowedFd<'_>, view: BorrowedFd<'_>) -> io::Result<()> {
         let Place { device, .. } = place(file)?;
         if self.known(device).proven == Some(Mappable::ForWriting) {
@@ -369,7 +374,8 @@ impl<S: ViewSource> DaxEligibility<S> {
         device: MountedDevice,
         allows: Access,
     ) -> io::Result<Answer> {
-        // A lease is not waited for: it says something about this file only, as other errors do.
+        // The open does not wait for a lease: a lease concerns this file only, as other errors of
+        // the open do.
         let flags = libc::O_RDONLY | libc::O_NONBLOCK;
         match with_file(fs, context, node, flags, |file| Ok(self.prove(file)))? {
             Ok(()) => {
@@ -419,8 +425,9 @@ impl<S: ViewSource> DaxEligibility<S> {
     }
 }
 
-/// Whether a program can't be written because it runs. This opens the file for writing: it is
-/// about to be mapped, for which it is opened so anyway.
+/// Whether a program can't be written because it is executing. This opens the file for writing,
+/// which is no extra disturbance: the file is about to be mapped, and is opened for writing for
+/// that.
 fn runs_on_the_host<F: FileSystem>(fs: &F, context: Context, node: NodeId) -> bool {
     let flags = libc::O_RDWR | libc::O_NONBLOCK;
     let opened = with_file(fs, context, node, flags, |_| Ok(()));
@@ -430,15 +437,15 @@ fn runs_on_the_host<F: FileSystem>(fs: &F, context: Context, node: NodeId) -> bo
 /// Maps the first page of a view, and unmaps it.
 fn map_a_page(view: BorrowedFd<'_>, allow: ProtFlags) -> io::Result<()> {
     let len = shared_window::page_size() as usize;
-    // SAFETY: a mapping at an address that the kernel chooses is in no one's way, and nothing looks
-    // at it.
+    // SAFETY: the kernel chooses the address, so the mapping replaces no other, and nothing
+    // accesses it.
     let page = unsafe { rustix::mm::mmap(ptr::null_mut(), len, allow, MapFlags::SHARED, view, 0) }?;
     // SAFETY: this is the mapping that was made above.
     unsafe { rustix::mm::munmap(page, len) }?;
     Ok(())
 }
 
-/// Whether a mapping failed for a reason that the file shares with all of its device.
+/// Whether a mapping failed for a reason that holds for all files of the device.
 fn is_of_all_files(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENODEV | libc::EINVAL))
 }

@@ -250,7 +250,7 @@ fn an_open_asks_unless_another_one_just_did() {
     assert!(case.covers("file") && !sure(), "a new answer begins anew");
 }
 
-/// A lease that can only be had, and is only kept, while nobody opens the file for writing.
+/// A lease that can be taken, and is kept, only while no process opens the file for writing.
 struct Lease(fs::File);
 
 impl Lease {

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Operations that take pages from a file which is mapped under another node.
+//! Refuses operations that take pages from a file which is mapped under another node.
 //!
-//! A guest's kernel takes its mappings of a file away before it truncates that file. It does so for
-//! the node that it truncates. Where the share has two mounts of one file, the guest has two nodes
-//! of it, and a mapping of the other one would stay: QEMU ends by SIGBUS when the guest touches it.
-//! So the operation is refused (ETXTBSY) as long as such a mapping is there. To remove the mapping
-//! instead would leave a hole in a range that the guest still uses, which reads as zeros and drops
-//! stores, also when the file has long grown again.
+//! A guest's kernel removes its mappings of a file before it truncates that file, but only those of
+//! the node that it truncates. If the share has two mounts of one file, the guest has two nodes of
+//! it, and a mapping of the other node would stay: QEMU would be killed by SIGBUS when the guest
+//! touches it. So the operation is refused (ETXTBSY) as long as such a mapping exists. To remove
+//! the mapping instead would leave a hole in a range that the guest still uses. The hole reads as
+//! zeros and drops stores, even after the file has grown again.
 //!
-//! Only what makes a file shorter takes pages: SETATTR of a size, O_TRUNC, and FALLOCATE of
-//! COLLAPSE_RANGE. A hole that is punched reads as zeros through a mapping, as it should; a copied
-//! range shows its new bytes; a file that was replaced or has lost its name keeps its pages.
+//! Only operations that shorten a file take pages: SETATTR of a size, O_TRUNC, and FALLOCATE with
+//! COLLAPSE_RANGE. A punched hole reads as zeros through a mapping, as it should. A copied range
+//! shows its new bytes. A file that was replaced or has lost its name keeps its pages.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -22,16 +22,16 @@ use virtiofsd::filesystem::{Context, FileSystem};
 use super::{NodeId, with_file};
 use crate::log::LogLimit;
 
-/// What the guest is told: what Linux says of a program that runs, and `--host-truncate` of a mapped
-/// file to others.
+/// The error for the guest. Linux returns it for a program that is executing, and `--host-truncate`
+/// for a mapped file that another process truncates.
 const IN_USE: i32 = libc::ETXTBSY;
 
-/// What an operation takes from the end of a file.
+/// How much an operation takes from the end of a file.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Loss {
-    /// All behind this many bytes.
+    /// All bytes from this offset on.
     To(u64),
-    /// So many bytes.
+    /// This many bytes.
     Of(u64),
 }
 
@@ -42,7 +42,7 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// For files that are mapped as `mapped` says.
+    /// Checks operations against the mapped files in `mapped`.
     #[must_use]
     pub fn new(mapped: &MappedFiles) -> Self {
         Self {
@@ -51,11 +51,11 @@ impl Losses {
         }
     }
 
-    /// Whether an operation on `node` may go on: as long as it holds what is returned, no other
-    /// node of that file is newly mapped.
+    /// Begins an operation on `node`. While the caller holds the returned guard, no other node of
+    /// that file is newly mapped.
     ///
     /// # Errors
-    /// ETXTBSY if the pages are mapped, else what the file system says about the file.
+    /// ETXTBSY if the pages are mapped under another node; else the file system's error.
     pub(super) fn begin<F: FileSystem>(
         &self,
         fs: &F,

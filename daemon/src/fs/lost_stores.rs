@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Stores of the guest's that never reached their file.
+//! Stores of the guest that never reached their file.
 //!
-//! A page that QEMU has mapped can be gone from its file: truncated, no room, an error. With
-//! `qemu/guard` QEMU lives on, and the guest stores into memory that belongs to no file. A program
-//! that asks whether its stores have reached the file gets EIO, by the rule that Linux has for a
-//! failed writeback (errseq_t):
+//! A page that QEMU has mapped can be gone from its file: the file was truncated, the disk is full,
+//! or there was an I/O error. With `qemu/guard` QEMU survives, and the guest stores into memory
+//! that belongs to no file. A program that asks whether its stores have reached the file gets EIO,
+//! by Linux's rule for a failed writeback (errseq_t):
 //!
 //! * FSYNC of each handle fails once for a loss. A handle that was opened after the loss is spared
-//!   if an FSYNC has failed for it before.
-//! * FLUSH fails once, too, of a handle that was open at the loss and whose FSYNC has not failed.
+//!   if an FSYNC has already failed for that loss.
+//! * FLUSH fails once, too, for a handle that was open at the loss and whose FSYNC has not failed.
 //!   FSYNC fails all the same afterwards: close(2) of a duplicate must not hide the loss from a
 //!   program that calls fsync(2).
-//! * RELEASE says nothing, since Linux doesn't look at its answer.
+//! * RELEASE reports nothing, since Linux ignores its result.
 //!
-//! QEMU reports by way of the companion ([`LostPages`]). An operation of a guest that has lost
-//! nothing costs two loads here.
+//! QEMU reports through the companion ([`LostPages`]). For a guest that has lost nothing an
+//! operation costs two loads here.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -30,30 +30,30 @@ use super::NodeId;
 use crate::log::LogLimit;
 use crate::metrics::Metrics;
 
-/// How the guest asks whether stores have reached the file.
+/// The operation by which the guest asks whether stores have reached the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Question {
     Flush,
     Fsync,
 }
 
-/// What a file has lost, and which handles need not hear of it.
+/// A loss of one file, and the handles that need not report it.
 #[derive(Debug, Default)]
 struct Loss {
-    /// An FSYNC has failed for it.
+    /// An FSYNC has failed for this loss.
     told: bool,
-    /// Handles whose FSYNC does not fail for it.
+    /// Handles whose FSYNC does not fail for this loss.
     fsync_spared: HashSet<u64>,
-    /// Handles whose FLUSH does not fail for it.
+    /// Handles whose FLUSH does not fail for this loss.
     flush_spared: HashSet<u64>,
 }
 
-/// What is known of them.
+/// The losses that QEMU has reported, by node.
 pub struct LostStores {
     lost: Option<LostPages>,
-    /// The reports that have been looked at.
+    /// The number of reports that have been processed.
     seen: AtomicU64,
-    /// How many files have lost something.
+    /// How many files have a loss.
     files: AtomicU64,
     state: Mutex<State>,
     metrics: Arc<Metrics>,
@@ -64,14 +64,14 @@ pub struct LostStores {
 struct State {
     /// The nodes of all views that may be mapped.
     views: HashMap<ViewNumber, NodeId>,
-    /// What files have lost that the guest knows still.
+    /// Losses of files that the guest still knows.
     losses: HashMap<NodeId, Loss>,
-    /// Pages that were counted.
+    /// Lost pages that the metrics have counted.
     pages: u64,
 }
 
 impl LostStores {
-    /// Of views whose VMM reports to `lost`, if any does.
+    /// For views whose VMM reports to `lost`, if it reports at all.
     #[must_use]
     pub fn new(lost: Option<LostPages>, metrics: Arc<Metrics>) -> Self {
         Self {
@@ -84,7 +84,7 @@ impl LostStores {
         }
     }
 
-    /// A view of the node's file was opened.
+    /// Records that a view of the node's file was opened.
     pub fn view_opened(&self, node: NodeId, view: &View) {
         if self.lost.is_none() {
             return;
@@ -92,26 +92,26 @@ impl LostStores {
         let Some(number) = ViewNumber::of(view.as_fd()) else {
             return;
         };
-        // What was reported of a closed view that had the number is its node's.
+        // Reports about a closed view of the same number belong to the node of that view.
         self.hear();
         self.state.lock().views.insert(number, node);
     }
 
-    /// What FLUSH and FSYNC of this handle answer.
+    /// The result of a FLUSH or FSYNC of this handle.
     ///
     /// # Errors
-    /// EIO if the guest has stored to pages of the file that were gone, by the module's rule.
+    /// EIO if the guest has stored to pages that the file had lost, by the module's rule.
     pub(super) fn answer(&self, node: NodeId, handle: u64, question: Question) -> io::Result<()> {
         self.hear();
         self.with_loss(node, |loss| loss.answer(handle, question))
             .unwrap_or(Ok(()))
     }
 
-    /// The guest has opened the node's file.
+    /// Records that the guest has opened the node's file.
     pub(super) fn handle_opened(&self, node: NodeId, handle: u64) {
         self.hear();
         self.with_loss(node, |loss| {
-            // The program has not stored by it.
+            // The program has not stored through this handle.
             loss.flush_spared.insert(handle);
             if loss.told {
                 loss.fsync_spared.insert(handle);
@@ -119,7 +119,7 @@ impl LostStores {
         });
     }
 
-    /// The guest has closed a handle for good.
+    /// Records that the guest has released a handle.
     pub(super) fn handle_released(&self, node: NodeId, handle: u64) {
         self.with_loss(node, |loss| {
             loss.flush_spared.remove(&handle);
@@ -134,7 +134,7 @@ impl LostStores {
         self.state.lock().losses.get_mut(&node).map(work)
     }
 
-    /// The guest forgets the node, so it has no handle of it any more.
+    /// Drops the loss of a node that the guest forgets: it has no handle of the node any more.
     pub fn forget(&self, node: NodeId) {
         if self.files.load(Ordering::Relaxed) > 0 {
             let mut state = self.state.lock();
@@ -143,14 +143,14 @@ impl LostStores {
         }
     }
 
-    /// The guest starts anew and has no handles.
+    /// Drops all losses, for a guest that starts anew without handles.
     pub fn forget_all(&self) {
         let mut state = self.state.lock();
         state.losses.clear();
         self.count(&state);
     }
 
-    /// Takes in what was reported since the last call.
+    /// Processes the reports since the last call.
     pub fn hear(&self) {
         let Some(lost) = &self.lost else { return };
         let reports = lost.reports();
@@ -168,8 +168,8 @@ impl LostStores {
                 continue;
             };
             self.metrics.lost_stores.add(stores.pages);
-            // All handles that are open now are to hear of it, those that have heard of an earlier
-            // loss included.
+            // All handles that are open now report the loss, also those that have reported an
+            // earlier loss.
             losses.insert(node, Loss::default());
             self.log_limit.warn(format_args!(
                 "node {}: {} pages that the guest has stored to were gone from the host's file \
@@ -182,7 +182,7 @@ impl LostStores {
         self.metrics.lost_mapped.add(now.wrapping_sub(*pages));
         *pages = now;
         self.count(&state);
-        // Only now: who sees this relies on what was taken.
+        // Stored last: a thread that sees this number relies on the losses recorded above.
         self.seen.store(reports, Ordering::Release);
     }
 

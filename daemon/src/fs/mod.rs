@@ -2,16 +2,18 @@
 
 //! The shared directory, as the guest sees it through the window.
 //!
-//! [`DaxFs`] wraps virtiofsd's file system and changes four things only: INIT offers per-file DAX,
-//! attributes carry `FUSE_ATTR_DAX` where [`DaxEligibility`] holds that the file can be mapped, a name
-//! that is a path is refused, and so is an operation that takes pages which are mapped under another
-//! node ([`Losses`]).
-//! The SETUPMAPPING that follows gets its file through [`with_file`] and keeps the view in a
+//! [`DaxFs`] wraps virtiofsd's file system. INIT offers per-file DAX, and attributes carry
+//! `FUSE_ATTR_DAX` where [`DaxEligibility`] decides that the file can be mapped. A name that is a
+//! path is refused, and so is an operation that takes pages which are mapped under another node
+//! ([`Losses`]). OPEN reports a broken promise. FLUSH, FSYNC and RELEASE set the mtime of files
+//! that were stored into ([`Written`]); FLUSH and FSYNC report stores that were lost
+//! ([`LostStores`]). If the disk is full, views of removed files are dropped. All else is
+//! delegated. A SETUPMAPPING gets its file through [`with_file`] and keeps the view in a
 //! [`NodeCache`].
 //!
-//! Invariant: a promise is made only for a file that the daemon may read and write, on a device
-//! where a view has been mapped once. A promise that later turns out wrong costs
-//! the guest an error, never a wrong byte.
+//! Invariant: a promise is made only for a file that the daemon may read and write (read, if the
+//! mapping is for reading only), on a device where a view has been mapped once. A promise that
+//! later turns out wrong costs the guest an error, never a wrong byte.
 
 pub(crate) mod catch_panic;
 mod dax_fs;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A time that costs next to nothing to ask for.
+//! A clock that costs almost nothing to read.
 
 use std::ops::Add;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-/// A time of the kernel's last tick, some milliseconds ago. It needs no system call, whatever the
-/// host's clock is, unlike [`std::time::Instant`].
+/// The time of the kernel's last tick, some milliseconds ago. Unlike [`std::time::Instant`] it
+/// needs no system call on any clock source of the host.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Moment(Duration);
 

@@ -2,17 +2,17 @@
 
 //! A name that a guest sends is one component of a path.
 //!
-//! Linux sends no other, but a guest can. virtiofsd looks up none that leads out, but makes, moves
-//! and removes what it is told: without a sandbox `../name` is outside the share, and where a procfs
-//! is shared so is a path through `PID/root`.
+//! Linux sends no other name, but a hostile guest can. virtiofsd refuses a path in LOOKUP if it
+//! leads out of the share, but not when it creates, moves or removes a name: without a sandbox
+//! `../name` is outside the share, and if a procfs is shared, so is a path through `PID/root`.
 
 use std::ffi::CStr;
 use std::io;
 
 /// Refuses a name that is a path.
 ///
-/// `.` and `..` pass: a guest that exports the share over NFS looks `..` up, virtiofsd does not let
-/// that out, and Linux refuses to make, move or remove either.
+/// `.` and `..` pass: a guest that exports the share over NFS looks `..` up, and virtiofsd lets no
+/// `..` lead out of the share. Linux refuses to create, move or remove either name.
 ///
 /// # Errors
 /// `EINVAL`.

@@ -9,27 +9,28 @@ use std::sync::atomic::{AtomicU8, Ordering};
 const TAKEN: u8 = 1;
 /// The front end can be asked to map.
 const CHANNEL: u8 = 2;
-/// There are no more views: the companion process is gone.
+/// Views can't be opened any more: the companion process is gone.
 const NO_VIEWS: u8 = 4;
 /// A request with a buffer in the window could not be served.
 const UNREACHABLE: u8 = 8;
-/// Files are mapped as they are, and the VMM is not known to leave them so.
+/// Files are mapped directly (without views), and the VMM is not known to leave them as they are.
 const UNFIT: u8 = 16;
 
-/// Set once the front end has asked for the window's size.
+/// The window's state; set once the front end has asked for the window's size.
 ///
-/// A window is offered to every front end, but not every one has a use for it: QEMU's `vhost-user-fs`
-/// device asks for no shared memory. What comes with a window (files are examined, no migration) is
-/// only for those who take it; to all others the daemon is what virtiofsd is.
+/// Every front end is offered a window, but not every front end uses it: QEMU's `vhost-user-fs`
+/// device asks for no shared memory. The costs of a window (files are examined, no migration) apply
+/// only to a front end that takes it. For all others the daemon behaves as virtiofsd does.
 ///
 /// A window that was taken stays with the guest, but it may become useless: the back-end channel
-/// breaks, the companion ends, its place in the guest is unknown, or it needs views that there are not.
-/// From then on no file is promised, and the guest reads through FUSE. To ask costs one load.
+/// breaks, the companion ends, the window's place in the guest's memory is unknown, or views are
+/// needed and there are none. From then on no file is promised, and the guest reads through FUSE.
+/// The check costs one load.
 #[derive(Debug, Clone, Default)]
 pub struct WindowNegotiated(Arc<AtomicU8>);
 
 impl WindowNegotiated {
-    /// The front end has asked for the size, so its guest has a window from now on.
+    /// Records that the front end has asked for the size: its guest has a window from now on.
     pub fn set(&self) {
         self.0.fetch_or(TAKEN, Ordering::Relaxed);
     }
@@ -40,17 +41,17 @@ impl WindowNegotiated {
         self.0.load(Ordering::Relaxed) & TAKEN != 0
     }
 
-    /// The front end has handed over a channel by which it can be asked to map.
+    /// Records that the front end has passed a back-end channel, by which it can be asked to map.
     pub fn gain_channel(&self) {
         self.0.fetch_or(CHANNEL, Ordering::Relaxed);
     }
 
-    /// There is no channel, or nothing can be mapped by it.
+    /// Records that there is no channel, or that nothing can be mapped by it.
     pub fn lose_channel(&self) {
         self.0.fetch_and(!CHANNEL, Ordering::Relaxed);
     }
 
-    /// No file gets a view any more.
+    /// Records that no view can be opened any more.
     pub fn lose_views(&self) {
         self.0.fetch_or(NO_VIEWS, Ordering::Relaxed);
     }
@@ -61,7 +62,8 @@ impl WindowNegotiated {
         self.0.load(Ordering::Relaxed) & CHANNEL != 0
     }
 
-    /// Whether this daemon can serve requests whose buffers lie in the window, as far as is known.
+    /// Records whether this daemon can serve requests whose buffers lie in the window, as far as is
+    /// known.
     pub fn set_reachable(&self, reachable: bool) {
         match reachable {
             true => self.0.fetch_and(!UNREACHABLE, Ordering::Relaxed),
@@ -69,8 +71,8 @@ impl WindowNegotiated {
         };
     }
 
-    /// Whether the VMM may be handed what there is to map: views, or files that it leaves as they
-    /// are. It may until a call says that it may not.
+    /// Records whether the VMM may be given what there is to map: views, or files that it leaves as
+    /// they are. It may until a call says otherwise.
     pub fn set_fit(&self, fit: bool) {
         match fit {
             true => self.0.fetch_and(!UNFIT, Ordering::Relaxed),
@@ -78,7 +80,8 @@ impl WindowNegotiated {
         };
     }
 
-    /// Whether a file may be mapped, as [`Self::set_reachable`] and [`Self::set_fit`] said last.
+    /// Whether a file may be mapped, by the last calls of [`Self::set_reachable`] and
+    /// [`Self::set_fit`].
     #[must_use]
     pub fn may_map(&self) -> bool {
         self.0.load(Ordering::Relaxed) & (UNREACHABLE | UNFIT) == 0

@@ -2,8 +2,9 @@
 
 //! Reaches the host file behind a FUSE node.
 //!
-//! virtiofsd's file system keeps its descriptors private, but `read` shows the `File` behind a
-//! handle to the writer that it is given. So: open, read into a writer that only looks, release.
+//! virtiofsd's file system keeps its descriptors private, but its `read` passes the `File` behind a
+//! handle to the given writer. So this module opens the file, reads into a writer that only borrows
+//! the `File`, and releases the handle.
 
 use std::fs::File;
 use std::io;
@@ -14,7 +15,7 @@ use virtiofsd::oslib::ReadvFlags;
 
 use super::NodeId;
 
-/// A writer that reads nothing and hands the file to `look`, once.
+/// A writer that reads nothing. It passes the file to `look`, once.
 struct Spy<L, T> {
     look: Option<L>,
     seen: Option<io::Result<T>>,
@@ -41,7 +42,7 @@ where
 /// Opens `node` with `flags` (`open(2)`), shows it to `look`, and closes it again.
 ///
 /// # Errors
-/// Whatever the file system says about the open, or `look` about the file.
+/// The file system's error for the open, or the error of `look`.
 pub fn with_file<F: FileSystem, T>(
     fs: &F,
     context: Context,
@@ -64,7 +65,7 @@ pub fn with_file<F: FileSystem, T>(
 /// Shows the file behind `handle` of `node` to `look`.
 ///
 /// # Errors
-/// Whatever `look` says about the file; EBADF if there is no such handle.
+/// The error of `look`; EBADF if there is no such handle.
 pub fn with_handle<F: FileSystem, T>(
     fs: &F,
     context: Context,

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Takes set-user-ID, set-group-ID and file capabilities from a file that is going to be stored into.
+//! Clears set-user-ID, set-group-ID and file capabilities of a file before the guest stores into
+//! it.
 //!
-//! With `--killpriv-v2` the guest's kernel leaves that to the daemon, and says so in each FUSE_WRITE.
-//! A store through the window is none. That the guest's root may keep set-user-ID is not known here.
+//! With `--killpriv-v2` the guest's kernel leaves that to the daemon, and says so in each
+//! FUSE_WRITE. A store through the window sends no FUSE_WRITE. The guest's root may keep
+//! set-user-ID, but the daemon can't know here who stores.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -18,12 +20,13 @@ const CAPABILITIES: &std::ffi::CStr = c"security.capability";
 /// See the module's documentation.
 ///
 /// # Errors
-/// Whatever the file system says.
+/// The file system's error.
 pub fn kill_privileges<F: FileSystem>(fs: &F, context: Context, node: NodeId) -> io::Result<()> {
     let inode = || F::Inode::from(node.0);
     let (attr, _) = fs.getattr(context, inode(), None)?;
     let set_id = attr.mode & (libc::S_ISUID | libc::S_ISGID) != 0;
-    // By the host's name, and by the one that it may be kept under for the guest.
+    // The attribute under the name that the file system keeps it by for the guest, and under the
+    // host's own name.
     let capable = || {
         fs.getxattr(context, inode(), CAPABILITIES, 0).is_ok()
             || with_file(fs, context, node, libc::O_RDONLY, has_capabilities).unwrap_or(true)
@@ -31,7 +34,7 @@ pub fn kill_privileges<F: FileSystem>(fs: &F, context: Context, node: NodeId) ->
     if !set_id && !capable() {
         return Ok(());
     }
-    // chown(2) takes them all, also when it changes nothing else.
+    // chown(2) clears all of them, also when owner and group stay the same.
     let same = SetattrIn {
         uid: attr.uid,
         gid: attr.gid,

@@ -6,8 +6,8 @@ use std::io;
 
 use shared_window::ViewError;
 
-/// Whether the host failed for a reason that is none of the file's: no descriptor or memory left, a
-/// disk or server that fails. The same may succeed later.
+/// Whether the host failed for a reason that is not the file's: no descriptor or memory left, or a
+/// disk or server that fails. The same call may succeed later.
 #[must_use]
 pub fn is_trouble(error: &io::Error) -> bool {
     matches!(
@@ -27,8 +27,8 @@ pub fn is_trouble(error: &io::Error) -> bool {
     )
 }
 
-/// The same of a view that could not be opened. That its server is gone is not the file's fault
-/// either.
+/// [`is_trouble`] for a view that could not be opened. A view server that is gone is not the file's
+/// fault either.
 #[must_use]
 pub fn is_trouble_with_view(error: &ViewError) -> bool {
     match error {

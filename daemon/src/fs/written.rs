@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Which files a guest may have stored into, so that their mtime is due.
+//! Files that a guest may have stored into, so that their mtime has to be set.
 //!
-//! A store through the window is no request, and the host's file system moves mtime at the first
-//! store after each writeback at best. What is known is that the guest asked for a range *for
-//! writing*; later stores into the range make no further request. So a file counts as written from
-//! then on, for as long as one of its ranges is mapped for writing, and its mtime is set to now at
-//! FLUSH, FSYNC and RELEASE of a handle that is open for writing. Two rules keep that from doing
-//! harm:
+//! A store through the window sends no request, and the host's file system updates mtime at the
+//! first store after each writeback at best. The daemon only knows that the guest asked for a range
+//! *for writing*; later stores into the range send no further request. So a file counts as written
+//! from that SETUPMAPPING on, for as long as one of its ranges is mapped for writing. Its mtime is
+//! set to now at FLUSH, FSYNC and RELEASE of a handle that is open for writing. Two rules keep that
+//! from doing harm:
 //!
 //! * A time that the guest has set (`cp -p`, tar and rsync, before or after they close the file)
-//!   stays: a handle that was opened before does not move it, unless another range is asked for.
-//! * RELEASE comes some time after the FLUSH of close(2), when a program may have noted the time. It
-//!   moves mtime only if that is older than [`A_MOMENT`], which is so where a mapping outlived the
-//!   descriptor.
+//!   stays: a handle that was opened earlier does not change it, unless another range is mapped for
+//!   writing.
+//! * RELEASE comes some time after the FLUSH of close(2). In between a program may have read the
+//!   time. So RELEASE sets mtime only if the last update is older than [`A_MOMENT`], which is so if
+//!   a mapping outlived the descriptor.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,41 +30,41 @@ const A_MOMENT: Duration = Duration::from_secs(1);
 /// What the guest does with a handle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
-    /// FLUSH or FSYNC: the guest waits for it.
+    /// FLUSH or FSYNC: the guest waits for the reply.
     Sync,
-    /// RELEASE, which comes when it comes.
+    /// RELEASE: sent at any time after the last close.
     Release,
 }
 
-/// What is known of one file.
+/// The state of one file.
 #[derive(Debug, Default)]
 struct Stores {
-    /// Ranges that are mapped for writing. When there is none any more, there may have been stores
-    /// that the time does not show yet.
+    /// How many ranges are mapped for writing. An entry with 0 ranges stays while stores may exist
+    /// that mtime does not show yet.
     ranges: usize,
-    /// The guest has set a time; handles with smaller numbers were open then.
+    /// Set if the guest has set mtime: handles with smaller numbers were open at that time.
     set_before: Option<u64>,
-    /// When mtime was moved last.
+    /// When mtime was last set to now.
     touched: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// By the offset in the window: the length, and the file.
+    /// The length and the file of a range, by its offset in the window.
     ranges: BTreeMap<u64, (u64, NodeId)>,
     nodes: HashMap<NodeId, Stores>,
 }
 
-/// See the module's documentation. Its lock is held for an entry only.
+/// See the module's documentation. The lock is held only to read or change an entry.
 #[derive(Debug, Default)]
 pub struct Written {
-    /// Whether there is such a file: most requests are about none.
+    /// Whether there is any such file. Lets most requests skip the lock.
     any: AtomicBool,
     state: Mutex<State>,
 }
 
 impl Written {
-    /// A range of the window was mapped for writing.
+    /// Records that a range of the window was mapped for writing.
     pub fn mapped(&self, node: NodeId, at: u64, len: u64) {
         let mut state = self.state.lock();
         state.unmap(at, len);
@@ -74,14 +75,14 @@ impl Written {
         self.any.store(true, Ordering::Release);
     }
 
-    /// A range was removed.
+    /// Records that a range was removed.
     pub fn unmapped(&self, at: u64, len: u64) {
         if self.is_any() {
             self.state.lock().unmap(at, len);
         }
     }
 
-    /// The guest sets the time of `node`; handles from `next` on will be opened later.
+    /// Records that the guest sets the time of `node`. Handles from `next` on will be opened later.
     pub(super) fn set(&self, node: NodeId, next: u64) {
         if let Some(stores) = self.state.lock().nodes.get_mut(&node) {
             stores.set_before = Some(next);
@@ -93,7 +94,7 @@ impl Written {
         self.is_any() && self.state.lock().nodes.contains_key(&node)
     }
 
-    /// Whether mtime is to be moved, if `handle` is open for writing.
+    /// Whether mtime has to be set, provided that `handle` is open for writing.
     pub(super) fn is_due(&self, node: NodeId, handle: u64, event: Event) -> bool {
         if !self.is_any() {
             return false;
@@ -108,7 +109,7 @@ impl Written {
         !(set_since || too_early)
     }
 
-    /// It was moved.
+    /// Records that mtime was set.
     pub(super) fn moved(&self, node: NodeId) {
         let mut state = self.state.lock();
         if let Some(stores) = state.nodes.get_mut(&node) {
@@ -119,19 +120,19 @@ impl Written {
         }
     }
 
-    /// The guest no longer holds `node`.
+    /// Drops the entry of `node`, which the guest no longer holds, unless a range of it is mapped.
     pub(super) fn forget(&self, node: NodeId) {
         if !self.is_any() {
             return;
         }
         let mut state = self.state.lock();
-        // A FORGET may be about some of the guest's references only.
+        // A FORGET may drop only some of the guest's references.
         if state.nodes.get(&node).is_some_and(|it| it.ranges == 0) {
             state.nodes.remove(&node);
         }
     }
 
-    /// The guest no longer holds anything.
+    /// Drops all entries, when the guest no longer holds anything.
     pub(super) fn clear(&self) {
         *self.state.lock() = State::default();
         self.any.store(false, Ordering::Release);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Keeps a guest from filling the host's disk with what libraries log about it.
+//! Keeps a guest from filling the host's disk with log lines of libraries.
 //!
-//! virtiofsd's logs, for example, each INIT of a driver that offers less than it was configured
-//! for, virtio-queue each ring that makes no sense, and a guest can send any number of those. Of each
-//! such line one is let through in a while, as of this daemon's own, which are limited where they are
-//! made; what is logged for debugging is left alone.
+//! For example, virtiofsd logs each INIT of a driver that offers less than configured, and
+//! virtio-queue each invalid ring; a guest can cause any number of those. Each such line is let
+//! through once in an interval. The daemon's own lines are limited where they are made. Debug lines
+//! are not limited.
 
 use std::collections::HashMap;
 
@@ -14,13 +14,13 @@ use parking_lot::Mutex;
 
 use super::LogLimit;
 
-/// A place in a source file, of which each log statement has its own.
+/// A place in a source file; each log statement has its own.
 type Place = (Option<&'static str>, Option<u32>);
 
-/// A logger with restraint.
+/// A logger that limits the lines of libraries.
 pub(crate) struct LibraryLogLimit<L> {
     logger: L,
-    /// As many as the libraries have log statements.
+    /// At most one entry for each log statement of the libraries.
     log_limits: Mutex<HashMap<Place, LogLimit>>,
 }
 
@@ -33,7 +33,7 @@ impl<L> LibraryLogLimit<L> {
     }
 }
 
-/// Whether it is logged by a library, and not for debugging.
+/// Whether the line is a library's, and not for debugging.
 fn is_limited(metadata: &Metadata<'_>) -> bool {
     let ours = metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
     metadata.level() <= Level::Info && !ours

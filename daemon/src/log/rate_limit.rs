@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Log lines that a guest can cause, at a rate that it cannot choose.
+//! Limits the rate of log lines that a guest can cause.
 
 use std::error::Error;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// A guest's fault of one kind is logged at most once in this time; the rest is counted.
+/// A guest's error of one kind is logged at most once in this time; the others are counted.
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Shows an error with everything that caused it, on one line.
@@ -59,7 +59,7 @@ impl LogLimit {
         self.log_with(what, |text| log::warn!("{text}"));
     }
 
-    /// Has `log` say `what`, unless one of its kind was logged a short while ago.
+    /// Logs `what` by `log`, unless a line of its kind was logged a short while ago.
     pub(crate) fn log_with(&self, what: impl fmt::Display, log: impl FnOnce(fmt::Arguments<'_>)) {
         match self.admit(Instant::now()) {
             Some(0) => log(format_args!("{what}")),
@@ -70,7 +70,7 @@ impl LogLimit {
         }
     }
 
-    /// How many were suppressed before this one, or `None` to suppress this one too.
+    /// How many lines were suppressed before this one, or `None` to suppress this one too.
     fn admit(&self, now: Instant) -> Option<u64> {
         let mut state = self.state.lock();
         if state

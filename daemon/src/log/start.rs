@@ -11,7 +11,7 @@ use syslog::{BasicLogger, Formatter3164};
 use super::library_limit::LibraryLogLimit;
 use crate::config::Logging;
 
-/// Starts the log; what can't be had is said there, and is no reason not to serve.
+/// Starts the log. A failure is logged there, and does not keep the daemon from serving.
 pub(crate) fn start(logging: Logging) {
     if !logging.syslog {
         to_stderr(logging.level);
@@ -22,8 +22,8 @@ pub(crate) fn start(logging: Logging) {
     log_panics();
 }
 
-/// As `syslog::init` does, which leaves no place for [`LibraryLogLimit`]: to the host's own syslog, or to
-/// one that listens on it.
+/// Like `syslog::init`, which has no place for [`LibraryLogLimit`]: logs to the host's own syslog,
+/// or to one that listens on it.
 fn to_syslog(level: LevelFilter) -> Result<(), syslog::Error> {
     let mut formatter = Formatter3164 {
         facility: syslog::Facility::LOG_USER,
@@ -41,7 +41,7 @@ fn to_syslog(level: LevelFilter) -> Result<(), syslog::Error> {
     Ok(())
 }
 
-/// RUST_LOG counts more than the option, as in virtiofsd.
+/// RUST_LOG overrides the option, as in virtiofsd.
 fn to_stderr(level: LevelFilter) {
     let env = Env::default().default_filter_or(filter(level));
     let logger = env_logger::Builder::from_env(env).build();
@@ -51,15 +51,16 @@ fn to_stderr(level: LevelFilter) {
 
 fn use_logger(logger: impl Log + 'static, level: LevelFilter) {
     log::set_max_level(level);
-    // Fails only where there is a logger, which there is not: this is the process's first step.
+    // Fails only if there is a logger already, which can't be: this is the process's first step.
     let _ = log::set_boxed_logger(Box::new(LibraryLogLimit::new(logger)));
 }
 
-/// What is logged where RUST_LOG is not set.
+/// The log filter if RUST_LOG is not set.
 ///
-/// The library behind the views calls each answer an error that the kernel no longer waits for,
-/// which is how every daemon with views ends, and each request of the VMM that a view refuses worth
-/// a warning. No operator can act on these lines: the client that asked for a view gets the error.
+/// The library of the views logs an error for each answer that the kernel no longer waits for,
+/// which happens at the end of every daemon with views, and a warning for each request of the VMM
+/// that a view refuses. An operator can't act on these lines: the client that asked for a view gets
+/// the error.
 fn filter(level: LevelFilter) -> String {
     if level >= LevelFilter::Debug {
         level.to_string()

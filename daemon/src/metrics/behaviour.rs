@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the VMM does with its window, as far as it was found out ([`crate::window::locate`]).
+//! How the VMM treats its window, as far as it is known ([`crate::window::locate`]).
 //!
-//! Any thread reads it at any time. An unknown answer is taken for what QEMU 11.1 does, which asks most
-//! of a daemon.
+//! Any thread may read this at any time. An unknown answer counts as QEMU 11.1's, which demands the
+//! most of a daemon.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -11,13 +11,13 @@ use std::sync::atomic::{AtomicU8, Ordering};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Trait {
-    /// It changes the size of what it maps, or refuses what is short.
+    /// The VMM changes the size of files that it maps, or refuses short ones.
     NeedsViews,
-    /// What is mapped for reading can't be written.
+    /// A read-only mapping can't be written.
     EnforcesReadOnly,
     /// Each mapping is a memory region of the VM.
     UsesRegions,
-    /// A mapping is in effect when it is answered.
+    /// The VMM answers when a mapping is in effect.
     AnswersAfterEffect,
 }
 
@@ -41,7 +41,7 @@ impl Trait {
         }
     }
 
-    /// What an answer means, for the log.
+    /// The meaning of an answer, for the log.
     fn sentence(self, answer: bool) -> &'static str {
         match (self, answer) {
             (Self::NeedsViews, true) => {
@@ -75,7 +75,7 @@ const YES: u8 = 2;
 pub struct Behaviour([AtomicU8; Trait::ALL.len()]);
 
 impl Behaviour {
-    /// Whether the VMM does so, if that is known.
+    /// The answer about `of`, if it is known.
     #[must_use]
     pub fn get(&self, of: Trait) -> Option<bool> {
         match self.0[of as usize].load(Ordering::Acquire) {
@@ -95,7 +95,7 @@ impl Behaviour {
         self.0[of as usize].store(number, Ordering::Release);
     }
 
-    /// Takes over all that was `found`; returns a sentence for each answer that is new.
+    /// Replaces all answers by those of `found`; returns a sentence for each new answer.
     pub(crate) fn replace(&self, found: &Self) -> Vec<String> {
         let mut news = Vec::new();
         for of in Trait::ALL {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The window's ranges, as they are shown.
+//! The window's ranges, as metrics show them.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,12 +10,12 @@ use shared_window::{FileId, FileOffset, Mapping, RangeState, WindowOffset};
 use super::names::Names;
 use crate::node::NodeId;
 
-/// What is known about a range at the VMM.
+/// The state of a range at the VMM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CellState {
     /// It is mapped.
     Live,
-    /// A call failed in a way that leaves it open whether it is mapped.
+    /// A call failed, and it is unknown whether the range is mapped.
     Unknown,
 }
 
@@ -32,18 +32,18 @@ pub struct Cell {
     pub node: NodeId,
     /// The file, as the host names it.
     pub file: FileId,
-    /// What the file was called when it was opened for the window, if that is known.
+    /// The file's name when it was opened for the window, if known.
     pub name: Option<Arc<str>>,
     /// The place in the file.
     pub from: FileOffset,
-    /// Whether the guest has said that it writes there.
+    /// Whether the guest has declared that it writes there.
     pub writable: bool,
     /// Since when it has been mapped.
     pub since: Instant,
 }
 
 impl Cell {
-    /// What is shown of a mapping; nothing while the VMM is being asked to map it.
+    /// The cell of a mapping; none while the VMM is being asked to map it.
     pub(super) fn of(mapping: &Mapping, names: &Names) -> Option<Self> {
         let state = match mapping.state {
             RangeState::Mapping => return None,

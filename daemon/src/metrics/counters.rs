@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the daemon counts.
+//! The daemon's counters.
 //!
-//! One [`Metrics`] a daemon, filled by the threads that serve requests, read by anyone. Every
-//! counter only grows and is independent of the others, so relaxed atomics are enough; a reader
-//! sees numbers of about the same moment, not a consistent set.
+//! There is one [`Metrics`] for each daemon. The threads that serve requests update it; any thread
+//! may read it. Every counter only grows and is independent of the others, so relaxed atomics are
+//! enough. A reader sees numbers of about the same moment, not a consistent set.
 
 use std::fmt;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub(super) const LOST_PAGES: &str = "lost_mapped_pages";
 /// The event of a store to such a page.
 pub(super) const LOST_STORES: &str = "lost_stored_pages";
 
-/// An event that is counted in any case: its name, what is counted, and how often it happened.
+/// An event that is always counted: its name, its description, and how often it happened.
 pub(super) type Event = (&'static str, &'static str, u64);
 
 /// States each counter once: its field, its name as a metric, and its description.
@@ -55,7 +55,7 @@ macro_rules! metrics {
             $(#[doc = $help] pub $field: Counter,)+
             /// SETUPMAPPING requests answered with an error, by reason.
             pub refusals: Refusals,
-            /// What the VMM was found to do.
+            /// How the VMM was found to behave.
             pub vmm: Arc<Behaviour>,
             observer: Option<Arc<Observer>>,
         }
@@ -74,7 +74,7 @@ macro_rules! metrics {
                 }
             }
 
-            /// The counters that are there in any case.
+            /// The counters that always exist.
             pub(super) fn events(&self) -> Vec<Event> {
                 vec![$(($name, $help, self.$field.get()),)+]
             }
@@ -107,13 +107,13 @@ metrics! {
 }
 
 impl Metrics {
-    /// Counters that nobody observes.
+    /// Counters without an observer.
     #[must_use]
     pub fn new(queues: usize) -> Self {
         Self::observed(queues, None)
     }
 
-    /// Who wants to know more than these counters.
+    /// The observer, which collects more than these counters.
     #[must_use]
     pub fn observer(&self) -> Option<&Observer> {
         self.observer.as_deref()

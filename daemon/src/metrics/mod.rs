@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the daemon counts and times, and where it is shown.
+//! The daemon's counters and timings, and their display.
 //!
-//! [`Metrics`] is always there. It holds an [`Observer`] only with `--metrics`; without one no clock
-//! is read. With one, a request costs two looks at the clock and a few relaxed atomic additions.
+//! [`Metrics`] always exists. It holds an [`Observer`] only with `--metrics`; without one no clock
+//! is read. With one, a request costs two reads of the clock and a few relaxed atomic additions.
 //!
 //! ```text
 //!   Engine ───── operations, errors, bytes, latencies ──▶ Observer ◀── Source ──▶ Snapshot

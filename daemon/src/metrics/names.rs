@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What files are called, as far as the kernel says.
+//! Names of files, as far as the kernel knows them.
 //!
 //! A file's name is read from its descriptor's link in `/proc/self/fd` while it is opened for the
 //! window. It is for people to read: the file may have had other names, and may get others.
@@ -18,7 +18,7 @@ const KEPT: NonZeroUsize = NonZeroUsize::new((1 << 15) + 128).unwrap();
 
 /// The names of files that were opened for the window.
 pub struct Names {
-    /// `/proc/self/fd` of the serving process, where its sandbox has that.
+    /// `/proc/self/fd` of the serving process.
     links: File,
     known: NodeCache<Arc<str>>,
 }

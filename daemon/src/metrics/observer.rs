@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Collects what is worth a clock.
+//! Collects numbers that need a clock.
 
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant, SystemTime};
@@ -19,7 +19,7 @@ use crate::node::NodeId;
 /// Error numbers of Linux are below the last of these, which stands for all that are none.
 const ERRORS: usize = 135;
 
-/// What is collected. Shared by all threads that serve; read at any time.
+/// The collected numbers. Shared by all threads that serve; read at any time.
 #[derive(Debug)]
 pub struct Observer {
     started: SystemTime,
@@ -73,7 +73,8 @@ impl Observer {
         }
     }
 
-    /// A request was answered with `len` bytes, after being looked at since `begun`.
+    /// Records that a request was answered with `len` bytes. `begun` is the start of its
+    /// processing.
     pub(crate) fn answered(&self, header: &InHeader, request: &Request, len: u32, begun: Instant) {
         let index = operation::index(header.opcode);
         let class = OPERATIONS[index].1;
@@ -111,12 +112,12 @@ impl Observer {
         }
     }
 
-    /// The VMM has answered.
+    /// Records the time of a call to the VMM.
     pub(crate) fn called(&self, call: Call, took: Duration) {
         self.calls[call as usize].record(took);
     }
 
-    /// A file has been opened for the window.
+    /// Records the name of a file that was opened for the window.
     pub(crate) fn opened(&self, node: NodeId, file: BorrowedFd<'_>) {
         self.names.note(node, file);
     }
@@ -160,8 +161,8 @@ fn call_name(call: Call) -> &'static str {
     }
 }
 
-/// The number of the error in the reply, 0 for none. The guest may have written over it already, so
-/// it can be anything.
+/// The errno in the reply, 0 for none. It can be any number, since the guest may have overwritten
+/// it already.
 fn error_of(request: &Request) -> usize {
     let mut error = [0; 4];
     match request.read_back_at(size_of::<u32>(), &mut error) {

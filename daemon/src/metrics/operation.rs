@@ -2,7 +2,7 @@
 
 //! The names of FUSE's operations, and which of them are timed together.
 
-/// Operations that are timed together: they cost about the same, for the same reason.
+/// Operations that are timed together: they have similar costs, for the same reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Class {
@@ -18,7 +18,7 @@ pub enum Class {
     Open,
     /// Directories, read.
     Directory,
-    /// What waits for the disk.
+    /// Operations that wait for the disk.
     Sync,
     /// SETUPMAPPING.
     SetupMapping,

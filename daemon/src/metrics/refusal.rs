@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Why a mapping was refused, as far as it is counted.
+//! Reasons of refused mappings, as they are counted.
 
 use super::counters::Counter;
 
@@ -14,9 +14,9 @@ pub enum Refusal {
     View,
     /// The VM has no memory region left, or the window no range.
     RegionBudget,
-    /// A live mapping of another range is in the way.
+    /// The range overlaps a live mapping of another range.
     Overlap,
-    /// The range or the place in the file makes no sense.
+    /// The range or the place in the file is invalid.
     Bounds,
     /// The state of the range at the VMM is unknown.
     Indeterminate,

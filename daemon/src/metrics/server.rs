@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Takes connections and answers them, all on one thread.
+//! Accepts connections and answers requests, all on one thread.
 //!
-//! Everything that a client can use up has a bound: the number of connections, the size of a
-//! request, the time for its header, and how long a connection lasts. Further clients wait in the
-//! kernel's queue until one of the others is done.
+//! Every resource that a client can use has a bound: the number of connections, the size of a
+//! request, the time for its header, and the duration of a connection. Further clients wait in the
+//! kernel's queue until a connection ends.
 
 use std::io;
 use std::pin::pin;
@@ -31,17 +31,18 @@ pub const MOST_CONNECTIONS: usize = 32;
 /// Most headers of a request, and most bytes of them all.
 const MOST_HEADERS: usize = 64;
 const LONGEST_HEAD: usize = 16 << 10;
-/// A client has this long to send a request's header, also the next one of the same connection.
+/// How long a client may take to send a request's header, also for the next request of a
+/// connection.
 const HEADER_WITHIN: Duration = Duration::from_secs(5);
 /// A connection ends after this, whatever the client does; it may connect anew.
 const LONGEST_CONNECTION: Duration = Duration::from_secs(60);
 /// A response that is under way then may still be taken for this long.
 const GRACE: Duration = Duration::from_secs(5);
-/// Between a connection that could not be taken, for want of descriptors say, and the next try.
+/// Pause between a failed accept, for example without a free descriptor, and the next try.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// All that it takes to serve metrics but the metrics. It is made before the system call filter is
-/// loaded: what an event loop is made of depends on how the program was built.
+/// A server without its metrics. It is made before the system call filter is loaded: the system
+/// calls that make an event loop depend on how the program was built.
 pub struct Server {
     runtime: Runtime,
     place: Place,
@@ -136,7 +137,7 @@ impl Desk {
                 .max_buf_size(LONGEST_HEAD)
                 .serve_connection(TokioIo::new(stream), service_fn(answer));
             let mut connection = pin!(connection);
-            // A client that breaks off, or says what is no request, is no news.
+            // A client that disconnects, or sends an invalid request, is not logged.
             if timeout(LONGEST_CONNECTION, connection.as_mut())
                 .await
                 .is_err()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! All that can be shown, as it was at one time.
+//! All numbers that can be shown, at one time.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -23,7 +23,7 @@ pub(super) struct Snapshot {
     pub(super) observed: Observed,
     /// The window, if there is one.
     pub(super) window: Option<Window>,
-    /// What the VMM was found to do, in the order of [`Trait::ALL`].
+    /// How the VMM was found to behave, in the order of [`Trait::ALL`].
     pub(super) vmm: [Option<bool>; Trait::ALL.len()],
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Window {
 }
 
 impl Snapshot {
-    /// Looks at everything. The sizes of files are asked of the host's file system.
+    /// Takes a snapshot. Asks the host's file system for the sizes of files.
     pub(super) fn take(metrics: &Metrics, observed: Observed, look: &dyn SnapshotSource) -> Self {
         let window = look
             .window()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Takes snapshots, but not too many.
+//! Takes snapshots, at a limited rate.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,15 +10,15 @@ use parking_lot::Mutex;
 use super::snapshot::Snapshot;
 use crate::metrics::{Metrics, SnapshotSource};
 
-/// A snapshot is as good as a new one for this long. A scrape or two a second see no difference,
-/// and a client that asks in a loop costs the threads that serve no more than they do.
+/// A snapshot is reused for this long. Clients with one or two requests a second see no difference,
+/// and a client that polls in a loop costs the serving threads no more than those.
 const FRESH: Duration = Duration::from_millis(100);
 
 /// Where the numbers come from.
 pub struct Source {
     metrics: Arc<Metrics>,
     look: Arc<dyn SnapshotSource>,
-    /// Of use to the thread that serves metrics alone.
+    /// Used only by the thread that serves metrics.
     last: Mutex<Option<Arc<Snapshot>>>,
 }
 

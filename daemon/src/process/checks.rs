@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! First stage: everything that can be found wrong before anything is created.
+//! First stage: all checks that can be made before anything is created.
 
 use std::path::Path;
 
@@ -17,11 +17,11 @@ use crate::window::openers::MOST as MOST_OPENERS;
 
 /// Memory regions that vhost-user-backend keeps, each with a descriptor.
 const MEMORY_REGION_FILES: u64 = 509;
-/// Descriptors for all the rest: sockets, eventfds, /proc, the log.
+/// All other descriptors: sockets, eventfds, /proc, the log.
 const OTHER_FILES: u64 = 100;
-/// Descriptors for metrics: connections, and what waits for them.
+/// Descriptors for metrics: connections, and those to wait for them.
 const METRICS_FILES: u64 = crate::metrics::MOST_CONNECTIONS as u64 + 8;
-/// Fewer than this for the guest is worth a warning.
+/// The daemon warns if fewer than these are left for the guest.
 const FEW_GUEST_FILES: u64 = 128;
 
 /// A [`Config`] that passed the host checks; the first start-up stage.
@@ -35,12 +35,12 @@ pub(super) struct Checked {
     pub(super) window: Option<RequestedSize>,
     /// The memory regions that mappings must leave the VM with.
     pub(super) regions: MaxRegions,
-    /// How many descriptors the guest may make the daemon open.
+    /// How many descriptors the daemon may open for the guest.
     pub(super) guest_fd_limit: u64,
 }
 
 impl Checked {
-    /// Checks the settings against this host, and starts to listen for signals.
+    /// Checks the settings against this host, and installs the signal handlers.
     pub(super) fn new(config: Config) -> Result<Self, StartError> {
         let stop = StopRequests::listen().map_err(StartError::system("install signal handlers"))?;
         for sentence in &config.deprecations {
@@ -73,7 +73,7 @@ impl Checked {
     }
 }
 
-/// What virtiofsd's sandbox would refuse later on.
+/// Refuses what virtiofsd's sandbox would refuse later.
 fn check_privileges(config: &Config) -> Result<(), StartError> {
     let root = rustix::process::geteuid().is_root();
     let confinement = &config.confinement;
@@ -93,13 +93,13 @@ fn check_privileges(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-/// The window that the share and the VM's memory regions allow. Whether the host does is found out
-/// later, by trying.
+/// The window that the share and the VM's memory regions allow. Whether the host allows it is tried
+/// later.
 fn window(config: &Config, regions: MaxRegions) -> Option<RequestedSize> {
     let size = config.window.size()?;
     let explicit = config.window.is_explicit();
     if config.share.read_only && !explicit {
-        // QEMU maps everything writable, so that no file could be mapped.
+        // QEMU maps everything writable, so no file of a read-only share could be mapped.
         return None;
     }
     if config.device.mem_slots && size.bytes() > RequestedSize::UNWISE_ABOVE {
@@ -140,8 +140,8 @@ fn window(config: &Config, regions: MaxRegions) -> Option<RequestedSize> {
     }
 }
 
-/// The limit that mappings are held to. A window that the operator asked for is not restricted by a
-/// guess about the VM's other devices.
+/// The limit for mappings. If the operator asked for the window, a guess about the VM's other
+/// devices does not restrict it.
 fn enforced(config: &Config, regions: MaxRegions) -> MaxRegions {
     match (regions, config.window) {
         (MaxRegions::OfVhost(_), WindowRequest::Explicit(_)) => MaxRegions::Unlimited,
@@ -149,12 +149,12 @@ fn enforced(config: &Config, regions: MaxRegions) -> MaxRegions {
     }
 }
 
-/// The descriptors that a daemon with so many threads that serve requests needs beside those that
-/// are counted as the guest's.
+/// How many descriptors a daemon with `serving` threads needs for itself, beside those that are
+/// counted as the guest's.
 fn own_files(serving: u64, window: Option<RequestedSize>) -> u64 {
-    // What a request opens is counted a moment later, and with a window it may open a view of it.
-    // Each mapping may be of another file: a guest need not map as much at a time as Linux does.
-    // A thread that opens files has a file and its view.
+    // A file that a request opens is counted a moment later, and with a window the request may open
+    // a view of it. Each mapping may be of another file: a guest need not limit its mappings as
+    // Linux does. A thread that opens files has a file and its view.
     let views = window.map_or(0, |_| {
         let opening = 2 * MOST_OPENERS as u64;
         serving + opening + RegionBudget::QEMU as u64 + KEPT_VIEWS.get() as u64
@@ -162,7 +162,7 @@ fn own_files(serving: u64, window: Option<RequestedSize>) -> u64 {
     MEMORY_REGION_FILES + OTHER_FILES + serving + views
 }
 
-/// Raises the limit of open files and divides it between the daemon and its guest.
+/// Raises the limit of open files and divides it between the daemon and the guest.
 fn guest_fd_limit(config: &Config, window: Option<RequestedSize>) -> Result<u64, StartError> {
     let limit = setup_rlimit_nofile(config.rlimit_nofile)
         .map_err(|reason| StartError::FileLimit { reason })?;

@@ -2,9 +2,9 @@
 
 //! The companion: a process outside the sandbox that no byte from the guest reaches.
 //!
-//! It serves views of files, and it removes socket and pid file when the supervisor has been
-//! killed. It is there before those files are, so that there is no moment at which nobody would,
-//! and it outlives the daemon by the moment that this takes.
+//! It serves views of files. If the supervisor is killed, it removes socket and pid file. The
+//! companion starts before those files exist, so that there is always a process to remove them. It
+//! ends after the daemon, once they are removed.
 
 use std::ffi::CStr;
 use std::io::{PipeReader, PipeWriter, Read};
@@ -19,21 +19,21 @@ use crate::config::SocketFile;
 use crate::log::ErrorChain;
 use crate::sandbox::capabilities;
 
-/// Name in a list of processes; the server of views has its own.
+/// The process name; the view server has its own name.
 const NAME: &CStr = c"daxd-companion";
 
 /// What the companion owns.
 #[derive(Debug)]
 pub(super) struct Companion {
-    /// Serves views, where a window is wanted.
+    /// Serves views, if a window is wanted.
     pub(super) views: Option<ViewServer>,
-    /// Ends with the last of supervisor and daemon.
+    /// Reaches its end when both supervisor and daemon are gone.
     pub(super) end_of_life: PipeReader,
-    /// Held until this process ends, so that the daemon learns of it.
+    /// Held until this process ends: its end tells the daemon.
     pub(super) _alive: PipeWriter,
-    /// The process that creates the files, and removes them if it can.
+    /// The process that creates the files. It also removes them, unless it is killed.
     pub(super) supervisor: Pid,
-    /// The sockets, but for one that is the operator's.
+    /// The sockets that this daemon creates; not one that the operator passes.
     pub(super) sockets: Vec<SocketFile>,
 }
 
@@ -50,8 +50,8 @@ impl Companion {
         if let Err(error) = &served {
             error!("the companion process: {}", ErrorChain(error));
         }
-        // Nobody writes, so this is the end of the liveness pipe; an error can't be told from it, and
-        // to remove the files is right in both cases.
+        // No process writes to the liveness pipe, so `read` returns at its end. An error looks the
+        // same; to remove the files is right in both cases.
         let _ = self.end_of_life.read(&mut [0]);
         for socket in &self.sockets {
             stale_files::remove(socket, self.supervisor);
@@ -63,12 +63,11 @@ impl Companion {
     }
 }
 
-/// Gives up privileges, as the server of views does for itself, and takes a name that tells this
-/// process from the others.
+/// Drops privileges, as the view server does for itself, and sets the process name.
 fn settle_without_views() {
     if let Err(error) = capabilities::keep_right_to_remove_files() {
         warn!("the companion process keeps its capabilities: {error}");
     }
-    // A process without its own name works as well.
+    // The name is for display only, so a failure doesn't matter.
     let _ = rustix::thread::set_name(NAME);
 }

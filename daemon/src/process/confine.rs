@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Fifth stage: the daemon gives up what it doesn't need.
+//! Fifth stage: the daemon drops the privileges that it doesn't need.
 //!
-//! The order is virtiofsd's: sandbox, system call filter, capabilities. Before it the views are
-//! made sure of, since nothing can be opened or mounted after it.
+//! The order is virtiofsd's: sandbox, system call filter, capabilities. The daemon waits for the
+//! views before, since it can open and mount nothing for them afterwards.
 
 use std::error::Error;
 use std::fs::File;
@@ -28,30 +28,30 @@ use crate::log::ErrorChain;
 use crate::metrics::{Names, Observer, Place, Server};
 use crate::sandbox::{capabilities, seccomp};
 
-/// The daemon's process, split off and not yet confined.
+/// The daemon's process after the fork, not yet confined.
 #[derive(Debug)]
 pub(super) struct Unconfined {
     pub(super) checked: Checked,
     pub(super) listener: UnixListener,
-    /// Where to show metrics, if anywhere.
+    /// Where to serve metrics, with `--metrics`.
     pub(super) metrics: Option<Place>,
-    /// Where views will come from, if a window is wanted.
+    /// The client of the view server, if a window is wanted.
     pub(super) views: Option<StartingViews>,
-    /// Ends with the companion, who serves them.
+    /// Reaches its end when the companion ends, which serves the views.
     pub(super) end_of_views: DeathPipe,
-    /// Ends with the supervisor.
+    /// Reaches its end when the supervisor ends.
     pub(super) parent_death: DeathPipe,
-    /// Where the supervisor is to hear that the daemon ends.
+    /// Tells the supervisor that the daemon is ending.
     pub(super) says_end: PipeWriter,
-    /// Held as long as the daemon lives.
+    /// Held until the daemon ends.
     pub(super) liveness_pipe: Option<PipeWriter>,
 }
 
 impl Unconfined {
     /// Enters the sandbox, and drops all privileges that serving doesn't need.
     ///
-    /// With `--sandbox=namespace` this returns in the inner process only; the outer one waits for
-    /// it in virtiofsd's code, and exits there.
+    /// With `--sandbox=namespace` this returns in the inner process only. The outer process waits
+    /// for the inner one in virtiofsd's code, and exits there.
     pub(super) fn confine(self) -> Result<Confined, StartError> {
         let Checked {
             config,
@@ -97,7 +97,8 @@ impl Unconfined {
     }
 }
 
-/// Who collects what is shown. It reads names where the sandbox lets the file system read links.
+/// The collector of per-file metrics. It finds a file's name by its link in /proc, from a directory
+/// that the sandbox lets the file system read.
 fn observer(share: &Share) -> Result<Arc<Observer>, StartError> {
     let links = match &share.passthrough.proc_sfd_rawfd {
         Some(links) => links.try_clone(),
@@ -107,8 +108,8 @@ fn observer(share: &Share) -> Result<Arc<Observer>, StartError> {
     Ok(Arc::new(Observer::new(Names::new(links))))
 }
 
-/// The window, if this host can make its views, or if it was asked for. Else the share is served
-/// without one, and the log says why.
+/// The window, if this host can make its views, or if the operator asked for a window. Otherwise
+/// the share is served without a window, and the log gives the reason.
 fn make_window(
     size: Option<RequestedSize>,
     regions: MaxRegions,
@@ -150,7 +151,7 @@ fn make_window(
     }))
 }
 
-/// Says what it means for the share that there are no views.
+/// Logs what a lack of views means for the share.
 pub(super) fn warn_of_views(config: &Config, error: &(dyn Error + 'static)) {
     let reason = ErrorChain(error);
     if config.window.is_explicit() {
@@ -160,7 +161,7 @@ pub(super) fn warn_of_views(config: &Config, error: &(dyn Error + 'static)) {
     }
 }
 
-/// Enters virtiofsd's sandbox, and fills in what the file system has to know of it.
+/// Enters virtiofsd's sandbox, and sets what the file system needs to know about it.
 fn enter_sandbox(
     mut share: Share,
     confinement: &Confinement,
@@ -189,9 +190,9 @@ fn enter_sandbox(
     Ok((modern(&listener)?, share))
 }
 
-/// The listener as the transport's version of vhost knows it.
+/// Converts the listener to the version of vhost that the transport uses.
 fn modern(listener: &vhost_016::vhost_user::Listener) -> Result<Listener, StartError> {
-    // SAFETY: the descriptor is open for as long as `listener` is, which outlives the borrow.
+    // SAFETY: `listener` keeps the descriptor open, and outlives the borrow.
     let fd = unsafe { BorrowedFd::borrow_raw(listener.as_raw_fd()) };
     let listener = fd
         .try_clone_to_owned()

@@ -2,7 +2,7 @@
 
 //! Why the daemon could not start.
 //!
-//! All of these are the operator's to mend, so each says what to do as far as that can be known.
+//! The operator can fix each of these, so each message says how, as far as that is known.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -13,13 +13,13 @@ use crate::config::{CapabilityError, MetricsAddress};
 /// Why the daemon could not start, or stopped serving.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// `--shared-dir` names nothing that can be shared.
+    /// `--shared-dir` is no directory.
     #[error("can't share {dir}: it is no directory; check --shared-dir")]
     NoShare {
         /// The path.
         dir: String,
     },
-    /// `--shared-dir` names a file. Linux mounts only what has a directory as its root.
+    /// `--shared-dir` is a file. Linux can only mount a directory.
     #[error(
         "can't share {dir}: it is a file, and a guest can mount a directory only; share a \
          directory that has it alone, by a hard link or a bind mount"
@@ -36,7 +36,7 @@ pub enum StartError {
         /// What it needs, as the end of the sentence.
         needs: &'static str,
     },
-    /// `--modcaps` takes away too much.
+    /// `--modcaps` drops a capability that the daemon needs.
     #[error(transparent)]
     Capabilities(#[from] CapabilityError),
     /// The limit of open files can't be set.
@@ -45,7 +45,7 @@ pub enum StartError {
         /// Why not.
         reason: String,
     },
-    /// The limit of open files leaves nothing for the guest.
+    /// The limit of open files leaves none for the guest.
     #[error(
         "the limit of {limit} open files is too small, at least {least} are needed; \
          raise --rlimit-nofile"
@@ -56,7 +56,7 @@ pub enum StartError {
         /// What the daemon itself needs, and one file.
         least: u64,
     },
-    /// The directory for the socket isn't there.
+    /// The directory for the socket does not exist.
     #[error("can't create the socket: {dir} is no directory; create it, or change {option}")]
     NoSocketDir {
         /// The directory.
@@ -72,15 +72,15 @@ pub enum StartError {
     InUse {
         /// The pid file.
         pid_file: PathBuf,
-        /// The process as far as the file tells.
+        /// The process, as far as the pid file shows.
         holder: String,
         /// The option that names the socket.
         option: &'static str,
     },
-    /// A signal came before the daemon could serve. That is no failure.
+    /// A signal came before the daemon could serve. This is no failure.
     #[error("asked to stop")]
     AskedToStop,
-    /// Something that isn't a socket has the socket's name.
+    /// The socket's path exists and is not a socket.
     #[error("{path} exists and is not a socket; remove it, or change {option}")]
     NotASocket {
         /// The path.
@@ -88,7 +88,7 @@ pub enum StartError {
         /// The option that names the socket.
         option: &'static str,
     },
-    /// The address for `--metrics` can't be had.
+    /// The address of `--metrics` can't be bound.
     #[error("can't listen at {address}; change --metrics (port 0 takes a free one)")]
     Metrics {
         /// The address.
@@ -97,7 +97,7 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    /// `--fd` names no listening socket.
+    /// `--fd` is no listening socket.
     #[error("--fd={fd} is not a listening Unix socket; bind and listen before starting the daemon")]
     NotListening {
         /// The descriptor.

@@ -6,18 +6,18 @@ use nix::unistd::{ForkResult, Pid};
 
 use super::error::StartError;
 
-/// Which process returns from a fork.
+/// The process in which a fork returns.
 pub(super) enum Side {
-    /// The one that called; it may wait for the child.
+    /// The caller, which may wait for the child.
     Parent(Pid),
-    /// The new one.
+    /// The new process.
     Child,
 }
 
 /// Forks this process.
 pub(super) fn fork() -> Result<Side, StartError> {
-    // SAFETY: this process has one thread (start-up makes none before the last fork, which
-    // `process`'s documentation lists as an invariant), so the child may go on like any process.
+    // SAFETY: this process has one thread, so the child may go on like any process. Start-up
+    // creates no thread before the last fork, an invariant in `process`'s documentation.
     match unsafe { nix::unistd::fork() } {
         Ok(ForkResult::Child) => Ok(Side::Child),
         Ok(ForkResult::Parent { child }) => Ok(Side::Parent(child)),

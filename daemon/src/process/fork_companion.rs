@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Second stage: the companion is split off, before there is anything to clean up.
+//! Second stage: forks the companion, before there is anything to clean up.
 
 use std::io::{self, PipeWriter};
 
@@ -20,7 +20,7 @@ use super::metrics_socket;
 use super::stop::{DeathPipe, death_pipe};
 use crate::config::{Endpoint, HostTruncate, SocketFile};
 
-/// What the process that returns from [`Checked::fork_companion`] is now.
+/// The process in which [`Checked::fork_companion`] returns.
 pub(super) enum Pair {
     /// The new process.
     Companion(Companion),
@@ -28,14 +28,14 @@ pub(super) enum Pair {
     WithCompanion(Box<WithCompanion>),
 }
 
-/// Settings, and a companion that waits for the end.
+/// Checked settings, and a running companion.
 #[derive(Debug)]
 pub(super) struct WithCompanion {
     checked: Checked,
-    /// Where views will come from, if a window is wanted. Dropped before the companion, which
-    /// serves them as long as anybody could ask.
+    /// The client of the view server, if a window is wanted. Dropped before the companion, which
+    /// serves views as long as a client exists.
     views: Option<StartingViews>,
-    /// Ends with the companion.
+    /// Reaches its end when the companion ends.
     end_of_views: DeathPipe,
     companion: CompanionProcess,
 }
@@ -51,7 +51,8 @@ impl Checked {
         match fork()? {
             Side::Child => {
                 drop((liveness_pipe, views, end_of_views));
-                // Where this process kept the socket, a client would wait that will never be served.
+                // If this process kept the socket open, a client could connect and would wait for a
+                // reply that never comes.
                 drop(listen::inherited(&self.config.endpoint));
                 Ok(Pair::Companion(Companion {
                     views: view_server,
@@ -84,7 +85,7 @@ impl Checked {
         for_the_vmm.into_iter().chain(metrics).collect()
     }
 
-    /// Both ends of the service of views, if a window is wanted.
+    /// Client and server of views, if a window is wanted.
     fn prepare_views(&self) -> Option<(StartingViews, ViewServer)> {
         self.window?;
         if self.config.share.read_only {
@@ -104,7 +105,7 @@ impl Checked {
 }
 
 impl WithCompanion {
-    /// Creates sockets and pid files, or takes over the socket that is given.
+    /// Creates sockets and pid files, or takes over the given socket.
     pub(super) fn listen(self) -> Result<Listening, StartError> {
         let config = &self.checked.config;
         let (listener, files) = listen::listen(&config.endpoint, &self.checked.stop)?;
@@ -129,7 +130,7 @@ impl WithCompanion {
     }
 }
 
-/// The companion as its parent knows it. Dropping this ends the companion, as soon as no other
+/// The parent's handle of the companion. Dropping it ends the companion, as soon as no other
 /// process holds the liveness pipe, and waits for that.
 #[derive(Debug)]
 pub(super) struct CompanionProcess {
@@ -138,18 +139,19 @@ pub(super) struct CompanionProcess {
 }
 
 impl CompanionProcess {
-    /// The process.
+    /// The companion's process id.
     pub(super) fn pid(&self) -> Pid {
         self.pid
     }
 
-    /// Ends the companion now, whatever it serves still.
+    /// Kills the companion, even while it serves.
     pub(super) fn kill(&self) {
-        // Fails if it has ended.
+        // Fails if the companion has ended already.
         let _ = nix::sys::signal::kill(self.pid, nix::sys::signal::Signal::SIGKILL);
     }
 
-    /// In a fork of the parent: keeps the companion alive, and leaves waiting to the parent.
+    /// In a fork of the parent: returns the pipe that keeps the companion alive, and leaves it to
+    /// the parent to wait.
     pub(super) fn into_liveness_pipe(mut self) -> Option<PipeWriter> {
         let liveness_pipe = self.liveness_pipe.take();
         std::mem::forget(self);
@@ -160,8 +162,8 @@ impl CompanionProcess {
 impl Drop for CompanionProcess {
     fn drop(&mut self) {
         self.liveness_pipe = None;
-        // Handlers restart system calls, so this ends when the companion has, or at once if the
-        // supervisor has seen its end already.
+        // Signal handlers restart system calls, so this returns when the companion has ended, or at
+        // once if the supervisor has reaped it already.
         let _ = waitpid(self.pid, None);
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Fourth stage: the daemon is split off, and what stays behind waits for it.
+//! Fourth stage: forks the daemon. The first process becomes the supervisor and waits.
 //!
 //! ```text
 //!  supervisor   holds: files and their lock, the other end of the parent-death pipe, liveness pipe, stop requests
@@ -25,26 +25,26 @@ use super::stop::{DeathPipe, death_pipe};
 use super::supervisor::Supervisor;
 use crate::metrics::Place;
 
-/// A daemon with its endpoint, not yet a process of its own. The order of the fields is that in
-/// which they are dropped on an error: the companion, which is waited for, goes last.
+/// The endpoint, and a daemon that is not yet a process of its own. On an error the fields are
+/// dropped in this order: the companion goes last, since its drop waits.
 #[derive(Debug)]
 pub(super) struct Listening {
     pub(super) files: Vec<CreatedFiles>,
     pub(super) checked: Checked,
     pub(super) listener: UnixListener,
-    /// Where to show metrics, if anywhere.
+    /// Where to serve metrics, with `--metrics`.
     pub(super) metrics: Option<Place>,
     pub(super) views: Option<StartingViews>,
-    /// Ends with the companion.
+    /// Reaches its end when the companion ends.
     pub(super) end_of_views: DeathPipe,
     pub(super) companion: CompanionProcess,
 }
 
-/// What the process that returns from [`Listening::fork_daemon`] is now.
+/// The process in which [`Listening::fork_daemon`] returns.
 pub(super) enum Role {
     /// The first process.
     Supervisor(Supervisor),
-    /// The one that serves the share.
+    /// The process that serves the share.
     Daemon(Box<Unconfined>),
 }
 

@@ -21,11 +21,10 @@ use crate::config::{Endpoint, SocketFile};
 
 /// Access for the owner only.
 const UMASK_OWNER: u32 = 0o077;
-/// Access for owner and group, where the operator named the group.
+/// Access for owner and group, if the operator named a group.
 const UMASK_GROUP: u32 = 0o007;
 
-/// What the daemon has put into the file system. The fields are dropped in this order: the lock
-/// goes last.
+/// The files that the daemon has created. The fields are dropped in this order: the lock goes last.
 #[derive(Debug, Default)]
 pub(super) struct CreatedFiles {
     socket: Option<OwnedFile>,
@@ -33,7 +32,7 @@ pub(super) struct CreatedFiles {
 }
 
 impl CreatedFiles {
-    /// In a fork of the owner: leaves the files to it.
+    /// In a fork of the owner: leaves the files to the owner.
     pub(super) fn disown(self) {
         if let Some(socket) = self.socket {
             socket.disown();
@@ -44,7 +43,7 @@ impl CreatedFiles {
     }
 }
 
-/// Opens the endpoint. `stop` ends a wait for a daemon that is about to leave it.
+/// Opens the endpoint. `stop` ends the wait for an earlier daemon whose files are being removed.
 pub(super) fn listen(
     endpoint: &Endpoint,
     stop: &StopRequests,
@@ -55,8 +54,8 @@ pub(super) fn listen(
     }
 }
 
-/// The parent's socket, if that is the endpoint. Owned, so that a process with no use for it closes
-/// it by dropping it.
+/// The socket passed by `--fd`, if that is the endpoint. It is owned, so that a process without a
+/// use for it closes it by a drop.
 pub(super) fn inherited(endpoint: &Endpoint) -> Option<UnixListener> {
     match endpoint {
         Endpoint::Inherited(fd) => take_over(*fd).ok(),
@@ -64,22 +63,22 @@ pub(super) fn inherited(endpoint: &Endpoint) -> Option<UnixListener> {
     }
 }
 
-/// Takes over the parent's socket.
+/// Takes over the socket that was passed by `--fd`.
 fn take_over(fd: RawFd) -> Result<UnixListener, StartError> {
     let not_listening = || StartError::NotListening { fd };
     if fd < 0 {
         return Err(not_listening());
     }
-    // SAFETY: the borrow lasts for the check alone. Whether the number is an open descriptor is
-    // what the check finds out; nothing in this process closes descriptors meanwhile, as it has
-    // one thread.
+    // SAFETY: the borrow lasts for the check alone, which finds out whether the number is an open
+    // descriptor. Nothing in this process closes descriptors meanwhile, as it has one thread.
     let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
     match sockopt::socket_acceptconn(borrowed) {
         Ok(true) => {}
         _ => return Err(not_listening()),
     }
-    // SAFETY: `fd` is open, as the check has shown, and it is ours: the operator passed it with
-    // --fd to be used and closed by this process, which opened no descriptor of that number.
+    // SAFETY: `fd` is open, as the check has shown, and this process owns it: the operator passed
+    // it with --fd to be used and closed here, and this process opened no descriptor of that
+    // number.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) }.into())
 }
 
@@ -122,7 +121,7 @@ fn find_group(name: &str) -> Result<Group, StartError> {
         .ok_or_else(|| StartError::NoGroup { group: name.into() })
 }
 
-/// Removes a socket that a daemon left behind; its lock is ours by now, so it is dead.
+/// Removes a socket that an earlier daemon left behind. We hold its lock, so that daemon is dead.
 fn remove_left_over(path: &Path, option: &'static str) -> Result<(), StartError> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => {
@@ -150,8 +149,8 @@ mod tests {
     use super::{CreatedFiles, StartError, StopRequests, listen};
     use crate::config::{Endpoint, SocketFile};
 
-    /// Gives the test's thread an umask of its own. Other tests of this process set the common one,
-    /// by way of virtiofsd's file system for example.
+    /// Gives the test's thread its own umask. Other tests of this process set the shared one, for
+    /// example through virtiofsd's file system.
     fn own_umask() {
         unshare(CloneFlags::CLONE_FS).unwrap();
     }

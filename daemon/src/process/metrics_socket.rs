@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The socket at which the daemon shows what it does.
+//! The socket at which the daemon serves metrics.
 //!
-//! It is opened with the one for the VMM, before there is a sandbox. A Unix socket is made, locked
-//! and removed as that one is, with a pid file beside it; nobody but its owner can connect.
+//! It is opened together with the VMM's socket, before the sandbox. A Unix socket is created,
+//! locked and removed like the VMM's, with a pid file beside it; only its owner can connect.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -16,10 +16,10 @@ use super::stop::StopRequests;
 use crate::config::{MetricsAddress, MetricsEndpoint, SocketFile};
 use crate::metrics::{Listener, Place};
 
-/// The option that it is for.
+/// The option that names the socket.
 const OPTION: &str = "--metrics";
 
-/// Opens the socket. It does not block: nothing could make it so once the filter is loaded.
+/// Opens the socket, nonblocking: the system call filter allows no later change of that.
 pub(super) fn listen(
     endpoint: &MetricsEndpoint,
     stop: &StopRequests,
@@ -40,7 +40,7 @@ pub(super) fn listen(
             (Listener::Tcp(listener), CreatedFiles::default())
         }
     };
-    // The system call filter would not let the socket be asked for its address.
+    // Logged here because the system call filter does not allow getsockname(2).
     info!("metrics at {listener}");
     let place = Place {
         listener,
@@ -49,7 +49,7 @@ pub(super) fn listen(
     Ok((place, files))
 }
 
-/// The file that the socket is, if it is one.
+/// The socket's file, if it is a Unix socket.
 pub(super) fn file(endpoint: &MetricsEndpoint) -> Option<SocketFile> {
     match &endpoint.address {
         MetricsAddress::Tcp(_) => None,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! From a [`crate::config::Config`] to a daemon that serves, and to nothing left behind.
+//! From a [`crate::config::Config`] to a daemon that serves, and to an end that leaves nothing
+//! behind.
 //!
-//! Each stage consumes the one before, so that nothing can be done out of order:
+//! Each stage consumes the one before, so the order can't be broken:
 //!
 //! ```text
 //!  Config ─check─▶ Checked ─fork_companion─▶ WithCompanion ─listen─▶ Listening ─fork_daemon─▶ Supervisor
@@ -16,8 +17,8 @@
 //!    └─ daemon    serves the share
 //! ```
 //!
-//! With `--sandbox=namespace` the daemon is two processes: virtiofsd's sandbox forks, the outer
-//! one waits, the inner one, which is init of its process namespace, serves.
+//! With `--sandbox=namespace` the daemon is two processes: virtiofsd's sandbox forks. The outer
+//! process waits. The inner process serves, and is init of its process namespace.
 //!
 //! # How each end is noticed
 //!
@@ -33,11 +34,11 @@
 //! # Invariants
 //!
 //! * Sockets (the VMM's, and that of `--metrics` if it has a path) and their pid files are removed
-//!   by the supervisor, which owns them as `owned_file::OwnedFile`, or if it is killed by the companion
-//!   (`stale_files`), which is there before they are. Both do so only while they hold the lock on the
-//!   pid file, so never under another daemon.
+//!   by the supervisor, which owns them as `owned_file::OwnedFile`. If the supervisor is killed,
+//!   the companion removes them (`stale_files`); it starts before they exist. Both remove files
+//!   only while they hold the lock on the pid file, so never those of another daemon.
 //! * No process has a second thread before the last fork.
-//! * No byte that a guest sent is seen by supervisor or companion.
+//! * Supervisor and companion see no byte from a guest.
 
 mod checks;
 mod companion;

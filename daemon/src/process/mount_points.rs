@@ -2,11 +2,11 @@
 
 //! Mount points below the share that virtiofsd's file system can't open.
 //!
-//! To open a file by its handle it needs a descriptor of the mount, and takes the mount point's path
-//! from `/proc/self/mountinfo` as it stands there. The kernel writes a space, a tab, a line feed and a
-//! backslash as `\040` and so on (proc_pid_mountinfo(5)), which virtiofsd does not decode: LOOKUP of
-//! such a mount point is ENOENT, and a listing of its parent breaks off there. Without file handles no
-//! mount point is opened.
+//! To open a file by its handle virtiofsd needs a descriptor of the mount. It takes the mount
+//! point's path from `/proc/self/mountinfo` without decoding it, but the kernel writes a space, a
+//! tab, a line feed and a backslash as `\040` and so on (proc_pid_mountinfo(5)). So LOOKUP of such
+//! a mount point is ENOENT, and a listing of its parent ends there. Without file handles virtiofsd
+//! opens no mount point.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -17,10 +17,10 @@ use virtiofsd::passthrough::{Config, InodeFileHandlesMode};
 /// The field of a line that is the mount point.
 const MOUNT_POINT: usize = 4;
 
-/// Does without file handles, if there is such a mount point and the command line allows that.
+/// Turns file handles off, if there is such a mount point and the command line allows it.
 ///
 /// # Errors
-/// When the mounts can't be read.
+/// If the mounts can't be read.
 pub(super) fn avoid_misread(config: &mut Config, share: &str) -> io::Result<()> {
     if config.inode_file_handles == InodeFileHandlesMode::Never {
         return Ok(());
@@ -53,7 +53,7 @@ pub(super) fn avoid_misread(config: &mut Config, share: &str) -> io::Result<()> 
     Ok(())
 }
 
-/// The first mount point below `share` that is not written as it is.
+/// The first mount point below `share` whose path is escaped in `mounts`.
 fn misread(mounts: &str, share: &str) -> Option<String> {
     let below = format!("{}/", share.trim_end_matches('/'));
     let points = mounts
@@ -65,7 +65,7 @@ fn misread(mounts: &str, share: &str) -> Option<String> {
         .find(|point| point.starts_with(&below))
 }
 
-/// Replaces a backslash and three octal digits by the byte that they stand for.
+/// Replaces each backslash with three octal digits by the byte that they encode.
 fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

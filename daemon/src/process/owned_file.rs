@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use log::warn;
 
-/// Owner of a created file: removes it when dropped, unless another file has its name by then.
+/// The owner of a created file. A drop removes the file, unless another file has its name by then.
 #[derive(Debug)]
 #[must_use = "the file is removed when this is dropped"]
 pub(super) struct OwnedFile {

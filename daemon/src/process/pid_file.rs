@@ -2,9 +2,9 @@
 
 //! The pid file, whose lock says that the socket beside it is in use.
 //!
-//! Name and lock are virtiofsd's, so that the two daemons keep out of each other's way too. The
-//! supervisor holds the lock as long as it lives; after that the companion does, while it removes
-//! the files, or the next daemon.
+//! Name and lock are virtiofsd's, so that the two daemons respect each other's sockets. The
+//! supervisor holds the lock as long as it lives. Afterwards the companion holds it while it
+//! removes the files, or the next daemon does.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -21,15 +21,15 @@ use super::error::StartError;
 use super::owned_file::OwnedFile;
 use super::stop::StopRequests;
 
-/// How long the companion of a daemon that was killed may take to remove its files.
+/// How long the companion of a killed daemon may take to remove the daemon's files.
 const HANDOVER: Duration = Duration::from_secs(10);
-/// Between two tries for its lock.
+/// Pause between two tries for the lock.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// A locked pid file.
 #[derive(Debug)]
 pub(super) struct PidFile {
-    /// Removes it.
+    /// Removes the file.
     created: OwnedFile,
     /// Holds the lock.
     file: File,
@@ -46,7 +46,7 @@ impl PidFile {
         let (mut file, created) = loop {
             let mut file = open(&path).map_err(StartError::file("create", &path))?;
             lock(&mut file, &path, option, stop)?;
-            // The holder before us may have removed the very file that we waited for.
+            // The previous holder may have removed the very file that we waited for.
             let ours = file.metadata().map_err(StartError::file("stat", &path))?;
             match fs::symlink_metadata(&path) {
                 Ok(now) if (now.dev(), now.ino()) == (ours.dev(), ours.ino()) => {
@@ -62,8 +62,8 @@ impl PidFile {
         Ok(Self { created, file })
     }
 
-    /// In a fork of the owner: leaves file and lock to it. The lock is the open file's, which both
-    /// share, so it stays when this copy is closed.
+    /// In a fork of the owner: leaves file and lock to the owner. The lock belongs to the open
+    /// file, which both processes share, so it stays when this copy is closed.
     pub(super) fn disown(self) {
         self.created.disown();
         drop(self.file);
@@ -81,11 +81,11 @@ fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Takes the lock, or says who has it.
+/// Takes the lock, or fails with its holder.
 ///
-/// Where the process in the file is dead, what holds the lock is a companion that removes the
-/// files of a killed daemon; it does nothing else, and is worth waiting for. But a process that
-/// lives in another process namespace looks dead from here, so there is a limit.
+/// If the process in the file is dead, the lock's holder is a companion that removes the files of a
+/// killed daemon. That is worth waiting for: a companion does nothing else with the lock. But a
+/// live process of another process namespace also looks dead from here, so the wait has a limit.
 fn lock(
     file: &mut File,
     path: &Path,
@@ -125,7 +125,7 @@ fn lock(
 #[derive(Debug, PartialEq, Eq)]
 enum Holder {
     Alive(Pid),
-    /// It has ended, or lives in another process namespace.
+    /// The process has ended, or lives in another process namespace.
     Dead(Pid),
     Unknown,
 }

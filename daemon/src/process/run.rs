@@ -12,8 +12,8 @@ use super::status::ExitStatus;
 use crate::config::Config;
 use crate::log::{self as logging, ErrorChain};
 
-/// Runs a daemon to its end. Returns in every process that is forked on the way, with the status
-/// that the process is to exit with.
+/// Runs a daemon to its end. Returns in every process that is forked on the way, with that
+/// process's exit status.
 #[must_use]
 pub fn run(config: Config) -> ExitStatus {
     logging::start(config.logging);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Last stage: the daemon serves until its VMM goes or it is asked to stop.
+//! Last stage: the daemon serves until its VMM disconnects or it is asked to stop.
 //!
-//! The main thread does not serve but waits, so that a request to stop is a return from here and
-//! then from `main`, wherever the serving threads are. To end them like that is as safe as being
-//! killed, which the guest's files must survive anyway: a request that was answered has been
-//! handed to the kernel.
+//! The main thread does not serve but waits. A request to stop returns from here and then from
+//! `main`, whatever the serving threads are doing. To end them like that is as safe as to be
+//! killed, which the guest's files must survive anyway: each request with a reply has been passed
+//! to the kernel.
 
 use std::io::{PipeWriter, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,20 +27,20 @@ use crate::device::{Session, SessionError, SessionOptions, SessionWindow, VmmSoc
 use crate::fs::WindowNegotiated;
 use crate::metrics::{Metrics, Server, SnapshotSource, Source};
 
-/// A daemon that has given up all it can.
+/// A daemon that has dropped all privileges that it can.
 pub(super) struct Confined {
     pub(super) share: Share,
     pub(super) socket: VmmSocket,
     pub(super) options: SessionOptions,
     pub(super) window: Option<SessionWindow<Arc<dyn ViewSource>>>,
-    /// The server of metrics, with `--metrics`.
+    /// The metrics server, with `--metrics`.
     pub(super) metrics: Option<Server>,
     pub(super) stop: StopRequests,
-    /// Ends with the companion.
+    /// Reaches its end when the companion ends.
     pub(super) end_of_views: DeathPipe,
     pub(super) parent_death: DeathPipe,
-    /// Where the supervisor hears that this process ends. virtiofsd's outer process has it, too, so
-    /// it takes a byte.
+    /// Tells the supervisor that this process is ending, by a byte: a close would not do, since
+    /// virtiofsd's outer process holds the pipe, too.
     pub(super) says_end: PipeWriter,
     /// Held until this process ends.
     pub(super) liveness_pipe: Option<PipeWriter>,
@@ -52,7 +52,7 @@ enum End {
     Served(Result<(), SessionError>),
     /// The back end panicked.
     Panicked,
-    /// A signal asked for it.
+    /// A signal asked the daemon to stop.
     Asked,
     /// The supervisor is gone.
     Abandoned,
@@ -122,13 +122,13 @@ impl Confined {
     }
 }
 
-/// Waits in a thread of its own and reports what it waited for.
+/// Runs `wait` in a thread of its own, and sends its result to `ends`.
 fn report(
     name: &str,
     ends: Sender<End>,
     wait: impl FnOnce() -> End + Send + 'static,
 ) -> Result<(), StartError> {
-    // Fails once serving is over: nothing receives it then, and nothing has to.
+    // Fails once serving is over: the receiver is gone then, and not needed.
     start(name, move || drop(ends.send(wait())))
 }
 
@@ -143,13 +143,13 @@ fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StartErr
 /// A back end, ready to serve.
 struct BackEnd {
     run: Box<dyn FnOnce() -> Result<(), SessionError> + Send>,
-    /// Can be read wherever the serving threads are.
+    /// Can be read whatever the serving threads are doing.
     metrics: Arc<Metrics>,
     look: Arc<dyn SnapshotSource>,
     negotiated: Option<WindowNegotiated>,
 }
 
-/// Opens the share and puts a back end on it.
+/// Opens the share and makes a back end for it.
 fn open(
     share: Share,
     socket: VmmSocket,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Removing the files of a supervisor that was killed.
+//! Removes the files of a killed supervisor.
 //!
-//! Whoever may remove them is decided by the lock on the pid file, as everything about these
-//! files: a supervisor that lives holds it, and so does the next daemon that took the files over.
+//! The holder of the lock on the pid file decides about these files: a live supervisor holds it,
+//! and so does the next daemon that takes the files over.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek};
@@ -17,12 +17,12 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 
 use crate::config::SocketFile;
 
-/// How long a holder of the lock that is about to give it up may take.
+/// How long a holder that is about to release the lock may take.
 const HANDOVER: Duration = Duration::from_secs(10);
-/// Between two tries for the lock: at first, and at most.
+/// Pause between two tries for the lock: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(100));
 
-/// Removes socket and pid file if they are those of the dead process `supervisor`.
+/// Removes socket and pid file if they belong to the dead process `supervisor`.
 pub(super) fn remove(socket: &SocketFile, supervisor: Pid) {
     match try_remove(socket, supervisor) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -48,16 +48,18 @@ fn try_remove(socket: &SocketFile, supervisor: Pid) -> io::Result<()> {
                 remove_socket(&socket.path)?;
                 return fs::remove_file(&path);
             }
-            // Killed between creating the file and writing to it; the socket comes after that.
+            // The supervisor was killed after it had created the file and before it wrote to it. It
+            // creates the socket only afterwards.
             (Owner::Nobody, true) => return fs::remove_file(&path),
-            // The supervisor is on its way out, but the kernel has closed its liveness pipe before its
-            // pid file; or the next daemon is about to write its own number.
+            // The supervisor is ending: the kernel has closed its liveness pipe, but not yet its
+            // pid file. Or the next daemon is about to write its own number.
             (Owner::Process(owner), false) if owner == supervisor.as_raw() => {}
             (Owner::Nobody, false) => {}
             (Owner::Process(_) | Owner::Unknown, _) => return Ok(()),
         }
         if Instant::now() >= give_up {
-            // Not one of ours: those do either within milliseconds.
+            // The holder is no process of ours: those release the lock or write their number within
+            // milliseconds.
             return Err(io::Error::other(format!(
                 "{} stayed locked for {HANDOVER:?}",
                 path.display()
@@ -75,7 +77,7 @@ fn remove_socket(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whom a pid file belongs to.
+/// The owner of a pid file.
 enum Owner {
     Process(i32),
     Nobody,
@@ -123,7 +125,7 @@ mod tests {
 
     #[test]
     fn what_the_pid_file_says_decides() {
-        // Text of the pid file; are the socket and the pid file there afterwards?
+        // The text of the pid file; whether the socket and the pid file exist afterwards.
         let table = [
             (Some("4000000\n"), false, false),
             (Some(""), true, false),
@@ -168,7 +170,7 @@ mod tests {
         assert!(!path.exists() && !pid_file.exists());
     }
 
-    /// Nothing tells how long it waits but that it ends.
+    /// The test checks that the wait ends, not how long it lasts.
     #[test]
     fn a_lock_of_a_stranger_is_not_waited_for_for_ever() {
         for text in ["", "4000000\n"] {

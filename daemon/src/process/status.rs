@@ -10,7 +10,7 @@ use std::process::ExitCode;
 pub enum ExitStatus {
     /// The VMM disconnected, or the daemon was asked to stop.
     Orderly = 0,
-    /// It could not start, or failed while serving.
+    /// The daemon could not start, or failed while serving.
     Failed = 1,
     /// The command line is wrong.
     Usage = 2,

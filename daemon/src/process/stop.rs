@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Being asked to stop.
+//! Requests to stop.
 //!
-//! One pipe, made before any fork: the handler of SIGTERM, SIGINT and SIGHUP writes a byte to it
-//! in whichever process the signal reached, and the daemon reads it. Nobody has to know anybody's
-//! process id, which in a process namespace would not help anyway; a signal that comes during
-//! start-up waits in the pipe; and a process that waits in virtiofsd's code isn't torn out of it,
-//! because the handlers restart system calls.
+//! There is one pipe, made before any fork. The handler of SIGTERM, SIGINT and SIGHUP writes a byte
+//! to the pipe in each process that gets the signal, and the daemon reads it. So no process needs
+//! another's process id, which would be of no use in a process namespace. A signal during start-up
+//! waits in the pipe. The handlers restart system calls, so a process that waits in virtiofsd's
+//! code is not interrupted.
 
 use std::io::{self, PipeReader, PipeWriter, Read};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use signal_hook::low_level::pipe;
 /// The signals that ask the daemon to stop.
 const SIGNALS: [i32; 3] = [SIGTERM, SIGINT, SIGHUP];
 
-/// The reading end: says when the daemon has been asked to stop.
+/// The reading end of the pipe.
 #[derive(Debug)]
 pub(super) struct StopRequests(PipeReader);
 
@@ -32,7 +32,7 @@ impl StopRequests {
         Ok(Self(reader))
     }
 
-    /// Requests that never come.
+    /// A pipe to which no request comes.
     #[cfg(test)]
     pub(super) fn none() -> Self {
         let (reader, writer) = io::pipe().expect("a pipe");
@@ -40,15 +40,16 @@ impl StopRequests {
         Self(reader)
     }
 
-    /// Waits so long, and says whether a process of this daemon was asked to stop by then.
+    /// Waits for `time`, or until a process of this daemon is asked to stop. Returns whether one
+    /// was.
     pub(super) fn wait_for(&self, time: Duration) -> bool {
         let mut pipe = [PollFd::new(&self.0, PollFlags::IN)];
-        // A signal that interrupts this is in the pipe when it is looked at again.
+        // A signal that interrupts this call has written to the pipe, so the next look finds it.
         let limit = Timespec::try_from(time).ok();
         poll(&mut pipe, limit.as_ref()).is_ok_and(|ready| ready > 0)
     }
 
-    /// Readable while a request waits to be taken.
+    /// Readable while a request is in the pipe.
     pub(super) fn as_event(&self) -> PollFd<'_> {
         PollFd::new(&self.0, PollFlags::IN)
     }
@@ -59,13 +60,13 @@ impl StopRequests {
     }
 }
 
-/// Makes a [`DeathPipe`] and the end that is to be held.
+/// Makes a [`DeathPipe`], and the end that the watched process holds.
 pub(super) fn death_pipe() -> io::Result<(DeathPipe, PipeWriter)> {
     let (reader, writer) = io::pipe()?;
     Ok((DeathPipe(reader), writer))
 }
 
-/// Tells when a process is gone: the one that alone holds the other end.
+/// Reaches its end when a process is gone, which alone holds the other end.
 #[derive(Debug)]
 pub(super) struct DeathPipe(PipeReader);
 
@@ -81,7 +82,7 @@ impl DeathPipe {
     }
 }
 
-/// An error counts as an end: the caller must not wait for ever.
+/// An error counts as an end: the caller must not block without an end.
 fn wait_for_byte_or_end(mut pipe: PipeReader) {
     let mut byte = [0];
     while let Err(error) = pipe.read(&mut byte) {

@@ -2,9 +2,9 @@
 
 //! A daemon that does not end.
 //!
-//! A system call of its own may wait in the kernel (state D) for a file system of the host that never
-//! answers: a FUSE server that hangs, NFS mounted "hard", a disk. No signal ends such a thread, and
-//! its process has all descriptors open until then.
+//! A system call of the daemon may wait in the kernel (state D) for a file system of the host that
+//! never answers: a FUSE server that hangs, NFS mounted "hard", a disk. No signal ends such a
+//! thread, and its process keeps all descriptors open until then.
 
 use std::fs;
 
@@ -19,7 +19,8 @@ pub(super) fn kill_serving(daemon: Pid) {
     kill(serving);
 }
 
-/// Says that the process that serves is left, and kills the one that waits for it, if there is one.
+/// Logs that the serving process is left behind, and kills the process that waits for it, if there
+/// is one.
 pub(super) fn leave_behind(daemon: Pid) {
     let serving = innermost(daemon);
     error!(
@@ -33,11 +34,11 @@ pub(super) fn leave_behind(daemon: Pid) {
 }
 
 fn kill(process: Pid) {
-    // Fails for one that has ended.
+    // Fails if the process has ended.
     let _ = signal(process, Signal::SIGKILL);
 }
 
-/// The process that serves: virtiofsd's inner one, where there is an outer one around it.
+/// The process that serves: virtiofsd's inner process, if there is an outer one.
 fn innermost(mut process: Pid) -> Pid {
     while let Some(child) = child_of(process) {
         process = child;
@@ -45,7 +46,7 @@ fn innermost(mut process: Pid) -> Pid {
     process
 }
 
-/// A child of this process, if it has one.
+/// A child of `process`, if it has one.
 fn child_of(process: Pid) -> Option<Pid> {
     let list = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).ok()?;
     let child = list.split_whitespace().next()?.parse().ok()?;

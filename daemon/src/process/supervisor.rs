@@ -2,13 +2,15 @@
 
 //! The supervisor: the process that the operator started and that the pid file names.
 //!
-//! It waits. Both others are its children, so the end of the daemon is one event for the process
-//! that started it: when the supervisor exits, no other process, socket or pid file is left.
+//! The supervisor waits. The companion and the daemon are its children, so the process that started
+//! the supervisor needs to wait for one event only: when the supervisor exits, no other process,
+//! socket or pid file is left.
 //!
-//! One thing can't be waited for: a system call of the daemon's that the kernel does not end, not
-//! even for SIGKILL, because a file system of the host never answers ([`super::stuck`]). Once the
-//! daemon was asked to stop, or says that it ends, it has [`LAST_MOMENT`]; then it is killed, and if
-//! it is still there after that, all else goes without it, so that a new daemon can start.
+//! There is one exception: a system call of the daemon that the kernel does not end, not even for
+//! SIGKILL, because a file system of the host never answers ([`super::stuck`]). Once the daemon was
+//! asked to stop, or reports that it is ending, it has [`LAST_MOMENT`]. Then the supervisor kills
+//! it. If the daemon still exists after [`KILLED`], the supervisor ends everything else without it,
+//! so that a new daemon can start.
 
 use std::io::PipeWriter;
 use std::os::fd::OwnedFd;
@@ -30,9 +32,9 @@ use crate::sandbox::capabilities;
 
 /// How long the daemon may take to end.
 const LAST_MOMENT: Duration = Duration::from_secs(10);
-/// How long it may take when it was killed.
+/// How long the daemon may take to end after it was killed.
 const KILLED: Duration = Duration::from_secs(1);
-/// Between two looks at children whose end the kernel can't announce (no pidfd).
+/// Pause between two checks of children whose end the kernel can't announce (no pidfd).
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What the supervisor owns.
@@ -40,20 +42,21 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Supervisor {
     pub(super) daemon: Pid,
     pub(super) companion: CompanionProcess,
-    /// Removed at the end.
+    /// Files to remove at the end.
     pub(super) files: Vec<CreatedFiles>,
-    /// The daemon takes a request to stop. Where it can't any more, the request stays here.
+    /// The daemon takes a request to stop from this pipe. If the daemon no longer reads it, the
+    /// request stays.
     pub(super) stop: StopRequests,
-    /// The daemon says here that it ends.
+    /// By this pipe the daemon reports that it is ending.
     pub(super) ending: DeathPipe,
-    /// Tells the daemon, when this process is gone, that nothing waits for it any more.
+    /// Its end tells the daemon that this process is gone.
     pub(super) parent_death: PipeWriter,
 }
 
-/// What became of the daemon.
+/// How the daemon ended.
 enum End {
     Ended(ExitStatus),
-    /// It does not end, although it was killed.
+    /// The daemon does not end, although it was killed.
     Stuck,
 }
 
@@ -69,13 +72,13 @@ impl Supervisor {
             End::Ended(status) => status,
             End::Stuck => {
                 stuck::leave_behind(self.daemon);
-                // It would wait for the daemon, whose sockets are open still.
+                // The companion would wait for the daemon, whose sockets are still open.
                 self.companion.kill();
                 ExitStatus::Failed
             }
         };
-        // An inner process of a daemon that was killed may still be there. The companion stays
-        // until it has gone too, and this process until the companion has.
+        // The inner process of a killed daemon may still exist. The companion stays until that
+        // process has gone, and this process stays until the companion has.
         drop((self.parent_death, self.companion));
         status
     }
@@ -104,7 +107,8 @@ impl Supervisor {
         }
     }
 
-    /// The daemon's status, if it has ended. Children that have are taken from `ends`.
+    /// Reaps children. Removes ended ones from `ends`, and returns the daemon's status if it has
+    /// ended.
     fn reap(&self, ends: &mut Vec<(Pid, OwnedFd)>) -> Option<ExitStatus> {
         loop {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
@@ -125,8 +129,8 @@ impl Supervisor {
         }
     }
 
-    /// Waits until a child ends, or until `deadline`. Without a deadline, also until the daemon is
-    /// to end; whether it is.
+    /// Waits until a child ends, or until `deadline`. Without a deadline, also waits for a request
+    /// to stop or the daemon's report that it is ending; returns whether one came.
     fn wait_for_event(&self, ends: &[(Pid, OwnedFd)], deadline: Option<Instant>) -> bool {
         let mut events: Vec<_> = match deadline {
             None => vec![self.stop.as_event(), self.ending.as_event()],
@@ -140,21 +144,21 @@ impl Supervisor {
             _ => left,
         };
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
-        // A signal that interrupts this is an event, too.
+        // A signal that interrupts this call is an event, too.
         let _ = poll(&mut events, limit.as_ref());
         let mut words = events.iter().take(words);
         words.any(|word| !word.revents().is_empty())
     }
 }
 
-/// Becomes readable when the child has ended.
+/// A descriptor that becomes readable when the child has ended.
 fn end_of(child: Pid) -> Option<OwnedFd> {
     let child = rustix::process::Pid::from_raw(child.as_raw())?;
     pidfd_open(child, PidfdFlags::empty()).ok()
 }
 
-/// The exit status that the end of the daemon means. virtiofsd's outer process exits with the
-/// negative number of the signal that killed the inner one.
+/// The exit status for the daemon's end. virtiofsd's outer process exits with the negative number
+/// of the signal that killed the inner process.
 fn daemon_status(ended: WaitStatus) -> ExitStatus {
     match ended {
         WaitStatus::Exited(_, 0) => ExitStatus::Orderly,

@@ -9,8 +9,8 @@
 //!                                                     └▶ fast path ──────────────────┘
 //! ```
 //!
-//! Nothing that a guest sends ends the process or a thread: what cannot be parsed is answered
-//! with an error where there is room for one, and returned with length 0 where there is not.
+//! No message of a guest ends the process or a thread. A request that cannot be parsed gets an
+//! error reply if there is room for one, and is returned with length 0 otherwise.
 
 mod reply;
 mod window_job;
@@ -41,13 +41,13 @@ use crate::window::files::{FileToOpen, OpenFile, SetupError};
 use crate::window::operations::{WindowOperations, WindowSide};
 use crate::window::thread::OneUnderWay;
 
-/// Who has answered a request, and how that went.
+/// Where a request was answered, and the result.
 enum Served {
     Here(Result<u32, PayloadError>),
     ByServer(Result<Result<usize, virtiofsd::Error>, ChainCopyError>),
 }
 
-/// Serves requests, on whatever thread calls it. Shared by all of them.
+/// Serves requests on the calling thread. Shared by all threads.
 pub(crate) struct Engine<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     fs: DaxFs<F, S>,
     server: Server<DaxFs<F, S>>,
@@ -56,7 +56,8 @@ pub(crate) struct Engine<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     metrics: Arc<Metrics>,
     /// A migration watches guest memory.
     logging: AtomicBool,
-    /// The guest's driver knows this daemon: it has sent INIT here, or the state came from where it did.
+    /// The guest's driver knows this daemon: it has sent INIT to it, or this daemon has loaded the
+    /// state of the one before.
     is_known: AtomicBool,
     log_limits: LogLimits,
 }
@@ -84,7 +85,7 @@ where
         }
     }
 
-    /// The same, for a guest whose requests have buffers in `space`.
+    /// Sets the address space in which requests' buffers lie.
     pub(crate) fn with_space(self, space: Arc<AddressSpace>) -> Self {
         Self {
             space: Some(space),
@@ -92,23 +93,23 @@ where
         }
     }
 
-    /// Serves whatever comes, also before INIT.
+    /// Lets all requests be served, also before INIT.
     pub(crate) fn make_known(&self) {
         self.is_known.store(true, Ordering::Release);
     }
 
-    /// The errno for a request that is for the daemon before this one. None: this daemon serves it. 0:
-    /// the request gives something back that this daemon doesn't hold. EIO: the daemon before had begun
-    /// the request, and may have completed it. ESTALE: this daemon doesn't know the request's nodes and
-    /// handles.
+    /// The errno for a request that is meant for an earlier daemon. None: this daemon serves it. 0:
+    /// the request releases something that this daemon doesn't hold. EIO: the earlier daemon had
+    /// begun the request, and may have completed it. ESTALE: this daemon doesn't know the request's
+    /// nodes and handles.
     fn stray(&self, message: &Message, resubmitted: bool) -> Option<i32> {
         if !resubmitted && self.is_known.load(Ordering::Acquire) {
             return None;
         }
         match message.header.opcode() {
-            // Both can be served twice: they use no node or handle of the daemon before.
+            // Both can be served twice: they use no node or handle of the earlier daemon.
             Some(Opcode::Init | Opcode::Destroy) => None,
-            // This daemon holds nothing of what is given back.
+            // This daemon holds none of what is released.
             Some(Opcode::Forget | Opcode::BatchForget | Opcode::RemoveMapping) => Some(0),
             _ if resubmitted => Some(libc::EIO),
             _ => Some(libc::ESTALE),
@@ -139,8 +140,8 @@ where
         self.logging.store(logging, Ordering::Release);
     }
 
-    /// Serves one request and returns it to the guest, who is notified as `notify` says. With
-    /// [`Notify::Later`] the caller has to [`Ring::notify`] when nothing follows.
+    /// Serves one request and returns it to the guest, which is notified by `notify`. With
+    /// [`Notify::Later`] the caller has to call [`Ring::notify`] if no request follows.
     pub(crate) fn serve(&self, ring: &Ring, request: ParsedRequest, notify: Notify) {
         self.serve_with(ring, request, None, notify);
     }
@@ -164,11 +165,11 @@ where
             Ok(message) => self.answer(ring, message, file.flatten(), resubmitted, &mut guard),
             Err(_) => Ok(0),
         };
-        // Before the guest is notified, whose next request comes at once.
+        // Dropped before the guest is notified, since its next request may come at once.
         drop(under_way);
-        // The message lives until the guest is notified: it may be the last holder of memory that has
-        // gone, such as a mapping that the guest has removed, and to unmap that takes longer than the
-        // rest.
+        // The message lives until the guest is notified. It may be the last holder of memory that
+        // is gone, such as a mapping that the guest has removed, and to unmap that takes longer
+        // than the rest.
         match answered {
             Ok(len) => {
                 let completion = Completion {
@@ -200,7 +201,7 @@ where
             return Ok(self.fail(message, fault));
         }
         let opcode = message.header.opcode();
-        // A mapping is made by a thread of its own, or soon.
+        // A mapping is made by another thread, or soon.
         if matches!(message.work, Work::File) && !fast_path::is_quick(opcode) {
             ring.notify();
         }
@@ -241,7 +242,7 @@ where
         }
     }
 
-    /// Sets up a mapping; the file is opened here unless that was done already.
+    /// Sets up a mapping. Opens the file, unless that is done already.
     fn map(
         &self,
         window: &WindowSide<F, M, S>,
@@ -268,7 +269,7 @@ where
         Ok(self.reply(message, errno))
     }
 
-    /// Lets virtiofsd's file system answer, through its server if need be.
+    /// Answers by virtiofsd's file system, through its server if necessary.
     fn forward(&self, message: &Message) -> u32 {
         let Message {
             request, header, ..

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A request, read off its descriptor chain.
+//! Reads a request from its descriptor chain.
 //!
-//! A message is read once, when its request is taken off the ring. Nothing reads the guest's memory
-//! again to find out what the guest wants, and what was checked is what is used.
+//! A message is read once, when its request is taken off the ring. The daemon never reads it from
+//! guest memory again, so it uses what it has checked.
 //!
-//! Offsets are within the request, or within the reply, as the guest sees them. Everything read here
-//! was written by the guest and is checked before use.
+//! Offsets count from the start of the request or of the reply, as the guest sees them. Everything
+//! read here was written by the guest and is checked before use.
 
 use fuse_backend_rs::abi::virtio_fs::{RemovemappingIn, RemovemappingOne, SetupmappingIn};
 use virtiofsd::filesystem::Context;
@@ -17,7 +17,7 @@ use crate::fs::NodeId;
 use crate::ring::poller::TakenChain;
 use crate::ring::quiesce::InFlightGuard;
 
-/// Most ranges that one REMOVEMAPPING may name. Linux sends at most 256, a page of them.
+/// The most ranges in one REMOVEMAPPING. Linux sends at most 256, a page of them.
 const MAX_REMOVALS: u32 = 4096;
 
 /// `FUSE_MAP_ALIGNMENT` of the flags in INIT.
@@ -40,23 +40,23 @@ pub(crate) enum MessageError {
         /// Size of the message.
         needed: usize,
     },
-    /// A REMOVEMAPPING of more ranges than any guest has reason to name.
+    /// A REMOVEMAPPING with more ranges than any guest has reason to send.
     #[error("{count} ranges to remove, at most {MAX_REMOVALS} are accepted")]
     TooManyRemovals {
-        /// Ranges named.
+        /// The number of ranges.
         count: u32,
     },
 }
 
-/// What a request asks for.
+/// The kind of work of a request.
 pub(crate) enum Work {
     /// SETUPMAPPING.
     Map(SetupmappingIn),
     /// REMOVEMAPPING.
     Unmap(Vec<RemovemappingOne>),
-    /// Any other operation: it is the file system's. INIT and DESTROY clear the window, too.
+    /// Any other operation, for the file system. INIT and DESTROY clear the window, too.
     File,
-    /// A message about the window that makes no sense.
+    /// An invalid message about the window.
     Bad(MessageError),
 }
 
@@ -79,7 +79,7 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// Who asks, as the file system wants to know it.
+    /// The caller, in the file system's form.
     pub(crate) fn context(&self) -> Context {
         Context::from(*self.header.fields())
     }
@@ -106,13 +106,13 @@ pub(crate) struct ParsedRequest {
     pub(crate) head: HeadIndex,
     pub(crate) guard: InFlightGuard,
     pub(crate) message: Result<Message, ParseError>,
-    /// A daemon before this one had begun to serve it.
+    /// An earlier daemon had begun to serve this request.
     pub(crate) resubmitted: bool,
 }
 
 impl ParsedRequest {
-    /// Reads a request. Buffers that are no memory may lie in files that are `mapped`. Without a window
-    /// all messages are the file system's.
+    /// Reads a request. Buffers outside memory may lie in the files of `mapped`. Without a window
+    /// all messages are for the file system.
     pub(crate) fn parse(taken: TakenChain, mapped: Option<&dyn Mapped>, has_window: bool) -> Self {
         let TakenChain {
             chain,
@@ -166,7 +166,7 @@ impl Header {
         Opcode::try_from(self.0.opcode).ok()
     }
 
-    /// Forgets have no reply, not even where there is room for one.
+    /// Forgets have no reply, even if there is room for one.
     pub(crate) fn wants_reply(&self) -> bool {
         !matches!(self.opcode(), Some(Opcode::Forget | Opcode::BatchForget))
     }
@@ -222,11 +222,11 @@ fn remove_mapping(
 
 /// Adds MAP_ALIGNMENT to the reply of an INIT that offered it.
 ///
-/// virtiofsd's server drops that flag from both directions. The alignment is that of a page of
-/// this host: a guest may ask for any page aligned range.
+/// virtiofsd's server drops that flag in both directions. The alignment is this host's page size: a
+/// guest may ask for any page aligned range.
 ///
 /// # Errors
-/// When the request or the reply is shorter than INIT's; nothing was changed then.
+/// If the request or the reply is shorter than INIT's; nothing was changed then.
 pub(crate) fn add_map_alignment(request: &Request, reply_len: u32) -> Result<(), PayloadError> {
     let offered: u32 = request.read_object(INIT_IN_FLAGS)?;
     let full = size_of::<OutHeader>() + size_of::<InitOut>();

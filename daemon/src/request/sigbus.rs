@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The SIGBUS handler: survives guest memory that is gone.
+//! The SIGBUS handler: lets the daemon survive lost pages of guest memory.
 //!
-//! Guest memory is made of files, and those of the window can be truncated by the guest itself.
-//! System calls that are given an address behind the end fail with EFAULT, but virtiofsd's server
-//! copies headers and names by plain loads and stores, which the kernel answers with SIGBUS. A
-//! guest that names such an address in a descriptor, or puts a ring there, would so end the daemon.
+//! Guest memory consists of mapped files, and the guest itself can truncate those of the window. A
+//! system call with an address behind a file's end fails with EFAULT. But virtiofsd's server copies
+//! headers and names by plain loads and stores, for which the kernel sends SIGBUS. So a guest that
+//! puts such an address into a descriptor, or a ring there, would end the daemon.
 //!
-//! The handler puts a page of zeros in the place of the page that is gone, in the daemon's mapping
-//! alone, and lets the access be repeated. The guest only harms itself: its request reads as zeros, or
-//! its reply is dropped. The page goes with the mapping that it is part of.
+//! The handler maps a page of zeros in place of the lost page, in the daemon's mapping alone, and
+//! lets the access be repeated. The guest only harms itself: its request reads as zeros, or its
+//! reply is dropped. The page of zeros is unmapped with the mapping around it.
 //!
-//! Each such page splits a mapping in three, and a process may have 65,530 of them. So after
-//! [`SINGLE_PAGES`] of them a region is replaced from the page that is gone to its end, by one
-//! mapping. It takes the place of all that there were, so this never runs out.
+//! Each such page splits a mapping in three, and a process may have 65,530 mappings. So after
+//! [`SINGLE_PAGES`] of them one mapping replaces the rest of a region, from the lost page to the
+//! end. It replaces all earlier ones there, so mappings never run out.
 //!
-//! The handler does not distinguish faults elsewhere: the only files that may shrink and that the
-//! daemon maps are guest memory. For a page of the program itself, zeros end the process as the signal
+//! The handler does not distinguish faults elsewhere: guest memory is the only file that the daemon
+//! maps and that may shrink. For a page of the program itself, zeros end the process as the signal
 //! would.
 //!
-//! Non-goal: guest memory on hugetlbfs, of which no part can be replaced. Only the VMM could
-//! truncate that.
+//! Non-goal: guest memory on hugetlbfs, whose pages can't be replaced one by one. Only the VMM
+//! could truncate it.
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -30,22 +30,22 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering}
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 thread_local! {
-    /// Pages replaced for this thread since it last called [`take`]. Needs neither set-up nor
-    /// clean-up, so the handler may use it.
+    /// Pages replaced for this thread since it last called [`take`]. Access needs neither set-up
+    /// nor clean-up, so the handler may use it.
     static REPLACED: AtomicU64 = const { AtomicU64::new(0) };
 }
 
-/// Pages of this process that are replaced one by one. Each takes two mappings more.
+/// How many pages of this process are replaced one by one. Each needs two more mappings.
 const SINGLE_PAGES: usize = 4096;
 /// Regions whose ends are known: more than a VMM has.
 const MOST_REGIONS: usize = 1024;
 
 /// How many pages have been replaced one by one.
 static REPLACED_SINGLY: AtomicUsize = AtomicUsize::new(0);
-/// Where the regions of all devices are. What is in the list stays there.
+/// A list of the regions of all devices. Its entries are never removed.
 static TABLES: AtomicPtr<Table> = AtomicPtr::new(ptr::null_mut());
 
-/// One region's addresses; `end` is 0 where there is none.
+/// One region's addresses; `end` is 0 in a free slot.
 struct Slot {
     start: AtomicUsize,
     end: AtomicUsize,
@@ -59,18 +59,18 @@ struct Table {
 
 /// Tells the handler where guest memory is.
 ///
-/// Only the control thread maps regions, and it updates this list before it does anything else. So a
-/// fault at an address in the list is a fault in that region: a region that has gone since is held by the
-/// thread that touches it, and no other file is mapped there yet.
+/// Only the control thread maps regions, and it updates this list first. So a fault at an address
+/// in the list is a fault in that region. If the region has gone since, the thread that touches it
+/// still holds it, and no other file is mapped there yet.
 pub(crate) struct Regions(&'static Table);
 
-// SAFETY: what changes in it is atomic; `next` is set before it is shared.
+// SAFETY: all fields that change are atomic; `next` is set before the table is shared.
 unsafe impl Send for Table {}
 // SAFETY: as above.
 unsafe impl Sync for Table {}
 
 impl Regions {
-    /// Knows of no region yet.
+    /// A table without regions.
     pub(crate) fn new() -> Self {
         for table in tables() {
             if !table.taken.swap(true, Ordering::Acquire) {
@@ -81,7 +81,7 @@ impl Regions {
             start: AtomicUsize::new(0),
             end: AtomicUsize::new(0),
         };
-        // The handler may be looking at it at any time: it is never freed, but used again.
+        // The handler may read the table at any time, so it is never freed, but used again.
         let table = Box::leak(Box::new(Table {
             next: TABLES.load(Ordering::Acquire),
             taken: AtomicBool::new(true),
@@ -96,11 +96,11 @@ impl Regions {
         Self(table)
     }
 
-    /// Replaces the list: start and length in bytes of each region. Beyond [`MOST_REGIONS`] they are left out, and
-    /// pages of them are always replaced one by one.
+    /// Replaces the list: start and length in bytes of each region. Regions beyond [`MOST_REGIONS`]
+    /// are left out; their pages are always replaced one by one.
     pub(crate) fn update(&self, regions: impl Iterator<Item = (*mut u8, usize)>) {
         let mut slots = self.0.slots.iter();
-        // In this order, which takes no slot where there is no region left.
+        // In this order, `zip` takes no slot when there is no region left.
         for ((start, len), slot) in regions.zip(slots.by_ref()) {
             slot.end.store(0, Ordering::Release);
             slot.start.store(start.addr(), Ordering::Release);
@@ -121,7 +121,7 @@ impl Drop for Regions {
 fn tables() -> impl Iterator<Item = &'static Table> {
     let mut next = TABLES.load(Ordering::Acquire);
     std::iter::from_fn(move || {
-        // SAFETY: what is in the list is never freed nor changed but by atomics.
+        // SAFETY: entries of the list are never freed, and change by atomics only.
         let table = unsafe { next.as_ref() }?;
         next = table.next;
         Some(table)
@@ -134,7 +134,7 @@ fn end_of_region(address: usize) -> Option<usize> {
     slots.into_iter().find_map(|slot| {
         let end = slot.end.load(Ordering::Acquire);
         let start = slot.start.load(Ordering::Acquire);
-        // Another region may have been put into this place meanwhile.
+        // Another region may have taken this slot meanwhile.
         let same = slot.end.load(Ordering::Acquire) == end;
         (same && (start..end).contains(&address)).then_some(end)
     })
@@ -143,14 +143,14 @@ fn end_of_region(address: usize) -> Option<usize> {
 /// `si_code` of an access behind the end of a mapped file.
 const BEHIND_THE_END: c_int = libc::BUS_ADRERR;
 
-/// Installs the handler; the first call of a process does it.
+/// Installs the handler. Only the first call in a process has an effect.
 pub(crate) fn install_handler() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         let flags = SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK | SaFlags::SA_RESTART;
         let action = SigAction::new(SigHandler::SigAction(replace_page), flags, SigSet::empty());
-        // SAFETY: the handler calls nothing but mmap and sigaction and touches nothing but its
-        // thread's number and atomics, all of which a signal handler may do.
+        // SAFETY: the handler calls only mmap and sigaction, and accesses only its thread's counter
+        // and atomics, all of which a signal handler may do.
         if let Err(errno) = unsafe { sigaction(Signal::SIGBUS, &action) } {
             log::warn!("a guest that truncates its memory can end this daemon: {errno}");
         }
@@ -170,12 +170,12 @@ extern "C" fn replace_page(_signal: c_int, info: *mut libc::siginfo_t, _context:
         return;
     }
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    // SAFETY: no handler is installed. The access is repeated and ends the process; if this fails,
-    // it comes back here.
+    // SAFETY: this sets the default action, so no handler is involved. The access is repeated and
+    // ends the process; if sigaction fails, the handler runs again.
     let _ = unsafe { sigaction(Signal::SIGBUS, &default) };
 }
 
-/// Replaces the page at `address`, of which a thread was just refused an access; after many of them
+/// Replaces the page at `address`, which a thread could not access. After many of them, replaces
 /// the rest of its region, too.
 fn put_zeros_at(address: *mut c_void) -> bool {
     let page = shared_window::page_size() as usize;
@@ -187,10 +187,10 @@ fn put_zeros_at(address: *mut c_void) -> bool {
         end_of_region(start.addr())
     };
     let len = end.map_or(page, |end| end - start.addr());
-    // SAFETY: the pages belong to a mapping of a file, or the access would have been answered with
-    // SIGSEGV, and end where that ends. A thread that touches guest memory holds the table of regions
-    // that owns the mapping, so it cannot be another's by now, and volatile accesses allow for its
-    // content to change.
+    // SAFETY: the pages belong to a mapping of a file (an access elsewhere gets SIGSEGV), and end
+    // where that mapping ends. A thread that touches guest memory holds the region table that owns
+    // the mapping, so no other mapping can be there by now. Volatile accesses allow for its content
+    // to change.
     let mapped = unsafe {
         libc::mmap(
             start,
@@ -211,17 +211,17 @@ mod tests {
     use super::*;
 
     const PAGE: usize = 4096;
-    /// Every second of them is as many mappings as a process may have.
+    /// Every second of them is more than the number of mappings that a process may have.
     const PAGES: usize = 70_000;
 
-    /// Without a bound this test ends by SIGBUS, when the process has no mapping left.
+    /// Without the bound this test is killed by SIGBUS, when the process has no mapping left.
     #[test]
     fn a_process_does_not_run_out_of_mappings() {
         install_handler();
         let file = tempfile::tempfile().expect("a file");
         let len = PAGES * PAGE;
         file.set_len(len as u64).expect("a sparse file");
-        // SAFETY: a new mapping, which nothing else knows of.
+        // SAFETY: a new mapping, which no other code uses.
         let start = unsafe {
             libc::mmap(
                 ptr::null_mut(),
@@ -236,10 +236,10 @@ mod tests {
         let start = start.cast::<u8>();
         let regions = Regions::new();
         regions.update([(start, len)].into_iter());
-        // A page that is there stays the file's.
+        // A page that exists stays the file's.
         file.set_len(PAGE as u64).expect("truncated");
         for page in (0..PAGES).step_by(2) {
-            // SAFETY: it lies within the mapping.
+            // SAFETY: the byte lies within the mapping.
             let byte = unsafe { start.add(page * PAGE).read_volatile() };
             assert_eq!(byte, 0);
         }
@@ -266,7 +266,7 @@ mod tests {
         first.update(std::iter::empty());
         assert_eq!(end_of_region(PAGE), None);
         drop(first);
-        // Other tests have theirs, but not a hundred at once.
+        // Other tests have tables, too, but not a hundred at once.
         (0..100).for_each(|_| drop(Regions::new()));
         assert!(tables().count() < 100);
     }

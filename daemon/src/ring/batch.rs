@@ -17,7 +17,7 @@ const FEW: u32 = 8;
 /// The largest batch.
 const MANY: u32 = 64;
 
-/// The requests of a ring that were returned and not notified yet.
+/// The requests of a ring that were returned and whose notification is pending.
 #[derive(Debug)]
 pub(crate) struct NotificationBatch {
     pending: AtomicU32,
@@ -29,7 +29,7 @@ pub(crate) struct NotificationBatch {
     number: AtomicU32,
 }
 
-/// Tells one batch from the next.
+/// The identity of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BatchNumber(u32);
 
@@ -105,7 +105,8 @@ mod tests {
     fn of_a_guest_that_keeps_many_under_way_it_is_half() {
         let batch = NotificationBatch::new();
         for depth in [24, 32, 48, 100] {
-            // A first burst, then each batch of answers is replaced by as many requests.
+            // A first burst. From then on the guest replaces each batch of replies by as many
+            // requests.
             let mut told = fill(&batch, depth - 1);
             for _ in 0..4 {
                 told = fill(&batch, depth - told - 1);

@@ -16,12 +16,13 @@ use std::time::Duration;
 
 use crate::ring::vring::Notify;
 
-/// A request that takes longer is slow: many times what one takes that does not wait.
+/// A request that takes longer is slow. The limit is many times the time of a request that does not
+/// wait.
 const QUICK: Duration = Duration::from_micros(100);
 /// Quick requests in a row after which coalescing begins again.
 const MAKE_UP: u32 = 16;
 
-/// How quickly a ring's requests were served lately.
+/// How quickly a ring's recent requests were served.
 #[derive(Debug)]
 pub(crate) struct Coalescing {
     /// Quick requests still to come before the next batch.
@@ -45,12 +46,12 @@ impl Coalescing {
         }
     }
 
-    /// Whether a request that took so long holds others up.
+    /// Whether a request that took this long delays others noticeably.
     pub(crate) fn is_slow(took: Duration) -> bool {
         took > QUICK
     }
 
-    /// A request has been served in this time; returns whether it was slow.
+    /// Records the time in which a request was served; returns whether it was slow.
     pub(crate) fn note(&self, took: Duration) -> bool {
         let slow = Self::is_slow(took);
         let owed = self.owed.load(Ordering::Relaxed);

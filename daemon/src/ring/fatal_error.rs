@@ -6,7 +6,7 @@
 //! the daemon would live on with a queue that no thread serves, and a guest that hangs. So what such
 //! a thread does for a request runs in [`FatalErrorLatch::guard`]. The first failure counts.
 //!
-//! Not for what a guest can cause: that is [`crate::fs::catch_panic`]'s.
+//! Not for panics that a guest can cause: [`crate::fs::catch_panic`] handles those.
 
 use std::panic::{self, AssertUnwindSafe};
 
@@ -15,16 +15,16 @@ use parking_lot::Mutex;
 use crate::fs::catch_panic;
 use crate::ring::threads::ThreadsError;
 
-/// Why requests are served no more.
+/// Why requests can't be served any more.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// A bug of ours.
     #[error("a thread that serves requests has panicked: {message}")]
     Panicked {
-        /// What it said.
+        /// The panic's message.
         message: String,
     },
-    /// A thread did not get what each needs.
+    /// A thread could not be prepared to serve.
     #[error(transparent)]
     Threads(#[from] ThreadsError),
 }
@@ -46,7 +46,8 @@ pub(crate) struct FatalErrorLatch {
 impl FatalErrorLatch {
     /// Runs a part of a thread's work; a failure or a panic in it ends the session.
     pub(crate) fn guard(&self, work: impl FnOnce() -> Result<(), ThreadsError>) {
-        // What a panic leaves half done is not used again: the session ends.
+        // A panic may leave state half-changed, but the session ends, so no thread uses that state
+        // again.
         match panic::catch_unwind(AssertUnwindSafe(work)) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.raise(error.into()),
@@ -56,7 +57,7 @@ impl FatalErrorLatch {
         }
     }
 
-    /// Lets `end` end the session when there is a failure, which may be now.
+    /// Sets `end` to be called at the first failure, which may have happened already.
     pub(crate) fn arm(&self, end: impl Fn() + Send + 'static) {
         let mut state = self.state.lock();
         if state.failure.is_some() {
@@ -65,7 +66,7 @@ impl FatalErrorLatch {
         state.end = Some(Box::new(end));
     }
 
-    /// What has ended the session, if anything of this kind has.
+    /// The failure that has ended the session, if there was one.
     pub(crate) fn take(&self) -> Option<Failure> {
         self.state.lock().failure.take()
     }

@@ -2,14 +2,14 @@
 
 //! Which requests the daemon has taken and not returned, in memory that outlives it.
 //!
-//! The VMM keeps the memory and gives it to the next daemon (the protocol's INFLIGHT_SHMFD). What lies
-//! there is the specification's, so that any back end understands it: for each split virtqueue a header
-//! and an entry for each descriptor. Everything else of this design is in `design.md`, "A daemon that is
+//! The VMM keeps the memory and passes it to the next daemon (the protocol's INFLIGHT_SHMFD). Its
+//! layout is the specification's, so any back end can read it: for each split virtqueue a header,
+//! and an entry for each descriptor. The rest of the design is in `design.md`, "A daemon that is
 //! started again".
 //!
-//! The order of the stores makes the memory right at each moment at which the daemon may be killed: an
-//! entry is marked before its request is served, and the head that is being returned is named before the
-//! used ring moves and unmarked after it.
+//! The order of the stores keeps the memory consistent wherever the daemon may be killed. An entry
+//! is marked before its request is served. The head that is being returned is stored before the
+//! used ring moves, and its entry is unmarked afterwards.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -27,31 +27,31 @@ use vm_memory::{FileOffset, MmapRegion};
 
 use crate::adapter::HeadIndex;
 
-/// A queue's part is a multiple of it.
+/// A queue's part is a multiple of this size.
 const ALIGNMENT: usize = 64;
-/// The only version there is. Memory that no daemon has used yet has 0.
+/// The only version. The value is 0 in memory that no daemon has used yet.
 const VERSION: u16 = 1;
 
-/// The beginning of a queue's part, as the specification lays it out.
+/// The header of a queue's part, in the specification's layout.
 #[repr(C)]
 struct Header {
     _features: AtomicU64,
     version: AtomicU16,
     size: AtomicU16,
-    /// The head that was returned last.
+    /// The head of the last returned request.
     last_head: AtomicU16,
-    /// Where the used ring ended then.
+    /// The used ring's index at that time.
     used: AtomicU16,
 }
 
-/// What follows for each descriptor.
+/// An entry for each descriptor, after the header.
 #[repr(C)]
 struct Entry {
     in_flight: AtomicU8,
     _padding: [u8; 5],
-    /// The head that was returned before this one.
+    /// The head of the request that was returned before this one.
     next: AtomicU16,
-    /// The later a request was taken, the higher.
+    /// Higher for a request that was taken later.
     counter: AtomicU64,
 }
 
@@ -62,7 +62,7 @@ const _: () = assert!(HEADER == 16 && ENTRY == 16);
 /// The memory cannot be made or used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InflightError {
-    /// It is not there, or too small for what the VMM says of it.
+    /// The memory is missing, or too small for the VMM's description.
     #[error("{size} bytes for requests in flight of {queues} queues of {queue_size}")]
     Size {
         size: u64,
@@ -74,7 +74,7 @@ pub(crate) enum InflightError {
     System(#[source] io::Error),
 }
 
-/// The memory, as the VMM has given it last.
+/// The memory that the VMM has passed last.
 #[derive(Default)]
 pub(crate) struct Inflight {
     area: Mutex<Option<Arc<Area>>>,
@@ -82,7 +82,7 @@ pub(crate) struct Inflight {
 
 struct Area {
     memory: MmapRegion<()>,
-    /// Device, inode and offset: which memory it is.
+    /// Device, inode and offset, which identify the memory.
     identity: (u64, u64, u64),
     queues: u16,
     queue_size: u16,
@@ -93,7 +93,7 @@ fn queue_len(queue_size: u16) -> usize {
 }
 
 impl Inflight {
-    /// New memory, for `GET_INFLIGHT_FD`. It is in use when the VMM has given it back.
+    /// Makes new memory, for `GET_INFLIGHT_FD`. It comes into use when the VMM passes it back.
     pub(crate) fn create(
         asked: &VhostUserInflight,
     ) -> Result<(VhostUserInflight, File), InflightError> {
@@ -151,7 +151,7 @@ impl Inflight {
         Ok(())
     }
 
-    /// What there is for a queue of this size.
+    /// The log of a queue of this size, if the memory has one.
     fn log(&self, queue: usize, size: u16) -> Option<QueueLog> {
         let area = self.area.lock().clone()?;
         let fits = queue < usize::from(area.queues) && size <= area.queue_size;
@@ -164,37 +164,38 @@ impl Inflight {
     }
 }
 
-/// A queue's part of it.
+/// A queue's part of the memory.
 struct QueueLog {
     area: Arc<Area>,
     start: usize,
     size: u16,
-    /// Tells in which order requests were taken.
+    /// The counter of the next taken request: it records the order.
     counter: u64,
 }
 
 impl QueueLog {
     fn header(&self) -> &Header {
-        // SAFETY: `install` has checked that the mapped memory has a part for each queue, and parts are
-        // aligned. Whoever else has the memory may change it at any time, which atomics allow.
+        // SAFETY: `install` has checked that the mapped memory has a part for each queue, and parts
+        // are aligned. Another process that maps the memory may change it at any time, which
+        // atomics allow.
         unsafe { &*self.area.memory.as_ptr().add(self.start).cast() }
     }
 
     fn entries(&self) -> &[Entry] {
-        // SAFETY: as above; `size` is no more than what `install` was told.
+        // SAFETY: as above; `size` is at most the size that `install` has checked.
         unsafe {
             let first = self.area.memory.as_ptr().add(self.start + HEADER);
             slice::from_raw_parts(first.cast(), usize::from(self.size))
         }
     }
 
-    /// None for a head that no queue of this size has: the VMM has made it larger under way.
+    /// None for a head beyond this queue's size: the VMM has enlarged the queue meanwhile.
     fn entry(&self, HeadIndex(head): HeadIndex) -> Option<&Entry> {
         self.entries().get(usize::from(head))
     }
 
-    /// What another daemon has taken and not returned, in the order in which it was taken. `used` is
-    /// where the used ring ends.
+    /// The requests that another daemon has taken and not returned, in the order in which it took
+    /// them. `used` is the used ring's index.
     fn recover(&mut self, used: u16) -> Vec<HeadIndex> {
         let header = self.header();
         if header.version.load(Acquire) != VERSION {
@@ -203,7 +204,8 @@ impl QueueLog {
             header.version.store(VERSION, Release);
             return Vec::new();
         }
-        // That daemon ended between the used ring and the memory.
+        // That daemon ended after it had moved the used ring, and before it recorded that in the
+        // memory.
         let returned = used.wrapping_sub(header.used.load(Acquire)).min(self.size);
         let mut head = header.last_head.load(Acquire);
         for _ in 0..returned {
@@ -255,35 +257,35 @@ impl QueueLog {
 pub(crate) struct RingLog {
     source: Option<(Arc<Inflight>, usize)>,
     log: Option<QueueLog>,
-    /// The ring was started since the log was begun.
+    /// The ring was started after the log was begun.
     is_due: bool,
-    /// What is to be served before anything else.
+    /// Requests of an earlier daemon, to be served before all others.
     again: VecDeque<HeadIndex>,
 }
 
 impl RingLog {
-    /// Finds the ring's memory there from now on.
+    /// Sets the memory and the ring's part of it, from the next start on.
     pub(crate) fn lies_in(&mut self, inflight: &Arc<Inflight>, queue: usize) {
         self.source = Some((Arc::clone(inflight), queue));
     }
 
-    /// The ring was started, so the log is to be begun before the next request is taken.
+    /// Records that the ring was started: the log has to be begun before the next request is taken.
     pub(crate) fn start(&mut self) {
         self.is_due = true;
     }
 
-    /// Whether that is to be done now.
+    /// Whether the log has to be begun now; resets the flag.
     pub(crate) fn is_due(&mut self) -> bool {
         std::mem::take(&mut self.is_due)
     }
 
-    /// Whether there is one.
+    /// Whether a log is kept.
     pub(crate) fn is_kept(&self) -> bool {
         self.log.is_some()
     }
 
-    /// The ring was started. If that is the first time with this memory, what is under way from a
-    /// daemon before is there to be taken up, and how much that is is returned.
+    /// Begins the log at a start of the ring. If this is the first start with this memory, recovers
+    /// the requests that an earlier daemon left in flight, and returns how many there are.
     pub(crate) fn begin(&mut self, size: u16, used: u16) -> usize {
         let Some((inflight, queue)) = &self.source else {
             return 0;
@@ -302,12 +304,12 @@ impl RingLog {
         self.again.len()
     }
 
-    /// The next request that is to be taken up.
+    /// The next recovered request.
     pub(crate) fn next_again(&mut self) -> Option<HeadIndex> {
         self.again.pop_front()
     }
 
-    /// Takes it up later after all.
+    /// Puts a recovered request back to the front.
     pub(crate) fn put_back(&mut self, head: HeadIndex) {
         self.again.push_front(head);
     }
@@ -318,14 +320,15 @@ impl RingLog {
         }
     }
 
-    /// Before the used ring has it.
+    /// Records that the request is being returned. To be called before the used ring moves.
     pub(crate) fn begin_return(&self, head: HeadIndex) {
         if let Some(log) = &self.log {
             log.begin_return(head);
         }
     }
 
-    /// After that; `used` is where the used ring ends.
+    /// Records that the request was returned. To be called after the used ring has moved; `used` is
+    /// its index.
     pub(crate) fn end_return(&self, head: HeadIndex, used: u16) {
         if let Some(log) = &self.log {
             log.end_return(head, used);
@@ -344,7 +347,7 @@ mod tests {
         Inflight::create(&asked).unwrap()
     }
 
-    /// A daemon's log of queue 1, and what it has to take up.
+    /// A daemon's log of queue 1, and the requests that it recovers.
     fn daemon((told, file): &(VhostUserInflight, File), used: u16) -> (RingLog, Vec<u16>) {
         let inflight = Arc::new(Inflight::default());
         inflight.install(told, file.try_clone().unwrap()).unwrap();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A virtqueue: who takes requests off it, when it may be stopped, when the guest is notified.
+//! A virtqueue: which thread takes requests off it, when it may be stopped, when the guest is
+//! notified.
 //!
 //! ```text
 //!   poller ──▶ vring ──▶ quiesce      a request is taken, with a guard that keeps its ring

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Tells the window's channel when the VMM stops and starts the device.
+//! Reports to the window's channel when the VMM stops and starts the device.
 //!
 //! The VMM stops the device with the first of its running rings that stops, and starts it with the
 //! first ring that starts. A ring that does not run and is disabled, or enabled without being set up,
@@ -17,7 +17,7 @@ pub(crate) struct RingPause {
 
 #[derive(Default)]
 struct RingState {
-    /// Since when the ring has been running, if it is.
+    /// The time at which the ring was started, while it is running.
     started: Option<Moment>,
     channel: Option<VhostUserShmem>,
 }
@@ -35,7 +35,8 @@ impl RingPause {
         }
     }
 
-    /// The VMM has changed the ring, which is running now or not. Waits for nothing.
+    /// Records that the VMM has changed the ring, and whether the ring is running now. Does not
+    /// block.
     pub(crate) fn follow(&self, running: bool) {
         let mut ring = self.ring.lock();
         if running == ring.started.is_some() {
@@ -56,13 +57,13 @@ mod tests {
     use super::RingPause;
     use crate::testing::{begun_in_background, expect, expect_to_wait};
 
-    /// A call on a channel that the VMM has not handed over: it waits, and then fails.
+    /// A call on a channel that the VMM has not passed: it waits, and then fails.
     fn unmap(channel: &VhostUserShmem) -> impl FnOnce() -> Result<(), VmmError> + use<> {
         let channel = channel.clone();
         move || channel.unmap(WindowOffset(0), 4096)
     }
 
-    /// Rings that have been served, so many of them running.
+    /// Rings that have been served; the first `running` of them are running.
     fn rings<const N: usize>(channel: &VhostUserShmem, running: usize) -> [RingPause; N] {
         std::array::from_fn(|nth| {
             let ring = RingPause::default();
@@ -118,7 +119,7 @@ mod tests {
         let channel = VhostUserShmem::new();
         let all: [_; 3] = rings(&channel, 3);
         all.iter().for_each(|ring| ring.follow(false));
-        // Set up and enabled, and the others enabled only.
+        // One ring is set up and enabled, the others are only enabled.
         for running in [true, false, false] {
             all[usize::from(!running)].follow(running);
         }

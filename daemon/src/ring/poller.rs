@@ -2,8 +2,8 @@
 
 //! The poller: takes requests off rings.
 //!
-//! A drain ends whatever a guest does to its ring. A ring that makes no sense is left alone until the
-//! next kick, with a counter and a log line.
+//! A drain ends, whatever a guest does to its ring. A ring with invalid contents is not served
+//! until the next kick; a counter and a log line record it.
 
 use std::sync::Arc;
 
@@ -30,9 +30,9 @@ struct Overlap;
 pub(crate) struct TakenChain {
     pub(crate) chain: DescriptorChain<Arc<TransportMemory>>,
     pub(crate) guard: InFlightGuard,
-    /// The table of memory that its descriptors are looked up in.
+    /// The memory table in which its descriptors are looked up.
     pub(crate) memory: Arc<TransportMemory>,
-    /// A daemon before this one had taken it already.
+    /// An earlier daemon had taken this request already.
     pub(crate) resubmitted: bool,
 }
 
@@ -55,9 +55,9 @@ impl Poller {
     /// Passes every request of `ring` to `serve`, until the ring is empty and the guest's notifications
     /// are enabled again.
     ///
-    /// A request is taken when `worker` has returned a thread for it, so that no request waits for a
-    /// thread while the ring's stop waits for the request. `worker` may wait; when it returns none, the
-    /// rest stays on the ring.
+    /// A request is taken only after `worker` has returned a thread for it. So no request waits for
+    /// a thread while a stop of the ring waits for the request. `worker` may block; if it returns
+    /// none, the other requests stay on the ring.
     pub(crate) fn drain<W>(
         &self,
         queue: usize,
@@ -81,8 +81,9 @@ impl Poller {
                 Ok(true) => empty_passes += 1,
                 Err(error) => return self.blame_ring(queue, &error),
             }
-            // One empty pass is the race that `enable_notification` reports: a request came after the
-            // last look. Two are a ring whose available index runs ahead of its requests.
+            // One empty pass is the race that `enable_notification` reports: a request came after
+            // the last look. Two empty passes mean that the available index runs ahead of the
+            // requests.
             if empty_passes == 2 {
                 return;
             }
@@ -100,7 +101,8 @@ impl Poller {
         let mut any = false;
         loop {
             let worker = worker()?;
-            // For this request alone: a table that is kept keeps the files of its regions open.
+            // Loaded for this request alone: a table that is kept keeps the files of its regions
+            // open.
             let memory = self.memory.memory().into_inner();
             match ring.pop(&memory) {
                 Ok(NextChain::Nothing) => return Some(any),

@@ -7,7 +7,7 @@
 //! All threads may be inside window operations, where they wait for QEMU, which may be waiting for the
 //! ring to stop.
 //!
-//! Owner: the threads of the queues wait for [`Pool::free_thread`], with nothing in their hands.
+//! Owner: the queues' threads. They wait for [`Pool::free_thread`] before they take a request.
 
 use std::sync::{Arc, mpsc};
 
@@ -52,7 +52,7 @@ impl Pool {
     /// A pool of `size` threads, or none.
     ///
     /// # Errors
-    /// When the threads cannot be started or cannot have what they need.
+    /// If the threads cannot be started or prepared.
     pub(crate) fn new(size: usize) -> Result<Option<Self>, ThreadsError> {
         if size == 0 {
             return Ok(None);
@@ -61,7 +61,8 @@ impl Pool {
         let threads = ThreadPoolBuilder::new()
             .name_prefix("request-")
             .pool_size(size)
-            // The receiver is gone once one of them has failed, and nothing is lost.
+            // The receiver is gone once a thread has failed, and the other results don't matter
+            // then.
             .after_start(move |_| drop(prepared.send(prepare())))
             .create()
             .map_err(|source| ThreadsError::Pool { size, source })?;
@@ -77,7 +78,7 @@ impl Pool {
         Ok(Some(Self { threads, count }))
     }
 
-    /// Waits for a thread that can begin at once; nothing when the pool is closed.
+    /// Waits for a thread that is free. Returns none when the pool is closed.
     pub(crate) fn free_thread(&self) -> Option<FreeThread<'_>> {
         let mut free = self.count.free.lock();
         self.count
@@ -93,7 +94,7 @@ impl Pool {
         })
     }
 
-    /// Ends all waits for a free thread. Threads that serve a request are not waited for.
+    /// Ends all waits for a free thread. Does not wait for threads that serve a request.
     pub(crate) fn close(&self) {
         self.count.free.lock().closed = true;
         self.count.changed.notify_all();
@@ -101,7 +102,7 @@ impl Pool {
 }
 
 impl FreeThread<'_> {
-    /// Has the thread serve one request.
+    /// Serves one request on this thread.
     pub(crate) fn run(self, serve: impl FnOnce() + Send + 'static) {
         let Self { threads, claim } = self;
         threads.spawn_ok(async move {

@@ -2,12 +2,12 @@
 
 //! Quiesces a ring: which requests may touch it, and when it may be stopped.
 //!
-//! QEMU stops a ring with `GET_VRING_BASE` and serves nothing else until it has the answer. From then on
-//! the ring belongs to QEMU, so the answer must wait for the requests in flight. It must *not* wait for
-//! a request that is inside a window operation: such a request waits for QEMU to serve its
-//! `SHMEM_MAP`, and both would wait for ever. Nor may it wait for a request that waits for a thread,
-//! since all threads may be in such operations: a request is taken off its ring when it has a thread
-//! ([`crate::ring::pool`]). So a request is in one of two places:
+//! QEMU stops a ring with `GET_VRING_BASE` and serves nothing else until it has the answer. From
+//! then on the ring belongs to QEMU, so the answer must wait for the requests in flight. It must
+//! *not* wait for a request that is inside a window operation: such a request waits for QEMU to
+//! serve its `SHMEM_MAP`, so the two would deadlock. Nor may the answer wait for a request that
+//! waits for a thread, since all threads may be in such operations: a request is taken off its ring
+//! only when it has a thread ([`crate::ring::pool`]). So a request is in one of two places:
 //!
 //! ```text
 //!                    enter_window                      leave_window
@@ -91,14 +91,15 @@ struct State {
 }
 
 impl State {
-    /// Abandons the requests in the window.
+    /// Begins a new epoch, which abandons the requests in the window.
     fn begin_epoch(&mut self) {
         self.epoch += 1;
         self.in_flight = 0;
     }
 }
 
-/// The ring that this request came from is gone: nothing of it may be touched any more.
+/// The epoch of this request's ring has ended: the request must touch neither ring nor guest
+/// memory.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the ring was reset while the request was in flight")]
 pub(crate) struct Abandoned;
@@ -106,20 +107,20 @@ pub(crate) struct Abandoned;
 /// Why a request is not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotAdmitted {
-    /// The ring does not run.
+    /// The ring is not running.
     Stopped,
-    /// As many requests are in flight as the ring has descriptors.
+    /// The number of requests in flight is the number of the ring's descriptors.
     Full,
 }
 
 /// What a request inside the window may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestState {
-    /// Go on.
+    /// Continue.
     Current,
-    /// Wait: the ring is stopped and may be resumed or reset.
+    /// Wait: the ring is stopped, and may be resumed or reset.
     Paused,
-    /// Give up.
+    /// Drop the request.
     Abandoned,
 }
 
@@ -199,8 +200,9 @@ impl RingQuiesce {
         self.changed.notify_all();
     }
 
-    /// Ends everything: no request is admitted again, and those in the window are abandoned. Returns when
-    /// no request is in the `Ring` place, or at `deadline`, and then how many are there still.
+    /// Closes the ring: no request is admitted again, and those in the window are abandoned.
+    /// Returns when no request is in the `Ring` place, or at `deadline`; then it returns how many
+    /// still are.
     pub(crate) fn close(&self, deadline: Instant) -> usize {
         let mut state = self.state.lock();
         state.phase = Phase::Closed;
@@ -228,7 +230,7 @@ enum Place {
     Window,
 }
 
-/// One request's right to its ring. Dropping it lets the ring be stopped.
+/// One request's right to its ring. The ring can be stopped once this is dropped.
 pub(crate) struct InFlightGuard {
     quiesce: Arc<RingQuiesce>,
     epoch: u64,
@@ -236,7 +238,7 @@ pub(crate) struct InFlightGuard {
 }
 
 impl InFlightGuard {
-    /// Steps aside for a window operation: from here on the ring may be stopped.
+    /// Leaves the ring for a window operation: from here on the ring may be stopped.
     ///
     /// Call it before taking any lock that a window operation holds.
     pub(crate) fn enter_window(&mut self) {
@@ -253,7 +255,7 @@ impl InFlightGuard {
         self.request_state_in(&self.quiesce.state.lock())
     }
 
-    /// Waits while the ring is stopped.
+    /// Blocks while the ring is stopped.
     ///
     /// # Errors
     /// When the ring's epoch ended: drop the request.
@@ -268,7 +270,7 @@ impl InFlightGuard {
         }
     }
 
-    /// Takes the ring back after a window operation, when it is running.
+    /// Re-enters the ring after a window operation, once the ring is running.
     ///
     /// # Errors
     /// When the ring's epoch ended: drop the request.

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Tells the guest of finished requests when the next request takes long.
+//! Notifies the guest of finished requests if the next request takes long.
 //!
-//! Quick requests are notified in batches (see [`crate::ring::coalescing`] and [`crate::ring::batch`]), by the thread
-//! that serves them. Any of them may turn out to wait, for a disk, a lease, or a server that hangs;
-//! those before it would wait with it. So a thread of its own looks every [`TICK`] whether the same
-//! requests are waiting as at the last look, and tells the guest of them.
+//! Quick requests are notified in batches (see [`crate::ring::coalescing`] and
+//! [`crate::ring::batch`]), by the thread that serves them. Any request may turn out to wait, for a
+//! disk, a lease, or a server that hangs, and would delay the notification of those before it. So a
+//! separate thread checks every [`TICK`] whether the batch of the last check is still pending, and
+//! notifies the guest of it.
 //!
-//! It sleeps while each request is notified at once, or there is none. To wake it costs a look at
-//! one number for each request that follows an pending one.
+//! The thread sleeps while each request is notified at once, or there is none. The check whether to
+//! wake it costs one load for each request that follows a pending one.
 //!
 //! Owner: the device. The lock order is the reminder, then a vring.
 
@@ -23,9 +24,9 @@ use crate::ring::fatal_error::FatalErrorLatch;
 use crate::ring::threads::ThreadsError;
 use crate::ring::vring::{BatchNumber, Ring};
 
-/// A finished request waits no longer than two of these.
+/// A finished request waits at most two ticks.
 const TICK: Duration = Duration::from_millis(5);
-/// So many without anything untold, and the thread goes to sleep.
+/// After this many ticks without a pending notification the thread goes to sleep.
 const QUIET_TICKS: u32 = 20;
 
 #[derive(Default)]
@@ -49,7 +50,7 @@ impl Reminder {
     /// Starts the thread; a panic in it ends the session by `fatal_error`.
     ///
     /// # Errors
-    /// When there is no thread to be had.
+    /// If no thread can be started.
     pub(crate) fn start(fatal_error: Arc<FatalErrorLatch>) -> Result<Self, ThreadsError> {
         let shared = Arc::<Shared>::default();
         let theirs = Arc::clone(&shared);
@@ -64,16 +65,17 @@ impl Reminder {
         Ok(Self(shared))
     }
 
-    /// Looks after `ring`, too.
+    /// Adds `ring` to the rings to watch.
     pub(crate) fn watch(&self, ring: &Ring) {
         self.0.state.lock().rings.push((ring.clone(), None));
     }
 
-    /// The calling thread is about to serve a request; if it has left others untold, they are looked
-    /// after from now on.
+    /// Called by a thread before it serves a request. If the ring has a pending notification, the
+    /// reminder watches it from now on.
     pub(crate) fn look_after(&self, ring: &Ring) {
-        // Without a fence: a thread that went to sleep before has had the vring's lock since, and one
-        // that goes to sleep after finds the pending request (see `Shared::nothing_is_pending`).
+        // No fence is needed. If the reminder went to sleep earlier, the calling thread has held
+        // the vring's lock since. If it goes to sleep later, it finds the pending request (see
+        // `Shared::nothing_is_pending`).
         if !ring.is_notified() && self.0.asleep.load(Ordering::Relaxed) {
             self.0.wake();
         }
@@ -121,7 +123,8 @@ impl Shared {
     }
 }
 
-/// Tells what was pending at the last look and still is; whether anything is or was pending.
+/// Notifies the guest of each batch that was pending at the last look and still is. Returns whether
+/// any batch is pending.
 fn look(rings: &mut [(Ring, Option<BatchNumber>)]) -> bool {
     let mut any = false;
     for (ring, seen) in rings {
@@ -135,8 +138,8 @@ fn look(rings: &mut [(Ring, Option<BatchNumber>)]) -> bool {
     any
 }
 
-/// With each vring's lock held for a moment: a thread that has left a request pending by then is seen
-/// here, and one that does so later sees that the reminder is asleep.
+/// Takes each vring's lock for a moment. So a request that a thread left pending before is seen
+/// here, and a thread that leaves one pending later sees that the reminder is asleep.
 fn nothing_is_pending(rings: &[(Ring, Option<BatchNumber>)]) -> bool {
     rings.iter().all(|(ring, _)| ring.is_notified_under_lock())
 }
@@ -174,7 +177,7 @@ mod tests {
                 calls > 0
             });
             assert_eq!(calls, 1, "round {round}");
-            // The next round has to wake it.
+            // The next round has to wake the reminder.
             wait_until("it to sleep", || reminder.0.asleep.load(Ordering::Relaxed));
         }
     }

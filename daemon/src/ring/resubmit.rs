@@ -2,9 +2,9 @@
 
 //! The chain of a request that another daemon has taken off the available ring.
 //!
-//! Its head is known, but the ring may have another one in its place since, and virtio-queue makes
-//! chains in no other way than by taking them off a ring. So it gets a ring of one entry, in a page of
-//! our own that is put into a copy of the table where no guest has memory.
+//! The head of the chain is known, but the ring may have another head in its place by now, and
+//! virtio-queue can make a chain only by taking it off a ring. So the chain gets a ring of one
+//! entry, in a page of our own. A copy of the memory table has that page where no guest memory is.
 
 use std::sync::Arc;
 

@@ -3,10 +3,10 @@
 //! The threads that serve requests.
 //!
 //! virtiofsd's file system sets the umask and the working directory for single requests. Both
-//! belong to the kernel's `fs_struct`, which the threads of a process share; so each thread that
-//! serves requests gets its own before its first one. Some containers forbid that. A daemon with
-//! one request queue and no pool works there all the same, as virtiofsd does: one thread serves
-//! all of its requests.
+//! belong to the kernel's `fs_struct`, which the threads of a process share. So each thread that
+//! serves requests gets its own `fs_struct` before its first request. Some containers forbid that.
+//! A daemon with one request queue and no pool works there all the same, as virtiofsd does: one
+//! thread serves all requests.
 
 use std::cell::Cell;
 use std::io;
@@ -22,18 +22,18 @@ pub enum ThreadsError {
          container's seccomp profile, or use one request queue and no thread pool"
     )]
     Unshare(#[source] nix::Error),
-    /// No thread to be had for the window.
+    /// The window's thread cannot be started.
     #[error("cannot start the thread for mappings")]
     Window(#[source] io::Error),
-    /// No thread to be had that looks after finished requests.
+    /// The thread of `ring::reminder` cannot be started.
     #[error("cannot start the thread that tells the guest of what is finished")]
     Reminder(#[source] io::Error),
-    /// No threads to be had.
+    /// The pool's threads cannot be started.
     #[error("cannot start the pool of {size} threads")]
     Pool {
-        /// Threads asked for.
+        /// The requested number of threads.
         size: usize,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
@@ -55,9 +55,9 @@ pub(crate) fn prepare() -> Result<(), ThreadsError> {
 /// The queue-to-thread map: which thread takes requests off which queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QueueThreads {
-    /// One thread for all queues, and no other serves requests.
+    /// One thread takes and serves the requests of all queues.
     Alone,
-    /// A thread for each queue, which bears its number.
+    /// A thread for each queue. Thread and queue have the same number.
     OneEach,
 }
 
@@ -65,12 +65,12 @@ impl QueueThreads {
     /// The threads for `request_queues` queues, with a pool of `pool_size` threads behind them.
     ///
     /// # Errors
-    /// When there are to be several threads that serve requests, and the kernel does not let them.
+    /// If several threads are needed to serve requests, and the kernel does not allow them.
     pub(crate) fn new(request_queues: u32, pool_size: usize) -> Result<Self, ThreadsError> {
         if request_queues == 1 && pool_size == 0 {
             return Ok(Self::Alone);
         }
-        // A failure shows now, and not when a thread has taken its first request.
+        // Tried now, so that a failure does not first show at a thread's first request.
         prepare()?;
         Ok(Self::OneEach)
     }
@@ -95,7 +95,7 @@ impl QueueThreads {
     /// Prepares the calling thread to serve requests.
     ///
     /// # Errors
-    /// When the kernel refuses what it granted [`Self::new`]. Going on would mix the umasks of
+    /// If the kernel refuses what it granted to [`Self::new`]. To go on would mix the umasks of
     /// requests.
     pub(crate) fn prepare_worker(self) -> Result<(), ThreadsError> {
         match self {

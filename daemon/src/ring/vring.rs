@@ -31,22 +31,22 @@ use crate::ring::pause::RingPause;
 use crate::ring::quiesce::{InFlightGuard, NotAdmitted, Position, RingQuiesce};
 use crate::ring::resubmit;
 
-/// What a ring had to offer.
+/// The result of taking the next request off a ring.
 pub(crate) enum NextChain {
-    /// One request and its right to the ring.
+    /// A request and its right to the ring.
     Chain {
         chain: DescriptorChain<Arc<TransportMemory>>,
         guard: InFlightGuard,
-        /// A daemon before this one had taken it already.
+        /// An earlier daemon had taken this request already.
         resubmitted: bool,
     },
     /// A head that is no index of the descriptor table. It was taken off the available ring, but
     /// there is no way to return it.
     BadHead(HeadIndex),
-    /// A request beyond those that the ring has descriptors for. It stays available.
+    /// A request beyond the number of the ring's descriptors. It stays on the available ring.
     Surplus,
-    /// The ring's parts lie upon each other. Each return of a request could make another available,
-    /// for ever, so none is taken.
+    /// Parts of the ring overlap. Each return of a request could make another one available,
+    /// without end, so none is taken.
     Overlap,
     /// Nothing is available, or the ring is stopped or disabled.
     Nothing,
@@ -57,7 +57,7 @@ pub(crate) enum NextChain {
 pub(crate) enum Notify {
     /// At once.
     Now,
-    /// With the ones that follow, by [`Ring::notify`]; or now, if the batch is large enough.
+    /// With the requests that follow, by [`Ring::notify`]; or now, if the batch is large enough.
     Later,
 }
 
@@ -65,10 +65,10 @@ pub(crate) enum Notify {
 #[derive(Clone)]
 pub struct Ring {
     vring: VringMutex<AtomicMemory>,
-    /// All that the VMM's table has.
+    /// All regions of the VMM's table.
     table: AtomicMemory,
-    /// What of the table is memory, once that is known. A ring in a mapped file is neither read nor
-    /// written: a page of it that is gone would be a fault of this process.
+    /// The regions of the table that are memory, once that is known. A ring in a mapped file is
+    /// neither read nor written: if a page of the file were gone, this process would get SIGBUS.
     memory: Arc<OnceLock<AtomicMemory>>,
     quiesce: Arc<RingQuiesce>,
     /// Requests that were returned and not notified yet.
@@ -76,11 +76,11 @@ pub struct Ring {
     /// A request was returned while there was no call fd.
     pending_notification: Arc<AtomicBool>,
     coalescing: Arc<Coalescing>,
-    /// What else stops and starts with this ring.
+    /// The window's channel, which stops and starts with this ring.
     pause: Arc<RingPause>,
-    /// What is in flight, for the next daemon.
+    /// Requests in flight, recorded for the next daemon.
     log: Arc<Mutex<RingLog>>,
-    /// There is something to be done with that. Without it a request costs no more than this look.
+    /// Whether `log` is in use. Without a log a request costs no more than this load.
     logs: Arc<AtomicBool>,
 }
 
@@ -90,13 +90,13 @@ impl Ring {
         self.pause.attach(channel);
     }
 
-    /// Looks for the ring in `memory` only, from the first call on.
+    /// Accesses the ring through `memory` only, from the first call on.
     pub(crate) fn lies_in(&self, memory: AtomicMemory) {
-        // The first device that serves the ring is the only one.
+        // Fails on a later call: only the first device serves the ring.
         let _ = self.memory.set(memory);
     }
 
-    /// Keeps what is in flight in queue number `queue` of this memory, from the next start on.
+    /// Records requests in flight in queue number `queue` of this memory, from the next start on.
     pub(crate) fn logs_to(&self, inflight: &Arc<Inflight>, queue: usize) {
         self.log.lock().lies_in(inflight, queue);
     }
@@ -110,7 +110,7 @@ impl Ring {
         self.memory.get().unwrap_or(&self.table).memory()
     }
 
-    /// How quickly its requests have been served.
+    /// How quickly the ring's recent requests were served.
     pub(crate) fn coalescing(&self) -> &Coalescing {
         &self.coalescing
     }
@@ -128,7 +128,7 @@ impl Ring {
         if at.parts_overlap() {
             return Ok(NextChain::Overlap);
         }
-        // Before a request is taken that could not be returned.
+        // Checked first, so that no request is taken that could not be returned.
         used_ring_is_in(memory, &at)?;
         let size = at.size;
         let mut log = self.log();
@@ -160,7 +160,8 @@ impl Ring {
             Err(refused) => {
                 state.get_queue_mut().go_to_previous_position();
                 match refused {
-                    // Stopped between the two: the request is the next owner's.
+                    // The ring was stopped in between: the request belongs to the ring's next
+                    // owner.
                     NotAdmitted::Stopped => NextChain::Nothing,
                     NotAdmitted::Full => NextChain::Surplus,
                 }
@@ -168,7 +169,7 @@ impl Ring {
         })
     }
 
-    /// Begins the log if that is due, and takes a request of the daemon before, if one is left.
+    /// Begins the log if that is due, and takes a request of an earlier daemon, if one is left.
     #[inline(never)]
     fn pop_resubmitted(
         &self,
@@ -220,8 +221,8 @@ impl Ring {
         if enough || notify == Notify::Now {
             self.notify_locked(&mut state);
         }
-        // Before the lock is released: once the guest can use the descriptors again, they must not
-        // count any more.
+        // Dropped before the lock is released: once the guest can reuse the descriptors, the
+        // request must not count any more.
         drop(guard);
         drop(state);
         result
@@ -248,18 +249,19 @@ impl Ring {
         }
     }
 
-    /// Whether the guest was notified of all that the calling thread has returned.
+    /// Whether the guest was notified of all requests that the calling thread has returned.
     pub(crate) fn is_notified(&self) -> bool {
         self.batch.is_empty()
     }
 
-    /// The same of all threads, at the moment at which this takes the vring's lock.
+    /// [`Self::is_notified`] for the requests of all threads, at the moment at which this takes the
+    /// vring's lock.
     pub(crate) fn is_notified_under_lock(&self) -> bool {
         let _state = self.vring.get_ref();
         self.batch.is_empty()
     }
 
-    /// The batch that the guest was not notified of yet, as far as is known without the vring's lock.
+    /// The pending batch, as far as is known without the vring's lock.
     pub(crate) fn pending_batch(&self) -> Option<BatchNumber> {
         self.batch.number()
     }
@@ -276,7 +278,7 @@ impl Ring {
         }
     }
 
-    /// Asks the guest not to kick while the ring is being served anyway.
+    /// Asks the guest not to kick while the ring is being served.
     pub(crate) fn disable_notification(&self) -> Result<(), QueueError> {
         let mut state = self.vring.get_mut();
         if is_live(&state) {
@@ -287,7 +289,7 @@ impl Ring {
         }
     }
 
-    /// Asks for kicks again; true when requests arrived meanwhile.
+    /// Asks for kicks again; true if requests arrived meanwhile.
     pub(crate) fn enable_notification(&self) -> Result<bool, QueueError> {
         let mut state = self.vring.get_mut();
         if is_live(&state) {
@@ -303,8 +305,8 @@ impl Ring {
         self.quiesce.reset();
     }
 
-    /// Ends everything, at the daemon's end; returns when no request is on the ring, or at
-    /// `deadline`, and then how many are.
+    /// Closes the ring when the daemon ends. Returns when no request is on the ring, or at
+    /// `deadline`; then it returns how many still are.
     pub(crate) fn close(&self, deadline: Instant) -> usize {
         self.quiesce.close(deadline)
     }
@@ -318,7 +320,7 @@ impl Ring {
         }
     }
 
-    /// The front end started, stopped, enabled or disabled the ring.
+    /// Called after the front end started, stopped, enabled or disabled the ring.
     fn follow(&self) {
         let state = self.vring.get_ref();
         let live = is_live(&state);
@@ -331,13 +333,14 @@ impl Ring {
     }
 }
 
-/// Lets the ring go on behind what a daemon before this one has taken, of which not all may be returned.
-/// The VMM, which does not look into the memory, has set it to the end of the used ring.
+/// Sets the ring's next available index behind the requests that an earlier daemon has taken and
+/// not yet returned. The VMM, which does not read the memory, has set that index to the used ring's
+/// index.
 fn begin_log(log: &mut RingLog, queue: &mut Queue) {
     let left = log.begin(queue.size(), queue.next_used());
     if left > 0 {
         log::warn!("{left} requests were under way when the daemon before this one ended");
-        // No more than the queue has descriptors.
+        // `left` is at most the queue's size, so it fits.
         queue.set_next_avail(queue.next_used().wrapping_add(left as u16));
     }
 }
@@ -345,7 +348,7 @@ fn begin_log(log: &mut RingLog, queue: &mut Queue) {
 /// Fails if the used ring is not in `memory`.
 fn used_ring_is_in(memory: &TransportMemory, at: &Position) -> Result<(), QueueError> {
     let (used, len) = (GuestAddress(at.used_ring), at.used_len());
-    // Mostly one region has all of it. To ask for a range takes three times as long.
+    // One region usually has the whole ring. The check of a range would take three times as long.
     let in_one = memory
         .to_region_addr(used)
         .is_some_and(|(region, offset)| region.len() - offset.0 >= len as u64);
@@ -357,8 +360,8 @@ fn used_ring_is_in(memory: &TransportMemory, at: &Position) -> Result<(), QueueE
     ))
 }
 
-/// Requests that are on the available ring, none if that cannot be read. What the guest makes of its
-/// index meanwhile is bounded by the caller.
+/// The number of requests on the available ring, 0 if that cannot be read. The caller bounds the
+/// value, since the guest can set any index.
 fn waiting(queue: &Queue, memory: &TransportMemory) -> u16 {
     let available = queue.avail_idx(memory, Ordering::Relaxed);
     available.map_or(0, |index| index.0.wrapping_sub(queue.next_avail()))

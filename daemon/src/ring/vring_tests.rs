@@ -33,7 +33,7 @@ impl Case {
 
     fn call_file(&self) -> File {
         let call = self.call.try_clone().expect("a duplicate");
-        // SAFETY: the descriptor is owned by nobody else once its `EventFd` is forgotten.
+        // SAFETY: the descriptor has no other owner once its `EventFd` is forgotten.
         let file = unsafe { File::from_raw_fd(call.as_raw_fd()) };
         std::mem::forget(call);
         file

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Giving up capabilities.
+//! Drops capabilities.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +8,12 @@ use capng::{Action, Set, Type};
 
 use crate::config::KeptCapabilities;
 
-/// What removing a file in a directory of another user takes.
+/// The capabilities for removing a file in a directory of another user.
 const TO_REMOVE_FILES: [&str; 2] = ["DAC_OVERRIDE", "FOWNER"];
 
 /// Keeps the capabilities of the daemon that serves, and no others in any set.
 ///
-/// Without root there are none to give up, and a sandbox that isn't one leaves it at that.
+/// Without root there are none to drop, so this does nothing.
 pub(crate) fn keep(capabilities: &KeptCapabilities) -> Result<(), capng::Error> {
     if rustix::process::geteuid().is_root() {
         keep_only(capabilities.names().collect())?;
@@ -21,12 +21,12 @@ pub(crate) fn keep(capabilities: &KeptCapabilities) -> Result<(), capng::Error> 
     Ok(())
 }
 
-/// Keeps what it takes to clean up after the daemon.
+/// Keeps only the capabilities for cleaning up after the daemon.
 pub(crate) fn keep_right_to_remove_files() -> Result<(), capng::Error> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
     }
-    // A container may have taken some of these away before.
+    // A container may have dropped some of these before.
     capng::get_caps_process()?;
     let had: BTreeSet<_> = TO_REMOVE_FILES
         .into_iter()

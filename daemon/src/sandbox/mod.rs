@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the daemon takes away from itself, beside virtiofsd's sandbox: system calls and capabilities.
+//! The daemon's own confinement, beside virtiofsd's sandbox: system calls and capabilities.
 
 pub(crate) mod capabilities;
 pub(crate) mod seccomp;

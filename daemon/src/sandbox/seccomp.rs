@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The system call filter: virtiofsd's allow list, and four calls more.
+//! The system call filter: virtiofsd's allow list, and four more calls.
 //!
 //! virtiofsd builds and loads its filter in one function, so its list is repeated here; a test
-//! compares the two. What is more: vhost-user-backend 0.24 calls shutdown(2) on the VMM's socket
-//! when the VMM has gone, and vhost 0.18 asks with getsockopt(2) whether the back-end channel is
-//! a Unix stream socket. With a window there is faccessat2, which asks whether a file may be written
-//! without opening it, and memfd_create for the page by which the place of the window is found, and
-//! for the private memory of a request whose buffers lie in the window. virtiofsd's filter would answer
-//! all four by killing the process. With
-//! `--metrics` there are `recvfrom` and `sendto` without an address.
+//! compares the two. The additions: vhost-user-backend 0.24 calls shutdown(2) on the VMM's socket
+//! when the VMM has gone, and vhost 0.18 checks with getsockopt(2) whether the back-end channel is
+//! a Unix stream socket. With a window there is faccessat2, which checks whether a file may be
+//! written without opening it, and memfd_create, for the page by which the window's address is
+//! found and for the private memory of a request whose buffers lie in the window. virtiofsd's
+//! filter would kill the process for all four. With `--metrics` there are `recvfrom` and `sendto`
+//! without an address.
 //!
 //! A new system call of the serving threads has to be listed here, or the filter kills the daemon with
 //! SIGSYS. Extending the list is the last resort.
@@ -124,29 +124,29 @@ const VIRTIOFSD: [&str; 101] = [
     "writev",
 ];
 
-/// A call that our transport needs.
+/// A call of our transport.
 const SHUTDOWN: &str = "shutdown";
 
-/// The call that tells which files can be mapped. It opens nothing.
+/// The call that shows which files can be mapped. It opens nothing.
 const MAY_WRITE: &str = "faccessat2";
 
-/// The call that makes private memory for requests with buffers in the window, and scratch memory to
-/// learn where the window is.
+/// The call that makes private memory for requests with buffers in the window, and scratch memory
+/// to find the window's address.
 const SCRATCH: &str = "memfd_create";
 
-/// The questions that our transport asks of a socket with getsockopt(2), all of `SOL_SOCKET`.
+/// The options that our transport reads from a socket with getsockopt(2), all of `SOL_SOCKET`.
 const SOCKET_OPTIONS: [libc::c_int; 2] = [libc::SO_DOMAIN, libc::SO_TYPE];
 
 /// The call that syslog needs.
 const SYSLOG: &str = "sendto";
 
-/// The calls that serving metrics needs, on a socket that is connected: what they do there read(2)
-/// and write(2) do too. Any address makes them another call, which is not allowed; it is the
-/// argument of this number.
+/// The calls for serving metrics on a connected socket, where they do the same as read(2) and
+/// write(2). With an address they could do more, so an address is not allowed; it is the argument
+/// of this number.
 const ON_A_CONNECTION: [&str; 2] = ["recvfrom", "sendto"];
 const ADDRESS: u32 = 4;
 
-/// What else the daemon has to do.
+/// Optional tasks of the daemon that need more calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct More {
     /// It logs to syslog.
@@ -174,7 +174,7 @@ fn build(action: ScmpAction, more: More) -> Result<ScmpFilterContext, SeccompErr
     }
     if more.metrics {
         for name in ON_A_CONNECTION {
-            // What is allowed as it is cannot be allowed with conditions too.
+            // A call that is allowed without conditions cannot be allowed with conditions too.
             if !(more.syslog && name == SYSLOG) {
                 allow_on_a_connection(&mut filter, name)?;
             }
@@ -182,7 +182,7 @@ fn build(action: ScmpAction, more: More) -> Result<ScmpFilterContext, SeccompErr
     }
     for option in SOCKET_OPTIONS {
         let argument = |index, value: libc::c_int| {
-            // Arguments of a system call are registers, an int is their lower half.
+            // Arguments of a system call are registers; an int is the lower half.
             let lower_half = ScmpCompareOp::MaskedEqual(u64::from(u32::MAX));
             ScmpArgCompare::new(index, lower_half, u64::from(value.cast_unsigned()))
         };
@@ -195,7 +195,7 @@ fn build(action: ScmpAction, more: More) -> Result<ScmpFilterContext, SeccompErr
     Ok(filter)
 }
 
-/// Allows a call where it names no address.
+/// Allows a call without an address.
 fn allow_on_a_connection(filter: &mut ScmpFilterContext, name: &str) -> Result<(), SeccompError> {
     filter.add_rule_conditional(
         ScmpAction::Allow,
@@ -227,7 +227,7 @@ mod tests {
     /// Where cargo keeps the source of the virtiofsd that we link.
     fn virtiofsd_source() -> PathBuf {
         let metadata = Command::new(env!("CARGO"))
-            // What other platforms would need may never have been downloaded.
+            // Packages for other platforms may never have been downloaded.
             .args(["metadata", "--format-version=1", "--offline"])
             .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
             .current_dir(env!("CARGO_MANIFEST_DIR"))

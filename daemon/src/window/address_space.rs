@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the guest's addresses lead to: memory, or files that are mapped.
+//! Looks up guest addresses: memory, or mapped files.
 //!
 //! The VMM's table of memory regions holds both, because each live mapping of a window is a region.
 //! QEMU tells a device without CONFIGURE_MEM_SLOTS its table only while there are at most
@@ -8,14 +8,14 @@
 //! addresses where another file is mapped by now. So only regions that are memory are ever looked
 //! up in it. Files are found otherwise:
 //!
-//! * in the window of this share, by what this daemon has mapped there ([`LiveRanges`]). The
+//! * in the window of this share, by the mappings that this daemon has made ([`LiveRanges`]). The
 //!   window's own address is learnt from the VMM's table: [`crate::window::locate`];
-//! * in the window of another share, by the table, and only with CONFIGURE_MEM_SLOTS, with which the
-//!   table is up to date. Without it such an address leads nowhere.
+//! * in the window of another share, by the table, and only with CONFIGURE_MEM_SLOTS, with which
+//!   the table is up to date. Without it such an address is not found.
 //!
 //! # Locks
 //! The control thread calls [`AddressSpace::update`]. The locks here are held for a few
-//! instructions, and never while the VMM is asked.
+//! instructions, and never during a call to the VMM.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -38,10 +38,10 @@ use crate::adapter::{AtomicMemory, FilePiece, Mapped, TransportBitmap, Transport
 /// (`VHOST_MEMORY_BASELINE_NREGIONS`).
 pub(crate) const MOST_REGIONS: usize = 8;
 
-/// How long a VMM may take from a start's first message to its table of memory.
+/// How long a VMM may take from the first message of a start until it sends its memory table.
 const STARTED_WITHIN: Duration = Duration::from_secs(5);
 
-/// The window's address while it is not known. No window begins there.
+/// The window's address while it is unknown. No window begins there.
 const UNKNOWN: u64 = u64::MAX;
 
 type Region = GuestRegionMmap<TransportBitmap>;
@@ -59,7 +59,7 @@ struct ViewRegion {
 enum Kind {
     Memory,
     View,
-    /// The mapping by which the window's address is learnt.
+    /// The mapping that reveals the window's address.
     Probe,
 }
 
@@ -67,17 +67,17 @@ enum Kind {
 struct OwnWindow {
     size: u64,
     ranges: Arc<LiveRanges>,
-    /// Its guest address.
+    /// The window's guest address.
     base: AtomicU64,
-    /// The address was seen since [`AddressSpace::expect_probe`].
+    /// The probe was seen since [`AddressSpace::expect_probe`].
     seen: AtomicBool,
-    /// The device was started since the address was seen: it may have moved.
+    /// The device was started since the address was seen, so the window may have moved.
     restarted: AtomicBool,
-    /// The file that is mapped by itself, and where in the window, while it is.
+    /// The probe's file and its place in the window, while it is mapped.
     probe: Mutex<Option<(FileNumber, WindowOffset)>>,
 }
 
-/// What tells a file from others while it is open.
+/// Identifies a file while it is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileNumber {
     device: u64,
@@ -85,7 +85,7 @@ pub(crate) struct FileNumber {
 }
 
 impl FileNumber {
-    /// Never waits for a file system: what the kernel knows is enough.
+    /// Uses what the kernel has cached, so it never waits for a file system.
     pub(crate) fn of(file: &File) -> Option<Self> {
         use rustix::fs::{AtFlags, StatxFlags};
         let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
@@ -100,7 +100,7 @@ impl FileNumber {
 /// Whether the window's address could be learnt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Learnt {
-    /// It is known.
+    /// The address is known.
     Known,
     /// The VMM does not announce mappings.
     Untold,
@@ -116,15 +116,15 @@ pub(crate) struct AddressSpace {
     /// The VMM announces each change of the table.
     up_to_date: bool,
     views: Mutex<BTreeMap<u64, ViewRegion>>,
-    /// What the regions of the last table are. Used by the control thread alone.
+    /// The kinds of the last table's regions. Only the control thread uses this.
     kinds: Mutex<HashMap<u64, (Mapping, Kind)>>,
     regions: AtomicUsize,
-    /// How many tables the VMM has sent.
+    /// The number of tables that the VMM has sent.
     tables: AtomicU64,
 }
 
 impl AddressSpace {
-    /// Nothing yet. `up_to_date` is whether the VMM announces each change of the table.
+    /// An empty address space. `up_to_date` is whether the VMM announces each change of the table.
     pub(crate) fn new(window: Option<(WindowSize, Arc<LiveRanges>)>, up_to_date: bool) -> Self {
         Self {
             memory: AtomicMemory::new(TransportMemory::new()),
@@ -149,7 +149,7 @@ impl AddressSpace {
         self.memory.clone()
     }
 
-    /// The VMM has sent a new table. Waits for nothing.
+    /// Takes a new table of the VMM. Does not block.
     pub(crate) fn update(&self, table: &TransportMemory) {
         self.regions.store(table.num_regions(), Ordering::Release);
         self.tables.fetch_add(1, Ordering::Release);
@@ -171,7 +171,7 @@ impl AddressSpace {
                 views.insert(start.0, view);
             }
         }
-        // The regions of a table are sorted and apart; an empty one is none to the library.
+        // A table's regions are sorted and don't overlap, so this fails only for an empty table.
         let memory = TransportMemory::from_arc_regions(memory).unwrap_or_default();
         *self.views.lock() = views;
         *self.kinds.lock() = kinds;
@@ -223,7 +223,7 @@ impl AddressSpace {
         self.window.as_ref().and_then(offset).is_some()
     }
 
-    /// The window lies at `base`, which a test knows.
+    /// Sets the window's address, for tests.
     #[cfg(test)]
     pub(crate) fn lies_at(&self, base: u64) {
         if let Some(window) = &self.window {
@@ -231,7 +231,8 @@ impl AddressSpace {
         }
     }
 
-    /// The VMM starts the device, perhaps for another kernel that has put the window elsewhere.
+    /// Records that the VMM starts the device. It may run another kernel by now, which has put the
+    /// window elsewhere.
     pub(crate) fn restarted(self: &Arc<Self>) {
         let Some(window) = &self.window else {
             return;
@@ -244,12 +245,14 @@ impl AddressSpace {
         }
     }
 
-    /// QEMU 11.1 does not start a device whose table does not fit into the message, and says so in
-    /// its own log only. Where it has reset the device, it has dropped the ranges, and starts it.
+    /// Logs an error if the device is not started. QEMU 11.1 does not start a device whose table
+    /// exceeds the message, and says so in its own log only. If QEMU has reset the device, it has
+    /// dropped the ranges, and starts the device.
     fn look_whether_started(self: &Arc<Self>, ranges: usize) {
         let (space, before) = (Arc::clone(self), self.tables.load(Ordering::Acquire));
         let look = move || {
-            // A sleep: nothing unparks the thread, and the system call filter has no nanosleep.
+            // This is a sleep: nothing unparks the thread, and the system call filter does not
+            // allow nanosleep.
             thread::park_timeout(STARTED_WITHIN);
             if space.tables.load(Ordering::Acquire) == before {
                 log::error!(
@@ -267,7 +270,7 @@ impl AddressSpace {
         }
     }
 
-    /// `probe` will be mapped at this place of the window.
+    /// Announces that `probe` will be mapped at offset `at` of the window.
     pub(crate) fn expect_probe(&self, probe: FileNumber, at: WindowOffset) {
         if let Some(window) = &self.window {
             window.seen.store(false, Ordering::Release);
@@ -275,13 +278,13 @@ impl AddressSpace {
         }
     }
 
-    /// Whether the VMM has announced the probe as memory.
+    /// Whether the VMM has announced the probe as a region.
     pub(crate) fn has_seen_probe(&self) -> bool {
         let seen = |window: &OwnWindow| window.seen.load(Ordering::Acquire);
         self.window.as_ref().is_some_and(seen)
     }
 
-    /// The probe is gone. What is known now of the window's address?
+    /// Records that the probe is unmapped. Returns what is known of the window's address.
     pub(crate) fn forget_probe(&self) -> Learnt {
         let Some(window) = &self.window else {
             return Learnt::Untold;
@@ -300,7 +303,7 @@ impl AddressSpace {
 }
 
 impl OwnWindow {
-    /// Where the window begins, if its probe is a region at `start`.
+    /// The window's guest address, if its probe is a region at `start`.
     fn base_of_probe(&self, start: u64) -> Option<u64> {
         let (_, at) = (*self.probe.lock())?;
         start.checked_sub(at.0)

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Counts the memory regions whose files the daemon has open, with those that are gone from the VMM's
-//! table.
+//! Counts the memory regions whose files the daemon has open, including regions that the VMM's
+//! table no longer has.
 //!
-//! A request owns the table that its descriptors were looked up in, or the files that they lie in, until
-//! it is served. While requests wait, a guest could map and remove ranges, each with a file of its own,
-//! until the daemon has no descriptor left for the VMM's next message. So a region that a request still
-//! holds counts as a region of the machine: beyond the budget a mapping is refused.
+//! Until a request is served, it owns the table that its descriptors were looked up in, or the
+//! files that they lie in. While requests wait, a guest could map and remove ranges, each with a
+//! file of its own, until the daemon has no descriptor left for the VMM's next message. So a region
+//! that a request still holds counts as a region of the machine. A mapping beyond the budget is
+//! refused.
 //!
-//! Owner: the control thread updates the table, the window's operations ask. The lock is held for one
-//! count.
+//! Owner: the control thread updates the table, the window's operations query it. The lock is held
+//! for one count.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -23,13 +24,13 @@ use crate::adapter::TransportMemory;
 
 #[derive(Default)]
 struct Known {
-    /// By address; a `Weak` keeps that from being another file's.
+    /// By address. The `Weak` keeps the address from being reused for another file.
     files: HashMap<*const File, Weak<File>>,
-    /// Of the last table.
+    /// The number of the last table's regions.
     regions: usize,
 }
 
-// SAFETY: the addresses are keys and are not followed.
+// SAFETY: the addresses are only keys and are never dereferenced.
 unsafe impl Send for Known {}
 
 /// See the module's documentation.
@@ -47,7 +48,7 @@ impl Census {
         }
     }
 
-    /// This is the table now. For the control thread.
+    /// Sets the current table. For the control thread.
     pub(crate) fn update(&self, table: &TransportMemory) {
         let mut known = self.known.lock();
         known.regions = table.num_regions();
@@ -59,14 +60,15 @@ impl Census {
         self.count(&mut known);
     }
 
-    /// Looks again what requests hold, if there is no room for a mapping.
+    /// Counts again which regions requests hold, if there is no room for a mapping.
     pub(crate) fn look_again(&self) {
         if !self.budget.has_room() {
             self.count_again();
         }
     }
 
-    /// Looks again what requests hold: those that made the VMM change its table held the old one.
+    /// Counts again which regions requests hold: requests that made the VMM change its table held
+    /// the old one.
     pub(crate) fn count_again(&self) {
         self.count(&mut self.known.lock());
     }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The files that are mapped, or are to be: how one is opened for the window, and which views are kept.
+//! The files that are mapped or will be: how a file is opened for the window, and which views are
+//! cached.
 //!
-//! None of this is a window operation. To open a file takes as long as its file system likes, so it is
-//! done by threads of its own ([`super::openers`]), which hold nothing that an operation needs. What was
-//! asked for before a clear is not mapped after it, nor is its view kept: a request bears the number of
-//! the *driver* that it came from, and each clear begins a new one.
+//! None of this is a window operation. To open a file takes as long as its file system likes, so
+//! separate threads do it ([`super::openers`]), which hold nothing that an operation needs. A file
+//! that was requested before a clear is not mapped after it, nor is its view cached: a request
+//! carries the number of its *driver*, and each clear begins a new driver.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -28,44 +29,45 @@ use crate::metrics::{Metrics, Refusal};
 /// Why a mapping was not set up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SetupError {
-    /// The file cannot be opened for reading and writing. QEMU would not enforce less.
+    /// The file cannot be opened for reading and writing. QEMU would not enforce a mapping for
+    /// reading only.
     #[error("node {} cannot be opened for the window", .node.0)]
     Open {
         /// The file.
         node: NodeId,
-        /// What the file system said.
+        /// The file system's error.
         #[source]
         source: io::Error,
     },
-    /// The window was cleared after the guest had asked for it.
+    /// The window was cleared after the guest's request.
     #[error("node {} was asked for before the window was cleared", .node.0)]
     Cleared {
         /// The file.
         node: NodeId,
     },
-    /// It is not known where the window is, or whether the VMM leaves a file as it is.
+    /// The window's address is unknown, or the VMM is not known to leave a file as it is.
     #[error("node {} is not mapped: the window can't be used, as was said", .node.0)]
     Unusable {
         /// The file.
         node: NodeId,
     },
-    /// The window refused, or the VMM.
+    /// The window or the VMM refused.
     #[error("node {} cannot be mapped", .node.0)]
     Window {
         /// The file.
         node: NodeId,
-        /// What the window said.
+        /// The window's error.
         #[source]
         source: WindowError,
     },
 }
 
 impl SetupError {
-    /// What the guest is told.
+    /// The error for the guest.
     pub(crate) fn errno(&self) -> i32 {
         match self {
             Self::Open { source, .. } if is_trouble(source) => libc::EIO,
-            // EROFS, ETXTBSY and the like would puzzle the reader of a mapping.
+            // EROFS, ETXTBSY and similar errors would puzzle a program that reads a mapping.
             Self::Open { .. } => libc::EACCES,
             Self::Cleared { .. } => libc::EIO,
             Self::Unusable { .. } => libc::ENOBUFS,
@@ -99,7 +101,8 @@ impl From<&SetupError> for Refusal {
     }
 }
 
-/// The driver that a request came from: how often the window had been cleared, or was to be.
+/// The driver that a request came from: the number of clears before the request was read, including
+/// one that was due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DriverNumber(u64);
 
@@ -107,14 +110,14 @@ pub(crate) struct DriverNumber(u64);
 pub(crate) struct FileToOpen {
     pub(crate) context: Context,
     pub(crate) node: NodeId,
-    /// The guest says that it will store.
+    /// The guest has declared that it will store.
     pub(crate) for_writing: bool,
-    /// Who asks.
+    /// The driver of the request.
     pub(crate) driver: DriverNumber,
 }
 
 impl FileToOpen {
-    /// What a SETUPMAPPING for `node` names.
+    /// The file that a SETUPMAPPING for `node` asks for.
     pub(crate) fn new(
         context: Context,
         node: NodeId,
@@ -137,7 +140,7 @@ pub(crate) struct OpenFile {
     pub(super) view: Arc<View>,
 }
 
-/// A window, and what it has in common with the file system.
+/// A window, and the state that it shares with the file system.
 pub(crate) struct WindowFiles<F, M: Vmm, S: ViewSource> {
     fs: Arc<F>,
     pub(super) dax: Arc<Dax<S>>,
@@ -172,12 +175,12 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowFiles<F, M, S> {
         &self.window
     }
 
-    /// Files with a view that is kept.
+    /// Files with a cached view.
     pub(crate) fn kept_views(&self) -> &NodeCache<Arc<View>> {
         &self.dax.views
     }
 
-    /// The driver that a request comes from which is read now. A clear that is due comes before it.
+    /// The driver of a request that is read now. If a clear is due, it comes before the request.
     pub(crate) fn driver(&self) -> DriverNumber {
         let due = u64::from(self.is_stale());
         DriverNumber(self.clears.load(Ordering::SeqCst) + due)
@@ -187,7 +190,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowFiles<F, M, S> {
         driver == DriverNumber(self.clears.load(Ordering::SeqCst))
     }
 
-    /// The file, if nothing has to be asked of the host.
+    /// The file, if it needs no call to the host.
     pub(crate) fn kept(&self, file: &FileToOpen) -> Option<OpenFile> {
         if self.kills_privileges(file) {
             return None;
@@ -203,7 +206,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowFiles<F, M, S> {
         })
     }
 
-    /// The file, opened if need be. Not an operation: it may hang.
+    /// The file, opened if necessary. Not an operation: this may hang.
     pub(crate) fn open(&self, file: &FileToOpen) -> Result<OpenFile, SetupError> {
         if self.kills_privileges(file) {
             self.kill_privileges(file)?;
@@ -218,26 +221,27 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowFiles<F, M, S> {
         Ok(OpenFile { node, driver, view })
     }
 
-    /// Counts and logs a mapping that was refused, and takes back what was promised.
+    /// Counts and logs a refused mapping, and revokes promises.
     pub(crate) fn refuse(&self, context: Context, node: NodeId, error: &SetupError) {
         self.metrics.refusals.of(error.into()).count();
         self.log_limit.warn(ErrorChain(error));
         self.take_back(context, node, error);
     }
 
-    /// Takes back what was promised and can't be kept: of this file where it is the file's fault, of
-    /// its device for a while where the VMM refused, of all where nothing can be mapped any more. What is
-    /// only this request's fault (its range, the budget) takes nothing back. It may ask the host about
-    /// the file.
+    /// Revokes promises that can't be kept: this file's, if the file is at fault; the device's for
+    /// a while, if the VMM refused; all of them, if nothing can be mapped any more. An error that
+    /// concerns only this request (its range, the budget) revokes nothing. This may ask the host
+    /// about the file.
     fn take_back(&self, context: Context, node: NodeId, error: &SetupError) {
         let eligibility = &self.dax.eligibility;
         match error {
             SetupError::Open { source, .. } if is_trouble(source) => {}
-            // Nothing is promised while that lasts.
+            // While this lasts no file is promised anyway.
             SetupError::Unusable { .. } => {}
             SetupError::Open { source, .. } => {
                 if source.raw_os_error() == Some(libc::EROFS) {
-                    // What else was promised is as old as the mount was writable.
+                    // The mount may have become read-only, so other files' promises may be
+                    // outdated, too.
                     eligibility.forget_all();
                 }
                 eligibility.revoke(node);
@@ -261,8 +265,8 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowFiles<F, M, S> {
         }
     }
 
-    /// Whether the file's privileges go before it is mapped: a store makes no request by which they
-    /// could go later.
+    /// Whether the file's set-user-ID and capabilities have to be cleared before it is mapped: a
+    /// store sends no request at which they could be cleared later.
     fn kills_privileges(&self, file: &FileToOpen) -> bool {
         file.for_writing && self.dax.kills_privileges.load(Ordering::Relaxed)
     }
@@ -277,8 +281,8 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowFiles<F, M, S> {
             .map_err(|source| SetupError::Open { node, source })
     }
 
-    /// A view that allows as much as the window does, or one for reading where there can be no more and
-    /// the VMM keeps its guest to that.
+    /// A view that allows as much as the window does. Or a view for reading, if no more is possible
+    /// and the VMM enforces it for its guest.
     fn view(&self, file: &FileToOpen) -> Result<Arc<View>, SetupError> {
         let &FileToOpen { context, node, .. } = file;
         let eligibility = &self.dax.eligibility;
@@ -335,29 +339,31 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowFiles<F, M, S> {
         Ok(view)
     }
 
-    /// Counts and logs what the VMM has reported of lost pages, also while the guest asks nothing.
+    /// Counts and logs the lost pages that the VMM has reported, also while the guest sends no
+    /// request.
     pub(crate) fn hear_of_lost_pages(&self) {
         self.dax.lost_stores.hear();
     }
 
-    /// Says that the window belongs to a driver that is gone. For the control thread.
+    /// Marks the window as that of an earlier driver. For the control thread.
     pub(crate) fn mark_stale(&self) {
         self.stale.store(true, Ordering::Release);
     }
 
-    /// Whether [`Self::sweep`] is due before anything else.
+    /// Whether a sweep is due before anything else.
     pub(crate) fn is_stale(&self) -> bool {
         self.stale.load(Ordering::Acquire)
     }
 
-    /// Begins a new driver: from here on what was opened before is neither mapped nor kept.
+    /// Begins a new driver: from here on files that were opened before are neither mapped nor
+    /// cached.
     pub(super) fn begin_driver(&self) {
         self.clears.fetch_add(1, Ordering::SeqCst);
         self.stale.store(false, Ordering::Release);
     }
 }
 
-/// What the guest says that it will do with the range.
+/// The access to the range that the guest has declared.
 pub(super) fn access_of(wanted: &SetupmappingIn) -> Access {
     if wanted.flags & SetupmappingFlags::WRITE.bits() == 0 {
         Access::ReadOnly
@@ -366,7 +372,7 @@ pub(super) fn access_of(wanted: &SetupmappingIn) -> Access {
     }
 }
 
-/// A view that could not be mapped here, as the VMM would map it.
+/// The error for a view that could not be mapped here in the way that the VMM would map it.
 fn unusable_view(source: io::Error) -> ViewError {
     if is_trouble(&source) {
         let what = "map a view";
@@ -375,7 +381,7 @@ fn unusable_view(source: io::Error) -> ViewError {
     ViewError::Unsupported(source)
 }
 
-/// Keeps the file open beyond [`with_file`]; the view source looks at its type itself.
+/// Keeps the file open beyond [`with_file`]. The view source checks its type itself.
 fn duplicate(file: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     file.try_clone_to_owned()
 }

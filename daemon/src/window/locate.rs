@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Probes the VMM by scratch memory, before a driver uses the window.
+//! Probes the VMM with scratch memory, before a driver uses the window.
 //!
-//! The probes run at INIT: the VMM has started the device, Linux has placed the window, and sends no
-//! other request before INIT is answered. Each INIT probes anew, since the window is empty then and
-//! nothing depends on the answers of before. The program and version of the VMM play no part.
+//! The probes run at INIT: the VMM has started the device, Linux has placed the window, and sends
+//! no other request before INIT is answered. Each INIT probes anew, since the window is empty then
+//! and nothing depends on earlier answers. The VMM's program and version play no part.
 //!
 //! # Where the window lies in the guest's address space
-//! vhost-user has no message for it. But the VMM announces the guest address of each memory region, and a
-//! mapping at the window's beginning is a region. So a page of scratch memory is mapped there: the region
-//! with that file lies at the window's address.
+//! vhost-user has no message for the window's address. But the VMM announces the guest address of
+//! each memory region, and a mapping at the window's beginning is a region. So a page of scratch
+//! memory is mapped there: the region with that file lies at the window's address.
 //!
-//! QEMU sends its table only while there are at most 8 regions. Where there are as many without the probe,
-//! the address stays unknown, and a request with a buffer in the window could not be served. So nothing is
-//! mapped for that driver: its files are read through FUSE.
+//! QEMU sends its table only while there are at most 8 regions. If there are as many without the
+//! probe, the address stays unknown, and a request with a buffer in the window could not be served.
+//! So nothing is mapped for that driver: its files are read through FUSE.
 //!
 //! # What the VMM needs, and what it does ([`Behaviour`])
-//! An empty file is mapped at another place. QEMU 11.1 makes it as large as the mapping, and others
-//! refuse: they need views ([`shared_window::ViewSource`]). A VMM that leaves it empty does so with
-//! any file.
+//! An empty file is mapped at another place. If the VMM enlarges it to the size of the mapping (as
+//! QEMU 11.1 does) or refuses it, the VMM needs views ([`shared_window::ViewSource`]). A VMM that
+//! leaves this file empty leaves any file as it is.
 //!
-//! The same mapping shows whether mappings are regions. A VMM that announces the one at the beginning and
-//! not this one, although it has answered a second request since, makes no region of it. Such a VMM has no
-//! memory layout to commit either, so its answer is the effect. A VMM that announces neither may have
-//! other reasons, and nothing is concluded.
+//! The same mapping shows whether mappings are regions. Suppose a VMM announces the mapping at the
+//! beginning and not this one, although it has answered a second request since. Then it makes no
+//! region of this one. Such a VMM has no memory layout to commit either, so its answer is the
+//! effect. If a VMM announces neither, it may have other reasons, and nothing is concluded.
 //!
-//! Where no views are needed, a file is mapped that can be mapped for reading only. The kernel makes no
-//! shared writable mapping of it, so the success says that the guest can't write it. A VMM that needs
-//! views is not asked: QEMU 11.1 would complain in its log, and has no use for the answer.
+//! If no views are needed, a file is mapped that can be mapped for reading only. The kernel allows
+//! no shared writable mapping of it, so success means that the guest can't write it. A VMM that
+//! needs views is not probed: QEMU 11.1 would complain in its log, and has no use for the answer.
 
 use std::fs::File;
 use std::io;
@@ -56,7 +56,7 @@ pub(crate) struct Locator<M> {
     log_limit: LogLimit,
     /// What mappings allow the guest.
     access: Access,
-    /// Files are mapped as they are: there are no views.
+    /// Files are mapped directly: there are no views.
     plain: bool,
     /// Whether the log has the line about an unknown address.
     told: AtomicBool,
@@ -66,13 +66,13 @@ pub(crate) struct Locator<M> {
 
 /// Probes the VMM; the window has to be empty.
 pub(crate) trait Locate: Send + Sync {
-    /// See [`Locator`]. Waits for the VMM.
+    /// See [`Locator`]. Blocks on the VMM.
     fn locate(&self);
 }
 
-/// What came of a mapping of scratch memory.
+/// The result of a mapping of scratch memory.
 struct Probed {
-    /// The VMM has announced it as a region.
+    /// The VMM has announced the mapping as a region.
     told: bool,
     learnt: Learnt,
     outcome: Result<(), VmmError>,
@@ -99,8 +99,7 @@ impl<M: Vmm> Locator<M> {
         }
     }
 
-    /// The same for a window whose mappings allow this, and which maps files as they are if it is
-    /// `plain`.
+    /// Sets the access that mappings allow, and whether files are mapped directly (`plain`).
     pub(crate) fn mapping(self, access: Access, plain: bool) -> Self {
         Self {
             access,
@@ -109,7 +108,7 @@ impl<M: Vmm> Locator<M> {
         }
     }
 
-    /// The same, which reports the answers.
+    /// Sets a function that gets the answers.
     pub(crate) fn reporting_to(self, report: impl Fn(&Behaviour) + Send + Sync + 'static) -> Self {
         Self {
             report: Some(Box::new(report)),
@@ -134,7 +133,7 @@ impl<M: Vmm> Locator<M> {
         }
     }
 
-    /// Returns when the VMM has done both, and whatever follows.
+    /// Maps and unmaps a page. Returns when the VMM has done both, and all that follows from them.
     fn map_once(&self, file: &File, at: WindowOffset, access: Access) -> Result<(), VmmError> {
         let len = page_size();
         self.vmm.map(at, len, file.as_fd(), FileOffset(0), access)?;
@@ -142,7 +141,7 @@ impl<M: Vmm> Locator<M> {
         self.vmm.fence()
     }
 
-    /// Learns where the window is; returns whether the VMM has announced it.
+    /// Learns the window's address; returns whether the VMM has announced the probe.
     fn learn_place(&self) -> Result<bool, VmmError> {
         let scratch = scratch()?;
         scratch.set_len(page_size()).map_err(no_scratch)?;
@@ -167,12 +166,12 @@ impl<M: Vmm> Locator<M> {
         Ok(probed.told)
     }
 
-    /// Maps an empty file, which answers three questions; `told` is whether the VMM has announced the
-    /// mapping at the beginning.
+    /// Maps an empty file, which answers three questions. `told` is whether the VMM has announced
+    /// the mapping at the window's beginning.
     fn learn_from_empty_file(&self, told: bool, found: &Behaviour) -> Result<(), VmmError> {
         let scratch = scratch()?;
-        // Not at the beginning, of which a VMM may tell this daemon: what has no page can't be
-        // memory.
+        // Not at the beginning, since a VMM may take a mapping there for memory and announce it; an
+        // empty file can't be memory.
         let probed = self.probe(&scratch, elsewhere(), Access::ReadWrite);
         let mapped = probed.outcome.is_ok();
         let needs_views = match probed.outcome {
@@ -193,7 +192,8 @@ impl<M: Vmm> Locator<M> {
             return Ok(());
         }
         let scratch = scratch()?;
-        // From here on the kernel lets it be mapped as a file that is open for reading only.
+        // From here on the kernel allows the same mappings of it as of a file that is open for
+        // reading only.
         rustix::fs::fcntl_add_seals(&scratch, SealFlags::FUTURE_WRITE)
             .map_err(|errno| no_scratch(errno.into()))?;
         let enforces = match self.map_once(&scratch, elsewhere(), Access::ReadOnly) {
@@ -211,7 +211,7 @@ impl<M: Vmm> Locator<M> {
         self.learn_from_file_to_read(found)
     }
 
-    /// Whether the VMM may be handed files as they are, where there are no views.
+    /// Whether the VMM may be given files directly, without views.
     fn is_fit(&self) -> bool {
         let keeps = self.behaviour.get(Trait::NeedsViews) == Some(false);
         let enforces = self.behaviour.get(Trait::EnforcesReadOnly) == Some(true);
@@ -236,7 +236,7 @@ fn why_unfit(access: Access) -> &'static str {
     }
 }
 
-/// A place of the window that is not its beginning.
+/// An offset in the window that is not its beginning.
 fn elsewhere() -> WindowOffset {
     WindowOffset(page_size())
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The DAX window: its thread, its operations, and what is known of where it lies.
+//! The DAX window: its thread, its operations, and its place in guest memory.
 
 pub(crate) mod address_space;
 pub(crate) mod census;

@@ -2,18 +2,20 @@
 
 //! The threads that open files for the window.
 //!
-//! An open takes as long as the file's own file system likes: a lease is waited for up to 45 s, a
-//! server that hangs for ever. So none is done in an operation of the window
-//! ([`super::operations`]), nor on the thread for the window, but here: one open of a file at a time,
-//! in the order in which they were asked for, and files beside each other. An open that hangs takes
-//! one thread, however many requests wait for its file.
+//! An open takes as long as the file's own file system likes: up to 45 s for a lease, and without
+//! limit for a server that hangs. So files are opened neither in an operation of the window
+//! ([`super::operations`]) nor on the window's thread, but here. Opens of one file run one at a
+//! time, in the order of the requests; opens of different files run in parallel. An open that hangs
+//! takes one thread, however many requests wait for its file.
 //!
-//! Most opens take less time than it takes to wake a thread. So one thread opens file after file, and
-//! another one looks on. If nothing is begun for [`LONG`] while files wait, each of them gets a thread.
+//! Most opens take less time than to wake a thread. So one thread opens file after file, and
+//! another one watches. If no open begins for [`LONG`] while files wait, each waiting file gets a
+//! thread.
 //!
 //! Beyond [`MOST`] opens that take long, the others wait. A request that waits here is in the place
-//! `Window` of its ring, so it is not waited for when that is stopped (see [`crate::ring::quiesce`]); and it
-//! occupies a descriptor of the ring, so there are never more of them than the rings have.
+//! `Window` of its ring, so a stop of the ring does not wait for it (see [`crate::ring::quiesce`]).
+//! It occupies a descriptor of the ring, so there are never more such requests than the rings have
+//! descriptors.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -26,34 +28,35 @@ use crate::fs::NodeId;
 use crate::ring::fatal_error::FatalErrorLatch;
 use crate::ring::threads::ThreadsError;
 
-/// Threads at most. More than [`KEPT`] are there only while more than one file is being opened.
+/// The largest number of threads. There are more than [`KEPT`] only while more than one file is
+/// being opened.
 pub(crate) const MOST: usize = 64;
-/// Threads that stay when there is nothing to do: one to open, one to look on.
+/// How many threads stay when there is nothing to do: one to open, one to watch.
 const KEPT: usize = 2;
-/// How long files wait for the ones before them. Less than a guest notices, and many times as long as an
-/// open takes that waits for nothing.
+/// How long files wait for the ones before them. Less than a guest notices, and many times as long
+/// as an open that waits for nothing.
 const LONG: Duration = Duration::from_millis(1);
 
 struct State<J> {
-    /// What is to be done for each file, without what is being done. A file is in here while it has
+    /// The waiting jobs of each file, without the one under way. A file has an entry while it has
     /// either.
     files: HashMap<NodeId, VecDeque<J>>,
     /// Files of which a thread may do the next job.
     ready: VecDeque<NodeId>,
     threads: usize,
     idle: usize,
-    /// How many jobs have been begun; the last one's number.
+    /// How many jobs have been begun; also the number of the last one.
     begun: u64,
-    /// The jobs under way up to this number take long, and are not waited for.
+    /// The jobs under way up to this number take long, and others don't wait for them.
     slow_up_to: u64,
-    /// How many others are under way.
+    /// How many other jobs are under way.
     quick: usize,
-    /// What waits has waited long, so each thread may begin one of it.
+    /// The waiting files have waited long, so each idle thread may begin a job.
     is_late: bool,
     closed: bool,
 }
 
-/// What a thread is to do, or does.
+/// A job that a thread has begun.
 struct Begun<J> {
     node: NodeId,
     number: u64,
@@ -67,15 +70,15 @@ struct Shared<J> {
     fatal_error: Arc<FatalErrorLatch>,
 }
 
-/// See the module's documentation. The threads end when this is dropped and all is done.
+/// See the module's documentation. The threads end when this is dropped and all jobs are done.
 pub(crate) struct Openers<J>(Arc<Shared<J>>);
 
 impl<J: Send + 'static> Openers<J> {
-    /// Starts the first thread, each of which does jobs by `open`; a panic in one ends the session by
-    /// `fatal_error`.
+    /// Starts the first thread. Each thread does its jobs by `open`; a panic in one ends the
+    /// session by `fatal_error`.
     ///
     /// # Errors
-    /// When there is no thread to be had.
+    /// If no thread can be started.
     pub(crate) fn start(
         fatal_error: Arc<FatalErrorLatch>,
         open: impl Fn(J) + Send + Sync + 'static,
@@ -102,12 +105,12 @@ impl<J: Send + 'static> Openers<J> {
         Ok(openers)
     }
 
-    /// Whether there is anything to be done for `node`, or being done.
+    /// Whether a job for `node` waits or is under way.
     pub(crate) fn opens(&self, node: NodeId) -> bool {
         self.0.state.lock().files.contains_key(&node)
     }
 
-    /// Does `job`, which opens `node`, after all that was asked for that file before.
+    /// Queues `job`, which opens `node`, after all earlier jobs of that file.
     pub(crate) fn run(&self, node: NodeId, job: J) {
         let mut state = self.0.state.lock();
         if let Some(waiting) = state.files.get_mut(&node) {
@@ -116,7 +119,7 @@ impl<J: Send + 'static> Openers<J> {
         }
         state.files.insert(node, VecDeque::from([job]));
         state.ready.push_back(node);
-        // Whoever looks on for the first one that waits does so for all.
+        // The thread that watches for the first waiting file watches for all of them.
         if state.ready.len() == 1 || state.is_late {
             self.0.call(state);
         }
@@ -131,12 +134,12 @@ impl<J> Drop for Openers<J> {
 }
 
 impl<J> State<J> {
-    /// Whether a thread that has nothing to do may begin a job: others would not do so soon.
+    /// Whether an idle thread may begin a job: no busy thread would begin it soon.
     fn may_begin(&self) -> bool {
         self.quick == 0 || self.is_late
     }
 
-    /// The next job of the file that has waited longest.
+    /// Begins the next job of the file that has waited longest.
     fn begin(&mut self) -> Option<Begun<J>> {
         let node = self.ready.pop_front()?;
         let job = self.files.get_mut(&node).and_then(VecDeque::pop_front)?;
@@ -147,20 +150,20 @@ impl<J> State<J> {
         Some(Begun { node, number, job })
     }
 
-    /// The file can be opened again.
+    /// Ends the job `number`, so that the file can be opened again.
     fn done(&mut self, node: NodeId, number: u64) {
         if number > self.slow_up_to {
             self.quick -= 1;
         }
         if self.files.get(&node).is_some_and(|more| !more.is_empty()) {
-            // For this very thread, or another one that is about to look.
+            // For this thread, or for another one that is about to check.
             self.ready.push_back(node);
         } else {
             self.files.remove(&node);
         }
     }
 
-    /// Nothing has been begun for long, although something waits.
+    /// Records that no job has been begun for [`LONG`], although a file waits.
     fn note_late(&mut self) {
         self.is_late = true;
         self.slow_up_to = self.begun;
@@ -175,14 +178,14 @@ impl<J: Send + 'static> Shared<J> {
         thread.spawn(move || shared.work()).map(drop)
     }
 
-    /// Has a thread open what is ready, or look on while others do.
+    /// Wakes or starts a thread to open what is ready, or to watch while others do.
     fn call(self: &Arc<Self>, mut state: MutexGuard<'_, State<J>>) {
         if state.idle > 0 {
             self.changed.notify_one();
         } else if state.threads < MOST {
             state.threads += 1;
             drop(state);
-            // The threads that are there will come to it.
+            // On failure the existing threads will come to it.
             if self.spawn().is_err() {
                 self.state.lock().threads -= 1;
             }
@@ -202,8 +205,8 @@ impl<J: Send + 'static> Shared<J> {
         }
     }
 
-    /// What this thread does next. Nothing when it is to end: when all is over, or enough threads are
-    /// there for what comes. One that comes from a job `goes_on` with the next.
+    /// The next job of this thread. None if the thread is to end: when all is done, or when enough
+    /// threads are idle. A thread that has just done a job `goes_on` with the next.
     fn next(
         self: &Arc<Self>,
         mut state: MutexGuard<'_, State<J>>,
@@ -229,7 +232,7 @@ impl<J: Send + 'static> Shared<J> {
         }
     }
 
-    /// Waits for something to do, or to be late.
+    /// Waits for a job. Records that jobs are late if none is begun for [`LONG`].
     fn look_on(&self, state: &mut MutexGuard<'_, State<J>>) {
         if state.ready.is_empty() {
             self.changed.wait(state);
@@ -256,7 +259,7 @@ mod tests {
         Openers::start(Arc::default(), |job: Job| job()).expect("a thread")
     }
 
-    /// Has `node` opened, which begins and then waits for the sender.
+    /// Queues an open of `node`, which begins and then waits for the sender.
     fn hang(openers: &Openers<Job>, node: u64) -> Sender<()> {
         let ((begins, begun), (end, ended)) = (mpsc::channel(), mpsc::channel::<()>());
         let job = move || {

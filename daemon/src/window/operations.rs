@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! SETUPMAPPING, REMOVEMAPPING, and when the window is cleared.
+//! SETUPMAPPING, REMOVEMAPPING, and the clearing of the window.
 //!
 //! Everything here may wait for QEMU, and QEMU may be waiting for the control thread. So a request
-//! enters by [`WindowSide::operate`], which takes it off its ring first (see [`crate::ring::quiesce`]),
-//! and the control thread only ever calls [`WindowFiles::mark_stale`], which waits for nothing.
+//! enters by [`WindowSide::operate`], which takes it off its ring first (see
+//! [`crate::ring::quiesce`]). The control thread only ever calls [`WindowFiles::mark_stale`], which
+//! does not block.
 //!
-//! One operation runs at a time: it has the [`WindowOperations`], and looks again at its ring when it
-//! has them. So once INIT has cleared the window for a new driver, no request of an old driver can map:
-//! that request either finished before INIT got the operations, or finds its ring stopped or started
-//! anew. SETUPMAPPING and REMOVEMAPPING run on the thread for the window ([`super::thread`]). INIT and
-//! DESTROY clear the window from the thread of their queue, since a request whose ring is stopped may
-//! keep the window's thread waiting, without the operations.
+//! One operation runs at a time. It holds the [`WindowOperations`], and checks its ring again once
+//! it holds them. So once INIT has cleared the window for a new driver, no request of an old driver
+//! can map: that request either finished before INIT got the operations, or finds its ring stopped
+//! or started anew. SETUPMAPPING and REMOVEMAPPING run on the window's thread ([`super::thread`]).
+//! INIT and DESTROY clear the window from their queue's thread, since a request whose ring is
+//! stopped may keep the window's thread waiting, without the operations.
 //!
 //! The window is cleared
-//! * by INIT, before it reaches the file system: the sure sign of a new driver;
+//! * by INIT, before it reaches the file system: INIT always means a new driver;
 //! * by DESTROY: Linux removes no mapping at umount;
-//! * after `RESET_DEVICE`, by the first request that comes. Not before: the device is being stopped
-//!   then, and QEMU would not survive the messages (`shared_window`'s `VhostUserShmem`).
+//! * after `RESET_DEVICE`, by the next request. Not earlier: the device is being stopped then, and
+//!   QEMU would not survive the messages (`shared_window`'s `VhostUserShmem`).
 
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ use crate::log::{ErrorChain, LogLimit};
 use crate::metrics::Metrics;
 use crate::ring::quiesce::{Abandoned, InFlightGuard, RequestState};
 
-/// The window and what it needs of the file system.
+/// The window, and the part of the file system that it needs.
 pub(crate) struct WindowSide<F, M: Vmm, S: ViewSource> {
     files: Arc<WindowFiles<F, M, S>>,
     operations: Mutex<WindowOperations<F, M, S>>,
@@ -62,27 +63,27 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
         }
     }
 
-    /// The same, where the machine's regions are counted by `census`.
+    /// Lets `census` count the machine's regions.
     pub(crate) fn counted_by(mut self, census: Arc<Census>) -> Self {
         self.operations.get_mut().census = Some(census);
         self
     }
 
-    /// The same, which learns by `locator` where the window is.
+    /// Lets `locator` find the window's address.
     pub(crate) fn located_by(mut self, locator: Box<dyn Locate>) -> Self {
         self.operations.get_mut().locator = Some(locator);
         self
     }
 
-    /// What needs no operation.
+    /// The part that needs no operation.
     pub(crate) fn files(&self) -> &WindowFiles<F, M, S> {
         &self.files
     }
 
-    /// Runs `operation` off the ring, when no other one runs.
+    /// Takes the request off its ring and runs `operation`, when no other operation runs.
     ///
     /// # Errors
-    /// When the request's ring was reset; the operation may or may not have run.
+    /// If the request's ring was reset. The operation may or may not have run.
     pub(crate) fn operate<T>(
         &self,
         guard: &mut InFlightGuard,
@@ -108,7 +109,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
 /// The operations on the window. Their mutex makes each one exclusive.
 pub(crate) struct WindowOperations<F, M: Vmm, S: ViewSource> {
     files: Arc<WindowFiles<F, M, S>>,
-    /// What has to know where the window is, if anything has.
+    /// Finds the window's address, if that is needed.
     locator: Option<Box<dyn Locate>>,
     census: Option<Arc<Census>>,
     log_limit: LogLimit,
@@ -151,7 +152,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowOperations<F, M, S> {
         Ok(())
     }
 
-    /// Removes ranges. All of them are tried.
+    /// Removes ranges. Tries all of them, also after a failure.
     pub(crate) fn remove(&self, ranges: &[RemovemappingOne]) -> Result<(), WindowError> {
         self.files.metrics.removals.count();
         let ranges: Vec<_> = ranges
@@ -177,7 +178,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowOperations<F, M, S> {
         self.files.metrics.clears.count();
         self.files.begin_driver();
         if let Err(error) = self.files.window().clear() {
-            // What could not be unmapped stays refused for new mappings until it can.
+            // A range that could not be unmapped can't be mapped anew until it is unmapped.
             self.log_limit.warn(format_args!(
                 "cannot clear the window: {}",
                 ErrorChain(&error)
@@ -186,7 +187,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowOperations<F, M, S> {
         self.files.dax.forget_all();
     }
 
-    /// Clears the window for a new driver, and learns where it is.
+    /// Clears the window for a new driver, and finds its address.
     pub(crate) fn begin(&self) {
         self.clear();
         if let Some(locator) = &self.locator {

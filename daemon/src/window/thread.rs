@@ -2,22 +2,22 @@
 
 //! The thread that serves SETUPMAPPING and REMOVEMAPPING.
 //!
-//! These requests wait for QEMU, a hundred times as long as most others take. So the thread that takes one
-//! off its ring queues it here, and goes on with the next request. There is one such thread,
-//! since one window operation runs at a time.
+//! These requests wait for QEMU, a hundred times as long as most other requests take. So the thread
+//! that takes one off its ring queues it here, and goes on with the next request. There is one
+//! window thread, since one window operation runs at a time.
 //!
-//! A VMM that answers when a mapping is in effect answers so soon that to wake this thread takes as long.
-//! There the thread that has a request serves it itself, if no other one is under way
-//! ([`WindowThread::alone`]).
+//! A VMM that answers when a mapping is in effect answers so soon that waking this thread would
+//! take as long. Then the thread that has the request serves it itself, if no other one is under
+//! way ([`WindowThread::alone`]).
 //!
-//! A request that waits for this thread does not keep its ring from being stopped: it has stepped
-//! aside before (see [`crate::ring::quiesce`]). It occupies a descriptor of its ring, so there are never
-//! more jobs than the rings have descriptors.
+//! A request that waits for this thread does not keep its ring from being stopped: it has left the
+//! ring before (see [`crate::ring::quiesce`]). It occupies a descriptor of its ring, so there are
+//! never more jobs than the rings have descriptors.
 //!
-//! A file that is to be mapped is opened before, by the threads beside this one ([`super::openers`]).
+//! Before a file is mapped, the threads of [`super::openers`] open it.
 //!
-//! Nothing but these requests runs here. Others need an umask of their thread's own (see
-//! [`crate::ring::threads`]), which this thread has not.
+//! Only these requests run here. Other requests need a thread with its own umask (see
+//! [`crate::ring::threads`]), which this thread does not have.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -29,23 +29,24 @@ use crate::fs::NodeId;
 use crate::ring::fatal_error::FatalErrorLatch;
 use crate::ring::threads::ThreadsError;
 
-/// A job, and the file that has to be opened before.
+/// A job, and the file to open before it.
 type OpenJob<J> = (FileToOpen, J);
 
-/// Does jobs of type `J`: requests that have stepped aside for the window.
+/// Does jobs of type `J`: requests that have left their ring for the window.
 pub(crate) trait WindowService<J>: Send + Sync + 'static {
-    /// Opens a file for a job. It may hang, so nothing of the window may be held.
+    /// Opens a file for a job. This may hang, so the caller holds nothing of the window.
     fn open(&self, file: &FileToOpen, job: &mut J);
 
-    /// Serves the request, and returns it to the guest.
-    /// The VMM has answered when `under_way` is dropped.
+    /// Serves the request, and returns it to the guest. Drops `under_way` once the VMM has
+    /// answered.
     fn serve_window(&self, job: J, under_way: OneUnderWay);
 
-    /// Whether the VMM answers so soon that a thread may wait that has other things to do.
+    /// Whether the VMM answers so soon that a thread with other work may wait for it.
     fn vmm_answers_soon(&self) -> bool;
 }
 
-/// The requests that are served or wait for the thread. Not those whose file is being opened.
+/// The number of requests that are served or wait for the thread. Not those whose file is being
+/// opened.
 #[derive(Clone, Default)]
 struct UnderWay(Arc<AtomicUsize>);
 
@@ -65,7 +66,7 @@ impl UnderWay {
     }
 }
 
-/// A request that is served, or waits for that.
+/// A request that is served or waits for the thread.
 pub(crate) struct OneUnderWay(UnderWay);
 
 impl Drop for OneUnderWay {
@@ -92,10 +93,10 @@ impl<J> Clone for WindowThread<J> {
 }
 
 impl<J: Send + 'static> WindowThread<J> {
-    /// Starts it; a panic in it ends the session by `fatal_error`.
+    /// Starts the thread; a panic in it ends the session by `fatal_error`.
     ///
     /// # Errors
-    /// When there is no thread to be had.
+    /// If no thread can be started.
     pub(crate) fn start(
         service: Arc<impl WindowService<J>>,
         fatal_error: Arc<FatalErrorLatch>,
@@ -131,24 +132,24 @@ impl<J: Send + 'static> WindowThread<J> {
         })
     }
 
-    /// Lets the caller serve a request itself, for as long as it keeps the value. `None` while others are
-    /// under way: they come first.
+    /// Lets the caller serve a request itself, for as long as it keeps the value. `None` if other
+    /// requests are under way: they come first.
     pub(crate) fn alone(&self) -> Option<OneUnderWay> {
         self.under_way.alone()
     }
 
-    /// Whether `node` is being opened, or is about to be.
+    /// Whether `node` is being opened, or will be.
     pub(crate) fn opens(&self, node: NodeId) -> bool {
         self.openers.opens(node)
     }
 
-    /// Has the job done after those before it.
+    /// Queues the job behind the earlier ones.
     pub(crate) fn run(&self, job: J) {
         // The thread takes jobs for as long as this sender is there.
         let _ = self.jobs.send((job, self.under_way.add()));
     }
 
-    /// Has `file` opened on another thread, and then the job done.
+    /// Has another thread open `file`, and queues the job afterwards.
     pub(crate) fn open_and_run(&self, file: FileToOpen, job: J) {
         self.openers.run(file.node, (file, job));
     }

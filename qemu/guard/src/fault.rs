@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! An access to a lost page: zeros come in its place.
+//! Handles an access to a lost page: zeros replace the page.
 //!
-//! Everything here may run in a signal handler. Whether a page is there is asked by
-//! MADV_POPULATE_READ and _WRITE (Linux 5.14), which answer EFAULT where an access gets SIGBUS. That
-//! may take as long as the file system takes, so the table isn't locked meanwhile, and is looked at
-//! again afterwards.
+//! Everything here may run in a signal handler. MADV_POPULATE_READ and _WRITE (Linux 5.14) check
+//! whether a page is available: they fail with EFAULT where an access gets SIGBUS. The check may
+//! take as long as the file system takes, so the table isn't locked meanwhile, and is read again
+//! afterwards.
 
 use core::ffi::c_int;
 use core::ops::Range;
@@ -17,23 +17,23 @@ use crate::table::{Lost, Mapping, Run, Table};
 use crate::view::ViewFile;
 use crate::{TABLE, restore, sys};
 
-/// How far from the page that was touched the others are asked about, on either side: what a Linux
+/// How far from the accessed page other pages are checked, on either side: the size that a Linux
 /// guest maps at once.
 const REACH: usize = 2 << 20;
 
-/// How long that may take. A disk that fails can be slow at it.
+/// How long that check may take. A failing disk can be slow.
 const PATIENCE: Duration = Duration::from_millis(5);
 
-/// How often a page may be said to be there while accesses to it still fail.
+/// How often a check may find a page available while accesses to it still fail.
 const CONTRADICTIONS: u32 = 100;
 
 /// The largest page of any machine that is not a huge one.
 const LARGEST_PAGE: usize = 64 << 10;
 
-/// Room for what a page held that can only be read, used under the table's lock.
+/// A buffer for the content of a page that can only be read. Used under the table's lock.
 struct Content([u8; LARGEST_PAGE]);
 
-/// What is known of a page.
+/// The state of a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Page {
     There,
@@ -56,13 +56,13 @@ fn populate(page: usize, advice: c_int) -> Page {
         match sys::advise(&range, advice) {
             Err(libc::EINTR | libc::EAGAIN) => {}
             Err(libc::EFAULT) => return Page::Lost,
-            // Among the errors is that nothing is mapped there any more.
+            // One of these errors is that nothing is mapped there any more.
             _ => return Page::There,
         }
     }
 }
 
-/// Answers an access to a page that can't be had. `false`: that is none of ours.
+/// Handles an access to a page that is not available. `false`: the page is not a view's.
 pub(crate) fn page_is_lost(address: usize) -> bool {
     let page = sys::page_of(address);
     let mapping = {
@@ -71,7 +71,7 @@ pub(crate) fn page_is_lost(address: usize) -> bool {
             return false;
         };
         if table.run_at(page).is_some() {
-            // Another thread was here first.
+            // Another thread has handled it already.
             return true;
         }
         mapping
@@ -83,7 +83,7 @@ pub(crate) fn page_is_lost(address: usize) -> bool {
     if !table.still_maps(&mapping, page) {
         return true;
     }
-    // What lies there, not what was there: its parts may have been unmapped.
+    // The mapping there now, not the earlier one: parts of that may have been unmapped.
     let replaced = match (table.mapping_at(page), table.free_around(page, around)) {
         (Some(mapping), Some(range)) => put_zeros(&mut table, &mapping, range, lost),
         _ => true,
@@ -95,7 +95,7 @@ pub(crate) fn page_is_lost(address: usize) -> bool {
     replaced
 }
 
-/// What is lost around `page`; `None` if that is there again.
+/// The lost pages around `page`; `None` if the page is available again.
 fn examine(mapping: &Mapping, page: usize) -> Option<(Lost, Range<usize>)> {
     let own = page..page + sys::page_size();
     if readable(page) == Page::Lost {
@@ -108,7 +108,7 @@ fn examine(mapping: &Mapping, page: usize) -> Option<(Lost, Range<usize>)> {
     contradicts(page).then_some((Lost::Page, own))
 }
 
-/// Whether the same page has been said to be there time and again while accesses to it failed.
+/// Whether the same page was found available again and again while accesses to it failed.
 fn contradicts(page: usize) -> bool {
     static PAGE: AtomicUsize = AtomicUsize::new(0);
     static TIMES: AtomicU32 = AtomicU32::new(0);
@@ -141,7 +141,7 @@ fn behind_the_end(mapping: &Mapping, page: usize) -> Option<Range<usize>> {
     Some(behind..mapping.end)
 }
 
-/// The lost pages before and behind those of `range`, asked for one by one.
+/// The lost pages before and behind those of `range`, checked one by one.
 fn lost_around(mapping: &Mapping, mut range: Range<usize>) -> Range<usize> {
     let (size, end) = (sys::page_size(), sys::now() + PATIENCE);
     let limits = mapping.start.max(range.start.saturating_sub(REACH))
@@ -156,7 +156,7 @@ fn lost_around(mapping: &Mapping, mut range: Range<usize>) -> Range<usize> {
     range
 }
 
-/// Puts zeros at `range` of the mapping. `false`: the kernel has no room for one more mapping.
+/// Maps zeros at `range` of the mapping. `false`: the kernel has no room for one more mapping.
 fn put_zeros(
     table: &mut Held<'_, Table>,
     mapping: &Mapping,
@@ -167,13 +167,13 @@ fn put_zeros(
         start: range.start,
         end: range.end,
         lost,
-        // There would be room for it, had the guest not stored.
+        // Room is missing only because the guest has stored.
         stored: lost == Lost::Room,
         told: false,
     };
     if table.is_crowded() || !replace(mapping, &run) {
-        // One mapping in the place of all of them. Pages that are there go as well, and what was
-        // stored to lost ones; so this is told as a loss of what the guest stored.
+        // One mapping replaces all of them. It also replaces available pages, and the stores to
+        // lost ones; so it is reported as a loss of stores.
         let whole = Run {
             start: mapping.start,
             end: mapping.end,
@@ -203,13 +203,13 @@ fn replace(mapping: &Mapping, run: &Run) -> bool {
 /// Maps zeros where a view's pages are lost.
 fn map_zeros(range: &Range<usize>, protection: c_int) -> bool {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
-    // SAFETY: a mapping of a view lies there, as the locked table says, and none of its pages
-    // around the access can be had.
+    // SAFETY: a mapping of a view lies there, as the locked table says, and its pages around the
+    // access are not available.
     unsafe { sys::mmap(range.clone(), protection, flags, -1, 0) }.is_ok()
 }
 
-/// Maps a page of our own with what can be read there. Zeros are mapped in place: pages that follow
-/// each other are one mapping of the kernel's then. Anything else is moved there, so that no other
+/// Maps a private page with the content that can be read there. A page of zeros is mapped in place:
+/// adjacent ones become one mapping of the kernel. Any other page is moved there, so that no other
 /// thread ever sees zeros.
 fn keep_content(page: &Range<usize>, protection: c_int) -> bool {
     static CONTENT: crate::lock::Lock<Content> = crate::lock::Lock::new(Content([0; LARGEST_PAGE]));
@@ -229,8 +229,8 @@ fn keep_content(page: &Range<usize>, protection: c_int) -> bool {
     };
     let target = core::ptr::with_exposed_provenance_mut::<u8>(copy);
     let (length, flags) = (page.len(), libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED);
-    // SAFETY: the new page is writable, since only a store to the lost one leads here, and no
-    // other thread knows it; it moves to where the locked table has a page of a view.
+    // SAFETY: the new page is writable, since only a store to the lost page leads here, and no
+    // other thread knows it. It moves to a place where the locked table has a page of a view.
     unsafe {
         core::ptr::copy_nonoverlapping(content.as_ptr(), target, length);
         sys::mremap(copy, length, length, flags, page.start).is_ok()
@@ -238,7 +238,7 @@ fn keep_content(page: &Range<usize>, protection: c_int) -> bool {
     }
 }
 
-/// Answers a store to where zeros are mapped. `false`: none are.
+/// Handles a store to a page of zeros. `false`: no zeros are mapped there.
 pub(crate) fn page_is_stored_to(address: usize) -> bool {
     let mut table = TABLE.lock();
     let Some(mapping) = table.mapping_at(address) else {
@@ -252,11 +252,11 @@ pub(crate) fn page_is_stored_to(address: usize) -> bool {
         return !contradicts(sys::page_of(address));
     };
     if run.stored {
-        // Another thread was here first.
+        // Another thread has handled it already.
         return true;
     }
-    // The whole run, so that stores here and there don't make many mappings of it.
-    // SAFETY: zeros of ours are mapped there, as the locked table says.
+    // The whole run, so that scattered stores don't split it into many mappings.
+    // SAFETY: this library's zeros are mapped there, as the locked table says.
     if unsafe { sys::protect(&(run.start..run.end), mapping.protection) }.is_err() {
         return false;
     }
@@ -271,19 +271,19 @@ pub(crate) fn page_is_stored_to(address: usize) -> bool {
     true
 }
 
-/// Makes a page accessible that KVM could not access; whether anything was changed.
+/// Makes a page accessible that KVM could not access. Returns whether anything was changed.
 pub(crate) fn mend_page(address: usize) -> bool {
     let page = sys::page_of(address);
     let run = TABLE.lock().run_at(page);
     match run {
-        // A store to it, or the page was replaced for another vCPU meanwhile.
+        // A store to the page, or another vCPU's fault has replaced it meanwhile.
         Some(run) => !run.stored && page_is_stored_to(page),
         None => page_is_lost(page) && TABLE.lock().run_at(page).is_some(),
     }
 }
 
-/// Replaces whatever is lost of all mapped views, or else lets the guest store to all zeros;
-/// whether anything was changed. Only where it isn't known which page was touched, and how.
+/// Replaces all lost pages of all mapped views, or else lets the guest store to all zeros. Returns
+/// whether anything was changed. Only if it isn't known which page was accessed, and how.
 pub(crate) fn mend_all() -> bool {
     any_page(|page| readable(page) == Page::Lost && mend_page(page))
         || any_page(|page| {
@@ -296,7 +296,7 @@ pub(crate) fn mend_all() -> bool {
 fn any_page(mend: impl Fn(usize) -> bool) -> bool {
     let (mut from, mut changed) = (0, false);
     loop {
-        // Unlocked again before `mend` locks it.
+        // Unlocked before `mend` locks it.
         let next = TABLE.lock().mapping_after(from);
         let Some(mapping) = next else { return changed };
         from = mapping.end;
@@ -311,7 +311,7 @@ mod tests {
     use super::*;
     use crate::view::ViewId;
 
-    /// Memory of the process in a place that the table says a view is mapped at, with nothing lost.
+    /// Memory of the process at an address where the table has a view, with nothing lost.
     fn restored(protection: c_int) -> usize {
         let size = sys::page_size();
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
@@ -334,7 +334,7 @@ mod tests {
     fn a_store_that_finds_the_file_mapped_again_is_repeated() {
         let page = restored(libc::PROT_READ | libc::PROT_WRITE);
         assert!(page_is_stored_to(page + 8));
-        // Something else is wrong if that doesn't help.
+        // If that doesn't help, the cause is another one.
         let repeated = (0..2 * CONTRADICTIONS).filter(|_| page_is_stored_to(page));
         assert!(repeated.count() < 2 * CONTRADICTIONS as usize);
     }

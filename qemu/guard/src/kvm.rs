@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Stands in front of ioctl, for KVM.
+//! Interposes ioctl, for KVM.
 //!
-//! Where a vCPU touches a lost page there is no signal: KVM_RUN fails with EFAULT. A kernel that
-//! says which address it was (KVM_EXIT_MEMORY_FAULT) lets that page be answered as a signal's is;
-//! the slots of memory are noted for that. With others every page of every mapped view is asked
-//! for. The vCPU is run again only if something was changed, so this can't go on for ever.
+//! If a vCPU accesses a lost page there is no signal: KVM_RUN fails with EFAULT. If the kernel
+//! reports the address (KVM_EXIT_MEMORY_FAULT), that page is handled as after a signal; for that
+//! the memory slots are recorded. Otherwise every page of every mapped view is checked. The vCPU is
+//! run again only if something was changed, so this ends.
 //!
-//! This has been tried with calls that only looked like KVM's, and never with a guest under KVM.
+//! This has been tested with simulated KVM calls only, never with a guest under KVM.
 
 use core::ffi::{c_int, c_ulong, c_void};
 use core::mem;
@@ -20,7 +20,7 @@ use crate::{IN_USE, TABLE, fault, sys};
 /// KVM_RUN.
 const RUN: u32 = 0xae80;
 
-/// KVM_SET_USER_MEMORY_REGION, and the one with flags for guest_memfd. Both begin alike.
+/// KVM_SET_USER_MEMORY_REGION, and the one with flags for guest_memfd. Both structures begin alike.
 const SET_REGION: u32 = 0x4020_ae46;
 const SET_REGION_2: u32 = 0x40a0_ae49;
 
@@ -31,7 +31,7 @@ static NEXT_IOCTL: Next = Next::new(c"ioctl");
 
 type Ioctl = extern "C" fn(c_int, c_ulong, *mut c_void) -> c_int;
 
-/// The beginning of struct kvm_run, as far as it says what fault it was.
+/// The beginning of struct kvm_run, up to the description of the fault.
 #[repr(C)]
 struct KvmRun {
     before: [u8; 8],
@@ -55,7 +55,7 @@ struct Region {
 /// of 64-bit Linux allow.
 ///
 /// # Safety
-/// As of libc's.
+/// As for libc's.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn ioctl(
     descriptor: c_int,
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn ioctl(
         sys::set_errno(libc::ENOSYS);
         return -1;
     }
-    // SAFETY: it is libc's function of that name, whose arguments are passed in the same way.
+    // SAFETY: this is libc's function of that name, whose arguments are passed in the same way.
     let next: Ioctl = unsafe { mem::transmute(next) };
     loop {
         let result = next(descriptor, request, argument);
@@ -86,7 +86,7 @@ pub unsafe extern "C" fn ioctl(
     }
 }
 
-/// Remembers where a slot of the guest's memory is.
+/// Records the address of a slot of the guest's memory.
 fn note(region: &Region) {
     let mut table = TABLE.lock();
     if region.size == 0 {
@@ -100,12 +100,12 @@ fn note(region: &Region) {
     }
 }
 
-/// Replaces what kept the vCPU from running; whether it is to be run again.
+/// Replaces the pages that kept the vCPU from running. Returns whether it is to be run again.
 fn mend(vcpu: c_int) -> bool {
     let mended = match fault_of(vcpu) {
         Some(address) => {
             let address = TABLE.lock().of_guest(address);
-            // Another address is for QEMU to deal with.
+            // QEMU has to handle any other address.
             address.is_some_and(fault::mend_page)
         }
         None => fault::mend_all(),
@@ -114,13 +114,14 @@ fn mend(vcpu: c_int) -> bool {
     mended
 }
 
-/// The guest's address that the vCPU could not access, if the kernel says so.
+/// The guest's address that the vCPU could not access, if the kernel reports it.
 fn fault_of(vcpu: c_int) -> Option<u64> {
     let page = sys::page_size();
-    // SAFETY: new memory: the first page of what a vCPU shares with its process.
+    // SAFETY: new memory: the first page that a vCPU shares with its process.
     let run = unsafe { sys::mmap(0..page, libc::PROT_READ, libc::MAP_SHARED, vcpu, 0) }.ok()?;
     let shared = core::ptr::with_exposed_provenance::<KvmRun>(run);
-    // SAFETY: it lies at the page's beginning; the vCPU, which would write there, is not running.
+    // SAFETY: the structure lies at the page's beginning, and the vCPU, which would write there, is
+    // not running.
     let (reason, address) = unsafe {
         (
             (&raw const (*shared).exit_reason).read_volatile(),

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Preloaded into an unmodified QEMU, so that a page of the DAX window that the host can't supply
-//! doesn't end the VM.
+//! A library that is preloaded into an unmodified QEMU, so that a page of the DAX window that the
+//! host can't supply doesn't end the VM.
 //!
-//! A page of a mapped file can be lost: the file was truncated, the disk is full, a read failed.
-//! A thread that touches it gets SIGBUS, which QEMU blocks and which so kills it; under KVM the VM stops
-//! with EFAULT. This library keeps SIGBUS unblocked, and puts zeros in the place of lost pages of
-//! views (what `virtiofs-daxd` has QEMU map; nothing else is touched). When the file has the pages
-//! again, it maps them again.
+//! A page of a mapped file can be lost: the file was truncated, the disk is full, a read failed. A
+//! thread that accesses it gets SIGBUS, which kills QEMU because QEMU blocks that signal; under KVM
+//! the VM stops with EFAULT. This library keeps SIGBUS unblocked, and replaces lost pages of views
+//! by zeros (views are the descriptors that `virtiofs-daxd` has QEMU map; no other mapping is
+//! changed). When the file has the pages again, the library maps them again.
 //!
 //! ```text
 //!   QEMU: mmap, munmap ──▶ memory ──▶ table (where views are mapped, which pages are lost)
@@ -18,19 +18,20 @@
 //!
 //! - **SIGBUS** (`BUS_ADRERR`) at a view's page: the lost pages around it become one anonymous
 //!   mapping, read-only at first.
-//! - **SIGSEGV** (`SEGV_ACCERR`) at such a page: the guest's first store to it. What is stored there
-//!   never reaches the file. The mapping becomes writable, and the loss is told.
+//! - **SIGSEGV** (`SEGV_ACCERR`) at such a page: the guest's first store to it. The store never
+//!   reaches the file. The mapping becomes writable, and the loss is reported.
 //! - Signals elsewhere go to QEMU's own handler.
 //!
-//! Invariants: a handler allocates nothing, and takes no lock but this library's, which no thread
-//! holds while signals can reach it. The table is changed with the kernel's mappings, under its
-//! lock, so no part of the address space is ever replaced that isn't a view's mapping any more.
+//! Invariants: a handler allocates nothing, and takes no lock except this library's, which no
+//! thread holds while signals can reach it. The table is changed together with the kernel's
+//! mappings, under its lock, so the library never replaces an address range that is no view's
+//! mapping any more.
 //!
-//! Only `core` and system calls are used, so that it loads beside whatever libc QEMU runs with;
-//! `std` is linked for what rustc wants of it.
+//! Only `core` and system calls are used, so that the library loads beside any libc that QEMU runs
+//! with; `std` is linked because rustc needs it.
 
 #![cfg_attr(not(test), no_std)]
-// Only what is exported uses the rest, and a test program must not stand in front of its own libc.
+// Only the exported functions use the rest, and a test program must not interpose its own libc.
 #![cfg_attr(
     test,
     expect(dead_code, reason = "nothing is exported to a test program")
@@ -57,18 +58,18 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use lock::Lock;
 use table::Table;
 
-/// Where views are mapped.
+/// The mappings of views.
 static TABLE: Lock<Table> = Lock::new(Table::new());
 
-/// Whether a view has been mapped ever: before that nothing needs to be looked up.
+/// Whether any view has been mapped. Before that no look-up is needed.
 static IN_USE: AtomicBool = AtomicBool::new(false);
 
-/// A variable of the environment that asks this library to say that it is loaded. `daxlab doctor`
-/// sets it: a loader that can't take a library starts the program all the same.
+/// An environment variable that asks this library to report that it is loaded. `daxlab doctor` sets
+/// it: a loader that can't take a library starts the program all the same.
 const HELLO: &CStr = c"QEMU_GUARD_HELLO";
 
-/// Run by the dynamic loader before the program. Threads inherit their signal mask, so SIGBUS has
-/// to be unblocked before the first.
+/// The dynamic loader runs this before the program. Threads inherit their signal mask, so SIGBUS
+/// has to be unblocked before the first thread starts.
 #[cfg(not(test))]
 #[used]
 #[unsafe(link_section = ".init_array")]
@@ -84,7 +85,7 @@ extern "C" fn at_load() {
     }
 }
 
-/// Before the first view is mapped. Not in a handler: a thread is started.
+/// Called before the first view is mapped. Not in a handler: this starts a thread.
 fn start_guarding() {
     if !IN_USE.swap(true, Ordering::AcqRel) {
         hold_locks_at_forks();

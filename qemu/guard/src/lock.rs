@@ -19,10 +19,10 @@ pub(crate) struct Lock<T> {
     value: UnsafeCell<T>,
 }
 
-// SAFETY: only the holder of the lock reaches the value.
+// SAFETY: only the holder of the lock accesses the value.
 unsafe impl<T: Send> Sync for Lock<T> {}
 
-/// The lock is held as long as this is.
+/// The lock is held as long as this exists.
 pub(crate) struct Held<'a, T> {
     lock: &'a Lock<T>,
     signals: u64,

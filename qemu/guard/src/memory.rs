@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Stands in front of mmap, munmap and mremap, to know where views are mapped.
+//! Interposes mmap, munmap and mremap, to know where views are mapped.
 
 use core::ffi::{c_int, c_void};
 use core::ops::Range;
@@ -67,11 +67,11 @@ pub unsafe extern "C" fn munmap(address: *mut c_void, length: usize) -> c_int {
     if done.is_ok() { 0 } else { -1 }
 }
 
-/// mremap(2). What is moved is not guarded any more; QEMU's emulation of machines moves nothing.
+/// mremap(2). A moved mapping is not guarded any more; QEMU's emulation of machines moves none.
 ///
 /// # Safety
-/// As of libc's, whose fifth argument is there with MREMAP_FIXED only; here it is read, and used
-/// then only.
+/// As for libc's, whose fifth argument exists with MREMAP_FIXED only. It is read here in any case,
+/// and used with that flag only.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn mremap(
     old: *mut c_void,
@@ -97,7 +97,7 @@ pub unsafe extern "C" fn mremap(
 }
 
 /// # Safety
-/// As of mmap.
+/// As for mmap.
 unsafe fn map(
     address: *mut c_void,
     length: usize,
@@ -139,7 +139,7 @@ unsafe fn map(
     pointer(mapped)
 }
 
-/// Whether a mapping is one of a file's own pages.
+/// Whether a mapping is a shared one of a file.
 fn shared_file(flags: c_int, descriptor: c_int) -> bool {
     let kind = flags & libc::MAP_TYPE;
     let shared = kind == libc::MAP_SHARED || kind == libc::MAP_SHARED_VALIDATE;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The functions of libc that this library's of the same names stand in front of.
+//! The functions of libc that this library interposes.
 
 use core::ffi::{CStr, c_void};
 use core::ptr;
@@ -20,7 +20,7 @@ impl Next {
         }
     }
 
-    /// The function's address; null where no library has it.
+    /// The function's address; null if no library has it.
     pub(crate) fn address(&self) -> *mut c_void {
         let known = self.function.load(Ordering::Relaxed);
         if !known.is_null() {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Maps the file again where its pages are there again.
+//! Maps the file again where its pages are available again.
 //!
-//! A thread does it, which sleeps unless something is lost. Its first and last pages, and some
-//! others in turn, are asked for in a mapping of the thread's own, so no signal comes of it.
-//! What the guest stored to zeros is gone with them. So each loss is reported to the view's server; it
-//! tells the daemon, which fails the guest's next fsync. A store waits for that, but not for ever:
-//! an fsync that follows shall not be faster.
+//! A thread does this. It sleeps unless pages are lost. It checks the first and last pages of each
+//! run, and some others in turn, in a mapping of its own, so no signal results. Stores of the guest
+//! to the zeros are lost with them. So each loss is reported to the view's server. The server
+//! informs the daemon, which fails the guest's next fsync. A store waits for the report, with a
+//! limit: otherwise an fsync that follows could be faster.
 
 use core::ffi::{c_int, c_void};
 use core::ops::Range;
@@ -20,37 +20,37 @@ use crate::table::{Lost, Mapping, Run, Table};
 use crate::view::ViewFile;
 use crate::{TABLE, sys};
 
-/// How long the thread sleeps between two looks at all runs.
+/// How long the thread sleeps between two checks of all runs.
 const INTERVAL: Duration = Duration::from_millis(20);
 
-/// Every so many looks the last page of a run is asked about; otherwise one in the middle.
+/// At every third check the thread looks at the last page of a run, otherwise at one in the middle.
 const LAST_EVERY: usize = 3;
 
 /// The least time between two messages.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// How long a store waits until the view's server has its report. On a busy host its turn may come
-/// late, and an fsync that overtakes it succeeds.
+/// How long a store waits until the view's server has its report. On a busy host the server may be
+/// scheduled late, and an fsync that overtakes the report succeeds.
 const TELLING: Duration = Duration::from_secs(5);
 
-/// How many runs there are: what the thread sleeps on.
+/// The number of runs, a futex that the thread waits on.
 static RUNS: AtomicU32 = AtomicU32::new(0);
 
-/// Counts what there is to tell: the thread wakes up for it early.
+/// Counts pending reports: a new one wakes the thread early.
 static TO_TELL: AtomicU32 = AtomicU32::new(0);
 
-/// Counts the thread's looks that have told something.
+/// Counts the thread's checks that have sent reports.
 static TOLD: AtomicU32 = AtomicU32::new(0);
 
-/// Pages that zeros came in the place of, and runs that were stored to, since the start.
+/// Pages that were replaced by zeros, and runs that were stored to, since the start.
 static PAGES: AtomicUsize = AtomicUsize::new(0);
 static STORED: AtomicUsize = AtomicUsize::new(0);
 
-/// Starts the thread. Without it guests go on, and see zeros for good.
+/// Starts the thread. Without it guests go on, but zeros stay.
 pub(crate) fn start() {
     let signals = sys::signal_mask(libc::SIG_SETMASK, sys::ALL_SIGNALS);
     let mut thread = 0;
-    // SAFETY: the thread's function takes nothing and is there as long as the process.
+    // SAFETY: the thread's function takes no argument and exists as long as the process.
     let started = unsafe {
         libc::pthread_create(
             &raw mut thread,
@@ -61,7 +61,7 @@ pub(crate) fn start() {
     };
     sys::signal_mask(libc::SIG_SETMASK, signals);
     match started {
-        // SAFETY: the thread was just made, and nothing joins it.
+        // SAFETY: the thread was just made, and no code joins it.
         0 => unsafe {
             libc::pthread_detach(thread);
         },
@@ -69,19 +69,19 @@ pub(crate) fn start() {
     }
 }
 
-/// Zeros are in the place of that many pages now.
+/// Records that zeros have replaced that many pages.
 pub(crate) fn pages_lost(table: &Held<'_, Table>, pages: usize) {
     PAGES.fetch_add(pages, Ordering::Relaxed);
     count_runs(table);
 }
 
-/// The guest has stored to zeros.
+/// Records that the guest has stored to zeros.
 pub(crate) fn stored(table: &Held<'_, Table>) {
     STORED.fetch_add(1, Ordering::Relaxed);
     count_runs(table);
 }
 
-/// Waits until the view's server knows of the store to `address`.
+/// Waits until the view's server knows about the store to `address`.
 pub(crate) fn await_told(address: usize) {
     let end = sys::now() + TELLING;
     TO_TELL.fetch_add(1, Ordering::Release);
@@ -122,7 +122,7 @@ extern "C" fn run(_: *mut c_void) -> *mut c_void {
     core::ptr::null_mut()
 }
 
-/// Reports, for so long, each loss as it comes.
+/// Reports each loss as it occurs, for this time.
 fn tell_for(time: Duration) {
     let end = sys::now() + time;
     loop {
@@ -149,13 +149,13 @@ fn tell_all() {
     }
 }
 
-/// Asks about each run once.
+/// Checks each run once.
 fn look_at_all(look: usize) {
     let (mut from, mut open) = (0, Open(None));
     loop {
         let next = {
             let table = TABLE.lock();
-            // Unmapping takes runs away too.
+            // Unmapping removes runs, too.
             count_runs(&table);
             table.run_after(from)
         };
@@ -171,9 +171,9 @@ fn look_at_all(look: usize) {
     }
 }
 
-/// Has the next store to the run reported as well, where one was: the guest's fsync may have failed
-/// for that one, and must fail for what comes after it. Stores that follow within one look are
-/// reported together.
+/// Lets the next store to the run be reported as well, if one was: the guest's fsync may have
+/// failed for the earlier store, and must fail for later ones. Stores within one check are reported
+/// together.
 fn expect_stores(mapping: &Mapping, run: &Run) {
     let mut table = TABLE.lock();
     let unchanged = table.run_at(run.start) == Some(*run) && table.still_maps(mapping, run.start);
@@ -190,7 +190,7 @@ fn expect_stores(mapping: &Mapping, run: &Run) {
     }
 }
 
-/// The view that was used last: runs that follow each other are mostly of one.
+/// The view that was used last: adjacent runs usually belong to one view.
 struct Open(Option<(Mapping, ViewFile)>);
 
 impl Open {
@@ -205,12 +205,12 @@ impl Open {
     }
 }
 
-/// Tells the view's server of a run. If that is not there any more, there is no daemon either.
+/// Reports a run to the view's server. If the server is gone, there is no daemon either.
 fn tell(mapping: &Mapping, run: &Run, file: &ViewFile) {
     let pages = (run.end - run.start) / sys::page_size();
     file.tell(mapping.offset_of(run.start), pages as u64, run.stored);
     let mut table = TABLE.lock();
-    // The guest may have stored to it meanwhile, or it may have grown.
+    // The guest may have stored to the run meanwhile, or the run may have grown.
     if table.run_at(run.start) == Some(*run) && table.still_maps(mapping, run.start) {
         table.lose(Run { told: true, ..*run });
     }
@@ -219,10 +219,10 @@ fn tell(mapping: &Mapping, run: &Run, file: &ViewFile) {
     sys::futex_wake(&TOLD, c_int::MAX);
 }
 
-/// What of the run the file has again.
+/// The part of the run that the file has again.
 fn found(mapping: &Mapping, run: &Run, file: &ViewFile, look: usize) -> Option<Range<usize>> {
     let length = run.end - run.start;
-    // SAFETY: new memory, which nothing reads or writes.
+    // SAFETY: new memory, which no code reads or writes.
     let probe = unsafe {
         sys::mmap(
             0..length,
@@ -233,7 +233,7 @@ fn found(mapping: &Mapping, run: &Run, file: &ViewFile, look: usize) -> Option<R
         )
     }
     .ok()?;
-    // One page is wanted, without those that the kernel would read along.
+    // Only one page is wanted, without the kernel's read-ahead.
     let _ = sys::advise(&(probe..probe + length), libc::MADV_RANDOM);
     let is_there = |inside: usize| match run.lost {
         Lost::Page => readable(probe + inside) == Page::There,
@@ -245,10 +245,10 @@ fn found(mapping: &Mapping, run: &Run, file: &ViewFile, look: usize) -> Option<R
     found.map(|inside| run.start + inside.start..run.start + inside.end)
 }
 
-/// Which part of `length` bytes is to be mapped again, as far as a few pages show.
+/// The part of `length` bytes to map again, as far as a few pages show.
 ///
-/// Where the first page is there, all of it is: what is lost still is replaced again when it is
-/// touched. Else the end of it, if that is there, or the one page that is.
+/// If the first page is available, this is all of it: pages that are still lost are replaced again
+/// at the next access. Otherwise it is the end, if that is available, or the one page that is.
 fn found_in(
     length: usize,
     page: usize,
@@ -276,11 +276,11 @@ fn found_in(
     is_there(inside).then(|| inside..inside + page)
 }
 
-/// Maps the file's pages at `range` of the run, if that is as it was when they were found.
+/// Maps the file's pages at `range` of the run, if the run is unchanged since they were found.
 ///
-/// The table was not locked since. QEMU may have unmapped the range, all of it or a part, and mapped
-/// something else there, which must not be replaced; and what the guest has stored to the zeros is
-/// told before it goes.
+/// The table was not locked since. QEMU may have unmapped the range or a part of it, and mapped
+/// another file there, which must not be replaced. The guest's stores to the zeros are reported
+/// before the zeros go.
 fn restore(mapping: &Mapping, run: &Run, file: &ViewFile, range: Range<usize>) {
     let mut table = TABLE.lock();
     let now = table.run_at(range.start);
@@ -291,7 +291,7 @@ fn restore(mapping: &Mapping, run: &Run, file: &ViewFile, range: Range<usize>) {
         return;
     }
     table.found(&range);
-    // With its last run the mapping becomes one of the kernel's again.
+    // Without its last run the mapping becomes one mapping of the kernel again.
     let range = match table.mapping_at(range.start) {
         Some(mapping) if table.is_whole(&mapping) => mapping.start..mapping.end,
         _ => range,
@@ -307,7 +307,7 @@ fn restore(mapping: &Mapping, run: &Run, file: &ViewFile, range: Range<usize>) {
         )
     };
     if mapped.is_err() {
-        // Zeros are there still; it is tried again.
+        // Zeros are still mapped; the thread tries again.
         table.lose(Run {
             start: range.start,
             end: range.end,
@@ -317,7 +317,7 @@ fn restore(mapping: &Mapping, run: &Run, file: &ViewFile, range: Range<usize>) {
     count_runs(&table);
 }
 
-/// What is said of it, on QEMU's standard error.
+/// Messages about losses, on QEMU's standard error.
 #[derive(Default)]
 struct Log {
     last: Option<Duration>,
@@ -334,7 +334,7 @@ impl Log {
             PAGES.load(Ordering::Relaxed),
             STORED.load(Ordering::Relaxed),
         );
-        // A guest that stores again and again says nothing new.
+        // Repeated stores of the guest are no news.
         let news = pages != self.pages || stored != self.stored && !self.said_stored;
         if !news || self.last.is_some_and(|last| now < last + QUIET) {
             return;
@@ -370,8 +370,8 @@ mod tests {
     const PAGE: usize = 4096;
     const LENGTH: usize = 8 * PAGE;
 
-    /// Memory of the process in a place that the table says a view is mapped at and lost, and what
-    /// the thread knows of it when the file's pages were found.
+    /// Memory of the process at an address where the table has a view with lost pages, and the
+    /// thread's state when the file's pages were found.
     struct Place {
         file: ViewFile,
         mapping: Mapping,
@@ -414,8 +414,8 @@ mod tests {
     }
 
     impl Place {
-        /// What the place's first and last bytes are if this happens between the look at the file
-        /// and the restoring. What happens also fills the place with 42.
+        /// The place's first and last bytes if `meanwhile` happens between the check of the file
+        /// and the restoring. `meanwhile` also fills the place with 42.
         fn after(&self, meanwhile: impl FnOnce(&mut Table, &Self)) -> [u8; 2] {
             let run = &self.run;
             assert_eq!(
@@ -484,7 +484,7 @@ mod tests {
         assert_eq!(place().after(full), [42, 42]);
     }
 
-    /// Looks at ten pages of which those in `there` are there.
+    /// Checks ten pages, of which those in `there` are available.
     fn look(look: usize, there: Range<usize>) -> Option<Range<usize>> {
         found_in(100, 10, look, |inside| there.contains(&(inside / 10)))
     }

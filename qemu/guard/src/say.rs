@@ -4,7 +4,7 @@
 
 use crate::sys;
 
-/// A line; what doesn't fit is left out.
+/// A line; text that doesn't fit is dropped.
 pub(crate) struct Line {
     bytes: [u8; 256],
     len: usize,

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! SIGBUS and SIGSEGV: kept unblocked, handled, and forwarded where they are none of ours.
+//! SIGBUS and SIGSEGV: kept unblocked, handled, and forwarded if they are not about views.
 //!
-//! QEMU blocks all signals in its threads, and a signal that a blocked thread causes kills it,
-//! whatever handler there is. So the functions that block signals leave out these two, in the sets
-//! of handlers too. From the first view on the two handlers are ours; what QEMU installs is kept
-//! here, and called for what we have no answer to.
+//! QEMU blocks all signals in its threads, and a blocked signal that the thread itself causes kills
+//! QEMU, whatever handler is installed. So the interposed functions that block signals leave out
+//! these two, also in the masks of handlers. From the first view on both handlers are this
+//! library's. QEMU's handlers are recorded here, and called for signals that this library does not
+//! handle.
 
 use core::ffi::{c_int, c_void};
 use core::mem;
@@ -18,7 +19,7 @@ use crate::{fault, sys};
 /// The signals that are handled here.
 const OURS: [c_int; 2] = [libc::SIGBUS, libc::SIGSEGV];
 
-/// `si_code` of an access to a page of a mapped file that can't be had (SIGBUS).
+/// `si_code` of an access to a lost page of a mapped file (SIGBUS).
 const NO_PAGE: c_int = 2;
 
 /// `si_code` of an access that the mapping doesn't allow (SIGSEGV).
@@ -34,13 +35,13 @@ type SetMask = extern "C" fn(c_int, *const libc::sigset_t, *mut libc::sigset_t) 
 type SimpleHandler = extern "C" fn(c_int);
 type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
 
-/// What the program would have these signals do.
+/// The program's own actions for these signals.
 static ACTIONS: Lock<[Action; OURS.len()]> = Lock::new([Action::DEFAULT; OURS.len()]);
 
 /// Whether our handlers are installed.
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 
-/// A handler of the program's.
+/// A handler of the program.
 #[derive(Clone, Copy)]
 struct Action {
     handler: usize,
@@ -67,12 +68,12 @@ impl Action {
         let mut set = empty_set();
         for signal in 1..=64 {
             if self.mask & sys::signal_bit(signal) != 0 {
-                // SAFETY: the set is ours, and the signal one of the kernel's.
+                // SAFETY: the set is a local, and the signal is one of the kernel's.
                 unsafe { libc::sigaddset(&raw mut set, signal) };
             }
         }
-        // SAFETY: all zeros are a valid value: no handler, no flags, and no restorer, which libc
-        // has its own of.
+        // SAFETY: all zeros are a valid value: no handler, no flags, and no restorer; libc sets its
+        // own.
         let mut action: libc::sigaction = unsafe { mem::zeroed() };
         action.sa_sigaction = self.handler;
         action.sa_flags = self.flags;
@@ -106,7 +107,7 @@ fn without_ours(set: &libc::sigset_t) -> libc::sigset_t {
     set
 }
 
-/// Unblocks both in the calling thread.
+/// Unblocks both signals in the calling thread.
 pub(crate) fn unblock() {
     let both = OURS
         .iter()
@@ -114,7 +115,7 @@ pub(crate) fn unblock() {
     sys::signal_mask(libc::SIG_UNBLOCK, both);
 }
 
-/// Installs the handlers; those before are kept.
+/// Installs the handlers and records the earlier ones.
 pub(crate) fn install() {
     let mut actions = ACTIONS.lock();
     for (signal, kept) in OURS.into_iter().zip(actions.iter_mut()) {
@@ -197,7 +198,7 @@ pub(crate) unsafe fn release_after_fork(signals: u64) {
     unsafe { ACTIONS.release(signals) }
 }
 
-/// What the program has kept here, changed to what it wants now.
+/// Replaces the program's recorded action by `new`, if given; returns the earlier one.
 fn exchange(index: usize, new: Option<Action>) -> Action {
     let mut actions = ACTIONS.lock();
     let Some(kept) = actions.get_mut(index) else {
@@ -297,7 +298,7 @@ extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, context: *mut
     sys::set_errno(errno);
 }
 
-/// Does what the program would have had done.
+/// Does what the program's own action would have done.
 fn forward(signal: c_int, code: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     let Some(index) = index(signal) else { return };
     let action = {
@@ -311,8 +312,8 @@ fn forward(signal: c_int, code: c_int, info: *mut libc::siginfo_t, context: *mut
         }
         action
     };
-    // What the kernel sends for an access is sent again when that is repeated; the kernel doesn't
-    // let it be ignored.
+    // A signal for an access is sent again when the access is repeated, and the kernel doesn't let
+    // it be ignored.
     let repeats = code > 0;
     match action.handler {
         libc::SIG_IGN if !repeats => {}
@@ -321,7 +322,7 @@ fn forward(signal: c_int, code: c_int, info: *mut libc::siginfo_t, context: *mut
     }
 }
 
-/// Lets the signal end the process, when the handler returns.
+/// Lets the signal end the process when the handler returns.
 fn end_by(signal: c_int, repeats: bool) {
     let default = Action::DEFAULT.into_sigaction();
     next_sigaction(signal, &raw const default, core::ptr::null_mut());
@@ -338,7 +339,8 @@ fn end_by(signal: c_int, repeats: bool) {
     }
 }
 
-/// Calls the program's handler, with the signals blocked that it asked for. It may leave by a jump.
+/// Calls the program's handler, with the signals blocked that it asked for. The handler may leave
+/// by a jump.
 fn call(
     action: Action,
     handler: usize,

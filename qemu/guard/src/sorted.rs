@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Address ranges in the order of their addresses, in an array of fixed size: a signal handler
-//! can't allocate.
+//! Address ranges, sorted by address, in an array of fixed size: a signal handler can't allocate.
 
 use core::ops::Range;
 
-/// Something that lies at a range of addresses, of which a part can be cut out.
+/// A value with an address range, of which a part can be cut out.
 pub(crate) trait Span: Copy {
-    /// Where it lies.
+    /// The address range.
     fn range(&self) -> Range<usize>;
 
     /// The part at `range`, which lies within [`Self::range`] and is not empty.
@@ -21,7 +20,7 @@ pub(crate) struct Sorted<T, const N: usize> {
 }
 
 impl<T: Span, const N: usize> Sorted<T, N> {
-    /// None, with the memory filled by `filler`.
+    /// An empty array, its memory filled with `filler`.
     pub(crate) const fn new(filler: T) -> Self {
         Self {
             len: 0,
@@ -57,7 +56,7 @@ impl<T: Span, const N: usize> Sorted<T, N> {
         self.as_slice().get(index)
     }
 
-    /// Adds a span where there is none; `false` when the array is full.
+    /// Adds a span at a free range; `false` if the array is full.
     pub(crate) fn insert(&mut self, item: T) -> bool {
         if self.len == N {
             return false;
@@ -74,7 +73,7 @@ impl<T: Span, const N: usize> Sorted<T, N> {
         true
     }
 
-    /// Changes the span that holds `address`, whose range has to stay.
+    /// Changes the span that holds `address`. Its range has to stay the same.
     pub(crate) fn change(&mut self, address: usize, change: impl FnOnce(&mut T)) {
         let (index, len) = (self.first_behind(address), self.len);
         let items = self.items.get_mut(..len).unwrap_or(&mut []);
@@ -85,8 +84,8 @@ impl<T: Span, const N: usize> Sorted<T, N> {
         }
     }
 
-    /// Cuts `range` out of the spans that lie there. Where that makes two of one and the array is
-    /// full, the second is forgotten.
+    /// Cuts `range` out of the spans that overlap it. If that makes two spans of one and the array
+    /// is full, the second is dropped.
     pub(crate) fn cut(&mut self, range: &Range<usize>) {
         let first = self.first_behind(range.start);
         let touched = self

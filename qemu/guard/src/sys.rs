@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! System calls, past the functions of libc that this library stands in front of. All of them may
-//! be made in a signal handler, and none sets up or needs anything of the calling thread's but
-//! `errno`, which the handler keeps.
+//! System calls that bypass the interposed functions of libc. All of them may be made in a signal
+//! handler. They need and change nothing of the calling thread except `errno`, which the handler
+//! preserves.
 
 use core::ffi::{c_int, c_long, c_void};
 use core::mem::MaybeUninit;
@@ -18,7 +18,7 @@ pub(crate) const ALL_SIGNALS: u64 = u64::MAX;
 
 static PAGE_SIZE: AtomicUsize = AtomicUsize::new(4096);
 
-/// Asks for the page size, once, before anything else.
+/// Reads the page size, once, before anything else.
 pub(crate) fn learn_page_size() {
     // SAFETY: sysconf takes a number.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
@@ -54,7 +54,7 @@ fn result(value: c_long) -> Result<usize, Errno> {
 /// mmap(2).
 ///
 /// # Safety
-/// With MAP_FIXED the caller owns what lies at the address.
+/// With MAP_FIXED the caller owns the address range.
 pub(crate) unsafe fn mmap(
     at: Range<usize>,
     protection: c_int,
@@ -75,7 +75,7 @@ pub(crate) unsafe fn mmap(
             offset,
         )
     };
-    // Addresses of user space are no negative numbers.
+    // User space addresses are not negative.
     result(mapped)
 }
 
@@ -116,7 +116,7 @@ pub(crate) unsafe fn protect(range: &Range<usize>, protection: c_int) -> Result<
     result(done).map(drop)
 }
 
-/// madvise(2), for advice that changes nothing but which pages are there.
+/// madvise(2), for advice that changes only which pages are present.
 pub(crate) fn advise(range: &Range<usize>, advice: c_int) -> Result<(), Errno> {
     let length = range.end - range.start;
     // SAFETY: populating pages changes no content.
@@ -124,7 +124,7 @@ pub(crate) fn advise(range: &Range<usize>, advice: c_int) -> Result<(), Errno> {
     result(done).map(drop)
 }
 
-/// Reads memory of this process that may be gone; how many bytes could be had.
+/// Reads memory of this process that may be gone; returns how many bytes could be read.
 pub(crate) fn read_memory(from: usize, into: &mut [u8]) -> usize {
     let local = libc::iovec {
         iov_base: into.as_mut_ptr().cast(),
@@ -134,8 +134,7 @@ pub(crate) fn read_memory(from: usize, into: &mut [u8]) -> usize {
         iov_base: core::ptr::without_provenance_mut::<c_void>(from),
         iov_len: into.len(),
     };
-    // SAFETY: the kernel writes to `into` only, and answers an address that is not there by an
-    // error.
+    // SAFETY: the kernel writes only to `into`, and fails for an address that is not mapped.
     let read = unsafe {
         libc::syscall(
             libc::SYS_process_vm_readv,
@@ -150,11 +149,13 @@ pub(crate) fn read_memory(from: usize, into: &mut [u8]) -> usize {
     result(read).unwrap_or(0)
 }
 
-/// Number, size and file system of a file, as the kernel knows them: a view's server isn't asked.
+/// Inode number, size and file system of a file from the kernel's cache: a view's server isn't
+/// asked.
 pub(crate) fn stat(descriptor: c_int) -> Result<libc::statx, Errno> {
     let mut stat = MaybeUninit::<libc::statx>::zeroed();
     let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
-    // SAFETY: the path is empty, and all zeros are a valid value of what the kernel fills.
+    // SAFETY: the path is empty, and all zeros are a valid value of the structure that the kernel
+    // fills.
     unsafe {
         let done = libc::syscall(
             libc::SYS_statx,
@@ -168,7 +169,7 @@ pub(crate) fn stat(descriptor: c_int) -> Result<libc::statx, Errno> {
     }
 }
 
-/// Reads a byte of a file; how many there were.
+/// Reads a byte of a file; returns how many bytes there were.
 pub(crate) fn read_byte(descriptor: c_int, offset: u64) -> Result<usize, Errno> {
     let mut byte = 0_u8;
     // SAFETY: there is room for the byte.
@@ -184,7 +185,7 @@ pub(crate) fn read_byte(descriptor: c_int, offset: u64) -> Result<usize, Errno> 
     result(read)
 }
 
-/// An ioctl that reads its argument. One that fails has no effect.
+/// An ioctl that reads its argument. A failure has no effect.
 pub(crate) fn control<T>(descriptor: c_int, request: u32, argument: &T) {
     // SAFETY: the argument is there for the call, which doesn't write to it.
     unsafe {
@@ -228,7 +229,7 @@ pub(crate) fn say(line: &[u8]) {
     unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
 }
 
-/// Time since some moment in the past.
+/// The time since a fixed moment.
 pub(crate) fn now() -> Duration {
     let mut time = libc::timespec {
         tv_sec: 0,
@@ -257,7 +258,7 @@ pub(crate) fn futex_wake(word: &AtomicU32, count: c_int) {
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, count) };
 }
 
-/// Sets, adds to or takes from the signals that the calling thread blocks; returns those before.
+/// Sets, extends or reduces the calling thread's blocked signals; returns the earlier ones.
 pub(crate) fn signal_mask(how: c_int, set: u64) -> u64 {
     let mut before = 0_u64;
     // SAFETY: both sets have the length that is named.

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Where views are mapped, and which of their pages are lost.
+//! The mappings of views, and their lost pages.
 //!
-//! A run is a range of lost pages of one mapping: an anonymous mapping lies there in the file's
-//! place. The table only says so; [`super::fault`] and [`super::restore`] do it, under the table's
-//! lock.
+//! A run is a range of lost pages of one mapping, where an anonymous mapping replaces the file. The
+//! table only records it; [`super::fault`] and [`super::restore`] do it, under the table's lock.
 
 use core::ffi::c_int;
 use core::ops::Range;
@@ -12,15 +11,15 @@ use core::ops::Range;
 use crate::sorted::{Sorted, Span};
 use crate::view::ViewId;
 
-/// The most mappings that are remembered; the kernel allows no more by default
-/// (`vm.max_map_count`). Those beyond are not guarded.
+/// The most mappings that are recorded; the kernel allows no more by default (`vm.max_map_count`).
+/// Further ones are not guarded.
 const MAPPINGS: usize = 1 << 16;
 
 /// The most runs. [`Table::is_crowded`] keeps their number below.
 const RUNS: usize = 1 << 16;
 
-/// The kernel's mappings that guarding may take. A process gets 65,530 by default, and QEMU itself
-/// needs some.
+/// How many of the kernel's mappings the guard may use. A process gets 65,530 by default, and QEMU
+/// itself needs some.
 const CROWDED: usize = 40_000;
 
 /// A mapping of a view.
@@ -28,16 +27,16 @@ const CROWDED: usize = 40_000;
 pub(crate) struct Mapping {
     pub(crate) start: usize,
     pub(crate) end: usize,
-    /// Where in the file it starts.
+    /// The offset in the file of its start.
     pub(crate) offset: u64,
-    /// The descriptor that it was made from, as QEMU numbers it. QEMU keeps it open as long as the
-    /// mapping; see [`crate::view::ViewFile`] for what if not.
+    /// QEMU's number of the descriptor that the mapping was made from. QEMU keeps the descriptor
+    /// open as long as the mapping; for other programs see [`crate::view::ViewFile`].
     pub(crate) descriptor: c_int,
     pub(crate) protection: c_int,
     pub(crate) view: ViewId,
-    /// No two mappings ever have the same.
+    /// A number that no other mapping ever has.
     pub(crate) id: u64,
-    /// Where the guest sees it, as told to KVM.
+    /// The mapping's address in the guest, as set in KVM.
     pub(crate) guest: Option<GuestAddress>,
 }
 
@@ -50,12 +49,12 @@ pub(crate) struct GuestAddress {
     pub(crate) address: u64,
 }
 
-/// What can't be done with a lost page.
+/// The kind of access that fails at a lost page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lost {
-    /// Read it: it lies behind the file's end, or can't be read or allocated.
+    /// Reads fail: the page lies behind the file's end, or can't be read or allocated.
     Page,
-    /// Store to it: there is no room for it.
+    /// Stores fail: there is no room for the page.
     Room,
 }
 
@@ -67,7 +66,7 @@ pub(crate) struct Run {
     pub(crate) lost: Lost,
     /// Whether the guest has stored there. Before that the run is mapped read-only.
     pub(crate) stored: bool,
-    /// Whether what is known of the run was reported to the view's server.
+    /// Whether the run's current state was reported to the view's server.
     pub(crate) told: bool,
 }
 
@@ -90,7 +89,7 @@ impl Mapping {
         guest: None,
     };
 
-    /// The file offset of what lies at `address`.
+    /// The file offset at `address`.
     pub(crate) fn offset_of(&self, address: usize) -> u64 {
         self.offset + address.wrapping_sub(self.start) as u64
     }
@@ -158,7 +157,7 @@ impl<const M: usize, const R: usize> Table<M, R> {
         }
     }
 
-    /// Remembers a mapping, whatever was there before; `false` when the table is full.
+    /// Records a mapping, which replaces any earlier one there; `false` if the table is full.
     pub(crate) fn insert(&mut self, mapping: Mapping) -> bool {
         self.forget(&mapping.range());
         self.next_id += 1;
@@ -168,7 +167,7 @@ impl<const M: usize, const R: usize> Table<M, R> {
         })
     }
 
-    /// Nothing of a view is mapped there any more.
+    /// Records that no view is mapped there any more.
     pub(crate) fn forget(&mut self, range: &Range<usize>) {
         self.runs.cut(range);
         self.mappings.cut(range);
@@ -192,13 +191,13 @@ impl<const M: usize, const R: usize> Table<M, R> {
         self.mappings.at(address).copied()
     }
 
-    /// Whether `mapping` holds `address` still: it may have been unmapped, or cut, meanwhile.
+    /// Whether `mapping` still holds `address`: it may have been unmapped, or cut, meanwhile.
     pub(crate) fn still_maps(&self, mapping: &Mapping, address: usize) -> bool {
         self.mapping_at(address)
             .is_some_and(|now| now.id == mapping.id)
     }
 
-    /// The mapping of which the guest's address is a part, and that address in this process.
+    /// The address in this process of a guest address that lies in a mapping.
     pub(crate) fn of_guest(&self, address: u64) -> Option<usize> {
         self.mappings().iter().find_map(|mapping| {
             let inside = address.checked_sub(mapping.guest?.address)?;
@@ -207,7 +206,7 @@ impl<const M: usize, const R: usize> Table<M, R> {
         })
     }
 
-    /// KVM has a slot at `address` of this process now.
+    /// Records that KVM has a slot at `address` of this process.
     pub(crate) fn set_guest(&mut self, address: usize, guest: GuestAddress) {
         self.mappings.change(address, |mapping| {
             let before = (address - mapping.start) as u64;
@@ -218,7 +217,7 @@ impl<const M: usize, const R: usize> Table<M, R> {
         });
     }
 
-    /// KVM has that slot no more.
+    /// Records that KVM has removed that slot.
     pub(crate) fn clear_guest(&mut self, slot: u32) {
         let is_there = |mapping: &&Mapping| mapping.guest.is_some_and(|guest| guest.slot == slot);
         if let Some(start) = self.mappings().iter().find(is_there).map(|m| m.start) {
@@ -245,8 +244,8 @@ impl<const M: usize, const R: usize> Table<M, R> {
         Some((self.mapping_at(run.start)?, run))
     }
 
-    /// What of `range` around `address` is no run's and lies in the mapping. `None` where `address`
-    /// itself is not.
+    /// The part of `range` around `address` that belongs to no run and lies in the mapping. `None`
+    /// if `address` itself does not.
     pub(crate) fn free_around(&self, address: usize, range: Range<usize>) -> Option<Range<usize>> {
         let mapping = self.mapping_at(address)?;
         let before = self.runs.before(address).map_or(0, |run| run.end);
@@ -258,13 +257,13 @@ impl<const M: usize, const R: usize> Table<M, R> {
         Some(range.start.max(mapping.start).max(before)..range.end.min(mapping.end).min(after))
     }
 
-    /// Whether the kernel's mappings become too many for runs to be kept apart.
+    /// Whether the kernel has too many mappings for runs to be kept apart.
     pub(crate) fn is_crowded(&self) -> bool {
         self.mappings().len() + 2 * self.run_count() >= CROWDED.min(R)
     }
 
-    /// `run` is lost now. It takes the place of runs that are there, and becomes one with its
-    /// neighbours where these are alike and of the same mapping.
+    /// Records that `run` is lost. It replaces existing runs there, and is joined with equal
+    /// neighbours of the same mapping.
     pub(crate) fn lose(&mut self, run: Run) {
         let Some(mapping) = self.mapping_at(run.start) else {
             return;
@@ -283,7 +282,7 @@ impl<const M: usize, const R: usize> Table<M, R> {
         self.runs.insert(Run { start, end, ..run });
     }
 
-    /// The file's pages are at `range` again.
+    /// Records that the file's pages are mapped at `range` again.
     pub(crate) fn found(&mut self, range: &Range<usize>) {
         self.runs.cut(range);
     }

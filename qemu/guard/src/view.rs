@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What tells a view from every other file.
+//! Tells views from other files.
 //!
-//! The companion of `virtiofs-daxd` makes views in a FUSE mount of its own. It says so by what it
-//! answers to fstat: the size and the upper half of the inode number
-//! (`REPORTED_SIZE` and `FIRST_INODE` in `shared-window/src/view`).
+//! The companion of `virtiofs-daxd` makes views in a FUSE mount of its own. It marks them by the
+//! result of fstat: the size and the upper half of the inode number (`REPORTED_SIZE` and
+//! `FIRST_INODE` in `shared-window/src/view`).
 
 use core::ffi::c_int;
 
@@ -22,18 +22,18 @@ const MARK: u64 = 0x4441_5856;
 /// The ioctl by which lost pages are reported to a view's server: `_IOW('D', 1, Told)`.
 const TELL: u32 = 0x4018_4401;
 
-/// What it is told.
+/// The argument of that ioctl.
 #[repr(C)]
 struct Told {
-    /// Where in the file they begin.
+    /// The offset in the file of the first lost page.
     offset: u64,
-    /// How many there are.
+    /// The number of lost pages.
     pages: u64,
     /// 1 if the guest has stored to them.
     stored: u64,
 }
 
-/// Which view it is.
+/// The identity of a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ViewId {
     device: (u32, u32),
@@ -46,7 +46,7 @@ impl ViewId {
         inode: 0,
     };
 
-    /// The view behind a descriptor; `None` if that is something else.
+    /// The view behind a descriptor; `None` if the descriptor is another file's.
     pub(crate) fn of(descriptor: c_int) -> Option<Self> {
         if sys::file_system(descriptor).ok()? != FUSE {
             return None;
@@ -60,7 +60,7 @@ impl ViewId {
     }
 }
 
-/// A descriptor of our own of a view, closed when dropped.
+/// A duplicate descriptor of a view, closed when dropped.
 pub(crate) struct ViewFile {
     descriptor: c_int,
 }
@@ -68,9 +68,9 @@ pub(crate) struct ViewFile {
 impl ViewFile {
     /// Duplicates `descriptor`, if it is one of `view`.
     ///
-    /// The number is one that this process used once for the view. QEMU keeps it open as long as
-    /// the mapping. A program that does not may have given the number to another file since, so
-    /// the duplicate is looked at again.
+    /// This process once used the number for the view. QEMU keeps the descriptor open as long as
+    /// the mapping. A program that does not may have given the number to another file since, so the
+    /// duplicate is checked again.
     pub(crate) fn duplicate(descriptor: c_int, view: ViewId) -> Option<Self> {
         if ViewId::of(descriptor) != Some(view) {
             return None;
@@ -94,7 +94,7 @@ impl ViewFile {
         sys::read_byte(self.descriptor, offset) == Ok(0)
     }
 
-    /// Tells the view's server of lost pages.
+    /// Reports lost pages to the view's server.
     pub(crate) fn tell(&self, offset: u64, pages: u64, stored: bool) {
         let told = Told {
             offset,

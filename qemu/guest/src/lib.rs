@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The one static program that a guest needs, and what the host says to it.
+//! The one static program that a guest needs, and its protocol with the host.
 //!
 //! As a guest's first process it is the [`agent`]: it boots the guest, runs commands and powers the
 //! guest off. The agent's protocol is [`wire`]. Started by the agent as a command, it is a

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Whatever is sent arrives as it was, however the bytes are cut; whatever else comes is an error
-//! and never a panic.
+//! Each message arrives unchanged, however its bytes are cut; other data is an error and never a
+//! panic.
 
 use guest_agent::wire::{
     Boot, Command, Decoder, Errno, ExecId, ExitStatus, Failure, FrameError, MAX_CHUNK, MAX_FRAME,

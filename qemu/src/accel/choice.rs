@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Choosing between KVM and TCG.
+//! Chooses between KVM and TCG.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -19,24 +19,24 @@ pub enum Accel {
     Tcg,
 }
 
-/// What the user asked for.
+/// The user's choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccelChoice {
-    /// KVM where it really runs guests, else TCG.
+    /// KVM if it really runs guests, else TCG.
     Auto,
     /// KVM or nothing.
     Kvm,
-    /// TCG, without looking at KVM.
+    /// TCG, without a probe of KVM.
     Tcg,
 }
 
-/// Why a guest can't be run as asked.
+/// Why no accelerator fits the choice.
 #[derive(Debug, thiserror::Error)]
 pub enum AccelError {
-    /// KVM was asked for and runs no guest.
+    /// KVM was chosen and runs no guest.
     #[error("KVM runs no guest here: {why}; leave out --accel kvm to run guests under TCG")]
     NoKvm {
-        /// What was found.
+        /// The result of the probe.
         why: String,
     },
     /// The probe guest could not even be started.
@@ -59,14 +59,14 @@ pub struct Prober {
     qemu: CommandLine,
     memo: Option<Memo>,
     device: PathBuf,
-    /// For a probe whose failure costs nothing but speed.
+    /// The limit of a probe whose failure costs only speed.
     deadline: Duration,
-    /// For one whose outcome is what the user wants to know.
+    /// The limit of a probe whose result the user asked for.
     patience: Duration,
 }
 
 impl Accel {
-    /// QEMU's arguments for it, with the CPU model that has all it can do.
+    /// QEMU's arguments for this accelerator, with the CPU model that has all its features.
     pub(crate) fn args(self) -> impl Iterator<Item = OsString> {
         let words = match self {
             Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
@@ -107,12 +107,12 @@ impl Prober {
     /// The accelerator for `choice`.
     ///
     /// # Errors
-    /// If KVM was asked for and runs no guest, or if QEMU could not be started at all.
+    /// If KVM was chosen and runs no guest, or if QEMU could not be started at all.
     pub async fn choose(&self, choice: AccelChoice) -> Result<Chosen, AccelError> {
         if choice == AccelChoice::Tcg {
             return Ok(Chosen::tcg("asked for"));
         }
-        // An explicit wish is worth a new look: the user may just have mended KVM.
+        // An explicit choice is worth a new probe: the user may just have repaired KVM.
         let verdict = if choice == AccelChoice::Auto {
             self.remembered_or_probed().await?
         } else {
@@ -128,7 +128,7 @@ impl Prober {
         }
     }
 
-    /// What becomes of a guest under `accel`, by trying it now.
+    /// Probes whether a guest runs under `accel` now.
     ///
     /// # Errors
     /// If QEMU could not be started.
@@ -182,7 +182,7 @@ mod tests {
 
     use super::*;
 
-    /// A test gives up when a script has not begun in this time.
+    /// A test fails if a script has not begun within this time.
     const MUST_BEGIN: Duration = Duration::from_secs(60);
 
     /// A prober whose QEMU is a shell script, with a device that opens.
@@ -211,7 +211,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let pid_file = dir.path().join("pid");
         let script = format!("echo $$ >'{}'; exec sleep infinity", pid_file.display());
-        // A short time may be over before the script has begun; then it gets more.
+        // A short time may be over before the script has begun; then the test allows more.
         let mut deadline = Duration::from_millis(100);
         let pid = loop {
             let prober = Prober {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Running the probe guest.
+//! Runs the probe guest.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -17,15 +17,17 @@ use super::{Accel, program};
 use crate::vm::machine::CommandLine;
 use crate::vm::process::{SpawnError, Supervised};
 
-/// How long the probe guest may take where TCG will do as well. Where KVM works it needs a few
+/// How long the probe guest may take if TCG will do as well. Where KVM works, the guest needs a few
 /// milliseconds after QEMU's own start.
 pub const PROBE_DEADLINE: Duration = Duration::from_secs(5);
-/// How long it may take where its end is what was asked for: enough for TCG on a busy host.
+/// How long the probe guest may take if the user asked for its result: enough for TCG on a busy
+/// host.
 pub const PROBE_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How QEMU (accel/kvm/kvm-all.c) begins to say that it has stopped a CPU for good, and waits.
+/// The start of QEMU's message (accel/kvm/kvm-all.c) that it has stopped a CPU for good. QEMU does
+/// not exit then.
 const STUCK: &str = "KVM internal error";
-/// How long QEMU's last words may take to be read after its end.
+/// How long it may take to read QEMU's last lines after its end.
 const LAST_WORDS_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Why the probe guest could not be tried.
@@ -34,7 +36,7 @@ pub enum ProbeError {
     /// A temporary file could not be made.
     #[error("can't write a temporary file for the probe guest")]
     Scratch(#[source] std::io::Error),
-    /// QEMU's words can't be had.
+    /// No pipe for QEMU's output.
     #[error("can't make a pipe for what the probe guest's QEMU says")]
     Pipe(#[source] std::io::Error),
     /// QEMU could not be started.
@@ -45,13 +47,13 @@ pub enum ProbeError {
     Wait(#[source] std::io::Error),
 }
 
-/// Boots the probe guest under `accel`. However it ends, no process is left.
+/// Boots the probe guest under `accel`. No process is left, however the guest ends.
 pub(super) async fn probe(
     qemu: &CommandLine,
     accel: Accel,
     deadline: Duration,
 ) -> Result<Verdict, ProbeError> {
-    // A file without a name: nothing is left even if this process is killed.
+    // A file without a name, so nothing is left even if this process is killed.
     let rom = rom_file().map_err(ProbeError::Scratch)?;
     let mut command = guest(qemu, accel, &rom).command();
     let (reader, writer) = std::io::pipe().map_err(ProbeError::Pipe)?;
@@ -72,7 +74,7 @@ pub(super) async fn probe(
     })
 }
 
-/// What QEMU writes to its standard error.
+/// QEMU's standard error.
 struct Output {
     lines: Lines<BufReader<Receiver>>,
     last: String,
@@ -86,7 +88,7 @@ impl Output {
         }
     }
 
-    /// The next line that says something. An error counts as the end: it explains nothing.
+    /// The next line that is not empty. An error counts as the end: it explains nothing.
     async fn next(&mut self) -> Option<&str> {
         loop {
             let line = self.lines.next_line().await.ok().flatten()?;
@@ -97,7 +99,7 @@ impl Output {
         }
     }
 
-    /// Waits until QEMU says that the guest will never end; for ever, if it does not.
+    /// Waits for QEMU's message that the guest is stuck. Never returns without one.
     async fn stuck(&mut self) -> String {
         while let Some(line) = self.next().await {
             if line.starts_with(STUCK) {
@@ -107,9 +109,9 @@ impl Output {
         std::future::pending().await
     }
 
-    /// The last line, when QEMU has ended.
+    /// The last line, once QEMU has ended.
     async fn rest(mut self) -> String {
-        // A child of QEMU's could keep the pipe open.
+        // A child of QEMU could keep the pipe open.
         let read = async { while self.next().await.is_some() {} };
         let _ = timeout(LAST_WORDS_DEADLINE, read).await;
         self.last
@@ -145,7 +147,7 @@ fn rom_file() -> std::io::Result<File> {
     Ok(file)
 }
 
-/// A path by which a child of ours can open an unnamed file.
+/// A path by which a child process can open an unnamed file.
 fn path_of(file: &File) -> PathBuf {
     PathBuf::from(format!(
         "/proc/{}/fd/{}",

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! The probe guest: a firmware image that does an ordinary guest's work and then ends QEMU.
 //!
-//! Real mode alone proves nothing, nor do plain instructions in long mode: where the hardware never
-//! enters the guest, KVM may emulate both, one by one. So the program goes on to long mode with
-//! paging and does SSE2 arithmetic, which every 64-bit CPU has and KVM's emulator (arch/x86/kvm/
-//! emulate.c) has not. And it does so a million times over: milliseconds for a CPU.
+//! Real mode alone proves nothing, nor do plain instructions in long mode: if the hardware never
+//! enters the guest, KVM may emulate both, one by one. So the program enters long mode with paging
+//! and does SSE2 arithmetic, which every 64-bit CPU has and KVM's emulator (arch/x86/kvm/
+//! emulate.c) has not. It does so a million times: milliseconds for a CPU.
 
 use std::arch::global_asm;
 
@@ -12,16 +12,16 @@ use sha2::{Digest as _, Sha256};
 
 /// I/O port of QEMU's `isa-debug-exit` device.
 pub(super) const EXIT_PORT: u16 = 0xf4;
-/// What the program writes there at its end.
+/// The value that the program writes to the port at its end.
 const DONE: u8 = 0x15;
-/// QEMU's exit status for it: `isa-debug-exit` ends QEMU with `value * 2 + 1`.
+/// QEMU's exit status for that value: `isa-debug-exit` ends QEMU with `value * 2 + 1`.
 pub(super) const DONE_STATUS: i32 = (DONE as i32) << 1 | 1;
 
 /// QEMU takes firmware in multiples of this and maps it right below 1 MiB.
 const ROM_SIZE: usize = 64 << 10;
-/// Where the program lies in the image.
+/// The program's offset in the image.
 const ENTRY: u16 = 0xf000;
-/// Where the CPU starts after a reset, in the image.
+/// The offset in the image where the CPU starts after a reset.
 const RESET_VECTOR: usize = 0xfff0;
 
 global_asm!(
@@ -105,7 +105,7 @@ pub(super) fn rom() -> Vec<u8> {
         // read-only section, so the bytes between them are initialised and never change.
         unsafe { std::slice::from_raw_parts(start, len) }
     };
-    // Whatever is not the program halts.
+    // All bytes outside the program halt the CPU.
     let mut rom = vec![0xf4; ROM_SIZE];
     rom[usize::from(ENTRY)..][..program.len()].copy_from_slice(program);
     // A far jump to F000:ENTRY, the copy below 1 MiB, which the page tables map.
@@ -114,7 +114,7 @@ pub(super) fn rom() -> Vec<u8> {
     rom
 }
 
-/// What tells this program from that of another version.
+/// A digest that changes with the program.
 pub(super) fn digest() -> String {
     let digest = Sha256::digest(rom());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()

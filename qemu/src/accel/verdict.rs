@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! What a probe found, and where it is remembered.
+//! A probe's result, and the file that keeps it.
 
 use std::path::PathBuf;
 
@@ -8,24 +8,24 @@ use serde::{Deserialize, Serialize};
 /// Changes at each boot of the host.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// What became of the probe guest.
+/// The result of the probe guest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
-    /// It ran to its end.
+    /// The guest ran to its end.
     Runs,
-    /// There is no usable device, so none was started.
+    /// There is no usable device, so no guest was started.
     NoDevice(String),
-    /// It was still running when its time was up. A host that is busy enough does that, too.
+    /// The guest was still running at the deadline. That also happens on a very busy host.
     Hangs {
         /// The time it had, in milliseconds.
         after_ms: u64,
     },
-    /// QEMU has stopped it half way, because KVM can't run it.
+    /// QEMU has stopped the guest half way, because KVM can't run it.
     Stuck {
         /// The line of QEMU's standard error that says so.
         said: String,
     },
-    /// QEMU ended without the guest's final word.
+    /// QEMU ended before the guest's end.
     Ended {
         /// QEMU's exit status.
         status: String,
@@ -48,8 +48,8 @@ impl Verdict {
 }
 
 impl Verdict {
-    /// Whether another try would come to the same until the host boots anew: it does not depend on
-    /// what else the host does meanwhile, as time and memory do.
+    /// Whether another probe would have the same result until the host reboots: the result does not
+    /// depend on the host's load, as time and memory do.
     fn lasts(&self) -> bool {
         match self {
             Self::Runs | Self::Stuck { .. } => true,
@@ -58,8 +58,8 @@ impl Verdict {
     }
 }
 
-/// A file with the last verdict that lasts. It only saves time, so every failure to read or write it means
-/// "not remembered".
+/// A file with the last lasting verdict. It only saves time, so every failure to read or write it
+/// means "not remembered".
 #[derive(Debug, Clone)]
 pub(super) struct Memo {
     path: PathBuf,
@@ -74,16 +74,16 @@ struct Entry {
 }
 
 impl Memo {
-    /// A memo of what `probe`, a text that names QEMU and the probe guest, found.
+    /// A memo of the verdict about `probe`, a text that identifies QEMU and the probe guest.
     pub(super) fn new(path: PathBuf, probe: String) -> Self {
         Self { path, probe }
     }
 
-    /// The verdict of this probe since the host's boot.
+    /// The verdict about this probe since the host's boot.
     pub(super) fn recall(&self) -> Option<Verdict> {
         let entry: Entry = serde_json::from_slice(&std::fs::read(&self.path).ok()?).ok()?;
         let current = entry.boot_id == boot_id()? && entry.probe == self.probe;
-        // One that does not last is of an older version.
+        // A verdict that does not last was written by an older version.
         let current = current && entry.verdict.lasts();
         current.then_some(entry.verdict)
     }

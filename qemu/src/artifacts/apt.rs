@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! A private apt for one Debian suite, which need not be this machine's own.
 //!
-//! Nothing of the machine's apt is changed: configuration, lists, package state and downloads are
-//! in the cache. From the machine's configuration it takes how to reach mirrors (`Acquire::…`, so
-//! proxies, retries and the like; credentials in /etc/apt/auth.conf.d work as usual). Every
-//! index must be signed by Debian's archive keys, and apt checks each package against it.
+//! This changes nothing of the machine's apt: configuration, lists, package state and downloads are
+//! in the cache. The machine's configuration says how to reach mirrors (`Acquire::…`: proxies,
+//! retries and so on; credentials in /etc/apt/auth.conf.d work as usual). Every index must be
+//! signed by Debian's archive keys, and apt checks each package against it.
 
 mod archive;
 mod config;
@@ -58,8 +58,8 @@ pub enum AptError {
     Missing { suite: String, package: String },
 }
 
-/// For how long an index is not asked for again. When it is too old for the mirror, a download
-/// fails, and then it is updated at once.
+/// How long an index is used without an update. If it is too old for the mirror, a download fails,
+/// and then the index is updated at once.
 const INDEX_FRESH: Duration = Duration::from_secs(3600);
 
 /// Which packages to download.
@@ -83,7 +83,7 @@ impl Want<'_> {
     }
 }
 
-/// One suite, ready to be asked. The cache's lock is held for as long as it is used.
+/// One suite, ready for queries. It holds the cache's lock.
 pub(crate) struct Suite<'a> {
     name: &'a str,
     home: PathBuf,
@@ -94,7 +94,7 @@ pub(crate) struct Suite<'a> {
 }
 
 impl<'a> Suite<'a> {
-    /// Sets up apt for `name` and sees to it that there is an index.
+    /// Sets up apt for `name`, and fetches its index if necessary.
     pub(crate) fn open(cache: &Cache, lock: &'a Lock, name: &'a str) -> Result<Self, AptError> {
         let home = cache.apt().join(name);
         let progress = *cache.progress();
@@ -126,7 +126,8 @@ impl<'a> Suite<'a> {
         Ok(suite)
     }
 
-    /// Removes what an apt that was killed, or had no space, left of its index's binary form.
+    /// Removes the leftovers of an apt that was killed or had no space, from its index in binary
+    /// form.
     fn remove_leftovers(&self) -> Result<(), CacheError> {
         let entries = fs::read_dir(&self.home).map_err(CacheError::io("reading", &self.home))?;
         for entry in entries.flatten() {
@@ -160,7 +161,7 @@ impl<'a> Suite<'a> {
             .collect())
     }
 
-    /// Downloads packages, and yields their files.
+    /// Downloads packages, and returns their files.
     pub(crate) fn download(&self, what: &str, want: Want<'_>) -> Result<Vec<PathBuf>, AptError> {
         match self.try_download(what, want) {
             Err(error) if !self.updated.get() => {
@@ -206,8 +207,8 @@ impl<'a> Suite<'a> {
         Ok(files)
     }
 
-    /// The files of the packages. Of those that are there, apt would announce nothing, so it is
-    /// asked with a folder in which there is none.
+    /// The files of the packages. apt does not list files that it already has, so it gets a folder
+    /// without any.
     fn announced(&self, want: Want<'_>) -> Result<Vec<Archive>, AptError> {
         let nothing = self.home.join("none");
         let mut apt = self.apt_get();
@@ -252,7 +253,7 @@ impl<'a> Suite<'a> {
         }
     }
 
-    /// gpgv and sqv, one of which apt uses, have words of their own for a key they do not know.
+    /// apt uses gpgv or sqv, and each has its own message for an unknown key.
     fn update_failed(&self) -> impl FnOnce(ToolError) -> AptError {
         let suite = self.name.to_owned();
         move |source| match &source {
@@ -274,7 +275,7 @@ impl<'a> Suite<'a> {
     }
 
     fn apt_get_update(&self) -> Result<(), ToolError> {
-        // Without --error-on, apt takes an index that it could not get for a mere warning.
+        // Without --error-on, apt treats a missing index as a warning.
         tool::output(self.apt_get().args(["update", "--error-on=any"])).map(drop)
     }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! An artifact: a named tree of files in the cache that is either whole and as it was made, or
-//! not there.
+//! An artifact: a named tree of files in the cache that is either complete and unchanged, or
+//! absent.
 //!
-//! It is made in a scratch folder, recorded in a manifest that is written last, and renamed into
-//! place in one step. Opening it checks the manifest; a damaged one counts as absent and is made
-//! again.
+//! An artifact is made in a scratch folder, recorded in a manifest that is written last, and
+//! renamed into place in one step. To open it checks the manifest; a damaged artifact counts as
+//! absent and is made again.
 
 use std::error::Error;
 use std::fs::{self, File, Permissions};
@@ -20,7 +20,7 @@ use super::packages;
 const TREE: &str = "tree";
 const MANIFEST: &str = "manifest.json";
 
-/// Yields the tree of the artifact `name` if it is there and whole.
+/// Returns the tree of the artifact `name` if it exists and is undamaged.
 pub(crate) fn open(cache: &Cache, name: &str) -> Result<Option<PathBuf>, CacheError> {
     let home = cache.artifacts().join(name);
     let path = home.join(MANIFEST);
@@ -57,7 +57,7 @@ fn mark_used(manifest: &Path) -> io::Result<()> {
         .set_modified(SystemTime::now())
 }
 
-/// Removes all but the `keep` last used of the artifacts whose names begin with `prefix`.
+/// Removes all but the `keep` most recently used of the artifacts whose names begin with `prefix`.
 pub(crate) fn prune(
     cache: &Cache,
     lock: &Lock,
@@ -87,8 +87,8 @@ pub(crate) fn prune(
     Ok(())
 }
 
-/// Yields the tree of the artifact `name`; calls `make` with an empty folder to fill if there is
-/// none that is whole.
+/// Returns the tree of the artifact `name`. If there is no undamaged one, calls `make` with an
+/// empty folder to fill.
 ///
 /// `make` runs under the cache's lock and must not ask for another artifact.
 pub(crate) fn obtain<E>(
@@ -103,7 +103,7 @@ where
         return Ok(tree);
     }
     let lock = cache.lock()?;
-    // Whoever held the lock may have made it.
+    // The previous holder of the lock may have made it.
     if let Some(tree) = open(cache, name)? {
         return Ok(tree);
     }
@@ -134,7 +134,7 @@ pub(crate) fn keep(
     Ok(place)
 }
 
-/// Puts a finished artifact in the place of what was there.
+/// Replaces the artifact `name` by a finished one.
 fn install(cache: &Cache, home: &Path, old: &Path, name: &str) -> Result<PathBuf, CacheError> {
     let place = cache.artifacts().join(name);
     fs::set_permissions(home, Permissions::from_mode(0o755))
@@ -146,7 +146,7 @@ fn install(cache: &Cache, home: &Path, old: &Path, name: &str) -> Result<PathBuf
     Ok(place.join(TREE))
 }
 
-/// Writes the manifest of the artifact at `home`, all of it or nothing.
+/// Writes the manifest of the artifact at `home`, atomically.
 fn write(home: &Path, manifest: &Manifest) -> Result<(), CacheError> {
     let path = home.join(MANIFEST);
     let failed = || CacheError::io("writing", &path);

@@ -16,16 +16,16 @@ pub enum BusyboxError {
     /// The cache folder can't be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// The package could not be had.
+    /// The package could not be fetched.
     #[error("getting busybox")]
     Packages(#[from] PackagesError),
-    /// The package has another shape than expected.
+    /// The package lacks an expected file.
     #[error("the package busybox-static of Debian {SUITE} holds no bin/busybox")]
     Shape,
 }
 
 const NAME: &str = "busybox";
-/// The suite of the kernel that guests run by default, whose index is at hand anyway.
+/// The suite of the guests' default kernel, whose index is in the cache anyway.
 const SUITE: &str = "trixie";
 
 /// Path of a static busybox, fetched when the cache has none.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The cache folder: where it is, who may change it, and what an interrupted run left in it.
+//! The cache folder: its place, its lock, and the removal of what an interrupted run left.
 //!
 //! ```text
-//! ROOT/lock                 held (flock) by whoever fills or repairs the cache
+//! ROOT/lock                 held (flock) by the process that fills or repairs the cache
 //! ROOT/artifacts/NAME/      whole artifacts only: they are renamed into place
 //! ROOT/apt/SUITE/           apt's own state; apt resumes and verifies what is in there
 //! ROOT/tmp/                 work in progress; emptied by the next run that gets the lock
@@ -46,7 +46,7 @@ pub enum CacheError {
         #[source]
         source: Box<CacheError>,
     },
-    /// Something failed, and the disk is full.
+    /// An operation failed, and the disk is full.
     #[error(
         "the disk of the cache folder {} is full; free 1 GiB there, or set DAXLAB_CACHE to another",
         root.display()
@@ -78,23 +78,23 @@ impl CacheError {
     }
 }
 
-/// With less space than this, most of what fails does so for want of space.
+/// With less free space than this, most failures are caused by the full disk.
 const FULL: u64 = 4 << 20;
 
-/// The folder that keeps what was fetched; cheap to clone.
+/// The folder of fetched and built files; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Cache {
     root: Arc<Path>,
     progress: Progress,
 }
 
-/// The right to change the cache; it ends when this is dropped, or with the process.
+/// The right to change the cache. It ends when this is dropped, or with the process.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
 }
 
-/// The file that is held by who fills the cache.
+/// The lock file of the process that fills the cache.
 const LOCK: &str = "lock";
 
 impl Cache {
@@ -104,7 +104,7 @@ impl Cache {
         Self::at(&root, progress)
     }
 
-    /// A cache in a folder of the caller's choice, made if it isn't there.
+    /// A cache in a folder of the caller's choice, created if it doesn't exist.
     pub fn at(root: &Path, progress: Progress) -> Result<Self, CacheError> {
         let root = std::path::absolute(root).map_err(CacheError::io("finding", root))?;
         Self::prepared(&root, progress).map_err(|source| CacheError::Unusable {
@@ -114,7 +114,7 @@ impl Cache {
     }
 
     fn prepared(root: &Path, progress: Progress) -> Result<Self, CacheError> {
-        // Programs are run from here, so nobody else may put any in.
+        // Programs are run from here, so no other user may add any.
         let make = DirBuilder::new().recursive(true).mode(0o755).create(root);
         make.map_err(CacheError::io("making", root))?;
         let cache = Self {
@@ -155,8 +155,8 @@ impl Cache {
         self.root.join("tmp")
     }
 
-    /// The error of filling the cache, or that of a full disk, which shows in as many ways as there
-    /// are tools. To be asked while what is half made still takes its space.
+    /// Returns `error`, or the error of a full disk, which each tool reports in its own way. To be
+    /// called while the unfinished files still take their space.
     pub(crate) fn explained<E>(&self, error: E) -> E
     where
         E: From<CacheError> + Error + Send + Sync + 'static,
@@ -171,20 +171,21 @@ impl Cache {
         full.into()
     }
 
-    /// Whether next to nothing more fits. Who can't ask has other worries.
+    /// True if less than 4 MiB is free. A failing statvfs counts as not full, so that the original
+    /// error is reported.
     fn is_full(&self) -> bool {
         let left = statvfs(self.root()).map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
         left.is_ok_and(|left| left < FULL)
     }
 
-    /// A folder for work in progress, on the same file system as the artifacts. Asking for the
-    /// lock keeps [`Cache::sweep`] of another run from taking it for a leftover.
+    /// A folder for work in progress, on the same file system as the artifacts. The caller needs
+    /// the lock, so that [`Cache::sweep`] of another run does not take the folder for a leftover.
     pub(crate) fn scratch(&self, _lock: &Lock) -> Result<TempDir, CacheError> {
         let root = self.scratch_root();
         TempDir::new_in(&root).map_err(CacheError::io("making a folder in", &root))
     }
 
-    /// Waits for the right to change the cache, and says for whom it waits.
+    /// Waits for the right to change the cache, and reports which process holds it.
     pub(crate) fn lock(&self) -> Result<Lock, CacheError> {
         self.acquire(LOCK, "is filling the cache")
     }
@@ -235,7 +236,7 @@ impl Cache {
         Ok((file.map_err(CacheError::io("opening", &path))?, path))
     }
 
-    /// Removes what interrupted runs left, unless somebody is at work right now.
+    /// Removes what interrupted runs left, unless another process is at work now.
     fn sweep(&self) -> Result<(), CacheError> {
         self.sweep_bench()?;
         let Some(_lock) = self.try_acquire(LOCK)? else {
@@ -251,7 +252,7 @@ impl Cache {
     }
 }
 
-/// Removes a file or a folder, if it is there.
+/// Removes a file or a folder, if it exists.
 fn clear(path: &Path) -> Result<(), CacheError> {
     let is_folder = path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
     let removed = if is_folder {
@@ -278,7 +279,7 @@ fn location(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Result<Pat
     Ok(base.join("daxlab"))
 }
 
-/// Leaves the holder's name in the lock file, for the message of whoever waits.
+/// Writes the holder's name into the lock file, for the message of a waiting process.
 fn sign(file: &mut File) -> io::Result<()> {
     file.set_len(0)?;
     file.write_all(format!("process {}\n", std::process::id()).as_bytes())
@@ -363,10 +364,10 @@ mod tests {
     }
 
     /// Opens the cache, which sweeps, until `path` is gone. A child that another test is just
-    /// starting shares a lock that was let go of, until it executes.
+    /// starting shares a released lock until its exec.
     pub(super) fn open_until_swept(root: &Path, path: &Path) {
         const DEADLINE: Duration = Duration::from_secs(60);
-        // Nothing announces that a lock is free.
+        // There is no event for a free lock.
         const LOOK_AGAIN: Duration = Duration::from_millis(5);
         let deadline = Instant::now() + DEADLINE;
         loop {

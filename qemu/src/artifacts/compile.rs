@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Runs what compiles for minutes: progress by what it compiles, all of its words in a log that is
-//! kept when it fails.
+//! Runs a build that takes minutes. Shows progress by the units that it compiles, and writes all
+//! output to a log that is kept on failure.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -12,14 +12,14 @@ use super::cache::CacheError;
 use super::progress::Unit;
 use super::tool::{self, ToolError};
 
-/// Why nothing came of it.
+/// Why a build failed.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum CompileError {
     /// The log can't be written.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// It failed.
+    /// The command failed.
     #[error("{command} failed; its log is {}, which ends with:\n{end}", log.display())]
     Failed {
         command: &'static str,
@@ -30,21 +30,21 @@ pub enum CompileError {
     },
 }
 
-/// How many lines of a log are worth showing.
+/// How many lines of the log an error shows.
 const LINES_SHOWN: usize = 8;
 
 /// A program that compiles.
 #[derive(Debug)]
 pub(crate) struct Compiler {
-    /// What is run, in short, for messages.
+    /// A short form of the command, for messages.
     pub(crate) command: &'static str,
-    /// What it compiles.
+    /// The unit that it compiles.
     pub(crate) unit: Unit,
-    /// What the lines begin with by which it says that it compiles one more.
+    /// Prefixes of the output lines that announce one more compiled unit.
     pub(crate) marks: &'static [&'static str],
 }
 
-/// A command that runs `program`; its two streams are one, so that an error stands in the log
+/// A command that runs `program`. Its two output streams are merged, so that an error is in the log
 /// where it happened.
 pub(crate) fn command(program: &str) -> Command {
     let mut command = tool::command("sh");
@@ -53,8 +53,8 @@ pub(crate) fn command(program: &str) -> Command {
 }
 
 impl Compiler {
-    /// Runs such a command; `what` names the result to the user, `expected` is how many units it is
-    /// about to compile, as far as that is known.
+    /// Runs such a command. `what` names the result for the user; `expected` is the number of units
+    /// to compile, if known.
     pub(crate) fn run(
         &self,
         command: &mut Command,
@@ -91,7 +91,7 @@ impl Compiler {
         }
     }
 
-    /// Whether it says with this line that it compiles one more.
+    /// Whether this line announces one more compiled unit.
     fn is_unit(&self, line: &str) -> bool {
         self.marks.iter().any(|mark| line.starts_with(mark))
     }
@@ -99,7 +99,7 @@ impl Compiler {
     fn end_of(&self, log: &Path) -> String {
         let text = fs::read(log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
-        // What still compiles when another one fails says nothing about why.
+        // Lines about units that still compile after another one failed explain nothing.
         let lines: Vec<&str> = text.lines().filter(|line| !self.is_unit(line)).collect();
         lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n")
     }

@@ -27,14 +27,14 @@ pub enum KernelError {
     /// The cache folder can't be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// Its packages could not be had.
+    /// Its packages could not be fetched.
     #[error("getting the kernel {label}")]
     Packages {
         label: &'static str,
         #[source]
         source: PackagesError,
     },
-    /// It could not be built.
+    /// The kernel could not be built.
     #[error("building the kernel {label}")]
     Build {
         label: String,
@@ -48,7 +48,7 @@ pub enum KernelError {
         .0.display()
     )]
     NotConfigured(PathBuf),
-    /// The packages have another shape than expected.
+    /// The packages lack an expected file.
     #[error("the packages of the kernel {label} hold no {missing}")]
     Shape {
         label: &'static str,
@@ -64,7 +64,7 @@ pub enum KernelError {
     /// The file is something else.
     #[error("{} is no bzImage: give the kernel's arch/x86/boot/bzImage or a vmlinuz", .0.display())]
     NotBzImage(PathBuf),
-    /// Modules were given with a kernel that has its own.
+    /// Modules were given with a kernel that has its own modules.
     #[error("--modules goes with a kernel of your own; {0} comes with what it needs")]
     ModulesGiven(&'static str),
     /// The folder has no modules for this kernel.
@@ -83,7 +83,7 @@ impl KernelError {
     }
 }
 
-/// A kernel image with what belongs to it.
+/// A kernel image with its modules and configuration.
 #[derive(Clone, Debug)]
 pub struct Kernel {
     /// The bzImage.
@@ -94,16 +94,16 @@ pub struct Kernel {
     pub release: String,
     /// A short name for messages, such as `debian:6.12`.
     pub label: String,
-    /// The kernel's configuration, where it came with one.
+    /// The kernel's configuration, if it came with one.
     pub config: Option<PathBuf>,
 }
 
 impl Kernel {
-    /// The kernel that `spec` names; `modules` goes with a kernel of the caller's own only.
+    /// The kernel that `spec` names. `modules` is only for a kernel of the caller's own.
     ///
     /// A Debian kernel stays as fetched until its folder in the cache is deleted, so that runs can
-    /// be compared; `latest` too. So does the source of those built here, which are built anew
-    /// when a patch or the configuration changes.
+    /// be compared; so does `latest`. The source of kernels that are built here stays likewise; the
+    /// kernels are built again when a patch or the configuration changes.
     pub fn obtain(
         spec: &KernelSpec,
         modules: Option<&Path>,
@@ -119,7 +119,7 @@ impl Kernel {
         }
     }
 
-    /// Like [`Kernel::obtain`], but never fetches or builds: `None` if there is no good copy.
+    /// Like [`Kernel::obtain`], but never fetches or builds: `None` if there is no undamaged copy.
     pub fn cached(spec: &KernelSpec, cache: &Cache) -> Result<Option<Self>, KernelError> {
         match spec {
             KernelSpec::Image(image) => own::kernel(image, None).map(Some),

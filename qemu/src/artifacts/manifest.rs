@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! What a tree of files contains: each file's SHA-256 and each link's target.
+//! The contents of a tree of files: each file's SHA-256 and each link's target.
 //!
-//! Checking must be quick, for it happens at each use, and must notice every change. A file whose
-//! size and ctime are as recorded is taken as unchanged: nothing but the kernel sets a ctime, and
-//! every write, truncate, chmod and rename of the file moves it. All others are digested anew, so
+//! A check must be quick, since it runs at each use, and must notice every change. A file whose
+//! size and ctime are as recorded counts as unchanged: only the kernel sets a ctime, and every
+//! write, truncate, chmod and rename of the file changes it. All other files are digested again. So
 //! a cache that was copied or restored is accepted if, and only if, its bytes are right.
 //!
 //! Non-goal: files that were added to the tree.
@@ -36,7 +36,7 @@ enum Content {
     Link(PathBuf),
 }
 
-/// What tells cheaply that a file was not touched.
+/// Size and ctime, which show cheaply that a file is unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
     size: u64,
@@ -44,20 +44,19 @@ struct Stamp {
     ctime_nsec: i64,
 }
 
-/// What a check of a tree found.
+/// The result of a check.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Nothing was touched.
     Unchanged,
-    /// The contents are right, but files were touched; the manifest now knows them.
+    /// The contents are right, but files were touched; the manifest has their new stamps.
     Touched,
-    /// This file or link is missing or not what it was.
+    /// This file or link is missing or changed.
     Damaged(PathBuf),
 }
 
 impl Manifest {
-    /// Records the tree at `root`. Set-user-id bits are taken off on the way: nothing in a cache
-    /// has a use for them.
+    /// Records the tree at `root`. Clears set-user-id bits, which no file in a cache needs.
     pub(crate) fn record(root: &Path) -> io::Result<Self> {
         let mut entries = Vec::new();
         collect(root, Path::new(""), &mut entries)?;
@@ -65,7 +64,7 @@ impl Manifest {
         Ok(Self { entries })
     }
 
-    /// Compares the tree at `root` with what was recorded.
+    /// Compares the tree at `root` with the manifest.
     pub(crate) fn check(&mut self, root: &Path) -> Verdict {
         let mut verdict = Verdict::Unchanged;
         for entry in &mut self.entries {
@@ -81,7 +80,7 @@ impl Manifest {
 }
 
 impl Content {
-    /// Whether the file was left alone, or `None` if it holds something else now.
+    /// Whether the file is untouched, or `None` if its content differs.
     fn check(&mut self, path: &Path) -> io::Result<Option<bool>> {
         match self {
             Self::Link(target) => Ok((fs::read_link(path)? == *target).then_some(true)),

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Which Debian mirrors this machine uses, asked of its own apt.
+//! The Debian mirrors of this machine, according to its apt.
 //!
-//! apt prints what it would update from, so both forms of its sources (`.list` and `.sources`) and
-//! its variables are understood without parsing them here. Whether a candidate really is a Debian
-//! mirror is proven later: its index must be signed by Debian's archive keys.
+//! apt prints the addresses that it would update from, so both forms of its sources (`.list` and
+//! `.sources`) and its variables need no parser here. Whether a candidate really is a Debian mirror
+//! shows later: its index must be signed by Debian's archive keys.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use super::tool::{self, ToolError};
 /// Why no mirror is known.
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorError {
-    /// apt can't be asked.
+    /// apt can't be run.
     #[error("asking apt for this machine's mirrors")]
     Apt(#[from] ToolError),
     /// apt has no Debian source.
@@ -43,7 +43,7 @@ const SUITES: [&str; 9] = [
 
 const KEYRING_FOLDER: &str = "/usr/share/keyrings";
 
-/// The base address of a Debian archive: what stands before `dists/`.
+/// The base address of a Debian archive: the part before `dists/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mirror(pub(crate) String);
 
@@ -107,7 +107,7 @@ fn parse(printed: &str, own_suite: Option<&str>) -> Vec<Mirror> {
             found.push(mirror);
         }
     }
-    // Others use Debian's suite names too, but seldom the archive's usual folder.
+    // Other archives use Debian's suite names too, but seldom its usual folder.
     found.sort_by_key(|mirror| !mirror.0.ends_with("/debian"));
     found
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! What a guest is made of, from Debian, in a cache and checked at each use: QEMU, fetched or built
+//! The parts of a guest, from Debian, in a cache and checked at each use: QEMU, fetched or built
 //! kernels with their modules, and a static busybox; and, from the crates registry, the virtiofsd
 //! that this project's daemon is compared with.
 //!

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! What this machine must have to build something: programs and header files, by the Debian
-//! packages that they are in.
+//! The programs and header files that a build needs on this machine, by their Debian packages.
 
 use std::env;
 use std::io::Write;
@@ -8,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use super::tool;
 
-/// Programs or headers, each with the Debian package that it is in.
+/// Programs or headers, each with its Debian package.
 pub(crate) type Packaged<'a> = &'a [(&'static str, &'static str)];
 
 const KERNEL_PROGRAMS: [(&str, &str); 9] = [
@@ -23,8 +22,8 @@ const KERNEL_PROGRAMS: [(&str, &str); 9] = [
     ("xz", "xz-utils"),
 ];
 
-/// The C library's for the kernel's own tools, and libelf's for objtool, which every kernel of
-/// this architecture is passed through.
+/// The C library's headers for the kernel's own tools, and libelf's for objtool, which processes
+/// every kernel of this architecture.
 const KERNEL_HEADERS: [(&str, &str); 2] = [("stdio.h", "libc6-dev"), ("gelf.h", "libelf-dev")];
 
 const QEMU_PROGRAMS: [(&str, &str); 8] = [
@@ -55,11 +54,11 @@ pub fn qemu() -> Vec<&'static str> {
     let lacks = |program: &str, arguments: &[&str]| {
         tool::output(tool::command(program).args(arguments)).is_err()
     };
-    // Its headers are where only pkg-config knows.
+    // Only pkg-config knows the path of its headers.
     if lacks("pkg-config", &["--exists", "glib-2.0"]) {
         missing.push("libglib2.0-dev");
     }
-    // What the module venv needs beyond Python itself.
+    // The module venv needs this beyond Python itself.
     if lacks("python3", &["-c", "import ensurepip"]) {
         missing.push("python3-venv");
     }
@@ -83,7 +82,7 @@ fn is_installed(program: &str) -> bool {
     env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// Whether the compiler finds a header. Without a compiler, that one is what is missing.
+/// Whether the compiler finds a header. Without a compiler the header does not count as missing.
 fn is_found(header: &str) -> bool {
     let mut gcc = Command::new("gcc");
     gcc.args(["-E", "-x", "c", "-"])

@@ -16,7 +16,7 @@ pub enum PackagesError {
     /// The cache folder can't be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// They could not be had.
+    /// They could not be fetched.
     #[error(transparent)]
     Apt(#[from] AptError),
     /// A package can't be unpacked.
@@ -24,13 +24,13 @@ pub enum PackagesError {
     Unpack {
         /// The package's file name.
         package: String,
-        /// What dpkg-deb said.
+        /// dpkg-deb's error.
         #[source]
         source: ToolError,
     },
 }
 
-/// Folders that no program reads; they are a good part of a small package.
+/// Folders that no program reads, and a large part of a small package.
 const DOCUMENTATION: [&str; 7] = [
     "usr/share/bug",
     "usr/share/doc",
@@ -70,7 +70,7 @@ pub(crate) fn unpack(
     Ok(suite.clean()?)
 }
 
-/// Gets the files to the disk: after a power failure a manifest must not vouch for lost pages.
+/// Writes the files to the disk: after a power failure a manifest must not vouch for lost pages.
 pub(crate) fn settle(tree: &Path) -> Result<(), CacheError> {
     let folder = fs::File::open(tree).map_err(CacheError::io("opening", tree))?;
     rustix::fs::syncfs(&folder).map_err(|error| CacheError::io("writing back", tree)(error.into()))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Changes of a source that is built here, and the name that its artifact gets from them.
+//! Patches of a source that is built here, and the artifact name that follows from them.
 
 use std::fs;
 use std::path::Path;
@@ -29,14 +29,14 @@ pub enum PatchError {
     DoesNotApply {
         /// The patch.
         name: &'static str,
-        /// What patch said.
+        /// The error of patch.
         #[source]
         source: ToolError,
     },
 }
 
-/// Applies patches to the source in `root`, each of which must fit to the line. Their files are
-/// written into `beside`.
+/// Applies patches to the source in `root`. Each must apply without fuzz. Writes their files
+/// into `beside`.
 pub(crate) fn apply(patches: &[Patch], root: &Path, beside: &Path) -> Result<(), PatchError> {
     for Patch { name, text } in patches {
         let file = beside.join(name);
@@ -57,7 +57,7 @@ pub(crate) fn apply(patches: &[Patch], root: &Path, beside: &Path) -> Result<(),
     Ok(())
 }
 
-/// The digest of all that something is made of, as it stands in an artifact's name.
+/// The digest of all inputs, as it stands in an artifact's name.
 pub(crate) fn digest<'a>(
     ingredients: impl IntoIterator<Item = &'a str>,
     patches: &[Patch],
@@ -65,7 +65,7 @@ pub(crate) fn digest<'a>(
     let mut hash = Sha256::new();
     let patches = patches.iter().flat_map(|patch| [patch.name, patch.text]);
     for part in ingredients.into_iter().chain(patches) {
-        // The lengths keep one part's end from passing for the next one's beginning.
+        // The lengths mark where one part ends and the next begins.
         hash.update(part.len().to_le_bytes());
         hash.update(part);
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Files of a Debian archive by their place in its pool, pinned by digest.
+//! Files of a Debian archive by their path in its pool, pinned by digest.
 //!
-//! An index names the newest version only, and a mirror may have the sources of another. What is
-//! pinned needs no index: the digest says that it is the right file, from any server.
+//! An index names only the newest version, and a mirror may have the sources of another one. A
+//! pinned file needs no index: the digest shows that it is the right file, from any server.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::cache::{Cache, CacheError};
 use super::mirror::{self, Mirror, MirrorError};
 use super::tool::{self, ToolError};
 
-/// Why a file could not be had.
+/// Why a file could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
     /// The cache folder can't be used.
@@ -27,13 +27,13 @@ pub enum PoolError {
     Nowhere {
         /// Where it should be below the archive's URL.
         place: &'static str,
-        /// What apt said of the last mirror.
+        /// apt's error for the last mirror.
         #[source]
         source: ToolError,
     },
 }
 
-/// apt's own downloader: it goes by the machine's settings, proxies among them.
+/// apt's own downloader: it uses the machine's settings, such as proxies.
 const DOWNLOADER: &str = "/usr/lib/apt/apt-helper";
 
 /// A file of the archive.

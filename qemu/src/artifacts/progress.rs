@@ -40,10 +40,10 @@ impl Progress {
         Self { kind: Kind::Silent }
     }
 
-    /// Says one thing.
+    /// Prints one message.
     pub fn note(&self, text: &str) {
         if self.kind != Kind::Silent {
-            // A standard error that is gone must not end a download.
+            // A closed standard error must not end a download.
             let _ = writeln!(io::stderr(), "{text}");
         }
     }
@@ -80,7 +80,7 @@ fn style() -> ProgressStyle {
     .progress_chars("=> ")
 }
 
-/// A download on display; dropping it unfinished takes the bar away.
+/// A displayed download. A drop before its end removes the bar.
 pub(crate) struct Download {
     progress: Progress,
     what: String,
@@ -90,13 +90,13 @@ pub(crate) struct Download {
 }
 
 impl Download {
-    /// Shows that this share (0 to 100) of the whole has arrived.
+    /// Shows that this percentage of the whole has arrived.
     pub(crate) fn percent(&self, percent: f64) {
         let share = (percent / 100.0).clamp(0.0, 1.0);
         self.bar.set_position((self.bytes as f64 * share) as u64);
     }
 
-    /// Takes the bar away and says how long it took.
+    /// Removes the bar and prints the time that the download took.
     pub(crate) fn done(self) {
         self.bar.finish_and_clear();
         let seconds = self.begun.elapsed().as_secs_f64();

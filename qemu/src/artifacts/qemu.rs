@@ -2,8 +2,8 @@
 //! A QEMU that can give virtio-fs a window: the one named, one built here, this machine's own, or one
 //! fetched from a newer Debian suite into a private prefix.
 //!
-//! A fetched QEMU runs with the libraries it was built for, by way of its own `ld.so`; nothing of
-//! the machine's is replaced. It is tried before it enters the cache.
+//! A fetched QEMU runs with the libraries that it was built for, through its own `ld.so`; it
+//! replaces nothing of the machine's. It is tried before it enters the cache.
 
 mod prefix;
 mod probe;
@@ -31,7 +31,7 @@ pub enum QemuError {
     /// The cache folder can't be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// Its packages could not be had.
+    /// Its packages could not be fetched.
     #[error("getting QEMU")]
     Packages(#[from] PackagesError),
     /// It could not be built.
@@ -61,7 +61,7 @@ pub enum QemuError {
         "Debian {suites} on this machine's mirror has no QEMU {OLDEST} or newer (it has {found})"
     )]
     NoneNewEnough { suites: String, found: String },
-    /// The packages have another shape than expected.
+    /// The packages lack an expected file.
     #[error("the packages of QEMU hold no {0}")]
     Shape(&'static str),
 }
@@ -88,7 +88,7 @@ pub struct Qemu {
 }
 
 const PROGRAM: &str = "qemu-system-x86_64";
-/// The property by which a QEMU with the patches makes a window as one without them does.
+/// The property that makes a QEMU with the patches build a window as one without them does.
 const AS_STOCK: &str = "vhost-user-base.x-shmem-single-region=off";
 
 impl Qemu {
@@ -124,8 +124,8 @@ impl Qemu {
         }
     }
 
-    /// The same QEMU with a library preloaded into it, and into no program that it starts in turn
-    /// where it has a loader of its own.
+    /// Preloads a library into this QEMU. If the QEMU has a loader of its own, programs that it
+    /// starts do not get the library.
     ///
     /// # Errors
     /// [`QemuError::NotPreloadable`].
@@ -157,7 +157,7 @@ impl Qemu {
         command
     }
 
-    /// The same as words, for printing: the program and its leading arguments.
+    /// The command as words, for printing: the program and its leading arguments.
     pub fn argv(&self) -> &[OsString] {
         &self.argv
     }
@@ -195,7 +195,7 @@ impl Qemu {
         })
     }
 
-    /// The same with a window as it is without the patches.
+    /// Makes windows behave as they do without the patches.
     fn behaving_as_stock(mut self) -> Self {
         self.argv.extend(["-global".into(), AS_STOCK.into()]);
         self

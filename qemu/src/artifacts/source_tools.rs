@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What works on a source tree, for guests: git, GNU grep and tcc, with their libraries.
+//! Tools for a source tree in a guest: git, GNU grep and tcc, with their libraries.
 //!
 //! They come from one fixed suite, so that a guest is the same whatever its host.
 
@@ -18,18 +18,18 @@ pub enum SourceToolsError {
     /// The cache folder can't be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// The packages could not be had.
+    /// The packages could not be fetched.
     #[error("getting git, grep and tcc")]
     Packages(#[from] PackagesError),
-    /// The packages have another shape than expected.
+    /// The packages lack an expected file.
     #[error("the packages of Debian {SUITE} hold no {0}")]
     Shape(&'static str),
 }
 
 const NAME: &str = "source-tools";
-/// The suite of the kernel that guests run by default, whose index is at hand anyway.
+/// The suite of the guests' default kernel, whose index is in the cache anyway.
 const SUITE: &str = "trixie";
-/// The programs need no more of what their packages depend on.
+/// The programs need no other dependencies of their packages.
 const PACKAGES: [&str; 6] = ["git", "grep", "tcc", "libc6", "libpcre2-8-0", "zlib1g"];
 const LOADER: &str = "lib64/ld-linux-x86-64.so.2";
 const LIBRARIES: [&str; 4] = ["libc.so.6", "libm.so.6", "libpcre2-8.so.0", "libz.so.1"];
@@ -73,7 +73,7 @@ fn files(tree: &Path) -> Result<Vec<(String, PathBuf)>, SourceToolsError> {
     );
     let loader = loader.ok_or(SourceToolsError::Shape("ld-linux-x86-64.so.2"))?;
     files.push((format!("/{LOADER}"), loader));
-    // What tcc takes to be there, whatever it compiles.
+    // tcc expects these files for every program.
     let own = tree.join("usr/lib/x86_64-linux-gnu/tcc");
     for folder in [own.clone(), own.join("include")] {
         let entries = fs::read_dir(&folder).map_err(|_| SourceToolsError::Shape("tcc's files"))?;

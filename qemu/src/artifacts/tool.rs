@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Runs programs of the host, such as apt-get and dpkg-deb, and says exactly what failed.
+//! Runs programs of the host, such as apt-get and dpkg-deb, and reports exactly what failed.
 //!
 //! Invariant: no program outlives the thread that started it.
 
@@ -33,7 +33,7 @@ pub enum ToolError {
     },
 }
 
-/// How much of a failed program's standard error is worth showing.
+/// How much of a failed program's standard error a message shows.
 const STDERR_SHOWN: usize = 2000;
 
 /// A command whose messages are in English (they are parsed) and which dies with this thread.
@@ -81,7 +81,7 @@ pub(crate) fn lines(command: &mut Command, mut each: impl FnMut(&str)) -> Result
     let stdout = child.stdout.take().expect("stdout was asked to be a pipe");
     let mut stderr = child.stderr.take().expect("stderr was asked to be a pipe");
     let (read, errors) = thread::scope(|scope| {
-        // Both pipes are drained at once: a program that fills the one nobody reads would hang.
+        // Both pipes are drained at once: a program that fills an unread pipe would hang.
         let errors = scope.spawn(move || {
             let mut bytes = Vec::new();
             stderr.read_to_end(&mut bytes).map(|_| bytes)

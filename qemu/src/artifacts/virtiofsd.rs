@@ -2,9 +2,9 @@
 //! The peer: virtiofsd as it is published in the crates registry, which this project's daemon is
 //! compared with.
 //!
-//! cargo checks the sources against the digests in the registry's index and in the lock file that
-//! virtiofsd is published with. Nothing of the caller's decides how it is built but the compiler
-//! and cargo's own settings, so that it is what others get.
+//! cargo checks the sources against the digests in the registry's index and in virtiofsd's lock
+//! file. Only the compiler and cargo's own settings of the caller affect the build, so that it is
+//! the virtiofsd that others get.
 
 use std::env;
 use std::fs;
@@ -58,7 +58,7 @@ pub struct Virtiofsd {
     pub version: String,
 }
 
-/// What the caller's environment could change about the build.
+/// Variables of the caller's environment that could change the build.
 const VARIABLES: [&str; 6] = [
     "CARGO_BUILD_TARGET",
     "CARGO_ENCODED_RUSTFLAGS",
@@ -68,7 +68,7 @@ const VARIABLES: [&str; 6] = [
     "RUSTC_WRAPPER",
 ];
 const PROFILE_PREFIX: &str = "CARGO_PROFILE_";
-/// What its two C libraries are found by.
+/// The headers of its two C libraries.
 const HEADERS: [(&str, &str); 2] = [
     ("cap-ng.h", "libcap-ng-dev"),
     ("seccomp.h", "libseccomp-dev"),
@@ -123,7 +123,7 @@ fn build(cache: &Cache) -> Result<PathBuf, VirtiofsdError> {
         return Err(VirtiofsdError::Needs(missing.join(" ")));
     }
     let bench = cache.bench()?;
-    // Whoever had the bench may have built it.
+    // The previous holder of the bench may have built it.
     if let Some(tree) = artifact::open(cache, &name())? {
         return Ok(tree);
     }
@@ -136,7 +136,7 @@ fn build(cache: &Cache) -> Result<PathBuf, VirtiofsdError> {
     })
 }
 
-/// Builds it in `bench`; where it is then.
+/// Builds it in `bench`; returns its path.
 fn install(cache: &Cache, bench: &Path) -> Result<PathBuf, VirtiofsdError> {
     CARGO.run(&mut command(bench), cache, &name(), Some(CRATES))?;
     let executable = bench.join("bin").join(PROGRAM);
@@ -154,7 +154,7 @@ fn command(bench: &Path) -> Command {
         .arg(bench)
         .arg("--target-dir")
         .arg(bench.join("target"))
-        // Where no project's settings are in the way.
+        // In a folder without a project's settings.
         .current_dir(bench);
     let profile = env::vars_os().map(|(name, _)| name);
     let profile = profile.filter(|name| {

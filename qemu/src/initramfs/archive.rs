@@ -87,7 +87,7 @@ impl Tree {
 
     /// Writes the archive.
     pub(super) fn write(&self, mut out: impl Write) -> io::Result<()> {
-        // Folders and files get numbers of their own, lest they be taken for hard links.
+        // Folders and files get different inode numbers, so that none is taken for a hard link.
         for (number, (path, node)) in (1..).zip(&self.0) {
             out = node.write(Builder::new(path.relative()).ino(number), out)?;
         }

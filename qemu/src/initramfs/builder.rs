@@ -59,7 +59,7 @@ pub struct Initramfs {
     modules: Option<Wanted>,
 }
 
-/// Changes with the layout of what is built, so that no older archive is taken for a new one.
+/// Changes with the archive's layout, so that no older archive is taken for a new one.
 const LAYOUT: u32 = 1;
 const ARCHIVE: &str = "initrd.cpio";
 const PREFIX: &str = "initramfs-";
@@ -97,7 +97,7 @@ impl Initramfs {
                 },
             ));
         }
-        // The kernel opens the console before anything could mount /dev.
+        // The kernel opens the console before any program can mount /dev.
         files.push((
             "/dev/console".to_owned(),
             Node::Device {
@@ -122,8 +122,8 @@ impl Initramfs {
         .file("/init", init, 0o755)
     }
 
-    /// Adds busybox as /bin/busybox, and a link for each of its applets where nothing else is.
-    /// It runs on the host once, to be asked for them.
+    /// Adds busybox as /bin/busybox, and a link for each of its applets at each free name. Runs
+    /// busybox on the host once, to list the applets.
     pub fn busybox(mut self, busybox: &Path) -> Self {
         self.busybox = Some(busybox.to_owned());
         self.file("/bin/busybox", busybox, 0o755)
@@ -133,8 +133,8 @@ impl Initramfs {
     /// `/lib/modules/load/NNN-name.ko`, and their file names in load order, one a line, as
     /// `/lib/modules/load.list`.
     ///
-    /// What is built into the kernel is left out; of a kernel without a folder of modules,
-    /// everything is taken to be built in. A second call replaces the first.
+    /// Modules that are built into the kernel are left out. If the kernel has no folder of modules,
+    /// all modules count as built in. A second call replaces the first.
     pub fn modules(mut self, kernel: &Kernel, names: &[&str]) -> Self {
         let names = names.iter().map(ToString::to_string).collect();
         self.modules = kernel.modules_dir.clone().map(|folder| {
@@ -219,7 +219,7 @@ impl Initramfs {
         Ok(built.join(ARCHIVE))
     }
 
-    /// Names the inputs: what the archive is made of is digested, but not yet made.
+    /// The digest of the inputs, without making the archive.
     fn key(&self, tree: &Tree, modules: Option<&ModuleFolder>) -> Result<String, InitramfsError> {
         let mut hash = Sha256::new();
         hash.update(format!("{LAYOUT}\0{}\0", self.busybox.is_some()));

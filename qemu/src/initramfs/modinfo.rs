@@ -24,9 +24,9 @@ pub enum ModinfoError {
 /// What a module says it needs, by module name.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Needs {
-    /// Whose symbols it uses: it does not load without them.
+    /// The modules whose symbols it uses: it does not load without them.
     pub(super) depends: Vec<String>,
-    /// What it would like to have loaded first.
+    /// The modules that should be loaded first, if they exist.
     pub(super) soft: Vec<String>,
 }
 

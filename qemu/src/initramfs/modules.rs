@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The modules of one kernel: which there are, which are built in, and in what order a choice of
+//! The modules of one kernel: which exist, which are built in, and in what order a selection of
 //! them loads.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +31,7 @@ pub enum ModulesError {
         wanted_by: Option<String>,
         folder: PathBuf,
     },
-    /// A module file is of no use.
+    /// A module file can't be used.
     #[error("{}", path.display())]
     Module {
         path: PathBuf,
@@ -83,7 +83,7 @@ impl ModuleFolder {
         })
     }
 
-    /// Feeds what tells this folder from another one to `hash`.
+    /// Feeds the folder's identity to `hash`.
     pub(super) fn digest(&self, hash: &mut Sha256) -> Result<(), ModulesError> {
         for (name, path) in &self.files {
             let meta = path.metadata();
@@ -118,7 +118,7 @@ impl ModuleFolder {
         Ok(order.modules)
     }
 
-    /// Adds what `name` needs, then `name`. Being seen is noted first, so a circle ends.
+    /// Adds the needs of `name`, then `name`. Each visit is recorded first, so a circle ends.
     fn visit(
         &self,
         name: &str,
@@ -152,7 +152,7 @@ impl ModuleFolder {
         Ok(())
     }
 
-    /// The module that a soft dependency means, if there is one. It may be an alias, such as an
+    /// The module of a soft dependency, if there is one. The dependency may be an alias, such as an
     /// algorithm's name; the kernel calls the module for any machine NAME_generic.
     fn soft(&self, name: &str) -> Option<&str> {
         let generic = format!("{name}_generic");

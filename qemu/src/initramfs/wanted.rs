@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! The modules that a caller asked for, and how they lie in the guest.
+//! The requested modules, and their place in the guest.
 
 use std::path::PathBuf;
 
@@ -8,13 +8,13 @@ use super::archive::{Node, Tree};
 use super::modules::{Module, ModuleFolder, ModulesError};
 use super::path::GuestPath;
 
-/// Modules that were asked for.
+/// The requested modules.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     pub(super) release: String,
     pub(super) folder: PathBuf,
     pub(super) names: Vec<String>,
-    /// Those to leave out where the kernel does not have them.
+    /// Modules to leave out if the kernel does not have them.
     pub(super) optional: Vec<String>,
 }
 

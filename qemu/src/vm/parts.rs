@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What guests are started from: QEMU, a kernel and an initramfs, fetched and built as needed.
+//! The parts that guests are started from: QEMU, a kernel and an initramfs, fetched and built as
+//! needed.
 
 use std::path::PathBuf;
 
@@ -23,12 +24,12 @@ pub const CONSOLE_INIT: &str = "/bin/console-init";
 /// Its text. It mounts the share named by the kernel argument `share_tag`.
 const CONSOLE_INIT_TEXT: &str = include_str!("console-init.sh");
 
-/// What is asked of the parts.
+/// The requested parts.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     /// The QEMU.
     pub qemu: QemuSpec,
-    /// Whether a lost page of a mapped file is kept from ending the VM (`qemu/guard`).
+    /// Whether QEMU survives a lost page of a mapped file (`qemu/guard`).
     pub guard: bool,
     /// The kernel.
     pub kernel: KernelSpec,
@@ -45,9 +46,9 @@ pub struct Wanted {
 /// Everything that guests are started from.
 #[derive(Clone, Debug)]
 pub struct Parts {
-    /// QEMU, with the library that keeps lost pages from ending the VM, if that is wanted.
+    /// QEMU, with the library that lets it survive lost pages, if that is wanted.
     pub qemu: Qemu,
-    /// The same without.
+    /// QEMU without that library.
     pub plain: Qemu,
     /// The kernel.
     pub kernel: Kernel,
@@ -75,11 +76,11 @@ impl Default for Wanted {
 }
 
 impl Parts {
-    /// Finds, fetches and builds all of it. What is missing is said before anything is fetched.
+    /// Finds, fetches and builds all parts. Reports what is missing before it fetches anything.
     ///
     /// # Errors
     ///
-    /// If something is neither there nor to be had.
+    /// If a part is missing and can't be fetched or built.
     pub fn obtain(wanted: &Wanted, progress: Progress) -> Result<Self> {
         let programs = Programs::find()?;
         let cache = Cache::open(progress)?;
@@ -101,7 +102,7 @@ impl Parts {
         })
     }
 
-    /// The same with a QEMU that a lost page of a mapped file ends.
+    /// Uses the QEMU without the library, which a lost page of a mapped file kills.
     #[must_use]
     pub fn without_guard(mut self) -> Self {
         self.qemu = self.plain.clone();
@@ -113,11 +114,11 @@ impl Parts {
         CommandLine::of(&self.qemu.command())
     }
 
-    /// The accelerator for `choice`; what a probe found is remembered in the cache.
+    /// The accelerator for `choice`. The cache keeps the result of a probe.
     ///
     /// # Errors
     ///
-    /// If KVM was asked for and runs no guest.
+    /// If KVM was chosen and runs no guest.
     pub async fn accel(&self, choice: AccelChoice) -> Result<Chosen> {
         let memo = self.cache.root().join("kvm-probe.json");
         let prober = Prober::new(self.qemu_line()).remember_in(memo);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Where this project's other executables are.
+//! Finds this project's other executables.
 
 use std::{
     env,
@@ -26,8 +26,8 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Finds both in the build folder that the running executable comes from, unless
-    /// `VIRTIOFS_DAXD` or `GUEST_AGENT` names another.
+    /// Finds both in the build folder of the running executable, unless `VIRTIOFS_DAXD` or
+    /// `GUEST_AGENT` names another path.
     ///
     /// # Errors
     ///
@@ -59,7 +59,7 @@ impl Programs {
         find("QEMU_GUARD", 2, "libqemu_guard.so", build)
     }
 
-    /// `guest-agent`, which must be static, so it is always built for an explicit target.
+    /// `guest-agent`. It must be static, so it is always built for an explicit target.
     ///
     /// # Errors
     ///
@@ -72,8 +72,8 @@ impl Programs {
     }
 }
 
-/// What the environment's `variable` names, else the file `built` in one of the `levels` folders above
-/// the running executable: a test's executable is in a folder below that of the programs.
+/// The path in the environment's `variable`, else the file `built` in one of the `levels` folders
+/// above the running executable: a test's executable is in a folder below that of the programs.
 fn find(
     variable: &'static str,
     levels: usize,

@@ -11,29 +11,29 @@ use super::{Parts, VmSpec};
 use crate::vm::agent::Agent;
 use crate::vm::process::{Daemon, DaemonError, Guest, GuestError, RunDir, Share};
 
-/// How long QEMU may take to end once the guest's agent is past its last message.
+/// How long QEMU may take to end after the agent's last message.
 const POWER_OFF_DEADLINE: Duration = Duration::from_secs(60);
 
-/// How long the machine's reset may come after the agent's last message.
+/// How long the machine's reset may take after the agent's last message.
 const RESET_DEADLINE: Duration = Duration::from_secs(60);
 
-/// How long the ends of QEMU and of a daemon may lie apart where one is the reason of the other.
+/// How far apart the ends of QEMU and of a daemon may be if one is the reason of the other.
 const LAST_WORDS_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A guest whose agent answers. Dropping it kills QEMU and the daemons and removes their folder.
 pub struct Vm {
-    // The order of the fields is that of their ends.
+    // The fields are dropped in this order.
     agent: Agent,
     processes: Processes,
     dir: RunDir,
 }
 
-/// A reset for which the guest does not prepare.
+/// A reset without a preparation by the guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Crash {
     /// `reboot -f`.
     Reboot,
-    /// The magic key that resets at once.
+    /// The SysRq key that resets at once.
     Sysrq,
     /// A panic of the kernel.
     Panic,
@@ -63,7 +63,7 @@ impl Vm {
     ///
     /// # Errors
     ///
-    /// If any of them fails, with the end of its log. Nothing is left then.
+    /// If any of them fails, with the end of its log. Nothing is left running then.
     pub async fn boot(parts: &Parts, spec: VmSpec) -> Result<Self> {
         let accel = parts.accel(spec.accel).await?;
         let dir = RunDir::create()?;
@@ -103,12 +103,12 @@ impl Vm {
         &self.processes.daemons
     }
 
-    /// Kills the daemon of the share with this index, if it is there still, and starts another one in
+    /// Kills the daemon of the share with this index, if it still runs, and starts another one in
     /// its place, for `share`.
     ///
     /// # Errors
     ///
-    /// If that does not start.
+    /// If the new daemon does not start.
     pub async fn replace_daemon(
         &mut self,
         index: usize,
@@ -143,11 +143,11 @@ impl Vm {
         self.processes.failed().await
     }
 
-    /// Has the guest power itself off and waits for the end of QEMU and of the daemons.
+    /// Lets the guest power off and waits for the end of QEMU and of the daemons.
     ///
     /// # Errors
     ///
-    /// If something did not end by itself or ended with an error. Nothing is left running then
+    /// If a process did not end by itself or ended with an error. Nothing is left running then
     /// either.
     pub async fn power_off(self) -> Result<()> {
         let Self {
@@ -162,7 +162,7 @@ impl Vm {
         ended
     }
 
-    /// Has the guest reboot in good order, and waits for the agent of its next boot. The
+    /// Lets the guest reboot in good order, and waits for the agent of its next boot. The
     /// description must have asked for [`OnReset::Restart`](crate::vm::machine::OnReset), and no
     /// clone of the agent may be left.
     ///
@@ -209,7 +209,7 @@ impl Vm {
         let mut qmp = processes.guest.qmp().await;
         let reset = async {
             match crash.command() {
-                // The guest is gone before it has answered.
+                // The guest resets before it can answer.
                 Some(line) => drop(agent.check(["sh", "-c", line]).await),
                 None => return qmp.system_reset().await,
             }
@@ -273,7 +273,8 @@ impl Processes {
         if !ended_well(&daemon) {
             return daemon.into();
         }
-        // QEMU has left it. Its connections end before it does, and its end explains more.
+        // QEMU has disconnected from the daemon. QEMU's connections end before it does, and its end
+        // explains more.
         let guest = tokio::time::timeout(LAST_WORDS_DEADLINE, guest.ended()).await;
         guest.map_or_else(|_elapsed| daemon.into(), Error::new)
     }
@@ -301,8 +302,8 @@ impl Processes {
     }
 }
 
-/// Why QEMU did not start: a daemon that has failed meanwhile says more than QEMU, which found its
-/// socket without a listener.
+/// Finds out why QEMU did not start. A daemon that has failed meanwhile explains more than QEMU,
+/// which found its socket without a listener.
 async fn explained(error: GuestError, daemons: &mut [Daemon]) -> Error {
     match tokio::time::timeout(LAST_WORDS_DEADLINE, first_ended(daemons)).await {
         Ok(daemon) if !ended_well(&daemon) => daemon.into(),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a guest of the lab shall be.
+//! The description of a guest of the lab.
 
 use std::{ffi::OsString, num::NonZeroU16};
 
@@ -22,7 +22,7 @@ pub struct VmSpec {
     pub cpus: NonZeroU16,
     /// Further kernel arguments.
     pub append: Vec<String>,
-    /// What is shared with it; each share gets a daemon.
+    /// Its shares; each gets a daemon.
     pub shares: Vec<Share>,
     /// Its persistent memory.
     pub pmem: Vec<Pmem>,
@@ -40,7 +40,7 @@ impl Default for VmSpec {
             accel: AccelChoice::Auto,
             memory: ByteSize::mib(1024),
             cpus: NonZeroU16::new(2).expect("two is not zero"),
-            // Each line on the emulated serial port costs time; all of them are in the log.
+            // Each line on the emulated serial port costs time; the log has all of them.
             append: vec!["quiet".into()],
             shares: Vec::new(),
             pmem: Vec::new(),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a QEMU makes of a window, found out by a guest: a version says nothing about a program that
-//! somebody has patched, and a property nothing about what it is set to.
+//! How a QEMU implements a window, found out by a guest: a version says nothing about a patched
+//! program, and a property says nothing about its value.
 
 use std::fmt;
 
@@ -11,24 +11,24 @@ use super::{Parts, Vm, VmSpec};
 use crate::vm::machine::ByteSize;
 use crate::vm::process::Share;
 
-/// The smallest window there is.
+/// The smallest window.
 const WINDOW: ByteSize = ByteSize::mib(2);
-/// What the daemon of a read-only share logs where its VMM maps a file as it is. It asks the VMM by
-/// scratch memory, before it answers the guest's INIT.
+/// The log line of a read-only share's daemon if its VMM maps a file as it is. The daemon probes
+/// the VMM with scratch memory, before it answers the guest's INIT.
 const AS_IT_IS: &str = "the VMM maps files as they are";
-/// What it logs where the VMM doesn't, or lets its guest store to it.
+/// The daemon's log line if the VMM doesn't, or lets its guest store to the file.
 const NEEDS_VIEWS: &str = "no DAX: the share is read-only";
 /// The end of a line's head in the daemon's log, if the line is an answer.
 const ANSWER: &str = "::behaviour] ";
 const TAG: &str = "probe";
 const MOUNT_POINT: &str = "/mnt/probe";
 
-/// What a QEMU makes of a device's window.
+/// How a QEMU implements a device's window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowKind {
-    /// Each mapping is a region of the machine's memory, as QEMU 11.1 makes it.
+    /// Each mapping is a region of the machine's memory, as in QEMU 11.1.
     Regions,
-    /// All of it is one region, as this project's patches make it (qemu/patches/qemu).
+    /// The whole window is one region, as with this project's patches (qemu/patches/qemu).
     OneRegion,
 }
 
@@ -41,17 +41,17 @@ impl fmt::Display for WindowKind {
     }
 }
 
-/// What a daemon has found out about a QEMU's window.
+/// A daemon's findings about a QEMU's window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WindowAnswers {
-    /// What follows from the answers.
+    /// The kind that follows from the answers.
     pub kind: WindowKind,
     /// The answers, as the daemon logs them. A question that needs another answer may have none.
     pub said: Vec<String>,
 }
 
 impl WindowAnswers {
-    /// How many questions a daemon asks.
+    /// The number of a daemon's questions.
     pub const QUESTIONS: usize = 4;
 
     /// Reads the log of a daemon that has answered the guest's INIT.
@@ -70,7 +70,7 @@ impl WindowAnswers {
 }
 
 impl Parts {
-    /// Boots a guest and finds out what QEMU makes of a window.
+    /// Boots a guest and finds out how QEMU implements a window.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl Parts {
         Ok(self.window_answers().await?.kind)
     }
 
-    /// Boots a guest with a read-only share, and reads in its daemon's log what QEMU makes of the
+    /// Boots a guest with a read-only share, and reads in its daemon's log how QEMU implements the
     /// window.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The host's end of a worker: a process in the guest that does one op at a time.
+//! The host's end of a worker: a process in the guest that runs one op at a time.
 
 use std::io;
 use std::marker::PhantomData;
@@ -12,16 +12,16 @@ use tokio::time::timeout;
 
 use crate::vm::agent::{Agent, AgentError, ExecRequest, ExitStatus, OutputStream, Running, Signal};
 
-/// Where each guest has its one program.
+/// The path of the guest's one program.
 pub const GUEST_AGENT: &str = "/init";
 
-/// How long an op may take that waits for nobody, under emulation on a busy machine.
+/// How long an op may take that waits for no other task, under emulation on a busy machine.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(180);
 
-/// How long a killed process may take to be gone.
+/// How long a killed process may take to end.
 const END_DEADLINE: Duration = Duration::from_secs(20);
 
-/// Why a worker is of no use any more, or could not do what it was asked for.
+/// Why a worker can't be used any more, or could not carry out a request.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum WorkerError {
@@ -60,14 +60,14 @@ pub enum WorkerError {
     Fault { worker: &'static str, source: Fault },
 }
 
-/// A process in the guest that does what it is asked for. Dropping it kills it.
+/// A process in the guest that carries out requests. Dropping it kills it.
 pub struct Worker {
     name: &'static str,
     running: Running,
     answers: Lines<BufReader<OutputStream>>,
 }
 
-/// A request that has been sent and not been answered.
+/// A request that has been sent and not yet answered.
 #[derive(Debug)]
 #[must_use = "a request's answer has to be taken before the next request"]
 pub struct Pending<O> {
@@ -75,14 +75,14 @@ pub struct Pending<O> {
     op: PhantomData<O>,
 }
 
-/// An op that has come to its end.
+/// An op that has ended.
 #[derive(Debug)]
 pub struct Done<Y> {
-    /// What came of it.
+    /// The result of the op.
     pub outcome: Result<Y, Fault>,
     /// When it ran, on the guest's clock.
     pub span: Span,
-    /// When the host heard of its end.
+    /// When the host got the answer.
     pub heard: Instant,
 }
 
@@ -110,7 +110,7 @@ impl Worker {
         self.running.pid().0.unsigned_abs()
     }
 
-    /// Has it do something that waits for nobody.
+    /// Runs an op that waits for no other task.
     ///
     /// # Errors
     ///
@@ -119,11 +119,11 @@ impl Worker {
         self.ask_within(ANSWER_DEADLINE, op).await
     }
 
-    /// The same with another limit.
+    /// [`Self::ask`] with another limit.
     ///
     /// # Errors
     ///
-    /// If the op fails, or takes longer than that.
+    /// If the op fails, or exceeds the limit.
     pub async fn ask_within<O: Op>(
         &mut self,
         limit: Duration,
@@ -138,7 +138,7 @@ impl Worker {
         })
     }
 
-    /// Asks for something that may wait for somebody.
+    /// Sends the request for an op that may wait for another task.
     ///
     /// # Errors
     ///
@@ -160,7 +160,7 @@ impl Worker {
         })
     }
 
-    /// Waits for the end of an op; `None` if it has not come by then.
+    /// Waits for the end of an op; `None` if it has not ended by the limit.
     ///
     /// # Errors
     ///
@@ -225,8 +225,8 @@ impl Worker {
         }
     }
 
-    /// Kills it and waits until it is gone, with all that it has open. One that hangs in the kernel
-    /// is left there.
+    /// Kills the worker and waits until it has ended, with all that it has open. A worker that
+    /// hangs in the kernel is left there.
     ///
     /// # Errors
     ///

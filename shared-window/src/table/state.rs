@@ -15,12 +15,12 @@
 //! ```
 //!
 //! `Mapping` and `Unmapping` last as long as a call to the VMM. `Indeterminate` means that a call
-//! ended without telling whether the VMM has the mapping: the range is refused to new mappings
+//! ended and it is unknown whether the VMM has the mapping: the range is refused to new mappings
 //! until an unmap of it has succeeded.
 
 use thiserror::Error;
 
-/// Where a range stands. One that has no state is free.
+/// The state of a range. A free range has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RangeState {
     /// The VMM is being asked to map.
@@ -29,16 +29,16 @@ pub enum RangeState {
     Live,
     /// The VMM is being asked to unmap.
     Unmapping,
-    /// The VMM may have the mapping, or not.
+    /// It is unknown whether the VMM has the mapping.
     Indeterminate,
 }
 
-/// What happens to a range.
+/// An event of a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RangeEvent {
     /// The VMM has mapped it.
     Mapped,
-    /// The VMM has not mapped it, and said so.
+    /// The VMM answered that it has not mapped it.
     MapRefused,
     /// The VMM was asked to map it, and the outcome is unknown.
     MapLost,
@@ -46,11 +46,11 @@ pub(crate) enum RangeEvent {
     UnmapStarted,
     /// The VMM has no such mapping any more.
     Unmapped,
-    /// The VMM was asked to unmap it and may have it still.
+    /// The VMM was asked to unmap it and may still have it.
     UnmapFailed,
 }
 
-/// A move that the diagram does not have: a mistake in this crate.
+/// A transition that is not in the diagram: a bug of this crate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("a range that is {from:?} can't take {event:?}")]
 pub(crate) struct IllegalTransition {
@@ -59,7 +59,7 @@ pub(crate) struct IllegalTransition {
 }
 
 impl RangeState {
-    /// The state after `event`; `None` when the range is free then.
+    /// The state after `event`; `None` if the range is free then.
     pub(crate) fn after(self, event: RangeEvent) -> Result<Option<Self>, IllegalTransition> {
         use {RangeEvent as E, RangeState as S};
         match (self, event) {
@@ -73,7 +73,7 @@ impl RangeState {
         }
     }
 
-    /// The event that stands for "the call to the VMM never came back".
+    /// The event of a call to the VMM that never returned.
     pub(crate) fn abandoned(self) -> Option<RangeEvent> {
         match self {
             Self::Mapping => Some(RangeEvent::MapLost),

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! One open view of a file, as long as somebody holds it.
+//! One open view of a file, as long as it has a holder.
 //!
-//! Opening a view costs a round trip to another process; a mapping per 2 MiB of a file must not
-//! pay it each. The cache holds no view itself: a view lives while a mapping or the server does.
-//! That also makes the kernel's handles safe as keys, for one can't be given to another file while a
-//! view keeps the file open.
+//! Opening a view costs a round trip to another process, which must not be paid for each 2 MiB of a
+//! file. The cache holds no view itself: a view lives as long as a mapping or the server holds it.
+//! That also makes the kernel's handles safe as keys: a handle can't be given to another file while
+//! a view keeps the file open.
 
 use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use super::{FileKey, View, ViewError, ViewSource};
 use crate::units::Access;
 
-/// Dead entries are swept when there are this many entries, and again whenever the number has
+/// Dead entries are removed when there are this many entries, and again whenever the number has
 /// doubled since.
 const FIRST_SWEEP: usize = 64;
 
@@ -45,7 +45,7 @@ impl ViewCache {
         }
     }
 
-    /// The view of `file` that is open already, or a new one from `source`.
+    /// The open view of `file`, or a new one from `source`.
     pub(crate) fn get(
         &self,
         key: FileKey,
@@ -53,8 +53,7 @@ impl ViewCache {
         access: Access,
         source: &(impl ViewSource + ?Sized),
     ) -> Result<Found, ViewError> {
-        // A caller that was handed a shared view must be able to do with its own descriptor what
-        // the view does.
+        // A caller must not get more access by a shared view than its own descriptor has.
         let numbers = super::check_descriptor(file, access)?;
         let entry = (key, access);
         let shared = |view| Found {
@@ -65,7 +64,7 @@ impl ViewCache {
             return Ok(shared(view));
         }
         // Without the lock: an open takes as long as the file's own file system likes, and other
-        // files must not wait for it. Of two that open the same file the later one's view goes.
+        // files must not wait for it. If two threads open the same file, the later view is dropped.
         let opened = source.open(file, access)?;
         let view = Arc::new(View::new(opened, entry.0.clone(), numbers, access));
         let mut views = self.lock();
@@ -77,7 +76,7 @@ impl ViewCache {
         Ok(Found { view, opened: true })
     }
 
-    /// The map is always whole, also where a thread panicked.
+    /// The map is always consistent, also after a panic.
     fn lock(&self) -> MutexGuard<'_, Views> {
         self.views.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -132,7 +131,7 @@ mod tests {
         assert!(get(Access::ReadWrite).opened, "nobody held it any more");
     }
 
-    /// Says when it is asked, and opens when it may.
+    /// Reports each call, and opens when the test allows it.
     struct SlowViews {
         asked: Sender<()>,
         go_on: Mutex<Receiver<()>>,
@@ -172,7 +171,7 @@ mod tests {
 
     #[test]
     fn files_with_equal_numbers_have_a_view_each() {
-        // A duplicate of a descriptor has all numbers that its file has.
+        // A duplicate of a descriptor has all numbers of its file.
         let (cache, file) = (ViewCache::new(), tempfile::tempfile().unwrap());
         let get = |node| {
             let key = FileKey::numbered(node);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The server of the share's end of the service of views.
+//! The client of the service of views, in the process that serves the share.
 //!
-//! Works without any capability, in another mount, process or network namespace, behind another
+//! It works without any capability, in another mount, process or network namespace, behind another
 //! root directory, and under a system call filter that allows `sendmsg`, `recvmsg`, `openat`,
 //! `fcntl`, `newfstatat`, `fstat` and `close`.
 //!
-//! The client opens a prepared view itself, with `openat` in the server's mount, rather than being
-//! sent the view's descriptor. An open waits, unkillable, for the answer of the FUSE server. A
-//! process that opens in a FUSE mount of its own can therefore never end when it is killed between
-//! the two halves; one process that waits for another can.
+//! The client opens a prepared view itself, with `openat` in the server's mount; the server does
+//! not send the view's descriptor. An open waits, unkillable, for the answer of the FUSE server. So
+//! a process that opens a file in its own FUSE mount might never end if it is killed between open
+//! and answer; a process that waits for another one can end.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -24,7 +24,7 @@ use super::wire::{Answer, GuardFile, Guarding, PACKET, Prepare, Unguarded, ViewN
 use super::{ViewError, ViewSource};
 use crate::units::Access;
 
-/// The client's end before it is known whether this host can make views.
+/// The client's end, before it is known whether this host can make views.
 ///
 /// ```text
 ///   StartingViews ── wait_ready ──▶ ViewClient
@@ -41,11 +41,11 @@ pub struct StartingViews {
 pub struct ViewClient {
     mount: OwnedFd,
     lost: LostPages,
-    /// Held for a request and its answer. Not while the view is opened, which takes as long as the
-    /// file's own file system likes.
+    /// Held for a request and its answer, but not during the open of the view, which takes as long
+    /// as the file's own file system likes.
     socket: Mutex<Packets>,
     guarding: Guarding,
-    /// Said once, of the first file.
+    /// Logs the first file that can't be guarded, once.
     unguarded_file: Once,
 }
 
@@ -54,11 +54,11 @@ impl StartingViews {
         Self { socket, lost }
     }
 
-    /// Waits until the server has said whether it can make views, and opens one to be sure.
+    /// Waits for the server's first answer, whether it can make views, and opens one as a test.
     ///
     /// # Errors
-    /// [`ViewError::Unavailable`] with a sentence for the operator when this host can't make
-    /// views, else whatever went wrong on the way.
+    /// [`ViewError::Unavailable`], with a sentence for the operator, if this host can't make views;
+    /// else the error that occurred.
     pub fn wait_ready(self) -> Result<ViewClient, ViewError> {
         let Packet {
             bytes, descriptor, ..
@@ -84,15 +84,15 @@ impl StartingViews {
 }
 
 impl ViewClient {
-    /// Opens a view of an empty file in memory. A mount is no proof: the kernel checks the right to
-    /// back an open by a file only when that is tried.
+    /// Opens a view of an empty file in memory. A mount alone proves nothing: the kernel checks the
+    /// right to back an open by a file only at the open.
     fn prove(&self) -> Result<(), ViewError> {
         let file = rustix::fs::memfd_create("view-probe", MemfdFlags::CLOEXEC)
             .map_err(|errno| ViewError::system("make a file in memory", errno))?;
         self.open_view(file.as_fd(), Access::ReadWrite).map(drop)
     }
 
-    /// Why others are not kept from truncating the files of views, where the server was to.
+    /// Why other processes can truncate the files of views, although the server was to refuse that.
     pub fn unguarded(&self) -> Option<Unguarded> {
         match self.guarding {
             Guarding::Off | Guarding::On => None,
@@ -112,8 +112,9 @@ impl ViewClient {
         }
     }
 
-    /// Has the file of an open view guarded. After the open, so that what is done by way of the view
-    /// itself is never asked about. A file that can't be is served all the same.
+    /// Asks the server to guard the file of an open view. This comes after the open, so that
+    /// accesses through the view itself cause no events. A file that can't be guarded is served all
+    /// the same.
     fn guard(&self, name: ViewName) -> Result<(), ViewError> {
         match self.ask(&GuardFile(name).encode(), None)? {
             Answer::Guarded => {}
@@ -134,8 +135,7 @@ impl ViewClient {
         request: &[u8; PACKET],
         file: Option<BorrowedFd<'_>>,
     ) -> Result<Answer, ViewError> {
-        // Nothing in between can leave the socket half used, so a panic elsewhere is no reason to
-        // stop.
+        // No panic can leave the socket half used, so a panic elsewhere is no reason to stop.
         let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
         socket.send(request, file).map_err(|errno| match errno {
             Errno::PIPE | Errno::CONNRESET => ViewError::ServerGone,
@@ -167,7 +167,7 @@ impl ViewSource for ViewClient {
     }
 
     fn open(&self, file: BorrowedFd<'_>, access: Access) -> Result<OwnedFd, ViewError> {
-        // Whether the descriptor allows that much is looked at by the server, which has to anyway.
+        // The server checks the descriptor's access, and has to do so anyway.
         let (view, name) = self.open_view(file, access)?;
         if self.guarding == Guarding::On {
             self.guard(name)?;

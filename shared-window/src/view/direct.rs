@@ -7,7 +7,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use super::{ViewError, ViewSource, check_descriptor};
 use crate::units::Access;
 
-/// Hands out the file itself: a duplicate of the descriptor.
+/// Returns the file itself: a duplicate of the descriptor.
 ///
 /// For a VMM that maps beyond the end of a file and leaves the file's size alone. QEMU 11.1 does
 /// neither, nor does [`ProcessWindow`](crate::ProcessWindow), which has QEMU's rules.

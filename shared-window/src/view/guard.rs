@@ -2,11 +2,12 @@
 
 //! Keeps other processes of the host from truncating files that have a view.
 //!
-//! A page of a view whose file has been truncated ends the VMM when it is touched. fanotify asks
-//! before: a file is marked when its view is open, and before it is sent to any process; from then on
-//! truncate(2), ftruncate(2), fallocate(2) that collapses, and an open with O_TRUNC wait for an
-//! answer of this process, which is ETXTBSY where a page would go. What the client does is let
-//! through: it truncates for the guest, whose kernel has given back its mappings before.
+//! A lost page of a truncated file kills the VMM when it is accessed through a view. fanotify asks
+//! before a truncation. A file is marked when its view is open, and before the view is sent to any
+//! process. From then on truncate(2), ftruncate(2), fallocate(2) that collapses, and an open with
+//! O_TRUNC wait for an answer of this process. The answer is ETXTBSY if a page would be lost. The
+//! client's own operations are allowed: it truncates for the guest, whose kernel has removed its
+//! mappings before.
 //!
 //! ```text
 //!   view opened ─▶ marked ─▶ sent to the VMM … released ─▶ unmarked
@@ -14,11 +15,12 @@
 //! ```
 //!
 //! # No wait is long
-//! One thread answers. It waits for events alone, but for the moment in which a thread falls asleep
-//! whose event it has read already. To answer it reads a line or two of `/proc` and the size of the
-//! file, takes no lock, and opens no file that could be marked. So it also answers while the client,
-//! the VMM or the thread that serves views waits for such an event. If it panics, the process ends;
-//! and when the process has ended, however, the kernel lets through all that wait and all that come.
+//! One thread answers. It waits for nothing but events, except for the moment in which a thread
+//! falls asleep whose event was already read. To answer, it reads a line or two of `/proc` and the
+//! size of the file, takes no lock, and opens no file that could be marked. So it also answers
+//! while the client, the VMM or the thread that serves views waits for such an event. If the thread
+//! panics, the process ends; and when the process has ended for any reason, the kernel allows all
+//! waiting and all later operations.
 
 mod call;
 mod event;
@@ -43,14 +45,14 @@ use event::{Event, PRE_ACCESS};
 
 /// How long a thread may take from its event to its sleep, a few instructions later.
 const FALLS_ASLEEP: Duration = Duration::from_secs(1);
-/// Between two looks whether it sleeps.
+/// Pause between two checks whether the thread sleeps.
 const PAUSE: Duration = Duration::from_micros(20);
-/// What is shown of a thread that does not sleep.
+/// What `/proc` shows for a thread that does not sleep.
 const RUNNING: &str = "running";
-/// A call's number, and eight words of it.
+/// The call's number and eight words.
 const LONGEST_LINE: usize = 256;
 
-/// What is asked for of a marked file.
+/// The events of a marked file.
 const EVENTS: u64 = PRE_ACCESS | libc::FAN_OPEN_PERM;
 /// An answer that fails with ETXTBSY (`FAN_DENY_ERRNO`, of Linux 6.14).
 const TEXT_BUSY: u32 = libc::FAN_DENY | (libc::ETXTBSY as u32) << 24;
@@ -59,19 +61,19 @@ const TEXT_BUSY: u32 = libc::FAN_DENY | (libc::ETXTBSY as u32) << 24;
 #[derive(Debug)]
 pub(super) struct Guard {
     group: OwnedFd,
-    /// The process whose truncations are the guest's; 0 while it is not known.
+    /// The process whose truncations are the guest's; 0 while it is unknown.
     client: AtomicI32,
     marked: Mutex<HashMap<FileId, Marked>>,
 }
 
-/// A file that is marked. The file systems that can be guarded number their files well.
+/// A marked file. The file systems that can be guarded have unique inode numbers.
 #[derive(Debug)]
 struct Marked {
     file: OwnedFd,
     views: usize,
 }
 
-/// The file of a view is guarded as long as this is there.
+/// The file of a view is guarded as long as this exists.
 #[derive(Debug)]
 pub(super) struct Guarded {
     guard: Arc<Guard>,
@@ -79,7 +81,7 @@ pub(super) struct Guarded {
 }
 
 impl Guard {
-    /// Starts to answer. `share` is where the files lie that are to be guarded.
+    /// Starts the thread that answers. `share` is the directory of the files to guard.
     pub(super) fn start(share: &Path) -> Result<Arc<Self>, Unguarded> {
         let other = |errno: Errno| Unguarded::NoEvents(errno.raw_os_error());
         let group = new_group().map_err(|errno| match errno {
@@ -95,7 +97,7 @@ impl Guard {
             Err(Errno::INVAL) => return Err(Unguarded::Kernel),
             Err(errno) => return Err(other(errno)),
         }
-        // Of a process that is not this one's: the kernel lets everybody look at itself.
+        // Checks a process other than this one, since the kernel lets every process read its own.
         let parent = rustix::process::getppid().map_or(1, |pid| pid.as_raw_nonzero().get());
         read_call(parent, &mut [0; LONGEST_LINE]).map_err(|_| Unguarded::NoCalls)?;
         let guard = Arc::new(Self {
@@ -111,12 +113,12 @@ impl Guard {
         Ok(guard)
     }
 
-    /// The process that asks for views. What it does to a file is never refused.
+    /// Sets the process that asks for views. Its own operations are never refused.
     pub(super) fn serves(&self, client: i32) {
         self.client.store(client, Ordering::Relaxed);
     }
 
-    /// Guards a file of which a view is open.
+    /// Guards a file that has an open view.
     pub(super) fn add(self: &Arc<Self>, file: OwnedFd) -> Result<Guarded, Errno> {
         let id = FileId::from(&rustix::fs::fstat(&file)?);
         let mut marked = self.marked();
@@ -143,8 +145,8 @@ impl Guard {
         let _open = FailOpen;
         let mut buffer = [0; 4096];
         loop {
-            // An error is of an event whose file could not be opened for this process. The kernel
-            // has refused that one, and there is nothing to answer.
+            // An error belongs to an event whose file could not be opened for this process. The
+            // kernel has refused that operation, and there is nothing to answer.
             let len = rustix::io::read(&self.group, &mut buffer).unwrap_or(0);
             let mut events = &buffer[..len];
             while let Some(event) = Event::take(&mut events) {
@@ -158,7 +160,7 @@ impl Guard {
     fn answer(&self, event: &Event) {
         let refused = self.refuses(event) && self.say(event, TEXT_BUSY).is_ok();
         if !refused {
-            // Fails for an event whose thread has gone.
+            // Fails if the event's thread has ended.
             let _ = self.say(event, libc::FAN_ALLOW);
         }
     }
@@ -170,7 +172,7 @@ impl Guard {
         rustix::io::write(&self.group, &bytes).map(drop)
     }
 
-    /// Most events are of reads and writes: the call is looked at first.
+    /// Most events are reads and writes, so the call is checked first.
     fn refuses(&self, event: &Event) -> bool {
         let Ok(stat) = rustix::fs::fstat(&event.file) else {
             return false;
@@ -187,8 +189,8 @@ impl Guard {
         client == 0 || is_of(client) || is_of(process::id().cast_signed())
     }
 
-    /// The call that a thread is in. The event may be read before the thread has gone to sleep, and
-    /// then its call isn't shown yet.
+    /// The system call of a thread. The event may be read before the thread has gone to sleep; then
+    /// `/proc` does not show its call yet.
     fn call_of(thread: i32) -> Option<Call> {
         let deadline = Instant::now() + FALLS_ASLEEP;
         loop {
@@ -213,13 +215,13 @@ impl Drop for Guarded {
         if one.views == 0
             && let Some(one) = marked.remove(&self.id)
         {
-            // A mark that stays would only refuse too much, and goes with the file.
+            // A mark that stays would only refuse too much, and is removed with the file.
             let _ = mark(&self.guard.group, libc::FAN_MARK_REMOVE, &one.file);
         }
     }
 }
 
-/// Ends the process when the thread that answers panics, so that no other process waits for it.
+/// Ends the process if the thread that answers panics, so that no other process waits for it.
 struct FailOpen;
 
 impl Drop for FailOpen {
@@ -228,7 +230,7 @@ impl Drop for FailOpen {
     }
 }
 
-/// Reads what `/proc` shows of the system call that a thread is in.
+/// Reads the line of `/proc` about a thread's system call.
 fn read_call(thread: i32, line: &mut [u8]) -> Result<usize, Errno> {
     let path = format!("/proc/{thread}/syscall");
     let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
@@ -242,7 +244,7 @@ fn new_group() -> Result<OwnedFd, Errno> {
         | libc::FAN_UNLIMITED_QUEUE
         | libc::FAN_UNLIMITED_MARKS;
     let files = libc::O_RDONLY | libc::O_LARGEFILE | libc::O_CLOEXEC;
-    // SAFETY: the call takes numbers alone.
+    // SAFETY: the call takes only numbers.
     let group = unsafe { libc::fanotify_init(flags, files.cast_unsigned()) };
     if group < 0 {
         return Err(last_errno());
@@ -254,7 +256,7 @@ fn new_group() -> Result<OwnedFd, Errno> {
 /// Adds or removes the mark of `file`.
 fn mark(group: &OwnedFd, how: u32, file: &OwnedFd) -> Result<(), Errno> {
     let (group, file) = (group.as_fd().as_raw_fd(), file.as_fd().as_raw_fd());
-    // SAFETY: both descriptors are open, and without a path the file itself is meant.
+    // SAFETY: both descriptors are open, and a null path stands for the file itself.
     let done = unsafe { libc::fanotify_mark(group, how, EVENTS, file, ptr::null()) };
     if done < 0 { Err(last_errno()) } else { Ok(()) }
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Gives up what the server of views does not need.
+//! Drops privileges that the server of views does not need.
 //!
-//! What it keeps: CAP_SYS_ADMIN, which the kernel wants for backing an open by a file
-//! (`fuse_backing_open`), and, where its process has to remove files of other users in the end,
-//! the two capabilities for that.
+//! It keeps CAP_SYS_ADMIN, which the kernel requires for backing an open by a file
+//! (`fuse_backing_open`). If its process has to remove files of other users in the end, it also
+//! keeps the two capabilities for that.
 
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -13,27 +13,27 @@ use rustix::thread::{
     remove_capability_from_bounding_set, set_capabilities, set_name, set_no_new_privs,
 };
 
-/// What `ps` shows.
+/// The name that `ps` shows.
 const PROCESS_NAME: &std::ffi::CStr = c"dax-views";
 
-/// What a process may need beside serving views.
+/// Capabilities for removing files, beside serving views.
 pub(super) const TO_REMOVE_FILES: CapabilitySet =
     CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::FOWNER);
 
-/// What keeping others from truncating files needs, beside CAP_SYS_ADMIN: to see what they do.
+/// The capability for guarding files, beside CAP_SYS_ADMIN: to see other processes' system calls.
 pub(super) const TO_SEE_CALLS: CapabilitySet = CapabilitySet::SYS_PTRACE;
 
-/// What serving views needs.
+/// The capability for serving views.
 const TO_SERVE: CapabilitySet = CapabilitySet::SYS_ADMIN;
 
-/// Names the process, hides its memory from others, and bars privileges from coming back.
+/// Names the process, hides its memory from others, and prevents it from regaining privileges.
 pub(super) fn enclose() -> Result<(), Errno> {
     set_name(PROCESS_NAME)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     set_no_new_privs(true)
 }
 
-/// Drops all capabilities but those for serving and `more`. Has to come before the first thread:
+/// Drops all capabilities except those for serving and `more`. Must come before the first thread:
 /// capabilities belong to threads.
 pub(super) fn drop_capabilities(more: CapabilitySet) -> Result<(), Errno> {
     let keep = TO_SERVE | more;
@@ -51,8 +51,8 @@ pub(super) fn drop_capabilities(more: CapabilitySet) -> Result<(), Errno> {
     )
 }
 
-/// Takes what is not kept out of the bounding set too, where the process may. Without CAP_SETPCAP
-/// it may not, and then no `execve` will follow that could make use of it anyway.
+/// Removes all other capabilities from the bounding set too, if the process may. Without
+/// CAP_SETPCAP it may not, but then no `execve` follows that could use them.
 fn drop_bounding_set(keep: CapabilitySet) -> Result<(), Errno> {
     for number in 0..u64::BITS {
         let capability = CapabilitySet::from_bits_retain(1 << number);
@@ -65,7 +65,7 @@ fn drop_bounding_set(keep: CapabilitySet) -> Result<(), Errno> {
                 }
             }
             Ok(_) => {}
-            // Behind the kernel's last capability.
+            // The number is beyond the kernel's last capability.
             Err(Errno::INVAL) => return Ok(()),
             Err(other) => return Err(other),
         }

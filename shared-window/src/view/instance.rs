@@ -2,8 +2,9 @@
 
 //! The private mount that views are opened in, and the thread that serves it.
 //!
-//! The mount is made with the mount API of Linux 5.2 and never attached to any directory, so
-//! nobody can walk to it and nothing stays behind: it is gone with the last descriptor of it.
+//! The mount is made with the mount API of Linux 5.2 and never attached to a directory. So no
+//! process can reach it by a path, and nothing stays behind: the mount goes with its last
+//! descriptor.
 
 use std::ffi::CStr;
 use std::fs::OpenOptions;
@@ -23,7 +24,7 @@ use super::passthrough::{SharedSlots, Views};
 
 const FUSE_DEVICE: &str = "/dev/fuse";
 
-/// The file system type. The source's name is seen nowhere but in a debugger.
+/// The file system type.
 const FUSE: &CStr = c"fuse";
 
 /// A mount of views that is being served by a thread of this process.
@@ -34,7 +35,7 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    /// Mounts, and starts to serve; keeps the files of views if they are to be guarded.
+    /// Mounts, and starts to serve. Keeps the files of views open if they are to be guarded.
     pub(super) fn start(guards: bool, lost: LostPages) -> Result<Self, Unavailable> {
         let device = OpenOptions::new()
             .read(true)
@@ -48,7 +49,8 @@ impl Instance {
             other => Unavailable::Mount(other.raw_os_error()),
         })?;
         let slots = SharedSlots::new();
-        // Views are for whoever runs the VMM, hence the widest access; the mount itself is private.
+        // Any user may run the VMM that gets the views, hence the widest access. The mount itself
+        // is private.
         Session::from_fd(
             Views::new(slots.clone(), guards, lost),
             device,

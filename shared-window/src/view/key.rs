@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What tells one file from another.
+//! The identity of a file.
 //!
-//! Device and inode number don't: a FUSE file system that unites others, a snapshot of NFS or
-//! bcachefs, or 9p over several devices gives one pair of numbers to two files. A window that took
-//! them for one file would map the bytes of the first where the guest asked for the second.
+//! Device and inode number are none: a FUSE file system that unites others, a snapshot of NFS or
+//! bcachefs, or 9p over several devices gives the same pair of numbers to two files. A window that
+//! took them for one file would map the bytes of the first when the guest asked for the second.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -13,12 +13,11 @@ use std::sync::Arc;
 
 use super::FileId;
 
-/// What tells one file from another, for the sharing of views and for mappings that are asked for
-/// again.
+/// The identity of a file, for sharing views and for recognizing a repeated mapping.
 ///
-/// A server that has numbered its files gives its own number ([`FileKey::numbered`]): that is exact
-/// and costs nothing. For any other one [`FileKey::of`] asks the kernel. Keys of the two kinds are
-/// never equal.
+/// A server that has numbered its files passes its own number ([`FileKey::numbered`]): that is
+/// exact and costs nothing. For any other server [`FileKey::of`] asks the kernel. Keys of the two
+/// kinds are never equal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FileKey(Key);
 
@@ -34,9 +33,9 @@ enum Key {
 }
 
 impl FileKey {
-    /// The server's own number for the file, such as the inode that it has told the guest. The
-    /// server must not give that number to another file while it or the window holds a view of
-    /// this one.
+    /// The key of the server's own number for the file, such as the inode that it has told the
+    /// guest. The server must not give that number to another file while it or the window holds a
+    /// view of this one.
     #[must_use]
     pub fn numbered(number: u64) -> Self {
         Self(Key::Numbered(number))
@@ -51,16 +50,17 @@ impl FileKey {
         }
     }
 
-    /// The kernel's handle of the file behind a descriptor, and the mount that it was opened on. It
-    /// stays unique while some descriptor of the file is open; a [`View`](super::View) holds one.
+    /// The key by the kernel's handle of the file behind a descriptor, and the mount that it was
+    /// opened on. The handle stays unique while any descriptor of the file is open; a
+    /// [`View`](super::View) holds one.
     ///
-    /// Where the file system has no handles (9p, some overlayfs), device and inode number stand in,
-    /// and two files with equal ones are taken for one.
+    /// If the file system has no handles (9p, some overlayfs), device and inode number are used
+    /// instead, and two files with equal numbers count as one.
     ///
     /// # Errors
-    /// Whatever `name_to_handle_at` or `fstat` reports.
+    /// The error of `name_to_handle_at` or `fstat`.
     pub fn of(file: BorrowedFd<'_>) -> io::Result<Self> {
-        // A handle that is only to be compared is had from more file systems, since Linux 6.5.
+        // Since Linux 6.5 more file systems have a handle if it is only for comparison.
         let handle = match handle(file, libc::AT_HANDLE_FID) {
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => handle(file, 0),
             other => other,
@@ -75,8 +75,8 @@ impl FileKey {
     }
 }
 
-/// EOVERFLOW is a handle longer than the kernel lets any be, which some file systems answer with
-/// where they have none.
+/// EOVERFLOW means a handle longer than the kernel allows. Some file systems return it when they
+/// have no handles.
 fn is_without_handles(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -101,8 +101,8 @@ fn handle(file: BorrowedFd<'_>, flags: i32) -> io::Result<Key> {
         bytes: [0; libc::MAX_HANDLE_SZ as usize],
     };
     let mut mount = 0;
-    // SAFETY: the descriptor is open, the name is a C string, and the kernel writes at most the
-    // `handle_bytes` behind the head that `room` has, and one int to `mount`.
+    // SAFETY: the descriptor is open and the name is a C string. The kernel writes one int to
+    // `mount`, and at most the `handle_bytes` behind the head, for which `room` has space.
     let done = unsafe {
         libc::name_to_handle_at(
             file.as_raw_fd(),

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a VMM has lost of the files that it maps by views.
+//! Pages that a VMM has lost of the files that it maps by views.
 //!
-//! A page of a mapped file can be gone: the file was truncated, the disk is full. A VMM that lives on
-//! (QEMU with `qemu/guard`) says so to the server of views, by an ioctl on the view. The server of
-//! the share has to know, so that the guest's next fsync fails. Both processes have a page of memory
-//! in common, made before they split: the server of views adds to it, the server of the share looks.
-//! That costs a load where nothing is lost, and no system call, which its filter might not allow.
+//! A page of a mapped file can be gone: the file was truncated, or the disk is full. A VMM that
+//! survives this (QEMU with `qemu/guard`) reports it to the server of views, by an ioctl on the
+//! view. The server of the share has to know it, so that the guest's next fsync fails. Both
+//! processes share a page of memory, made before the fork: the server of views adds to it, the
+//! server of the share reads it. While nothing is lost that costs a load, and no system call, which
+//! the filter might not allow.
 //!
-//! A process that has a view can say anything of that view's file, and of no other. The server of views
-//! reads nothing of what it adds to.
+//! A process that has a view can report anything about that view's file, and about no other. The
+//! server of views never reads what it adds to this memory.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -19,13 +20,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::passthrough::FIRST_INODE;
 
-/// Nothing is said of views with a higher number. A VMM has no descriptors for that many.
+/// Reports about views with a higher number are dropped. A VMM does not have that many descriptors.
 const SLOTS: usize = 1 << 16;
 
 /// The most pages of one report: those of the largest window.
 const MOST: u64 = (16 << 30) / 4096;
 
-/// Which view it is, among those of one server that are open.
+/// The number of a view, among the open ones of one server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ViewNumber(u32);
 
@@ -34,7 +35,7 @@ pub struct ViewNumber(u32);
 pub struct LostStores {
     /// How many pages were stored to.
     pub pages: u64,
-    /// Where in the file the last of them were.
+    /// The offset in the file of the last of them.
     pub offset: u64,
 }
 
@@ -46,7 +47,7 @@ pub(super) struct Report {
     pub(super) stored: bool,
 }
 
-/// What was lost so far. Clones, and what a fork has of it, are the same.
+/// The losses so far. Clones share them, also across a fork.
 #[derive(Debug, Clone)]
 pub struct LostPages(Arc<Memory>);
 
@@ -73,7 +74,7 @@ unsafe impl Sync for Memory {}
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: it was mapped with this length, and nothing else has the address.
+        // SAFETY: the memory was mapped with this length, and no other code has the address.
         unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<Shared>()) };
     }
 }
@@ -108,11 +109,11 @@ impl LostPages {
     }
 
     fn shared(&self) -> &Shared {
-        // SAFETY: it is mapped as long as this is there, and consists of atomics.
+        // SAFETY: the memory is mapped as long as `self` exists, and consists of atomics.
         unsafe { self.0.0.as_ref() }
     }
 
-    /// Adds what a VMM says of the view of this number.
+    /// Adds a VMM's report about the view of this number.
     pub(super) fn report(&self, number: u64, report: Report) {
         let shared = self.shared();
         let pages = report.pages.min(MOST);
@@ -124,11 +125,11 @@ impl LostPages {
             lost.offset.store(report.offset, Ordering::Relaxed);
             lost.stored.fetch_add(pages, Ordering::Relaxed);
         }
-        // What was added before is seen by who sees this.
+        // A reader that sees this number also sees all that was added before.
         shared.reports.fetch_add(1, Ordering::Release);
     }
 
-    /// How often anything was reported.
+    /// The number of reports.
     #[must_use]
     pub fn reports(&self) -> u64 {
         self.shared().reports.load(Ordering::Acquire)
@@ -140,7 +141,7 @@ impl LostPages {
         self.shared().pages.load(Ordering::Relaxed)
     }
 
-    /// What was stored to lost pages of this view since the last call.
+    /// The stores to lost pages of this view since the last call.
     #[must_use]
     pub fn take(&self, view: ViewNumber) -> Option<LostStores> {
         let lost = self.shared().views.get(view.0 as usize)?;

@@ -3,7 +3,7 @@
 //! The file system whose files are views.
 //!
 //! It answers the few requests that opening, measuring and closing a view cause, and refuses all
-//! else. Data never passes through here: the kernel maps, reads and writes the file that backs an
+//! others. Data never passes through here: the kernel maps, reads and writes the file that backs an
 //! open view.
 
 use std::ffi::OsStr;
@@ -27,27 +27,27 @@ use crate::units::{Access, LINUX_RANGE};
 /// The size that every view reports: the largest file offset, rounded down to a [`LINUX_RANGE`].
 pub(super) const REPORTED_SIZE: u64 = (i64::MAX as u64) & !(LINUX_RANGE - 1);
 
-/// Names and attributes never change, so the kernel may keep them for good.
+/// Names and attributes never change, so the kernel may cache them without limit.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// The inode of slot 0. Its upper half, "DAXV", and [`REPORTED_SIZE`] are the mark by which the library
-/// that is preloaded into QEMU knows a view (`qemu/guard/src/view.rs`).
+/// The inode of slot 0. Its upper half, "DAXV", and [`REPORTED_SIZE`] are the mark by which the
+/// library that is preloaded into QEMU recognizes a view (`qemu/guard/src/view.rs`).
 pub(super) const FIRST_INODE: u64 = 0x4441_5856 << 32;
 
-/// The ioctl by which a VMM tells of lost pages; `qemu/guard/src/view.rs` has it too.
+/// The ioctl by which a VMM reports lost pages; also in `qemu/guard/src/view.rs`.
 const TELL: u32 = 0x4018_4401;
 
-/// With 2 a view may be backed by a file on an overlayfs; it is the kernel's own limit
-/// (`FILESYSTEM_MAX_STACK_DEPTH`). Nothing can be stacked on the views in turn.
+/// A depth of 2 lets a file on an overlayfs back a view; it is the kernel's own limit
+/// (`FILESYSTEM_MAX_STACK_DEPTH`). Nothing can be stacked on the views themselves.
 const STACK_DEPTH: u32 = 2;
 
-/// What keeps an open view backed.
+/// The values that keep an open view backed.
 #[derive(Debug)]
 pub(super) struct Backing {
     id: BackingId,
-    /// The file, where it is to be guarded and is not yet.
+    /// The file, if it is to be guarded and is not yet.
     pub(super) file: Option<OwnedFd>,
-    /// Where it is.
+    /// The guard, if the file is guarded.
     pub(super) guarded: Option<Guarded>,
 }
 
@@ -70,7 +70,7 @@ impl SharedSlots {
 #[derive(Debug)]
 pub(super) struct Views {
     slots: SharedSlots,
-    /// Files are to be guarded, once their views are open.
+    /// Whether files are to be guarded, once their views are open.
     guards: bool,
     lost: LostPages,
     started: SystemTime,
@@ -131,7 +131,7 @@ impl Views {
                     guarded: None,
                 };
                 let backing = &slots.opened(slot, backing).id;
-                // The last close need not wait for this server.
+                // The last close does not wait for this server.
                 let flags = FopenFlags::FOPEN_NOFLUSH;
                 reply.opened_passthrough(FileHandle(slot.0), flags, backing);
             }
@@ -201,12 +201,13 @@ impl Filesystem for Views {
         reply: ReplyEmpty,
     ) {
         let backing = slot_of(inode).and_then(|slot| self.slots.lock().released(slot));
-        // With it the guard of its file.
+        // This also drops the guard of its file.
         drop(backing);
         reply.ok();
     }
 
-    // Below: what would change a file or its size, and what the library would log at length.
+    // Below: requests that would change a file or its size, and requests that the library would log
+    // at length.
 
     fn setattr(
         &self,
@@ -250,7 +251,7 @@ impl Filesystem for Views {
         reply.error(Errno::ENOSYS);
     }
 
-    /// A VMM tells of pages that it has lost.
+    /// A VMM's report of lost pages.
     fn ioctl(
         &self,
         _: &Request,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Views told from other files.
+//! Tells views from other files.
 
 use std::os::fd::BorrowedFd;
 
@@ -8,11 +8,11 @@ use rustix::fs::{AtFlags, StatxFlags};
 
 use super::passthrough::REPORTED_SIZE;
 
-/// Whether `file` is a view, of whichever server of views on this host.
+/// Whether `file` is a view, of any server of views on this host.
 ///
-/// Views tell a size that no other file has. The kernel is asked for what it knows already, so this
-/// never waits for the process that serves the view. A file about which the kernel says nothing
-/// counts as a view: a mount of another user namespace refuses to answer.
+/// Views report a size that no other file has. The kernel is asked only for what it has cached, so
+/// this never waits for the process that serves the view. If the kernel refuses to answer, as for a
+/// mount of another user namespace, the file counts as a view.
 pub fn is_view(file: BorrowedFd<'_>) -> bool {
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
     rustix::fs::statx(file, c"", flags, StatxFlags::SIZE)

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The companion process's end of the service of views.
+//! The server of the service of views, in the companion process.
 //!
-//! FUSE passthrough wants CAP_SYS_ADMIN in the host's own user namespace. A server of a share
-//! gives that up before it reads the first byte of a guest; a process forked before keeps it, and
-//! runs this. It takes descriptors from the server of the share, which may have been taken over by
-//! a guest, so it gives a view only of what it was sent and with no more access than that
-//! descriptor has: the kernel opens the backing file anew, with this process's rights, and does
-//! not compare.
+//! FUSE passthrough requires CAP_SYS_ADMIN in the host's own user namespace. A server of a share
+//! drops it before it reads the first byte of a guest. A process that was forked before keeps it,
+//! and runs this. The process takes descriptors from the server of the share, which a guest may
+//! have taken over. So it makes a view only of a descriptor that it was sent, and with no more
+//! access than that descriptor has: the kernel opens the backing file anew, with this process's
+//! rights, and does not compare.
 //!
-//! It keeps no descriptor longer than until its view is open, but where it guards files, and opens no
-//! view itself (see the client).
+//! It keeps no descriptor after its view is open, unless it guards files, and opens no view itself
+//! (see the client).
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -42,7 +42,7 @@ pub struct ViewServer {
     socket: Packets,
     lost: LostPages,
     keep: CapabilitySet,
-    /// Where the files lie that are to be guarded.
+    /// The directory of the files to guard.
     guarded: Option<PathBuf>,
 }
 
@@ -51,7 +51,7 @@ const NO_REQUEST: Refusal = Refusal::Failed(libc::EPROTO);
 
 /// How serving ended.
 enum Ended {
-    /// Nobody holds the client's end any more.
+    /// No process holds the client's end any more.
     ClientGone,
     /// The socket failed.
     Socket(Errno),
@@ -60,7 +60,7 @@ enum Ended {
 /// Why a server of views ended before its client did.
 #[derive(Debug, Error)]
 pub enum ViewServerError {
-    /// A privilege could not be given up.
+    /// A privilege could not be dropped.
     #[error("the server of views could not give up its privileges")]
     Privileges(#[source] io::Error),
     /// The socket to the client failed.
@@ -85,26 +85,26 @@ impl ViewServer {
         self
     }
 
-    /// Keeps other processes from truncating a file that has a view, as long as it has one: they get
-    /// ETXTBSY. The client is let through. `share` is where the files lie. It takes Linux 6.14,
-    /// ext4, xfs or btrfs, and CAP_SYS_PTRACE beside CAP_SYS_ADMIN, which is kept for it (files of
-    /// other users also take [`ViewServer::keep_right_to_remove_files`]); where one
-    /// is missing, [`ViewClient::unguarded`](super::ViewClient::unguarded) says so.
+    /// Keeps other processes from truncating a file as long as it has a view: they get ETXTBSY. The
+    /// client's truncations are allowed. `share` is the directory of the files. This needs Linux
+    /// 6.14, ext4, xfs or btrfs, and CAP_SYS_PTRACE beside CAP_SYS_ADMIN, which is kept for it
+    /// (files of other users also need [`ViewServer::keep_right_to_remove_files`]). If one is
+    /// missing, [`ViewClient::unguarded`](super::ViewClient::unguarded) says so.
     pub fn refuse_truncation(mut self, share: impl Into<PathBuf>) -> Self {
         self.guarded = Some(share.into());
         self.keep |= harden::TO_SEE_CALLS;
         self
     }
 
-    /// Mounts, tells the client whether that went well, and serves until no process holds the
-    /// client's end any more; where it did not go well, waits for just that.
+    /// Mounts, reports the result to the client, and serves until no process holds the client's end
+    /// any more. If the mount failed, only waits for that end.
     ///
-    /// Names the process, makes it undumpable, and drops its capabilities but CAP_SYS_ADMIN for
-    /// good: meant for a process that does nothing else, and has no other thread yet. Descriptors
-    /// that were inherited stay open; closing those is up to who knows them.
+    /// Names the process, makes it undumpable, and drops all its capabilities except CAP_SYS_ADMIN
+    /// for good: meant for a process that does nothing else, and has no other thread yet. Inherited
+    /// descriptors stay open; the caller has to close them.
     ///
     /// # Errors
-    /// [`ViewServerError`] when it had to stop although the client is there still.
+    /// [`ViewServerError`] if it had to stop although the client still exists.
     pub fn serve_until_closed(self) -> Result<(), ViewServerError> {
         let privileges = |errno: Errno| ViewServerError::Privileges(errno.into());
         harden::enclose().map_err(privileges)?;
@@ -145,7 +145,7 @@ impl ViewServer {
         })
     }
 
-    /// Tells why there are no views, and waits for the client to go.
+    /// Reports why there are no views, and waits for the client to end.
     fn decline(&self, reason: Unavailable) -> Ended {
         let answer = Answer::Unavailable(reason);
         match self.answer(answer, None) {
@@ -154,8 +154,8 @@ impl ViewServer {
         }
     }
 
-    /// Answers each packet until the client is gone. What is no request is refused, not fatal: a
-    /// client that has been taken over shall not end the service early.
+    /// Answers each packet until the client is gone. An invalid packet is refused, not fatal: a
+    /// client that has been taken over must not end the service early.
     fn answer_each(&self, reply: impl Fn(Packet<PACKET>) -> Answer) -> Ended {
         loop {
             let answer = match self.socket.receive() {
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_client_gets_no_more_than_its_descriptor_has() {
-        // The client checks as well. This is for one that does not.
+        // The client checks as well. This check is for a client that does not.
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         std::fs::write(&path, "content").unwrap();

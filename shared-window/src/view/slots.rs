@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The views of a mount: which one may be opened, which are open.
+//! The views of a mount: which may be opened, and which are open.
 //!
 //! ```text
 //!              prepare               open, backed
@@ -9,20 +9,20 @@
 //!      └──────────────────────┴───────────────────────┘
 //! ```
 //!
-//! A slot is a name in the mount and an inode of it. A client's threads open at the same time, since
-//! an open takes as long as the file's own file system likes; so many slots may be prepared, and of
-//! more than these the oldest is dropped. Each can be opened once: a process that is sent a view (a
-//! VMM is) could open it again by way of `/proc/self/fd` with more access than it was given, and finds
-//! no prepared slot. Slots are used again, so that the kernel's
-//! cache of names stays as small as the largest number of views that were open at once.
+//! A slot is a name in the mount and its inode. A client's threads open views at the same time,
+//! since an open takes as long as the file's own file system likes. So many slots may be prepared,
+//! and beyond [`MOST_PREPARED`] the oldest is dropped. Each slot can be opened once. A process that
+//! is sent a view (such as a VMM) could try to open it again by `/proc/self/fd` with more access
+//! than it was given, and finds no prepared slot. Slots are reused, so the kernel's cache of names
+//! stays as small as the largest number of views that were open at once.
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 
 use crate::units::Access;
 
-/// Slots that are prepared at once. Each holds a descriptor, and a client that takes views for what
-/// they are has as many as it has threads that open files.
+/// The most slots that are prepared at once. Each holds a descriptor. A well-behaved client has as
+/// many prepared slots as it has threads that open files.
 const MOST_PREPARED: usize = 256;
 
 /// The number of a slot; also its name in the mount.
@@ -36,7 +36,7 @@ pub(super) struct Prepared {
     pub(super) access: Access,
 }
 
-/// The slots of one mount; `B` is what keeps an open view backed.
+/// The slots of one mount; `B` keeps an open view backed.
 #[derive(Debug)]
 pub(super) struct Slots<B> {
     prepared: VecDeque<(Slot, Prepared)>,
@@ -55,8 +55,7 @@ impl<B> Slots<B> {
         }
     }
 
-    /// Makes `prepared` a view that can be opened. One that was prepared long ago and is not open
-    /// yet is dropped.
+    /// Makes `prepared` a view that can be opened. If too many are prepared, drops the oldest.
     pub(super) fn prepare(&mut self, prepared: Prepared) -> Slot {
         if self.prepared.len() == MOST_PREPARED
             && let Some((unopened, _)) = self.prepared.pop_front()
@@ -72,12 +71,12 @@ impl<B> Slots<B> {
         slot
     }
 
-    /// Whether the slot has ever been used, so that its name means something.
+    /// Whether the slot has ever been used, so that its name is valid.
     pub(super) fn is_known(&self, slot: Slot) -> bool {
         slot.0 < self.next
     }
 
-    /// Takes out what is prepared in `slot` for `access`; `None` when that is not what is.
+    /// Takes the file that is prepared in `slot` for `access`; `None` if there is none.
     pub(super) fn take_prepared(&mut self, slot: Slot, access: Access) -> Option<Prepared> {
         let wanted = |(it, prepared): &(Slot, Prepared)| *it == slot && prepared.access == access;
         let at = self.prepared.iter().position(wanted)?;
@@ -85,12 +84,12 @@ impl<B> Slots<B> {
         Some(prepared)
     }
 
-    /// Notes that the slot is open, backed by `backing`.
+    /// Records that the slot is open, backed by `backing`.
     pub(super) fn opened(&mut self, slot: Slot, backing: B) -> &B {
         self.open.entry(slot).insert_entry(backing).into_mut()
     }
 
-    /// What backs an open slot.
+    /// The backing of an open slot.
     pub(super) fn open(&mut self, slot: Slot) -> Option<&mut B> {
         self.open.get_mut(&slot)
     }
@@ -100,7 +99,7 @@ impl<B> Slots<B> {
         self.free.push(slot);
     }
 
-    /// Frees an open slot and hands back what backed it.
+    /// Frees an open slot and returns its backing.
     pub(super) fn released(&mut self, slot: Slot) -> Option<B> {
         let backing = self.open.remove(&slot)?;
         self.free.push(slot);

@@ -2,8 +2,8 @@
 
 //! Packets with at most one descriptor each, over a pair of sockets.
 //!
-//! Only `sendmsg` and `recvmsg` are used once the pair exists: the system call filter of a
-//! virtio-fs daemon allows these, and none of `socket`, `poll` and `sendto`.
+//! Once the pair exists, only `sendmsg` and `recvmsg` are used: the system call filter of a
+//! virtio-fs daemon allows these, and not `socket`, `poll` and `sendto`.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -18,7 +18,7 @@ use rustix::process::Pid;
 
 /// Room for the one descriptor of a packet.
 const ONE_DESCRIPTOR: usize = rustix::cmsg_space!(ScmRights(1));
-/// And for what the kernel says of who sent it.
+/// The same, and room for the sender's credentials.
 const AND_SENDER: usize = rustix::cmsg_space!(ScmRights(1), ScmCredentials(1));
 
 /// One end of a pair.
@@ -30,14 +30,14 @@ pub(super) struct Packets(OwnedFd);
 pub(super) struct Packet<const N: usize> {
     pub(super) bytes: [u8; N],
     pub(super) descriptor: Option<OwnedFd>,
-    /// The process that sent it, where this end was made to ask the kernel.
+    /// The process that sent it, if this end asks the kernel for senders.
     pub(super) sender: Option<Pid>,
 }
 
-/// What may come in place of a packet.
+/// Why no packet was received.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Missing {
-    /// Nobody holds the other end any more.
+    /// No process holds the other end any more.
     Closed,
     /// A packet of another length, or with more than one descriptor.
     Malformed,
@@ -56,7 +56,7 @@ pub(super) fn pair() -> Result<(Packets, Packets), Errno> {
 }
 
 impl Packets {
-    /// Has the kernel say of each packet that arrives who sent it.
+    /// Lets the kernel add the sender to each packet.
     pub(super) fn ask_for_senders(&self) -> Result<(), Errno> {
         rustix::net::sockopt::set_socket_passcred(&self.0, true)
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What client and server of views say to each other: packets of 16 bytes.
+//! The packets between client and server of views, 16 bytes each.
 //!
 //! Both ends are one program, forked, so there is no version and no negotiation. Still each end
-//! checks what it reads: the client may be a process that a guest has taken over.
+//! checks what it reads: a guest may have taken over the client.
 //!
 //! | byte 0 | byte 1 | bytes 8 to 15 | descriptor | from |
 //! |---|---|---|---|---|
@@ -29,37 +29,37 @@ pub(super) const PACKET: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ViewName(pub(super) u64);
 
-/// What the client asks for: prepare a view of the descriptor that comes along.
+/// The client's request to prepare a view of the descriptor in the same packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Prepare(pub(super) Access);
 
-/// What the client asks for: guard the file of an open view.
+/// The client's request to guard the file of an open view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct GuardFile(pub(super) ViewName);
 
-/// What the server says.
+/// The server's packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// First of all, with the mount: views can be had, and their files are guarded or not.
+    /// The first packet, with the mount: views can be made, and their files are guarded or not.
     Ready(Guarding),
-    /// First of all: there will be no views.
+    /// The first packet: there will be no views.
     Unavailable(Unavailable),
     /// The view can be opened once, by this name.
     Prepared(ViewName),
-    /// There won't be a view of that file.
+    /// There will be no view of that file.
     Refused(Refusal),
     /// The file of the view is guarded.
     Guarded,
-    /// It is not, for this errno.
+    /// The file is not guarded, for this errno.
     NotGuarded(i32),
 }
 
 /// Whether the server keeps others from truncating the files of views.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Guarding {
-    /// It was not asked to.
+    /// The server was not asked to.
     Off,
-    /// It does, when asked for each view.
+    /// It does, on request for each view.
     On,
     /// It was asked to, and can't.
     Impossible(Unguarded),
@@ -71,10 +71,10 @@ pub enum Unguarded {
     /// The kernel is older than the feature, or built without it.
     #[error("it takes Linux 6.14 or newer, with CONFIG_FANOTIFY_ACCESS_PERMISSIONS")]
     Kernel,
-    /// The file system does not ask before it truncates.
+    /// The file system sends no event before it truncates.
     #[error("the file system of the share can't be watched: ext4, xfs and btrfs can")]
     FileSystem,
-    /// What another process does can't be seen.
+    /// Other processes' system calls can't be read.
     #[error(
         "/proc/PID/syscall of other processes can't be read: it takes CAP_SYS_PTRACE, and \
          kernel.yama.ptrace_scope below 3"
@@ -204,7 +204,7 @@ impl Answer {
 }
 
 impl Refusal {
-    /// The refusal of a request for `access`, as the client's caller is told.
+    /// The refusal of a request for `access`, as the error for the client's caller.
     pub(super) fn into_error(self, access: Access) -> ViewError {
         match self {
             Self::NotRegular => ViewError::NotRegular,

@@ -2,15 +2,14 @@
 
 //! A window in memory of this process, for tests and for drivers that need no virtual machine.
 //!
-//! The address range is reserved for good, without access; a mapping replaces a part of the
-//! reservation, an unmap puts it back. QEMU's rules hold here too: no map over a live one, no
-//! unmap of anything but exactly a mapped range, no file range that ends behind the file's end.
-//! Where QEMU would grow an empty file, this refuses.
+//! The address range stays reserved, without access. A mapping replaces a part of the reservation,
+//! an unmap restores it. QEMU's rules hold here too: no map over a live one, no unmap except of
+//! exactly a mapped range, no file range that ends behind the file's end. QEMU would grow an empty
+//! file; this refuses it.
 //!
-//! Bytes are reached by [`ProcessWindow::read`] and [`ProcessWindow::write`], which play the guest:
-//! they go through the mapping, not through the file. Unlike a guest, which reads zeros from a
-//! hole, they fail there. Like a guest's, an access behind the end of the *file* kills the process
-//! with SIGBUS.
+//! [`ProcessWindow::read`] and [`ProcessWindow::write`] play the guest: they access bytes through
+//! the mapping, not through the file. Unlike a guest, which reads zeros from a hole, they fail
+//! there. As for a guest, an access behind the end of the *file* kills the process with SIGBUS.
 
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
@@ -30,7 +29,7 @@ use crate::units::{Access, FileOffset, WindowOffset, WindowRange, WindowSize};
 pub struct ProcessWindow {
     base: NonNull<u8>,
     size: WindowSize,
-    /// Held while the reservation is changed and while its bytes are touched.
+    /// Held while the reservation is changed and while its bytes are accessed.
     live: Mutex<BTreeMap<WindowOffset, Live>>,
 }
 
@@ -40,13 +39,13 @@ struct Live {
     access: Access,
 }
 
-/// Why [`ProcessWindow`] refused something.
+/// Why [`ProcessWindow`] refused a call.
 #[derive(Debug, Error)]
 pub enum ProcessWindowError {
     /// The range is empty, or does not lie within the window.
     #[error("the range does not lie within the window")]
     OutOfBounds,
-    /// Something is mapped there.
+    /// The range overlaps a mapping.
     #[error("{0} is mapped already")]
     Overlap(WindowRange),
     /// The file range ends behind the file's end.
@@ -57,10 +56,10 @@ pub enum ProcessWindowError {
         /// The end of the range, as an offset into the file.
         range_end: u64,
     },
-    /// Nothing, or not enough, is mapped where bytes are to be read or written.
+    /// Bytes to read or write are not, or not all, mapped.
     #[error("there is a hole in {0}")]
     Hole(WindowRange),
-    /// Bytes are to be written through a mapping that was made to be read.
+    /// A write through a mapping for reading.
     #[error("{0} is mapped for reading")]
     ReadOnly(WindowRange),
     /// A system call failed.
@@ -75,7 +74,7 @@ pub enum ProcessWindowError {
 }
 
 // SAFETY: `base` is the address of a reservation that lives as long as the value and belongs to no
-// thread. All use of it is behind the mutex `live`.
+// thread. The mutex `live` protects all use of it.
 unsafe impl Send for ProcessWindow {}
 // SAFETY: as above.
 unsafe impl Sync for ProcessWindow {}
@@ -84,11 +83,11 @@ impl ProcessWindow {
     /// Reserves `size` bytes of address space.
     ///
     /// # Errors
-    /// [`ProcessWindowError::System`] when the kernel gives no such range.
+    /// [`ProcessWindowError::System`] if the kernel gives no such range.
     pub fn new(size: WindowSize) -> Result<Self, ProcessWindowError> {
         let system = |errno| system("reserve the window", errno);
         let len = usize::try_from(size.bytes()).map_err(|_| system(Errno::NOMEM))?;
-        // SAFETY: a new range at an address of the kernel's choice replaces nothing.
+        // SAFETY: a new range at an address that the kernel chooses replaces nothing.
         let base = unsafe { mmap_anonymous(ptr::null_mut(), len, ProtFlags::empty(), RESERVATION) }
             .map_err(system)?;
         Ok(Self {
@@ -98,7 +97,7 @@ impl ProcessWindow {
         })
     }
 
-    /// The ranges that are mapped now, in order, and what each allows.
+    /// The mapped ranges, in order, and the access that each allows.
     pub fn mapped(&self) -> Vec<(WindowRange, Access)> {
         self.lock()
             .values()
@@ -135,7 +134,7 @@ impl ProcessWindow {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<WindowOffset, Live>> {
-        // The entries change only after the system call that they stand for has succeeded.
+        // An entry changes only after its system call has succeeded.
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -145,7 +144,7 @@ impl ProcessWindow {
             .ok_or(ProcessWindowError::OutOfBounds)
     }
 
-    /// The bytes at `at`, which belong to one mapping; usable while `live` is held.
+    /// The bytes at `at`, which belong to one mapping. Usable while `live` is held.
     fn slice<'a>(
         &'a self,
         live: &'a MutexGuard<'_, BTreeMap<WindowOffset, Live>>,
@@ -160,8 +159,8 @@ impl ProcessWindow {
             .filter(|mapping| mapping.range.contains(range))
             .ok_or(ProcessWindowError::Hole(range))?;
         // SAFETY: the bytes lie within the reservation, in a mapping that stays while `live` is
-        // held, which the slice's lifetime is bound to. Nobody else has a reference to them, and
-        // volatile access allows for whoever maps the same file.
+        // held, and the slice's lifetime is bound to `live`. No other code has a reference to them.
+        // Volatile access allows for other processes that map the same file.
         let slice = unsafe { VolatileSlice::new(self.address(at), len) };
         Ok((slice, mapping))
     }
@@ -172,7 +171,7 @@ impl ProcessWindow {
     }
 }
 
-/// Memory of nobody: no access, and no swap space set aside.
+/// Reserved memory: no access, and no swap space.
 const RESERVATION: MapFlags = MapFlags::PRIVATE.union(MapFlags::NORESERVE);
 
 impl Vmm for ProcessWindow {
@@ -213,10 +212,10 @@ impl Vmm for ProcessWindow {
 }
 
 impl ProcessWindow {
-    /// Puts a range of the window back to what it was at first. To be called with `live` held.
+    /// Restores a range of the window to the reservation. To be called with `live` held.
     fn reserve_again(&self, range: WindowRange) -> Result<(), Errno> {
-        // SAFETY: the range lies within the reservation, which this value owns, and no access to
-        // it is under way, for that holds the lock that the caller holds.
+        // SAFETY: the range lies within the reservation, which this value owns. No access to the
+        // range is under way: an access holds the lock that the caller holds.
         let reserved = unsafe {
             mmap_anonymous(
                 self.address(range.start()).cast(),
@@ -238,13 +237,14 @@ impl ProcessWindow {
         access: Access,
     ) -> Result<(), ProcessWindowError> {
         let range = self.range(at, len)?;
-        // Of the mappings, which don't overlap each other, the last that starts before the range's
-        // end reaches furthest.
+        // Mappings don't overlap, so the last one that starts before the range's end reaches
+        // furthest.
         let last = live.range(..range.end()).next_back().map(|(_, last)| last);
         if let Some(other) = last.filter(|last| last.range.overlaps(range)) {
             return Err(ProcessWindowError::Overlap(other.range));
         }
-        // Not by lseek, as QEMU does it: that would move the offset of whoever shares the file.
+        // Not by lseek, as in QEMU: that would move the offset of every process that shares the
+        // open file.
         let file_end = rustix::fs::fstat(view)
             .map_err(|errno| system("find the file's end", errno))?
             .st_size as u64;
@@ -263,7 +263,7 @@ impl ProcessWindow {
             Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
         };
         // SAFETY: the range lies within the reservation, which this value owns, and overlaps no
-        // mapping in it, so that only reserved memory is replaced.
+        // mapping in it, so it replaces only reserved memory.
         unsafe {
             mmap(
                 self.address(at).cast(),
@@ -275,7 +275,7 @@ impl ProcessWindow {
             )
         }
         .map_err(|errno| {
-            // A failed fixed mmap may have unmapped what it was to replace.
+            // A failed fixed mmap may have unmapped the memory that it was to replace.
             let _ = self.reserve_again(range);
             system("map the file", errno)
         })?;
@@ -286,7 +286,7 @@ impl ProcessWindow {
 
 impl Drop for ProcessWindow {
     fn drop(&mut self) {
-        // SAFETY: the reservation is this value's own, of this size, and its bytes are only
+        // SAFETY: this value owns the reservation, which has this size, and its bytes are only
         // reachable through the value.
         let unmapped = unsafe { munmap(self.base.as_ptr().cast(), self.size.bytes() as usize) };
         debug_assert_eq!(unmapped, Ok(()), "a reservation can be unmapped");

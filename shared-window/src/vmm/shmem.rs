@@ -3,32 +3,33 @@
 //! The window of a VMM at the other end of a vhost-user socket: SHMEM_MAP and SHMEM_UNMAP.
 //!
 //! # When a mapping is in effect
-//! QEMU answers SHMEM_MAP before it has committed the new memory layout; until then the guest
-//! would read zeros and lose stores. It takes requests of a back-end channel one after another, so
-//! the answer to a *later* request proves the commit. That later request is SHARED_OBJECT_REMOVE of
-//! an object that does not exist, which changes nothing and is answered with a failure. "Failure"
-//! is thus the good answer here, and "success" proves that there was no answer: without the
-//! protocol feature REPLY_ACK the vhost crate reports success once a request is sent. That is
-//! checked before the first mapping, so a window without acknowledgements never comes to be.
+//! QEMU answers SHMEM_MAP before it has committed the new memory layout; until then the guest would
+//! read zeros and lose stores. QEMU takes requests of a back-end channel one after another, so the
+//! answer to a *later* request proves the commit. That later request is SHARED_OBJECT_REMOVE of an
+//! object that does not exist, which changes nothing and is answered with a failure. So "failure"
+//! is the good answer here, and "success" proves that there was no answer: without the protocol
+//! feature REPLY_ACK the vhost crate reports success once a request is sent. This is checked before
+//! the first mapping, so a window never works without acknowledgements.
 //!
-//! A VMM whose answer *is* the effect needs no second request. Which one does is not for this module to
-//! find out: [`VhostUserShmem::set_answers_after_effect`].
+//! If a VMM answers only after the effect, no second request is needed. Another module finds that
+//! out: [`VhostUserShmem::set_answers_after_effect`].
 //!
 //! # Removals
-//! SHMEM_UNMAP is acknowledged as early, and there is no need to wait for more: a mapping set up
-//! over the range later is ordered behind. What needs the effect is the count of memory regions.
-//! [`VhostUserShmem::fence`] is for a caller that finds none left: it sends the second request.
+//! SHMEM_UNMAP is acknowledged as early, and there is usually no need to wait for more: a later
+//! mapping over the range is ordered behind it. Only the count of memory regions depends on the
+//! effect. A caller that finds no region left calls [`VhostUserShmem::fence`], which sends the
+//! second request.
 //!
 //! A refused SHMEM_UNMAP counts as "nothing is mapped there": QEMU refuses for no other reason, for
-//! one when it has dropped its mappings by itself. Should another VMM have the mapping after all, it
-//! still does not let a new one take its place. So the answers of a batch could be left out but the
-//! last one. They are asked for because each message may be sent only while the VMM has the device
-//! running: those that it has not read yet when it stops the device would end QEMU 11.1.
+//! example when it has dropped its mappings by itself. If another VMM still has the mapping, it
+//! does not let a new one take its place. So only the last answer of a batch would be needed. All
+//! of them are requested because each message may be sent only while the VMM has the device
+//! running: messages that QEMU 11.1 has not read when it stops the device would crash it.
 //!
 //! # Locks
-//! The channel is installed by the thread that serves the VMM's requests, and the VMM may be
-//! waiting for that very thread. So [`VhostUserShmem::install`] takes a lock that is never held
-//! during a request.
+//! The thread that serves the VMM's requests installs the channel, and the VMM may be waiting for
+//! that very thread. So [`VhostUserShmem::install`] takes a lock that is never held during a
+//! request.
 
 mod pause;
 
@@ -49,21 +50,21 @@ use crate::units::{Access, FileOffset, WindowOffset};
 
 pub use self::pause::Moment;
 
-/// The shared memory region that is the window: virtio-fs has one, the cache, with id 0.
+/// The shared memory region of the window: virtio-fs has one, the cache, with id 0.
 const CACHE_REGION: u8 = 0;
 
-/// A shared object that does not exist: a version 8 UUID, which are private to an application.
+/// A shared object that does not exist: its UUID has version 8, which is private to an application.
 const NO_OBJECT: Uuid = Uuid::from_u128(0x64_61_78_2d_77_69_8e_64_af_77_2d_66_65_6e_63_65);
 
-/// What the VMM can be asked.
+/// The calls to the VMM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Call {
-    /// To map a range.
+    /// Map a range.
     Map,
-    /// To unmap one.
+    /// Unmap a range.
     Unmap,
-    /// To prove that what it unmapped is gone.
+    /// Prove that unmapped ranges are gone.
     Fence,
 }
 
@@ -99,9 +100,9 @@ struct Channel {
     backend: Backend,
     /// Whether the VMM takes the request that serves as fence.
     has_fence: bool,
-    /// Whether the VMM has been seen to answer.
+    /// Whether an answer of the VMM has been seen.
     answers: AtomicBool,
-    /// Whether what it answers is in effect.
+    /// Whether the VMM answers after the effect.
     after_effect: AtomicBool,
 }
 
@@ -114,14 +115,13 @@ impl fmt::Debug for Channel {
 }
 
 impl VhostUserShmem {
-    /// A VMM that has not handed over its channel yet: every request fails with
-    /// [`VmmError::NoChannel`].
+    /// A VMM that has not passed its channel yet: every request fails with [`VmmError::NoChannel`].
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same channel by a handle whose calls are timed: `timer` is called with the time from each
-    /// request to its answer, without the time that the device was stopped.
+    /// A handle of the same channel whose calls are timed: `timer` is called with the time from
+    /// each request to its answer, without the time in which the device was stopped.
     #[must_use]
     pub fn timed(self, timer: impl Fn(Call, Duration) + Send + Sync + 'static) -> Self {
         Self {
@@ -130,31 +130,33 @@ impl VhostUserShmem {
         }
     }
 
-    /// The VMM began to stop the device: calls wait until [`VhostUserShmem::start`]. Waits for nothing.
+    /// Records that the VMM began to stop the device: calls wait until [`VhostUserShmem::start`].
+    /// Does not block.
     pub fn stop(&self) {
         self.shared.pause.stop();
     }
 
-    /// The VMM started the device at this moment. Changes nothing if the VMM has stopped it since.
+    /// Records that the VMM started the device at this moment. No effect if the VMM has stopped the
+    /// device since.
     pub fn start(&self, at: Moment) {
         self.shared.pause.start(at);
     }
 
-    /// The VMM is gone: calls that wait fail, and so do all later ones.
+    /// Records that the VMM is gone: calls that wait fail, and so do all later ones.
     pub fn close(&self) {
         self.uninstall();
         self.shared.pause.close();
     }
 
-    /// Forgets the channel.
+    /// Drops the channel.
     pub fn uninstall(&self) {
         *self.slot() = None;
     }
 
-    /// Uses `backend` from now on. A request that is under way on an older channel stays there.
+    /// Uses `backend` from now on. A request under way stays on the older channel.
     ///
-    /// Never waits for the VMM. The features that were negotiated have to be set in `backend`
-    /// already, as vhost-user-backend does.
+    /// Never waits for the VMM. The negotiated features have to be set in `backend` already, as
+    /// vhost-user-backend does.
     pub fn install(&self, backend: Backend) {
         *self.slot() = Some(Arc::new(Channel {
             has_fence: has_fence(&backend),
@@ -164,14 +166,14 @@ impl VhostUserShmem {
         }));
     }
 
-    /// Whether the VMM negotiated the request that proves a mapping to be in effect; `None` while
-    /// there is no channel. Where it did not, no mapping will ever be made. Never waits for the VMM.
+    /// Whether the VMM negotiated the request that serves as fence; `None` while there is no
+    /// channel. Without that request no mapping will ever be made. Never waits for the VMM.
     pub fn can_confirm(&self) -> Option<bool> {
         self.slot().as_ref().map(|channel| channel.has_fence)
     }
 
-    /// Whether this channel's VMM answers when what it was asked for is in effect. It does not unless
-    /// this says so. Never waits for the VMM.
+    /// Sets whether this channel's VMM answers after the effect. The default is that it does not.
+    /// Never waits for the VMM.
     pub fn set_answers_after_effect(&self, after_effect: bool) {
         if let Some(channel) = &*self.slot() {
             channel.after_effect.store(after_effect, Ordering::Relaxed);
@@ -179,7 +181,7 @@ impl VhostUserShmem {
     }
 
     fn slot(&self) -> std::sync::MutexGuard<'_, Option<Arc<Channel>>> {
-        // Only ever replaced as a whole.
+        // The value is only replaced as a whole, so a panic can't leave it half changed.
         let channel = &self.shared.channel;
         channel.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -238,7 +240,7 @@ impl Vmm for VhostUserShmem {
         })
     }
 
-    /// Not withheld while the device is stopped: it is no message about the window.
+    /// Sent also while the device is stopped: it is no message about the window.
     fn fence(&self) -> Result<(), VmmError> {
         self.time(Call::Fence, || {
             let channel = self.channel()?;
@@ -251,7 +253,7 @@ impl Vmm for VhostUserShmem {
 }
 
 impl Channel {
-    /// Fails unless the VMM acknowledges requests; costs a round trip the first time only.
+    /// Fails unless the VMM acknowledges requests. Costs a round trip the first time only.
     fn prove_answers(&self) -> Result<(), VmmError> {
         if self.answers.load(Ordering::Relaxed) {
             return Ok(());
@@ -261,12 +263,12 @@ impl Channel {
         Ok(())
     }
 
-    /// Whether an answer says that all is in effect.
+    /// Whether an answer proves the effect.
     fn is_effect(&self) -> bool {
         self.after_effect.load(Ordering::Relaxed)
     }
 
-    /// Returns once the VMM has finished all that it was asked before.
+    /// Returns once the VMM has finished all earlier requests.
     fn fence(&self) -> Result<(), VmmError> {
         let object = VhostUserSharedMsg { uuid: NO_OBJECT };
         match self.backend.shared_object_remove(&object) {
@@ -283,8 +285,8 @@ impl Channel {
         }
     }
 
-    /// The fence behind a request that was acknowledged: whatever goes wrong with it, the request
-    /// may have had its effect.
+    /// The fence behind an acknowledged request. If the fence fails, the request may still have had
+    /// its effect.
     fn confirm(&self, what: &'static str) -> Result<(), VmmError> {
         if self.is_effect() {
             return Ok(());
@@ -317,16 +319,16 @@ impl Channel {
         })
     }
 
-    /// After an answer that was none, whatever arrives next could be the answer to another
-    /// question; so nothing more is asked.
+    /// Closes the channel to further requests after an invalid answer: the next message could be
+    /// the answer to an earlier request.
     fn broken(&self, what: &'static str, source: io::Error) -> VmmError {
         self.backend.set_failed(libc::EPIPE);
         VmmError::Channel { what, source }
     }
 }
 
-/// Whether SHARED_OBJECT was negotiated, which only the vhost crate knows. It is asked without a
-/// message: a lookup would carry a descriptor that does not exist, so that the kernel sends nothing.
+/// Whether SHARED_OBJECT was negotiated, which only the vhost crate knows. This asks it without a
+/// message: a lookup with an invalid descriptor, which the kernel does not send.
 fn has_fence(backend: &Backend) -> bool {
     const NO_DESCRIPTOR: RawFd = -1;
     let object = VhostUserSharedMsg { uuid: NO_OBJECT };
@@ -336,7 +338,7 @@ fn has_fence(backend: &Backend) -> bool {
     }
 }
 
-/// The vhost crate's own error, if it got as far as talking to the VMM.
+/// The vhost crate's own error, if it got as far as the VMM.
 fn cause(error: &io::Error) -> Option<&VhostUserError> {
     error.get_ref()?.downcast_ref()
 }

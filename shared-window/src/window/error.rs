@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What can be wrong with a request to the window, and what the guest is told.
+//! Errors of requests to the window, and the errno for the guest.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use crate::vmm::VmmError;
 /// Why a mapping was not set up or not removed.
 #[derive(Debug, Error)]
 pub enum WindowError {
-    /// The guest named a range that is empty or does not lie within the window.
+    /// The guest's range is empty or does not lie within the window.
     #[error("{len:#x} bytes at {window} are not within the window of {:#x} bytes", size.bytes())]
     OutOfBounds {
         /// The beginning of the range.
@@ -23,7 +23,7 @@ pub enum WindowError {
         /// The size of the window.
         size: WindowSize,
     },
-    /// The guest named a place in a file that no file can have.
+    /// The guest's file range ends behind the largest file offset.
     #[error("{len:#x} bytes at {file} end behind any file's end")]
     FileOffsetTooLarge {
         /// The offset into the file.
@@ -44,15 +44,15 @@ pub enum WindowError {
     /// The range shares bytes with a live mapping of another range.
     #[error("{asked} overlaps the mapping of {live}")]
     Overlap {
-        /// The range that was asked for.
+        /// The requested range.
         asked: WindowRange,
-        /// The live mapping that is in its way.
+        /// The live mapping that it overlaps.
         live: WindowRange,
     },
-    /// Nothing is mapped in a range that the guest wants removed.
+    /// Nothing is mapped in a range that the guest wants to remove.
     #[error("nothing is mapped in {0}")]
     Unknown(WindowRange),
-    /// A range that the guest wants removed cuts a mapping in two.
+    /// A range that the guest wants to remove cuts a mapping in two.
     #[error("{asked} is only a part of the mapping of {live}")]
     Partial {
         /// The range to be removed.
@@ -60,8 +60,8 @@ pub enum WindowError {
         /// The mapping that it would cut.
         live: WindowRange,
     },
-    /// The view allows no stores, or what is mapped there does not, and the VMM is not known to keep a
-    /// guest from storing, or the guest wants to store.
+    /// The view or the existing mapping allows no stores, and either the VMM is not known to
+    /// enforce read-only mappings, or the guest wants to store.
     #[error("the mapping would have to allow stores, and what is mapped allows {0:?} access")]
     NotWritable(Access),
     /// The virtual machine has no region left for one more mapping.
@@ -78,7 +78,8 @@ pub enum WindowError {
         /// The number from which mappings are refused.
         limit: usize,
     },
-    /// The file is losing pages by another of the server's names for it, and that does not end.
+    /// The file is losing pages through another of the server's names for it, and that does not
+    /// end.
     #[error("the file has been losing pages for too long, through another mount of it")]
     LosingPages,
     /// An earlier request of this range failed in a way that left its state unknown, and the VMM
@@ -87,7 +88,7 @@ pub enum WindowError {
     Indeterminate {
         /// The range whose state is unknown.
         range: WindowRange,
-        /// What the VMM answered to the last attempt to unmap it.
+        /// The VMM's answer to the last attempt to unmap it.
         #[source]
         source: VmmError,
     },
@@ -112,9 +113,9 @@ impl WindowError {
     /// | EOPNOTSUPP | this file can't be mapped, now or later |
     /// | EIO | the VMM or the server of views failed |
     ///
-    /// For want of a region ENOSPC would tell an application that the disk is full, EAGAIN makes a
-    /// Linux guest wait for a free range of which it has plenty (`fuse_dax_fault`), and ENOMEM
-    /// makes it retry a page fault for ever (`vmf_error`).
+    /// Other errnos for a missing region would mislead. ENOSPC tells an application that the disk
+    /// is full. EAGAIN makes a Linux guest wait for a free range, of which it has plenty
+    /// (`fuse_dax_fault`). ENOMEM makes it retry a page fault without end (`vmf_error`).
     pub fn errno(&self) -> i32 {
         match self {
             Self::OutOfBounds { .. }
@@ -137,7 +138,7 @@ impl WindowError {
         }
     }
 
-    /// Whether the VMM can't be asked any more, or never could: no later request will do better on
+    /// Whether the VMM can't be reached any more, or never could: no later request will succeed on
     /// this channel.
     pub fn is_loss_of_vmm(&self) -> bool {
         let (Self::Vmm(error) | Self::Indeterminate { source: error, .. }) = self else {
@@ -151,7 +152,7 @@ impl WindowError {
 }
 
 impl From<WindowError> for io::Error {
-    /// Keeps the error number and drops the rest, which is not for the guest.
+    /// Keeps the errno and drops the details, which are not for the guest.
     fn from(error: WindowError) -> Self {
         Self::from_raw_os_error(error.errno())
     }

@@ -29,8 +29,8 @@ where
         if fd < 0 {
             return Err(io::Error::from_raw_os_error(libc::EBADF));
         }
-        // SAFETY: the trait hands over a descriptor that its caller keeps open during the call, as
-        // fuse-backend-rs's own file system does; it is used for nothing but system calls.
+        // SAFETY: the trait passes a descriptor that its caller keeps open during the call, as
+        // fuse-backend-rs's own file system does. It is used only for system calls.
         let file = unsafe { BorrowedFd::borrow_raw(fd) };
         let writes = flags & SetupmappingFlags::WRITE.bits() != 0;
         let ask = SetupRange {
@@ -58,7 +58,8 @@ where
     }
 }
 
-/// The guest learns the error number; the rest can be read here only, for the trait has no room.
+/// The guest gets the errno. The details are only logged here, since the trait has no room for
+/// them.
 fn refused(error: &super::WindowError) -> io::Error {
     log::debug!("{error}");
     io::Error::from_raw_os_error(error.errno())

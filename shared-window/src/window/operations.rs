@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The steps of a request: one operation, in which the table is locked for each look and each move.
+//! The steps of a request: one operation, which locks the table for each look and each move.
 //!
-//! Each call to the VMM lies between two moves of the table's state machine, so that the table
-//! says at any moment, also after a panic in the call, what the VMM may have.
+//! Each call to the VMM lies between two moves of the table's state machine. So at any moment, also
+//! after a panic in the call, the table says which mappings the VMM may have.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::units::{Access, WindowOffset, WindowRange, page_size};
 use crate::view::{View, ViewSource};
 use crate::vmm::{Effect, Vmm, VmmError};
 
-/// The length that stands for all of the window in a removal.
+/// The length in a removal that means the whole window.
 const ALL: u64 = u64::MAX;
 
 /// A request for a mapping whose numbers have been checked.
@@ -24,17 +24,17 @@ const ALL: u64 = u64::MAX;
 struct Ask {
     range: WindowRange,
     target: Target,
-    /// What the guest says it will do.
+    /// The access that the guest has declared.
     asked: Access,
-    /// What the VMM is to allow.
+    /// The access that the VMM is to allow.
     allow: Access,
 }
 
-/// What stands in the way of a new mapping.
+/// The existing ranges in the place of a new mapping.
 enum Overlap {
-    /// The mapping that was asked for, allowing this.
+    /// The requested mapping exists, with this access.
     Same(Access),
-    /// Ranges that have to be unmapped first; none of them is live elsewhere.
+    /// Ranges that have to be unmapped first. None of them is a live mapping of another range.
     ToUnmap(Vec<WindowRange>),
 }
 
@@ -94,7 +94,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
         outcome.first_error.map_or(Ok(()), Err)
     }
 
-    /// Checks the numbers of a request, which are the guest's, and the view.
+    /// Checks the numbers of a request, which the guest has chosen, and the view.
     fn check(&self, view: &View, ask: SetupRange) -> Result<Ask, WindowError> {
         let SetupRange {
             window,
@@ -147,7 +147,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
             })
     }
 
-    /// Finds out what stands in the way of `ask`, or that it can't be had.
+    /// Finds the existing ranges in the place of `ask`, or fails if `ask` can't be mapped.
     fn overlap(&self, ask: &Ask) -> Result<Overlap, WindowError> {
         let mut to_unmap = Vec::new();
         for entry in self.ranges.lock().overlapping(ask.range) {
@@ -166,7 +166,8 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
         Ok(Overlap::ToUnmap(to_unmap))
     }
 
-    /// Unmaps what is in the way of a new mapping, and makes sure that there may be one more.
+    /// Unmaps the ranges in the place of a new mapping, and checks that one more mapping is
+    /// allowed.
     fn make_room(
         &self,
         operation: &mut Operation<'_>,
@@ -185,7 +186,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
             return Err(WindowError::NoRangeLeft { limit });
         }
         if !self.budget.has_room() {
-            // Regions that are about to become free are waited for.
+            // Waits for regions that are about to become free.
             self.fence(operation)?;
             if !self.budget.has_room() {
                 return Err(WindowError::NoRegionLeft {
@@ -197,7 +198,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
         Ok(())
     }
 
-    /// Waits until all removals are in effect, unless it is known that they are.
+    /// Waits until all removals are in effect, unless they are known to be.
     fn fence(&self, operation: &mut Operation<'_>) -> Result<(), VmmError> {
         if operation.operations.unfenced {
             self.vmm.fence()?;
@@ -232,7 +233,8 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
                     Effect::Nothing => self.step(at, RangeEvent::MapRefused),
                     Effect::Unknown => {
                         self.step(at, RangeEvent::MapLost);
-                        // When this fails too, the range stays indeterminate: nothing to add.
+                        // If this fails too, the range stays indeterminate, and the first error is
+                        // returned.
                         let _ = self.unmap(operation, range);
                     }
                 }
@@ -276,7 +278,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
         }
     }
 
-    /// The mappings that a removal takes away.
+    /// The mappings that a removal removes.
     fn to_remove(&self, one: &RemoveRange) -> Result<Vec<WindowRange>, WindowError> {
         let table = self.ranges.lock();
         if (one.window, one.len) == (WindowOffset(0), ALL) {
@@ -291,12 +293,12 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
         }
     }
 
-    /// Moves a range on. An illegal move is a mistake in this module, not something that a guest or a
-    /// VMM can cause; the range then stays as it is, which refuses rather than allows.
+    /// Applies an event to a range. An illegal transition is a bug of this module; no guest or VMM
+    /// can cause one. The range then stays as it is, which refuses rather than allows.
     fn step(&self, at: WindowOffset, event: RangeEvent) {
         let moved = self.ranges.lock().apply(at, event);
         match moved {
-            // Without the lock: it may be the last holder of the view.
+            // Dropped without the lock: this may be the last holder of the view.
             Ok(released) => drop(released),
             Err(illegal) => {
                 debug_assert!(false, "{illegal}");
@@ -306,7 +308,7 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
     }
 }
 
-/// How a batch of removals went so far.
+/// The result of a batch of removals so far.
 #[derive(Default)]
 struct Outcome {
     first_error: Option<WindowError>,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Descriptors for writing in place of those for reading, where the server has allowed it.
+//! Opens descriptors for writing in place of those for reading, if the server has allowed it.
 
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use crate::units::Access;
 use crate::view::{ViewError, check_descriptor};
 
-/// Opens the file behind `file` for writing; `None` when it is open for that already.
+/// Opens the file behind `file` for writing; `None` if it is open for that already.
 ///
 /// Only a regular file is opened: to open a device can have effects.
 pub(super) fn for_writing(file: BorrowedFd<'_>) -> Result<Option<OwnedFd>, ViewError> {

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the window has done so far, in numbers.
+//! The window's statistics.
 //!
-//! Counted by the operations, read at any time by any thread, the control thread included. Each number
-//! is right by itself; a snapshot is not one moment.
+//! The operations count; any thread may read at any time, also the control thread. Each number is
+//! right by itself; a snapshot is not of one moment.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::table::{RangeState, Table};
 
-/// A number that is counted up.
+/// A number that only grows.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -31,19 +31,19 @@ macro_rules! stats {
             $(pub(crate) $name: Counter,)+
         }
 
-        /// The numbers of a window, as they were when they were read.
+        /// The numbers of a window at the time of reading.
         #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct WindowStats {
             /// Mappings that are in effect now.
             pub live: u64,
-            /// Ranges of which it is unknown now whether the VMM has a mapping.
+            /// Ranges for which it is unknown whether the VMM has a mapping.
             pub indeterminate: u64,
             $($(#[doc = $doc])+ pub $name: u64,)+
         }
 
         impl Stats {
-            /// What was counted, beside what `table` has now.
+            /// The counted numbers, and those of `table` now.
             pub(crate) fn snapshot<H>(&self, table: &Table<H>) -> WindowStats {
                 WindowStats {
                     live: table.count(RangeState::Live) as u64,
@@ -56,11 +56,11 @@ macro_rules! stats {
 }
 
 stats! {
-    /// Mappings that the VMM was asked for and made.
+    /// Mappings that the VMM has made.
     mapped,
-    /// Requests for a mapping that was there already.
+    /// Requests for a mapping that existed already.
     repeated,
-    /// Those of them that asked to write where all earlier ones had asked to read.
+    /// Those of them that asked to write when all earlier ones had asked to read.
     upgraded,
     /// Ranges that were unmapped to make room for a new mapping.
     replaced,
@@ -68,11 +68,11 @@ stats! {
     unmapped,
     /// Views of files that were opened.
     views_opened,
-    /// Requests that made no sense or named what the guest may not map.
+    /// Requests that were invalid or named a range or file that the guest may not map.
     refused_requests,
-    /// Requests refused for want of a memory region.
+    /// Requests refused because no memory region was left.
     refused_for_regions,
-    /// Requests that failed for want of a view.
+    /// Requests that failed because no view could be opened.
     failed_views,
     /// Times that the VMM failed to map.
     failed_maps,

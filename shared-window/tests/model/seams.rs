@@ -17,17 +17,17 @@ use shared_window::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CallFault {
     None,
-    /// It answers that it won't, and does nothing.
+    /// The VMM refuses, and does nothing.
     Refused,
-    /// The channel breaks before it has done anything.
+    /// The channel breaks before the call has any effect.
     LostBefore,
-    /// The channel breaks after it has done it.
+    /// The channel breaks after the call has had its effect.
     LostAfter,
-    /// The call panics after it has done it.
+    /// The call panics after it has had its effect.
     Panic,
 }
 
-/// A seam that does not keep its word.
+/// A seam that breaks its contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mutant {
     /// Answers an unmap, and leaves the mapping.
@@ -38,7 +38,7 @@ pub(crate) enum Mutant {
     MapsNextPage,
     /// Refuses, but maps.
     LiesAboutRefusal,
-    /// Gives a view of the file that was asked for before.
+    /// Returns a view of the file of an earlier request.
     MixesViews,
 }
 

@@ -50,7 +50,7 @@ pub(crate) struct Qemu {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Keeps the VMM from committing, until it is let go.
+/// Keeps the VMM from committing, until released.
 pub(crate) struct HeldCommits(Arc<Shared>);
 
 struct Shared {
@@ -76,7 +76,7 @@ enum Pending {
 }
 
 impl Qemu {
-    /// Starts to serve; the other half is what a device is handed.
+    /// Starts to serve; returns the other half too, for the device.
     pub(crate) fn start(size: WindowSize, features: Features) -> (Self, Backend) {
         let state = Arc::new(Shared {
             memory: ProcessWindow::new(size).unwrap(),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a view shows of a file, and what it never does to it.
+//! What a view shows of a file, and that it never changes the file.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -293,7 +293,7 @@ fn another_user(bench: &Bench, place: Place) -> Result<(), Failed> {
 
 const STRANGERS_MARK: &[u8; 4] = b"mine";
 
-/// Does with a view what a VMM does: stat, seek to the end, map, load and store.
+/// Uses a view as a VMM does: stat, seek to the end, map, load and store.
 pub(crate) fn look(view: BorrowedFd<'_>) -> io::Result<()> {
     let told = rustix::fs::fstat(view)?.st_size;
     let end = rustix::fs::seek(view, rustix::fs::SeekFrom::End(0))?;

@@ -16,7 +16,7 @@ use shared_window::{ViewClient, ViewError, ViewServer, ViewService};
 
 use crate::files;
 
-/// Nobody's user id; not the one that runs the tests.
+/// The user id of `nobody`; not the one that runs the tests.
 const STRANGER: u32 = 65534;
 
 /// A forked child.

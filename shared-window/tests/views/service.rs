@@ -193,7 +193,7 @@ fn guarded(bench: &Bench) -> Result<(), Failed> {
     fs::write(&path, [1; 10_000])?;
     assert!(!by_others()?.success(), "it was truncated");
     drop(view);
-    // The server hears of it in its own time.
+    // The server notices it some time later.
     let begun = Instant::now();
     while !by_others()?.success() {
         assert!(begun.elapsed() < LIMIT, "it is busy for good");
@@ -216,7 +216,7 @@ fn killed_companion(bench: &Bench) -> Result<(), Failed> {
         Access::ReadWrite,
     )?;
 
-    // In the middle of opening: whoever waits for it has to hear of its end.
+    // The companion ends in the middle of an open: the waiting thread has to get an error.
     let (Companion { client, child }, file_ref) = (&victim, &file);
     let (opening, opened) = mpsc::channel();
     std::thread::scope(|scope| {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Puts the file system, the window and the channel to the VMM together.
+//! Connects the file system, the window and the channel to the VMM.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -20,7 +20,7 @@ use crate::window::census::Census;
 use crate::window::locate::Locator;
 use crate::window::operations::WindowSide;
 
-/// The file system and the window, which know of each other.
+/// The file system and the window, which share state.
 pub(super) struct Parts<F, S: ViewSource> {
     pub(super) fs: DaxFs<F, S>,
     pub(super) window: Option<WindowSide<F, VhostUserShmem, S>>,
@@ -53,7 +53,7 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone + 'static> Parts<F, S> {
             };
         };
         let shmem = VhostUserShmem::new();
-        // QEMU has no limit of regions for a device that is not told each of them.
+        // QEMU has no limit of regions for a device that does not get each of them by a message.
         let budget = Arc::new(if mem_slots {
             budget
         } else {
@@ -116,7 +116,7 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone + 'static> Parts<F, S> {
     }
 }
 
-/// The window's handle of the channel: its calls are timed where there is an observer.
+/// The window's handle of the channel. Its calls are timed if there is an observer.
 fn timed(shmem: VhostUserShmem, metrics: &Arc<Metrics>) -> VhostUserShmem {
     if metrics.observer().is_none() {
         return shmem;
@@ -129,7 +129,7 @@ fn timed(shmem: VhostUserShmem, metrics: &Arc<Metrics>) -> VhostUserShmem {
     })
 }
 
-/// Leaves out what the VMM was found to have no need of, and takes it up again.
+/// Turns off the steps that the VMM was found not to need, and turns them on again.
 fn follow<M: Vmm + 'static, S: ViewSource + 'static>(
     shmem: &VhostUserShmem,
     budget: &Arc<RegionBudget>,

@@ -15,7 +15,7 @@ use crate::fs::NodeId;
 impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
     /// INIT: what the guest and the file system agree on.
     pub(super) fn negotiate(&self, capable: FsOptions) -> io::Result<FsOptions> {
-        // Without SUBMOUNTS virtiofsd prints a line, which no log could limit.
+        // Without SUBMOUNTS virtiofsd prints a line, which our log limit could not limit.
         let mut options = self.inner.init(capable | FsOptions::SUBMOUNTS)?;
         let hides_mounts = !capable.contains(FsOptions::SUBMOUNTS);
         self.hides_mounts.store(hides_mounts, Ordering::Relaxed);

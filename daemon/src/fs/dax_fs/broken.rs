@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! An OPEN that finds a promise broken.
+//! An OPEN of a file whose promise is broken.
 
 use std::io;
 
@@ -11,8 +11,8 @@ use super::{Dax, DaxFs, split};
 use crate::fs::NodeId;
 
 impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
-    /// An OPEN that takes nothing from the file. ESTALE has Linux look the file up again, so that it
-    /// learns that a promise is broken before it reads.
+    /// An OPEN without O_TRUNC. On ESTALE Linux looks the file up again, so the guest learns of a
+    /// broken promise before it reads.
     pub(super) fn open_to_read_or_write(
         &self,
         ctx: Context,
@@ -31,7 +31,8 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         self.check_promise(dax, ctx, node, flags, opened)
     }
 
-    /// What has been opened, unless it breaks the node's promise.
+    /// Returns `opened`, or releases the handle and fails with ESTALE if the node's promise no
+    /// longer holds.
     pub(super) fn check_promise(
         &self,
         dax: &Dax<S>,
@@ -51,7 +52,7 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         let holds = if for_reading {
             dax.eligibility.still_holds(&*self.inner, ctx, node, handle)
         } else {
-            // What is mapped for reading becomes writable by no SETUPMAPPING.
+            // No SETUPMAPPING can make a read-only mapping of such a file writable.
             !dax.eligibility.is_only_to_read(node)
         };
         if holds {

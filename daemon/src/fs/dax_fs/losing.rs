@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What takes pages from a file, and stores that a file has lost.
+//! Operations that take pages from a file, and stores that a file has lost.
 
 use std::io;
 
@@ -16,7 +16,8 @@ use crate::fs::lost_stores::Question;
 const COLLAPSE: u32 = libc::FALLOC_FL_COLLAPSE_RANGE as u32;
 
 impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
-    /// Does what may take pages from the file of `node`, unless they are mapped under another node.
+    /// Runs `work`, which may take pages from the file of `node`. Fails without running it if the
+    /// pages are mapped under another node.
     pub(super) fn lose<T>(
         &self,
         context: Context,
@@ -42,7 +43,7 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         length: u64,
     ) -> io::Result<()> {
         if mode & COLLAPSE == 0 {
-            // A hole has zeros, which a mapping shows.
+            // A punched hole reads as zeros, also through a mapping.
             let (inode, handle): (u64, u64) = (inode.into(), handle.into());
             return self.with_room(ctx, || {
                 self.inner
@@ -56,7 +57,7 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         })
     }
 
-    /// Fails if the guest has stored to pages of the file that were gone.
+    /// Fails if the guest has stored to pages that the file had lost.
     pub(super) fn answer_for_stores(
         &self,
         node: NodeId,
@@ -69,7 +70,7 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         }
     }
 
-    /// Notes what an OPEN or CREATE has opened, and gives it back.
+    /// Records the handle that an OPEN or CREATE has opened, and returns it.
     pub(super) fn note_open(&self, node: NodeId, handle: Option<F::Handle>) -> Option<F::Handle> {
         let handle: u64 = handle?.into();
         if let Some(dax) = &self.dax {

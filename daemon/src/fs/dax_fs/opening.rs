@@ -37,7 +37,8 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
                 self.inner.open(ctx, inode, kill_priv, flags)
             })?;
             match self.heeding() {
-                // It is emptied again when the guest has looked it up again.
+                // If this fails with ESTALE, the guest looks the file up again and repeats the
+                // OPEN, which truncates the file once more.
                 Some(dax) => self.check_promise(dax, ctx, node, flags, opened)?,
                 None => opened,
             }
@@ -45,7 +46,7 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         Ok((self.note_open(node, handle), options))
     }
 
-    /// CREATE, by virtiofsd's `create` with the flags that it is to have.
+    /// CREATE. `create` is virtiofsd's, which takes the flags to open with.
     pub(super) fn create_file(
         &self,
         ctx: Context,
@@ -59,7 +60,8 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
             flags
         };
         let (entry, handle, options) = if self.dax.is_some() && flags & TRUNCATE != 0 {
-            // It may be there already, so that this is an open of a node that is not known yet.
+            // The file may exist already. Then this CREATE is an open of a node that is not known
+            // yet.
             let (entry, handle, options) = create(flags & !TRUNCATE)?;
             self.truncate_created(ctx, kill_priv, flags, entry, handle, options)?
         } else {
@@ -69,15 +71,16 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         if let Some(dax) = self.heeding()
             && dax.eligibility.is_only_to_read(node)
         {
-            // It was there, and can be written by now: the answer names it anew, without DAX.
+            // The file existed, and can be written by now: the reply gives the node a new
+            // generation, without DAX.
             dax.eligibility.revoke(node);
         }
         let handle = self.note_open(node, handle);
         Ok((self.mark_entry(ctx, entry), handle, options))
     }
 
-    /// Empties a file that a CREATE has opened, if there is anything in it: by another open, as
-    /// virtiofsd's file system does for a file that was there before.
+    /// Empties a file that a CREATE has opened, if it has any content. A second open does it, as in
+    /// virtiofsd's file system for a file that existed before.
     fn truncate_created(
         &self,
         ctx: Context,
@@ -93,7 +96,7 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         let inode = || F::Inode::from(entry.inode);
         let emptied = self.open(ctx, inode(), kill_priv, flags & !MAKE);
         if let Some(handle) = handle {
-            // As an O_TRUNC that fails leaves no descriptor behind.
+            // An open with O_TRUNC that fails leaves no descriptor behind; neither does this.
             let released = self
                 .inner
                 .release(ctx, inode(), 0, handle, false, false, None);
@@ -117,8 +120,9 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
     }
 }
 
-/// `open(2)` flags for a handle that a kernel with a write-back cache writes by: to change a part of
-/// a page it reads the page first. virtiofsd's OPEN sees to that, its CREATE does not.
+/// `open(2)` flags for a handle by which a kernel with a write-back cache writes. To change a part
+/// of a page the kernel reads the page first. virtiofsd's OPEN allows for that, its CREATE does
+/// not.
 fn readable(flags: u32) -> u32 {
     let mode = libc::O_ACCMODE as u32;
     if flags & mode == libc::O_WRONLY as u32 {

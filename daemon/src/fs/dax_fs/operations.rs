@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Every operation, one after the other. What is more than a line or two of delegation is in a room
-//! of its own beside this.
+//! All FUSE operations, in order. An operation that needs more than a line or two of delegation has
+//! its code in a module beside this one.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -45,7 +45,7 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         Ok(self.mark_entry(ctx, entry))
     }
 
-    /// Lets go of the node whatever its lookup count says: it is only a cache.
+    /// Drops all that is cached for the node, without regard to its lookup count.
     fn forget(&self, ctx: Context, inode: Self::Inode, count: u64) {
         let (node, inode) = split(inode);
         self.inner.forget(ctx, inode, count);
@@ -234,7 +234,7 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         flags: u32,
     ) -> io::Result<usize> {
         let (inode, handle): (u64, u64) = (inode.into(), handle.into());
-        // A write that fails has taken nothing from the reader.
+        // A write that fails has consumed nothing from the reader, so it can be repeated.
         self.with_room(ctx, || {
             self.inner.write(
                 ctx,
@@ -467,8 +467,8 @@ impl<F: SerializableFileSystem, S: ViewSource> SerializableFileSystem for DaxFs<
 
     fn deserialize_and_apply(&self, state_pipe: File) -> io::Result<()> {
         self.inner.deserialize_and_apply(state_pipe)?;
-        // There was no INIT here. A handle that can be read too does no harm to a guest without a
-        // write-back cache.
+        // There was no INIT here, so the flag is unknown. A handle that is open for reading too is
+        // harmless to a guest without a write-back cache.
         self.writeback.store(true, Ordering::Relaxed);
         Ok(())
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a share with a window remembers.
+//! The state of a share with a window.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -9,22 +9,22 @@ use shared_window::{View, ViewSource};
 
 use crate::fs::{DaxEligibility, Losses, LostStores, NodeCache, NodeId, WindowNegotiated, Written};
 
-/// What a share with a window remembers about its files.
+/// The state of a share with a window, by file.
 pub struct Dax<S> {
-    /// Which files are promised.
+    /// Decides which files are promised.
     pub eligibility: DaxEligibility<S>,
-    /// The views of files that were mapped lately.
+    /// Views of recently mapped files.
     pub views: NodeCache<Arc<View>>,
-    /// What the guest may not take from a file.
+    /// Refuses to take pages that are mapped under another node.
     pub losses: Losses,
-    /// Which files may have been stored into.
+    /// Files that the guest may have stored into.
     pub written: Written,
-    /// The guest leaves it to this daemon to take set-user-ID and the like from what is written to
-    /// (`--killpriv-v2`).
+    /// The guest leaves it to this daemon to clear set-user-ID, set-group-ID and capabilities of a
+    /// written file (`--killpriv-v2`).
     pub kills_privileges: AtomicBool,
-    /// What the guest has stored to pages that were gone.
+    /// Stores of the guest to pages that the file had lost.
     pub lost_stores: LostStores,
-    /// Unless it is usable nothing is promised.
+    /// The window's state. No file is promised unless the window is usable.
     pub negotiated: WindowNegotiated,
 }
 
@@ -36,7 +36,7 @@ impl<S: ViewSource> Dax<S> {
         self.lost_stores.forget(node);
     }
 
-    /// Lets go of everything, for a guest that starts anew.
+    /// Forgets all files, for a guest that starts anew.
     pub fn forget_all(&self) {
         self.eligibility.begin_anew();
         self.written.clear();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Gives the blocks of removed files back when the disk is full.
+//! Frees the blocks of removed files when the disk is full.
 //!
-//! A view that is kept holds its file, also when that has no name left. While there is room it does
-//! no harm; to look for such files before would be a question to the host for each.
+//! A cached view keeps its file open, also a file without a name. That is harmless while the disk
+//! has room. To look for such files earlier would cost a query to the host for each file.
 
 use std::io;
 use std::thread;
@@ -15,13 +15,13 @@ use virtiofsd::filesystem::{Context, FileSystem};
 use super::DaxFs;
 use crate::fs::NodeId;
 
-/// The companion gives a view's file up a moment after the view was closed, and nothing tells when.
-/// No request but this one waits for that, unless it is of the same queue.
+/// The companion closes a view's file a moment after the view was closed, and sends no event for
+/// it. Only this request waits, and the requests of the same queue.
 const TRIES: u32 = 50;
 const BETWEEN_TRIES: Duration = Duration::from_millis(2);
 
 impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
-    /// Does what needs room, once more if there is more room then.
+    /// Runs `work`. If the disk is full, drops views of removed files and tries again.
     pub(super) fn with_room<T>(
         &self,
         context: Context,
@@ -36,14 +36,14 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
             if !done.as_ref().is_err_and(is_full) {
                 break;
             }
-            // Not sleep, for which there is a system call that the filter does not allow.
+            // Not `sleep`: its system call is not in the filter's list.
             thread::park_timeout(BETWEEN_TRIES);
         }
         done
     }
 
-    /// Drops the views of removed files; whether there was one. A range that is mapped keeps its
-    /// file all the same, since the guest may still use it.
+    /// Drops the views of removed files. Returns whether there was one. A mapped range keeps its
+    /// file open all the same, since the guest may still use it.
     fn give_back(&self, context: Context) -> bool {
         let Some(dax) = &self.dax else { return false };
         let removed: Vec<_> = dax
@@ -59,7 +59,7 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
     fn is_removed(&self, context: Context, node: NodeId) -> bool {
         match self.inner.getattr(context, F::Inode::from(node.0), None) {
             Ok((attr, _)) => attr.nlink == 0,
-            // By its handle a file is not found any more, or the guest has forgotten the node.
+            // The file can't be found by its handle any more, or the guest has forgotten the node.
             Err(error) => matches!(
                 error.raw_os_error(),
                 Some(libc::ESTALE | libc::ENOENT | libc::EBADF)

@@ -15,7 +15,8 @@ use crate::fs::open::with_handle;
 use crate::fs::written::Event;
 
 impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
-    /// Moves mtime, if the file may have been stored into and `handle` is open for writing.
+    /// Sets mtime to now, if the guest may have stored into the file and `handle` is open for
+    /// writing.
     pub(super) fn note_stores(&self, context: Context, node: NodeId, handle: u64, event: Event) {
         let Some(dax) = &self.dax else { return };
         if !dax.written.is_due(node, handle, event) {
@@ -24,12 +25,12 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         match with_handle(&*self.inner, context, node, handle, move_mtime) {
             Ok(true) => dax.written.moved(node),
             Ok(false) => {}
-            // The handle is gone, or the host lets no one set times. The request goes on.
+            // The handle is gone, or the host does not allow setting times. The request goes on.
             Err(error) => log::debug!("cannot set the time of node {}: {error}", node.0),
         }
     }
 
-    /// Notes that the guest sets a time, which is to stay.
+    /// Records that the guest sets mtime to a given time, which later events must not overwrite.
     pub(super) fn note_time(&self, context: Context, node: NodeId, valid: SetattrValid) {
         let sets = valid.contains(SetattrValid::MTIME) && !valid.contains(SetattrValid::MTIME_NOW);
         let Some(dax) = self.dax.as_ref().filter(|_| sets) else {
@@ -42,7 +43,8 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         }
     }
 
-    /// virtiofsd numbers handles in the order in which they are opened.
+    /// The number that virtiofsd gives to the next handle: it numbers handles in the order in which
+    /// they are opened.
     fn next_handle(&self, context: Context, node: NodeId) -> io::Result<u64> {
         let inode = || F::Inode::from(node.0);
         let (handle, _) = self
@@ -57,7 +59,8 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
     }
 }
 
-/// Whether the file is open for writing; if so its mtime, and with it its ctime, is now.
+/// Sets the file's mtime (and with it ctime) to now, if the file is open for writing. Returns
+/// whether it is.
 fn move_mtime(file: BorrowedFd<'_>) -> io::Result<bool> {
     if rustix::fs::fcntl_getfl(file)? & OFlags::ACCMODE == OFlags::RDONLY {
         return Ok(false);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! How a request ends: its reply, and its return to the guest.
+//! The end of a request: its reply, and its return to the guest.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -18,7 +18,7 @@ use crate::ring::Ring;
 use crate::ring::quiesce::InFlightGuard;
 use crate::ring::vring::Notify;
 
-/// One limit for each way in which a guest can be wrong.
+/// A log limit for each kind of guest error.
 #[derive(Default)]
 pub(super) struct LogLimits {
     pub(super) chain: LogLimit,
@@ -36,7 +36,7 @@ pub(super) struct Completion<'a> {
     pub(super) message: &'a Result<Message, ParseError>,
     /// The length of the reply.
     pub(super) len: u32,
-    /// When it began to be served, where an observer times it.
+    /// The start of serving, if an observer times it.
     pub(super) begun: Option<Instant>,
 }
 
@@ -46,8 +46,8 @@ where
     M: Vmm,
     S: ViewSource,
 {
-    /// The end of every request that is answered: counts and times it, says what was wrong with it, and
-    /// puts it on the used ring.
+    /// Completes an answered request: counts and times it, logs the guest's errors, and puts the
+    /// request on the used ring.
     pub(super) fn complete(&self, ring: &Ring, completion: Completion<'_>, notify: Notify) {
         let Completion {
             head,
@@ -91,7 +91,7 @@ where
         }
     }
 
-    /// Answers a request that is for the daemon before this one.
+    /// Answers a request that is meant for an earlier daemon.
     pub(super) fn turn_away(&self, message: &Message, errno: i32) -> u32 {
         if !message.header.wants_reply() {
             return 0;
@@ -105,7 +105,7 @@ where
         self.reply(message, errno)
     }
 
-    /// Answers a request of which not all can be reached.
+    /// Answers a request some of whose buffers can't be reached.
     pub(super) fn fail(&self, message: &Message, fault: &Fault) -> u32 {
         self.metrics.unreachable_buffers.count();
         self.log_limits.buffer.warn(format_args!(
@@ -119,7 +119,8 @@ where
         }
     }
 
-    /// Copies what of the reply belongs into mapped files; the reply's length then.
+    /// Copies the parts of the reply that belong into mapped files. Returns the reply's length
+    /// afterwards.
     pub(super) fn finish(&self, message: &Message, len: u32) -> u32 {
         let Err(error) = message.request.finish(len) else {
             return len;
@@ -128,7 +129,7 @@ where
             "a reply cannot be put into a mapped file: {error}"
         ));
         let len = self.reply(message, libc::EIO);
-        // The header itself may lie there. Nothing more can be done for that guest.
+        // The header itself may lie in a mapped file. In that case the guest gets no reply.
         let _ = message.request.finish(len);
         len
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Requests that the thread for the window serves.
+//! Requests that the window's thread serves.
 
 use shared_window::{ViewSource, Vmm};
 use virtiofsd::filesystem::FileSystem;
@@ -14,11 +14,11 @@ use crate::window::files::{FileToOpen, OpenFile, SetupError};
 use crate::window::operations::WindowSide;
 use crate::window::thread::{OneUnderWay, WindowService, WindowThread};
 
-/// A request that waits for the thread for the window.
+/// A request that waits for the window's thread.
 pub(crate) struct WindowJob {
     pub(crate) ring: Ring,
     pub(crate) request: ParsedRequest,
-    /// The file that is to be mapped, if it is open or could not be opened.
+    /// The file to map, once it is open or could not be opened.
     pub(crate) file: Option<Result<OpenFile, SetupError>>,
 }
 
@@ -28,8 +28,8 @@ where
     M: Vmm,
     S: ViewSource,
 {
-    /// Whether the request is served by the thread for the window; it has stepped aside for that then,
-    /// and touches neither ring nor guest memory until it has its ring back.
+    /// Whether the request is one for the window. If so, it has left its ring, and touches neither
+    /// ring nor guest memory until it has re-entered.
     pub(crate) fn enters_window(&self, request: &mut ParsedRequest) -> bool {
         let Ok(message) = &request.message else {
             return false;
@@ -42,10 +42,10 @@ where
         enters
     }
 
-    /// Serves a request that [`Self::enters_window`] if the VMM answers soon and no other request of the
-    /// window is under way; else hands it over to the thread for the window. Whether it was served. A file
-    /// that is not open is opened before, on a thread for that; requests for a file that is being opened
-    /// wait for that as well, to keep their order.
+    /// Serves a request that [`Self::enters_window`] if the VMM answers soon and no other window
+    /// request is under way; else passes it to the window's thread. Returns whether it was served.
+    /// If the file is not open, another thread opens it first. Requests for a file that is being
+    /// opened wait for that as well, to keep their order.
     pub(crate) fn serve_or_queue(
         &self,
         thread: &WindowThread<WindowJob>,
@@ -78,8 +78,8 @@ where
         false
     }
 
-    /// Whether the VMM was found to answer when what it was asked for is in effect: then it does nothing
-    /// before it answers but a system call.
+    /// Whether the VMM was found to answer when a mapping is in effect: then its answer takes only
+    /// a system call.
     fn vmm_answers_soon(&self) -> bool {
         self.metrics.vmm.get(Trait::AnswersAfterEffect) == Some(true)
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! One request each.
+//! A function for each kind of request.
 
 use std::ffi::CStr;
 
@@ -16,11 +16,11 @@ use vm_memory_017::ByteValued;
 use super::reply::{Body, Reply};
 use crate::adapter::{PayloadError, Request};
 
-/// Longest message that virtiofsd's server accepts: 1 MiB of data, and a page.
+/// The longest message that virtiofsd's server accepts: 1 MiB of data, and a page.
 const LONGEST: u32 = (1 << 20) + 0x1000;
 /// Longest name that a directory entry has (`FUSE_NAME_MAX`), and its NUL.
 const LONGEST_NAME: usize = 1024 + 1;
-/// Bytes of a name that need no allocation.
+/// Names of up to this size need no allocation.
 const INLINE_NAME: usize = 256;
 
 /// Whether such a request usually takes no longer than a notification.
@@ -32,7 +32,7 @@ pub(crate) fn is_quick(opcode: Option<Opcode>) -> bool {
     )
 }
 
-/// Answers the request, if it is one that is answered here; returns the reply's length.
+/// Answers the request, if the fast path has it; returns the reply's length.
 pub(crate) fn serve<F: FileSystem>(
     fs: &F,
     header: &InHeader,
@@ -175,7 +175,7 @@ impl<F: FileSystem> Call<'_, F> {
         );
         Some(Reply::of(written.map(|size| {
             Body::of(WriteOut {
-                // No more than the message's size, a u32.
+                // At most the message's size, which is a u32.
                 size: size as u32,
                 ..WriteOut::default()
             })

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Replies, written at once.
+//! Replies, written in one call.
 
 use std::io;
 
@@ -14,11 +14,11 @@ const HEADER: usize = size_of::<OutHeader>();
 /// The largest reply that is not file data.
 const LARGEST: usize = HEADER + size_of::<EntryOut>();
 
-/// What follows a reply's header.
+/// The part of a reply after its header.
 pub(super) struct Body {
     /// Header and body; the header's bytes are filled in at the end.
     bytes: SmallVec<[u8; LARGEST]>,
-    /// Bytes that are in the guest's memory already.
+    /// How many bytes are in the guest's memory already.
     in_place: usize,
 }
 
@@ -42,7 +42,7 @@ impl Body {
     }
 }
 
-/// What a request came to.
+/// The result of a request.
 pub(super) struct Reply {
     body: Body,
     error: i32,
@@ -59,7 +59,7 @@ impl Reply {
         }
     }
 
-    /// Writes all that is not there yet; returns the reply's length.
+    /// Writes all that is not in the guest's memory yet; returns the reply's length.
     pub(super) fn write(mut self, unique: u64, request: &Request) -> Result<u32, PayloadError> {
         // Within the chain, whose length is a u32.
         let len = (self.body.bytes.len() + self.body.in_place) as u32;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What is answered here is answered as virtiofsd's server answers it, byte for byte.
+//! The fast path answers as virtiofsd's server does, byte for byte.
 
 use std::fs;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ const WRITE: u16 = 2;
 /// Where the two regions of the driver's memory meet.
 const SEAM: u64 = MEMORY_SIZE / 2;
 
-/// One file system, asked directly and through virtiofsd's server.
+/// One file system, called directly and through virtiofsd's server.
 struct Case {
     share: Share,
     fs: TestFs,
@@ -41,8 +41,8 @@ struct Case {
 /// The length that was reported for a reply, and its bytes.
 type Answer = (u32, Vec<u8>);
 
-/// What the server answers to a message whose size is not that of its buffers: it moves all of
-/// them, finds that this was too much, and fails. Linux sends no such message.
+/// The server's answer to a message whose size is not that of its buffers: it moves all of them,
+/// finds that this was too much, and fails. Linux sends no such message.
 const SERVER_CONFUSED: i32 = libc::EIO;
 
 impl Case {
@@ -96,7 +96,7 @@ impl Case {
         Some(served.expect("opened").ok()? as u32)
     }
 
-    /// Both, which have to agree.
+    /// Answers by both ways, which have to agree.
     fn both(&self, message: &[u8], room: u32) -> Answer {
         let here = self.here(message, room).expect("answered here");
         let there = self
@@ -130,7 +130,7 @@ impl Case {
     }
 }
 
-/// The request that lies on the driver's ring.
+/// The request on the driver's ring.
 fn pop(driver: &Driver) -> Request {
     let memory = driver.memory.memory().into_inner();
     let mut queue = Queue::new(QUEUE_SIZE).expect("a queue");
@@ -217,7 +217,7 @@ fn writes_take_what_the_guest_sent() {
     let (len, reply) = case.both(&case.write(5, 4, b"WORD"), ROOM);
     assert_eq!((len, &reply[16..20]), (24, &4_u32.to_ne_bytes()[..]));
     assert_eq!(case.content()[..12], *b"what WORDn t");
-    // It claims more than it carries.
+    // The message claims more than it carries.
     let (_, reply) = case.both(&case.write(0, 4096, b"WHAT"), ROOM);
     assert_eq!(&reply[16..20], &4_u32.to_ne_bytes());
     assert_eq!(case.content()[..12], *b"WHAT WORDn t");
@@ -311,7 +311,7 @@ fn data_in_many_pieces_and_two_regions() {
     assert_eq!(seen, CONTENT);
 }
 
-/// Any message of the operations that are served here, most of them nearly right.
+/// Any message of the fast path's operations, most of them nearly valid.
 fn any_message() -> impl Strategy<Value = Vec<u8>> {
     let operation = prop::sample::select(vec![1_u32, 3, 15, 16]);
     let field = prop_oneof![0..4_u64, Just(CONTENT.len() as u64), any::<u64>()];
@@ -328,7 +328,7 @@ fn any_message() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    /// Whatever is answered here, the server answers alike, but for offsets that make it panic.
+    /// The server answers each message of the fast path alike, except offsets that make it panic.
     #[test]
     fn any_message_is_answered_alike(message in any_message(), room in 0..512_u32) {
         thread_local!(static CASE: Case = Case::new());

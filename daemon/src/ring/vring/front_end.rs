@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the front end does to a ring, by way of vhost-user-backend.
+//! The front end's access to a ring, through vhost-user-backend.
 
 use std::fs::File;
 use std::io;
@@ -24,7 +24,7 @@ impl<'a> VringStateMutGuard<'a, AtomicMemory> for Ring {
     type G = <VringMutex<AtomicMemory> as VringStateMutGuard<'a, AtomicMemory>>::G;
 }
 
-/// Called by vhost-user-backend on the control thread, but for `read_kick`.
+/// vhost-user-backend calls these on the control thread, except `read_kick`.
 impl VringT<AtomicMemory> for Ring {
     fn new(mem: AtomicMemory, max_queue_size: u16) -> Result<Self, QueueError> {
         Ok(Self {
@@ -107,13 +107,13 @@ impl VringT<AtomicMemory> for Ring {
         self.vring.set_queue_event_idx(enabled);
     }
 
-    /// `GET_VRING_BASE` comes here with `false` before it reads the base that it answers with.
+    /// `GET_VRING_BASE` calls this with `false` before it reads the base for its answer.
     fn set_queue_ready(&self, ready: bool) {
         self.vring.set_queue_ready(ready);
         self.follow();
         if !ready {
             self.quiesce.stop(|| position(&self.vring.get_ref()));
-            // The next owner of the ring does not know this batch.
+            // The ring's next owner does not know about this batch.
             self.notify();
         }
     }
@@ -122,8 +122,9 @@ impl VringT<AtomicMemory> for Ring {
         self.vring.set_kick(file);
     }
 
-    /// A kick that was already consumed is no error: the event loop would end its thread for it,
-    /// and it happens when the front end replaces the kick fd while an event is on its way.
+    /// A kick that was already consumed is no error here. The event loop would end its thread on an
+    /// error, and the case is normal: the front end may replace the kick fd while an event is on
+    /// its way.
     fn read_kick(&self) -> io::Result<bool> {
         match self.vring.read_kick() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

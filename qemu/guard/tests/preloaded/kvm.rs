@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! KVM_RUN, played: a system call filter turns the calls into signals, whose handler answers them as
-//! KVM would for a vCPU that accesses one page.
+//! A simulated KVM_RUN: a system call filter turns the calls into signals, whose handler answers
+//! them as KVM would for a vCPU that accesses one page.
 
 use std::fs::File;
 use std::io;
@@ -16,16 +16,16 @@ use crate::mapped::{Mapped, PAGE, RANGE, check, open, view};
 const KVM_RUN: u32 = 0xae80;
 const KVM_SET_USER_MEMORY_REGION: u32 = 0x4020_ae46;
 
-/// Where the guest has the mapping.
+/// The mapping's address in the guest.
 const GUEST: u64 = 1 << 32;
 
-/// What the vCPU accesses.
+/// The address that the vCPU accesses.
 static TOUCHED: AtomicUsize = AtomicUsize::new(0);
 static STORES: AtomicBool = AtomicBool::new(false);
-/// How often it was run.
+/// How often the vCPU was run.
 static RUNS: AtomicUsize = AtomicUsize::new(0);
 
-/// The page's address is told.
+/// The kernel reports the page's address.
 pub(crate) fn a_fault_with_an_address(path: &Path) -> io::Result<()> {
     let (file, mapped) = mapped(path)?;
     let vcpu = vcpu(Some(GUEST + 5 * PAGE as u64))?;
@@ -36,12 +36,12 @@ pub(crate) fn a_fault_with_an_address(path: &Path) -> io::Result<()> {
     accesses(&mapped, 5 * PAGE, true);
     check(run(&vcpu)? == 2, "it is run again, once")?;
     check(run(&vcpu)? == 1, "nothing is left to do")?;
-    // Only the lost pages around the one that was told were replaced, and the file shows again.
+    // Only the lost pages around the reported one were replaced, and the file is mapped again.
     file.write_all_at(&vec![9; RANGE], 0)?;
     mapped.await_byte(5 * PAGE, 9).map(drop)
 }
 
-/// A kernel that tells nothing.
+/// A kernel that reports no address.
 pub(crate) fn a_fault_without_an_address(path: &Path) -> io::Result<()> {
     let (_file, mapped) = mapped(path)?;
     let vcpu = vcpu(None)?;
@@ -51,7 +51,7 @@ pub(crate) fn a_fault_without_an_address(path: &Path) -> io::Result<()> {
     check(run(&vcpu)? == 2, "it is run again, once")
 }
 
-/// What is no view's is QEMU's: the call fails, after one try.
+/// A fault outside of views is QEMU's: the call fails, after one try.
 pub(crate) fn a_fault_elsewhere(path: &Path) -> io::Result<()> {
     let (file, mapped) = mapped(path)?;
     file.set_len(RANGE as u64)?;
@@ -82,7 +82,7 @@ fn accesses(mapped: &Mapped, offset: usize, store: bool) {
     STORES.store(store, Ordering::Relaxed);
 }
 
-/// Runs the vCPU; how often that took.
+/// Runs the vCPU; returns how many runs that took.
 fn run(vcpu: &File) -> io::Result<usize> {
     RUNS.store(0, Ordering::Relaxed);
     // SAFETY: the call is answered by the handler.
@@ -92,7 +92,7 @@ fn run(vcpu: &File) -> io::Result<usize> {
     }
 }
 
-/// What a vCPU shares with its process, which says that it could not access `told`.
+/// The memory that a vCPU shares with its process. It reports a failed access to `told`.
 fn vcpu(told: Option<u64>) -> io::Result<File> {
     // SAFETY: the name ends with a zero byte; the descriptor is new.
     let file = unsafe {
@@ -161,7 +161,7 @@ fn access(address: usize) -> bool {
     }
 }
 
-/// Makes KVM's calls signals of this thread.
+/// Turns KVM's calls into signals of this thread.
 fn filter() -> io::Result<()> {
     const NUMBER: u32 = 0;
     const REQUEST: u32 = 24;

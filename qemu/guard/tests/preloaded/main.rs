@@ -27,7 +27,7 @@ use shared_window::{Access, LostStores, ViewClient, ViewNumber, ViewService, Vie
 use crate::places::Place;
 use crate::plays::Play;
 
-/// Names the play in the environment of the program that plays it.
+/// The environment variable that names the play.
 const PLAY: &str = "QEMU_GUARD_PLAY";
 
 fn main() -> ExitCode {
@@ -81,7 +81,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// Plays in the program that has the library.
+/// Runs a play in the program that has the library.
 fn play(name: &str, file: &Path) -> ExitCode {
     let mut known = plays::ALL
         .iter()
@@ -134,7 +134,7 @@ fn tells(views: &ViewClient, play: &Play, reports: u64, library: &Path) -> Resul
     }
 }
 
-/// Asked to, the library says that it is loaded; else it says nothing.
+/// On request the library reports that it is loaded; otherwise it prints nothing.
 fn says_hello(library: &Path) -> Result<(), Failed> {
     let mut program = Command::new("true");
     program.env("LD_PRELOAD", library);
@@ -146,7 +146,7 @@ fn says_hello(library: &Path) -> Result<(), Failed> {
     }
 }
 
-/// The oracle: what the library is for kills a program that lacks it.
+/// The oracle: the same accesses kill a program without the library.
 fn ends_without(views: &ViewClient) -> Result<(), Failed> {
     for name in ["a_truncated_page", "blocked_signals"] {
         let play = plays::ALL.iter().find(|play| play.name == name);

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 pub(crate) const PAGE: usize = 4096;
 
-/// What a Linux guest maps at once.
+/// The size that a Linux guest maps at once.
 pub(crate) const RANGE: usize = 2 << 20;
 
-/// Within this a page that is there again is seen. 100 ms are promised on a machine that is not
-/// busy; tests run on busy ones.
+/// The limit for an available page to be mapped again. 100 ms are promised on an idle machine;
+/// tests run on busy ones.
 pub(crate) const SEEN_AGAIN: Duration = Duration::from_secs(10);
 
 /// A range of addresses, which stays until the process ends.
@@ -40,7 +40,7 @@ pub(crate) fn memory(length: usize) -> io::Result<Mapped> {
     map(ptr::null_mut(), length, flags, -1, 0)
 }
 
-/// The same in the place of what is there.
+/// Memory of the process that replaces an existing mapping.
 pub(crate) fn memory_at(at: &Mapped) -> io::Result<Mapped> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
     map(at.0, at.1, flags, -1, 0)
@@ -107,7 +107,7 @@ impl Mapped {
         }
     }
 
-    /// Waits until a byte is what it shall be; how long that took.
+    /// Waits until a byte has this value; returns how long that took.
     pub(crate) fn await_byte(&self, offset: usize, byte: u8) -> io::Result<Duration> {
         let begin = Instant::now();
         while self.load(offset) != byte {

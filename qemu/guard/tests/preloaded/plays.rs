@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What happens to a mapped view, and what the program then sees.
+//! Events of a mapped view, and what the program then sees.
 
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
@@ -62,7 +62,7 @@ pub(crate) const STORE: Play = Play {
         unsafe { libc::_exit(0) }
     },
 };
-/// Stores once more when the first store was told and the page can't be stored to unnoticed any more.
+/// Stores once more when the first store was reported and the page is read-only again.
 pub(crate) const STORE_TWICE: Play = Play {
     name: "two_stores",
     place: Place::Disk,
@@ -157,7 +157,7 @@ fn blocked_signals(path: &Path) -> io::Result<()> {
     check(read.is_ok_and(|byte| byte == 0), "zeros are read")
 }
 
-/// Calls of the program's own handler.
+/// The number of calls of the program's own handler.
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 static ADDRESS: AtomicUsize = AtomicUsize::new(0);
 
@@ -184,7 +184,7 @@ fn install_own() {
     }
 }
 
-/// A page that is lost in a file that is no view.
+/// A lost page of a file that is no view.
 fn touch_other() -> io::Result<()> {
     let other = tempfile::tempfile()?;
     other.set_len(RANGE as u64)?;
@@ -198,7 +198,8 @@ fn touch_other() -> io::Result<()> {
     check(told == mapped.address() + PAGE, "it was given the address")
 }
 
-/// The program's handler, installed while views are mapped, gets what is none of ours.
+/// The program's handler, installed while views are mapped, gets all signals that are not about
+/// views.
 fn other_addresses(path: &Path) -> io::Result<()> {
     let file = open(path)?;
     let mapped = view(0, RANGE)?;
@@ -258,7 +259,7 @@ fn a_handler_of_before(path: &Path) -> io::Result<()> {
     touch_other()
 }
 
-/// Nothing is restored where something else is by then.
+/// No page is restored where another mapping is by then.
 fn unmapped_and_mapped_anew(path: &Path) -> io::Result<()> {
     let file = open(path)?;
     let all = memory(5 * RANGE)?;
@@ -363,7 +364,7 @@ fn a_hole_on_a_full_tmpfs(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// So many lost pages apart from each other that the kernel has no room for a mapping each.
+/// More scattered lost pages than the kernel has room for mappings.
 fn many_lost_pages_apart(path: &Path) -> io::Result<()> {
     let file = open(path)?;
     // Every second page is there, in mappings of as many ranges. The small file system has room

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Copies a file to another, where one of the two is a mapping: what write(2) and read(2) do when a
-//! program hands them a mapped file's memory, as git does.
+//! Copies a file to another one, one of which is mapped: as write(2) and read(2) do with a mapped
+//! file's memory, for example in git.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -15,7 +15,7 @@ use super::{map, open};
 use crate::files::Mapping;
 use crate::worker::{Fault, HandleTable, Op};
 
-/// Which of the two files is mapped.
+/// Selects the mapped file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mapped {
@@ -33,15 +33,15 @@ pub struct CopyMapped {
     pub mapped: Mapped,
     /// Opens the other with O_DIRECT.
     pub direct: bool,
-    /// Where in the other file it begins.
+    /// The offset in the other file.
     pub at: u64,
 }
 
-/// How far a copy came.
+/// The progress of a copy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Copied {
     pub bytes: usize,
-    /// Whether these are all.
+    /// Whether all bytes were copied.
     pub whole: bool,
     /// The system call's error that ended it, with its number.
     pub error: Option<(i32, String)>,
@@ -86,7 +86,7 @@ impl Op for CopyMapped {
     }
 }
 
-/// One system call from or into the rest of the mapping; the inner error is the kernel's.
+/// One system call from or into the rest of the mapping. The inner error is the kernel's.
 fn transfer(
     mapping: &Mapping,
     at: usize,

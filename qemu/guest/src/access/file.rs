@@ -20,7 +20,7 @@ const CHUNK: usize = 256 * 1024;
 /// A part of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// Where it begins, in bytes.
+    /// The offset in bytes.
     pub offset: u64,
     pub len: u64,
 }
@@ -55,8 +55,8 @@ pub struct Hash {
     pub size: u64,
 }
 
-/// Writes the pattern of `seed` to `part` of a file, which is created as needed. For a mapping it
-/// is made as long as it has to be first; write(2) extends it by itself.
+/// Writes the pattern of `seed` to `part` of a file, which is created if necessary. For a mapping
+/// the file is first enlarged as needed; write(2) extends it by itself.
 pub fn fill(path: &Path, part: Part, seed: Seed, how: How) -> Result<()> {
     let mut options = OpenOptions::new();
     let file = options.create(true).truncate(false).write(true).open(path);
@@ -104,7 +104,8 @@ pub fn hash(path: &Path, how: How) -> Result<Hash> {
     Ok(Hash { value, size })
 }
 
-/// Hashes all regular files below a folder, in no symbolic link; by their paths below it.
+/// Hashes all regular files below a folder, by their paths below it. Does not follow symbolic
+/// links.
 ///
 /// # Errors
 ///
@@ -145,7 +146,7 @@ impl Op for FillPart {
     }
 }
 
-/// Compares a part of a file with the pattern of a seed. Gives the first difference in words.
+/// Compares a part of a file with the pattern of a seed. Returns the first difference in words.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct VerifyPart {
     pub path: PathBuf,
@@ -164,7 +165,7 @@ impl Op for VerifyPart {
     }
 }
 
-/// Hashes a file, so that both sides can compare what neither knows beforehand.
+/// Hashes a file, so that host and guest can compare content that neither knows beforehand.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HashFile {
     pub path: PathBuf,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A mapping that a test on the host looks at and changes when it likes.
+//! A mapping that a test on the host reads and changes at any time.
 
 use std::path::PathBuf;
 
@@ -85,7 +85,7 @@ impl Op for Populate {
     }
 }
 
-/// fsync(2) of a file by a new descriptor. False if it fails.
+/// fsync(2) of a file by a new descriptor. Returns false if it fails.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Fsync {
     pub path: PathBuf,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The ways in which a program reaches a file's bytes, behind one interface, and the ops of tests
-//! that compare what comes of them.
+//! The ways in which a program accesses a file's bytes, behind one interface, and the ops of tests
+//! that compare their results.
 
 mod copy;
 mod file;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Tries to change a directory in every way that a program can, and says what came of each.
+//! Tries to change a directory in every way that a program can, and reports the result of each.
 //!
-//! No attempt keeps a later one from succeeding, so that a writable directory shows that each of
-//! them is one.
+//! No attempt keeps a later one from succeeding. So a run on a writable directory shows that each
+//! attempt is effective.
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
@@ -18,17 +18,17 @@ use crate::worker::{Fault, HandleTable, Op};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Modify {
     pub dir: PathBuf,
-    /// A file in it, not empty, whose content and attributes are to be changed.
+    /// A non-empty file in the directory, whose content and attributes are to be changed.
     pub file: PathBuf,
-    /// Another file in it, which is to be renamed.
+    /// Another file in the directory, which is to be renamed.
     pub other: PathBuf,
 }
 
-/// What an attempt works with.
+/// The paths for the attempts.
 struct Paths {
     file: CString,
     other: CString,
-    /// A name that is not taken.
+    /// An unused name.
     new: CString,
 }
 
@@ -36,7 +36,7 @@ type Attempt = (&'static str, fn(&Paths) -> libc::c_long);
 
 impl Op for Modify {
     const NAME: &'static str = "modify";
-    /// Each way by its name, with the error that it ended in; none where something was changed.
+    /// Each attempt's name and error; no error if something was changed.
     type Yield = Vec<(String, Option<String>)>;
 
     fn run(self, _: &mut HandleTable) -> Result<Self::Yield, Fault> {
@@ -97,7 +97,7 @@ attempts! {
 /// Bytes of a mapping.
 const PAGE: usize = 4096;
 
-/// Maps a file that is open for reading, and does something with the mapping; -1 if either fails.
+/// Maps a file that is open for reading, and calls `then` with the mapping; -1 if either fails.
 ///
 /// # Safety
 /// `path` is a NUL-terminated string.
@@ -106,7 +106,7 @@ unsafe fn map_shared(
     protection: libc::c_int,
     then: unsafe fn(*mut libc::c_void, *const libc::c_char) -> libc::c_int,
 ) -> libc::c_int {
-    // SAFETY: the caller's promise; the mapping is new and used by nobody.
+    // SAFETY: the caller's promise; the mapping is new, and no other code uses it.
     unsafe {
         let fd = libc::open(path, libc::O_RDONLY);
         if fd < 0 {
@@ -120,12 +120,12 @@ unsafe fn map_shared(
     }
 }
 
-/// That it could be mapped is enough.
+/// Does nothing: it is enough that the file could be mapped.
 fn no_more(_: *mut libc::c_void, _: *const libc::c_char) -> libc::c_int {
     0
 }
 
-/// Makes a mapping for reading one for writing.
+/// Makes a mapping for reading writable.
 ///
 /// # Safety
 /// `at` is a mapping of [`PAGE`] bytes.
@@ -134,12 +134,12 @@ unsafe fn make_writable(at: *mut libc::c_void, _: *const libc::c_char) -> libc::
     unsafe { libc::mprotect(at, PAGE, libc::PROT_READ | libc::PROT_WRITE) }
 }
 
-/// Has the kernel transfer bytes of the file into a mapping for reading.
+/// Lets the kernel transfer bytes of the file into a mapping for reading.
 ///
 /// # Safety
 /// `at` is a mapping of [`PAGE`] bytes, and `path` a NUL-terminated string.
 unsafe fn read_into(at: *mut libc::c_void, path: *const libc::c_char) -> libc::c_int {
-    // SAFETY: the caller's promise; the kernel looks whether it may store there.
+    // SAFETY: the caller's promise; the kernel checks whether it may store there.
     unsafe {
         let fd = libc::open(path, libc::O_RDONLY | libc::O_DIRECT);
         if fd < 0 {
@@ -174,7 +174,7 @@ mod tests {
         let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
         for (name, outcome) in outcomes {
             let possible = match &*name {
-                // Its file is open for reading only, whoever may write to the directory.
+                // The file is open for reading only, even if the directory is writable.
                 "map-shared" | "mprotect" | "read-into-mapping" => false,
                 "chown" => root,
                 _ => true,

@@ -23,12 +23,12 @@ pub struct StorePhysical {
     pub word: u64,
 }
 
-/// What became of the stores.
+/// The result of the stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stored {
     /// Ranges that were stored to.
     pub stored: u64,
-    /// Ranges that have the word afterwards.
+    /// Ranges that hold the word afterwards.
     pub kept: u64,
 }
 

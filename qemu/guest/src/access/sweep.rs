@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Touches one byte of every 2 MiB range of a file, to fill a window, and counts what failed.
+//! Accesses one byte of every 2 MiB range of a file, to fill a window, and counts the failures.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Access, How, open};
 use crate::worker::{Fault, HandleTable, Op};
 
-/// What Linux maps at a time (`FUSE_DAX_SZ` of fs/fuse/dax.c).
+/// The size that Linux maps at a time (`FUSE_DAX_SZ` of fs/fuse/dax.c).
 pub(super) const RANGE: u64 = 2 << 20;
 
 /// Reads a byte of each range of a file.
@@ -20,14 +20,14 @@ pub struct Sweep {
     pub how: How,
 }
 
-/// What a sweep saw.
+/// The result of a sweep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Swept {
     /// Ranges that could be read.
     pub touched: u64,
-    /// Ranges that could not.
+    /// Ranges that could not be read.
     pub failed: u64,
-    /// The first of these, and what a program would have seen: an error, or `signal-7`.
+    /// The first of these, and the error that a program would have seen, or `signal-7`.
     pub first: Option<(u64, String)>,
 }
 
@@ -67,7 +67,7 @@ impl Op for Sweep {
     }
 }
 
-/// Reads one byte; the inner error is what a program would have seen.
+/// Reads one byte. The inner error is the one that a program would have seen.
 fn touch(access: &Access, offset: u64) -> Result<Result<(), String>, Fault> {
     let mut byte = [0];
     match access {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Readers of a read-only range watch it while a writer makes it writable.
+//! Readers watch a read-only range while a writer makes it writable.
 //!
-//! Linux upgrades a range by asking for the same mapping again, with the write flag. A server that
+//! Linux upgrades a range by a request for the same mapping, with the write flag. A server that
 //! unmaps before it maps leaves a hole under the readers, and a hole reads as zero. The file holds
 //! no zero byte ([`crate::pattern`]), so any zero that a reader loads is a hole.
 
@@ -24,7 +24,7 @@ use crate::worker::{ARGUMENT, Answer, Fault, HandleTable, Op, Request};
 const PLACES: usize = 64;
 /// How many readers watch.
 const READERS: usize = 2;
-/// What another writer calls its mapping.
+/// The name of the mapping in another writer's handle table.
 const MAP: &str = "map";
 
 /// Makes each range of a file writable while readers watch it.
@@ -35,7 +35,7 @@ pub struct Upgrade {
     pub writer: Who,
 }
 
-/// Who makes the ranges writable.
+/// The kind of writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Who {
@@ -45,7 +45,7 @@ pub enum Who {
     Process,
 }
 
-/// What the readers saw.
+/// The readers' observations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upgraded {
     /// Ranges that were made writable.
@@ -56,7 +56,7 @@ pub struct Upgraded {
     pub holes: u64,
 }
 
-/// What writer and readers tell each other.
+/// The state that writer and readers share.
 struct Watch {
     /// The range that readers look at; past the last one they leave.
     range: AtomicUsize,
@@ -121,7 +121,7 @@ fn write_each(watch: &Watch, mut writer: Writer, ranges: usize) -> Result<(), Fa
     for range in 0..ranges {
         watch.range.store(range, Ordering::Release);
         everyone_passes(watch);
-        // The last byte: no reader looks there, so its new value can't be mistaken for a hole.
+        // The last byte: no reader loads it, so its new value can't be mistaken for a hole.
         writer.write((range as u64 + 1) * RANGE - 1)?;
         everyone_passes(watch);
     }
@@ -202,7 +202,7 @@ impl Writer {
         else {
             return Ok(());
         };
-        // The end of its input is the end of the writer.
+        // The writer ends at the end of its input.
         drop(requests);
         let status = child.wait().map_err(Fault::of("ending the writer"))?;
         if !status.success() {
@@ -214,7 +214,7 @@ impl Writer {
 
 /// Waits until every reader has begun and finished a pass from now on.
 fn everyone_passes(watch: &Watch) {
-    // Two: the first to be counted may have begun before.
+    // Two passes: the first one counted may have begun before.
     let seen: Vec<u64> = watch
         .passes
         .iter()

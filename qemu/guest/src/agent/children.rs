@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The one place that starts and reaps processes.
+//! The only code that starts and reaps processes.
 //!
-//! A first process inherits every orphan, so it has to reap whatever ends; and what it reaps may
-//! be a command that somebody waits for. Invariants, upheld by doing both under one lock:
+//! A first process inherits every orphan, so it has to reap every process that ends, which may be a
+//! command with a waiting thread. Invariants, upheld by doing both under one lock:
 //!
 //! - a command is in the table before its end can be reaped;
 //! - a process id in the table is not reaped yet, so a signal can't hit another process;
@@ -40,12 +40,12 @@ struct Table {
     waiters: HashMap<Pid, mpsc::Sender<ExitStatus>>,
     /// How many processes have been started.
     started: u64,
-    /// The value of `started` when there was last seen to be no child.
+    /// The value of `started` when there was last no child.
     childless_at: Option<u64>,
 }
 
 impl Children {
-    /// Begins to reap whatever ends in this process.
+    /// Begins to reap all children of this process.
     pub(crate) fn start() -> Arc<Self> {
         let children = Arc::new(Self::default());
         let reaper = Arc::clone(&children);
@@ -53,7 +53,7 @@ impl Children {
         children
     }
 
-    /// Starts a process; its end comes through the channel.
+    /// Starts a process; the channel reports its end.
     pub(crate) fn spawn(
         &self,
         command: &mut Command,
@@ -82,7 +82,7 @@ impl Children {
     /// Kills the process groups of all children that have not been reaped.
     pub(crate) fn kill_all(&self) {
         for leader in self.table().waiters.keys() {
-            // Fails only where the group has ended by itself.
+            // Fails only if the group has ended by itself.
             kill_process_group(*leader, process::Signal::KILL).ok();
         }
     }
@@ -90,7 +90,7 @@ impl Children {
     fn reap(&self) -> ! {
         loop {
             let started = self.table().started;
-            // Only looks: the reaping itself must be done under the lock.
+            // Does not reap yet: that must be done under the lock.
             match waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
                 Err(Errno::CHILD) => self.wait_for_a_child(started),
                 _ => self.reap_ended(),
@@ -98,7 +98,7 @@ impl Children {
         }
     }
 
-    /// Waits until there is no child, for at most `limit`; whether that came true.
+    /// Waits until there is no child, for at most `limit`. Returns whether there is none.
     pub(crate) fn wait_until_childless(&self, limit: Duration) -> bool {
         let (table, _) = self
             .changed
@@ -121,7 +121,7 @@ impl Children {
         let mut table = self.table();
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             if let Some(waiter) = table.waiters.remove(&pid) {
-                // An error means that nobody waits any more.
+                // An error means that the waiter is gone.
                 waiter.send(exit_status(status)).ok();
             }
         }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The lab's `/init`: the first process of a test guest, which does there what the host asks for.
+//! The lab's `/init`: the first process of a test guest, which carries out the host's requests
+//! there.
 //!
 //! It boots the guest (`boot`), then serves one connection (`serve`), and powers the guest off when
-//! that ends (`shutdown`). It needs no other program, and is built of plain threads: none of them
-//! waits for a command's consumer while it holds something that another needs.
-//! `guest-agent --serve` serves a connection in an ordinary process, for tests.
+//! that ends (`shutdown`). It needs no other program, and uses plain threads: no thread waits for a
+//! command's consumer while it holds a resource that another thread needs. `guest-agent --serve`
+//! serves a connection in an ordinary process, for tests.
 //!
-//! Non-goals: being a general init (no services, no users), and withstanding its host.
+//! Non-goals: a general init (no services, no users), and protection against its host.
 
 mod boot;
 mod children;

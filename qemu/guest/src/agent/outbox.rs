@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The way to the host, shared by all threads.
+//! The messages to the host, from all threads.
 //!
-//! A send waits while the port is full. That can't deadlock: the host's reader waits for nobody.
+//! A send waits while the port is full. That can't deadlock: the host's reader never waits.
 
 use std::{
     io,
@@ -12,8 +12,8 @@ use std::{
 use crate::agent::port::Port;
 use crate::wire::{Boot, LogLevel, Preamble, ToHost, frame};
 
-/// The writing half of the port. It falls silent when the host is gone; the reading half is the
-/// one that tells.
+/// The writing half of the port. It drops messages once the host is gone; only the reading half
+/// reports that.
 pub(crate) struct Outbox {
     port: Mutex<Option<Arc<Port>>>,
 }
@@ -34,12 +34,12 @@ impl Outbox {
         self.write(message, false);
     }
 
-    /// Sends one message and makes it the last: what other threads send later is dropped.
+    /// Sends one message as the last: later messages of other threads are dropped.
     pub(crate) fn send_last(&self, message: &ToHost) {
         self.write(message, true);
     }
 
-    /// Tells a person on the host that something did not work.
+    /// Sends a warning for a person on the host.
     pub(crate) fn warn(&self, text: String) {
         self.send(&ToHost::Log {
             level: LogLevel::Warning,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Reading and writing the port (or a socket in its place) from several threads.
+//! Reads and writes the port (or a socket in its place) from several threads.
 //!
-//! Linux's virtio-serial driver lets a port be opened only once, and has a write that may wait
-//! spin on a processor, with interrupts off, until QEMU has taken the bytes. So both directions
-//! share one non-blocking descriptor, and wait by poll(2).
+//! Linux's virtio-serial driver lets a port be opened only once. A blocking write spins on a
+//! processor there, with interrupts off, until QEMU has taken the bytes. So both directions share
+//! one non-blocking descriptor, and wait by poll(2).
 
 use std::{fs::File, io};
 
@@ -22,9 +22,9 @@ impl Port {
         Self(file)
     }
 
-    /// Writes the first bytes, once a host is connected, and from then on never waits but by
-    /// poll(2). That could not be done from the start: without a host the driver has poll report
-    /// a hang-up at once, while a write that may wait does wait.
+    /// Writes the first bytes, once a host is connected, and makes the port non-blocking. That
+    /// could not be done from the start: without a host, poll reports a hang-up at once, while a
+    /// blocking write does wait.
     pub(crate) fn greet(&self, bytes: &[u8]) -> io::Result<()> {
         io::Write::write_all(&mut &self.0, bytes)?;
         Ok(fcntl_setfl(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Requests that are done at once.
+//! Requests that are carried out at once.
 
 use std::{
     ffi::CString,
@@ -16,7 +16,7 @@ use rustix::{
 
 use crate::wire::{Errno, Failure, FileStat, MAX_FILE, Mount, Reply, Request};
 
-/// Does one request. The two that end the guest are not done here.
+/// Carries out one request, except the two that end the guest.
 pub(crate) fn perform(request: Request) -> Result<Reply, Failure> {
     let outcome = match request {
         Request::Mount(asked) => mount_as_asked(&asked).map(|()| Reply::Done),
@@ -54,7 +54,7 @@ fn mount_as_asked(asked: &Mount) -> io::Result<()> {
     Ok(())
 }
 
-/// Sorts mount options into flags of mount(2) and what the file system itself understands.
+/// Splits mount options into flags of mount(2) and options of the file system.
 fn split_options(options: &str) -> (MountFlags, String) {
     let mut flags = MountFlags::empty();
     let mut data = Vec::new();
@@ -83,7 +83,7 @@ fn split_options(options: &str) -> (MountFlags, String) {
 
 fn read_file(path: &str) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // Not by its length: files of /proc have none.
+    // The file's length is not used: files of /proc have none.
     File::open(path)?
         .take(MAX_FILE as u64 + 1)
         .read_to_end(&mut bytes)?;

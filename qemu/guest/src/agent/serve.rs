@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! One connection: reads the host's messages and has them done.
+//! One connection: reads the host's messages and carries them out.
 //!
-//! The reading thread itself never waits for a command or a file system, so the host's word always
-//! gets through: stream bytes go into queues that the credit bounds, requests to threads.
+//! The reading thread never waits for a command or a file system, so the host's messages always
+//! arrive: stream bytes go into queues that the credit bounds, requests to threads.
 
 use std::{fs::File, sync::Arc, thread, time::Duration};
 
@@ -22,10 +22,10 @@ use crate::wire::{Boot, Decoder, Failure, Request, RequestId, ToGuest, ToHost};
 
 const READ_BYTES: usize = 64 * 1024;
 
-/// How often the agent tells that it lives.
+/// How often the agent sends a heartbeat.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// What this process is.
+/// The role of this process.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     /// A guest's first process, which may end the guest.
@@ -131,7 +131,7 @@ impl Server {
 
 fn beat(outbox: &Outbox) -> ! {
     loop {
-        // Here time is the point, not a stand-in for a condition.
+        // This is a wait for time, not for a condition.
         thread::sleep(HEARTBEAT);
         outbox.send(&ToHost::Heartbeat {
             uptime_ms: boot::uptime_ms(),

@@ -25,10 +25,10 @@ use crate::wire::{Reply, RequestId, ToHost};
 /// How long processes may take to end by themselves when asked to.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How long they may take once killed. One that waits for a dead file system never ends.
+/// How long processes may take once killed. A process that waits for a dead file system never ends.
 const KILL_TIME_OUT: Duration = Duration::from_secs(10);
 
-/// What comes last.
+/// The last step.
 #[derive(Clone, Copy)]
 pub(crate) enum Ending {
     PowerOff,
@@ -45,11 +45,11 @@ pub(crate) enum Cause<'a> {
     Fatal(anyhow::Error),
 }
 
-/// Held for ever by the one thread that ends the guest.
+/// Taken by the one thread that ends the guest, and never released.
 static ENDING: Mutex<()> = Mutex::new(());
 
-/// Ends all processes, unmounts all that holds data, answers the host, and ends the guest. A
-/// second caller waits here for the first one's end.
+/// Ends all processes, unmounts all file systems with data, answers the host, and ends the guest. A
+/// second caller blocks here until the guest ends.
 pub(crate) fn shut_down(ending: Ending, children: &Children, cause: Cause<'_>) -> ! {
     let _ending = ENDING.lock().unwrap_or_else(PoisonError::into_inner);
     match &cause {
@@ -71,7 +71,7 @@ pub(crate) fn shut_down(ending: Ending, children: &Children, cause: Cause<'_>) -
     end_machine(ending)
 }
 
-/// Leaves no process and no mount that holds data; gives a line for each that could not be helped.
+/// Ends all processes and unmounts all file systems with data; returns a line for each failure.
 fn quiesce(children: &Children) -> Vec<String> {
     let mut problems = Vec::new();
     if !end_processes(children) {
@@ -90,7 +90,8 @@ fn quiesce(children: &Children) -> Vec<String> {
     problems
 }
 
-/// Ends the guest without a look at what runs in it, and without waiting for any file system.
+/// Ends the guest at once, without regard to its processes, and without waiting for any file
+/// system.
 pub(crate) fn power_off_now() -> ! {
     end_machine(Ending::PowerOff)
 }
@@ -108,7 +109,7 @@ fn end_machine(ending: Ending) -> ! {
     }
 }
 
-/// Asks all processes to end, then kills what is left; whether none is.
+/// Asks all processes to end, then kills the others. Returns whether none is left.
 fn end_processes(children: &Children) -> bool {
     signal_everything(Signal::TERM);
     // Interactive shells ignore the one, and take the other for the end of their terminal.
@@ -121,8 +122,8 @@ fn end_processes(children: &Children) -> bool {
 }
 
 fn signal_everything(signal: Signal) {
-    // To kill(2), the group of process 1 means every process but the caller, and a guest without
-    // any other is none to care about.
+    // For kill(2) the group of process 1 means every process but the caller. It fails if there is
+    // no other process, which is fine.
     kill_process_group(Pid::INIT, signal).ok();
 }
 

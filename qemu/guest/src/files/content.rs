@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What is in a file.
+//! The content of files.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::worker::{Fault, HandleTable, Op};
 
-/// How much is read or written at once.
+/// How many bytes are read or written at once.
 pub(super) const CHUNK: usize = 1 << 20;
 
-/// Makes a file of a pattern, on stable storage.
+/// Makes a file with a pattern, on stable storage.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Create {
-    /// Which file; an old one is replaced.
+    /// The file's path. An existing file is replaced.
     pub path: String,
     pub len: u64,
     pub seed: u64,
@@ -39,16 +39,16 @@ impl Op for Create {
     }
 }
 
-/// Compares a part of a file, read by system calls, with a pattern, or with zeros. Gives the first
-/// difference in words; a file that ends too soon is one.
+/// Compares a part of a file, read by system calls, with a pattern, or with zeros. Returns the
+/// first difference in words; a file that ends too soon is one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Compare {
     pub path: String,
     pub offset: u64,
     pub len: u64,
-    /// The pattern; zeros without one.
+    /// The seed of the pattern; none means zeros.
     pub seed: Option<u64>,
-    /// Where in the pattern the part begins.
+    /// The offset in the pattern.
     pub pattern_at: u64,
 }
 
@@ -106,7 +106,7 @@ pub(crate) fn difference(seed: Option<u64>, offset: u64, bytes: &[u8]) -> Option
     }
 }
 
-/// Reads a part of a file by one pread(2), for what that makes the kernel do.
+/// Reads a part of a file by one pread(2), for its effects in the kernel.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReadAt {
     pub path: String,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Which memory a page of a file is: of a DAX file that is its block, or its place in the window.
+//! The memory frame of a file's page: for a DAX file its block, or its place in the window.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -13,7 +13,7 @@ use super::mapping::{MapKind, Mapping};
 use super::opened::kept_or_open;
 use crate::worker::{Fault, HandleTable, Op};
 
-/// A page frame number, by which the kernel calls a page of memory.
+/// A page frame number, the kernel's number for a page of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frame(u64);
 
@@ -23,7 +23,7 @@ impl std::fmt::Display for Frame {
     }
 }
 
-/// Tells the frame of a mapped page; `None` if the kernel was built without /proc/PID/pagemap.
+/// Returns the frame of a mapped page; `None` if the kernel was built without /proc/PID/pagemap.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FrameOf {
     pub map: String,
@@ -44,13 +44,13 @@ impl Op for FrameOf {
     }
 }
 
-/// Looks for a frame in a part of a file; tells where in the file it is, in bytes.
+/// Looks for a frame in a part of a file; returns its offset in the file in bytes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FindFrame {
     pub path: String,
-    /// From where, in bytes: a multiple of the page size.
+    /// The first offset, in bytes: a multiple of the page size.
     pub offset: u64,
-    /// How much, as far as the file goes.
+    /// The length, cut at the file's end.
     pub len: u64,
     pub frame: Frame,
 }
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
     use crate::files::{Map, Open};
 
-    /// Which needs the right to see frames; without it all of them are 0.
+    /// Needs the right to see frames; without it all of them are 0.
     #[test]
     fn a_page_is_found_in_its_file_and_in_no_other() {
         let dir = tempfile::tempdir().unwrap();

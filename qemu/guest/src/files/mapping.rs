@@ -28,9 +28,9 @@ pub enum MapKind {
 
 /// A part of a file in memory; unmapped when it is dropped.
 ///
-/// Others change the bytes at any time, so there is never a reference to them: each word or byte is
-/// loaded or stored once, by a volatile access. A page that is not there any more ends the process by
-/// SIGBUS.
+/// Other processes may change the bytes at any time, so there is never a reference to them: each
+/// word or byte is loaded or stored once, by a volatile access. An access to a lost page ends the
+/// process by SIGBUS.
 #[derive(Debug)]
 pub struct Mapping {
     at: *mut u8,
@@ -40,8 +40,8 @@ pub struct Mapping {
     kind: MapKind,
 }
 
-// SAFETY: it is memory that any thread may use; all accesses are volatile, and whoever stores to a
-// page of it stores what others may see at any time.
+// SAFETY: any thread may use this memory. All accesses are volatile, and other threads may see a
+// store at any time.
 unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
@@ -54,7 +54,7 @@ impl Mapping {
     /// What mmap(2) said.
     pub fn new(file: &File, offset: u64, len: usize, kind: MapKind) -> Result<Self, Fault> {
         let at = if len == 0 {
-            // Which the kernel would refuse.
+            // The kernel refuses a mapping of 0 bytes.
             NonNull::<u8>::dangling().as_ptr()
         } else {
             let (flags, prot) = match kind {
@@ -62,7 +62,7 @@ impl Mapping {
                 MapKind::ReadOnly => (MapFlags::SHARED, ProtFlags::READ),
                 MapKind::Private => (MapFlags::PRIVATE, ProtFlags::READ | ProtFlags::WRITE),
             };
-            // SAFETY: a new mapping at an address of the kernel's choice.
+            // SAFETY: a new mapping at an address that the kernel chooses.
             let mapped = unsafe { mmap(ptr::null_mut(), len, prot, flags, file, offset) };
             mapped
                 .map_err(Fault::of(format!("mapping {len} bytes at {offset:#x}")))?
@@ -124,8 +124,8 @@ impl Mapping {
         Ok(())
     }
 
-    /// Stores bytes, as [`read`](Self::read) loads them. To a mapping for loads that is SIGSEGV, which
-    /// a test may want.
+    /// Stores bytes, as [`read`](Self::read) loads them. A store to a mapping for loads raises
+    /// SIGSEGV, which a test may want.
     pub(crate) fn write(&self, at: usize, bytes: &[u8]) -> Result<(), Fault> {
         let to = self.part(at, bytes.len())?;
         let mut done = 0;
@@ -179,8 +179,8 @@ impl Mapping {
         self.at.wrapping_add(at).cast()
     }
 
-    /// Has the kernel enter the pages of a part into the page table, for reading, without any access
-    /// to their bytes (`MADV_POPULATE_READ`).
+    /// Lets the kernel enter the pages of a part into the page table, for reading, without any
+    /// access to their bytes (`MADV_POPULATE_READ`).
     ///
     /// # Errors
     ///
@@ -208,15 +208,16 @@ impl Drop for Mapping {
         if self.len == 0 {
             return;
         }
-        // SAFETY: this range was mapped by us, and no pointer into it outlives an op. A pin's
-        // reference is the kernel's and may well outlive it: that is what the lab is about.
+        // SAFETY: `self` has mapped this range, and no pointer into it outlives an op. A pin's
+        // reference belongs to the kernel and may well outlive the mapping: that is what the lab
+        // tests.
         if let Err(error) = unsafe { munmap(self.at.cast(), self.len) } {
             eprintln!("guest-agent: unmapping: {error}");
         }
     }
 }
 
-/// Maps a part of a kept file, shared and writable, and keeps the mapping. Gives its address.
+/// Maps a part of a kept file, shared and writable, and keeps the mapping. Returns its address.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Map {
     pub name: String,
@@ -245,13 +246,13 @@ impl Op for Map {
     }
 }
 
-/// Touches every page of a mapping's part, so that it is in the page tables.
+/// Accesses every page of a mapping's part, so that it is in the page tables.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Touch {
     pub map: String,
     pub at: usize,
     pub len: usize,
-    /// Stores what is there already, instead of just loading it.
+    /// Stores the loaded value back.
     pub store: bool,
 }
 

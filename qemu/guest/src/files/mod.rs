@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Files and mappings: what a case is played on, and how it looks at them.
+//! Files and mappings that a case works on, and the checks on them.
 
 mod content;
 mod frames;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Opening and letting go.
+//! Opens and closes files.
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -41,8 +41,8 @@ pub(crate) fn open(path: &str, direct: bool) -> Result<File, Fault> {
         .map_err(Fault::of(format!("opening {path}")))
 }
 
-/// The file that is kept under its path, else a new one. What an open does to the page cache of
-/// FUSE is a case of its own and must not happen in the middle of another.
+/// The file that is kept under its path, else a new one. An open may change the page cache of FUSE,
+/// which is a case of its own and must not happen in the middle of another.
 pub(crate) fn kept_or_open<'o>(handles: &'o HandleTable, path: &str) -> Result<AnyFile<'o>, Fault> {
     match handles.get::<File>(path) {
         Ok(file) => Ok(AnyFile::Kept(file)),
@@ -52,9 +52,9 @@ pub(crate) fn kept_or_open<'o>(handles: &'o HandleTable, path: &str) -> Result<A
 
 /// A file that is kept or a new one.
 pub(crate) enum AnyFile<'o> {
-    /// It is in the handle table.
+    /// A file in the handle table.
     Kept(&'o File),
-    /// It is closed at the end of the op.
+    /// A new file, which is closed at the end of the op.
     New(File),
 }
 
@@ -69,7 +69,7 @@ impl std::ops::Deref for AnyFile<'_> {
     }
 }
 
-/// Lets go of a file, a mapping or a pin.
+/// Closes a file, unmaps a mapping or releases a pin.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Close {
     pub name: String,

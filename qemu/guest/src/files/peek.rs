@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Looking at a mapping's bytes where the page may be gone.
+//! Reads a mapping's bytes when the page may be lost.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -20,12 +20,12 @@ use crate::worker::{Fault, HandleTable, Op};
 pub struct Peek {
     pub map: String,
     pub at: usize,
-    /// How much; at most what a pipe holds.
+    /// The number of bytes; at most what a pipe holds.
     pub len: usize,
     pub seed: u64,
 }
 
-/// What was there.
+/// The content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Peeked {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Blocks that a file system keeps free for itself. As long as it has some, a block that has just
-//! been freed may be one of those that no file gets.
+//! Blocks that a file system keeps free for itself. While it has some, a block that has just been
+//! freed may become one of those, which no file gets.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -20,12 +20,12 @@ struct Blocks {
 /// _IOWR('X', 114, struct xfs_fsop_resblks)
 const XFS_IOC_SET_RESBLKS: libc::Ioctl = 0xc010_5872;
 
-/// Has the file system of `file` keep nothing back, if it is one that does: ext4 says so in sysfs,
-/// xfs is asked by ioctl(2).
+/// Lets the file system of `file` reserve no blocks, if it does: ext4 has a setting in sysfs, xfs
+/// an ioctl(2).
 ///
 /// # Errors
 ///
-/// What the kernel said; that a file system knows no such thing is no error.
+/// The kernel's error. A file system without such a reserve is no error.
 pub(super) fn give_up(file: &File) -> io::Result<()> {
     let device = fstat(file)?.st_dev;
     let link = format!("/sys/dev/block/{}:{}", major(device), minor(device));

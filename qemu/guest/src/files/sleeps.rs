@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! How often a task goes to sleep in a function, as the guest's kernel traces it.
+//! Counts how often a task goes to sleep in a function, by the guest kernel's trace.
 //!
-//! A task that waits for a condition and is woken looks, and goes to sleep again if there is nothing
-//! for it yet. So if it sleeps already when the tracing begins, each further time it goes to sleep
-//! at the same place is a wake-up in vain.
+//! A woken task checks its condition, and goes to sleep again if the condition does not hold yet.
+//! So if the task sleeps already when the trace begins, each further sleep at the same place is a
+//! spurious wake-up.
 
 use std::fs;
 use std::io;
@@ -16,7 +16,7 @@ use crate::worker::{Fault, HandleTable, Op};
 
 /// Where the rig mounts tracefs.
 pub const TRACEFS: &str = "/sys/kernel/tracing";
-/// A trace buffer of our own, which nobody else uses.
+/// A private trace buffer.
 const INSTANCE: &str = "/sys/kernel/tracing/instances/daxlab";
 const SWITCH: &str = "events/sched/sched_switch";
 
@@ -38,18 +38,19 @@ impl Op for TraceSleeps {
         set("tracing_on", "0")?;
         // To open it for writing empties it.
         set("trace", "")?;
-        // One that was woken and one that is preempted both run (R).
+        // A woken task and a preempted one are both in state R.
         set(
             &format!("{SWITCH}/filter"),
             &format!("prev_pid == {} && prev_state != 0", self.pid),
         )?;
-        // It stays on: to patch the kernel's text in each case takes longer than the case.
+        // The event stays enabled: to patch the kernel's text in each case takes longer than the
+        // case.
         set(&format!("{SWITCH}/enable"), "1")?;
         set("tracing_on", "1")
     }
 }
 
-/// Ends the tracing. Gives how often the task went to sleep in one of some functions since.
+/// Ends the trace. Returns how often the task went to sleep in one of some functions since.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TracedSleeps {
     pub pid: u32,
@@ -75,8 +76,8 @@ fn set(file: &str, value: &str) -> Result<(), Fault> {
     )))
 }
 
-/// Counts in the text of a trace: of each switch away from the task the event's line, then that of
-/// its stack, whose frames are lines of their own.
+/// Counts in the text of a trace. Each switch away from the task has a line for the event, then a
+/// line for each frame of its stack.
 fn sleeps(trace: &str, pid: u32, functions: &[String]) -> u64 {
     let is_sleep = |line: &str| {
         let field = |key: &str| {
@@ -114,8 +115,8 @@ fn function(frame: &str) -> &str {
     &symbol[..end.unwrap_or(symbol.len())]
 }
 
-/// Whether who called schedule() is one of the functions, or called by it for just that. Locks have
-/// functions of their own between: a wait for one is another wait.
+/// Whether the caller of schedule() is one of the functions, or is called by one just for the
+/// sleep. Locks have functions of their own in between: a wait for a lock is another wait.
 fn sleeps_in(stack: &[&str], functions: &[String]) -> bool {
     let mut callers = stack
         .iter()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Taking a file system's free space, so that freed blocks get a new owner.
+//! Takes a file system's free space, so that freed blocks get a new owner.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -15,8 +15,8 @@ use super::opened::kept_or_open;
 use super::pools;
 use crate::worker::{Fault, HandleTable, Op};
 
-/// Reserves all free space but some, by a file without content. What the file system keeps back
-/// for itself it has to give up before: it would be free space that no file can take.
+/// Reserves all free space but `leave` bytes, by a file without content. The file system has to
+/// release its own reserve before, which would be free space that no file can take.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Reserve {
     /// The file that takes it.
@@ -44,11 +44,11 @@ impl Op for Reserve {
     }
 }
 
-/// The last that is tried before a file system is called full: a block.
+/// The smallest write that is tried before a file system counts as full: a block.
 const LEAST: usize = 4096;
 
-/// Writes a pattern into a new file until the file system is full or `limit` is reached. Gives the
-/// file's length.
+/// Writes a pattern into a new file until the file system is full or `limit` is reached. Returns
+/// the file's length.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Fill {
     pub path: String,
@@ -66,7 +66,7 @@ impl Op for Fill {
         let file = File::create(&self.path).map_err(Fault::of(failed()))?;
         let mut buffer = vec![0; CHUNK];
         let mut len = 0;
-        // A write that is too long for the space that is left may get none of it.
+        // A write that is too long for the remaining space may write nothing.
         let mut most = CHUNK;
         while len < self.limit && most >= LEAST {
             let count = (self.limit - len).min(most as u64) as usize;

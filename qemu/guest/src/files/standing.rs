@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Where a file really is. A mount that failed leaves a case on the initramfs, where nothing ever
-//! waits and every result looks like a kernel's bug.
+//! The file system that a file is on. After a failed mount a case would run on the initramfs, where
+//! nothing ever waits and every result looks like a kernel bug.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::worker::{Fault, HandleTable, Op};
 /// STATX_ATTR_DAX of statx(2): this very file is accessed by DAX now.
 const STATX_ATTR_DAX: u64 = 0x0020_0000;
 
-/// Looks where a file is.
+/// Finds the file system of a file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Where {
     pub path: String,
@@ -55,8 +55,8 @@ impl Op for Where {
     }
 }
 
-/// Type and line of the mount that holds `path`: of those above it the deepest, and of those
-/// mounted there the last.
+/// Type and line of the mount that holds `path`: the deepest mount above it, and the last one
+/// mounted there.
 fn mount_of<'t>(table: &'t str, path: &Path) -> Option<(&'t str, &'t str)> {
     let holds = |line: &&'t str| {
         let point = line.split(' ').nth(4);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What the guest's kernel tells: who sleeps where, and what it complained of.
+//! Observations of the guest's kernel: sleeping tasks, and its log.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ use crate::worker::{Fault, HandleTable, Op};
 pub struct Stacks {
     /// Only this process, or all.
     pub pid: Option<u32>,
-    /// The functions; any stack without any.
+    /// The functions; none means any stack.
     pub functions: Vec<String>,
 }
 
@@ -41,12 +41,13 @@ impl Op for Stacks {
     }
 }
 
-/// All sleeping tasks that have one of these functions in their stack; all without any.
+/// All sleeping tasks that have one of these functions in their stack; all, if no function is
+/// given.
 ///
 /// # Errors
 /// When /proc can't be listed.
 pub fn sleepers<F: AsRef<str>>(functions: &[F]) -> std::io::Result<Vec<Task>> {
-    // All threads: a process of a fault may not be the one that faults.
+    // All threads: the thread that faults may not be the process's first.
     let pids = all()?.into_iter().flat_map(threads);
     Ok(asleep_in(pids, functions).collect())
 }
@@ -101,7 +102,7 @@ fn numbers_in(dir: &str) -> std::io::Result<Vec<u32>> {
     Ok(pids.collect())
 }
 
-/// The task, if it sleeps now: the stack of one that runs means nothing.
+/// The task, if it sleeps now: the stack of a running task means nothing.
 fn sleeping(pid: u32) -> Option<Task> {
     let stack = fs::read_to_string(format!("/proc/{pid}/stack")).ok()?;
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -116,7 +117,7 @@ fn sleeping(pid: u32) -> Option<Task> {
     })
 }
 
-/// Where Linux forgets what it has warned of once; only there if debugfs is.
+/// The file that lets Linux repeat warnings that it prints only once; it exists only with debugfs.
 const CLEAR_WARN_ONCE: &str = "/sys/kernel/debug/clear_warn_once";
 
 /// Takes the kernel's log since it was last taken, and lets it warn anew.
@@ -134,7 +135,7 @@ impl Op for KernelLog {
         let len = libc::c_int::try_from(buffer.len()).expect("it is small");
         // SAFETY: the kernel writes at most `len` bytes to the buffer.
         let read = unsafe { libc::klogctl(READ_CLEAR, buffer.as_mut_ptr().cast(), len) };
-        // A warning that is given once for each boot would be missed by all cases but one.
+        // A warning that is printed once in each boot would be missed by all cases but one.
         fs::write(CLEAR_WARN_ONCE, "1").ok();
         let read = usize::try_from(read)
             .map_err(|_| std::io::Error::last_os_error())

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! O_DIRECT by Linux AIO: as long as the device does not answer, the worker can do what it likes,
-//! for example drop the mapping while the page is pinned.
+//! O_DIRECT by Linux AIO: until the device answers, the worker is free, for example to unmap the
+//! page while it is pinned.
 
 use std::ptr;
 
@@ -87,8 +87,8 @@ impl Op for AioSubmit {
             ..Iocb::default()
         };
         let mut list = [ptr::from_mut(&mut control)];
-        // SAFETY: the list has one control block, which the kernel copies. The page may be
-        // unmapped while the device works: the kernel holds a pin of its own.
+        // SAFETY: the list has one control block, which the kernel copies. The page may be unmapped
+        // while the device works: the kernel holds its own pin.
         let submitted =
             unsafe { libc::syscall(libc::SYS_io_submit, context.id, 1_i64, list.as_mut_ptr()) };
         checked("io_submit", submitted)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! process_vm_readv(2): FOLL_PIN for the time of a copy. Nothing can hold it there, so it is done
-//! again and again while others remove the page.
+//! process_vm_readv(2): FOLL_PIN for the time of a copy. Nothing can delay the copy, so it is
+//! repeated while others remove the page.
 
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ pub struct CopyFromProcess {
     pub times: u32,
 }
 
-/// How the copies went.
+/// The results of the copies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Copied {
     pub whole: u32,

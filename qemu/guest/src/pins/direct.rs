@@ -19,7 +19,7 @@ pub struct Transfer {
     pub len: usize,
     /// The other side, kept open.
     pub device: String,
-    /// Where on the other side.
+    /// The offset on the other side.
     pub offset: u64,
     /// From the page to the device; else the device's data goes to the page.
     pub write: bool,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! io_uring's fixed buffers: FOLL_LONGTERM, which a DAX file has to refuse, since nobody could
-//! wait for the end of such a pin.
+//! io_uring's fixed buffers: FOLL_LONGTERM, which a DAX file has to refuse, since such a pin has no
+//! end to wait for.
 
 use io_uring::IoUring;
 use serde::{Deserialize, Serialize};

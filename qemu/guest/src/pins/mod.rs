@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Who takes a reference to a DAX page, and keeps it until the lab says so.
+//! The ways to take a reference to a DAX page, and to hold it until the lab releases it.
 //!
 //! | pin | reference | held until |
 //! |---|---|---|

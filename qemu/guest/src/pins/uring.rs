@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! O_DIRECT by io_uring. Like AIO, with the kernel's other way to a pinned page.
+//! O_DIRECT by io_uring: like AIO, by the kernel's other way to a pinned page.
 
 use io_uring::{IoUring, opcode, types};
 use serde::{Deserialize, Serialize};

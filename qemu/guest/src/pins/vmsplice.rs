@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A page in a pipe: FOLL_GET until it is read, for as long as an unprivileged process likes.
+//! A page in a pipe: FOLL_GET until the pipe is read, for as long as an unprivileged process likes.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -18,12 +18,13 @@ use crate::worker::{Fault, HandleTable, Op};
 /// A pipe that refers to pages.
 pub(crate) struct Pipe {
     reader: File,
-    /// Open until the pipe is let go of, so that reading it never sees an end.
+    /// Open until the pipe is dropped, so that a read never sees its end.
     writer: OwnedFd,
 }
 
 impl Pipe {
-    /// References that a pipe of the largest size has room for; more than that not everyone gets.
+    /// How many references a pipe of the largest size has room for; an unprivileged process may not
+    /// get more.
     pub(crate) const SLOTS: u32 = 256;
 
     /// One of the usual size.
@@ -46,8 +47,8 @@ impl Pipe {
     /// Puts a part of a mapping into it, by reference.
     pub(crate) fn splice(&self, map: &Mapping, at: usize, len: usize) -> Result<(), Fault> {
         let page = map.part(at, len)?;
-        // SAFETY: the page is mapped for the time of the call; later the pipe has a reference of
-        // its own, and nobody here relies on the bytes staying as they are.
+        // SAFETY: the page is mapped for the time of the call. Afterwards the pipe has its own
+        // reference, and no code here relies on the bytes staying the same.
         let spliced = unsafe {
             let bytes = slice::from_raw_parts(page, len);
             let parts = [IoSliceRaw::from_slice(bytes)];
@@ -62,7 +63,7 @@ impl Pipe {
     }
 }
 
-/// Puts a part of a mapping into a new pipe. Gives the number of bytes that the pipe holds.
+/// Puts a part of a mapping into a new pipe. Returns the number of bytes in the pipe.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Vmsplice {
     pub name: String,
@@ -110,7 +111,7 @@ impl Op for Drain {
     }
 }
 
-/// Drains a pipe and puts the part into it again, with as little between as there can be.
+/// Drains a pipe and puts the part into it again, with as little delay as possible.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SpliceAgain {
     pub name: String,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A page on its way to a TCP peer that does not read: FOLL_GET until the peer does.
+//! A page in the queue to a TCP peer that does not read: FOLL_GET until the peer does.
 //!
-//! Over the loopback device the receiver gets a copy, so what holds the page is the sender's own
-//! queue: first so many ordinary bytes are sent that the peer's window is shut, then the page is
-//! queued behind them.
+//! Over the loopback device the receiver gets a copy, so the sender's own queue holds the page.
+//! First enough ordinary bytes are sent to close the peer's window, then the page is queued behind
+//! them.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -20,7 +20,7 @@ use crate::worker::{Fault, HandleTable, Op};
 
 /// Room for the ordinary bytes and the page.
 const SEND_BUFFER: usize = 4 << 20;
-/// The kernel makes of this the least that it allows.
+/// The kernel raises this to its minimum.
 const RECEIVE_BUFFER: usize = 1;
 /// Ordinary bytes, many times what such a receive buffer takes.
 const FILLER: usize = 1 << 20;
@@ -66,7 +66,7 @@ impl Op for ZeroCopySend {
     }
 }
 
-/// Nobody else configures a network in the lab's guests.
+/// Brings the loopback device up: no other program configures a network in the lab's guests.
 fn loopback_up() -> io::Result<()> {
     // SAFETY: all zeros is a valid ifreq.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };
@@ -92,7 +92,7 @@ fn loopback_up() -> io::Result<()> {
 fn connect() -> io::Result<Connection> {
     loopback_up()?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    // Inherited by the accepted socket, whose window is decided by it.
+    // The accepted socket inherits this size, which decides its window.
     set_socket_recv_buffer_size(&listener, RECEIVE_BUFFER)?;
     let sender = TcpStream::connect(listener.local_addr()?)?;
     let (receiver, _) = listener.accept()?;
@@ -126,7 +126,7 @@ fn queued(socket: i32) -> io::Result<u64> {
     Ok(bytes.cast_unsigned().into())
 }
 
-/// Reads all that was sent, and waits until the kernel says that it has let go of the page.
+/// Reads all that was sent, and waits until the kernel reports that it has released the page.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ZeroCopyReceive {
     pub name: String,
@@ -182,7 +182,7 @@ fn wait_for_completion(sender: &TcpStream) -> io::Result<()> {
         if error.kind() != ErrorKind::WouldBlock {
             return Err(error);
         }
-        // POLLERR comes without being asked for.
+        // POLLERR is always reported.
         poll(&mut [PollFd::new(sender, PollFlags::empty())], None)?;
     }
 }

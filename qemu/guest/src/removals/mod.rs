@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What takes the blocks of a DAX page away, or the page itself.
+//! Operations that remove the blocks of a DAX page, or the page itself.
 
 mod inodes;
 mod ranges;
@@ -20,7 +20,7 @@ pub enum Removal {
     /// open(2) with O_TRUNC.
     OpenTruncate {
         path: String,
-        /// With O_CREAT too, which goes another way in FUSE.
+        /// With O_CREAT too, which takes another path in FUSE.
         create: bool,
     },
     /// fallocate(2) in one of its modes.

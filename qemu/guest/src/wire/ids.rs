@@ -39,13 +39,13 @@ impl Signal {
     pub const INT: Self = Self(2);
     /// Ctrl-\.
     pub const QUIT: Self = Self(3);
-    /// The end that can't be refused.
+    /// An end that can't be caught.
     pub const KILL: Self = Self(9);
     /// First user-defined signal.
     pub const USR1: Self = Self(10);
-    /// A write that nobody reads.
+    /// A write to a pipe without a reader.
     pub const PIPE: Self = Self(13);
-    /// The polite end.
+    /// A request to end.
     pub const TERM: Self = Self(15);
 }
 

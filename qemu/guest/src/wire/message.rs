@@ -64,7 +64,7 @@ pub enum ToHost {
     OutputEof { exec: ExecId, output: Output },
     /// The command has taken this many bytes of its input: so many more may be sent.
     StdinCredit { exec: ExecId, bytes: u32 },
-    /// Nobody in the guest reads the command's input any more.
+    /// No process in the guest reads the command's input any more.
     StdinClosed { exec: ExecId },
     /// The command's first process has ended; the last message about the command. All that it
     /// wrote has been sent before. Its streams are closed on both sides, so a process that it left
@@ -72,7 +72,7 @@ pub enum ToHost {
     Exited { exec: ExecId, status: ExitStatus },
     /// Something that a person should see.
     Log { level: LogLevel, text: String },
-    /// The agent is alive. Sent again and again, whatever else happens.
+    /// The agent is alive. Sent at regular intervals, whatever else happens.
     Heartbeat {
         /// Time since the guest's boot.
         uptime_ms: u64,

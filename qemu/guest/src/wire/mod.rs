@@ -21,9 +21,9 @@
 //! # Flow control
 //!
 //! A sender may have at most [`STREAM_WINDOW`] bytes of a stream under way. The receiver returns
-//! credit as its consumer takes the bytes. So whoever reads the port never has to wait for a
-//! consumer: what a stream may hold fits its buffer, and a stream that nobody reads stops itself
-//! and no other. [`flow`] has the book-keeping of both ends.
+//! credit as its consumer takes the bytes. So the reader of the port never has to wait for a
+//! consumer: a stream's bytes fit into its buffer, and a stream that is not read stops only itself.
+//! [`flow`] has the accounting of both ends.
 //!
 //! # Non-goals
 //!

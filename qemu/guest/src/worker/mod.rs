@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A process in the guest that does what the host asks, one [`Op`] at a time.
+//! A process in the guest that carries out the host's requests, one [`Op`] at a time.
 //!
 //! The host starts it as a command, `guest-agent worker`; requests and answers are lines of JSON on
 //! its standard input and output, so that a log of them can be read. An op that blocks in the kernel

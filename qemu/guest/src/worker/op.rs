@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What host and worker say to each other, and what the worker keeps between two requests.
+//! The messages between host and worker, and the state that the worker keeps between two requests.
 
 use std::any::{Any, type_name};
 use std::collections::BTreeMap;
@@ -9,19 +9,19 @@ use std::io;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Something that a worker can do. The host and the guest share the type: its fields are the
-/// request's, and its code is the guest's.
+/// An operation of a worker. Host and guest share the type: its fields are the request's, and its
+/// code is the guest's.
 pub trait Op: Serialize + DeserializeOwned {
     /// Its name on the wire.
     const NAME: &'static str;
-    /// What it gives when it succeeds.
+    /// The result of a success.
     type Yield: Serialize + DeserializeOwned;
 
-    /// Does it, in the guest.
+    /// Runs the op, in the guest.
     ///
     /// # Errors
     ///
-    /// What the kernel said, or what is wrong with the request.
+    /// The kernel's error, or an error of the request.
     fn run(self, handles: &mut HandleTable) -> Result<Self::Yield, Fault>;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What races need: ops again and again, since a round trip to the host between two would be too
-//! slow, and who of two runs first.
+//! Tools for races: ops that are repeated in the guest, since a round trip to the host between two
+//! would be too slow, and the choice of the task that runs first.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 use super::serve::perform;
 use super::{Fault, HandleTable, Op, Request};
 
-/// Different answers that are told apart; more would be noise.
+/// How many different answers are counted separately; more would be noise.
 const KINDS: usize = 16;
-/// Under what the others are counted.
+/// The name under which the others are counted.
 const OTHERS: &str = "others";
 
-/// Runs ops in turn, a number of times. One that fails is counted and no reason to stop.
+/// Runs ops in turn, a number of times. A failed op is counted and does not end the loop.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Repeat {
     /// How many rounds at most.
@@ -72,7 +72,8 @@ impl Op for Repeat {
 /// Binds the worker to the first CPU.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Schedule {
-    /// Before all others there who have not asked for it: they run when this one sleeps.
+    /// Before all other tasks on that CPU that have not set this: they run only when this one
+    /// sleeps.
     pub first: bool,
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What read(2) and write(2) copy from and to.
+//! The buffers of read(2) and write(2).
 //!
 //! QEMU's emulation finds memory by a table that has a place for each virtual page, by the lowest
 //! bits of its number: 64 places at first. A copy between two pages of one place loses both time and

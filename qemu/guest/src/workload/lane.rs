@@ -14,7 +14,7 @@ use super::ticks::{Rate, Ticks};
 use super::{Access, PAGE, Place, RanThread, Stamp, Temperature, Walk, Work, fill};
 use crate::worker::Fault;
 
-/// How many of the last writes are looked at again.
+/// How many of the last writes are verified.
 const KEPT: usize = 64;
 /// Decimal digits to which latencies are told apart.
 const DIGITS: u8 = 2;
@@ -75,7 +75,7 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Accesses until the end. Each that has ended is counted in `done`, for whoever watches.
+    /// Runs accesses until the end. Counts each finished one in `done`, for a watching thread.
     pub(super) fn run(
         &mut self,
         end: End,
@@ -197,7 +197,7 @@ impl<'a> Lane<'a> {
         Fault::new(format!("{path}, byte {}", place.at), what)
     }
 
-    /// Reads the last of what was written, by read(2), whatever it was written by.
+    /// Verifies the last writes by read(2), whatever the means of the writes.
     pub(super) fn look_at_writes(&self) -> Result<(), Fault> {
         for offset in &self.written {
             let place = self.place(*offset);

@@ -104,10 +104,10 @@ impl Op for Count {
     }
 }
 
-/// Does what is prepared. Pins that it can't end with are let go of.
+/// Runs the prepared turn. Releases pins that it can't end with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Run {
-    /// For so many milliseconds at most.
+    /// The limit in milliseconds.
     pub limit_ms: u64,
 }
 
@@ -133,7 +133,7 @@ impl Op for Run {
     }
 }
 
-/// Looks whether what was written is there, closes the files, and lets go of pins.
+/// Verifies the writes, closes the files, and releases pins.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Finish {}
 
@@ -156,9 +156,9 @@ pub struct Ran {
     /// From the first access of the first thread to the last of the last, in nanoseconds.
     pub ns: u64,
     pub threads: Vec<RanThread>,
-    /// Whether some access did not end until the pins were let go of.
+    /// Whether an access did not end until the pins were released.
     pub stalled: bool,
-    /// Who slept in Linux's DAX code meanwhile.
+    /// The tasks that slept in Linux's DAX code meanwhile.
     pub blocked: Vec<Blocked>,
 }
 
@@ -189,7 +189,7 @@ pub struct Counts {
     pub set_up: u64,
     /// Ranges that it asked to be removed.
     pub removed: u64,
-    /// Ranges that were taken from a file by whoever needed one.
+    /// Ranges that were taken from a file by the task that needed one.
     pub inline: u64,
     /// Ranges that were taken from a file by the kernel's worker.
     pub worker: u64,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Ranges of the window that can't be taken away: a page of each is in a pipe that nobody reads.
+//! Ranges of the window that can't be reclaimed: a page of each is in a pipe that is never read.
 
 use std::fs::File;
 use std::path::Path;

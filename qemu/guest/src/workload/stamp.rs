@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What stands in each page, so that an access to the wrong page, or to none, is noticed.
+//! The stamp in each page, which shows an access to the wrong page, or to none.
 
 use super::Files;
 

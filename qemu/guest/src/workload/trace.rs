@@ -2,9 +2,9 @@
 
 //! What Linux's driver does with its window, by probes on its functions.
 //!
-//! Who has a range removed is told by the task: the worker is a kernel thread, and others do it
-//! themselves, inline, since files of a turn stay open: none is evicted. A kernel without probes, or
-//! whose compiler has inlined the functions, can't tell; that is no error.
+//! The task shows how a range was removed: the worker is a kernel thread, and other tasks remove a
+//! range themselves, inline (files of a turn stay open, so none is evicted). A kernel without
+//! probes, or whose compiler has inlined the functions, can't count; that is no error.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -14,7 +14,7 @@ use super::Counts;
 
 /// Where tracefs is mounted.
 pub const TRACEFS: &str = "/sys/kernel/tracing";
-/// A trace buffer of our own, which nobody else uses.
+/// A private trace buffer.
 const INSTANCE: &str = "/sys/kernel/tracing/instances/reclaim";
 /// Of each processor. An event takes some 50 bytes.
 const BUFFER_KIB: &str = "2048";

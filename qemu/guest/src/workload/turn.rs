@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A turn: preparing it, running it, and looking at what came of it.
+//! A turn: its preparation, its run, and the check of its result.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,13 +17,13 @@ use crate::worker::Fault;
 
 /// How long warming up may take. A pass over the largest working set takes a few seconds.
 const WARM_UP: Duration = Duration::from_secs(120);
-/// How long no access may end before the pins are let go of.
+/// How long no access may end before the pins are released.
 const STALL: Duration = Duration::from_secs(4);
 /// How long an access may take after that.
 const HANG: Duration = Duration::from_secs(60);
-/// Between two looks at the threads.
+/// Pause between two checks of the threads.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
-/// What a task is in that uses the window or reclaims it. Some of them may be inlined: the names
+/// Functions of a task that uses the window or reclaims it. Some of them may be inlined: the names
 /// overlap on purpose.
 const OF_THE_WINDOW: [&str; 6] = [
     "fuse_dax_free_mem_worker",
@@ -41,7 +41,7 @@ pub(super) struct Turn {
     number: u64,
     rate: Rate,
     ran: bool,
-    /// Whether warming up came to a standstill, and who slept then.
+    /// Whether the warm-up stalled, and which tasks slept then.
     stalled: bool,
     blocked: Vec<Blocked>,
 }
@@ -74,7 +74,7 @@ impl Turn {
         Ok(turn)
     }
 
-    /// Runs it. Pins that it can't end with are let go of.
+    /// Runs the turn. Releases pins that it can't end with.
     pub(super) fn run(&mut self, limit: Duration, pins: &mut Option<Pins>) -> Result<Ran, Fault> {
         let end = End::of(&self.work, limit);
         let mut ran = self.go(end, pins)?;
@@ -130,8 +130,8 @@ impl Turn {
     }
 }
 
-/// Waits for the threads' end. Who slept where, if they came to a standstill that only the end of the
-/// pins ended.
+/// Waits for the threads' end. Returns the sleeping tasks, if the threads stalled until the pins
+/// were released.
 fn watch(
     done: &[AtomicU64],
     ended: impl Fn() -> bool,

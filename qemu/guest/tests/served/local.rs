@@ -76,7 +76,7 @@ pub async fn agent() -> (Agent, Process) {
     (agent, process)
 }
 
-/// Waits, but not for ever, and says for what.
+/// Waits with a limit; the failure says for what.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(TIME_OUT, future)
         .await

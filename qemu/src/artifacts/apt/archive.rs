@@ -28,13 +28,13 @@ impl Archive {
         Some(Self { name, size, sha256 })
     }
 
-    /// Where it is or will be.
+    /// The file's path, whether it exists yet or not.
     pub(super) fn path(&self, folder: &Path) -> PathBuf {
         folder.join(&self.name)
     }
 
-    /// Removes it from `folder` unless it is what the index says. Of a file that an interrupted
-    /// run left, apt itself looks at the size only.
+    /// Removes the file from `folder` unless it matches the index. For a file of an interrupted run
+    /// apt itself checks the size only.
     pub(super) fn remove_if_damaged(&self, folder: &Path) -> Result<(), AptError> {
         let path = self.path(folder);
         if path.exists() && self.verify(folder).is_err() {

@@ -63,7 +63,7 @@ pub(super) fn configuration(home: &Path, dump: &str) -> String {
     text
 }
 
-/// What no machine's configuration may change. The user _apt, to whom apt would drop its rights,
+/// Settings that no machine's configuration may change. apt would switch to the user _apt, who
 /// can't reach a cache below /root.
 const FIXED: &str = "\
 APT::Architecture \"amd64\";

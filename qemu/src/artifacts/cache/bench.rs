@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! The cache's workbench: a folder that is always at the same path, for one builder at a time.
 //!
-//! What is built there takes minutes, so it has a lock of its own, and others fill the cache
-//! meanwhile. The order is bench, then cache: who holds the cache's lock must not ask for the bench.
+//! A build there takes minutes, so the bench has its own lock, and others can fill the cache
+//! meanwhile. The lock order is bench, then cache: the holder of the cache's lock must not ask for
+//! the bench.
 
 use std::path::{Path, PathBuf};
 
@@ -10,9 +11,9 @@ use tempfile::TempDir;
 
 use super::{Cache, CacheError, Lock, clear};
 
-/// The file that is held by who builds.
+/// The lock file of the process that builds.
 const LOCK: &str = "build/lock";
-/// The folder that is built in.
+/// The folder in which the build runs.
 const BENCH: &str = "bench";
 
 /// The empty workbench. It is removed when this is dropped.
@@ -31,7 +32,8 @@ impl Bench {
 }
 
 impl Cache {
-    /// Waits for the workbench, and says for whom. What an interrupted run left there is removed.
+    /// Waits for the workbench, and reports which process has it. Removes what an interrupted run
+    /// left there.
     pub(crate) fn bench(&self) -> Result<Bench, CacheError> {
         let lock = self.acquire(LOCK, "is building")?;
         let root = self.bench_root();
@@ -51,7 +53,7 @@ impl Cache {
         self.root.join("build")
     }
 
-    /// Removes what an interrupted builder left, unless another one is at work.
+    /// Removes what an interrupted build left, unless another build is running.
     pub(super) fn sweep_bench(&self) -> Result<(), CacheError> {
         match self.try_acquire(LOCK)? {
             Some(_lock) => clear(&self.bench_root().join(BENCH)),

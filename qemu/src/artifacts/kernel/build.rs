@@ -10,9 +10,9 @@
 //!   kernel-build-6.12+x-DIGEST   bzImage and config
 //! ```
 //!
-//! A digest is one of all that goes in, so a changed patch makes another kernel, and the one it
-//! replaces is removed. That make compiles what is needed is make's own promise; as nothing else
-//! of a tree is in a kernel, not even the time, it is the same one as from a clean tree.
+//! A digest covers all inputs, so a changed patch makes another kernel, and the replaced kernel is
+//! removed. make compiles all that is out of date. Nothing else of a tree is in a kernel, not even
+//! the time, so the result is the same as from a clean tree.
 
 mod options;
 mod recipe;
@@ -46,28 +46,28 @@ pub enum BuildError {
     /// This machine lacks programs or headers.
     #[error("packages are missing: apt-get install {0}")]
     Needs(String),
-    /// The source could not be had.
+    /// The source could not be fetched.
     #[error("getting the source package")]
     Source(#[source] PackagesError),
-    /// The source package has another shape than expected.
+    /// The source package lacks an expected file.
     #[error("the source package holds no {0}")]
     Shape(&'static str),
     /// A host program failed.
     #[error("{doing}")]
     Tool {
-        /// What it was to do.
+        /// The program's task.
         doing: &'static str,
-        /// What it said.
+        /// The program's error.
         #[source]
         source: ToolError,
     },
-    /// The kernel knows some options not, or not so.
+    /// The kernel does not know some options, or does not keep their values.
     #[error("the kernel's configuration does not keep these options of fragment.config: {0}")]
     Options(String),
     /// A patch does not fit the source.
     #[error(transparent)]
     Patch(#[from] PatchError),
-    /// The compiler, or what follows it, failed.
+    /// The compiler, or a later step, failed.
     #[error(transparent)]
     Make(#[from] CompileError),
 }
@@ -116,7 +116,7 @@ fn build(which: BuiltKernel, cache: &Cache) -> Result<PathBuf, BuildError> {
     }
     let source = source::obtain(cache)?;
     let mut bench = cache.bench()?;
-    // Whoever had the bench may have built it.
+    // The previous holder of the bench may have built it.
     if let Some(built) = find(which, cache)? {
         return Ok(built);
     }

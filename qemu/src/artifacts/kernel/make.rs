@@ -17,7 +17,7 @@ pub(super) const MAKE: Compiler = Compiler {
 /// Where the compressed kernel is when all is done.
 pub(super) const IMAGE: &str = "arch/x86/boot/bzImage";
 
-/// What would make another kernel out of the same source: whose name and clock is in it, and the
+/// Variables that would change the kernel of the same source: the builder's name and clock, and the
 /// caller's variables for make and the compiler.
 const VARIABLES: [(&str, Option<&str>); 12] = [
     ("KBUILD_BUILD_TIMESTAMP", Some("@0")),
@@ -34,7 +34,7 @@ const VARIABLES: [(&str, Option<&str>); 12] = [
     ("LLVM", None),
 ];
 
-/// Lets a command's result depend on nothing but the source.
+/// Makes a command's result depend on the source alone.
 pub(super) fn reproducible(command: &mut Command) -> &mut Command {
     for (name, value) in VARIABLES {
         match value {

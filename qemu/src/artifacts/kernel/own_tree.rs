@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! A kernel of the caller's own that is still to be made: a configured source tree.
+//! A kernel of the caller's own that has to be built: a configured source tree.
 //!
-//! The tree is the caller's: it is built with the caller's environment, compiles what changed since
-//! the last time, and stays.
+//! The tree belongs to the caller: it is built with the caller's environment, compiles what changed
+//! since the last build, and stays.
 
 use std::path::Path;
 

@@ -83,7 +83,8 @@ impl FromStr for KernelSpec {
         if let Some(spec) = Self::named().find(|spec| spec.to_string() == text) {
             return Ok(spec);
         }
-        // A bare word is more likely a slip than a file of that name; ./NAME names the file.
+        // A bare word is more likely a typing error than a file of that name; ./NAME names the
+        // file.
         let path = PathBuf::from(text);
         match text.contains('/') {
             true if path.is_dir() => Ok(Self::Tree(path)),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! How a build is shown: by the number of what it has compiled.
+//! Shows a build by the number of compiled units.
 
 use std::time::{Duration, Instant};
 
@@ -7,22 +7,22 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Kind, Progress};
 
-/// What a build is counted in.
+/// The unit in which a build is counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unit {
     /// Its name, in the plural.
     name: &'static str,
-    /// Where there is no terminal, one line for so many of them.
+    /// Without a terminal, a line is printed for every so many units.
     line_every: u64,
 }
 
 impl Unit {
-    /// What a C compiler makes of a file.
+    /// A C compiler's output for a file.
     pub(crate) const OBJECTS: Self = Self {
         name: "objects",
         line_every: 250,
     };
-    /// What a Rust compiler makes of a package.
+    /// A Rust compiler's output for a package.
     pub(crate) const CRATES: Self = Self {
         name: "crates",
         line_every: 25,
@@ -75,7 +75,7 @@ fn style(unit: Unit, with_length: bool) -> ProgressStyle {
         .progress_chars("=> ")
 }
 
-/// A build on display; dropping it unfinished takes the bar away.
+/// A displayed build. A drop before its end removes the bar.
 pub(crate) struct Build {
     progress: Progress,
     what: String,
@@ -90,7 +90,7 @@ impl Build {
     pub(crate) fn one_more(&self) {
         self.bar.inc(1);
         let count = self.bar.position();
-        // More than expected is no reason for a bar that stands still.
+        // If there are more units than expected, the bar must not stand still.
         if self.expected.is_some_and(|expected| count > expected) {
             self.bar.set_length(count);
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Asks a QEMU what it is: its version, and whether it has the device that carries a window.
+//! Queries a QEMU's version, and whether it has the device that carries a window.
 
 use std::ffi::OsString;
 use std::fmt;

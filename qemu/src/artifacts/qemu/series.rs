@@ -8,8 +8,8 @@
 //!   qemu-series-DIGEST         the program
 //! ```
 //!
-//! It is linked to this machine's own libraries. Its firmware is that of the fetched QEMU, for
-//! Debian's source is without.
+//! It is linked to this machine's own libraries. Its firmware is that of the fetched QEMU, since
+//! Debian's source has none.
 
 mod recipe;
 mod source;
@@ -37,15 +37,15 @@ pub enum SeriesError {
     /// This machine lacks programs or headers.
     #[error("packages are missing: apt-get install {0}")]
     Needs(String),
-    /// The source could not be had.
+    /// The source could not be fetched.
     #[error("getting the source")]
     Source(#[from] PoolError),
     /// A host program failed.
     #[error("{doing}")]
     Tool {
-        /// What it was to do.
+        /// The program's task.
         doing: &'static str,
-        /// What it said.
+        /// The program's error.
         #[source]
         source: ToolError,
     },
@@ -93,7 +93,7 @@ fn build(cache: &Cache) -> Result<PathBuf, SeriesError> {
     }
     let source = source::obtain(cache)?;
     let bench = cache.bench()?;
-    // A process that had the bench before may have built it.
+    // The previous holder of the bench may have built it.
     if let Some(tree) = artifact::open(cache, &name())? {
         return Ok(tree);
     }

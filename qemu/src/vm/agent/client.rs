@@ -12,8 +12,8 @@ use tokio::{net::UnixStream, time::timeout};
 
 use super::{AgentError, CommandOutput, ExecRequest, LinkError, Running, link::Link};
 
-/// How long a guest may take from its connection to its agent's first word. An emulated guest of
-/// a debug kernel on a busy machine takes a minute; one that takes this long will not come.
+/// How long a guest may take from its connection to its agent's first message. An emulated guest of
+/// a debug kernel on a busy machine takes a minute; a guest that takes this long will not come up.
 const HELLO_TIME_OUT: Duration = Duration::from_secs(300);
 
 /// How long a request that is answered at once may take.
@@ -37,8 +37,8 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// [`AgentError::TimedOut`] after five minutes, [`AgentError::Gone`] when QEMU ends, or
-    /// what comes is not this version's protocol. The guest's console tells more than we can here.
+    /// [`AgentError::TimedOut`] after five minutes; [`AgentError::Gone`] if QEMU ends, or the
+    /// messages are not of this version's protocol. The guest's console has the details.
     pub async fn connect(stream: UnixStream) -> Result<Self, AgentError> {
         let doing = || "the guest's agent to start".to_owned();
         let opened = timeout(HELLO_TIME_OUT, Link::open(stream)).await;
@@ -62,13 +62,13 @@ impl Agent {
         &self.boot
     }
 
-    /// How long nothing has come from the guest. The agent sends a heartbeat every second, so a
-    /// guest that is silent for much longer hangs.
+    /// The time since the last message from the guest. The agent sends a heartbeat every second, so
+    /// a guest that is silent for much longer hangs.
     pub fn silence(&self) -> Duration {
         Instant::now().saturating_duration_since(self.link.registry.heard())
     }
 
-    /// Mounts a file system in the guest; the mount point is made where it is missing.
+    /// Mounts a file system in the guest. Creates the mount point if it is missing.
     ///
     /// # Errors
     ///
@@ -90,7 +90,7 @@ impl Agent {
         self.demand(doing, Request::Mount(mount)).await
     }
 
-    /// Unmounts what is mounted at `target` in the guest.
+    /// Unmounts the file system at `target` in the guest.
     ///
     /// # Errors
     ///
@@ -101,7 +101,7 @@ impl Agent {
             .await
     }
 
-    /// Has the guest write back everything.
+    /// Lets the guest write back everything.
     ///
     /// # Errors
     ///
@@ -174,7 +174,7 @@ impl Agent {
             .await
     }
 
-    /// Runs a command as [`run`](Self::run) does, and takes it for an error when it fails.
+    /// Runs a command as [`run`](Self::run) does. A failure of the command is an error.
     ///
     /// # Errors
     ///
@@ -209,8 +209,8 @@ impl Agent {
             .unwrap_or(Err(AgentError::TimedOut { doing, limit }))
     }
 
-    /// Has the guest end its processes, unmount everything and power off. Done when the guest is
-    /// past its last message; QEMU's end comes soon after.
+    /// Lets the guest end its processes, unmount everything and power off. Returns after the
+    /// guest's last message; QEMU ends soon after.
     ///
     /// # Errors
     ///
@@ -220,8 +220,8 @@ impl Agent {
             .await
     }
 
-    /// The same, with a reboot at its end. Then connect anew to meet the agent of the next boot;
-    /// this connection is of no more use, and must be dropped first.
+    /// Like [`Self::power_off`], with a reboot at the end. Then connect anew to reach the agent of
+    /// the next boot. This connection is of no more use, and must be dropped first.
     ///
     /// # Errors
     ///
@@ -232,7 +232,7 @@ impl Agent {
 
     async fn shut_down(&self, doing: &str, request: Request) -> Result<(), AgentError> {
         match self.request(doing, request, SHUTDOWN_TIME_OUT).await {
-            // QEMU may be gone before it has passed on the guest's last word.
+            // QEMU may end before it has forwarded the guest's last message.
             Err(AgentError::Gone { source, .. }) if matches!(*source, LinkError::Closed) => Ok(()),
             outcome => outcome.map(drop),
         }

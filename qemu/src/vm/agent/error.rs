@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What can go wrong between the lab and a guest's agent.
+//! Errors between the lab and a guest's agent.
 
 use std::{io, sync::Arc, time::Duration};
 
 use guest_agent::wire::{ExitStatus, Failure, FrameError};
 
-/// Why something asked of the guest's agent did not happen. Each names what was asked.
+/// Why a request to the guest's agent failed. Each error names the request.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum AgentError {
@@ -27,7 +27,7 @@ pub enum AgentError {
         #[source]
         source: Failure,
     },
-    /// The agent answered something else than was asked.
+    /// The agent sent another kind of answer than requested.
     #[error("the guest's agent gave the wrong kind of answer to {doing}")]
     WrongReply { doing: String },
     /// A command that had to succeed did not.
@@ -55,10 +55,10 @@ pub enum LinkError {
     /// The socket failed.
     #[error("the agent's socket failed")]
     Io(#[source] io::Error),
-    /// What came is not the protocol.
+    /// The data is not of this protocol.
     #[error("the agent's messages can't be understood")]
     Frame(#[from] FrameError),
-    /// What came is a message, but not one that may come now.
+    /// A valid message that may not come now.
     #[error("the agent broke the protocol: {0}")]
     Protocol(String),
     /// This side has closed it.

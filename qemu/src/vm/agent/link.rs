@@ -21,11 +21,11 @@ const READ_BYTES: usize = 64 * 1024;
 /// How many messages are put into one write at most.
 const BATCH: usize = 32;
 
-/// The two things every handle on a connection needs: a way to send and the table of receivers.
+/// What every handle of a connection needs: a way to send, and the table of receivers.
 #[derive(Clone)]
 pub(super) struct Link {
-    /// Unbounded, yet what it holds is bounded: stream bytes by their credit, all else by the
-    /// number of callers.
+    /// The channel is unbounded, but its content is bounded: stream bytes by their credit, all else
+    /// by the number of callers.
     outbox: mpsc::UnboundedSender<ToGuest>,
     pub(super) registry: Arc<Registry>,
 }
@@ -36,8 +36,8 @@ impl Link {
         let (reader, mut writer) = stream.into_split();
         let mut inbox = Inbox::new(reader);
         let greeting = inbox.next().await;
-        // Sent when the guest's is wrong, too, so that the agent can say on its console what is.
-        // It must not be sent earlier: a guest that is about to reboot would take it.
+        // Sent also if the guest's greeting is wrong, so that the agent can print the reason on its
+        // console. It must not be sent earlier: a guest that is about to reboot would take it.
         if matches!(
             greeting,
             Ok(_) | Err(LinkError::Frame(FrameError::Version { .. }))
@@ -82,7 +82,7 @@ async fn receive(mut inbox: Inbox, registry: &Registry) -> Result<(), LinkError>
     }
 }
 
-/// Ends without an error when the last handle is dropped and all that it asked for is sent.
+/// Ends without an error when the last handle is dropped and all its messages are sent.
 async fn transmit(
     mut writer: OwnedWriteHalf,
     mut messages: mpsc::UnboundedReceiver<ToGuest>,

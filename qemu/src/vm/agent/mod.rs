@@ -3,9 +3,9 @@
 //! The host's end of the agent in a guest: mounts, files, commands and power-off as async calls.
 //!
 //! [`Agent::connect`] takes the socket that QEMU gives for the guest's virtio-serial port, waits
-//! for the guest to have booted, and gives a handle that can be cloned and used from many tasks.
-//! A task of its own owns the socket; it never waits for a consumer of what it reads (see
-//! [`guest_agent::wire::flow`]), so a command that nobody listens to holds up no other.
+//! until the guest has booted, and returns a handle that can be cloned and used from many tasks. A
+//! separate task owns the socket. It never waits for a consumer of its data (see
+//! [`guest_agent::wire::flow`]), so a command with an unread stream holds up no other.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What a command that has ended left.
+//! The result of a command that has ended.
 
 use guest_agent::wire::ExitStatus;
 
 use super::AgentError;
 
-/// A command's exit status and all that it wrote.
+/// A command's exit status and output.
 #[derive(Clone, Debug)]
 pub struct CommandOutput {
     /// The command line, for messages.
@@ -20,7 +20,7 @@ pub struct CommandOutput {
 }
 
 impl CommandOutput {
-    /// Itself when the command exited with code 0.
+    /// Returns itself if the command exited with code 0.
     ///
     /// # Errors
     ///

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Who waits for what: the table by which what comes from the guest finds its receiver.
+//! The table that finds the receiver of each message from the guest.
 //!
 //! Owner: one connection. The table's lock is held for a look-up only, never across a wait.
-//! Invariant: once the link has [ended](Registry::end), nothing is registered any more and every
+//! Invariant: once the link has [ended](Registry::end), nothing more is registered and every
 //! receiver has been told.
 
 use std::{
@@ -21,7 +21,7 @@ use super::{LinkError, streams::StdinWindow};
 
 pub(super) type Outcome = Result<Reply, Failure>;
 
-/// What an output stream's receiver gets: bytes, or the reason why no more come.
+/// An item for the receiver of an output stream: bytes, or the reason why no more come.
 pub(super) type Chunk = Result<Vec<u8>, Arc<LinkError>>;
 
 /// The ends of a new command's channels that its owner keeps.
@@ -77,7 +77,7 @@ impl Registry {
         }
     }
 
-    /// A place for the reply to `request`, and the message that asks for it.
+    /// Registers a receiver of the reply to `request`; returns it with the message to send.
     pub(super) fn add_request(
         &self,
         request: Request,
@@ -89,7 +89,7 @@ impl Registry {
         Ok((ToGuest::Request { id, request }, receiver))
     }
 
-    /// A place for what comes of a new command.
+    /// Registers the receivers of a new command.
     pub(super) fn add_exec(&self) -> Result<ExecReceivers, Arc<LinkError>> {
         let mut tables = self.tables();
         let exec = ExecId(tables.next_id()?);
@@ -118,7 +118,7 @@ impl Registry {
         })
     }
 
-    /// Hands one message to whoever waits for it. What nobody waits for any more is dropped.
+    /// Passes one message to its receiver. Drops it if there is none any more.
     pub(super) fn dispatch(&self, message: ToHost) -> Result<(), LinkError> {
         let mut tables = self.tables();
         tables.heard = Instant::now();
@@ -133,7 +133,7 @@ impl Registry {
             },
             ToHost::Reply { id, outcome } => {
                 if let Some(waiter) = tables.replies.remove(&id) {
-                    // An error means that the waiter gave up.
+                    // An error means that the receiver gave up.
                     waiter.send(outcome).ok();
                 }
             }
@@ -173,7 +173,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Tells everyone that nothing more comes, and why.
+    /// Tells all receivers that nothing more comes, and why.
     pub(super) fn end(&self, why: LinkError) {
         let why = Arc::new(why);
         let mut tables = self.tables();

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What to run in the guest.
+//! A command to run in the guest.
 
 use std::fmt;
 
 use guest_agent::wire::{Command, StdinKind, TtySize};
 
-/// A command for [`Agent::exec`](super::Agent::exec), put together like a
-/// [`std::process::Command`]. It displays as a line that a shell would take.
+/// A command for [`Agent::exec`](super::Agent::exec), built like a [`std::process::Command`]. Its
+/// display is a line for a shell.
 #[derive(Clone, Debug)]
 pub struct ExecRequest {
     command: Command,
@@ -34,7 +34,7 @@ impl ExecRequest {
         self
     }
 
-    /// Sets the working directory, which is otherwise `/share` where there is one.
+    /// Sets the working directory. The default is `/share` if it exists.
     #[must_use]
     pub fn cwd(mut self, path: impl Into<String>) -> Self {
         self.command.cwd = Some(path.into());

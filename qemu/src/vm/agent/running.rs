@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A command that runs in the guest.
+//! A running command in the guest.
 
 use guest_agent::wire::{ExecId, ExitStatus, Output, Pid, Signal, ToGuest, TtySize};
 use tokio::{
@@ -12,10 +12,10 @@ use super::{AgentError, CommandOutput, ExecRequest, OutputStream, Stdin, link::L
 
 /// A command in the guest. Dropping it kills the command.
 ///
-/// Take its streams and use them while it runs: like a local command, one whose output nobody
-/// reads stops, and here it does not end before its output is read or the stream is dropped.
+/// Take its streams and use them while it runs. Like a local command, it stops if its output is not
+/// read; and here it does not end before its output is read or the stream is dropped.
 pub struct Running {
-    /// Its standard input, when the request asked for one or for a terminal.
+    /// Its standard input, if the request asked for one or for a terminal.
     pub stdin: Option<Stdin>,
     /// Its standard output, or all output of a terminal.
     pub stdout: Option<OutputStream>,
@@ -45,7 +45,7 @@ impl Running {
             exec,
             command: request.into_command(),
         });
-        // From here on its drop kills the command, also while we still wait for its start.
+        // From here on a drop kills the command, also during the wait for its start.
         let mut running = Self {
             stdin,
             stdout: Some(OutputStream::new(
@@ -90,7 +90,7 @@ impl Running {
         self.pid.expect("a started command has a process")
     }
 
-    /// A handle to signal and resize it with, while something else waits for it.
+    /// A handle that can signal and resize the command while another task waits for it.
     pub fn control(&self) -> Control {
         Control {
             exec: self.exec,
@@ -108,7 +108,7 @@ impl Running {
         self.control().resize(size);
     }
 
-    /// Waits for the command to end. Ends its standard input, unless it has been taken. May be
+    /// Waits for the command to end. Closes its standard input, unless that has been taken. May be
     /// cancelled and called again.
     ///
     /// # Errors
@@ -138,7 +138,7 @@ impl Running {
         let stdin = self.stdin.take();
         let feed = async {
             if let Some(mut stdin) = stdin {
-                // Its only error: the command has closed its input, or the connection has ended,
+                // Fails only if the command has closed its input, or the connection has ended,
                 // which `wait` reports.
                 stdin.write_all(input).await.ok();
             }

@@ -20,7 +20,7 @@ use tokio::{
 
 use super::{link::Link, registry::Chunk};
 
-/// What the guest lets us send to a command's standard input.
+/// The credit for a command's standard input.
 pub(super) struct StdinWindow {
     state: Mutex<StdinState>,
 }
@@ -49,14 +49,14 @@ impl StdinWindow {
         Ok(())
     }
 
-    /// Nobody reads it any more.
+    /// Records that the command's input is closed in the guest.
     pub(super) fn close(&self) {
         let mut state = self.state();
         state.closed = true;
         state.wake();
     }
 
-    /// How many bytes may be sent now, counted as sent.
+    /// Reserves up to `wanted` bytes of credit; returns how many.
     fn poll_reserve(&self, wanted: usize, context: &Context<'_>) -> Poll<io::Result<usize>> {
         let mut state = self.state();
         if state.closed {

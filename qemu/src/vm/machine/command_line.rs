@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! A program with its arguments, kept so that it can be both started and shown.
+//! A program with its arguments, which can be started and displayed.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -53,8 +53,8 @@ impl CommandLine {
     }
 }
 
-/// Quotes one word for a POSIX shell. Bytes that are no UTF-8 are shown with replacement
-/// characters, as the terminal could not show them either.
+/// Quotes one word for a POSIX shell. Bytes that are no UTF-8 become replacement characters, as
+/// they would on the terminal.
 fn quoted(word: &OsStr) -> String {
     let quoted = shlex::bytes::try_quote(word.as_bytes()).unwrap_or(Cow::Borrowed(b"<NUL>"));
     String::from_utf8_lossy(&quoted).into_owned()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Devices whose content is somebody else's to give: the virtio-fs device of a share, with a DAX
-//! window or without, and a block device.
+//! Devices whose content another process serves: the virtio-fs device of a share, with or without a
+//! DAX window, and a block device.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -55,20 +55,20 @@ impl fmt::Display for Tag {
     }
 }
 
-/// What QEMU device the guest sees the share through.
+/// The QEMU device of the share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShareKind {
     /// `vhost-user-test-device-pci` posing as virtio-fs: the one device whose back end can offer
     /// shared memory to the guest. Tag and queue count come from the daemon.
     Window,
-    /// `vhost-user-fs-pci`: no window. The tag is QEMU's to give.
+    /// `vhost-user-fs-pci`: no window. QEMU sets the tag.
     Plain,
 }
 
 /// One virtio-fs device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShareDevice {
-    /// The name to mount it by.
+    /// The tag, by which the guest mounts the share.
     pub tag: Tag,
     /// The daemon's socket.
     pub socket: PathBuf,
@@ -76,12 +76,12 @@ pub struct ShareDevice {
     pub queues: NonZeroU16,
     /// With or without a window.
     pub kind: ShareKind,
-    /// Whether QEMU waits for another daemon when this one has gone. A stock QEMU does not start with
-    /// such a device that has a window.
+    /// Whether QEMU waits for another daemon after this one has gone. A stock QEMU does not start
+    /// with such a device that has a window.
     pub reconnects: bool,
 }
 
-/// Between two tries to reach a daemon.
+/// Pause between two tries to reach a daemon.
 const RECONNECT_MS: u32 = 100;
 
 impl ShareDevice {

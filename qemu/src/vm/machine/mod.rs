@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! The QEMU command line of a guest, as typed parts.
 //!
-//! A [`Machine`] says what the guest is made of; [`Machine::args`] is the only place that knows
-//! QEMU's spelling of it. Nothing here touches the host: building a command line opens no file and
-//! starts no process, so a dry run and a real run can't differ.
+//! A [`Machine`] describes the parts of a guest; only [`Machine::args`] knows QEMU's spelling.
+//! Nothing here touches the host: to build a command line opens no file and starts no process, so a
+//! dry run and a real run can't differ.
 //!
-//! Non-goals: being a general QEMU front end. Only what a guest of ours needs is here, and
+//! Non-goal: a general QEMU front end. Only the needs of this project's guests are here;
 //! [`Machine::extra`] passes the rest through.
 
 mod command_line;

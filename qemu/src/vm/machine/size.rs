@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Sizes as people type them.
+//! Sizes as users type them.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! What a guest is made of.
+//! The parts of a guest.
 
 use std::ffi::OsString;
 use std::num::NonZeroU16;
@@ -11,12 +11,12 @@ use super::option::Opt;
 use super::{ByteSize, NbdDisk, ShareDevice};
 use crate::accel::Accel;
 
-/// The guest's RAM must be shared with the daemons, and they find it by this back end's fd.
+/// The guest's RAM must be shared with the daemons, which get it as this memory back end's fd.
 const MEMORY_ID: &str = "mem";
-/// What every guest's kernel command line begins with: the console we keep, and a panic ends the
-/// guest (with [`OnReset::Exit`] QEMU with it) instead of leaving it hanging. The check of the timer
-/// counts its ticks in a stretch of CPU time; an emulated guest on a busy host misses some, and Linux
-/// panics (`IO-APIC + timer doesn't work`).
+/// The start of every guest's kernel command line: a console that is kept, and a panic that ends
+/// the guest (with [`OnReset::Exit`] also QEMU) instead of a hang. The timer check counts ticks in
+/// a stretch of CPU time. An emulated guest on a busy host misses some, and Linux would panic
+/// (`IO-APIC + timer doesn't work`).
 const KERNEL_ARGS: &str = "console=ttyS0 panic=-1 no_timer_check";
 
 /// What the guest boots.
@@ -42,7 +42,7 @@ pub enum Channel {
 /// Where the guest's serial console goes.
 #[derive(Debug, Clone)]
 pub enum Console {
-    /// Kept in a file.
+    /// Written to a file.
     File(PathBuf),
     /// On QEMU's own standard input and output, with QEMU's monitor behind Ctrl-A C.
     Stdio,

@@ -22,19 +22,19 @@ pub struct SpawnError {
     source: io::Error,
 }
 
-/// What the kernel sends the child when the thread that started it ends.
+/// The signal that the kernel sends to the child when the thread that started it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeathSignal {
     /// SIGKILL.
     Kill,
-    /// SIGTERM, for a child that has things to tidy up.
+    /// SIGTERM, for a child that has to clean up.
     Terminate,
 }
 
 /// A child process. Dropping it kills it and waits for its end.
 ///
-/// Start it from a thread that lives as long as the child shall (a runtime's main thread or one of
-/// its workers), because the kernel ties the child's life to that thread.
+/// Start it from a thread that lives at least as long as the child (a runtime's main thread or one
+/// of its workers): the kernel ties the child's life to that thread.
 #[derive(Debug)]
 pub struct Supervised {
     name: &'static str,
@@ -43,8 +43,8 @@ pub struct Supervised {
 }
 
 impl Supervised {
-    /// Starts `command` with nothing to read, in a process group of its own. `name` says what it
-    /// is, for messages.
+    /// Starts `command` without input, in a process group of its own. `name` is its name in
+    /// messages.
     ///
     /// # Errors
     /// If the program can't be executed.
@@ -55,7 +55,7 @@ impl Supervised {
         Self::spawn_with(name, command, DeathSignal::Kill)
     }
 
-    /// Like [`Supervised::spawn`], with another signal for the case that we die.
+    /// Like [`Supervised::spawn`], with another signal for the case that this process dies.
     pub fn spawn_with(
         name: &'static str,
         mut command: Command,
@@ -73,7 +73,7 @@ impl Supervised {
         command.stdin(Stdio::null()).process_group(0);
         die_with_us(command, death);
         let child = command.spawn()?;
-        // From here on the guard kills the child if anything fails.
+        // From here on the guard kills the child if a step fails.
         let mut guard = Unwatched(Some(child));
         let pidfd = rustix::process::pidfd_open(guard.pid(), PidfdFlags::empty())?;
         let pidfd = readable(pidfd)?;
@@ -91,7 +91,7 @@ impl Supervised {
         self.child.id()
     }
 
-    /// Waits until the process has ended, without reaping it: any number may wait.
+    /// Waits until the process has ended, without reaping it. Any number of tasks may wait.
     pub async fn ended(&self) -> io::Result<()> {
         // A pidfd stays readable from the process's end on.
         self.pidfd.readable().await.map(drop)
@@ -116,7 +116,7 @@ impl Supervised {
         self.child.try_wait()
     }
 
-    /// Asks the process to end (SIGTERM). One that has ended is left alone.
+    /// Asks the process to end (SIGTERM). No effect if it has ended.
     pub fn terminate(&self) {
         let sent = rustix::process::pidfd_send_signal(self.pidfd.get_ref(), Signal::TERM);
         if let Err(error) = sent {

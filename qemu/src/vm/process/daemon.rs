@@ -26,13 +26,13 @@ const LOG_LINES: usize = 15;
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum DaemonError {
-    /// Its log could not be made.
+    /// Its log could not be created.
     #[error("can't write the daemon's log {path}", path = .path.display())]
     Log { path: PathBuf, source: io::Error },
     /// It could not be started.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
-    /// It ended before its socket was there, or while it was needed.
+    /// It ended before its socket appeared, or while it was needed.
     #[error("the daemon ended ({status}); its log ends with:\n{tail}")]
     Ended { status: ExitStatus, tail: String },
     /// Its socket did not appear.
@@ -69,7 +69,7 @@ impl Daemon {
     ) -> Result<Self, DaemonError> {
         let command_line = share.daemon(program, socket);
         let mut process = command_line.command();
-        // The command line is kept beside the log for whoever reads it.
+        // The command line is kept beside the log, for a person who reads the log.
         let log_file = std::fs::write(log.with_extension("sh"), format!("{command_line}\n"))
             .and_then(|()| File::create(log));
         let log_file = log_file.map_err(|source| DaemonError::Log {
@@ -102,7 +102,7 @@ impl Daemon {
         }
     }
 
-    /// Waits for the daemon's end and leaves its status to whoever asks later; any number may wait.
+    /// Waits for the daemon's end, without taking its status. Any number of tasks may wait.
     pub async fn gone(&self) -> io::Result<()> {
         self.child.ended().await
     }
@@ -138,8 +138,8 @@ impl Daemon {
         self.child.terminate();
     }
 
-    /// Waits for the end that follows QEMU's, which should be without an error; a daemon that does
-    /// not end is asked to, and then killed.
+    /// Waits for the daemon's end after QEMU's, which should be without an error. A daemon that
+    /// does not end is asked to, and then killed.
     ///
     /// # Errors
     /// If it ended with an error or had to be killed.

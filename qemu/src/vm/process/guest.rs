@@ -20,7 +20,7 @@ use crate::vm::machine::{Channel, CommandLine, Console, Machine};
 const CONNECT_DEADLINE: Duration = Duration::from_secs(60);
 /// How long QEMU may take to end after it was told to quit.
 const QUIT_DEADLINE: Duration = Duration::from_secs(20);
-/// How long the end of QEMU may come after that of its connections.
+/// How long after the end of its connections QEMU may end.
 const LAST_WORDS_DEADLINE: Duration = Duration::from_secs(5);
 /// Lines of QEMU's output and of the guest's console in an error message.
 const LOG_LINES: usize = 15;
@@ -49,7 +49,7 @@ pub enum GuestError {
     Wait(#[source] io::Error),
 }
 
-/// How QEMU ended, with what it and the guest said last.
+/// How QEMU ended, with the last output of QEMU and of the guest.
 #[derive(Debug, thiserror::Error)]
 #[error("QEMU ended ({status}); its output:\n{output}\nthe guest's console:\n{console}")]
 pub struct Ended {
@@ -70,7 +70,7 @@ pub struct Guest {
     command_line: CommandLine,
 }
 
-/// What a guest leaves in its folder.
+/// The files of a guest in its folder.
 #[derive(Debug, Clone)]
 struct Files {
     agent: PathBuf,
@@ -79,7 +79,7 @@ struct Files {
 }
 
 impl Guest {
-    /// Starts `machine` with `qemu`, its sockets, console and log being made in the folder `dir`
+    /// Starts `machine` with `qemu`. Creates its sockets, console and log in the folder `dir`
     /// (which sets the machine's console, monitor and agent channel). Returns once QEMU is
     /// connected; the guest boots meanwhile.
     ///
@@ -104,7 +104,7 @@ impl Guest {
         };
         let command_line = qemu.clone().args(machine.args());
         let mut child = spawn(&command_line, &files.log)?;
-        // QEMU makes all its sockets before it greets, so the agent's is there from then on.
+        // QEMU makes all its sockets before its greeting, so the agent's socket exists afterwards.
         let connected = async {
             let qmp = Qmp::handshake(monitor.accept().await?).await?;
             Ok::<_, GuestError>(qmp)
@@ -124,8 +124,8 @@ impl Guest {
         })
     }
 
-    /// Connects to the agent's port. One connection is served at a time; a guest that has rebooted
-    /// is met on a new one.
+    /// Connects to the agent's port. One connection is served at a time; a rebooted guest needs a
+    /// new one.
     pub async fn connect_agent(&self) -> Result<UnixStream, GuestError> {
         let connected = UnixStream::connect(&self.files.agent).await;
         connected.map_err(|source| GuestError::File {
@@ -164,12 +164,12 @@ impl Guest {
         tail(&self.files.console, LOG_LINES)
     }
 
-    /// Waits for QEMU's end and leaves its status to whoever asks later; any number may wait.
+    /// Waits for QEMU's end, without taking its status. Any number of tasks may wait.
     pub async fn gone(&self) -> io::Result<()> {
         self.child.ended().await
     }
 
-    /// Waits for QEMU's end, which is noticed at once and is an error while the guest is needed.
+    /// Waits for QEMU's end, which is an error while the guest is needed.
     pub async fn ended(&mut self) -> GuestError {
         ended(&mut self.child, &self.files).await
     }
@@ -187,7 +187,7 @@ impl Guest {
         }
     }
 
-    /// Ends QEMU whatever the guest is doing: told to quit, then killed.
+    /// Ends QEMU whatever the guest is doing: tells it to quit, then kills it.
     ///
     /// # Errors
     /// If QEMU ended with an error of its own before.
@@ -208,7 +208,7 @@ impl Guest {
     }
 }
 
-/// A socket of ours that QEMU connects to.
+/// A socket of this process that QEMU connects to.
 struct Port {
     path: PathBuf,
     listener: UnixListener,
@@ -236,7 +236,8 @@ impl Port {
     }
 }
 
-/// Starts QEMU with its output in `log`, and keeps the command line beside it for whoever reads it.
+/// Starts QEMU with its output in `log`, and keeps the command line beside it, for a person who
+/// reads the log.
 fn spawn(command_line: &CommandLine, log: &Path) -> Result<Supervised, GuestError> {
     let output = std::fs::write(log.with_extension("sh"), format!("{command_line}\n"))
         .and_then(|()| File::create(log))
@@ -250,7 +251,7 @@ fn spawn(command_line: &CommandLine, log: &Path) -> Result<Supervised, GuestErro
     Ok(Supervised::spawn("QEMU", command)?)
 }
 
-/// A lost connection is mostly a sign of QEMU's end, which explains more.
+/// Waits a moment for QEMU's end, which usually explains a lost connection.
 async fn explained(error: GuestError, child: &mut Supervised, files: &Files) -> GuestError {
     let ended = tokio::time::timeout(LAST_WORDS_DEADLINE, ended(child, files)).await;
     ended.unwrap_or(error)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! A small client of QEMU's control protocol (QMP): one command at a time, events kept for whoever
-//! asks for them.
+//! A small client of QEMU's control protocol (QMP): one command at a time. Events are kept until
+//! they are asked for.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,7 +13,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 /// How long QEMU may take to answer a command. It answers at once unless its main loop hangs.
 const REPLY_DEADLINE: Duration = Duration::from_secs(60);
-/// Events that nobody asked for are forgotten, oldest first, beyond this many.
+/// Beyond this many, the oldest events that were not asked for are dropped.
 const EVENTS_KEPT: usize = 256;
 
 /// Why a command had no result.
@@ -36,7 +36,7 @@ pub enum QmpError {
     /// QEMU refused the command.
     #[error("QMP `{command}`: refused: {reason}")]
     Refused { command: String, reason: String },
-    /// Nothing came in time.
+    /// No answer came in time.
     #[error("QMP `{command}`: no answer in {deadline:?}")]
     Late { command: String, deadline: Duration },
 }
@@ -63,13 +63,13 @@ impl Qmp {
         Ok(qmp)
     }
 
-    /// Runs a command and gives its return value.
+    /// Runs a command and returns its result.
     pub async fn execute(&mut self, command: &str, arguments: Value) -> Result<Value, QmpError> {
         within(REPLY_DEADLINE, command, self.exchange(command, arguments)).await
     }
 
-    /// Waits for an event of this name (such as `STOP` or `RESET`) and gives its data. One that
-    /// came since the last call counts.
+    /// Waits for an event of this name (such as `STOP` or `RESET`) and returns its data. An event
+    /// since the last call counts.
     pub async fn event(&mut self, name: &str, deadline: Duration) -> Result<Value, QmpError> {
         within(deadline, name, self.next_event(name)).await
     }
@@ -77,7 +77,7 @@ impl Qmp {
     /// Ends QEMU.
     pub async fn quit(&mut self) -> Result<(), QmpError> {
         match self.execute("quit", json!({})).await {
-            // QEMU may be gone before its answer is on the way.
+            // QEMU may end before it has sent its answer.
             Ok(_) | Err(QmpError::Closed { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -109,7 +109,7 @@ impl Qmp {
         Ok(reply["status"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// What QEMU's human monitor says to `line` (such as `info mtree -f`).
+    /// The output of QEMU's human monitor for `line` (such as `info mtree -f`).
     pub async fn monitor(&mut self, line: &str) -> Result<String, QmpError> {
         let arguments = json!({ "command-line": line });
         let reply = self.execute("human-monitor-command", arguments).await?;
@@ -202,7 +202,7 @@ async fn within<T>(
 mod tests {
     use super::*;
 
-    /// A QEMU that says `script`'s lines, one for the greeting and then one or more per command.
+    /// A QEMU that sends the lines of `script`: one as greeting, then one or more for each command.
     async fn fake(script: &'static [&'static [&'static str]]) -> Result<Qmp, QmpError> {
         let (ours, theirs) = UnixStream::pair().unwrap();
         tokio::spawn(async move {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! The folder of one run: sockets and logs.
 //!
-//! It is removed with its owner. If the owner is killed, the folder stays, but the lock on it goes
-//! with the process, and the next run removes whatever folder of this kind is not locked.
+//! The folder is removed with its owner. If the owner is killed, the folder stays, but the lock on
+//! it goes with the process, and the next run removes each folder of this kind that is not locked.
 
 use std::fs::{DirBuilder, File};
 use std::io;
@@ -64,10 +64,10 @@ impl RunDir {
         self.path.join(name)
     }
 
-    /// Leaves the folder where it is, under a name that no later run removes.
+    /// Keeps the folder, under a name that no later run removes.
     ///
     /// # Errors
-    /// If it can't be renamed; it is removed then.
+    /// If the folder can't be renamed; it is removed then.
     pub fn keep(mut self) -> io::Result<PathBuf> {
         let name = self.path.to_string_lossy().replace(PREFIX, "daxlab-kept-");
         std::fs::rename(&self.path, &name)?;
@@ -86,10 +86,10 @@ impl Drop for RunDir {
     }
 }
 
-/// How often a folder may be swept away under its maker's hands, before it is locked.
+/// How often another run may remove a new folder before it is locked.
 const TRIES: usize = 16;
 
-/// Makes a folder; another one if that was taken for a killed run's.
+/// Makes a folder. Makes another one if another run took the first for a killed run's.
 fn make(base: &Path) -> io::Result<RunDir> {
     let mut made = make_one(base);
     for _ in 1..TRIES {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! What is shared and how, and the daemon's command line for it.
+//! A share, and the daemon's command line for it.
 
 use std::ffi::OsString;
 use std::num::NonZeroU16;
@@ -25,7 +25,7 @@ pub enum Cache {
 pub enum Dax {
     /// Every file that can be mapped.
     Always,
-    /// Those of a certain size and more.
+    /// Files of at least a certain size.
     Inode,
     /// None.
     Never,
@@ -34,7 +34,7 @@ pub enum Dax {
 /// How the daemon confines itself (`--sandbox`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sandbox {
-    /// In namespaces of its own.
+    /// In its own namespaces.
     Namespace,
     /// In a chroot.
     Chroot,
@@ -77,7 +77,7 @@ pub struct Share {
     /// The virtiofsd that serves it in place of this project's daemon, to compare the two. It has
     /// no window and one queue.
     pub peer: Option<PathBuf>,
-    /// Whether the guest's QEMU waits for another daemon when this one has gone, where it can.
+    /// Whether the guest's QEMU waits for another daemon after this one has gone, if it can.
     pub reconnects: bool,
     /// Arguments passed to the daemon as they are, after all others.
     pub extra: Vec<OsString>,
@@ -101,7 +101,7 @@ impl Share {
         }
     }
 
-    /// The same with a window of `size` for every file that can be mapped.
+    /// Adds a window of `size` for every file that can be mapped.
     pub fn with_window(self, size: ByteSize) -> Self {
         Self {
             window: Some(size),
@@ -110,7 +110,7 @@ impl Share {
         }
     }
 
-    /// The same, served by the virtiofsd at `peer`.
+    /// Serves the share by the virtiofsd at `peer`.
     pub fn with_peer(self, peer: &Path) -> Self {
         Self {
             window: None,
@@ -135,7 +135,7 @@ impl Share {
             Some(window) => line
                 .args(["--dax-window", &window.to_string()])
                 .args(["--dax", self.dax.word()]),
-            // It doesn't know the option.
+            // virtiofsd doesn't know the option.
             None if self.peer.is_some() => line,
             None => line.args(["--dax-window", "0"]),
         };
@@ -148,7 +148,7 @@ impl Share {
         line.args(&self.extra)
     }
 
-    /// QEMU's device for this share: the one that can carry a window, where there is one.
+    /// QEMU's device for this share: the one that can carry a window, if the share has one.
     pub fn device(&self, socket: &Path) -> ShareDevice {
         ShareDevice {
             tag: self.tag.clone(),

@@ -8,8 +8,8 @@ use std::path::Path;
 /// How far back from the end of the log to look.
 const WINDOW: u64 = 256 << 10;
 
-/// What QEMU says of each mapping and removal while a VM has more than 8 memory regions and a daemon
-/// that is not told each of them. It means nothing, and hides what does.
+/// QEMU's messages for each mapping and removal while a VM has more than 8 memory regions and a
+/// daemon without CONFIGURE_MEM_SLOTS. They mean nothing, and hide other lines.
 const NOISE: [&str; 2] = [
     "Failed preparing vhost-user memory table msg",
     "vhost_set_mem_table failed: No buffer space available (105)",

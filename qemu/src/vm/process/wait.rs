@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Waiting for a file descriptor, for a file to appear, and for processes that are not our children.
+//! Waits for a file descriptor, for a file to appear, and for processes that are not this process's
+//! children.
 
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::OwnedFd;
@@ -11,10 +12,10 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// How long forked processes may outlive the one that forked them: they notice its end at once.
+/// How long forked processes may outlive the process that forked them: they notice its end at once.
 const FAMILY_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Watches `fd` for being readable.
+/// Watches when `fd` is readable.
 ///
 /// # Panics
 /// Outside of a tokio runtime.
@@ -31,14 +32,14 @@ pub(super) async fn appeared(path: &Path) -> io::Result<()> {
     let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
     inotify::add_watch(&events, folder, WatchFlags::CREATE | WatchFlags::MOVED_TO)?;
     let events = readable(events)?;
-    // Looked for only once the watch is there, so that no appearance is missed.
+    // Checked only once the watch exists, so that no appearance is missed.
     while !path.try_exists()? {
         drained(&events).await?;
     }
     Ok(())
 }
 
-/// Waits for events and takes them all; what they say doesn't matter.
+/// Waits for events and reads them all; their content doesn't matter.
 async fn drained(events: &AsyncFd<OwnedFd>) -> io::Result<()> {
     let mut buffer = [0; 4096];
     let mut ready = events.readable().await?;
@@ -56,14 +57,15 @@ pub(super) struct Family {
 }
 
 impl Family {
-    /// A family without a member, and what makes a process one: its standard output.
+    /// A family without a member, and the pipe end that makes a process a member: its standard
+    /// output.
     pub(super) fn new() -> io::Result<(Self, PipeWriter)> {
         let (pipe, member) = io::pipe()?;
         Ok((Self { pipe }, member))
     }
 
-    /// Waits until no member is left. To be called when its first member has ended, and so soon
-    /// over that blocking does no harm.
+    /// Waits until no member is left. To be called when the first member has ended; the wait is
+    /// then so short that blocking does no harm.
     pub(super) fn wait(&self) {
         let mut pipe = [PollFd::new(&self.pipe, PollFlags::empty())];
         let deadline = Timespec::try_from(FAMILY_DEADLINE).ok();

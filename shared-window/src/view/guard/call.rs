@@ -2,9 +2,10 @@
 
 //! The system call that a thread waits in, as `/proc/TID/syscall` shows it.
 //!
-//! An event says that a file is opened or about to be read, written or truncated, but not by what:
-//! only the call's number and arguments do. No memory of the thread is read, which could wait for
-//! another process (userfaultfd, a FUSE file system); so the flags of openat2(2) stay unknown.
+//! An event says that a file is opened or about to be read, written or truncated, but not by which
+//! call: only the call's number and arguments show that. The guard reads no memory of the thread,
+//! since that could wait for another process (userfaultfd, a FUSE file system). So the flags of
+//! openat2(2) stay unknown.
 
 /// A system call and its arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,8 +14,8 @@ pub(super) struct Call {
     arguments: [u64; 6],
 }
 
-/// Calls of a 32 bit process on a 64 bit kernel. None of these numbers is a 64 bit call that opens
-/// a file, or that changes its size.
+/// System calls of a 32 bit process on a 64 bit kernel. None of these numbers is a 64 bit call that
+/// opens a file or changes its size.
 #[cfg(target_arch = "x86_64")]
 mod compat {
     pub(super) const OPEN: i64 = 5;
@@ -27,8 +28,8 @@ mod compat {
 }
 
 impl Call {
-    /// Reads the line of `/proc/TID/syscall`; `None` for a thread that is in no call, such as a
-    /// kernel's.
+    /// Parses the line of `/proc/TID/syscall`; `None` for a thread that is in no call, such as a
+    /// kernel thread.
     pub(super) fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_whitespace();
         let number = words.next()?.parse().ok().filter(|number| *number >= 0)?;
@@ -40,7 +41,7 @@ impl Call {
         Some(Self { number, arguments })
     }
 
-    /// Whether it is one that opens a file with O_TRUNC.
+    /// Whether the call opens a file with O_TRUNC.
     pub(super) fn opens_with_truncation(self) -> bool {
         let [first, second, third, ..] = self.arguments;
         let _ = first;
@@ -57,8 +58,8 @@ impl Call {
         flags & libc::O_TRUNC as u64 != 0
     }
 
-    /// The size in bytes that it gives a file which has `size`; `None` where it changes no size that
-    /// can be known.
+    /// The size in bytes that the call gives to a file of `size` bytes; `None` if it does not
+    /// change the size, or the new size can't be known.
     pub(super) fn size_after(self, size: u64) -> Option<u64> {
         let [_, second, third, fourth, ..] = self.arguments;
         let _ = third;
@@ -77,7 +78,7 @@ impl Call {
         }
     }
 
-    /// Whether another thread's request may be what is done: by io_uring.
+    /// Whether the call may perform another thread's request: by io_uring.
     pub(super) fn is_for_others(self) -> bool {
         self.number == libc::SYS_io_uring_enter
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Events of fanotify, and what is answered to each.
+//! Events of fanotify, and the answer to each.
 
 use std::os::fd::{FromRawFd, OwnedFd};
 
@@ -15,7 +15,7 @@ const RANGE: u8 = 6;
 const HEAD: usize = 24;
 const RANGE_LEN: usize = 24;
 
-/// Something that a thread wants to do to a file, and waits for.
+/// An operation on a file that a thread is about to do, and that waits for an answer.
 #[derive(Debug)]
 pub(super) struct Event {
     pub(super) file: OwnedFd,
@@ -24,11 +24,11 @@ pub(super) struct Event {
     pub(super) thread: i32,
 }
 
-/// What it wants.
+/// The operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
     Open,
-    /// The range, in whole pages; none has a length of 0 but what truncates.
+    /// The range, in whole pages. Only a truncation has a length of 0.
     Access {
         from: u64,
         len: u64,
@@ -40,8 +40,8 @@ fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
 }
 
 impl Event {
-    /// Takes the first event off `bytes`, which were read from a group; what is no event that is
-    /// waited for is left out.
+    /// Takes the first event off `bytes`, which were read from a group. Skips events that need no
+    /// answer.
     pub(super) fn take(bytes: &mut &[u8]) -> Option<Option<Self>> {
         let len = u32::from_ne_bytes(number(bytes, 0)?) as usize;
         let one = bytes.get(..len).filter(|one| one.len() >= HEAD)?;
@@ -51,11 +51,11 @@ impl Event {
         let descriptor = i32::from_ne_bytes(number(one, 16)?);
         let thread = i32::from_ne_bytes(number(one, 20)?);
         if descriptor < 0 {
-            // The queue ran over; those that wait are let through by the kernel.
+            // The queue overflowed; the kernel allows the waiting operations.
             return Some(None);
         }
-        // SAFETY: the kernel has opened this descriptor for the reader of the event, once, and it
-        // was read nowhere else.
+        // SAFETY: the kernel has opened this descriptor for the reader of the event, once, and no
+        // other code has read it.
         let file = unsafe { OwnedFd::from_raw_fd(descriptor) };
         let what = if mask & PRE_ACCESS == 0 {
             What::Open
@@ -67,7 +67,7 @@ impl Event {
     }
 }
 
-/// The range of bytes that an event is about.
+/// The range of bytes of an event.
 fn range(info: &[u8]) -> Option<(u64, u64)> {
     let of_range = info.first() == Some(&RANGE) && info.len() >= RANGE_LEN;
     of_range.then_some(())?;
@@ -78,7 +78,8 @@ fn range(info: &[u8]) -> Option<(u64, u64)> {
 }
 
 impl What {
-    /// Whether a file of `size` bytes would lose a page that is in a call of which this is known.
+    /// Whether the operation would take a page from a file of `size` bytes; `call` is the thread's
+    /// system call, if known.
     pub(super) fn takes_pages(self, call: Option<Call>, size: u64) -> bool {
         let kept = match (self, call) {
             (Self::Open, Some(call)) => call.opens_with_truncation().then_some(0),

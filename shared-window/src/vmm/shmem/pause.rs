@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Withholds messages about the window while the VMM has the device stopped.
+//! Delays messages about the window while the VMM has the device stopped.
 //!
 //! QEMU 11.1.2 ends with a segmentation fault when it finds a `SHMEM_MAP` or `SHMEM_UNMAP` on the
-//! back-end channel after `vhost_dev_stop`: it looks for the region in a device pointer that is null
-//! until `vhost_dev_start`. Between the two a call waits here, on the thread that makes it, and is sent
+//! back-end channel after `vhost_dev_stop`: it looks for the region in a device pointer that is
+//! null until `vhost_dev_start`. Between the two a call waits here, on its own thread, and is sent
 //! when the device runs again.
 //!
-//! One gap remains: a message that was sent when QEMU had already decided to stop. The daemon cannot
-//! take it back.
+//! One gap remains: a message that was sent when QEMU had already decided to stop. The daemon
+//! cannot recall it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -22,12 +22,12 @@ enum Phase {
     Closed,
 }
 
-/// The place of a start or stop of the device in the order of all of them.
+/// The position of a start or stop of the device in the order of all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(u64);
 
 impl Moment {
-    /// Comes after all moments before.
+    /// A moment after all earlier ones.
     pub fn now() -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         Self(LAST.fetch_add(1, Ordering::Relaxed) + 1)
@@ -40,7 +40,7 @@ struct State {
     stopped_at: Moment,
 }
 
-/// Whether the VMM may be asked now.
+/// Whether requests may be sent to the VMM now.
 #[derive(Debug)]
 pub(super) struct Pause {
     state: Mutex<State>,
@@ -74,7 +74,7 @@ impl Pause {
         }
     }
 
-    /// Calls that wait fail, and so do all later ones.
+    /// Lets all waiting and later calls fail.
     pub(super) fn close(&self) {
         self.set(&mut self.lock(), Phase::Closed);
     }

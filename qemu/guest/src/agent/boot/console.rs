@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The guest's console: where the agent speaks when it can't reach the host.
+//! The guest's console: the agent's output when it can't reach the host.
 
 use std::{
     fmt::Display,
@@ -35,13 +35,13 @@ pub(crate) fn take() -> Option<String> {
 
 /// Writes one line with the agent's mark.
 pub(crate) fn say(line: impl Display) {
-    // One write, so that the kernel's own lines don't come in between; and there is nowhere to
-    // tell that it failed.
+    // One write, so that the kernel's own lines don't come in between. A failure can't be reported
+    // anywhere.
     let line = format!("{CONSOLE_MARK}{line}\n");
     io::stderr().write_all(line.as_bytes()).ok();
 }
 
-/// Has a panic of any thread end the guest at once, with a line on the console.
+/// Lets a panic of any thread end the guest at once, with a line on the console.
 pub(crate) fn power_off_on_panic() {
     panic::set_hook(Box::new(|panic| {
         say(format_args!("fatal: {panic}"));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! From the kernel's hands to an open port.
+//! From the kernel's start of the first process to an open port.
 //!
-//! What does not work is collected and told to the host in the first message; only a missing port
-//! is fatal, since without it nobody would hear.
+//! Problems are collected and reported to the host in the first message. Only a missing port is
+//! fatal: without it no report can be sent.
 
 pub(crate) mod console;
 mod modules;
@@ -26,7 +26,7 @@ pub(crate) fn boot() -> anyhow::Result<(File, Boot)> {
     if let Err(error) = system::sethostname(HOST_NAME) {
         problems.push(format!("can't set the host name: {error}"));
     }
-    // Before the modules, so that none of their devices can appear unseen.
+    // Before the modules, so that no event of their devices is missed.
     let watch = port::Watch::start().context("can't watch the kernel for new devices")?;
     let modules = modules::load_all(&mut problems);
     for problem in &problems {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Kernel modules, which the host has laid down uncompressed and in the order of their needs.
+//! Kernel modules, which the host has stored uncompressed and in load order.
 
 use std::{fs, fs::File, io, path::Path};
 
@@ -12,7 +12,7 @@ const FOLDER: &str = "/lib/modules/load";
 /// One file name of [`FOLDER`] a line. An initramfs without modules has no list.
 const LIST: &str = "/lib/modules/load.list";
 
-/// Loads what the list names; gives the number of modules that are there now.
+/// Loads the listed modules; returns the number of modules that are loaded now.
 pub(super) fn load_all(problems: &mut Vec<String>) -> u32 {
     let list = match fs::read_to_string(LIST) {
         Ok(list) => list,

@@ -35,7 +35,7 @@ const fn fixed(fstype: &'static str, target: &'static str, options: &'static CSt
     }
 }
 
-/// Mounts them all; gives a line for each that failed.
+/// Mounts them all; returns a line for each that failed.
 pub(super) fn mount_all() -> Vec<String> {
     let mut problems = Vec::new();
     for fixed in FIXED {

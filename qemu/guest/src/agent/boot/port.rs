@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The virtio-serial port to the host, waited for by the kernel's device events.
+//! Waits for the virtio-serial port to the host, by the kernel's device events.
 //!
-//! A port gets its name a while after its device appears; the kernel announces that with an event
-//! of its own. So it is enough to look again after every event.
+//! A port gets its name some time after its device appears, and the kernel sends a separate event
+//! for that. So it is enough to check again after every event.
 
 use std::{
     fs::{self, File},
@@ -71,7 +71,7 @@ impl Watch {
         }
     }
 
-    /// Waits for an event, takes all that there are, and looks at none.
+    /// Waits for an event and reads all pending ones, without regard to their content.
     fn wait_for_event(&self, limit: Duration) -> io::Result<()> {
         let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
         poll(
@@ -81,7 +81,7 @@ impl Watch {
         let mut event = [0; 4096];
         loop {
             match recv(&self.events, &mut event[..], RecvFlags::empty()) {
-                // Some were lost: all the more reason to look.
+                // Events were lost, so a check is due in any case.
                 Ok(_) | Err(Errno::NOBUFS | Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(error) => return Err(error.into()),

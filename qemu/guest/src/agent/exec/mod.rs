@@ -2,9 +2,9 @@
 
 //! Commands that run for the host.
 //!
-//! Each has a thread that waits for its end and one for each of its streams. They share an
-//! [`ExitEvent`]: once the command's first process is gone they finish what is under way and end,
-//! whoever else still holds the other ends of the pipes.
+//! Each command has a thread that waits for its end and one for each of its streams. They share an
+//! [`ExitEvent`]: once the command's first process has ended they finish the work under way and
+//! end, even if other processes still hold the other ends of the pipes.
 
 mod output;
 mod spawn;
@@ -36,8 +36,8 @@ impl ExitEvent {
             .expect("the counter of an event that happens once can't overflow");
     }
 
-    /// Waits until `fd` is ready for `what`, or has an error, or the event has happened; whether
-    /// it has.
+    /// Waits until `fd` is ready for `what`, or has an error, or the event has happened. Returns
+    /// whether the event has.
     fn or_ready(&self, fd: &OwnedFd, what: PollFlags) -> io::Result<bool> {
         let mut polled = [PollFd::new(fd, what), PollFd::new(&*self.0, PollFlags::IN)];
         loop {
@@ -52,7 +52,7 @@ impl ExitEvent {
     }
 }
 
-/// Has reads and writes of this open file fail rather than wait.
+/// Lets reads and writes of this open file fail rather than wait.
 fn never_wait(fd: &OwnedFd) -> io::Result<()> {
     Ok(fcntl_setfl(fd, fcntl_getfl(fd)? | OFlags::NONBLOCK)?)
 }

@@ -19,11 +19,11 @@ use crate::wire::{
     flow::{SendCredit, TooMuchCredit},
 };
 
-/// The most that a pipe can hold of what its writer wrote before it ended (Linux's default
+/// The most unread bytes that a pipe can hold when its writer has ended (Linux's default
 /// `pipe-max-size`). More must come from a process that the command has left behind.
 const LEFT_IN_PIPE: usize = 1024 * 1024;
 
-/// What the host lets us send of one stream.
+/// The credit of one stream.
 #[derive(Default)]
 pub(super) struct OutputFlow {
     state: Mutex<FlowState>,
@@ -70,8 +70,8 @@ impl OutputFlow {
     }
 }
 
-/// Sends the stream's bytes until it ends, the host closes it, or the command has ended and what
-/// it wrote is sent.
+/// Sends the stream's bytes until it ends, the host closes it, or the command has ended and its
+/// output is sent.
 pub(super) fn pump(
     exec: ExecId,
     output: Output,
@@ -90,7 +90,7 @@ pub(super) fn pump(
         match read(source, &mut buffer[..allowed]) {
             Err(Errno::AGAIN) if exited => return,
             Err(Errno::AGAIN | Errno::INTR) => {}
-            // A terminal's way to say that nobody has its other end any more is EIO.
+            // A terminal reports EIO when its other end is closed.
             Ok(0) | Err(Errno::IO) => return outbox.send(&ToHost::OutputEof { exec, output }),
             Err(error) => return outbox.warn(format!("{exec}: can't read its output: {error}")),
             Ok(len) => {

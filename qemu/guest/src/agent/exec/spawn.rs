@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Starting a command on pipes or on a terminal of its own.
+//! Starts a command on pipes or on a terminal of its own.
 
 use std::{
     io,
@@ -25,10 +25,10 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 const HOME: &str = "/root";
 const TERM: &str = "linux";
 
-/// Where commands run that name no directory, if it is there.
+/// The default working directory of commands, if it exists.
 const SHARE: &str = "/share";
 
-/// A command that has just been started, with our ends of its streams.
+/// A new command, with our ends of its streams.
 pub(super) struct Spawned {
     pub(super) pid: Pid,
     pub(super) end: mpsc::Receiver<ExitStatus>,
@@ -39,13 +39,13 @@ pub(super) struct Spawned {
 pub(super) struct Streams {
     pub(super) stdin: Option<OwnedFd>,
     pub(super) stdout: OwnedFd,
-    /// None on a terminal, where `stdout` has it all.
+    /// None on a terminal, where all output goes to `stdout`.
     pub(super) stderr: Option<OwnedFd>,
     /// The terminal, for its size.
     pub(super) terminal: Option<OwnedFd>,
 }
 
-/// Starts what the host asks for.
+/// Starts the command that the host requests.
 pub(super) fn spawn(children: &Children, asked: &crate::wire::Command) -> io::Result<Spawned> {
     let (program, arguments) = asked
         .argv
@@ -125,7 +125,7 @@ fn on_terminal(command: &mut Command, size: TtySize) -> io::Result<Streams> {
     })
 }
 
-/// Tells a terminal its size; its processes get SIGWINCH.
+/// Sets a terminal's size; its processes get SIGWINCH.
 pub(super) fn resize(terminal: &OwnedFd, size: TtySize) -> io::Result<()> {
     let size = Winsize {
         ws_row: size.rows,
@@ -136,8 +136,8 @@ pub(super) fn resize(terminal: &OwnedFd, size: TtySize) -> io::Result<()> {
     Ok(tcsetwinsize(terminal, size)?)
 }
 
-/// What a shell has its background jobs ignore. A command would inherit that from an agent that was
-/// started so, and Ctrl-C would do nothing to it.
+/// The signals that a shell's background jobs ignore. A command would inherit that from an agent
+/// that was started so, and Ctrl-C would have no effect on it.
 const IGNORED_IN_BACKGROUND: [libc::c_int; 2] = [libc::SIGINT, libc::SIGQUIT];
 
 /// Makes the command the leader of a session, and the terminal on its standard input that
@@ -149,16 +149,16 @@ fn lead_session(command: &mut Command, terminal: bool) {
             ioctl_tiocsctty(rustix::stdio::stdin())?;
         }
         for signal in IGNORED_IN_BACKGROUND {
-            // SAFETY: it only has the kernel forget that this process ignores the signal.
+            // SAFETY: this only resets the signal to its default action.
             if unsafe { libc::signal(signal, libc::SIG_DFL) } == libc::SIG_ERR {
                 return Err(io::Error::last_os_error());
             }
         }
         Ok(())
     };
-    // SAFETY: the closure runs in the child between fork and exec, where other threads' locks may
-    // be held for ever. It makes system calls and neither allocates nor takes a lock;
-    // descriptor 0, which it names, is the terminal that `on_terminal` gave the command.
+    // SAFETY: the closure runs in the child between fork and exec, where locks of other threads may
+    // stay held. The closure makes system calls and neither allocates nor takes a lock. Descriptor
+    // 0, which it uses, is the terminal that `on_terminal` gave the command.
     unsafe {
         command.pre_exec(prepare);
     }

@@ -19,7 +19,7 @@ use super::ExitEvent;
 use crate::agent::outbox::Outbox;
 use crate::wire::{ExecId, ToHost, flow::ReturnCredit};
 
-/// What has come for a command and is not yet written. The host's credit bounds it.
+/// Bytes for a command that are not yet written. The host's credit bounds them.
 #[derive(Default)]
 pub(super) struct StdinQueue {
     state: Mutex<QueueState>,
@@ -38,13 +38,13 @@ impl StdinQueue {
         self.changed.notify_all();
     }
 
-    /// Nothing more comes.
+    /// Records that the host sends no more.
     pub(super) fn end(&self) {
         self.state().ended = true;
         self.changed.notify_all();
     }
 
-    /// Nothing more is wanted.
+    /// Drops the queue: the command reads no more.
     pub(super) fn abandon(&self) {
         let mut state = self.state();
         state.chunks.clear();
@@ -67,7 +67,7 @@ impl StdinQueue {
     }
 }
 
-/// Writes what comes until its end, or until nobody reads it any more.
+/// Writes the queued bytes until their end, or until no process reads them any more.
 pub(super) fn pump(
     exec: ExecId,
     queue: &StdinQueue,
@@ -87,12 +87,12 @@ pub(super) fn pump(
         }
     }
     if is_terminal {
-        // A failure means that the terminal has gone, and with it the need for an end.
+        // A failure means that the terminal is closed, and needs no end of input.
         end_terminal_input(sink, exit).ok();
     }
 }
 
-/// A pipe ends by being closed; a terminal has a character for it.
+/// A closed pipe ends the input; a terminal has a character for it.
 fn end_terminal_input(terminal: &OwnedFd, exit: &ExitEvent) -> io::Result<()> {
     let end = tcgetattr(terminal)?.special_codes[SpecialCodeIndex::VEOF];
     write_all(terminal, &[end], exit)

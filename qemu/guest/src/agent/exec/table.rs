@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The commands that run now, and what the host may do to them.
+//! The running commands, and the host's controls over them.
 //!
-//! What comes for a command that is not in the table comes for one that has just ended, and is
-//! dropped: the host can't know yet.
+//! A message for a command that is not in the table is for one that has just ended, and is dropped:
+//! the host can't know of the end yet.
 
 use std::{
     collections::HashMap,
@@ -142,7 +142,7 @@ impl Execs {
             exit.happen();
             command.stdin.abandon();
             for pump in pumps {
-                // One that panicked has said so.
+                // A panicked thread has reported its panic.
                 pump.join().ok();
             }
             execs.table().remove(&exec);

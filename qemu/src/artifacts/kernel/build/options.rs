@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Whether a kernel's configuration is what was asked for.
+//! Checks that a kernel's configuration has the requested options.
 //!
-//! Kconfig drops without a word what depends on something that is off, or is not known to it.
+//! Kconfig silently drops options that are unknown or depend on an option that is off.
 
-/// The options of `asked` that `config` does not have like that, as they were asked for.
+/// The options of `asked` that `config` does not have in this form.
 pub(super) fn lost<'a>(asked: &'a str, config: &str) -> Vec<&'a str> {
     asked
         .lines()
@@ -16,7 +16,7 @@ fn is_option(line: &str) -> bool {
     line.starts_with("CONFIG_") || off(line).is_some()
 }
 
-/// An option that is off need not be mentioned.
+/// A missing option counts as off.
 fn has(config: &str, option: &str) -> bool {
     let is_there = config.lines().any(|line| line == option);
     let is_unknown = || {

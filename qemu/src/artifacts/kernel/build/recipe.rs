@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! What goes into a kernel, all of it, and the name that its artifact gets from that.
+//! All inputs of a kernel, and the artifact name that follows from them.
 
 use super::variant::BuiltKernel;
 use crate::artifacts::patch::{self, Patch};
@@ -11,7 +11,7 @@ const FRAGMENT: &str = include_str!("../../../../patches/linux/fragment.config")
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Recipe<'a> {
     label: &'static str,
-    /// Of the source package.
+    /// The version of the source package.
     version: &'a str,
     fragment: &'a str,
     local_version: &'a str,
@@ -40,7 +40,7 @@ impl<'a> Recipe<'a> {
         format!("{fragment}CONFIG_LOCALVERSION=\"{local_version}\"\n")
     }
 
-    /// What the artifact names of this variant's kernels begin with, whatever they are made of.
+    /// The common prefix of the artifact names of this variant's kernels.
     pub(super) fn prefix(&self) -> String {
         format!("kernel-{}-", self.label.replace(':', "-"))
     }
@@ -50,7 +50,7 @@ impl<'a> Recipe<'a> {
         format!("{}{}", self.prefix(), self.digest())
     }
 
-    /// Names all that goes in.
+    /// A digest of all inputs.
     pub(super) fn digest(&self) -> String {
         patch::digest([self.version, &self.options()], self.patches)
     }

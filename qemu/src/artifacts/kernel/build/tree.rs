@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! A tree of kernel source to work in.
 //!
-//! It is always at the same place, the cache's workbench: make compiles everything anew in a tree
-//! that was moved, for the paths of its own tools are absolute.
+//! The tree is always at the same path, on the cache's workbench: in a moved tree make compiles
+//! everything again, since the paths of its own tools are absolute.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::artifacts::kernel::make;
 use crate::artifacts::patch::{self, Patch};
 use crate::artifacts::tool;
 
-/// Some objects fewer or more with each version.
+/// The approximate number of objects; it varies with the version.
 const OBJECTS: u64 = 1450;
 
 /// The tree; there is one at a time on a bench.
@@ -41,7 +41,7 @@ impl<'a> Tree<'a> {
         Ok(tree)
     }
 
-    /// Unpacks a tree that [`Tree::pack`] packed. To make it is as it was.
+    /// Unpacks a tree that [`Tree::pack`] packed. make finds it up to date.
     pub(super) fn restore(
         cache: &'a Cache,
         bench: &'a mut Bench,
@@ -54,7 +54,8 @@ impl<'a> Tree<'a> {
         Ok(tree)
     }
 
-    /// Packs the tree into a file beside it, with its times to the nanosecond, by which make knows what is up to date.
+    /// Packs the tree into a file beside it. File times are kept to the nanosecond, since make
+    /// compares them.
     pub(super) fn pack(&self) -> Result<PathBuf, BuildError> {
         let archive = self.bench.path().join("tree.tar");
         let mut tar = tool::command("tar");
@@ -88,12 +89,12 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Applies patches, each of which must fit to the line.
+    /// Applies patches. Each must apply without fuzz.
     pub(super) fn apply(&self, patches: &[Patch]) -> Result<(), BuildError> {
         Ok(patch::apply(patches, &self.root(), self.bench.path())?)
     }
 
-    /// Compiles what is not up to date; `whole` if that is all of it.
+    /// Compiles what is not up to date; `whole` if that is everything.
     pub(super) fn make(&self, what: &str, whole: bool) -> Result<(), BuildError> {
         let expected = whole.then_some(OBJECTS);
         let mut make = make::command(&self.root());

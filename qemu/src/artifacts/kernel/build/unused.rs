@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! What of the source no kernel here is built from, in tar's patterns: with it, unpacking and
-//! keeping a tree would cost five times the room.
+//! The parts of the source that no kernel here is built from, as patterns for tar. With them, to
+//! unpack and keep a tree would take five times the space.
 //!
-//! All that Kconfig and make read stays; what a configuration needs and is not there is an error
-//! of the compiler.
+//! All that Kconfig and make read stays. If a configuration needs a missing file, the compiler
+//! fails.
 
-/// Folders of drivers of which nothing is compiled; of net, the loopback interface is.
+/// Folders of drivers that are not compiled; of net, the loopback interface is.
 const DRIVERS: &str = "accel ata comedi clk crypto dma edac gpu hid hwmon hwtracing i2c iio \
     infiniband input iommu leds media mfd misc mmc mtd net/* phy pinctrl platform power regulator \
     remoteproc s390 scsi soc spi staging target thermal usb video";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Which kernels are built here, and what each is made of.
+//! The kernels that are built here, and their patches.
 
 use crate::artifacts::patch::Patch;
 
@@ -10,9 +10,9 @@ pub enum BuiltKernel {
     Stock,
     /// `build:6.12+seed`: removals from DAX files wait for pins only.
     Seed,
-    /// `build:6.12+nowait`: they wait for nothing. Broken on purpose.
+    /// `build:6.12+nowait`: removals wait for nothing. Broken on purpose.
     NoWait,
-    /// `build:6.12+nowake`: they wait, and nobody wakes them. Broken on purpose.
+    /// `build:6.12+nowake`: removals wait, and are never woken. Broken on purpose.
     NoWake,
 }
 
@@ -40,7 +40,7 @@ impl BuiltKernel {
         }
     }
 
-    /// What is changed in the source, in the order in which it applies.
+    /// The patches, in the order in which they apply.
     pub fn patches(self) -> &'static [Patch] {
         match self {
             Self::Stock => &[],
@@ -50,7 +50,7 @@ impl BuiltKernel {
         }
     }
 
-    /// What follows the version in `uname -r`.
+    /// The part behind the version in `uname -r`.
     pub fn local_version(self) -> &'static str {
         match self {
             Self::Stock => "-daxlab",

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! What the program is made of.
+//! The inputs of the program.
 
 use super::source;
 use crate::artifacts::patch::{self, Patch};
 
-/// What is built: what a guest with a share needs, and nothing else.
+/// The configure options: only what a guest with a share needs.
 pub(super) const OPTIONS: [&str; 9] = [
     "--target-list=x86_64-softmmu",
     "--without-default-features",
@@ -27,8 +27,8 @@ macro_rules! patch {
     };
 }
 
-/// What is changed in the source, in the order in which it applies: first what lets Debian's archive
-/// be built, then the series.
+/// The patches, in the order in which they apply: first those that let Debian's archive be built,
+/// then the series.
 pub(super) const PATCHES: &[Patch] = &[
     patch!("qemu-archive/0001-Build-from-a-source-without-firmware-and-compiled-de.patch"),
     patch!("qemu/0001-system-memory-Let-RAM-be-told-that-its-host-memory-w.patch"),
@@ -53,7 +53,7 @@ pub(super) const PATCHES: &[Patch] = &[
     patch!("qemu/0020-tests-qtest-Test-unplugging-a-vhost-user-device-with.patch"),
 ];
 
-/// Names all that goes in.
+/// A digest of all inputs.
 pub(super) fn digest() -> String {
     patch::digest(source::ingredients().into_iter().chain(OPTIONS), PATCHES)
 }

@@ -27,7 +27,7 @@ const NINJA: Compiler = Compiler {
     marks: &["Compiling "],
 };
 
-/// What of the caller's environment would make another program.
+/// Variables of the caller's environment that would change the program.
 const VARIABLES: [&str; 9] = [
     "AR", "CC", "CFLAGS", "CPPFLAGS", "CXX", "CXXFLAGS", "LD", "LDFLAGS", "PYTHON",
 ];
@@ -64,7 +64,7 @@ impl<'a> Tree<'a> {
         Ok(Self { cache, root })
     }
 
-    /// Builds the program; where it is then.
+    /// Builds the program; returns its path.
     pub(super) fn build(&self) -> Result<PathBuf, SeriesError> {
         let folder = self.root.join("build");
         fs::create_dir(&folder).map_err(CacheError::io("making", &folder))?;
