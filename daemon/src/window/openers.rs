@@ -74,11 +74,11 @@ struct Shared<J> {
 pub(crate) struct Openers<J>(Arc<Shared<J>>);
 
 impl<J: Send + 'static> Openers<J> {
-    /// Starts the first thread. Each thread does its jobs by `open`; a panic in one ends the
+    /// Starts the threads that stay. Each thread does its jobs by `open`; a panic in one ends the
     /// session by `fatal_error`.
     ///
     /// # Errors
-    /// If no thread can be started.
+    /// If they can't be started.
     pub(crate) fn start(
         fatal_error: Arc<FatalErrorLatch>,
         open: impl Fn(J) + Send + Sync + 'static,
@@ -86,7 +86,7 @@ impl<J: Send + 'static> Openers<J> {
         let state = State {
             files: HashMap::new(),
             ready: VecDeque::new(),
-            threads: 1,
+            threads: KEPT,
             idle: 0,
             begun: 0,
             slow_up_to: 0,
@@ -101,7 +101,10 @@ impl<J: Send + 'static> Openers<J> {
             fatal_error,
         };
         let openers = Self(Arc::new(shared));
-        openers.0.spawn().map_err(ThreadsError::Window)?;
+        // Those that stay are there from the start, so that an idle session's threads never change.
+        for _ in 0..KEPT {
+            openers.0.spawn().map_err(ThreadsError::Window)?;
+        }
         Ok(openers)
     }
 
