@@ -10,9 +10,10 @@
 # what guests need. With FILTERs it runs only the guest tests whose names contain one of them, the lab
 # if one is `lab`, the benchmarks if one is `bench`, the daemon's faults if one is `daemon-faults`, its
 # page if one is `page`. `tests/run.sh quick` is for the loop of editing and trying: format, lints, unit
-# tests, one guest, and one cell of the lab a file system, with unoptimised programs. DAXLAB_QEMU names one QEMU for all guests. A line for each test with its time,
-# and where the time went at the end; the logs of failures are in target/guest-tests, the lab's and
-# the benchmarks' reports in target/lab, those of fuzzing in target/fuzz.
+# tests, one guest, and one cell of the lab a file system, with unoptimised programs. DAXLAB_QEMU names
+# one QEMU for all guests. It prints a line for each test with its time, and where the time went at the
+# end; the logs of failures are in target/guest-tests, the lab's and the benchmarks' reports in
+# target/lab, those of fuzzing in target/fuzz.
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -54,6 +55,14 @@ step() {
   $name"
         return 1
     fi
+}
+
+format() {
+    cargo fmt --all --check
+}
+
+lints() {
+    cargo clippy --quiet --workspace --all-targets -- -D warnings
 }
 
 unit_tests() {
@@ -178,8 +187,8 @@ wanted() {
 
 # What an edit breaks most often, in the least time.
 quick_steps() {
-    step "format" cargo fmt --all --check || :
-    step "lints" cargo clippy --quiet --workspace --all-targets -- -D warnings || :
+    step "format" format || :
+    step "lints" lints || :
     step "unit and property tests" unit_tests || :
     step "build for guests" build_for_guests || return
     step "guest tests in one guest" "$TARGET/debug/guest-tests" --logs "$TARGET/guest-tests" data:: || :
@@ -208,12 +217,12 @@ if wanted page "$@"; then need_packages page_packages; fi
 if [ "$*" = quick ]; then
     quick_steps || :
 elif [ $# -eq 0 ]; then
-    step "format" cargo fmt --all --check || :
+    step "format" format || :
     # The longest of all, so it begins first.
     if step "build of daxlab" cargo build --quiet --release -p daxlab && [ -z "${DAXLAB_QEMU:-}" ]; then
         begin_qemu
     fi
-    step "lints" cargo clippy --quiet --workspace --all-targets -- -D warnings || :
+    step "lints" lints || :
     step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps || :
     step "unit and property tests" unit_tests || :
     step "doc tests" doc_tests || :

@@ -6,10 +6,9 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 
 use super::tests::{Case, PAGE, WINDOW_BASE};
+use crate::testing::BUFFERS;
 use crate::testing::fuse::{self, Operation};
-use crate::testing::{BUFFERS, Descriptor};
 
-const NEXT: u16 = 1;
 const WRITE: u16 = 2;
 /// A file's pages, each of them different.
 const PAGES: u64 = 16;
@@ -87,18 +86,7 @@ impl Guest {
             Operation::Read => [request, reply].into_iter().chain(data).collect(),
             _ => [request].into_iter().chain(data).chain([reply]).collect(),
         };
-        let last = chain.len() - 1;
-        for (index, (addr, len, flags)) in chain.into_iter().enumerate() {
-            let more = if index < last { NEXT } else { 0 };
-            let descriptor = Descriptor {
-                addr,
-                len,
-                flags: flags | more,
-                next: (index + 1) as u16,
-            };
-            driver.put(index as u16, descriptor);
-        }
-        driver.make_available(0);
+        driver.offer_pieces(&chain);
         self.case.serve();
         let used = self.case.driver.used();
         assert_eq!(used.len(), 1, "one request, one reply");
@@ -289,26 +277,10 @@ fn headers_may_lie_in_the_window_too() {
     file.expect("the file")
         .write_all_at(&message, 0)
         .expect("the message");
-    let driver = &mut guest.case.driver;
-    for (index, (addr, len, flags)) in [
-        (address(0), message.len() as u32, NEXT),
+    guest.case.driver.offer_pieces(&[
+        (address(0), message.len() as u32, 0),
         (address(PAGE), 24, WRITE),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let next = index as u16 + 1;
-        driver.put(
-            index as u16,
-            Descriptor {
-                addr,
-                len,
-                flags,
-                next,
-            },
-        );
-    }
-    driver.make_available(0);
+    ]);
     guest.case.serve();
     assert_eq!(guest.case.driver.used(), [(0, 24)]);
     let reply = &guest.file()[PAGE as usize..][..24];

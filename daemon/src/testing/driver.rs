@@ -143,6 +143,22 @@ impl Driver {
         self.write(at + 14, descriptor.next);
     }
 
+    /// Offers one chain of these pieces, each an address, a length and flags, in the table's first
+    /// descriptors.
+    pub(crate) fn offer_pieces(&mut self, pieces: &[(u64, u32, u16)]) {
+        for (index, (addr, len, flags)) in pieces.iter().enumerate() {
+            let more = if index + 1 < pieces.len() { NEXT } else { 0 };
+            let descriptor = Descriptor {
+                addr: *addr,
+                len: *len,
+                flags: flags | more,
+                next: (index + 1) as u16,
+            };
+            self.put(index as u16, descriptor);
+        }
+        self.make_available(0);
+    }
+
     /// Adds a head, whatever it is, to the available ring.
     pub(crate) fn make_available(&mut self, head: u16) {
         self.write(AVAIL + 4 + 2 * u64::from(self.avail % QUEUE_SIZE), head);

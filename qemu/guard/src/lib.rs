@@ -107,7 +107,7 @@ fn hold_locks_at_forks() {
 /// under the table's.
 unsafe extern "C" fn before_fork() {
     let signals = TABLE.lock().keep();
-    signals::hold_for_fork();
+    signals::ACTIONS.lock().keep();
     FORKING.store(signals, Ordering::Relaxed);
 }
 
@@ -116,7 +116,7 @@ unsafe extern "C" fn after_fork() {
     let signals = FORKING.load(Ordering::Relaxed);
     // SAFETY: `before_fork` has kept both; all signals were blocked when it took the second one.
     unsafe {
-        signals::release_after_fork(sys::ALL_SIGNALS);
+        signals::ACTIONS.release(sys::ALL_SIGNALS);
         TABLE.release(signals);
     }
 }
@@ -151,7 +151,7 @@ mod tests {
         let child = unsafe { libc::fork() };
         if child == 0 {
             drop(TABLE.lock());
-            signals::hold_for_fork();
+            drop(signals::ACTIONS.lock());
             // SAFETY: ends the process.
             unsafe { libc::_exit(0) }
         }

@@ -36,14 +36,14 @@ type SimpleHandler = extern "C" fn(c_int);
 type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
 
 /// The program's own actions for these signals.
-static ACTIONS: Lock<[Action; OURS.len()]> = Lock::new([Action::DEFAULT; OURS.len()]);
+pub(crate) static ACTIONS: Lock<[Action; OURS.len()]> = Lock::new([Action::DEFAULT; OURS.len()]);
 
 /// Whether our handlers are installed.
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 
 /// A handler of the program.
 #[derive(Clone, Copy)]
-struct Action {
+pub(crate) struct Action {
     handler: usize,
     flags: c_int,
     mask: u64,
@@ -182,20 +182,6 @@ pub unsafe extern "C" fn sigaction(
             next_sigaction(signal, action, before)
         }
     }
-}
-
-/// Takes the lock of the kept actions, for [`release_after_fork`].
-pub(crate) fn hold_for_fork() -> u64 {
-    ACTIONS.lock().keep()
-}
-
-/// Releases it.
-///
-/// # Safety
-/// As of [`crate::lock::Lock::release`]: `signals` are what [`hold_for_fork`] returned.
-pub(crate) unsafe fn release_after_fork(signals: u64) {
-    // SAFETY: the caller's.
-    unsafe { ACTIONS.release(signals) }
 }
 
 /// Replaces the program's recorded action by `new`, if given; returns the earlier one.

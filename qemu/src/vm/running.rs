@@ -4,12 +4,19 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::{Context, Error, Result, anyhow};
+use anyhow::{Context, Error, Result, anyhow, ensure};
 use futures::future::{FutureExt as _, pending, select_all};
+use tokio::time::{Instant, sleep};
 
 use super::{Parts, VmSpec};
 use crate::vm::agent::Agent;
 use crate::vm::process::{Daemon, DaemonError, Guest, GuestError, RunDir, Share};
+
+/// How long Linux may take to find a device.
+const DEVICE_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Between two looks for a device; the guest's agent announces none.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// How long QEMU may take to end after the agent's last message.
 const POWER_OFF_DEADLINE: Duration = Duration::from_secs(60);
@@ -136,6 +143,30 @@ impl Vm {
     pub async fn mount(&self, tag: &str, target: &str, options: &str) -> Result<()> {
         let mounted = self.agent.mount(tag, target, "virtiofs", options).await;
         mounted.with_context(|| format!("console:\n{}", self.guest().console_tail()))
+    }
+
+    /// Mounts a file system. A `source` with a path is a device, which Linux may still be probing: it
+    /// is waited for.
+    ///
+    /// # Errors
+    ///
+    /// If Linux does not find the device in 60 s, or the guest can't mount it.
+    pub async fn mount_device(
+        &self,
+        source: &str,
+        target: &str,
+        fstype: &str,
+        options: &str,
+    ) -> Result<()> {
+        let deadline = Instant::now() + DEVICE_DEADLINE;
+        while source.starts_with('/') && self.agent.stat(source).await.is_err() {
+            ensure!(
+                Instant::now() < deadline,
+                "the guest found no {source} in {DEVICE_DEADLINE:?}"
+            );
+            sleep(LOOK_AGAIN).await;
+        }
+        Ok(self.agent.mount(source, target, fstype, options).await?)
     }
 
     /// Waits for the end of QEMU or of a daemon, which is an error while the guest is needed.

@@ -17,14 +17,13 @@ use super::serve;
 use crate::adapter::{Request, with_reader_and_writer};
 use crate::fs::DaxFs;
 use crate::testing::fuse::{self, Operation};
-use crate::testing::{AVAIL, Descriptor, Driver, MEMORY_SIZE, QUEUE_SIZE, Share, TABLE};
+use crate::testing::{AVAIL, Driver, MEMORY_SIZE, QUEUE_SIZE, Share, TABLE};
 
 type TestFs = DaxFs<PassthroughFs, DirectViews>;
 
 const CONTENT: &[u8] = b"what is in the file, long enough for a read in pieces";
 /// Room for the reply to a message without data.
 const ROOM: u32 = 256;
-const NEXT: u16 = 1;
 const WRITE: u16 = 2;
 /// Where the two regions of the driver's memory meet.
 const SEAM: u64 = MEMORY_SIZE / 2;
@@ -285,25 +284,12 @@ fn data_in_many_pieces_and_two_regions() {
     let written = memory.write_slice(&message, GuestAddress(0x9000));
     written.expect("guest memory");
     drop(memory);
-    let pieces = [
-        (0x9000, message.len() as u32, NEXT),
-        (0xa000, 10, NEXT | WRITE),
-        (0xb000, 13, NEXT | WRITE),
+    driver.offer_pieces(&[
+        (0x9000, message.len() as u32, 0),
+        (0xa000, 10, WRITE),
+        (0xb000, 13, WRITE),
         (SEAM - 3, 100, WRITE),
-    ];
-    for (index, (addr, len, flags)) in pieces.into_iter().enumerate() {
-        let next = index as u16 + 1;
-        driver.put(
-            index as u16,
-            Descriptor {
-                addr,
-                len,
-                flags,
-                next,
-            },
-        );
-    }
-    driver.make_available(0);
+    ]);
     let len = case.serve(&pop(&driver)).expect("answered here");
     assert_eq!(len as usize, 16 + CONTENT.len());
     let mut seen = driver.read(GuestAddress(0xb000 + 6), 7);

@@ -26,4 +26,3 @@ pub use metrics::Metrics;
 pub(crate) use sheet::lines;
 pub use side::{Side, SideError, SideKind};
 pub use system::SystemUnderTest;
-pub(crate) use system::mount_when_there;

@@ -6,9 +6,17 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+use dax_cases::host::FileSystem;
 use guest_agent::workload::Access;
 use qemu_guest::vm::machine::ByteSize;
 use qemu_guest::vm::process::{Cache, Share};
+
+/// The share's tag.
+const TAG: &str = "files";
+/// The guest's persistent memory.
+const PMEM: &str = "/dev/pmem0";
+/// The part of the guest's memory that tmpfs may take.
+const TMPFS: &str = "size=80%";
 
 /// The server of the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +122,28 @@ impl Side {
         !(access.is_mapped() && self == Self::Virtiofsd(Cache::Never))
     }
 
+    /// The file system of its own image, on virtio-pmem.
+    pub(crate) fn image(self) -> Option<FileSystem> {
+        match self {
+            Self::Ext4 => Some(FileSystem::Ext4),
+            Self::Xfs => Some(FileSystem::Xfs),
+            _ => None,
+        }
+    }
+
+    /// The guest's file system: the source to mount, its type and its options.
+    pub(crate) fn file_system(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Window(_) => (TAG, "virtiofs", "dax=inode"),
+            Self::NoWindow | Self::Virtiofsd(_) => (TAG, "virtiofs", ""),
+            Self::Ext4 => (PMEM, "ext4", "dax=always"),
+            Self::Xfs => (PMEM, "xfs", "dax=always"),
+            // Several guests use the image, so none may write to it, not even to its journal.
+            Self::Image => (PMEM, "ext4", "ro,noload,dax=always"),
+            Self::Tmpfs => ("tmpfs", "tmpfs", TMPFS),
+        }
+    }
+
     /// Whether the guest sees the host's files.
     pub fn is_shared(self) -> bool {
         matches!(self, Self::Window(_) | Self::NoWindow | Self::Virtiofsd(_))
@@ -126,7 +156,7 @@ impl Side {
         virtiofsd: &Path,
         metrics: Option<&Path>,
     ) -> Option<Share> {
-        let mut share = Share::new(dir, super::system::TAG.parse().expect("a short tag"));
+        let mut share = Share::new(dir, TAG.parse().expect("a short tag"));
         if let Some(path) = metrics {
             share.extra = vec!["--metrics".into(), path.into()];
         }

@@ -3,34 +3,22 @@
 //! A system under test: a side with its guest.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use dax_cases::host::FileSystem;
+use anyhow::Result;
 use guest_agent::workload::{Files, Make, TRACEFS};
 use qemu_guest::accel::AccelChoice;
 use qemu_guest::vm::machine::ByteSize;
 use qemu_guest::vm::{Vm, VmSpec, Worker};
-use tokio::time::{Instant, sleep};
 use virtiofs_driver::daemon::Usage;
 
 use super::{Fixture, Side};
 use crate::guests::{IdleGuest, KernelParts};
 use crate::system::ProcessTree;
 
-/// The share's tag.
-pub(super) const TAG: &str = "files";
 /// The mount point in the guest.
 const MOUNT_POINT: &str = "/mnt/files";
-/// The part of the guest's memory that tmpfs may take.
-const TMPFS: &str = "size=80%";
 /// A kernel that has lost a task to an oops must not go on: its later results mean nothing.
 const APPEND: [&str; 2] = ["quiet", "oops=panic"];
-/// How long Linux may take to find its persistent memory.
-const DEVICE_DEADLINE: Duration = Duration::from_secs(60);
-/// Between two looks for a device; the guest's agent announces none.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
-
 /// A system under test.
 pub struct SystemUnderTest {
     /// The server of the files.
@@ -66,14 +54,15 @@ impl SystemUnderTest {
         let metrics = side.window().map(|_| fixture.metrics());
         spec.shares
             .extend(side.share(fixture.share(), virtiofsd, metrics.as_deref()));
-        match side {
-            Side::Ext4 => spec.pmem.push(fixture.image(FileSystem::Ext4, &name)?),
-            Side::Xfs => spec.pmem.push(fixture.image(FileSystem::Xfs, &name)?),
-            Side::Image => spec.pmem.push(fixture.image_of_share()),
-            _ => {}
+        if let Some(fs) = side.image() {
+            spec.pmem.push(fixture.image(fs, &name)?);
+        }
+        if side == Side::Image {
+            spec.pmem.push(fixture.image_of_share());
         }
         let (guest, worker) = IdleGuest::start(&name, &kernel.parts, spec, async |vm: &Vm| {
-            mount(vm, side).await?;
+            let (source, kind, options) = side.file_system();
+            vm.mount_device(source, MOUNT_POINT, kind, options).await?;
             // For the counts. A kernel without tracefs has none of them.
             let tracefs = vm.agent().mount("tracefs", TRACEFS, "tracefs", "");
             tracefs.await.ok();
@@ -133,36 +122,4 @@ impl SystemUnderTest {
 
 fn covers(made: Files, files: Files) -> bool {
     made.size == files.size && made.working >= files.working
-}
-
-async fn mount(vm: &Vm, side: Side) -> Result<()> {
-    let (source, kind, options) = match side {
-        Side::Window(_) => (TAG, "virtiofs", "dax=inode"),
-        Side::NoWindow | Side::Virtiofsd(_) => (TAG, "virtiofs", ""),
-        Side::Ext4 => ("/dev/pmem0", "ext4", "dax=always"),
-        Side::Xfs => ("/dev/pmem0", "xfs", "dax=always"),
-        // Several guests use the image, so none may write to it, not even to its journal.
-        Side::Image => ("/dev/pmem0", "ext4", "ro,noload,dax=always"),
-        Side::Tmpfs => ("tmpfs", "tmpfs", TMPFS),
-    };
-    mount_when_there(vm, source, MOUNT_POINT, kind, options).await
-}
-
-/// Mounts a file system in the guest once Linux has found its device.
-pub(crate) async fn mount_when_there(
-    vm: &Vm,
-    source: &str,
-    at: &str,
-    kind: &str,
-    options: &str,
-) -> Result<()> {
-    let deadline = Instant::now() + DEVICE_DEADLINE;
-    while source.starts_with('/') && vm.agent().stat(source).await.is_err() {
-        ensure!(
-            Instant::now() < deadline,
-            "the guest found no {source} in {DEVICE_DEADLINE:?}"
-        );
-        sleep(LOOK_AGAIN).await;
-    }
-    Ok(vm.agent().mount(source, at, kind, options).await?)
 }

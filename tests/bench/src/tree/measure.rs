@@ -15,7 +15,7 @@ use qemu_guest::vm::{Vm, VmSpec, agent::ExecRequest};
 
 use super::{ChoreResult, Policy, Repository, chores::Chore, results::Times, source::Shape};
 use crate::guests::{IdleGuest, KernelParts, MEMORY, Watch};
-use crate::reclaim::mount_when_there;
+use crate::reclaim::Side;
 use crate::system::ProcessTree;
 
 /// The share's tag.
@@ -49,14 +49,14 @@ pub async fn start(
         memory: MEMORY,
         ..VmSpec::default()
     };
-    if let Some(fs) = policy.image() {
+    if let Some(fs) = policy.copy().and_then(Side::image) {
         let image = repository.image(name);
         spec.pmem.push(pmem_image(&image, fs, IMAGE)?);
     }
     let spec = spec.share(policy.share(&repository.path(), window, virtiofsd));
     let ready = async |vm: &Vm| match policy.copy() {
         None => vm.mount(TAG, MOUNT_POINT, "").await,
-        Some(file_system) => copy(vm, file_system).await,
+        Some(side) => copy(vm, side).await,
     };
     let (guest, ()) = IdleGuest::start(name, &kernel.parts, spec, ready).await?;
     Ok(guest)
@@ -64,8 +64,9 @@ pub async fn start(
 
 /// Makes a file system and copies the tree to it. The copies have other inodes than the index
 /// records, so git reads all files once and updates the index.
-async fn copy(vm: &Vm, (source, kind, options): (&str, &str, &str)) -> Result<()> {
-    mount_when_there(vm, source, MOUNT_POINT, kind, options).await?;
+async fn copy(vm: &Vm, side: Side) -> Result<()> {
+    let (source, kind, options) = side.file_system();
+    vm.mount_device(source, MOUNT_POINT, kind, options).await?;
     vm.mount(TAG, ORIGINAL, "").await?;
     let copy = format!("cp -a {ORIGINAL}/. {MOUNT_POINT}/ && umount {ORIGINAL}");
     let refresh = format!("{BIN}/git -C {MOUNT_POINT} update-index -q --refresh");

@@ -6,12 +6,10 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use dax_cases::host::FileSystem;
 use qemu_guest::vm::machine::ByteSize;
 use qemu_guest::vm::process::{Dax, Share};
 
-/// The guest's persistent memory.
-const PMEM: &str = "/dev/pmem0";
+use crate::reclaim::Side;
 
 /// The server of the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,22 +61,13 @@ impl Policy {
         matches!(self, Self::MinSize(_) | Self::Default)
     }
 
-    /// The file system of its image.
-    pub(super) fn image(self) -> Option<FileSystem> {
+    /// The side of `bench reclaim` with the file system for a copy of the tree. `None` if the guest
+    /// works on the share.
+    pub(super) fn copy(self) -> Option<Side> {
         match self {
-            Self::Ext4 => Some(FileSystem::Ext4),
-            Self::Xfs => Some(FileSystem::Xfs),
-            _ => None,
-        }
-    }
-
-    /// The file system for a copy of the tree in the guest: the source to mount, its type and its
-    /// options. `None` if the guest works on the share.
-    pub(super) fn copy(self) -> Option<(&'static str, &'static str, &'static str)> {
-        match self {
-            Self::Ext4 => Some((PMEM, "ext4", "dax=always")),
-            Self::Xfs => Some((PMEM, "xfs", "dax=always")),
-            Self::Tmpfs => Some(("tmpfs", "tmpfs", "size=80%")),
+            Self::Ext4 => Some(Side::Ext4),
+            Self::Xfs => Some(Side::Xfs),
+            Self::Tmpfs => Some(Side::Tmpfs),
             _ => None,
         }
     }

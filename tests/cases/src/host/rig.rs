@@ -4,17 +4,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 use std::{env, fs};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use guest_agent::files::{KernelLog, Reserve, TRACEFS};
 use qemu_guest::accel::AccelChoice;
 use qemu_guest::artifacts::{KernelSpec, Progress, QemuSpec};
 use qemu_guest::vm::machine::{ByteSize, NbdDisk};
 use qemu_guest::vm::process::{Dax, RunDir, Share};
 use qemu_guest::vm::{Parts, Vm, VmSpec, Wanted};
-use tokio::time::{Instant, sleep};
 
 use super::blocks::BigBlocks;
 use super::held_share::{self, HeldShare, Release};
@@ -26,10 +24,6 @@ pub const WINDOW: ByteSize = ByteSize::mib(16);
 /// The free space of ext4 and xfs: just enough for a case's files, so that freed blocks soon get
 /// another owner.
 pub const FREE: u64 = 24 << 20;
-/// How long Linux may take to find its persistent memory.
-const DEVICE_DEADLINE: Duration = Duration::from_secs(60);
-/// Between two looks for a device; the guest's agent announces none.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// The distance between the disk offsets of two cases.
 const DISK_STEP: u64 = 1 << 20;
 /// Modules in addition to those of every guest.
@@ -110,19 +104,6 @@ pub struct Rig {
     _dir: RunDir,
     next: AtomicU64,
     spoiled: bool,
-}
-
-/// Waits for a device that Linux may still be probing. A share's tag is no device.
-async fn device_is_there(vm: &Vm, source: &str) -> Result<()> {
-    let deadline = Instant::now() + DEVICE_DEADLINE;
-    while source.starts_with('/') && vm.agent().stat(source).await.is_err() {
-        ensure!(
-            Instant::now() < deadline,
-            "waited {DEVICE_DEADLINE:?} in vain for the guest's {source}"
-        );
-        sleep(LOOK_AGAIN).await;
-    }
-    Ok(())
 }
 
 impl Rig {
@@ -296,9 +277,6 @@ impl Rig {
 
 async fn mount(vm: &Vm, fs: FileSystem) -> Result<()> {
     let (source, options) = fs.source();
-    device_is_there(vm, source).await?;
-    let mounted = vm
-        .agent()
-        .mount(source, fs.mount_point(), fs.fstype(), options);
+    let mounted = vm.mount_device(source, fs.mount_point(), fs.fstype(), options);
     mounted.await.with_context(|| format!("mounting {fs}"))
 }
