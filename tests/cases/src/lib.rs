@@ -2,7 +2,7 @@
 
 //! What can be done to a DAX page, by whom, and what must come of it.
 //!
-//! A case is played by *actors*: workers in the guest, processes that do one op after the other as
+//! A case is run by *actors*: workers in the guest, processes that do one op after the other as
 //! the host asks. An [`Op`](guest_agent::worker::Op) is a request, its answer, and the guest's code
 //! for it in one place; a pin or a removal is an op and what [`cases`] knows of it: how it is proven
 //! that the pin is held, and what releases it.
@@ -10,7 +10,7 @@
 //! ```text
 //!   guest (qemu/guest)                 host
 //!   worker/  ◀── requests ── qemu_guest::vm::Worker ◀── cases
-//!            ─── answers ──▶                  ◀── host::Disk: withholds replies
+//!            ─── answers ──▶                  ◀── host::Disk: delays replies
 //!   files/  pins/  removals/
 //! ```
 

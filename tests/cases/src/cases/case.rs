@@ -5,7 +5,7 @@
 use anyhow::Result;
 use dax_measure::lab::{Contract, Outcome};
 
-use super::stories::{self, Story};
+use super::scenarios::{self, Scenario};
 use super::{KernelKind, Observation, Pin, RemovalKind, Vmm, expected, finding, matrix};
 use crate::host::{FileSystem, Rig};
 
@@ -21,8 +21,8 @@ pub enum Case {
         /// What removes it.
         removal: RemovalKind,
     },
-    /// A story.
-    Story(FileSystem, &'static Story),
+    /// A scenario.
+    Scenario(FileSystem, &'static Scenario),
 }
 
 /// All cases.
@@ -37,8 +37,8 @@ pub fn all() -> Vec<Case> {
             }
         }
     }
-    for story in stories::all() {
-        cases.extend(story.fs.iter().map(|&fs| Case::Story(fs, story)));
+    for scenario in scenarios::all() {
+        cases.extend(scenario.fs.iter().map(|&fs| Case::Scenario(fs, scenario)));
     }
     cases
 }
@@ -50,7 +50,7 @@ impl Case {
             Self::Matrix { fs, pin, removal } => {
                 format!("matrix::{fs}::{}::{}", pin.name(), removal.name())
             }
-            Self::Story(fs, story) => format!("{}::{fs}", story.name),
+            Self::Scenario(fs, scenario) => format!("{}::{fs}", scenario.name),
         }
     }
 
@@ -60,7 +60,7 @@ impl Case {
             Self::Matrix { fs, pin, removal } => {
                 format!("on {fs}, under {}: {}", pin.about(), removal.about())
             }
-            Self::Story(_, story) => story.about.to_owned(),
+            Self::Scenario(_, scenario) => scenario.about.to_owned(),
         }
     }
 
@@ -68,14 +68,14 @@ impl Case {
     pub fn source(self) -> &'static str {
         match self {
             Self::Matrix { fs, removal, .. } => removal.source(fs),
-            Self::Story(_, story) => story.source,
+            Self::Scenario(_, scenario) => scenario.source,
         }
     }
 
     /// Its file system.
     pub fn fs(self) -> FileSystem {
         match self {
-            Self::Matrix { fs, .. } | Self::Story(fs, _) => fs,
+            Self::Matrix { fs, .. } | Self::Scenario(fs, _) => fs,
         }
     }
 
@@ -83,7 +83,7 @@ impl Case {
     pub fn pin(self) -> Option<Pin> {
         match self {
             Self::Matrix { pin, .. } => Some(pin),
-            Self::Story(..) => None,
+            Self::Scenario(..) => None,
         }
     }
 
@@ -91,7 +91,7 @@ impl Case {
     pub fn removal(self) -> Option<RemovalKind> {
         match self {
             Self::Matrix { removal, .. } => Some(removal),
-            Self::Story(..) => None,
+            Self::Scenario(..) => None,
         }
     }
 
@@ -99,7 +99,7 @@ impl Case {
     pub fn contract(self) -> Contract {
         match self {
             Self::Matrix { fs, removal, .. } => removal.contract(fs),
-            Self::Story(_, story) => story.contract,
+            Self::Scenario(_, scenario) => scenario.contract,
         }
     }
 
@@ -107,7 +107,7 @@ impl Case {
     pub fn expected(self, kernel: KernelKind, vmm: Vmm) -> Vec<Outcome> {
         let outcomes = match self {
             Self::Matrix { fs, pin, removal } => expected(kernel, fs, pin, removal),
-            Self::Story(fs, story) => (story.expected)(kernel, fs),
+            Self::Scenario(fs, scenario) => (scenario.expected)(kernel, fs),
         };
         match vmm {
             Vmm::Unguarded => outcomes,
@@ -139,7 +139,7 @@ impl Case {
             (_, Contract::KnownLimit) => vec![Proceeded],
             // The host has asked for this result, and Linux warns of a page in use that leaves the
             // page cache. The seed counts only FOLL_PIN as a use.
-            (Self::Story(_, story), _) if story.name.starts_with("server-shrinks") => {
+            (Self::Scenario(_, scenario), _) if scenario.name.starts_with("server-shrinks") => {
                 match kernel {
                     KernelKind::Seed => vec![Proceeded],
                     _ => vec![Complained],
@@ -156,7 +156,7 @@ impl Case {
     pub fn finding(self, kernel: KernelKind) -> Option<&'static str> {
         match self {
             Self::Matrix { fs, pin, removal } => finding(kernel, fs, pin, removal),
-            Self::Story(_, story) => (story.finding)(kernel),
+            Self::Scenario(_, scenario) => (scenario.finding)(kernel),
         }
     }
 
@@ -165,10 +165,10 @@ impl Case {
     /// # Errors
     ///
     /// If the lab fails, or the guest dies.
-    pub async fn play(self, rig: &mut Rig, seen: &mut Observation) -> Result<()> {
+    pub async fn run(self, rig: &mut Rig, seen: &mut Observation) -> Result<()> {
         match self {
-            Self::Matrix { fs, pin, removal } => matrix::play(rig, fs, pin, removal, seen).await,
-            Self::Story(fs, story) => (story.play)(rig, fs, seen).await,
+            Self::Matrix { fs, pin, removal } => matrix::run(rig, fs, pin, removal, seen).await,
+            Self::Scenario(fs, scenario) => (scenario.run)(rig, fs, seen).await,
         }
     }
 }

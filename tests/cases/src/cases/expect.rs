@@ -160,7 +160,7 @@ fn slipped(kernel: KernelKind, fs: FileSystem, pin: Pin, removal: RemovalKind) -
         // belongs to the file's page.
         return vec![Outcome::VmDied, Outcome::Proceeded];
     }
-    // The request has already carried the page's bytes to the disk. Only the reply is withheld.
+    // The request has already carried the page's bytes to the disk. Only the reply is delayed.
     let done = pin.reference() == Reference::Pin && !pin.writes_page();
     let kept = matches!(removal, Fallocate | Insert);
     if done || kept {

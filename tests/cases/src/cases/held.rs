@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result};
 use guest_agent::pins::{AioReap, DirectIo, Drain, UringReap, ZeroCopyReceive};
 use guest_agent::worker::Span;
 
+use super::files::Page;
 use super::pin::Pin;
-use super::roles::Page;
 use crate::host::{Pending, Rig, Worker};
 
 /// How long the end of a pin may take once it has been released.

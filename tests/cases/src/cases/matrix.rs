@@ -10,11 +10,11 @@ use guest_agent::files::KernelLog;
 use guest_agent::removals::Removal;
 use qemu_guest::vm::agent::Signal;
 
-use super::decoy::worker_is_free;
+use super::filler::worker_is_free;
+use super::fixture::Fixture;
 use super::held::Held;
 use super::observation::{Observation, complaints};
-use super::scene::Scene;
-use super::vain::VainWakeups;
+use super::spurious::SpuriousWakeups;
 use super::{Pin, RemovalKind};
 use crate::host::{BREAK_LAYOUTS, FileSystem, Pending, Rig, Waiting};
 
@@ -29,78 +29,80 @@ const SIGNAL_DEADLINE: Duration = Duration::from_secs(60);
 /// # Errors
 ///
 /// If the lab fails. A guest that dies is an error too; the caller tells the two apart.
-pub async fn play(
+pub async fn run(
     rig: &mut Rig,
     fs: FileSystem,
     pin: Pin,
     removal: RemovalKind,
     seen: &mut Observation,
 ) -> Result<()> {
-    let mut scene = Scene::set(rig, fs, removal).await?;
-    seen.stands(&scene);
-    let held = take(rig, &mut scene, pin, seen).await?;
-    remove_and_strike(rig, scene, held, removal, seen).await
+    let mut fixture = Fixture::set_up(rig, fs, removal).await?;
+    seen.stands(&fixture);
+    let held = take(rig, &mut fixture, pin, seen).await?;
+    remove_and_verify(rig, fixture, held, removal, seen).await
 }
 
 /// Takes the pin.
 pub(super) async fn take(
     rig: &Rig,
-    scene: &mut Scene,
+    fixture: &mut Fixture,
     pin: Pin,
     seen: &mut Observation,
 ) -> Result<Held> {
-    let fs = scene.roles.fs;
-    let held = pin.take(&mut scene.pinner, fs, &scene.page, rig).await?;
+    let fs = fixture.files.fs;
+    let held = pin
+        .take(&mut fixture.pinner, fs, &fixture.page, rig)
+        .await?;
     seen.step(format_args!("pinned: {}", held.proof));
     Ok(held)
 }
 
-/// Removes the page under the pin, and ends the scene.
-pub(super) async fn remove_and_strike(
+/// Removes the page under the pin, and ends the fixture.
+pub(super) async fn remove_and_verify(
     rig: &mut Rig,
-    mut scene: Scene,
+    mut fixture: Fixture,
     held: Held,
     kind: RemovalKind,
     seen: &mut Observation,
 ) -> Result<()> {
-    scene.fill_window(rig).await?;
-    let removal = scene.removal();
-    run_and_strike(rig, scene, held, kind, removal, seen).await
+    fixture.fill_window(rig).await?;
+    let removal = fixture.removal();
+    remove_by_and_verify(rig, fixture, held, kind, removal, seen).await
 }
 
-/// Removes the page by another op than the kind's own, and ends the scene.
-pub(super) async fn run_and_strike(
+/// Removes the page by another op than the kind's own, and ends the fixture.
+pub(super) async fn remove_by_and_verify(
     rig: &mut Rig,
-    mut scene: Scene,
+    mut fixture: Fixture,
     held: Held,
     kind: RemovalKind,
     removal: Removal,
     seen: &mut Observation,
 ) -> Result<()> {
-    let pending = scene.remover.begin(removal).await?;
+    let pending = fixture.remover.begin(removal).await?;
     seen.step(format_args!("{} begins", kind.name()));
-    let played = go_on(rig, &mut scene, held, &pending, seen).await;
+    let ran = go_on(rig, &mut fixture, held, &pending, seen).await;
     // Whatever the outcome, no task may be left waiting for a server.
-    if !scene.decoy_lost {
+    if !fixture.filler_lost {
         rig.release_all();
     }
-    played?;
-    close(rig, scene, seen).await
+    ran?;
+    close(rig, fixture, seen).await
 }
 
-/// Ends the scene, and reads the kernel's log for complaints.
-pub(super) async fn close(rig: &mut Rig, scene: Scene, seen: &mut Observation) -> Result<()> {
-    let had_decoy = scene.decoy.is_some();
-    if scene.decoy_lost {
-        seen.step("a worker has taken a range under the decoy's transfer: this guest's last case");
-    } else if let Some(stack) = scene.strike(rig).await? {
+/// Ends the fixture, and reads the kernel's log for complaints.
+pub(super) async fn close(rig: &mut Rig, fixture: Fixture, seen: &mut Observation) -> Result<()> {
+    let had_filler = fixture.filler.is_some();
+    if fixture.filler_lost {
+        seen.step("a worker has taken a range under the filler's transfer: this guest's last case");
+    } else if let Some(stack) = fixture.tear_down(rig).await? {
         seen.step("afterwards a file of the case can't be unlinked");
         seen.stuck = true;
         seen.elsewhere = Some(stack.clone());
         seen.evidence.stack = Some(stack);
         rig.spoil();
-    } else if had_decoy && !worker_is_free(rig.watcher()).await? {
-        seen.step("the worker still waits, for the decoy that has ended: this guest's last case");
+    } else if had_filler && !worker_is_free(rig.watcher()).await? {
+        seen.step("the worker still waits, for the filler that has ended: this guest's last case");
         rig.spoil();
     }
     let log = rig.watcher().ask(KernelLog {}).await?;
@@ -113,29 +115,29 @@ pub(super) async fn close(rig: &mut Rig, scene: Scene, seen: &mut Observation) -
 /// Runs from the start of a removal to the end of the removal and of the pin.
 pub(super) async fn go_on(
     rig: &mut Rig,
-    scene: &mut Scene,
+    fixture: &mut Fixture,
     held: Held,
     pending: &Pending<Removal>,
     seen: &mut Observation,
 ) -> Result<()> {
-    let waiting = scene.kind.watch(rig, scene, pending).await?;
-    go_on_from(rig, scene, held, pending, waiting, seen).await
+    let waiting = fixture.kind.watch(rig, fixture, pending).await?;
+    go_on_from(rig, fixture, held, pending, waiting, seen).await
 }
 
 /// The same, once it is known whether the removal waits.
 pub(super) async fn go_on_from(
     rig: &mut Rig,
-    scene: &mut Scene,
+    fixture: &mut Fixture,
     held: Held,
     pending: &Pending<Removal>,
     waiting: Waiting<()>,
     seen: &mut Observation,
 ) -> Result<()> {
-    let removal = scene.kind;
+    let removal = fixture.kind;
     let pin_writes = held.writes_page();
     let mut removed = false;
     let mut wait_for_return = true;
-    let mut vain = None;
+    let mut spurious = None;
     match waiting {
         Waiting::Blocked(task) => {
             seen.step(format_args!(
@@ -143,7 +145,7 @@ pub(super) async fn go_on_from(
                 task.comm, task.pid
             ));
             seen.evidence.stack = Some(task.stack.clone());
-            vain = Some(VainWakeups::begin(rig.watcher(), &task, seen).await?);
+            spurious = Some(SpuriousWakeups::begin(rig.watcher(), &task, seen).await?);
             seen.blocked = Some(task);
         }
         Waiting::Over(done) => {
@@ -155,8 +157,8 @@ pub(super) async fn go_on_from(
             removed = done.outcome.is_ok();
             seen.returned = Some(done.outcome);
             if removed {
-                let owner = scene.take_freed_space(pin_writes).await?;
-                seen.owned(scene.frame, &owner);
+                let owner = fixture.take_freed_space(pin_writes).await?;
+                seen.owned(fixture.frame, &owner);
             }
         }
         Waiting::Elsewhere(task) => {
@@ -166,21 +168,23 @@ pub(super) async fn go_on_from(
             seen.evidence.stack = Some(stack);
         }
     }
-    let ended = held.release(&mut scene.pinner, &scene.page, rig).await?;
+    let ended = held
+        .release(&mut fixture.pinner, &fixture.page, rig)
+        .await?;
     seen.step("the pin has been released and has ended");
     if let Some(failed) = &ended.failed {
         seen.step(format_args!("its transfer failed: {failed}"));
         rig.spoil();
     }
     if wait_for_return {
-        let done = scene.remover.done_within(pending, WAKE_DEADLINE).await?;
-        if let Some(vain) = vain {
-            vain.end(rig.watcher(), seen).await?;
+        let done = fixture.remover.done_within(pending, WAKE_DEADLINE).await?;
+        if let Some(spurious) = spurious {
+            spurious.end(rig.watcher(), seen).await?;
         }
         let Some(done) = done else {
             seen.step(format_args!("it has not returned in {WAKE_DEADLINE:?}"));
             seen.stuck = true;
-            return wake_by_signal(scene, pending, seen).await;
+            return wake_by_signal(fixture, pending, seen).await;
         };
         let host = done.heard.saturating_duration_since(ended.released);
         let guest = done.span.ended_ns.saturating_sub(ended.span.ended_ns);
@@ -200,11 +204,11 @@ pub(super) async fn go_on_from(
     }
     let page_written = pin_writes && ended.failed.is_none();
     // A page that stays in the file holds what was last written to it. A late reader sees that too.
-    let stays = removal == RemovalKind::CopyOver && removal.contract(scene.roles.fs) != MustWait;
+    let stays = removal == RemovalKind::CopyOver && removal.contract(fixture.files.fs) != MustWait;
     let leaked = ended.leaked.filter(|_| !stays);
     seen.harm = match leaked {
         Some(leaked) => Some(format!("who read the pinned page got other data: {leaked}")),
-        None => scene.wrong_bytes(rig, removed, page_written).await?,
+        None => fixture.wrong_bytes(rig, removed, page_written).await?,
     };
     if seen.harm.is_some() {
         seen.step("bytes are wrong");
@@ -215,19 +219,23 @@ pub(super) async fn go_on_from(
 /// A signal ends the wait of a removal that was not woken. The condition that it waits for has long
 /// been true.
 async fn wake_by_signal(
-    scene: &mut Scene,
+    fixture: &mut Fixture,
     pending: &Pending<Removal>,
     seen: &mut Observation,
 ) -> Result<()> {
-    scene.remover.signal(Signal(libc::SIGSTOP));
-    scene.remover.signal(Signal(libc::SIGCONT));
-    match scene.remover.done_within(pending, SIGNAL_DEADLINE).await? {
+    fixture.remover.signal(Signal(libc::SIGSTOP));
+    fixture.remover.signal(Signal(libc::SIGCONT));
+    match fixture
+        .remover
+        .done_within(pending, SIGNAL_DEADLINE)
+        .await?
+    {
         Some(_) => {
             seen.step("a signal woke it, and it returned: only the wake-up was missing");
-            // The worker still waits, for the decoy or for the page. No signal reaches a kernel
+            // The worker still waits, for the filler or for the page. No signal reaches a kernel
             // worker.
             let worker = [RemovalKind::ReclaimInline, RemovalKind::ReclaimWorker];
-            seen.woken = !worker.contains(&scene.kind);
+            seen.woken = !worker.contains(&fixture.kind);
         }
         None => seen.step(format_args!(
             "even a signal did not make it return in {SIGNAL_DEADLINE:?}"
@@ -242,10 +250,10 @@ impl RemovalKind {
     async fn watch(
         self,
         rig: &mut Rig,
-        scene: &mut Scene,
+        fixture: &mut Fixture,
         pending: &Pending<Removal>,
     ) -> Result<Waiting<()>> {
-        let remover = &mut scene.remover;
+        let remover = &mut fixture.remover;
         Ok(if self == Self::ReclaimWorker {
             Waiting::of_worker(remover, pending, rig.watcher(), "fuse_dax_free_mem_worker").await?
         } else {

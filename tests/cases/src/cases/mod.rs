@@ -2,25 +2,25 @@
 
 //! The cases: how a page is pinned, what removes the page, and the expected outcome.
 //!
-//! The matrix is the product of pins, removals and file systems. [`stories`] are cases with a
+//! The matrix is the product of pins, removals and file systems. [`scenarios`] are cases with a
 //! course of their own. Both are lists of [`Case`]s.
 
-mod aftermath;
 mod case;
 mod contract;
-mod decoy;
 mod expect;
+mod files;
+mod filler;
+mod fixture;
 mod held;
 mod matrix;
 mod new_owner;
 mod observation;
 mod pin;
 mod removal;
-mod roles;
-mod scene;
-pub mod stories;
-mod strike;
-mod vain;
+pub mod scenarios;
+mod spurious;
+mod teardown;
+mod verify;
 
 pub use case::{Case, all};
 pub use contract::Reference;

@@ -7,9 +7,9 @@ use anyhow::Result;
 use guest_agent::files::{Fill, FindFrame, Overwrite};
 use guest_agent::removals::Removal;
 
+use super::files::{PAGE, RANGE, VICTIM_SEED};
+use super::fixture::Fixture;
 use super::removal::RemovalKind;
-use super::roles::{PAGE, RANGE, VICTIM_SEED};
-use super::scene::Scene;
 use crate::host::FileSystem;
 
 /// What happened to the page's memory.
@@ -44,7 +44,7 @@ impl std::fmt::Display for NewOwner {
     }
 }
 
-impl Scene {
+impl Fixture {
     /// Gives the freed space to another file, or to the same file anew, and writes to it. A pin
     /// that reads the page needs no new owner if the page's old memory is gone.
     ///
@@ -54,18 +54,18 @@ impl Scene {
     pub async fn take_freed_space(&mut self, pin_writes: bool) -> Result<NewOwner> {
         let page = self.page.offset;
         let range = page - page % RANGE;
-        match (self.roles.fs, self.kind) {
+        match (self.files.fs, self.kind) {
             (_, kind) if !kind.frees_memory() => Ok(NewOwner::NotFreed),
             // Linux's worker frees ten ranges at a time, so the file that got this range may have
             // lost it again.
             (_, RemovalKind::ReclaimInline) => {
-                let offset = self.roles.last_range + page % RANGE;
-                self.find(vec![(self.roles.file.clone(), offset, PAGE)])
+                let offset = self.files.last_range + page % RANGE;
+                self.find(vec![(self.files.file.clone(), offset, PAGE)])
                     .await
             }
             (_, RemovalKind::ReclaimWorker) => {
-                let offset = self.roles.last_range + page % RANGE;
-                self.find(vec![(self.roles.other.clone(), offset, PAGE)])
+                let offset = self.files.last_range + page % RANGE;
+                self.find(vec![(self.files.other.clone(), offset, PAGE)])
                     .await
             }
             (FileSystem::Fuse, kind) if kind.shortens() => {
@@ -74,17 +74,17 @@ impl Scene {
                 }
                 // The range of the window stays with the file, even if the file has ended before
                 // it.
-                let path = self.roles.file.clone();
-                let len = self.roles.len;
+                let path = self.files.file.clone();
+                let len = self.files.len;
                 self.remover.ask(Removal::Truncate { path, len }).await?;
-                self.find(vec![(self.roles.file.clone(), page, PAGE)]).await
+                self.find(vec![(self.files.file.clone(), page, PAGE)]).await
             }
-            (FileSystem::Fuse, _) => self.find(vec![(self.roles.file.clone(), page, PAGE)]).await,
+            (FileSystem::Fuse, _) => self.find(vec![(self.files.file.clone(), page, PAGE)]).await,
             (FileSystem::Ext4 | FileSystem::Xfs, kind) => {
                 if kind == RemovalKind::Zero {
                     // The zeros may be in the old block or in another one, so both are written to.
                     let zeros = Overwrite {
-                        path: self.roles.file.clone(),
+                        path: self.files.file.clone(),
                         offset: range,
                         len: RANGE / 2,
                         seed: VICTIM_SEED,
@@ -93,14 +93,14 @@ impl Scene {
                     self.rewritten = true;
                 }
                 let fill = Fill {
-                    path: self.roles.victim.clone(),
+                    path: self.files.victim.clone(),
                     limit: crate::host::FREE,
                     seed: VICTIM_SEED,
                 };
                 let len = self.remover.ask(fill).await?;
                 self.victim_len = Some(len);
-                let victim = (self.roles.victim.clone(), 0, len);
-                self.find(vec![victim, (self.roles.file.clone(), range, RANGE / 2)])
+                let victim = (self.files.victim.clone(), 0, len);
+                self.find(vec![victim, (self.files.file.clone(), range, RANGE / 2)])
                     .await
             }
         }

@@ -8,8 +8,8 @@ use dax_measure::lab::{Evidence, Outcome};
 use guest_agent::files::{Frame, Task};
 use guest_agent::worker::Fault;
 
+use super::fixture::Fixture;
 use super::new_owner::NewOwner;
-use super::scene::Scene;
 
 /// Observations of a removal under a pin.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ pub struct Observation {
     pub returned: Option<Result<(), Fault>>,
     /// The removal neither returned nor waited where it should.
     pub elsewhere: Option<String>,
-    /// A story without a removal under a pin has run to its end.
+    /// A scenario without a removal under a pin has run to its end.
     pub finished: bool,
     /// The removal did not return after the release.
     pub stuck: bool,
@@ -44,9 +44,9 @@ impl Observation {
         self.evidence.steps.push(format!("{ms:>6} ms  {what}"));
     }
 
-    /// Records where the scene's file is.
-    pub(super) fn stands(&mut self, scene: &Scene) {
-        self.evidence.where_it_stood = scene.standing.clone();
+    /// Records where the fixture's file is.
+    pub(super) fn stands(&mut self, fixture: &Fixture) {
+        self.evidence.where_it_stood = fixture.standing.clone();
         self.step("the page is mapped");
     }
 

@@ -8,8 +8,8 @@ use guest_agent::pattern::{self, Seed};
 use guest_agent::pins::{AioSubmit, DirectIo, Transfer, UringSubmit, Vmsplice, ZeroCopySend};
 
 use super::contract::Reference;
+use super::files::Page;
 use super::held::{HELD, Held};
-use super::roles::Page;
 use crate::host::{self, FileSystem, Pending, RequestKind, Rig, Server, Worker};
 
 /// A way to hold a reference to a page.
@@ -71,21 +71,19 @@ impl Pin {
     /// A sentence about the pin.
     pub fn about(self) -> &'static str {
         match self {
-            Self::DioRead => {
-                "O_DIRECT pread(2) from a disk, whose reply is withheld, into the page"
-            }
-            Self::DioWrite => "O_DIRECT pwrite(2) of the page to a disk whose reply is withheld",
+            Self::DioRead => "O_DIRECT pread(2) from a disk, whose reply is delayed, into the page",
+            Self::DioWrite => "O_DIRECT pwrite(2) of the page to a disk whose reply is delayed",
             Self::AioRead => "the read by Linux AIO: the process goes on while the page is pinned",
             Self::AioWrite => "the write by Linux AIO",
             Self::UringRead => "the read by io_uring",
             Self::UringWrite => "the write by io_uring",
             Self::FuseDioRead => {
                 "O_DIRECT pread(2) into the page from a file of FUSE without DAX, whose reply is \
-                 withheld"
+                 delayed"
             }
             Self::FuseDioWrite => {
                 "O_DIRECT pwrite(2) of the page to a file of FUSE without DAX, whose reply is \
-                 withheld"
+                 delayed"
             }
             Self::Vmsplice => "vmsplice(2) of the page into a pipe that nobody reads",
             Self::ZeroCopy => "MSG_ZEROCOPY of the page to a TCP peer that does not read",
@@ -124,7 +122,7 @@ impl Pin {
         )
     }
 
-    /// The server that withholds the reply to the pin's transfer.
+    /// The server that delays the reply to the pin's transfer.
     pub(super) fn server(self, rig: &Rig) -> Server<'_> {
         match self {
             Self::FuseDioRead | Self::FuseDioWrite => Server::Share(rig.held_share()),
@@ -159,21 +157,21 @@ impl Pin {
         let proof = match self {
             Self::DioRead | Self::DioWrite => {
                 let call = in_call.insert(pinner.begin(DirectIo(transfer)).await?);
-                self.withheld_in(pinner, call, page, rig).await?
+                self.delayed_in(pinner, call, page, rig).await?
             }
             Self::FuseDioRead | Self::FuseDioWrite => {
                 let device = held_file(pinner, fs).await?;
                 let transfer = Transfer { device, ..transfer };
                 let call = in_call.insert(pinner.begin(DirectIo(transfer)).await?);
-                self.withheld_in(pinner, call, page, rig).await?
+                self.delayed_in(pinner, call, page, rig).await?
             }
             Self::AioRead | Self::AioWrite => {
                 pinner.ask(AioSubmit { name, transfer }).await?;
-                self.withheld(page, rig).await?
+                self.delayed(page, rig).await?
             }
             Self::UringRead | Self::UringWrite => {
                 pinner.ask(UringSubmit { name, transfer }).await?;
-                self.withheld(page, rig).await?
+                self.delayed(page, rig).await?
             }
             Self::Vmsplice => {
                 let held = pinner.ask(Vmsplice { name, map, at, len }).await?;
@@ -194,7 +192,7 @@ impl Pin {
     }
 
     /// The same for a request that a system call makes. The call must not end meanwhile.
-    async fn withheld_in(
+    async fn delayed_in(
         self,
         pinner: &mut Worker,
         call: &Pending<DirectIo>,
@@ -202,7 +200,7 @@ impl Pin {
         rig: &Rig,
     ) -> Result<String> {
         tokio::select! {
-            proof = self.withheld(page, rig) => proof,
+            proof = self.delayed(page, rig) => proof,
             done = pinner.done(call) => match done?.outcome {
                 Ok(count) => bail!("{count} bytes were transferred, and no request came"),
                 Err(fault) => bail!("the transfer that is to pin the page: {fault}"),
@@ -212,7 +210,7 @@ impl Pin {
 
     /// Waits until the request that pins the page has come to the server, and checks that the
     /// request carries the page's bytes.
-    async fn withheld(self, page: &Page, rig: &Rig) -> Result<String> {
+    async fn delayed(self, page: &Page, rig: &Rig) -> Result<String> {
         let server = self.server(rig);
         let request = server.held(page.disk_at).await?;
         let kind = if self.reads_page() {
@@ -233,13 +231,13 @@ impl Pin {
             }
         }
         Ok(format!(
-            "{server} withholds its reply to a {kind:?} of {} bytes",
+            "{server} delays its reply to a {kind:?} of {} bytes",
             request.len
         ))
     }
 }
 
-/// Opens the withholding file for a page of `fs`, and proves that the file is on FUSE and not
+/// Opens the delaying file for a page of `fs`, and proves that the file is on FUSE and not
 /// accessed by DAX.
 pub(super) async fn held_file(pinner: &mut Worker, fs: FileSystem) -> Result<String> {
     let name = "held-file".to_owned();

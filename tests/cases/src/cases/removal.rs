@@ -5,8 +5,8 @@
 use dax_measure::lab::Contract;
 use guest_agent::removals::{RangeMode, Removal};
 
+use super::files::{Files, MIDDLE, Page, RANGE};
 use super::pin::Pin;
-use super::roles::{MIDDLE, Page, RANGE, Roles};
 use crate::host::FileSystem;
 
 /// A way to take a page's blocks.
@@ -179,9 +179,9 @@ impl RemovalKind {
     }
 
     /// The op that makes the removal.
-    pub(super) fn op(self, roles: &Roles, page: &Page) -> Removal {
-        let path = roles.file.clone();
-        let from = roles.other.clone();
+    pub(super) fn op(self, files: &Files, page: &Page) -> Removal {
+        let path = files.file.clone();
+        let from = files.other.clone();
         let (offset, len) = (page.offset - page.offset % RANGE, RANGE / 2);
         let fallocate = |mode| Removal::Fallocate {
             path: path.clone(),
@@ -209,7 +209,7 @@ impl RemovalKind {
             },
             Self::Dedupe => Removal::Dedupe {
                 path,
-                from: roles.twin.clone(),
+                from: files.twin.clone(),
                 offset,
                 len,
             },
@@ -224,16 +224,16 @@ impl RemovalKind {
             Self::DropCaches => Removal::DropCaches,
             Self::DaxFlag => Removal::SetDax { path, on: false },
             Self::Umount => Removal::Umount {
-                target: roles.fs.mount_point().to_owned(),
+                target: files.fs.mount_point().to_owned(),
             },
             Self::ReclaimInline => Removal::Read {
                 path,
-                offset: roles.last_range,
+                offset: files.last_range,
                 len: 4096,
             },
             Self::ReclaimWorker => Removal::Touch {
                 path: from,
-                offset: roles.last_range,
+                offset: files.last_range,
             },
         }
     }

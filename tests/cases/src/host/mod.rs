@@ -4,6 +4,7 @@
 //! request, actors, and the check whether one of them waits.
 
 mod blocks;
+mod delayed;
 mod disk;
 mod held_share;
 mod images;
@@ -11,9 +12,9 @@ mod place;
 mod rig;
 mod server;
 mod watch;
-mod withheld;
 
 pub use blocks::{BIG_BLOCKS, NO_BIG_BLOCKS};
+pub use delayed::{DelayedError, Request, RequestKind, SEED as DISK_SEED};
 pub use disk::{Disk, DiskError};
 pub use held_share::{HeldShare, HeldShareError, held_file};
 pub use images::{ImageError, Images, pmem_image, pmem_image_of};
@@ -22,4 +23,3 @@ pub use qemu_guest::vm::{Done, Pending, Worker, WorkerError};
 pub use rig::{FREE, Rig, RigParts};
 pub use server::Server;
 pub use watch::{BREAK_LAYOUTS, Waiting};
-pub use withheld::{Request, RequestKind, SEED as DISK_SEED, WithheldError};

@@ -49,7 +49,7 @@ impl FileSystem {
     /// The source that the guest mounts, and the options.
     pub(super) fn source(self) -> (&'static str, &'static str) {
         match self {
-            // The daemon decides which files use DAX: all but the file that withholds its answers.
+            // The daemon decides which files use DAX: all but the file that delays its answers.
             Self::Fuse => ("fuse", "dax=inode"),
             Self::Ext4 => ("/dev/pmem0", "dax=always"),
             Self::Xfs => ("/dev/pmem1", "dax=always"),

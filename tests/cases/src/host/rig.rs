@@ -15,8 +15,8 @@ use qemu_guest::vm::process::{Dax, RunDir, Share};
 use qemu_guest::vm::{Parts, Vm, VmSpec, Wanted};
 
 use super::blocks::BigBlocks;
+use super::delayed::{HELD_FROM, SIZE};
 use super::held_share::{self, HeldShare, Release};
-use super::withheld::{HELD_FROM, SIZE};
 use super::{Disk, FileSystem, Images, Worker};
 
 /// Size of the window: small, so that it fills quickly.
@@ -204,7 +204,7 @@ impl Rig {
         &self.held_share
     }
 
-    /// Makes all servers answer their withheld requests, so that the guest's processes can end.
+    /// Makes all servers answer their delayed requests, so that the guest's processes can end.
     pub fn release_all(&self) {
         self.disk.release_all();
         self.held_share.release_all();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The lab's server that withholds its reply to a pin's transfer.
+//! The lab's server that delays its reply to a pin's transfer.
 
 use std::fmt;
 use std::time::Instant;
@@ -9,17 +9,17 @@ use anyhow::Result;
 
 use super::{Disk, HeldShare, Request};
 
-/// A withholding server, of either kind.
+/// A delaying server, of either kind.
 #[derive(Clone, Copy)]
 pub enum Server<'a> {
     /// The disk.
     Disk(&'a Disk),
-    /// The file that withholds its answers.
+    /// The file that delays its answers.
     Share(&'a HeldShare),
 }
 
 impl Server<'_> {
-    /// Waits until the guest has made a request at `offset`, which is withheld.
+    /// Waits until the guest has made a request at `offset`, which is delayed.
     ///
     /// # Errors
     ///
@@ -31,7 +31,7 @@ impl Server<'_> {
         })
     }
 
-    /// Answers the withheld request at `offset`. Returns the moment at which the reply was on its
+    /// Answers the delayed request at `offset`. Returns the moment at which the reply was on its
     /// way.
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl fmt::Display for Server<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Disk(_) => "the disk",
-            Self::Share(_) => "the withholding file",
+            Self::Share(_) => "the delaying file",
         })
     }
 }

@@ -8,7 +8,7 @@ use dax_cases::cases::{Case, KernelKind, Pin, Reference, RemovalKind, Vmm};
 use dax_measure::lab::{Contract, Outcome};
 use serde::Serialize;
 
-use super::words::{KINDS, must_pass};
+use super::phrases::{KINDS, must_pass};
 
 /// A case of the list.
 #[derive(Debug, Serialize)]

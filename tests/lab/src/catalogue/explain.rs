@@ -13,7 +13,7 @@ use glob::Pattern;
 
 use super::Selection;
 use super::paragraph::push;
-use super::words::{KINDS, held, kernels, meaning, must_pass, outcomes, phrase, reason};
+use super::phrases::{KINDS, held, kernels, meaning, must_pass, outcomes, phrase, reason};
 use crate::cli::Status;
 
 /// Tells all of a case: where, the pin, the removal, the contract, what is expected and why

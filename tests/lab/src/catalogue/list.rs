@@ -11,7 +11,7 @@ use dax_measure::put;
 
 use super::entry::Entry;
 use super::paragraph::{WIDTH, push};
-use super::words::{KINDS, must_pass, outcomes, phrase};
+use super::phrases::{KINDS, must_pass, outcomes, phrase};
 use super::{NoCase, Selection};
 use crate::cli::Status;
 

@@ -7,8 +7,8 @@ mod entry;
 mod explain;
 mod list;
 mod paragraph;
+mod phrases;
 mod selection;
-mod words;
 
 pub use explain::{ExplainArgs, run as explain};
 pub use list::{ListArgs, run as list};

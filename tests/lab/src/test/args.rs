@@ -10,15 +10,15 @@ use qemu_guest::{accel::AccelChoice, artifacts::KernelSpec};
 
 use crate::{catalogue::Selection, qemu::QemuArg, share::AccelArg};
 
-/// Plays pins against removals on guests, and says whether each removal waited as it must
+/// Runs pins against removals on guests, and says whether each removal waited as it must
 ///
-/// Without a selection the core matrix is played: O_DIRECT, AIO and vmsplice against truncate,
+/// Without a selection the core matrix is run: O_DIRECT, AIO and vmsplice against truncate,
 /// punch and reclaim.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit status: 0 everything came out as expected; 1 something did not; 2 a mistake on this command \
 line, or no case fits; 3 the lab itself failed somewhere; 128 + N signal N ended the run: the cases \
-that were not played are reported as skipped. A guest that dies is a result.")]
+that were not run are reported as skipped. A guest that dies is a result.")]
 pub struct TestArgs {
     /// The kernels: debian:6.1, debian:6.12, debian:latest, build:6.12, build:6.12+seed, the path
     /// of a bzImage, or a configured source tree [default: debian:6.12]
@@ -41,7 +41,7 @@ pub struct TestArgs {
     #[arg(long)]
     pub all: bool,
 
-    /// How often each case is played; kernels take turns
+    /// How often each case is run; kernels take turns
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
 
@@ -49,7 +49,7 @@ pub struct TestArgs {
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
 
-    /// How many cases are played at a time, each on guests of its own: one for each kernel
+    /// How many cases are run at a time, each on guests of its own: one for each kernel
     ///
     /// A guest has two CPUs and 1 GiB. The more of them there are, the less do latencies say.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]

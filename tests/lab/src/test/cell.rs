@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Makes a line of the results from a case that was played.
+//! Makes a line of the results from a case that was run.
 
 use dax_cases::cases::{Case, KernelKind, Observation, Vmm};
 use dax_measure::lab::{Cell, Evidence, Outcome, Verdict};
 
-use super::guests::{Kernel, Played};
+use super::guests::{Ending, Kernel};
 
-/// The parts of a cell that are known before the case is played.
+/// The parts of a cell that are known before the case is run.
 pub struct Frame<'a> {
     /// The case.
     pub case: Case,
@@ -36,13 +36,13 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// The cell of a case that was played.
-    pub fn cell(self, played: Played, seen: Observation, seconds: f64) -> Cell {
-        let (outcome, why) = match played {
-            Played::Out => (seen.outcome(), seen.why()),
-            Played::Died(why) => (Outcome::VmDied, why),
-            Played::Broken(why) => (Outcome::Complained, format!("the kernel's console: {why}")),
-            Played::Failed(error) => (Outcome::NotRun, format!("{error:#}")),
+    /// The cell of a case that was run.
+    pub fn cell(self, ending: Ending, seen: Observation, seconds: f64) -> Cell {
+        let (outcome, why) = match ending {
+            Ending::Complete => (seen.outcome(), seen.why()),
+            Ending::Died(why) => (Outcome::VmDied, why),
+            Ending::Broken(why) => (Outcome::Complained, format!("the kernel's console: {why}")),
+            Ending::Failed(error) => (Outcome::NotRun, format!("{error:#}")),
         };
         let expected = self.case.expected(self.kind, self.vmm);
         let verdict = match outcome {

@@ -23,7 +23,7 @@ const QEMU_LINES: usize = 20;
 /// How long after the loss of its guest QEMU may end.
 const DEATH_DEADLINE: Duration = Duration::from_secs(5);
 
-/// A kernel that cases are played on.
+/// A kernel that cases are run on.
 pub struct Kernel {
     /// Its name on the command line.
     pub label: String,
@@ -55,9 +55,9 @@ struct Booted {
 }
 
 /// How a case ended.
-pub enum Played {
-    /// It was played to its end.
-    Out,
+pub enum Ending {
+    /// It was run to its end.
+    Complete,
     /// QEMU died, for this reason.
     Died(String),
     /// The guest's kernel gave up, with this complaint.
@@ -76,37 +76,37 @@ impl<'a> Guest<'a> {
         }
     }
 
-    /// Plays a case, and returns the observations.
-    pub async fn play(&mut self, case: Case) -> (Played, Observation) {
+    /// Runs a case, and returns the observations.
+    pub async fn run(&mut self, case: Case) -> (Ending, Observation) {
         let mut seen = Observation::default();
-        let played = self.try_play(case, &mut seen).await;
-        (played, seen)
+        let ending = self.try_run(case, &mut seen).await;
+        (ending, seen)
     }
 
-    async fn try_play(&mut self, case: Case, seen: &mut Observation) -> Played {
+    async fn try_run(&mut self, case: Case, seen: &mut Observation) -> Ending {
         let mut booted = match self.booted.take() {
             Some(booted) => booted,
             None => match self.boot().await {
                 Ok(booted) => booted,
-                Err(error) => return Played::Failed(error),
+                Err(error) => return Ending::Failed(error),
             },
         };
-        let played = timeout(CASE_DEADLINE, case.play(&mut booted.rig, seen)).await;
-        let played = played.unwrap_or_else(|_| {
+        let ending = timeout(CASE_DEADLINE, case.run(&mut booted.rig, seen)).await;
+        let ending = ending.unwrap_or_else(|_| {
             Err(Error::msg(format!(
                 "the case has not ended in {CASE_DEADLINE:?}"
             )))
         });
-        if played.is_err() || self.kernel.keep {
+        if ending.is_err() || self.kernel.keep {
             booted.keep_logs(self.kernel, seen);
         }
-        match played {
+        match ending {
             Ok(()) => {
                 // A task that is stuck may hold locks that the next case needs.
                 let hangs = seen.stuck && !seen.woken;
                 let reusable = !booted.rig.is_spoiled() && !hangs;
                 self.booted = Some(booted).filter(|_| reusable);
-                Played::Out
+                Ending::Complete
             }
             Err(error) => {
                 let guest = booted.rig.vm().guest();
@@ -162,15 +162,15 @@ impl Booted {
 }
 
 /// Distinguishes a guest's death from a failure of the lab. The guest is gone after either.
-async fn why(mut rig: Rig, error: Error) -> Played {
+async fn why(mut rig: Rig, error: Error) -> Ending {
     let death = timeout(DEATH_DEADLINE, rig.vm_mut().failed()).await;
     let console = fs::read(rig.vm().guest().console()).unwrap_or_default();
     let console = String::from_utf8_lossy(&console);
     let mut complaints = complaints(&console).into_iter().chain(stalls(&console));
     let complaint = complaints.next();
     match (death, complaint) {
-        (_, Some(complaint)) => Played::Broken(complaint),
-        (Ok(death), None) => Played::Died(format!("{death:#}")),
-        (Err(_alive), None) => Played::Failed(error),
+        (_, Some(complaint)) => Ending::Broken(complaint),
+        (Ok(death), None) => Ending::Died(format!("{death:#}")),
+        (Err(_alive), None) => Ending::Failed(error),
     }
 }

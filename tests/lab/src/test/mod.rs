@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! `daxlab test`: plays the lab's cases on guests and reports the outcomes.
+//! `daxlab test`: runs the lab's cases on guests and reports the outcomes.
 
 mod args;
 mod cell;
-mod deck;
 mod guests;
 mod host;
 mod live;
 mod logs;
 mod mounts;
 mod run;
+mod schedule;
 mod select;
 
 pub use args::TestArgs;

@@ -17,8 +17,8 @@ use qemu_guest::artifacts::{KernelSpec, Progress, QemuSpec};
 use qemu_guest::vm::WindowKind;
 
 use super::TestArgs;
-use super::deck::Deck;
 use super::guests::Kernel;
+use super::schedule::Schedule;
 use super::{host, mounts, select};
 use crate::cli::Status;
 use crate::signals::Signals;
@@ -26,7 +26,7 @@ use crate::signals::Signals;
 /// The folder for guests' logs, in the folder of reports.
 const LOGS: &str = "logs";
 
-/// Plays the selected cases.
+/// Runs the selected cases.
 ///
 /// # Errors
 ///
@@ -46,7 +46,7 @@ pub fn run(args: &TestArgs, out: &mut dyn Write) -> Result<Status> {
         let vmm = vmm(args, &kernels).await?;
         kernels.iter_mut().for_each(|kernel| kernel.vmm = vmm);
         let mut run = begin(args, &kernels).await?;
-        let ended = play(args, &cases, &kernels, &mut run).await?;
+        let ended = run_cases(args, &cases, &kernels, &mut run).await?;
         write_all(&run, &args.out)?;
         args.format.print(&run, Colour::for_stdout(), out)?;
         match ended {
@@ -61,7 +61,7 @@ pub fn run(args: &TestArgs, out: &mut dyn Write) -> Result<Status> {
 
 /// How the run ended.
 enum Ended {
-    /// All cases are played, and the guests ended with these results.
+    /// All cases are run, and the guests ended with these results.
     Done(Vec<Result<()>>),
     /// This signal came, and the guests were killed.
     Signalled(u8),
@@ -130,20 +130,25 @@ async fn begin(args: &TestArgs, kernels: &[Kernel]) -> Result<Run> {
     })
 }
 
-/// Plays all cases, or as many as are complete before a signal comes.
-async fn play(args: &TestArgs, cases: &[Case], kernels: &[Kernel], run: &mut Run) -> Result<Ended> {
+/// Runs all cases, or as many as are complete before a signal comes.
+async fn run_cases(
+    args: &TestArgs,
+    cases: &[Case],
+    kernels: &[Kernel],
+    run: &mut Run,
+) -> Result<Ended> {
     let mut signals = Signals::catch().context("can't catch signals")?;
-    let deck = Deck::new(cases, kernels, args.repeat);
-    let crews = join_all((0..args.jobs).map(|_| deck.crew()));
+    let schedule = Schedule::new(cases, kernels, args.repeat);
+    let lanes = join_all((0..args.jobs).map(|_| schedule.work_off()));
     // The branch that is no longer polled is dropped here, and with it all guests.
     let ended = tokio::select! {
-        ends = crews => Ended::Done(ends),
+        ends = lanes => Ended::Done(ends),
         signal = signals.any() => Ended::Signalled(signal),
     };
     let unplayed = match ended {
         Ended::Signalled(signal) => format!("the run was ended by signal {signal} before it"),
-        Ended::Done(_) => "nobody played it".to_owned(),
+        Ended::Done(_) => "no guest ran it".to_owned(),
     };
-    run.cells = deck.into_cells(&unplayed);
+    run.cells = schedule.into_cells(&unplayed);
     Ok(ended)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Selects the cases to play.
+//! Selects the cases to run.
 
 use dax_cases::cases::{Case, Pin, RemovalKind};
 
@@ -55,8 +55,8 @@ mod tests {
         args: TestArgs,
     }
 
-    /// The names of the cases that a command line plays.
-    fn played(words: &[&str]) -> Vec<String> {
+    /// The names of the cases that a command line selects.
+    fn selected(words: &[&str]) -> Vec<String> {
         let line = Line::parse_from(["test"].iter().chain(words));
         let cases = select(&line.args).unwrap();
         cases.into_iter().map(Case::name).collect()
@@ -65,12 +65,12 @@ mod tests {
     #[test]
     fn the_core_is_played_where_no_case_is_named() {
         // Three pins, with two removals, or three on fuse.
-        assert_eq!(played(&[]).len(), 3 * (3 + 2 + 2));
-        assert_eq!(played(&["--fs", "xfs"]).len(), 3 * 2);
+        assert_eq!(selected(&[]).len(), 3 * (3 + 2 + 2));
+        assert_eq!(selected(&["--fs", "xfs"]).len(), 3 * 2);
         let all = cases::all().len();
-        assert_eq!(played(&["--all"]).len(), all);
-        assert_eq!(played(&["--case", "*"]).len(), all);
-        let punched = played(&["--removal", "punch", "--fs", "ext4"]);
+        assert_eq!(selected(&["--all"]).len(), all);
+        assert_eq!(selected(&["--case", "*"]).len(), all);
+        let punched = selected(&["--removal", "punch", "--fs", "ext4"]);
         assert_eq!(punched.len(), Pin::ALL.len());
     }
 
@@ -78,11 +78,11 @@ mod tests {
     fn shards_have_each_case_once() {
         let all: Vec<String> = cases::all().into_iter().map(Case::name).collect();
         let shards = ["0/3", "1/3", "2/3"];
-        let parts = shards.map(|shard| played(&["--all", "--shard", shard]));
+        let parts = shards.map(|shard| selected(&["--all", "--shard", shard]));
         assert!(parts.iter().all(|part| part.len() >= all.len() / 3));
         assert_eq!(parts.iter().flatten().count(), all.len());
         let together: BTreeSet<&String> = parts.iter().flatten().collect();
         assert_eq!(together, all.iter().collect());
-        assert!(played(&["--case", "stale-range::fuse", "--shard", "1/2"]).is_empty());
+        assert!(selected(&["--case", "stale-range::fuse", "--shard", "1/2"]).is_empty());
     }
 }

@@ -3,7 +3,7 @@
 //! A disk that answers on request: an NBD server, to which QEMU connects.
 //!
 //! Requests below `HELD_FROM` are answered at once, so that the guest can look for partitions.
-//! Requests from there on are withheld until [`Disk::release`]: while the guest waits for the
+//! Requests from there on are delayed until [`Disk::release`]: while the guest waits for the
 //! reply, the pages of its request stay pinned. The content is a pattern. Data that is written is
 //! kept in the request and otherwise discarded.
 
@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::withheld::{HELD_FROM, Request, RequestKind, SIZE, Withheld, WithheldError};
+use super::delayed::{Delayed, DelayedError, HELD_FROM, Request, RequestKind, SIZE};
 use serve::Reply;
 
 /// How long QEMU may take to have a reply in its socket.
@@ -39,7 +39,7 @@ pub enum DiskError {
     },
     /// The request did not come, or is not there.
     #[error("at the disk")]
-    Withheld(#[from] WithheldError),
+    Delayed(#[from] DelayedError),
     /// QEMU is gone.
     #[error("QEMU no longer takes the disk's replies")]
     Gone,
@@ -47,7 +47,7 @@ pub enum DiskError {
 
 /// The server.
 pub struct Disk {
-    withheld: Arc<Withheld<Reply>>,
+    delayed: Arc<Delayed<Reply>>,
     path: PathBuf,
     task: JoinHandle<()>,
 }
@@ -63,10 +63,10 @@ impl Disk {
             path: path.to_owned(),
             source,
         })?;
-        let withheld = Arc::new(Withheld::default());
-        let task = tokio::spawn(serve::accept(listener, Arc::clone(&withheld)));
+        let delayed = Arc::new(Delayed::default());
+        let task = tokio::spawn(serve::accept(listener, Arc::clone(&delayed)));
         Ok(Self {
-            withheld,
+            delayed,
             path: path.to_owned(),
             task,
         })
@@ -77,32 +77,32 @@ impl Disk {
         &self.path
     }
 
-    /// Waits until the guest has made a request at `offset`, which is withheld.
+    /// Waits until the guest has made a request at `offset`, which is delayed.
     ///
     /// # Errors
     ///
     /// If the request does not come.
     pub async fn held(&self, offset: u64) -> Result<Request, DiskError> {
-        Ok(self.withheld.held(offset).await?)
+        Ok(self.delayed.held(offset).await?)
     }
 
-    /// Answers the withheld request at `offset`. Returns the moment at which the reply was in
+    /// Answers the delayed request at `offset`. Returns the moment at which the reply was in
     /// QEMU's socket.
     ///
     /// # Errors
     ///
     /// If there is no such request, or no QEMU.
     pub async fn release(&self, offset: u64) -> Result<Instant, DiskError> {
-        let (request, reply) = self.withheld.take(offset)?;
+        let (request, reply) = self.delayed.take(offset)?;
         let (sent, when) = oneshot::channel();
         reply.send(&request, sent).map_err(|()| DiskError::Gone)?;
         let when = timeout(REPLY_DEADLINE, when).await;
         when.ok().and_then(Result::ok).ok_or(DiskError::Gone)
     }
 
-    /// Answers all withheld requests, so that the guest's processes can end.
+    /// Answers all delayed requests, so that the guest's processes can end.
     pub fn release_all(&self) {
-        for (request, reply) in self.withheld.take_all() {
+        for (request, reply) in self.delayed.take_all() {
             // No caller waits for this reply, and without a QEMU there is no receiver for it.
             let _ = reply.send(&request, oneshot::channel().0);
         }

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use super::protocol::{self, INVALID, Wire, command};
-use super::{HELD_FROM, Request, RequestKind, SIZE, Withheld};
+use super::{Delayed, HELD_FROM, Request, RequestKind, SIZE};
 
 /// Bytes for the socket, and the channel that reports when they are written.
 type Outgoing = (Vec<u8>, Option<oneshot::Sender<Instant>>);
@@ -28,9 +28,9 @@ pub(super) struct Reply {
 }
 
 /// Serves one client after another.
-pub(super) async fn accept(listener: UnixListener, withheld: Arc<Withheld<Reply>>) {
+pub(super) async fn accept(listener: UnixListener, delayed: Arc<Delayed<Reply>>) {
     while let Ok((stream, _)) = listener.accept().await {
-        match client(stream, &withheld).await {
+        match client(stream, &delayed).await {
             Ok(()) => {}
             Err(error) if is_end(error.kind()) => {}
             Err(error) => log::warn!("the disk's client: {error}"),
@@ -44,7 +44,7 @@ fn is_end(kind: ErrorKind) -> bool {
     [BrokenPipe, ConnectionReset, UnexpectedEof].contains(&kind)
 }
 
-async fn client(mut stream: UnixStream, withheld: &Withheld<Reply>) -> io::Result<()> {
+async fn client(mut stream: UnixStream, delayed: &Delayed<Reply>) -> io::Result<()> {
     if !protocol::handshake(&mut stream, SIZE).await? {
         return Ok(());
     }
@@ -56,7 +56,7 @@ async fn client(mut stream: UnixStream, withheld: &Withheld<Reply>) -> io::Resul
             if wire.command == command::DISCONNECT {
                 return Ok(());
             }
-            if let Some(reply) = take(wire, withheld, &replies) {
+            if let Some(reply) = take(wire, delayed, &replies) {
                 // The receiver lives as long as this future does.
                 let _ = replies.send((reply, None));
             }
@@ -68,10 +68,10 @@ async fn client(mut stream: UnixStream, withheld: &Withheld<Reply>) -> io::Resul
     }
 }
 
-/// The reply to a request, unless it is withheld.
+/// The reply to a request, unless it is delayed.
 fn take(
     wire: Wire,
-    withheld: &Withheld<Reply>,
+    delayed: &Delayed<Reply>,
     connection: &UnboundedSender<Outgoing>,
 ) -> Option<Vec<u8>> {
     let end = wire.offset.checked_add(wire.len.into());
@@ -97,7 +97,7 @@ fn take(
         cookie: wire.cookie,
         connection: connection.clone(),
     };
-    withheld.hold(request, reply);
+    delayed.hold(request, reply);
     None
 }
 

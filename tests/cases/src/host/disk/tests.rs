@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
 use super::*;
-use crate::host::withheld::SEED;
+use crate::host::delayed::SEED;
 
 async fn connect(path: &Path) -> UnixStream {
     let mut stream = UnixStream::connect(path).await.unwrap();
@@ -62,14 +62,14 @@ async fn reply(stream: &mut UnixStream) -> (u32, u64) {
 }
 
 #[tokio::test]
-async fn only_the_upper_part_is_withheld_and_each_request_by_itself() {
+async fn only_the_upper_part_is_delayed_and_each_request_by_itself() {
     let dir = tempfile::tempdir().unwrap();
     let disk = Disk::serve(&dir.path().join("s")).unwrap();
     let mut client = connect(disk.path()).await;
     ask(&mut client, 0, 1, HELD_FROM, &[]).await;
     ask(&mut client, 1, 2, HELD_FROM + 512, &[7; 512]).await;
     ask(&mut client, 0, 3, 0, &[]).await;
-    // The last request is answered first, because the others are withheld.
+    // The last request is answered first, because the others are delayed.
     assert_eq!(reply(&mut client).await, (0, 3));
     let mut data = [0; 512];
     client.read_exact(&mut data).await.unwrap();
@@ -85,8 +85,8 @@ async fn only_the_upper_part_is_withheld_and_each_request_by_itself() {
     disk.release(HELD_FROM).await.unwrap();
     assert_eq!(reply(&mut client).await, (0, 1));
     let again = disk.release(HELD_FROM).await.unwrap_err();
-    let not_held = WithheldError::NotHeld(HELD_FROM);
-    assert!(matches!(again, DiskError::Withheld(error) if error == not_held));
+    let not_held = DelayedError::NotHeld(HELD_FROM);
+    assert!(matches!(again, DiskError::Delayed(error) if error == not_held));
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use fuser::{
     ReplyOpen, ReplyWrite, ReplyXattr, TimeOrNow, WriteFlags,
 };
 
-use crate::host::withheld::{HELD_FROM, Request, RequestKind, SIZE, Withheld};
+use crate::host::delayed::{Delayed, HELD_FROM, Request, RequestKind, SIZE};
 
 /// The file's name.
 pub(super) const FILE_NAME: &str = "file";
@@ -40,10 +40,10 @@ impl Reply {
     }
 }
 
-/// Requests without an answer, and whether more may be withheld.
+/// Requests without an answer, and whether more may be delayed.
 #[derive(Debug, Default)]
 pub(super) struct Replies {
-    pub(super) withheld: Withheld<Reply>,
+    pub(super) delayed: Delayed<Reply>,
     no_more: AtomicBool,
 }
 
@@ -52,8 +52,8 @@ impl Replies {
         if request.offset < HELD_FROM {
             return reply.send(&request);
         }
-        self.withheld.hold(request, reply);
-        // Read after the request was added: a caller of `withhold_no_more` may have missed this
+        self.delayed.hold(request, reply);
+        // Read after the request was added: a caller of `delay_no_more` may have missed this
         // request.
         if self.no_more.load(Ordering::SeqCst) {
             self.release_all();
@@ -61,12 +61,12 @@ impl Replies {
     }
 
     pub(super) fn release_all(&self) {
-        for (request, reply) in self.withheld.take_all() {
+        for (request, reply) in self.delayed.take_all() {
             reply.send(&request);
         }
     }
 
-    pub(super) fn withhold_no_more(&self) {
+    pub(super) fn delay_no_more(&self) {
         self.no_more.store(true, Ordering::SeqCst);
         self.release_all();
     }

@@ -31,7 +31,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 use rustix::process::{getegid, geteuid};
 
 use super::FileSystem;
-use super::withheld::{Request, WithheldError};
+use super::delayed::{DelayedError, Request};
 
 /// The tag that the guest mounts.
 pub(super) const TAG: &str = "held";
@@ -55,8 +55,8 @@ pub enum HeldShareError {
         source: io::Error,
     },
     /// The request did not come, or is not there.
-    #[error("at the withholding file")]
-    Withheld(#[from] WithheldError),
+    #[error("at the delaying file")]
+    Delayed(#[from] DelayedError),
 }
 
 /// The file system on the host, which is the second share; it is unmounted on drop.
@@ -133,33 +133,33 @@ impl HeldShare {
         })
     }
 
-    /// Waits until the guest has made a request at `offset` of the file, which is withheld.
+    /// Waits until the guest has made a request at `offset` of the file, which is delayed.
     ///
     /// # Errors
     ///
     /// If the request does not come.
     pub async fn held(&self, offset: u64) -> Result<Request, HeldShareError> {
-        Ok(self.replies.withheld.held(offset).await?)
+        Ok(self.replies.delayed.held(offset).await?)
     }
 
-    /// Answers the withheld request at `offset`. Returns the earliest moment at which the daemon
+    /// Answers the delayed request at `offset`. Returns the earliest moment at which the daemon
     /// can have the reply.
     ///
     /// # Errors
     ///
     /// If there is no such request.
     pub fn release(&self, offset: u64) -> Result<Instant, HeldShareError> {
-        let (request, reply) = self.replies.withheld.take(offset)?;
+        let (request, reply) = self.replies.delayed.take(offset)?;
         reply.send(&request);
         Ok(Instant::now())
     }
 
-    /// Answers all withheld requests, so that the guest's processes can end.
+    /// Answers all delayed requests, so that the guest's processes can end.
     pub fn release_all(&self) {
         self.replies.release_all();
     }
 
-    /// A guard. Its drop answers all requests, those withheld then and later ones: the daemon can't
+    /// A guard. Its drop answers all requests, those delayed then and later ones: the daemon can't
     /// end before.
     pub(super) fn release_at_end(&self) -> Release {
         Release(Arc::clone(&self.replies))
@@ -168,7 +168,7 @@ impl HeldShare {
 
 impl Drop for HeldShare {
     fn drop(&mut self) {
-        self.replies.withhold_no_more();
+        self.replies.delay_no_more();
         // The server's thread ends when no process has the file system open any more.
         for mounted in self.elsewhere.iter().chain([&self.dir]) {
             if let Err(error) = unmount(mounted, UnmountFlags::DETACH) {
@@ -178,12 +178,12 @@ impl Drop for HeldShare {
     }
 }
 
-/// Ends the withholding when it is dropped.
+/// Ends the delays when it is dropped.
 pub(super) struct Release(Arc<Replies>);
 
 impl Drop for Release {
     fn drop(&mut self) {
-        self.0.withhold_no_more();
+        self.0.delay_no_more();
     }
 }
 

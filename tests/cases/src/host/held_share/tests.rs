@@ -10,7 +10,7 @@ use guest_agent::pattern::{self, Seed};
 
 use super::*;
 use crate::host::RequestKind;
-use crate::host::withheld::{HELD_FROM, SEED};
+use crate::host::delayed::{HELD_FROM, SEED};
 
 /// The share in a folder of its own, if this host permits the mount.
 fn mounted() -> Option<(tempfile::TempDir, HeldShare)> {
@@ -31,7 +31,7 @@ fn file(share: &HeldShare) -> File {
 }
 
 #[tokio::test]
-async fn only_the_upper_part_is_withheld() {
+async fn only_the_upper_part_is_delayed() {
     let Some((dir, share)) = mounted() else {
         return;
     };
@@ -54,15 +54,15 @@ async fn only_the_upper_part_is_withheld() {
     let data = read.join().unwrap().unwrap();
     assert_eq!(pattern::check(Seed(SEED), HELD_FROM, &data), Ok(()));
     let again = share.release(HELD_FROM).unwrap_err();
-    let not_held = WithheldError::NotHeld(HELD_FROM);
-    assert!(matches!(again, HeldShareError::Withheld(error) if error == not_held));
+    let not_held = DelayedError::NotHeld(HELD_FROM);
+    assert!(matches!(again, HeldShareError::Delayed(error) if error == not_held));
 
     drop((opened, share));
     dir.close().expect("nothing is mounted there any more");
 }
 
 #[tokio::test]
-async fn the_end_answers_what_is_withheld_and_what_comes_later() {
+async fn the_end_answers_what_is_delayed_and_what_comes_later() {
     let Some((_dir, share)) = mounted() else {
         return;
     };

@@ -6,12 +6,12 @@ use anyhow::{Context as _, Result};
 use dax_measure::lab::{Contract, Outcome};
 use guest_agent::files::Touch;
 
-use super::{Story, play};
-use crate::cases::scene::Scene;
+use super::{Scenario, run};
+use crate::cases::fixture::Fixture;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, expected, matrix};
 use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
 
-pub(super) const STORIES: &[Story] = &[Story {
+pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     name: "refault-during-wait",
     finding: |kernel| match kernel {
         KernelKind::Newer => Some("B"),
@@ -28,31 +28,37 @@ pub(super) const STORIES: &[Story] = &[Story {
         KernelKind::Newer => vec![Outcome::Stuck],
         kernel => expected(kernel, fs, Pin::AioRead, RemovalKind::Truncate),
     },
-    play: play!(refault_during_wait),
+    run: run!(refault_during_wait),
 }];
 
 async fn refault_during_wait(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
     let kind = RemovalKind::Truncate;
-    let mut scene = Scene::set(rig, fs, kind).await?;
-    seen.stands(&scene);
-    let held = matrix::take(rig, &mut scene, Pin::AioRead, seen).await?;
-    let pending = scene.remover.begin(scene.removal()).await?;
-    let waiting = Waiting::of(&mut scene.remover, &pending, rig.watcher(), &BREAK_LAYOUTS).await?;
+    let mut fixture = Fixture::set_up(rig, fs, kind).await?;
+    seen.stands(&fixture);
+    let held = matrix::take(rig, &mut fixture, Pin::AioRead, seen).await?;
+    let pending = fixture.remover.begin(fixture.removal()).await?;
+    let waiting = Waiting::of(
+        &mut fixture.remover,
+        &pending,
+        rig.watcher(),
+        &BREAK_LAYOUTS,
+    )
+    .await?;
     if !matches!(waiting, Waiting::Blocked(_)) {
-        matrix::go_on_from(rig, &mut scene, held, &pending, waiting, seen).await?;
-        return matrix::close(rig, scene, seen).await;
+        matrix::go_on_from(rig, &mut fixture, held, &pending, waiting, seen).await?;
+        return matrix::close(rig, fixture, seen).await;
     }
     // A removal that waits releases the lock that keeps faults out.
     let touch = Touch {
-        map: scene.page.map.clone(),
-        at: scene.page.at,
-        len: scene.page.len,
+        map: fixture.page.map.clone(),
+        at: fixture.page.at,
+        len: fixture.page.len,
         store: true,
     };
-    scene.pinner.ask(touch).await?;
+    fixture.pinner.ask(touch).await?;
     seen.step("it waits for the page, which has been stored to meanwhile");
-    matrix::go_on(rig, &mut scene, held, &pending, seen).await?;
-    matrix::close(rig, scene, seen)
+    matrix::go_on(rig, &mut fixture, held, &pending, seen).await?;
+    matrix::close(rig, fixture, seen)
         .await
         .context("after the fault")
 }

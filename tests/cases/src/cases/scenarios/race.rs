@@ -9,9 +9,9 @@ use guest_agent::files::KernelLog;
 use guest_agent::worker::{Repeat, Repeated, Request};
 
 use crate::cases::Observation;
+use crate::cases::fixture::Fixture;
 use crate::cases::matrix;
-use crate::cases::scene::Scene;
-use crate::cases::strike::hung;
+use crate::cases::teardown::hung;
 use crate::host::{Pending, Rig, Worker};
 
 /// How long a race may take. Its rounds take seconds, so a race that has not ended by then hangs.
@@ -83,8 +83,8 @@ impl Runner {
     }
 }
 
-/// Ends a scene that was a race. A process that hangs is left, together with its guest.
-pub(super) async fn close(rig: &mut Rig, scene: Scene, seen: &mut Observation) -> Result<()> {
+/// Ends a fixture that was a race. A process that hangs is left, together with its guest.
+pub(super) async fn close(rig: &mut Rig, fixture: Fixture, seen: &mut Observation) -> Result<()> {
     if seen.stuck {
         rig.spoil();
         let log = rig.watcher().ask(KernelLog {}).await?;
@@ -95,5 +95,5 @@ pub(super) async fn close(rig: &mut Rig, scene: Scene, seen: &mut Observation) -
     if seen.returned.is_none() {
         seen.finished = true;
     }
-    matrix::close(rig, scene, seen).await
+    matrix::close(rig, fixture, seen).await
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! What stories do with actors: one short function for each step.
+//! What scenarios do with actors: one short function for each step.
 
 use anyhow::Result;
 use guest_agent::files::{Map, Open, Touch};

@@ -10,14 +10,14 @@ use guest_agent::worker::Request;
 
 use super::props::{loading, mapping, open, reading, storing};
 use super::race::{Runner, close};
-use super::{Story, play};
-use crate::cases::roles::RANGE;
-use crate::cases::scene::Scene;
+use super::{Scenario, run};
+use crate::cases::files::RANGE;
+use crate::cases::fixture::Fixture;
 use crate::cases::{Observation, RemovalKind};
 use crate::host::{FileSystem, Rig};
 
-pub(super) const STORIES: &[Story] = &[
-    Story {
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
         name: "parallel-reclaim",
         finding: |_| Some("6"),
         about: "three actors read and three load from three files that need half as much again as \
@@ -27,9 +27,9 @@ pub(super) const STORIES: &[Story] = &[
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
         expected: |_, _| vec![Outcome::Finished],
-        play: play!(parallel_reclaim),
+        run: run!(parallel_reclaim),
     },
-    Story {
+    Scenario {
         name: "upgrade-race",
         finding: |_| Some("21"),
         about: "ranges that were mapped for reading are stored to while others reclaim them",
@@ -37,7 +37,7 @@ pub(super) const STORIES: &[Story] = &[
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
         expected: |_, _| vec![Outcome::Finished],
-        play: play!(upgrade_race),
+        run: run!(upgrade_race),
     },
 ];
 
@@ -88,15 +88,15 @@ async fn crowd(
     seen: &mut Observation,
     requests: impl Fn(&str) -> Vec<(&'static str, Vec<Request>)>,
 ) -> Result<()> {
-    let mut scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
-    seen.stands(&scene);
+    let mut fixture = Fixture::set_up(rig, fs, RemovalKind::Truncate).await?;
+    seen.stands(&fixture);
     let paths: Vec<_> = (0..FILES)
-        .map(|index| format!("{}-crowd-{index}", scene.roles.file))
+        .map(|index| format!("{}-crowd-{index}", fixture.files.file))
         .collect();
     let mut runners = Vec::new();
     for path in &paths {
         let (path, len, seed) = (path.clone(), FILE_RANGES * RANGE, SEED);
-        scene.remover.ask(Create { path, len, seed }).await?;
+        fixture.remover.ask(Create { path, len, seed }).await?;
     }
     for path in &paths {
         for (name, requests) in requests(path) {
@@ -123,11 +123,11 @@ async fn crowd(
                 seed: Some(SEED),
                 pattern_at: 0,
             };
-            let wrong = scene.remover.ask(whole).await?;
+            let wrong = fixture.remover.ask(whole).await?;
             let wrong = wrong.map(|wrong| format!("{path}: {wrong}"));
             seen.harm = seen.harm.take().or(wrong);
-            scene.remover.ask(Removal::Unlink { path }).await?;
+            fixture.remover.ask(Removal::Unlink { path }).await?;
         }
     }
-    close(rig, scene, seen).await
+    close(rig, fixture, seen).await
 }

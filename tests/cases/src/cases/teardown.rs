@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The end of a scene: its actors end, and its files are removed.
+//! The end of a fixture: its actors end, and its files are removed.
 
 use std::time::Duration;
 
@@ -8,33 +8,37 @@ use anyhow::Result;
 use guest_agent::files::Stacks;
 use guest_agent::removals::Removal;
 
-use super::scene::Scene;
+use super::fixture::Fixture;
 use crate::host::Rig;
 
 /// How long it may take to remove a case's files.
-const STRIKE_DEADLINE: Duration = Duration::from_secs(60);
+const TEAR_DOWN_DEADLINE: Duration = Duration::from_secs(60);
 
-impl Scene {
+impl Fixture {
     /// Ends the actors and removes the files. Returns the stack of a removal that hangs: a task
     /// still holds the file's locks, and the guest can't be used any more.
     ///
     /// # Errors
     ///
     /// If the guest fails.
-    pub async fn strike(self, rig: &mut Rig) -> Result<Option<String>> {
+    pub async fn tear_down(self, rig: &mut Rig) -> Result<Option<String>> {
         // A process with a transfer in flight can't end.
         rig.release_all();
-        let paths = self.roles.paths();
+        let paths = self.files.paths();
         // The removal of a file that an actor still has open is a case of its own
         // (`docs/findings.md`, F).
-        for actor in [self.pinner, self.remover].into_iter().chain(self.decoy) {
+        for actor in [self.pinner, self.remover].into_iter().chain(self.filler) {
             actor.end().await?;
         }
         let mut cleaner = rig.actor("cleaner").await?;
         for path in paths {
             let gone = cleaner.begin(Removal::Unlink { path }).await?;
             // Whether the file was there depends on the case.
-            if cleaner.done_within(&gone, STRIKE_DEADLINE).await?.is_none() {
+            if cleaner
+                .done_within(&gone, TEAR_DOWN_DEADLINE)
+                .await?
+                .is_none()
+            {
                 return Ok(Some(hung(rig, cleaner.pid()).await?));
             }
         }

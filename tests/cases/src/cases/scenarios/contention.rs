@@ -11,14 +11,14 @@ use guest_agent::worker::Request;
 
 use super::props::{PAGE, map, open, resizing, storing};
 use super::race::{Runner, close};
-use super::{Story, play};
-use crate::cases::roles::RANGE;
-use crate::cases::scene::Scene;
+use super::{Scenario, run};
+use crate::cases::files::RANGE;
+use crate::cases::fixture::Fixture;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, expected, matrix};
 use crate::host::{FileSystem, Rig};
 
-pub(super) const STORIES: &[Story] = &[
-    Story {
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
         name: "fault-storm",
         finding: |kernel| match kernel {
             KernelKind::NoBioWake => Some("A"),
@@ -30,9 +30,9 @@ pub(super) const STORIES: &[Story] = &[
         fs: &FileSystem::ALL,
         contract: Contract::MustWait,
         expected: |kernel, fs| expected(kernel, fs, Pin::AioRead, RemovalKind::TruncateMiddle),
-        play: play!(fault_storm),
+        run: run!(fault_storm),
     },
-    Story {
+    Scenario {
         name: "process-copy-race",
         finding: |kernel| (kernel == KernelKind::Newer).then_some("B"),
         about: "process_vm_readv(2) of a page again and again (FOLL_PIN for the time of a copy), \
@@ -50,9 +50,9 @@ pub(super) const STORIES: &[Story] = &[
             KernelKind::Newer => vec![Outcome::Stuck, Outcome::Finished],
             _ => vec![Outcome::Finished],
         },
-        play: play!(process_copy_race),
+        run: run!(process_copy_race),
     },
-    Story {
+    Scenario {
         name: "fault-beyond-end",
         finding: |_| Some("23"),
         about: "loads of a page beyond the end that a truncate makes: what was there, then SIGBUS, \
@@ -61,9 +61,9 @@ pub(super) const STORIES: &[Story] = &[
         fs: &FileSystem::ALL,
         contract: Contract::MayProceed,
         expected: |_, _| vec![Outcome::Finished],
-        play: play!(fault_beyond_end),
+        run: run!(fault_beyond_end),
     },
-    Story {
+    Scenario {
         name: "o-trunc-race",
         finding: |_| Some("10"),
         about: "open(2) with O_TRUNC, faults of the same file and reads that need the whole window, \
@@ -72,7 +72,7 @@ pub(super) const STORIES: &[Story] = &[
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
         expected: |_, _| vec![Outcome::Finished],
-        play: play!(o_trunc_race),
+        run: run!(o_trunc_race),
     },
 ];
 
@@ -81,29 +81,29 @@ const ROUNDS: u32 = 1000;
 
 async fn fault_storm(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
     let kind = RemovalKind::TruncateMiddle;
-    let mut scene = Scene::set(rig, fs, kind).await?;
-    seen.stands(&scene);
-    let held = matrix::take(rig, &mut scene, Pin::AioRead, seen).await?;
+    let mut fixture = Fixture::set_up(rig, fs, kind).await?;
+    seen.stands(&fixture);
+    let held = matrix::take(rig, &mut fixture, Pin::AioRead, seen).await?;
     let mut storm = rig.actor("storm").await?;
-    open(&mut storm, "file", &scene.roles.file).await?;
+    open(&mut storm, "file", &fixture.files.file).await?;
     // This page stays in the file. A store behind the file's end would raise SIGBUS.
     map(&mut storm, "map", "file", RANGE).await?;
     let file = "file".to_owned();
     let requests = vec![Request::of(&storing("map")), Request::of(&Sync { file })];
     // The storm runs until the case ends it.
     let storm = Runner::start(storm, "the storm", u32::MAX, requests).await?;
-    let played = matrix::remove_and_strike(rig, scene, held, kind, seen).await;
+    let ran = matrix::remove_and_verify(rig, fixture, held, kind, seen).await;
     storm.stop().await?;
-    played
+    ran
 }
 
 async fn process_copy_race(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
-    let scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
-    seen.stands(&scene);
+    let fixture = Fixture::set_up(rig, fs, RemovalKind::Truncate).await?;
+    seen.stands(&fixture);
     let copier = rig.actor("copier").await?;
     let mut owner = rig.actor("owner").await?;
-    open(&mut owner, "file", &scene.roles.file).await?;
-    let address = map(&mut owner, "map", "file", scene.page.offset).await?;
+    open(&mut owner, "file", &fixture.files.file).await?;
+    let address = map(&mut owner, "map", "file", fixture.page.offset).await?;
     let copy = CopyFromProcess {
         pid: owner.pid(),
         address,
@@ -111,10 +111,10 @@ async fn process_copy_race(rig: &mut Rig, fs: FileSystem, seen: &mut Observation
         times: 200,
     };
     let requests = vec![
-        Request::of(&resizing(&scene.roles.file, 0)),
-        Request::of(&resizing(&scene.roles.file, scene.roles.len)),
+        Request::of(&resizing(&fixture.files.file, 0)),
+        Request::of(&resizing(&fixture.files.file, fixture.files.len)),
         Request::of(&storing("map")),
-        Request::of(&peeking(&scene)),
+        Request::of(&peeking(&fixture)),
     ];
     let copier = Runner::start(copier, "the copier", ROUNDS, vec![Request::of(&copy)]).await?;
     let owner = Runner::start(owner, "the owner", ROUNDS, requests).await?;
@@ -123,23 +123,23 @@ async fn process_copy_race(rig: &mut Rig, fs: FileSystem, seen: &mut Observation
     if let Some(owned) = owner.end(rig, seen).await? {
         only(seen, &owned.answers, &["peek: \"zeros\""])?;
     }
-    close(rig, scene, seen).await
+    close(rig, fixture, seen).await
 }
 
 async fn fault_beyond_end(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
-    let scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
-    seen.stands(&scene);
+    let fixture = Fixture::set_up(rig, fs, RemovalKind::Truncate).await?;
+    seen.stands(&fixture);
     let (mut looker, mut remover) = (rig.actor("looker").await?, rig.actor("cutter").await?);
     for actor in [&mut looker, &mut remover] {
-        open(actor, "file", &scene.roles.file).await?;
-        map(actor, "map", "file", scene.page.offset).await?;
+        open(actor, "file", &fixture.files.file).await?;
+        map(actor, "map", "file", fixture.page.offset).await?;
     }
-    let looks = vec![Request::of(&peeking(&scene))];
+    let looks = vec![Request::of(&peeking(&fixture))];
     let cuts = vec![
-        Request::of(&resizing(&scene.roles.file, 0)),
-        Request::of(&peeking(&scene)),
-        Request::of(&resizing(&scene.roles.file, scene.roles.len)),
-        Request::of(&peeking(&scene)),
+        Request::of(&resizing(&fixture.files.file, 0)),
+        Request::of(&peeking(&fixture)),
+        Request::of(&resizing(&fixture.files.file, fixture.files.len)),
+        Request::of(&peeking(&fixture)),
     ];
     let looker = Runner::start(looker, "the looker", 10 * ROUNDS, looks).await?;
     let remover = Runner::start(remover, "the cutter", ROUNDS, cuts).await?;
@@ -154,29 +154,29 @@ async fn fault_beyond_end(rig: &mut Rig, fs: FileSystem, seen: &mut Observation)
             seen.harm = Some(format!("after each truncate: {:?}", cut.answers));
         }
     }
-    close(rig, scene, seen).await
+    close(rig, fixture, seen).await
 }
 
 async fn o_trunc_race(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
     // This file, with the one that is cut, needs more ranges than there are.
-    let scene = Scene::set(rig, fs, RemovalKind::ReclaimWorker).await?;
-    seen.stands(&scene);
+    let fixture = Fixture::set_up(rig, fs, RemovalKind::ReclaimWorker).await?;
+    seen.stands(&fixture);
     let (mut looker, mut reader) = (rig.actor("looker").await?, rig.actor("reader").await?);
     let cutter = rig.actor("cutter").await?;
-    open(&mut looker, "file", &scene.roles.file).await?;
-    map(&mut looker, "map", "file", scene.page.offset).await?;
-    open(&mut reader, &scene.roles.other, &scene.roles.other).await?;
-    let reads = (0..scene.roles.other_len / RANGE)
-        .map(|index| Request::of(&super::props::reading(&scene.roles.other, index * RANGE)));
+    open(&mut looker, "file", &fixture.files.file).await?;
+    map(&mut looker, "map", "file", fixture.page.offset).await?;
+    open(&mut reader, &fixture.files.other, &fixture.files.other).await?;
+    let reads = (0..fixture.files.other_len / RANGE)
+        .map(|index| Request::of(&super::props::reading(&fixture.files.other, index * RANGE)));
     let cut = Removal::OpenTruncate {
-        path: scene.roles.file.clone(),
+        path: fixture.files.file.clone(),
         create: false,
     };
     let cuts = vec![
         Request::of(&cut),
-        Request::of(&resizing(&scene.roles.file, scene.roles.len)),
+        Request::of(&resizing(&fixture.files.file, fixture.files.len)),
     ];
-    let looks = vec![Request::of(&peeking(&scene))];
+    let looks = vec![Request::of(&peeking(&fixture))];
     let runners = [
         Runner::start(reader, "the reader", ROUNDS / 2, reads.collect()).await?,
         Runner::start(looker, "the looker", 10 * ROUNDS, looks).await?,
@@ -188,16 +188,16 @@ async fn o_trunc_race(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> 
             only(seen, &repeated.answers, &fine)?;
         }
     }
-    close(rig, scene, seen).await
+    close(rig, fixture, seen).await
 }
 
 /// The op to look at the pinned page's place, through the mapping of that page alone.
-fn peeking(scene: &Scene) -> Peek {
+fn peeking(fixture: &Fixture) -> Peek {
     Peek {
         map: "map".to_owned(),
         at: 0,
         len: PAGE,
-        seed: scene.page.seed,
+        seed: fixture.page.seed,
     }
 }
 

@@ -3,7 +3,7 @@
 //! Requests that a server of the lab has received and does not answer yet.
 //!
 //! What the servers serve is alike: [`SIZE`] bytes of a pattern, of which requests from
-//! [`HELD_FROM`] on are withheld. What is written is kept in the request and otherwise forgotten.
+//! [`HELD_FROM`] on are delayed. What is written is kept in the request and otherwise forgotten.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use guest_agent::pattern::{self, Seed};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-/// The first offset whose requests are withheld.
+/// The first offset whose requests are delayed.
 pub const HELD_FROM: u64 = 32 << 20;
 /// The size in bytes of what is served.
 pub const SIZE: u64 = 64 << 20;
@@ -24,7 +24,7 @@ const REQUEST_DEADLINE: Duration = Duration::from_secs(120);
 
 /// Why a request is of no use.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WithheldError {
+pub enum DelayedError {
     /// The guest did not ask for anything.
     #[error("waited {REQUEST_DEADLINE:?} in vain for the guest's request at offset {offset:#x}")]
     NoRequest {
@@ -32,7 +32,7 @@ pub enum WithheldError {
         offset: u64,
     },
     /// There is nothing to answer.
-    #[error("no request at offset {0:#x} is withheld")]
+    #[error("no request at offset {0:#x} is delayed")]
     NotHeld(u64),
 }
 
@@ -70,14 +70,14 @@ impl Request {
     }
 }
 
-/// All that a server withholds, each with what it takes to answer.
+/// All that a server delays, each with what it takes to answer.
 #[derive(Debug)]
-pub(super) struct Withheld<R> {
+pub(super) struct Delayed<R> {
     held: Mutex<Vec<(Request, R)>>,
     came: Notify,
 }
 
-impl<R> Default for Withheld<R> {
+impl<R> Default for Delayed<R> {
     fn default() -> Self {
         Self {
             held: Mutex::default(),
@@ -86,12 +86,12 @@ impl<R> Default for Withheld<R> {
     }
 }
 
-impl<R> Withheld<R> {
+impl<R> Delayed<R> {
     fn lock(&self) -> MutexGuard<'_, Vec<(Request, R)>> {
         self.held.lock().expect("nobody panics with it")
     }
 
-    /// Withholds the answer to a request.
+    /// Delays the answer to a request.
     pub(super) fn hold(&self, request: Request, reply: R) {
         self.lock().push((request, reply));
         self.came.notify_waiters();
@@ -102,7 +102,7 @@ impl<R> Withheld<R> {
     /// # Errors
     ///
     /// If it does not come.
-    pub(super) async fn held(&self, offset: u64) -> Result<Request, WithheldError> {
+    pub(super) async fn held(&self, offset: u64) -> Result<Request, DelayedError> {
         let held = async {
             loop {
                 // Registered before the look, so that nothing that comes in between is missed.
@@ -115,7 +115,7 @@ impl<R> Withheld<R> {
             }
         };
         let waited = timeout(REQUEST_DEADLINE, held).await;
-        waited.map_err(|_| WithheldError::NoRequest { offset })
+        waited.map_err(|_| DelayedError::NoRequest { offset })
     }
 
     fn find(&self, offset: u64) -> Option<Request> {
@@ -129,12 +129,12 @@ impl<R> Withheld<R> {
     /// # Errors
     ///
     /// If there is none.
-    pub(super) fn take(&self, offset: u64) -> Result<(Request, R), WithheldError> {
+    pub(super) fn take(&self, offset: u64) -> Result<(Request, R), DelayedError> {
         let mut held = self.lock();
         let at = held
             .iter()
             .position(|(request, _)| request.offset == offset);
-        Ok(held.swap_remove(at.ok_or(WithheldError::NotHeld(offset))?))
+        Ok(held.swap_remove(at.ok_or(DelayedError::NotHeld(offset))?))
     }
 
     /// Takes all of them out.

@@ -6,12 +6,12 @@ use anyhow::Result;
 use dax_measure::lab::{Contract, Outcome};
 use guest_agent::pins::UringRegister;
 
-use super::{Story, play};
-use crate::cases::scene::Scene;
+use super::{Scenario, run};
+use crate::cases::fixture::Fixture;
 use crate::cases::{Observation, RemovalKind, matrix};
 use crate::host::{FileSystem, Rig};
 
-pub(super) const STORIES: &[Story] = &[Story {
+pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     name: "uring-fixed-refused",
     finding: |_| None,
     about: "io_uring's fixed buffers, registered on a DAX page: FOLL_LONGTERM",
@@ -19,20 +19,20 @@ pub(super) const STORIES: &[Story] = &[Story {
     fs: &FileSystem::ALL,
     contract: Contract::MustRefuse,
     expected: |_, _| vec![Outcome::Refused],
-    play: play!(uring_fixed),
+    run: run!(uring_fixed),
 }];
 
 async fn uring_fixed(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
-    let mut scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
-    seen.stands(&scene);
+    let mut fixture = Fixture::set_up(rig, fs, RemovalKind::Truncate).await?;
+    seen.stands(&fixture);
     let register = UringRegister {
         name: "ring".to_owned(),
-        map: scene.page.map.clone(),
-        at: scene.page.at,
-        len: scene.page.len,
+        map: fixture.page.map.clone(),
+        at: fixture.page.at,
+        len: fixture.page.len,
     };
-    let pending = scene.pinner.begin(register).await?;
-    let done = scene.pinner.done(&pending).await?;
+    let pending = fixture.pinner.begin(register).await?;
+    let done = fixture.pinner.done(&pending).await?;
     if let Err(fault) = &done.outcome {
         seen.step(format_args!("refused: {fault}"));
         anyhow::ensure!(
@@ -41,5 +41,5 @@ async fn uring_fixed(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> R
         );
     }
     seen.returned = Some(done.outcome);
-    matrix::close(rig, scene, seen).await
+    matrix::close(rig, fixture, seen).await
 }

@@ -4,8 +4,8 @@
 //!
 //! As soon as the window is full, a worker frees the range that was mapped first. If the worker
 //! waits for the page of a case, the worker and the task that reclaims inline race, and Linux loses
-//! the race (`docs/findings.md`). So a pinned page of another file, whose range is older, keeps the
-//! worker busy.
+//! the race (`docs/findings.md`). So the case has a filler file: its range is older, and its page is
+//! pinned, so that it keeps the worker busy.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use guest_agent::pins::{AioSubmit, Transfer};
 use guest_agent::removals::Removal;
 use tokio::time::{Instant, sleep};
 
-use super::roles::RANGE;
+use super::files::RANGE;
 use crate::host::{BREAK_LAYOUTS, Rig, Worker};
 
-/// How long the worker may take to reach the decoy. It normally takes milliseconds. A worker that
-/// has not reached the decoy by then belongs to a kernel that does not wait.
+/// How long the worker may take to reach the filler. It normally takes milliseconds. A worker that
+/// has not reached the filler by then belongs to a kernel that does not wait.
 const WORKER_DEADLINE: Duration = Duration::from_secs(20);
 /// Between two reads of a stack: Linux does not announce that a task sleeps.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -31,15 +31,15 @@ const SEED: u64 = 0xdec0;
 /// Pins a page of a file of its own, whose range is the first that the worker frees. A write to the
 /// disk at `disk_at` pins the page until the disk answers. Direct I/O takes FOLL_PIN, so kernels
 /// that wait only for pins wait for this page too.
-pub(super) async fn decoy(rig: &mut Rig, path: &str, disk_at: u64) -> Result<Worker> {
-    let mut decoy = rig.actor("decoy").await?;
+pub(super) async fn pin_filler(rig: &mut Rig, path: &str, disk_at: u64) -> Result<Worker> {
+    let mut filler = rig.actor("filler").await?;
     let (file, map) = ("file".to_owned(), "map".to_owned());
     let create = Create {
         path: path.to_owned(),
         len: RANGE,
         seed: SEED,
     };
-    decoy.ask(create).await?;
+    filler.ask(create).await?;
     // The ranges that earlier cases left in the window are older.
     rig.watcher().ask(Removal::DropCaches).await?;
     for (name, path, direct) in [(file.as_str(), path, false), (DISK, "/dev/vda", true)] {
@@ -48,7 +48,7 @@ pub(super) async fn decoy(rig: &mut Rig, path: &str, disk_at: u64) -> Result<Wor
             path: path.to_owned(),
             direct,
         };
-        decoy.ask(open).await?;
+        filler.ask(open).await?;
     }
     let mapping = Map {
         name: map.clone(),
@@ -57,7 +57,7 @@ pub(super) async fn decoy(rig: &mut Rig, path: &str, disk_at: u64) -> Result<Wor
         len: PAGE,
         private: false,
     };
-    decoy.ask(mapping).await?;
+    filler.ask(mapping).await?;
     let transfer = Transfer {
         map,
         at: 0,
@@ -67,9 +67,9 @@ pub(super) async fn decoy(rig: &mut Rig, path: &str, disk_at: u64) -> Result<Wor
         write: true,
     };
     let name = "pin".to_owned();
-    decoy.ask(AioSubmit { name, transfer }).await?;
+    filler.ask(AioSubmit { name, transfer }).await?;
     rig.disk().held(disk_at).await?;
-    Ok(decoy)
+    Ok(filler)
 }
 
 /// Waits until the reclaim worker waits for a page; false if it does not within its deadline.

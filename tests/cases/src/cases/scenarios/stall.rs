@@ -10,14 +10,14 @@ use guest_agent::files::{Close, Create};
 use guest_agent::removals::Removal;
 
 use super::props::{loading, open};
-use super::{Story, play, race};
-use crate::cases::roles::RANGE;
-use crate::cases::scene::Scene;
+use super::{Scenario, race, run};
+use crate::cases::files::RANGE;
+use crate::cases::fixture::Fixture;
 use crate::cases::{KernelKind, Observation, RemovalKind, matrix};
 use crate::host::{BIG_BLOCKS, FileSystem, NO_BIG_BLOCKS, Rig, Waiting};
 
-pub(super) const STORIES: &[Story] = &[
-    Story {
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
         name: "worker-stalls-others",
         finding: |kernel| match kernel {
             KernelKind::NoBioWake => Some("A"),
@@ -30,9 +30,9 @@ pub(super) const STORIES: &[Story] = &[
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
         expected: waits_behind_worker,
-        play: play!(worker_stalls_others),
+        run: run!(worker_stalls_others),
     },
-    Story {
+    Scenario {
         name: "umount-behind-worker",
         finding: |kernel| match kernel {
             KernelKind::NoBioWake => Some("A"),
@@ -44,9 +44,9 @@ pub(super) const STORIES: &[Story] = &[
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
         expected: waits_behind_worker,
-        play: |rig, fs, seen| Box::pin(umount(rig, fs, seen, false)),
+        run: |rig, fs, seen| Box::pin(umount(rig, fs, seen, false)),
     },
-    Story {
+    Scenario {
         name: "umount-with-submount",
         finding: |_| Some("E"),
         about: "the same, where the guest has visited another file system of the host in the share, \
@@ -61,7 +61,7 @@ pub(super) const STORIES: &[Story] = &[
             KernelKind::NoWake => vec![Outcome::Stuck],
             _ => vec![Outcome::Complained],
         },
-        play: |rig, fs, seen| Box::pin(umount(rig, fs, seen, true)),
+        run: |rig, fs, seen| Box::pin(umount(rig, fs, seen, true)),
     },
 ];
 
@@ -69,7 +69,7 @@ fn waits_behind_worker(kernel: KernelKind, _: FileSystem) -> Vec<Outcome> {
     match kernel {
         // The worker of this kernel never waits.
         KernelKind::NoWait => vec![Outcome::Proceeded],
-        // The decoy is a transfer, whose end does not wake the worker on these kernels.
+        // The filler is a transfer, whose end does not wake the worker on these kernels.
         KernelKind::NoWake | KernelKind::NoBioWake => vec![Outcome::Stuck],
         _ => vec![Outcome::Waited],
     }
@@ -80,9 +80,9 @@ const WAKE_DEADLINE: Duration = Duration::from_secs(60);
 const SEED: u64 = 0x7412d;
 
 async fn worker_stalls_others(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
-    let mut scene = Scene::set(rig, fs, RemovalKind::ReclaimInline).await?;
-    seen.stands(&scene);
-    let path = format!("{}-third", scene.roles.file);
+    let mut fixture = Fixture::set_up(rig, fs, RemovalKind::ReclaimInline).await?;
+    seen.stands(&fixture);
+    let path = format!("{}-third", fixture.files.file);
     let mut third = rig.actor("third").await?;
     let (len, seed) = (RANGE, SEED);
     let create = Create {
@@ -92,8 +92,8 @@ async fn worker_stalls_others(rig: &mut Rig, fs: FileSystem, seen: &mut Observat
     };
     third.ask(create).await?;
     open(&mut third, &path, &path).await?;
-    scene.fill_window(rig).await?;
-    seen.step("the window is full, and the worker waits for the decoy's page");
+    fixture.fill_window(rig).await?;
+    seen.step("the window is full, and the worker waits for the filler's page");
     let pending = third.begin(loading(&path, 0)).await?;
     let faults = ["__fuse_dax_fault", "fuse_dax_fault", "fuse_dax_huge_fault"];
     match Waiting::of(&mut third, &pending, rig.watcher(), &faults).await? {
@@ -104,8 +104,8 @@ async fn worker_stalls_others(rig: &mut Rig, fs: FileSystem, seen: &mut Observat
             ));
             seen.evidence.stack = Some(task.stack.clone());
             seen.blocked = Some(task);
-            scene.release_decoy(rig);
-            seen.step("the decoy's page is let go of");
+            fixture.release_filler(rig);
+            seen.step("the filler's page is released");
             let done = third.done_within(&pending, WAKE_DEADLINE).await?;
             match done {
                 Some(done) => done.outcome.context("the third file's fault")?,
@@ -120,7 +120,7 @@ async fn worker_stalls_others(rig: &mut Rig, fs: FileSystem, seen: &mut Observat
     }
     third.end().await?;
     rig.watcher().ask(Removal::Unlink { path }).await?;
-    race::close(rig, scene, seen).await
+    race::close(rig, fixture, seen).await
 }
 
 async fn umount(
@@ -129,37 +129,37 @@ async fn umount(
     seen: &mut Observation,
     submount: bool,
 ) -> Result<()> {
-    let mut scene = Scene::set(rig, fs, RemovalKind::ReclaimInline).await?;
-    seen.stands(&scene);
-    scene.fill_window(rig).await?;
-    seen.step("the window is full, and the worker waits for the decoy's page");
+    let mut fixture = Fixture::set_up(rig, fs, RemovalKind::ReclaimInline).await?;
+    seen.stands(&fixture);
+    fixture.fill_window(rig).await?;
+    seen.step("the window is full, and the worker waits for the filler's page");
     if submount {
-        visit_submount(rig, &mut scene, fs).await?;
+        visit_submount(rig, &mut fixture, fs).await?;
         seen.step("a file system in the share has been visited");
     }
-    let decoy = scene.decoy.as_mut().context("there is a decoy")?;
+    let filler = fixture.filler.as_mut().context("there is a filler")?;
     for name in ["map", "file"] {
         let name = name.to_owned();
-        decoy.ask(Close { name }).await?;
+        filler.ask(Close { name }).await?;
     }
-    for name in [scene.page.map.clone(), "file".to_owned()] {
-        scene.pinner.ask(Close { name }).await?;
+    for name in [fixture.page.map.clone(), "file".to_owned()] {
+        fixture.pinner.ask(Close { name }).await?;
     }
-    let name = scene.roles.file.clone();
-    scene.remover.ask(Close { name }).await?;
+    let name = fixture.files.file.clone();
+    fixture.remover.ask(Close { name }).await?;
     let target = fs.mount_point().to_owned();
-    let pending = scene.remover.begin(Removal::Umount { target }).await?;
+    let pending = fixture.remover.begin(Removal::Umount { target }).await?;
     seen.step("all files are closed; umount begins");
     // fuse_dax_cancel_work() leaves no frame: it ends by jumping to what it calls.
     let ends = ["__flush_work"];
-    match Waiting::of(&mut scene.remover, &pending, rig.watcher(), &ends).await? {
+    match Waiting::of(&mut fixture.remover, &pending, rig.watcher(), &ends).await? {
         Waiting::Blocked(task) => {
             seen.step(format_args!("umount waits, in state {}", task.state));
             seen.evidence.stack = Some(task.stack.clone());
             seen.blocked = Some(task);
-            scene.release_decoy(rig);
-            seen.step("the decoy's page is let go of");
-            let done = scene.remover.done_within(&pending, WAKE_DEADLINE).await?;
+            fixture.release_filler(rig);
+            seen.step("the filler's page is released");
+            let done = fixture.remover.done_within(&pending, WAKE_DEADLINE).await?;
             match done {
                 Some(done) => done.outcome.context("umount")?,
                 None => seen.stuck = true,
@@ -172,19 +172,19 @@ async fn umount(
         }
     }
     if seen.stuck {
-        return race::close(rig, scene, seen).await;
+        return race::close(rig, fixture, seen).await;
     }
     if !matches!(seen.returned, Some(Err(_))) {
         rig.mount(fs).await?;
         seen.step("the share is mounted again");
     }
-    matrix::close(rig, scene, seen).await
+    matrix::close(rig, fixture, seen).await
 }
 
-async fn visit_submount(rig: &Rig, scene: &mut Scene, fs: FileSystem) -> Result<()> {
+async fn visit_submount(rig: &Rig, fixture: &mut Fixture, fs: FileSystem) -> Result<()> {
     ensure!(rig.has_big_blocks(), NO_BIG_BLOCKS);
     let path = format!("{}/{BIG_BLOCKS}/visited", fs.mount_point());
     let (len, seed) = (1, SEED);
-    scene.remover.ask(Create { path, len, seed }).await?;
+    fixture.remover.ask(Create { path, len, seed }).await?;
     Ok(())
 }

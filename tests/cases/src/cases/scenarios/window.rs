@@ -8,13 +8,13 @@ use guest_agent::files::Close;
 use guest_agent::pins::Vmsplice;
 use guest_agent::removals::Removal;
 
-use super::{Story, play};
-use crate::cases::scene::Scene;
+use super::{Scenario, run};
+use crate::cases::fixture::Fixture;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, matrix};
 use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
 
-pub(super) const STORIES: &[Story] = &[
-    Story {
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
         name: "stale-range",
         finding: |_| Some("5"),
         about: "the reclaim worker and a reader that reclaims inline wait for the same pinned \
@@ -36,9 +36,9 @@ pub(super) const STORIES: &[Story] = &[
                 RemovalKind::ReclaimInline,
             ),
         },
-        play: play!(stale_range),
+        run: run!(stale_range),
     },
-    Story {
+    Scenario {
         name: "eviction-under-pin",
         finding: |kernel| match kernel {
             KernelKind::Newer => Some("D"),
@@ -57,9 +57,9 @@ pub(super) const STORIES: &[Story] = &[
             FileSystem::Fuse => vec![Outcome::Complained, Outcome::VmDied],
             _ => vec![Outcome::Proceeded],
         },
-        play: play!(eviction_under_pin),
+        run: run!(eviction_under_pin),
     },
-    Story {
+    Scenario {
         name: "self-deadlock",
         finding: |_| Some("20"),
         about: "one thread puts a page into a pipe, fills the window, and reads on: it waits for \
@@ -71,52 +71,52 @@ pub(super) const STORIES: &[Story] = &[
             KernelKind::Seed | KernelKind::NoWait => vec![Outcome::Proceeded],
             _ => vec![Outcome::Stuck],
         },
-        play: play!(self_deadlock),
+        run: run!(self_deadlock),
     },
 ];
 
 async fn stale_range(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
     let kind = RemovalKind::ReclaimInline;
-    let mut scene = Scene::set_without_decoy(rig, fs, kind).await?;
-    seen.stands(&scene);
-    let held = matrix::take(rig, &mut scene, Pin::Vmsplice, seen).await?;
-    matrix::remove_and_strike(rig, scene, held, kind, seen).await
+    let mut fixture = Fixture::set_up_without_filler(rig, fs, kind).await?;
+    seen.stands(&fixture);
+    let held = matrix::take(rig, &mut fixture, Pin::Vmsplice, seen).await?;
+    matrix::remove_and_verify(rig, fixture, held, kind, seen).await
 }
 
 async fn eviction_under_pin(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
     let kind = RemovalKind::DropCaches;
-    let mut scene = Scene::set(rig, fs, kind).await?;
-    seen.stands(&scene);
-    let held = matrix::take(rig, &mut scene, Pin::AioRead, seen).await?;
-    for name in [scene.page.map.clone(), "file".to_owned()] {
-        scene.pinner.ask(Close { name }).await?;
+    let mut fixture = Fixture::set_up(rig, fs, kind).await?;
+    seen.stands(&fixture);
+    let held = matrix::take(rig, &mut fixture, Pin::AioRead, seen).await?;
+    for name in [fixture.page.map.clone(), "file".to_owned()] {
+        fixture.pinner.ask(Close { name }).await?;
     }
-    let name = scene.roles.file.clone();
-    scene.remover.ask(Close { name }).await?;
+    let name = fixture.files.file.clone();
+    fixture.remover.ask(Close { name }).await?;
     seen.step("mapping and files are closed, and the page is still pinned");
-    matrix::remove_and_strike(rig, scene, held, kind, seen).await
+    matrix::remove_and_verify(rig, fixture, held, kind, seen).await
 }
 
 /// The process that holds the pin itself reads on.
 async fn self_deadlock(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
     let kind = RemovalKind::ReclaimInline;
-    let mut scene = Scene::set(rig, fs, kind).await?;
-    seen.stands(&scene);
+    let mut fixture = Fixture::set_up(rig, fs, kind).await?;
+    seen.stands(&fixture);
     let pin = Vmsplice {
         name: "pipe".to_owned(),
-        map: scene.page.map.clone(),
-        at: scene.page.at,
-        len: scene.page.len,
+        map: fixture.page.map.clone(),
+        at: fixture.page.at,
+        len: fixture.page.len,
     };
-    scene.pinner.ask(pin).await?;
-    scene.fill_window(rig).await?;
-    let Removal::Read { path, offset, len } = scene.removal() else {
+    fixture.pinner.ask(pin).await?;
+    fixture.fill_window(rig).await?;
+    let Removal::Read { path, offset, len } = fixture.removal() else {
         bail!("inline reclaim is by reading");
     };
     let read = Removal::Read { path, offset, len };
-    let pending = scene.pinner.begin(read).await?;
+    let pending = fixture.pinner.begin(read).await?;
     seen.step("the holder of the pipe reads on");
-    match Waiting::of(&mut scene.pinner, &pending, rig.watcher(), &BREAK_LAYOUTS).await? {
+    match Waiting::of(&mut fixture.pinner, &pending, rig.watcher(), &BREAK_LAYOUTS).await? {
         Waiting::Blocked(task) => {
             seen.step("it waits for itself; only a signal that kills it ends that");
             seen.evidence.stack = Some(task.stack);
@@ -129,5 +129,5 @@ async fn self_deadlock(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) ->
         }
     }
     // The end of the process closes the pipe.
-    matrix::close(rig, scene, seen).await
+    matrix::close(rig, fixture, seen).await
 }

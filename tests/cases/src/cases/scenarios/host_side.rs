@@ -14,9 +14,9 @@ use rustix::fs::{FallocateFlags, fallocate};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
-use super::{Story, race};
-use crate::cases::roles::RANGE;
-use crate::cases::scene::Scene;
+use super::{Scenario, race};
+use crate::cases::files::RANGE;
+use crate::cases::fixture::Fixture;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, matrix};
 use crate::host::{FileSystem, Rig};
 
@@ -37,11 +37,11 @@ enum OnHost {
     KillDaemon,
 }
 
-/// Makes one story for each pin.
-macro_rules! stories {
+/// Makes one scenario for each pin.
+macro_rules! scenarios {
     ($($name:literal, $finding:expr, $what:ident, $contract:ident, $aio:expr, $vmsplice:expr, $about:literal, $source:literal;)+) => {
-        pub(super) const STORIES: &[Story] = &[$(
-            Story {
+        pub(super) const SCENARIOS: &[Scenario] = &[$(
+            Scenario {
                 name: concat!($name, "-aio-read"),
                 finding: |_| $finding,
                 about: concat!("under an asynchronous O_DIRECT read into the page: ", $about),
@@ -49,9 +49,9 @@ macro_rules! stories {
                 fs: &[FileSystem::Fuse],
                 contract: Contract::$contract,
                 expected: $aio,
-                play: |rig, fs, seen| Box::pin(under(rig, fs, seen, Pin::AioRead, OnHost::$what)),
+                run: |rig, fs, seen| Box::pin(under(rig, fs, seen, Pin::AioRead, OnHost::$what)),
             },
-            Story {
+            Scenario {
                 name: concat!($name, "-vmsplice"),
                 finding: |_| $finding,
                 about: concat!("with the page in a pipe: ", $about),
@@ -59,13 +59,13 @@ macro_rules! stories {
                 fs: &[FileSystem::Fuse],
                 contract: Contract::$contract,
                 expected: $vmsplice,
-                play: |rig, fs, seen| Box::pin(under(rig, fs, seen, Pin::Vmsplice, OnHost::$what)),
+                run: |rig, fs, seen| Box::pin(under(rig, fs, seen, Pin::Vmsplice, OnHost::$what)),
             },
         )+];
     };
 }
 
-stories![
+scenarios![
     "host-truncate", None, Truncate, KnownLimit, proceeds, dies,
     "the host cuts the file to nothing", "mmap(2) on the host: SIGBUS beyond the end of the file";
     "server-shrinks", Some("15"), TruncateAndStat, MustWait, complains, dies,
@@ -105,15 +105,15 @@ async fn under(
     pin: Pin,
     what: OnHost,
 ) -> Result<()> {
-    let mut scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
-    seen.stands(&scene);
-    let held = matrix::take(rig, &mut scene, pin, seen).await?;
-    on_host(rig, &scene, what).await?;
+    let mut fixture = Fixture::set_up(rig, fs, RemovalKind::Truncate).await?;
+    seen.stands(&fixture);
+    let held = matrix::take(rig, &mut fixture, pin, seen).await?;
+    on_host(rig, &fixture, what).await?;
     seen.step(format_args!(
         "{what:?} is done, and the page is still pinned"
     ));
     seen.returned = Some(Ok(()));
-    let released = held.release(&mut scene.pinner, &scene.page, rig).await;
+    let released = held.release(&mut fixture.pinner, &fixture.page, rig).await;
     rig.release_all();
     let ended = released?;
     seen.step("the pin has been released and has ended");
@@ -140,11 +140,11 @@ async fn under(
         seen.evidence.guest_log = log;
         return Ok(());
     }
-    race::close(rig, scene, seen).await
+    race::close(rig, fixture, seen).await
 }
 
-async fn on_host(rig: &mut Rig, scene: &Scene, what: OnHost) -> Result<()> {
-    let name = scene.roles.file.rsplit('/').next();
+async fn on_host(rig: &mut Rig, fixture: &Fixture, what: OnHost) -> Result<()> {
+    let name = fixture.files.file.rsplit('/').next();
     let name = name.context("a file has a name")?;
     let path = rig.on_host(name);
     let failed = || format!("{what:?} of {}", path.display());
@@ -153,11 +153,11 @@ async fn on_host(rig: &mut Rig, scene: &Scene, what: OnHost) -> Result<()> {
         OnHost::Truncate => writable()?.set_len(0).with_context(failed)?,
         OnHost::TruncateAndStat => {
             writable()?.set_len(0).with_context(failed)?;
-            heard_of(rig, &scene.roles.file).await?;
+            heard_of(rig, &fixture.files.file).await?;
         }
         OnHost::Punch => {
             let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            let range = scene.page.offset - scene.page.offset % RANGE;
+            let range = fixture.page.offset - fixture.page.offset % RANGE;
             fallocate(writable()?, flags, range, RANGE).with_context(failed)?;
         }
         OnHost::Unlink => fs::remove_file(&path).with_context(failed)?,

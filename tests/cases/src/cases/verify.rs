@@ -8,12 +8,12 @@ use guest_agent::files::Compare;
 use guest_agent::pattern::Seed;
 use guest_agent::removals::Removal;
 
+use super::files::{FILE_SEED, MIDDLE, OTHER_SEED, PAGE, RANGE, VICTIM_SEED};
+use super::fixture::Fixture;
 use super::removal::RemovalKind;
-use super::roles::{FILE_SEED, MIDDLE, OTHER_SEED, PAGE, RANGE, VICTIM_SEED};
-use super::scene::Scene;
 use crate::host::{FileSystem, Rig};
 
-impl Scene {
+impl Fixture {
     /// Compares all files with their expected content, in the guest and, for a share, on the host.
     /// Returns a description of the first difference.
     ///
@@ -28,13 +28,13 @@ impl Scene {
     ) -> Result<Option<String>> {
         if removed && self.kind.shortens() {
             // The bytes that were cut off must read as zeros when the file grows again.
-            let path = self.roles.file.clone();
-            let len = self.roles.len;
+            let path = self.files.file.clone();
+            let len = self.files.len;
             self.remover.ask(Removal::Truncate { path, len }).await?;
         }
         let mut expected = self.expectations(removed, page_written);
         if let Some(len) = self.victim_len {
-            expected.push(Compare::new(&self.roles.victim, 0, len, Some(VICTIM_SEED)));
+            expected.push(Compare::new(&self.files.victim, 0, len, Some(VICTIM_SEED)));
         }
         for compare in expected.into_iter().filter(|compare| compare.len > 0) {
             let path = compare.path.clone();
@@ -51,7 +51,7 @@ impl Scene {
     /// Makes the same comparison on the host. Compares whole patterns only: only the guest can say
     /// whether zeros are right.
     fn wrong_on_host(&self, rig: &Rig, compare: &Compare) -> Result<Option<String>> {
-        let (FileSystem::Fuse, Some(seed)) = (self.roles.fs, compare.seed) else {
+        let (FileSystem::Fuse, Some(seed)) = (self.files.fs, compare.seed) else {
             return Ok(None);
         };
         if compare.pattern_at != compare.offset {
@@ -72,8 +72,8 @@ impl Scene {
 
     /// The expected content of the files.
     fn expectations(&self, removed: bool, page_written: bool) -> Vec<Compare> {
-        let (roles, page) = (&self.roles, &self.page);
-        let file = |from, to, seed| Compare::new(&roles.file, from, to - from, seed);
+        let (files, page) = (&self.files, &self.page);
+        let file = |from, to, seed| Compare::new(&files.file, from, to - from, seed);
         let pattern = Some(FILE_SEED);
         let range = page.offset - page.offset % RANGE;
         let (page_end, range_end) = (page.offset + PAGE, range + RANGE / 2);
@@ -88,26 +88,26 @@ impl Scene {
         let kept = [
             file(0, page.offset, pattern),
             the_page,
-            file(page_end, roles.len, pattern),
+            file(page_end, files.len, pattern),
         ];
         if !removed {
             return kept.into();
         }
         match self.kind {
-            RemovalKind::Truncate | RemovalKind::OpenTruncate => vec![file(0, roles.len, None)],
+            RemovalKind::Truncate | RemovalKind::OpenTruncate => vec![file(0, files.len, None)],
             RemovalKind::TruncateMiddle => {
-                vec![file(0, MIDDLE, pattern), file(MIDDLE, roles.len, None)]
+                vec![file(0, MIDDLE, pattern), file(MIDDLE, files.len, None)]
             }
             RemovalKind::Punch | RemovalKind::Zero => vec![
                 file(0, range, pattern),
                 file(range, range_end, self.rewritten.then_some(VICTIM_SEED)),
-                file(range_end, roles.len, pattern),
+                file(range_end, files.len, pattern),
             ],
             RemovalKind::Collapse => vec![
                 file(0, range, pattern),
                 Compare {
                     pattern_at: range_end,
-                    ..file(range, roles.len - RANGE / 2, pattern)
+                    ..file(range, files.len - RANGE / 2, pattern)
                 },
             ],
             // All bytes from the range on have moved. What the disk writes to the page has moved
@@ -129,7 +129,7 @@ impl Scene {
             RemovalKind::Clone => vec![
                 file(0, range, pattern),
                 file(range, range_end, Some(OTHER_SEED)),
-                file(range_end, roles.len, pattern),
+                file(range_end, files.len, pattern),
             ],
             // The bytes were copied into the same blocks or into others, so a later write of the
             // disk to the page may be visible or not.
@@ -137,16 +137,16 @@ impl Scene {
                 file(0, range, pattern),
                 file(range, page.offset, Some(OTHER_SEED)),
                 file(page_end, range_end, Some(OTHER_SEED)),
-                file(range_end, roles.len, pattern),
+                file(range_end, files.len, pattern),
             ],
             RemovalKind::Unlink => vec![],
-            RemovalKind::RenameOver => vec![file(0, roles.other_len, Some(OTHER_SEED))],
+            RemovalKind::RenameOver => vec![file(0, files.other_len, Some(OTHER_SEED))],
             RemovalKind::ReclaimWorker => {
                 let mut all = Vec::from(kept);
                 all.push(Compare::new(
-                    &roles.other,
+                    &files.other,
                     0,
-                    roles.other_len,
+                    files.other_len,
                     Some(OTHER_SEED),
                 ));
                 all

@@ -12,14 +12,14 @@ use guest_agent::worker::Request;
 
 use super::props::{PAGE, map, mapping, open, storing};
 use super::race::Runner;
-use super::{Story, play, race};
-use crate::cases::roles::RANGE;
-use crate::cases::scene::Scene;
+use super::{Scenario, race, run};
+use crate::cases::files::RANGE;
+use crate::cases::fixture::Fixture;
 use crate::cases::{KernelKind, Observation, RemovalKind};
 use crate::host::{FileSystem, Rig};
 
-pub(super) const STORIES: &[Story] = &[
-    Story {
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
         name: "private-copy-survives",
         finding: |_| Some("7"),
         about: "a private mapping's page is stored to, which makes a copy of it, and a hole is \
@@ -28,9 +28,9 @@ pub(super) const STORIES: &[Story] = &[
         fs: &FileSystem::ALL,
         contract: Contract::MayProceed,
         expected: |_, _| vec![Outcome::Finished],
-        play: play!(private_copy_survives),
+        run: run!(private_copy_survives),
     },
-    Story {
+    Scenario {
         name: "zero-length-read",
         finding: |_| Some("8"),
         about: "pread(2) of no bytes at the beginning, in the middle, at the end of a file and \
@@ -39,9 +39,9 @@ pub(super) const STORIES: &[Story] = &[
         fs: &FileSystem::ALL,
         contract: Contract::MayProceed,
         expected: |_, _| vec![Outcome::Finished],
-        play: play!(zero_length_read),
+        run: run!(zero_length_read),
     },
-    Story {
+    Scenario {
         name: "extending-write-from-itself",
         finding: |_| Some("22"),
         about: "write(2) beyond the end of a file, from a mapping of the same file whose page is \
@@ -51,9 +51,9 @@ pub(super) const STORIES: &[Story] = &[
         fs: &FileSystem::ALL,
         contract: Contract::MayProceed,
         expected: |_, _| vec![Outcome::Finished],
-        play: play!(extending_write),
+        run: run!(extending_write),
     },
-    Story {
+    Scenario {
         name: "close-after-unlink",
         finding: |_| Some("F"),
         about: "a file is made, mapped and stored to, loses its name, and is closed, again and again",
@@ -65,7 +65,7 @@ pub(super) const STORIES: &[Story] = &[
             KernelKind::NoBioWake => vec![Outcome::Stuck],
             _ => vec![Outcome::Finished],
         },
-        play: play!(close_after_unlink),
+        run: run!(close_after_unlink),
     },
 ];
 
@@ -80,12 +80,12 @@ async fn private_copy_survives(
     seen: &mut Observation,
 ) -> Result<()> {
     let kind = RemovalKind::Punch;
-    let mut scene = Scene::set(rig, fs, kind).await?;
-    seen.stands(&scene);
+    let mut fixture = Fixture::set_up(rig, fs, kind).await?;
+    seen.stands(&fixture);
     let map = Map {
         name: "private".to_owned(),
         file: "file".to_owned(),
-        offset: scene.page.offset,
+        offset: fixture.page.offset,
         len: PAGE,
         private: true,
     };
@@ -95,39 +95,39 @@ async fn private_copy_survives(
         len: PAGE,
         store,
     };
-    scene.pinner.ask(map).await?;
-    scene.pinner.ask(touch(false)).await?;
-    scene.pinner.ask(touch(true)).await?;
+    fixture.pinner.ask(map).await?;
+    fixture.pinner.ask(touch(false)).await?;
+    fixture.pinner.ask(touch(true)).await?;
     seen.step("the private page is a copy");
-    let punch = scene.removal();
-    scene.remover.ask(punch).await?;
+    let punch = fixture.removal();
+    fixture.remover.ask(punch).await?;
     seen.step("the file has a hole there");
     let load = Load {
         map: "private".to_owned(),
         at: 0,
         len: PAGE,
-        seed: scene.page.seed,
+        seed: fixture.page.seed,
     };
-    let lost = scene.pinner.ask(load).await?;
+    let lost = fixture.pinner.ask(load).await?;
     seen.harm = match lost {
         Some(lost) => Some(format!("the private copy is gone: {lost}")),
-        None => scene.wrong_bytes(rig, true, false).await?,
+        None => fixture.wrong_bytes(rig, true, false).await?,
     };
-    race::close(rig, scene, seen).await
+    race::close(rig, fixture, seen).await
 }
 
 async fn zero_length_read(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
-    let mut scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
-    seen.stands(&scene);
-    let len = scene.roles.len;
-    for offset in [0, 1, scene.page.offset, len - 1, len, len + 1, 8 * len] {
+    let mut fixture = Fixture::set_up(rig, fs, RemovalKind::Truncate).await?;
+    seen.stands(&fixture);
+    let len = fixture.files.len;
+    for offset in [0, 1, fixture.page.offset, len - 1, len, len + 1, 8 * len] {
         let read = ReadAt {
-            path: scene.roles.file.clone(),
+            path: fixture.files.file.clone(),
             offset,
             len: 0,
         };
-        let pending = scene.remover.begin(read).await?;
-        let done = scene.remover.done_within(&pending, CALL_DEADLINE).await?;
+        let pending = fixture.remover.begin(read).await?;
+        let done = fixture.remover.done_within(&pending, CALL_DEADLINE).await?;
         let Some(done) = done else {
             seen.step(format_args!("the read at {offset:#x} hangs"));
             seen.stuck = true;
@@ -137,18 +137,18 @@ async fn zero_length_read(rig: &mut Rig, fs: FileSystem, seen: &mut Observation)
         ensure!(count == 0, "a read of no bytes gave {count}");
         seen.step(format_args!("the read at {offset:#x} has returned"));
     }
-    race::close(rig, scene, seen).await
+    race::close(rig, fixture, seen).await
 }
 
 async fn extending_write(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
-    let mut scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
-    seen.stands(&scene);
+    let mut fixture = Fixture::set_up(rig, fs, RemovalKind::Truncate).await?;
+    seen.stands(&fixture);
     let mut writer = rig.actor("writer").await?;
-    let path = scene.roles.file.clone();
+    let path = fixture.files.file.clone();
     open(&mut writer, &path, &path).await?;
     // No process has mapped this range, so the fault needs a range of the window.
     map(&mut writer, "map", &path, 0).await?;
-    let len = scene.roles.len;
+    let len = fixture.files.len;
     let write = WriteMapped {
         map: "map".to_owned(),
         at: 0,
@@ -160,37 +160,37 @@ async fn extending_write(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) 
     let Some(done) = writer.done_within(&pending, CALL_DEADLINE).await? else {
         seen.step("the write hangs");
         seen.stuck = true;
-        return race::close(rig, scene, seen).await;
+        return race::close(rig, fixture, seen).await;
     };
     let count = done.outcome.context("writing from a mapping of the file")?;
     seen.step(format_args!("{count} bytes are written behind the end"));
     ensure!(count == PAGE, "{count} of {PAGE} bytes were written");
-    // A second open of the file while a page is mapped is another story.
+    // A second open of the file while a page is mapped is another scenario.
     writer.end().await?;
     let compare = |offset, len, pattern_at| Compare {
         path: path.clone(),
         offset,
         len,
-        seed: Some(scene.page.seed),
+        seed: Some(fixture.page.seed),
         pattern_at,
     };
     for whole in [compare(0, len, 0), compare(len, PAGE as u64, 0)] {
-        let wrong = scene.remover.ask(whole).await?;
+        let wrong = fixture.remover.ask(whole).await?;
         seen.harm = seen.harm.take().or(wrong);
     }
     debug_assert!(len % RANGE == 0, "the file ends with a range");
-    race::close(rig, scene, seen).await
+    race::close(rig, fixture, seen).await
 }
 
 async fn close_after_unlink(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
-    let scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
-    seen.stands(&scene);
-    let path = format!("{}-nameless", scene.roles.file);
+    let fixture = Fixture::set_up(rig, fs, RemovalKind::Truncate).await?;
+    seen.stands(&fixture);
+    let path = format!("{}-nameless", fixture.files.file);
     let (file, map) = ("file".to_owned(), "map".to_owned());
     let create = Create {
         path: path.clone(),
         len: RANGE,
-        seed: scene.page.seed,
+        seed: fixture.page.seed,
     };
     let open = Open {
         name: file.clone(),
@@ -215,5 +215,5 @@ async fn close_after_unlink(rig: &mut Rig, fs: FileSystem, seen: &mut Observatio
             .find(|said| said.contains(" failed: "));
         ensure!(failed.is_none(), "{failed:?}");
     }
-    race::close(rig, scene, seen).await
+    race::close(rig, fixture, seen).await
 }

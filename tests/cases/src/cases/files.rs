@@ -17,8 +17,8 @@ pub(super) const LEN: u64 = 2 * RANGE;
 pub const MIDDLE: u64 = RANGE + PAGE;
 /// How much of the pinned page's range is mapped.
 pub(super) const MAPPED: usize = 64 << 10;
-/// The decoy's offset on the disk, relative to the case's own.
-pub(super) const DECOY_AT: u64 = 512 << 10;
+/// The filler's offset on the disk, relative to the case's own.
+pub(super) const FILLER_AT: u64 = 512 << 10;
 /// Ranges of the rig's window.
 pub(super) const RANGES: u64 = 8;
 
@@ -46,7 +46,7 @@ pub struct Page {
 
 /// The files of a case by their role.
 #[derive(Clone, Debug)]
-pub struct Roles {
+pub struct Files {
     /// The file system.
     pub fs: FileSystem,
     /// The file that loses its page.
@@ -62,18 +62,18 @@ pub struct Roles {
     /// The file that gets the freed blocks.
     pub victim: String,
     /// The file whose pinned page keeps the reclaim worker waiting.
-    pub decoy: String,
+    pub filler: String,
     /// The last range of the file, or of the other file for the worker: the range that no longer
     /// fits.
     pub last_range: u64,
 }
 
-impl Roles {
-    pub(super) fn new(fs: FileSystem, kind: RemovalKind, number: u64, decoys: u64) -> Self {
+impl Files {
+    pub(super) fn new(fs: FileSystem, kind: RemovalKind, number: u64, fillers: u64) -> Self {
         let path = |role: &str| format!("{}/{role}-{number}", fs.mount_point());
         let (len, other_len) = match kind {
-            // With the decoy's ranges, one more than the window has.
-            RemovalKind::ReclaimInline => ((RANGES + 1 - decoys) * RANGE, 0),
+            // With the filler's ranges, one more than the window has.
+            RemovalKind::ReclaimInline => ((RANGES + 1 - fillers) * RANGE, 0),
             RemovalKind::ReclaimWorker => (RANGE, RANGES * RANGE),
             _ => (LEN, LEN),
         };
@@ -85,7 +85,7 @@ impl Roles {
             other_len,
             twin: path("twin"),
             victim: path("victim"),
-            decoy: path("decoy"),
+            filler: path("filler"),
             last_range: len.max(other_len) - RANGE,
         }
     }
@@ -112,7 +112,7 @@ impl Roles {
             &self.other,
             &self.twin,
             &self.victim,
-            &self.decoy,
+            &self.filler,
         ]
         .map(String::clone)
     }

@@ -8,13 +8,13 @@ use guest_agent::files::{Create, Sync, Where};
 use guest_agent::removals::Removal;
 
 use super::props::{map, open, storing};
-use super::{Story, play, race};
-use crate::cases::roles::RANGE;
-use crate::cases::scene::Scene;
+use super::{Scenario, race, run};
+use crate::cases::files::RANGE;
+use crate::cases::fixture::Fixture;
 use crate::cases::{KernelKind, Observation, RemovalKind};
 use crate::host::{BIG_BLOCKS, FileSystem, NO_BIG_BLOCKS, Rig};
 
-pub(super) const STORIES: &[Story] = &[Story {
+pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     name: "big-blocks-writeback",
     finding: |_| Some("11"),
     about: "a page of a file whose server says 2 MiB in st_blksize is stored to, and the file is \
@@ -27,14 +27,14 @@ pub(super) const STORIES: &[Story] = &[Story {
         KernelKind::Newer => vec![Outcome::Proceeded],
         _ => vec![Outcome::Complained],
     },
-    play: play!(big_blocks_writeback),
+    run: run!(big_blocks_writeback),
 }];
 
 const SEED: u64 = 0xb10c;
 
 async fn big_blocks_writeback(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
-    let scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
-    seen.stands(&scene);
+    let fixture = Fixture::set_up(rig, fs, RemovalKind::Truncate).await?;
+    seen.stands(&fixture);
     ensure!(rig.has_big_blocks(), NO_BIG_BLOCKS);
     let path = format!("{}/{BIG_BLOCKS}/file", fs.mount_point());
     let mut storer = rig.actor("storer").await?;
@@ -65,5 +65,5 @@ async fn big_blocks_writeback(rig: &mut Rig, fs: FileSystem, seen: &mut Observat
     // The guest has mounted the folder by itself. The umount of another case would find it.
     let target = format!("{}/{BIG_BLOCKS}", fs.mount_point());
     rig.watcher().ask(Removal::Umount { target }).await?;
-    race::close(rig, scene, seen).await
+    race::close(rig, fixture, seen).await
 }

@@ -10,12 +10,12 @@ use guest_agent::files::Close;
 use guest_agent::pins::VmspliceMany;
 use qemu_guest::vm::agent::Signal;
 
-use super::{Story, play, race};
-use crate::cases::scene::Scene;
+use super::{Scenario, race, run};
+use crate::cases::fixture::Fixture;
 use crate::cases::{KernelKind, Observation, RemovalKind};
 use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
 
-pub(super) const STORIES: &[Story] = &[Story {
+pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     name: "many-references",
     finding: |_| None,
     about: "1,023 references by pipes to one page, which with its own look like a pin; the file is \
@@ -31,7 +31,7 @@ pub(super) const STORIES: &[Story] = &[Story {
         KernelKind::Seed | KernelKind::NoWake => vec![Outcome::Stuck],
         KernelKind::NoWait => vec![Outcome::Complained],
     },
-    play: play!(many_references),
+    run: run!(many_references),
 }];
 
 /// GUP_PIN_COUNTING_BIAS of linux/mm.h without the reference that an idle page has in 6.14.
@@ -42,19 +42,25 @@ const WAKE_DEADLINE: Duration = Duration::from_secs(20);
 const SIGNAL_DEADLINE: Duration = Duration::from_secs(60);
 
 async fn many_references(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
-    let mut scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
-    seen.stands(&scene);
+    let mut fixture = Fixture::set_up(rig, fs, RemovalKind::Truncate).await?;
+    seen.stands(&fixture);
     let splice = VmspliceMany {
         name: "pipes".to_owned(),
-        map: scene.page.map.clone(),
-        at: scene.page.at,
+        map: fixture.page.map.clone(),
+        at: fixture.page.at,
         times: REFERENCES,
     };
-    let taken = scene.pinner.ask(splice).await?;
+    let taken = fixture.pinner.ask(splice).await?;
     seen.step(format_args!("{taken} references are in pipes"));
-    let removal = scene.removal();
-    let pending = scene.remover.begin(removal).await?;
-    let waiting = Waiting::of(&mut scene.remover, &pending, rig.watcher(), &BREAK_LAYOUTS).await?;
+    let removal = fixture.removal();
+    let pending = fixture.remover.begin(removal).await?;
+    let waiting = Waiting::of(
+        &mut fixture.remover,
+        &pending,
+        rig.watcher(),
+        &BREAK_LAYOUTS,
+    )
+    .await?;
     match waiting {
         Waiting::Blocked(task) => {
             seen.step("the truncate waits for the page");
@@ -63,27 +69,30 @@ async fn many_references(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) 
         }
         Waiting::Over(done) => {
             seen.returned = Some(done.outcome);
-            return race::close(rig, scene, seen).await;
+            return race::close(rig, fixture, seen).await;
         }
         Waiting::Elsewhere(task) => seen.elsewhere = task.map(|task| task.stack),
     }
     let name = "pipes".to_owned();
-    scene.pinner.ask(Close { name }).await?;
+    fixture.pinner.ask(Close { name }).await?;
     seen.step("the pipes are closed");
-    if let Some(done) = scene.remover.done_within(&pending, WAKE_DEADLINE).await? {
+    if let Some(done) = fixture.remover.done_within(&pending, WAKE_DEADLINE).await? {
         done.outcome?;
         seen.step("the truncate has returned");
-        seen.harm = scene.wrong_bytes(rig, true, false).await?;
-        return race::close(rig, scene, seen).await;
+        seen.harm = fixture.wrong_bytes(rig, true, false).await?;
+        return race::close(rig, fixture, seen).await;
     }
     seen.step(format_args!("it has not returned in {WAKE_DEADLINE:?}"));
     for signal in [libc::SIGSTOP, libc::SIGCONT] {
-        scene.remover.signal(Signal(signal));
+        fixture.remover.signal(Signal(signal));
     }
-    let woken = scene.remover.done_within(&pending, SIGNAL_DEADLINE).await?;
+    let woken = fixture
+        .remover
+        .done_within(&pending, SIGNAL_DEADLINE)
+        .await?;
     if woken.is_some() {
         seen.step("a signal woke it, and it returned: only the wake-up was missing");
     }
     seen.stuck = true;
-    race::close(rig, scene, seen).await
+    race::close(rig, fixture, seen).await
 }

@@ -9,16 +9,16 @@ use guest_agent::pins::{AioReap, AioSubmit, SpliceAgain, Transfer};
 use guest_agent::removals::Removal;
 use guest_agent::worker::Schedule;
 
-use super::{Story, play};
+use super::{Scenario, run};
+use crate::cases::fixture::Fixture;
 use crate::cases::held::HELD;
 use crate::cases::pin::held_file;
-use crate::cases::scene::Scene;
-use crate::cases::vain::VainWakeups;
+use crate::cases::spurious::SpuriousWakeups;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, expected, matrix};
 use crate::host::{BREAK_LAYOUTS, FileSystem, Pending, Rig, Waiting};
 
-pub(super) const STORIES: &[Story] = &[
-    Story {
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
         name: "pins-one-by-one",
         finding: |kernel| (kernel == KernelKind::NoBioWake).then_some("A"),
         about: "a page is pinned by a write to a disk and five reads from a file of FUSE; they are \
@@ -29,9 +29,9 @@ pub(super) const STORIES: &[Story] = &[
         fs: &FileSystem::ALL,
         contract: Contract::MustWait,
         expected: |kernel, fs| expected(kernel, fs, Pin::AioWrite, RemovalKind::Truncate),
-        play: play!(pins_one_by_one),
+        run: run!(pins_one_by_one),
     },
-    Story {
+    Scenario {
         name: "woken-in-vain",
         finding: |kernel| (kernel == KernelKind::Newer).then_some("B"),
         about: "while a truncate waits, the page is drained from a pipe and spliced into it again, \
@@ -45,7 +45,7 @@ pub(super) const STORIES: &[Story] = &[
             KernelKind::Newer => vec![Outcome::Stuck],
             kernel => expected(kernel, fs, Pin::Vmsplice, RemovalKind::Truncate),
         },
-        play: play!(woken_in_vain),
+        run: run!(woken_spuriously),
     },
 ];
 
@@ -58,97 +58,101 @@ const ROUNDS: u32 = 8;
 
 async fn pins_one_by_one(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
     let kind = RemovalKind::Truncate;
-    let mut scene = Scene::set(rig, fs, kind).await?;
-    seen.stands(&scene);
-    let held = matrix::take(rig, &mut scene, Pin::AioWrite, seen).await?;
+    let mut fixture = Fixture::set_up(rig, fs, kind).await?;
+    seen.stands(&fixture);
+    let held = matrix::take(rig, &mut fixture, Pin::AioWrite, seen).await?;
     let further = |nth: u64| {
         (
             format!("pin-{nth}"),
-            scene.page.disk_at + nth * scene.page.len as u64,
+            fixture.page.disk_at + nth * fixture.page.len as u64,
         )
     };
     let further: Vec<_> = (1..=FURTHER_PINS).map(further).collect();
-    let device = held_file(&mut scene.pinner, fs).await?;
+    let device = held_file(&mut fixture.pinner, fs).await?;
     for (name, offset) in further.iter().cloned() {
         let transfer = Transfer {
-            map: scene.page.map.clone(),
-            at: scene.page.at,
-            len: scene.page.len,
+            map: fixture.page.map.clone(),
+            at: fixture.page.at,
+            len: fixture.page.len,
             device: device.clone(),
             offset,
             // The host permits one write to a file at a time.
             write: false,
         };
-        scene.pinner.ask(AioSubmit { name, transfer }).await?;
+        fixture.pinner.ask(AioSubmit { name, transfer }).await?;
         rig.held_share().held(offset).await?;
     }
     seen.step(format_args!(
-        "the file of FUSE withholds {FURTHER_PINS} replies"
+        "the file of FUSE delays {FURTHER_PINS} replies"
     ));
-    let pending = scene.remover.begin(scene.removal()).await?;
-    let mut waiting = look(rig, &mut scene, &pending).await?;
+    let pending = fixture.remover.begin(fixture.removal()).await?;
+    let mut waiting = look(rig, &mut fixture, &pending).await?;
     if let Waiting::Blocked(task) = &waiting {
-        let vain = VainWakeups::begin(rig.watcher(), task, seen).await?;
+        let spurious = SpuriousWakeups::begin(rig.watcher(), task, seen).await?;
         for (name, offset) in further {
             rig.held_share().release(offset)?;
-            scene.pinner.ask(AioReap { name }).await?;
-            waiting = look(rig, &mut scene, &pending).await?;
+            fixture.pinner.ask(AioReap { name }).await?;
+            waiting = look(rig, &mut fixture, &pending).await?;
             if !matches!(waiting, Waiting::Blocked(_)) {
                 break;
             }
         }
-        vain.end(rig.watcher(), seen).await?;
+        spurious.end(rig.watcher(), seen).await?;
         seen.step("all other pins have ended");
     }
-    matrix::go_on_from(rig, &mut scene, held, &pending, waiting, seen).await?;
+    matrix::go_on_from(rig, &mut fixture, held, &pending, waiting, seen).await?;
     rig.release_all();
-    matrix::close(rig, scene, seen).await
+    matrix::close(rig, fixture, seen).await
 }
 
-async fn woken_in_vain(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+async fn woken_spuriously(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
     let kind = RemovalKind::Truncate;
-    let mut scene = Scene::set(rig, fs, kind).await?;
-    seen.stands(&scene);
-    let held = matrix::take(rig, &mut scene, Pin::Vmsplice, seen).await?;
-    scene.pinner.ask(Schedule { first: true }).await?;
-    scene.remover.ask(Schedule { first: false }).await?;
-    let pending = scene.remover.begin(scene.removal()).await?;
-    let mut waiting = look(rig, &mut scene, &pending).await?;
+    let mut fixture = Fixture::set_up(rig, fs, kind).await?;
+    seen.stands(&fixture);
+    let held = matrix::take(rig, &mut fixture, Pin::Vmsplice, seen).await?;
+    fixture.pinner.ask(Schedule { first: true }).await?;
+    fixture.remover.ask(Schedule { first: false }).await?;
+    let pending = fixture.remover.begin(fixture.removal()).await?;
+    let mut waiting = look(rig, &mut fixture, &pending).await?;
     if let Waiting::Blocked(task) = &waiting {
-        let vain = VainWakeups::begin(rig.watcher(), task, seen).await?;
+        let spurious = SpuriousWakeups::begin(rig.watcher(), task, seen).await?;
         // Puts the page back into the page tables. A fault takes the lock that the waiting removal
         // needs as well.
         let touch = Touch {
-            map: scene.page.map.clone(),
-            at: scene.page.at,
-            len: scene.page.len,
+            map: fixture.page.map.clone(),
+            at: fixture.page.at,
+            len: fixture.page.len,
             store: true,
         };
-        scene.pinner.ask(touch).await?;
+        fixture.pinner.ask(touch).await?;
         for _ in 0..ROUNDS {
             let again = SpliceAgain {
                 name: HELD.to_owned(),
-                map: scene.page.map.clone(),
-                at: scene.page.at,
-                len: scene.page.len,
+                map: fixture.page.map.clone(),
+                at: fixture.page.at,
+                len: fixture.page.len,
             };
-            scene.pinner.ask(again).await?;
-            waiting = look(rig, &mut scene, &pending).await?;
+            fixture.pinner.ask(again).await?;
+            waiting = look(rig, &mut fixture, &pending).await?;
             if !matches!(waiting, Waiting::Blocked(_)) {
                 break;
             }
         }
-        vain.end(rig.watcher(), seen).await?;
+        spurious.end(rig.watcher(), seen).await?;
         seen.step(format_args!(
             "the page was let go of and taken again, up to {ROUNDS} times"
         ));
     }
-    matrix::go_on_from(rig, &mut scene, held, &pending, waiting, seen).await?;
-    matrix::close(rig, scene, seen).await
+    matrix::go_on_from(rig, &mut fixture, held, &pending, waiting, seen).await?;
+    matrix::close(rig, fixture, seen).await
 }
 
 /// Whether the truncate waits for the page, and what it does if it does not wait.
-async fn look(rig: &mut Rig, scene: &mut Scene, pending: &Pending<Removal>) -> Result<Waiting<()>> {
-    let remover = &mut scene.remover;
+async fn look(
+    rig: &mut Rig,
+    fixture: &mut Fixture,
+    pending: &Pending<Removal>,
+) -> Result<Waiting<()>> {
+    let remover = &mut fixture.remover;
     Ok(Waiting::of(remover, pending, rig.watcher(), &BREAK_LAYOUTS).await?)
 }

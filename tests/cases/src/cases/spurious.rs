@@ -9,13 +9,13 @@ use super::Observation;
 use crate::host::{BREAK_LAYOUTS, Worker, WorkerError};
 
 /// The count, from the moment at which the task was seen waiting.
-pub(super) struct VainWakeups {
+pub(super) struct SpuriousWakeups {
     pid: u32,
     /// Whether this kernel can trace the wake-ups.
     counted: bool,
 }
 
-impl VainWakeups {
+impl SpuriousWakeups {
     /// Begins to count for a task that waits. A kernel that can't trace wake-ups is no failure.
     ///
     /// # Errors
@@ -58,7 +58,7 @@ fn possible<T>(asked: Result<T, WorkerError>, seen: &mut Observation) -> Result<
     match asked {
         Ok(got) => Ok(Some(got)),
         Err(WorkerError::Fault { source, .. }) => {
-            seen.step(format_args!("wake-ups in vain are not counted: {source}"));
+            seen.step(format_args!("spurious wake-ups are not counted: {source}"));
             Ok(None)
         }
         Err(error) => Err(error.into()),

@@ -2,7 +2,7 @@
 
 //! Cases with a course of their own, most of them bugs of Linux, each with its expected outcome.
 //!
-//! A story's file holds all of it. The numbers are those of the list that the lab began with. The
+//! A scenario's file holds all of it. The numbers are those of the list that the lab began with. The
 //! letters are findings of the lab. `docs/findings.md` goes through both.
 
 mod blocks;
@@ -29,10 +29,10 @@ use super::{KernelKind, Observation};
 use crate::host::{FileSystem, Rig};
 
 /// A case with a course of its own.
-pub struct Story {
+pub struct Scenario {
     /// Its name.
     pub name: &'static str,
-    /// The number or letter of the section of `docs/findings.md` about this story on such a kernel;
+    /// The number or letter of the section of `docs/findings.md` about this scenario on such a kernel;
     /// `None` if there is none.
     pub finding: fn(KernelKind) -> Option<&'static str>,
     /// What happens.
@@ -45,38 +45,38 @@ pub struct Story {
     pub contract: Contract,
     /// The accepted outcomes.
     pub expected: fn(KernelKind, FileSystem) -> Vec<Outcome>,
-    /// Runs the story.
-    pub play: Play,
+    /// Runs the scenario.
+    pub run: Run,
 }
 
-/// The function that runs a story.
-pub type Play =
+/// The function that runs a scenario.
+pub type Run =
     for<'a> fn(&'a mut Rig, FileSystem, &'a mut Observation) -> LocalBoxFuture<'a, Result<()>>;
 
-/// Names an async function as a [`Play`].
-macro_rules! play {
+/// Names an async function as a [`Run`].
+macro_rules! run {
     ($function:path) => {
         |rig, fs, seen| Box::pin($function(rig, fs, seen))
     };
 }
-use play;
+use run;
 
-/// All stories.
-pub fn all() -> impl Iterator<Item = &'static Story> {
+/// All scenarios.
+pub fn all() -> impl Iterator<Item = &'static Scenario> {
     let files = [
-        hidden::STORIES,
-        contention::STORIES,
-        blocks::STORIES,
-        crowd::STORIES,
-        lone::STORIES,
-        stall::STORIES,
-        many::STORIES,
-        host_side::STORIES,
-        window::STORIES,
-        refault::STORIES,
-        refused::STORIES,
-        signals::STORIES,
-        wakeups::STORIES,
+        hidden::SCENARIOS,
+        contention::SCENARIOS,
+        blocks::SCENARIOS,
+        crowd::SCENARIOS,
+        lone::SCENARIOS,
+        stall::SCENARIOS,
+        many::SCENARIOS,
+        host_side::SCENARIOS,
+        window::SCENARIOS,
+        refault::SCENARIOS,
+        refused::SCENARIOS,
+        signals::SCENARIOS,
+        wakeups::SCENARIOS,
     ];
     files.into_iter().flatten()
 }

@@ -9,13 +9,13 @@ use guest_agent::files::{Close, Load, ReadAt};
 use guest_agent::removals::Removal;
 
 use super::props::{PAGE, map, open};
-use super::{Story, play, race};
-use crate::cases::scene::Scene;
+use super::{Scenario, race, run};
+use crate::cases::fixture::Fixture;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, matrix};
 use crate::host::{FileSystem, Rig};
 
-pub(super) const STORIES: &[Story] = &[
-    Story {
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
         name: "munmap-hides-pin",
         finding: |_| Some("2"),
         about: "asynchronous O_DIRECT read into a page, the only mapping is dropped, then the file \
@@ -24,9 +24,9 @@ pub(super) const STORIES: &[Story] = &[
         fs: &FileSystem::ALL,
         contract: Contract::MustWait,
         expected: slips,
-        play: play!(munmap_hides_pin),
+        run: run!(munmap_hides_pin),
     },
-    Story {
+    Scenario {
         name: "reopen-hides-pin",
         finding: |_| Some("14"),
         about: "a page is pinned and written back; the file is opened again, which throws clean \
@@ -35,9 +35,9 @@ pub(super) const STORIES: &[Story] = &[
         fs: &[FileSystem::Fuse],
         contract: Contract::MustWait,
         expected: slips,
-        play: play!(reopen_hides_pin),
+        run: run!(reopen_hides_pin),
     },
-    Story {
+    Scenario {
         name: "reopen-while-mapped",
         finding: |kernel| match kernel {
             KernelKind::Newer => Some("C"),
@@ -53,9 +53,9 @@ pub(super) const STORIES: &[Story] = &[
             KernelKind::Newer => vec![Outcome::Complained],
             _ => vec![Outcome::Finished],
         },
-        play: play!(reopen_while_mapped),
+        run: run!(reopen_while_mapped),
     },
-    Story {
+    Scenario {
         name: "copy-over-hides-pin",
         finding: |_| Some("17"),
         about: "copy_file_range(2) onto a pinned page throws it out of the cache; then the file is \
@@ -64,9 +64,9 @@ pub(super) const STORIES: &[Story] = &[
         fs: &[FileSystem::Fuse],
         contract: Contract::MustWait,
         expected: slips_everywhere,
-        play: play!(copy_over_hides_pin),
+        run: run!(copy_over_hides_pin),
     },
-    Story {
+    Scenario {
         name: "create-trunc-under-pin",
         finding: |_| Some("16"),
         about: "open(2) with O_CREAT and O_TRUNC of a file that is there and has a pinned page",
@@ -76,7 +76,7 @@ pub(super) const STORIES: &[Story] = &[
         expected: |kernel, fs| {
             super::super::expected(kernel, fs, Pin::Vmsplice, RemovalKind::OpenTruncate)
         },
-        play: play!(create_trunc),
+        run: run!(create_trunc),
     },
 ];
 
@@ -96,46 +96,46 @@ fn slips_everywhere(_: KernelKind, _: FileSystem) -> Vec<Outcome> {
 }
 
 async fn munmap_hides_pin(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
-    let mut scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
-    seen.stands(&scene);
+    let mut fixture = Fixture::set_up(rig, fs, RemovalKind::Truncate).await?;
+    seen.stands(&fixture);
     let pin = Pin::AioRead;
-    let held = matrix::take(rig, &mut scene, pin, seen).await?;
-    let name = scene.page.map.clone();
-    scene.pinner.ask(Close { name }).await?;
+    let held = matrix::take(rig, &mut fixture, pin, seen).await?;
+    let name = fixture.page.map.clone();
+    fixture.pinner.ask(Close { name }).await?;
     seen.step("the mapping is gone, and the page is still pinned");
-    matrix::remove_and_strike(rig, scene, held, RemovalKind::Truncate, seen).await
+    matrix::remove_and_verify(rig, fixture, held, RemovalKind::Truncate, seen).await
 }
 
 async fn reopen_hides_pin(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
     let kind = RemovalKind::ReclaimInline;
-    let mut scene = Scene::set(rig, fs, kind).await?;
-    seen.stands(&scene);
-    let held = matrix::take(rig, &mut scene, Pin::Vmsplice, seen).await?;
+    let mut fixture = Fixture::set_up(rig, fs, kind).await?;
+    seen.stands(&fixture);
+    let held = matrix::take(rig, &mut fixture, Pin::Vmsplice, seen).await?;
     for _ in 0..2 {
         // The first close writes the page back. The second open finds the page clean.
         let read = ReadAt {
-            path: scene.roles.file.clone(),
+            path: fixture.files.file.clone(),
             offset: 0,
             len: 1,
         };
-        scene.remover.ask(read).await?;
+        fixture.remover.ask(read).await?;
     }
     seen.step("the file has been opened, closed and opened again");
-    matrix::remove_and_strike(rig, scene, held, kind, seen).await
+    matrix::remove_and_verify(rig, fixture, held, kind, seen).await
 }
 
 async fn reopen_while_mapped(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
-    let mut scene = Scene::set(rig, fs, RemovalKind::Truncate).await?;
-    seen.stands(&scene);
+    let mut fixture = Fixture::set_up(rig, fs, RemovalKind::Truncate).await?;
+    seen.stands(&fixture);
     let mut loader = rig.actor("loader").await?;
-    let path = scene.roles.file.clone();
+    let path = fixture.files.file.clone();
     open(&mut loader, "file", &path).await?;
     map(&mut loader, "map", "file", 0).await?;
     let load = Load {
         map: "map".to_owned(),
         at: 0,
         len: PAGE,
-        seed: scene.page.seed,
+        seed: fixture.page.seed,
     };
     seen.harm = loader.ask(load.clone()).await?;
     let read = ReadAt {
@@ -143,37 +143,37 @@ async fn reopen_while_mapped(rig: &mut Rig, fs: FileSystem, seen: &mut Observati
         offset: 0,
         len: 1,
     };
-    scene.remover.ask(read).await?;
+    fixture.remover.ask(read).await?;
     seen.step("a page was loaded, and the file has been opened by somebody else");
     let again = loader.ask(load).await?;
     seen.harm = seen.harm.take().or(again);
     loader.end().await?;
-    race::close(rig, scene, seen).await
+    race::close(rig, fixture, seen).await
 }
 
 async fn copy_over_hides_pin(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
-    let mut scene = Scene::set(rig, fs, RemovalKind::CopyOver).await?;
-    seen.stands(&scene);
-    let held = matrix::take(rig, &mut scene, Pin::AioRead, seen).await?;
-    let copy = scene.removal();
-    scene
+    let mut fixture = Fixture::set_up(rig, fs, RemovalKind::CopyOver).await?;
+    seen.stands(&fixture);
+    let held = matrix::take(rig, &mut fixture, Pin::AioRead, seen).await?;
+    let copy = fixture.removal();
+    fixture
         .remover
         .ask(copy)
         .await
         .context("copying over the page")?;
     seen.step("another file has been copied over the page");
-    scene.turn_to(RemovalKind::Truncate);
-    matrix::remove_and_strike(rig, scene, held, RemovalKind::Truncate, seen).await
+    fixture.turn_to(RemovalKind::Truncate);
+    matrix::remove_and_verify(rig, fixture, held, RemovalKind::Truncate, seen).await
 }
 
 async fn create_trunc(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
     let kind = RemovalKind::OpenTruncate;
-    let mut scene = Scene::set(rig, fs, kind).await?;
-    seen.stands(&scene);
-    let held = matrix::take(rig, &mut scene, Pin::Vmsplice, seen).await?;
+    let mut fixture = Fixture::set_up(rig, fs, kind).await?;
+    seen.stands(&fixture);
+    let held = matrix::take(rig, &mut fixture, Pin::Vmsplice, seen).await?;
     let removal = Removal::OpenTruncate {
-        path: scene.roles.file.clone(),
+        path: fixture.files.file.clone(),
         create: true,
     };
-    matrix::run_and_strike(rig, scene, held, kind, removal, seen).await
+    matrix::remove_by_and_verify(rig, fixture, held, kind, removal, seen).await
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The cases that are still to be played, and the cells of those that were.
+//! The cases that are still to be run, and the cells of those that were.
 
 use std::cell::{Cell as Mutable, RefCell};
 
@@ -13,19 +13,20 @@ use super::cell::Frame;
 use super::guests::{Guest, Kernel};
 use super::live::Live;
 
-/// All cases of a run. Each crew takes a case, plays it, and then takes the next one.
-pub struct Deck<'a> {
+/// All cases of a run. Each caller of [`Schedule::work_off`] takes a case, runs it, and then takes
+/// the next one.
+pub struct Schedule<'a> {
     cases: &'a [Case],
     kernels: &'a [Kernel],
     repeat: u32,
     next: Mutable<usize>,
-    /// In the order of the report, independent of the crew: by case, repetition and kernel.
+    /// In the order of the report, whoever ran it: by case, repetition and kernel.
     cells: RefCell<Vec<Option<Cell>>>,
     live: Live,
 }
 
-impl<'a> Deck<'a> {
-    /// A deck of which nothing has been played yet.
+impl<'a> Schedule<'a> {
+    /// A schedule of which nothing has been run yet.
     pub fn new(cases: &'a [Case], kernels: &'a [Kernel], repeat: u32) -> Self {
         let count = cases.len() * repeat as usize * kernels.len();
         Self {
@@ -38,13 +39,13 @@ impl<'a> Deck<'a> {
         }
     }
 
-    /// Plays cases until none is left, on guests of its own, one for each kernel. A drop of the
+    /// Runs cases until none is left, on guests of its own, one for each kernel. A drop of the
     /// future ends the guests at once.
     ///
     /// # Errors
     ///
     /// If a guest does not end in good order.
-    pub async fn crew(&self) -> Result<()> {
+    pub async fn work_off(&self) -> Result<()> {
         let mut guests: Vec<Guest> = self.kernels.iter().map(Guest::of).collect();
         while let Some(&case) = self.cases.get(self.next.get()) {
             let index = self.next.replace(self.next.get() + 1);
@@ -70,12 +71,12 @@ impl<'a> Deck<'a> {
         self.live
             .begin(&format!("{} @ {}", case.name(), kernel.label));
         let start = Instant::now();
-        let (played, seen) = guest.play(case).await;
+        let (ending, seen) = guest.run(case).await;
         let seconds = start.elapsed().as_secs_f64();
-        Frame::of(kernel, case, repetition).cell(played, seen, seconds)
+        Frame::of(kernel, case, repetition).cell(ending, seen, seconds)
     }
 
-    /// All cells. Cases that were not played are skipped, for this reason.
+    /// All cells. Cases that were not run are skipped, for this reason.
     pub fn into_cells(self, unplayed: &str) -> Vec<Cell> {
         let cells = self.cells.into_inner().into_iter().enumerate();
         let skipped = |index: usize| {

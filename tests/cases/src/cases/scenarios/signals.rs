@@ -6,12 +6,12 @@ use anyhow::{Context as _, Result};
 use dax_measure::lab::Contract;
 use qemu_guest::vm::agent::Signal;
 
-use super::{Story, play};
-use crate::cases::scene::Scene;
+use super::{Scenario, run};
+use crate::cases::fixture::Fixture;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, expected, matrix};
 use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
 
-pub(super) const STORIES: &[Story] = &[Story {
+pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     name: "signal-during-wait",
     finding: |kernel| match kernel {
         KernelKind::NoBioWake => Some("A"),
@@ -23,30 +23,36 @@ pub(super) const STORIES: &[Story] = &[Story {
     fs: &FileSystem::ALL,
     contract: Contract::MustWait,
     expected: |kernel, fs| expected(kernel, fs, Pin::AioRead, RemovalKind::Truncate),
-    play: play!(signal_during_wait),
+    run: run!(signal_during_wait),
 }];
 
 async fn signal_during_wait(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
     let kind = RemovalKind::Truncate;
-    let mut scene = Scene::set(rig, fs, kind).await?;
-    seen.stands(&scene);
-    let held = matrix::take(rig, &mut scene, Pin::AioRead, seen).await?;
-    let pending = scene.remover.begin(scene.removal()).await?;
-    let waiting = Waiting::of(&mut scene.remover, &pending, rig.watcher(), &BREAK_LAYOUTS).await?;
+    let mut fixture = Fixture::set_up(rig, fs, kind).await?;
+    seen.stands(&fixture);
+    let held = matrix::take(rig, &mut fixture, Pin::AioRead, seen).await?;
+    let pending = fixture.remover.begin(fixture.removal()).await?;
+    let waiting = Waiting::of(
+        &mut fixture.remover,
+        &pending,
+        rig.watcher(),
+        &BREAK_LAYOUTS,
+    )
+    .await?;
     if let Waiting::Blocked(_) = waiting {
-        scene.remover.signal(Signal(libc::SIGSTOP));
-        scene.remover.signal(Signal(libc::SIGCONT));
+        fixture.remover.signal(Signal(libc::SIGSTOP));
+        fixture.remover.signal(Signal(libc::SIGCONT));
         seen.step("it waits for the page, and has been stopped and continued");
-        let path = scene.roles.file.clone();
+        let path = fixture.files.file.clone();
         let size = rig.vm().agent().stat(&path).await?.size;
-        if size != scene.roles.len {
+        if size != fixture.files.len {
             seen.harm = Some(format!("the signal left a file of {size} bytes"));
         }
     }
     let harm = seen.harm.take();
-    matrix::go_on_from(rig, &mut scene, held, &pending, waiting, seen).await?;
+    matrix::go_on_from(rig, &mut fixture, held, &pending, waiting, seen).await?;
     seen.harm = seen.harm.take().or(harm);
-    matrix::close(rig, scene, seen)
+    matrix::close(rig, fixture, seen)
         .await
         .context("after the signal")
 }

@@ -6,15 +6,15 @@ use anyhow::{Context as _, Result, ensure};
 use guest_agent::files::{Create, Frame, FrameOf, Map, Open, Touch, Where};
 use guest_agent::removals::Removal;
 
-use super::decoy::{decoy, worker_waits};
+use super::files::{FILE_SEED, FILLER_AT, Files, MAPPED, PAGE, PINNED_PAGE, Page, RANGE, RANGES};
+use super::filler::{pin_filler, worker_waits};
 use super::removal::RemovalKind;
-use super::roles::{DECOY_AT, FILE_SEED, MAPPED, PAGE, PINNED_PAGE, Page, RANGE, RANGES, Roles};
 use crate::host::{FileSystem, Rig, Worker};
 
 /// A case that has been set up.
-pub struct Scene {
+pub struct Fixture {
     /// The files by their role.
-    pub roles: Roles,
+    pub files: Files,
     /// The page.
     pub page: Page,
     /// The actor that pins.
@@ -25,49 +25,49 @@ pub struct Scene {
     pub standing: Vec<String>,
     pub(super) kind: RemovalKind,
     /// The actor whose pin keeps the reclaim worker out of the case.
-    pub decoy: Option<Worker>,
+    pub filler: Option<Worker>,
     /// The page's frame number; `None` if the kernel does not show it.
     pub frame: Option<Frame>,
-    /// The decoy's transfer must not end before the guest does.
-    pub(super) decoy_lost: bool,
+    /// The filler's transfer must not end before the guest does.
+    pub(super) filler_lost: bool,
     /// The victim's length, once the victim has taken the freed space.
     pub(super) victim_len: Option<u64>,
     /// The range that was zeroed has been written to since.
     pub(super) rewritten: bool,
 }
 
-impl Scene {
+impl Fixture {
     /// Makes the files, maps the page, and proves that it is a DAX page.
     ///
     /// # Errors
     ///
     /// If any step fails, or the file is not at its expected place.
-    pub async fn set(rig: &mut Rig, fs: FileSystem, kind: RemovalKind) -> Result<Self> {
-        let with_decoy = kind == RemovalKind::ReclaimInline;
-        Self::set_with(rig, fs, kind, with_decoy).await
+    pub async fn set_up(rig: &mut Rig, fs: FileSystem, kind: RemovalKind) -> Result<Self> {
+        let with_filler = kind == RemovalKind::ReclaimInline;
+        Self::set_up_with(rig, fs, kind, with_filler).await
     }
 
-    /// The same, without a decoy to keep the reclaim worker out.
+    /// The same, without a filler to keep the reclaim worker out.
     ///
     /// # Errors
     ///
-    /// As [`Scene::set`].
-    pub async fn set_without_decoy(
+    /// As [`Fixture::set_up`].
+    pub async fn set_up_without_filler(
         rig: &mut Rig,
         fs: FileSystem,
         kind: RemovalKind,
     ) -> Result<Self> {
-        Self::set_with(rig, fs, kind, false).await
+        Self::set_up_with(rig, fs, kind, false).await
     }
 
-    async fn set_with(
+    async fn set_up_with(
         rig: &mut Rig,
         fs: FileSystem,
         kind: RemovalKind,
-        with_decoy: bool,
+        with_filler: bool,
     ) -> Result<Self> {
         let (disk_at, number) = rig.fresh();
-        let roles = Roles::new(fs, kind, number, u64::from(with_decoy));
+        let files = Files::new(fs, kind, number, u64::from(with_filler));
         let offset = match kind {
             RemovalKind::ReclaimInline | RemovalKind::ReclaimWorker => PINNED_PAGE,
             _ => RANGE + PINNED_PAGE,
@@ -85,13 +85,13 @@ impl Scene {
             path: path.to_owned(),
             direct,
         };
-        let decoy = match with_decoy {
-            true => Some(decoy(rig, &roles.decoy, disk_at + DECOY_AT).await?),
+        let filler = match with_filler {
+            true => Some(pin_filler(rig, &files.filler, disk_at + FILLER_AT).await?),
             false => None,
         };
         let mut pinner = rig.actor("pinner").await?;
         let mut remover = rig.actor("remover").await?;
-        for (path, len, seed) in roles.files(kind) {
+        for (path, len, seed) in files.files(kind) {
             let create = Create {
                 path: path.clone(),
                 len,
@@ -105,7 +105,7 @@ impl Scene {
             // The ranges that earlier cases left in the window have to go first.
             rig.watcher().ask(Removal::DropCaches).await?;
         }
-        pinner.ask(open("file", &roles.file, false)).await?;
+        pinner.ask(open("file", &files.file, false)).await?;
         pinner.ask(open("disk", "/dev/vda", true)).await?;
         let map = Map {
             name: page.map.clone(),
@@ -124,17 +124,17 @@ impl Scene {
         pinner.ask(touch).await?;
         let (map, at) = (page.map.clone(), page.at);
         let frame = pinner.ask(FrameOf { map, at }).await?;
-        let standing = prove(rig, &roles).await?;
+        let standing = prove(rig, &files).await?;
         Ok(Self {
-            roles,
+            files,
             page,
             pinner,
             remover,
             standing,
             kind,
-            decoy,
+            filler,
             frame,
-            decoy_lost: false,
+            filler_lost: false,
             victim_len: None,
             rewritten: false,
         })
@@ -148,36 +148,36 @@ impl Scene {
     ///
     /// If a file can't be made or accessed.
     pub async fn fill_window(&mut self, rig: &mut Rig) -> Result<()> {
-        let decoys = u64::from(self.decoy.is_some());
-        for index in 1..RANGES - decoys {
+        let fillers = u64::from(self.filler.is_some());
+        for index in 1..RANGES - fillers {
             let op = match self.kind {
                 RemovalKind::ReclaimInline => Removal::Read {
-                    path: self.roles.file.clone(),
+                    path: self.files.file.clone(),
                     offset: index * RANGE,
                     len: PAGE as usize,
                 },
                 RemovalKind::ReclaimWorker => Removal::Touch {
-                    path: self.roles.other.clone(),
+                    path: self.files.other.clone(),
                     offset: (index - 1) * RANGE,
                 },
                 _ => return Ok(()),
             };
             self.remover.ask(op).await.context("filling the window")?;
         }
-        if self.decoy.is_some() && !worker_waits(rig.watcher()).await? {
-            // The worker has taken the decoy's range and the page's, both under a transfer. QEMU
+        if self.filler.is_some() && !worker_waits(rig.watcher()).await? {
+            // The worker has taken the filler's range and the page's, both under a transfer. QEMU
             // would abort at the end of a transfer (`docs/findings.md`, G), and the case could not
             // tell which one.
-            self.decoy_lost = true;
+            self.filler_lost = true;
             rig.spoil();
         }
         Ok(())
     }
 
-    /// Lets the reclaim worker go on. All other requests that the disk withholds are answered, too.
-    pub fn release_decoy(&mut self, rig: &Rig) {
+    /// Lets the reclaim worker go on. All other requests that the disk delays are answered, too.
+    pub fn release_filler(&mut self, rig: &Rig) {
         rig.disk().release_all();
-        self.decoy = None;
+        self.filler = None;
     }
 
     /// Goes on with another removal of the same page.
@@ -187,22 +187,22 @@ impl Scene {
 
     /// The op that removes the page.
     pub fn removal(&self) -> Removal {
-        self.kind.op(&self.roles, &self.page)
+        self.kind.op(&self.files, &self.page)
     }
 }
 
 /// Proves where the file is. An observation of a file at another place would prove nothing.
-async fn prove(rig: &mut Rig, roles: &Roles) -> Result<Vec<String>> {
-    let path = roles.file.clone();
+async fn prove(rig: &mut Rig, files: &Files) -> Result<Vec<String>> {
+    let path = files.file.clone();
     let standing = rig.watcher().ask(Where { path }).await?;
     ensure!(
-        standing.dax && standing.mount.contains(roles.fs.mount_point()),
+        standing.dax && standing.mount.contains(files.fs.mount_point()),
         "{} is not a DAX file of {}: {standing:?}",
-        roles.file,
-        roles.fs
+        files.file,
+        files.fs
     );
     Ok(vec![
         format!("mount: {}", standing.mount),
-        format!("statx: {} has STATX_ATTR_DAX", roles.file),
+        format!("statx: {} has STATX_ATTR_DAX", files.file),
     ])
 }

@@ -188,18 +188,18 @@ pub fn held(pin: Pin) -> &'static str {
     match pin {
         Pin::DioRead | Pin::AioRead | Pin::UringRead => {
             "until the disk, an NBD server in daxlab, replies. Proven by the request: the disk has \
-             it, of the page's length, and withholds the reply"
+             it, of the page's length, and delays the reply"
         }
         Pin::DioWrite | Pin::AioWrite | Pin::UringWrite => {
             "until the disk, an NBD server in daxlab, replies. Proven by the request: the disk has \
-             it with the page's bytes, and withholds the reply"
+             it with the page's bytes, and delays the reply"
         }
         Pin::FuseDioRead => {
-            "until the file, of a FUSE server in daxlab, is answered to the share's daemon. Proven by the request: the server has it, of the page's length, and withholds \
+            "until the file, of a FUSE server in daxlab, is answered to the share's daemon. Proven by the request: the server has it, of the page's length, and delays \
              the reply"
         }
         Pin::FuseDioWrite => {
-            "until the file, of a FUSE server in daxlab, is answered to the share's daemon. Proven by the request: the server has it with the page's bytes, and withholds \
+            "until the file, of a FUSE server in daxlab, is answered to the share's daemon. Proven by the request: the server has it with the page's bytes, and delays \
              the reply"
         }
         Pin::Vmsplice => {
