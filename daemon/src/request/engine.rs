@@ -157,11 +157,12 @@ where
         let ParsedRequest {
             head,
             mut guard,
-            message,
+            // Not moved, because it is large.
+            ref message,
             resubmitted,
         } = request;
         let begun = self.metrics.observer().map(|_| Instant::now());
-        let answered = match &message {
+        let answered = match message {
             Ok(message) => self.answer(ring, message, file.flatten(), resubmitted, &mut guard),
             Err(_) => Ok(0),
         };
@@ -175,7 +176,7 @@ where
                 let completion = Completion {
                     head,
                     guard,
-                    message: &message,
+                    message,
                     len,
                     begun,
                 };

@@ -8,11 +8,14 @@
 //! Offsets count from the start of the request or of the reply, as the guest sees them. Everything
 //! read here was written by the guest and is checked before use.
 
+use std::sync::Arc;
+
 use fuse_backend_rs::abi::virtio_fs::{RemovemappingIn, RemovemappingOne, SetupmappingIn};
+use virtio_queue::DescriptorChain;
 use virtiofsd::filesystem::Context;
 use virtiofsd::fuse::{InHeader, InitOut, Opcode, OutHeader};
 
-use crate::adapter::{ChainError, HeadIndex, Mapped, PayloadError, Request};
+use crate::adapter::{ChainError, HeadIndex, Mapped, PayloadError, Request, TransportMemory};
 use crate::fs::NodeId;
 use crate::ring::poller::TakenChain;
 use crate::ring::quiesce::InFlightGuard;
@@ -79,6 +82,27 @@ pub(crate) struct Message {
 }
 
 impl Message {
+    /// Reads header and message. See [`ParsedRequest::parse`].
+    fn read(
+        chain: DescriptorChain<Arc<TransportMemory>>,
+        memory: Arc<TransportMemory>,
+        mapped: Option<&dyn Mapped>,
+        has_window: bool,
+    ) -> Result<Self, ParseError> {
+        let request = Request::read_with(chain, memory, mapped)?;
+        let header = Header::of(&request)?;
+        let work = if has_window {
+            Work::of(&header, &request)
+        } else {
+            Work::File
+        };
+        Ok(Self {
+            request,
+            header,
+            work,
+        })
+    }
+
     /// The caller, in the file system's form.
     pub(crate) fn context(&self) -> Context {
         Context::from(*self.header.fields())
@@ -121,25 +145,10 @@ impl ParsedRequest {
             resubmitted,
         } = taken;
         let head = HeadIndex(chain.head_index());
-        let message = Request::read_with(chain, memory, mapped)
-            .map_err(ParseError::Chain)
-            .and_then(|request| {
-                let header = Header::of(&request)?;
-                let work = if has_window {
-                    Work::of(&header, &request)
-                } else {
-                    Work::File
-                };
-                Ok(Message {
-                    request,
-                    header,
-                    work,
-                })
-            });
         Self {
             head,
             guard,
-            message,
+            message: Message::read(chain, memory, mapped, has_window),
             resubmitted,
         }
     }

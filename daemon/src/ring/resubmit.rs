@@ -7,34 +7,40 @@
 //! entry, in a page of our own. A copy of the memory table has that page where no guest memory is.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use virtio_queue::{DescriptorChain, Queue, QueueOwnedT as _};
-use vm_memory::{Bytes as _, GuestAddress, GuestRegionMmap};
+use virtio_queue::Queue;
+use vm_memory::{Address as _, Bytes as _, GuestAddress, GuestRegionMmap};
 
 use crate::adapter::{HeadIndex, TransportMemory};
 
 const PLACE: GuestAddress = GuestAddress(0xffff_ffff_ffff_0000);
 const PAGE: usize = 4096;
 
-/// The chain cannot be made.
-#[derive(Debug, thiserror::Error)]
-#[error("a request that was under way cannot be taken up")]
-pub(crate) struct NotAgain;
+/// A ring whose only entry is the chain.
+pub(super) struct Resubmission {
+    pub(super) queue: Queue,
+    /// The memory table in which the ring and the chain's descriptors are looked up.
+    pub(super) table: Arc<TransportMemory>,
+}
 
-/// The chain that begins with the descriptor `head` of the queue's table.
-pub(crate) fn chain(
-    queue: &Queue,
-    memory: &Arc<TransportMemory>,
-    head: HeadIndex,
-) -> Result<DescriptorChain<Arc<TransportMemory>>, NotAgain> {
-    let page = GuestRegionMmap::from_range(PLACE, PAGE, None).map_err(|_| NotAgain)?;
-    let table = memory.insert_region(Arc::new(page)).map_err(|_| NotAgain)?;
-    let ring = [0, 1, head.0].map(u16::to_le_bytes).concat();
-    table.write_slice(&ring, PLACE).map_err(|_| NotAgain)?;
-    let mut state = queue.state();
-    state.avail_ring = PLACE.0;
-    state.next_avail = 0;
-    let mut queue = Queue::try_from(state).map_err(|_| NotAgain)?;
-    let chain = queue.iter(Arc::new(table)).map_err(|_| NotAgain)?.next();
-    chain.ok_or(NotAgain)
+impl Resubmission {
+    /// A ring with the chain that begins with the descriptor `head` of the table of `queue`. None if
+    /// the page cannot be mapped, or `memory` has a region in its place.
+    pub(super) fn of(queue: &Queue, memory: &TransportMemory, head: HeadIndex) -> Option<Self> {
+        let page = GuestRegionMmap::from_range(PLACE, PAGE, None).ok()?;
+        let table = memory.insert_region(Arc::new(page)).ok()?;
+        // Flags, index, and the entry.
+        for (value, offset) in [(0, 0), (1, 2), (head.0, 4)] {
+            let at = PLACE.unchecked_add(offset);
+            table.store(u16::to_le(value), at, Ordering::Relaxed).ok()?;
+        }
+        let mut state = queue.state();
+        state.avail_ring = PLACE.0;
+        state.next_avail = 0;
+        Some(Self {
+            queue: Queue::try_from(state).ok()?,
+            table: Arc::new(table),
+        })
+    }
 }

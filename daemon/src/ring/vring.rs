@@ -29,7 +29,7 @@ use crate::ring::coalescing::Coalescing;
 use crate::ring::inflight::{Inflight, RingLog};
 use crate::ring::pause::RingPause;
 use crate::ring::quiesce::{InFlightGuard, NotAdmitted, Position, RingQuiesce};
-use crate::ring::resubmit;
+use crate::ring::resubmit::Resubmission;
 
 /// The result of taking the next request off a ring.
 pub(crate) enum NextChain {
@@ -132,33 +132,48 @@ impl Ring {
         used_ring_is_in(memory, &at)?;
         let size = at.size;
         let mut log = self.log();
-        if let Some(log) = &mut log
-            && let Some(resubmitted) = self.pop_resubmitted(log, &mut state, memory)
-        {
-            return Ok(resubmitted);
-        }
-        let Some(chain) = state.get_queue_mut().iter(Arc::clone(memory))?.next() else {
+        let mut resubmission = match &mut log {
+            Some(log) => match self.resubmission(log, state.get_queue_mut(), memory) {
+                Ok(resubmission) => resubmission,
+                Err(head) => return Ok(NextChain::BadHead(head)),
+            },
+            None => None,
+        };
+        let resubmitted = resubmission.is_some();
+        // One call of virtio-queue for both kinds of chain: the compiler inlines what has one caller.
+        let (queue, table) = match &mut resubmission {
+            Some(Resubmission { queue, table }) => (queue, &*table),
+            None => (state.get_queue_mut(), memory),
+        };
+        let Some(chain) = queue.iter(Arc::clone(table))?.next() else {
             return Ok(NextChain::Nothing);
         };
-        if chain.head_index() >= size {
-            return Ok(NextChain::BadHead(HeadIndex(chain.head_index())));
+        let head = HeadIndex(chain.head_index());
+        if head.0 >= size {
+            return Ok(NextChain::BadHead(head));
         }
         if self.batch.is_empty() {
             self.batch.begin(waiting(state.get_queue(), memory));
         }
         Ok(match self.quiesce.admit(size) {
             Ok(guard) => {
-                if let Some(log) = &mut log {
-                    log.take(HeadIndex(chain.head_index()));
+                // A resubmitted request is in the log already.
+                if let Some(log) = &mut log
+                    && !resubmitted
+                {
+                    log.take(head);
                 }
                 NextChain::Chain {
                     chain,
                     guard,
-                    resubmitted: false,
+                    resubmitted,
                 }
             }
             Err(refused) => {
-                state.get_queue_mut().go_to_previous_position();
+                match &mut log {
+                    Some(log) if resubmitted => log.put_back(head),
+                    _ => state.get_queue_mut().go_to_previous_position(),
+                }
                 match refused {
                     // The ring was stopped in between: the request belongs to the ring's next
                     // owner.
@@ -169,34 +184,26 @@ impl Ring {
         })
     }
 
-    /// Begins the log if that is due, and takes a request of an earlier daemon, if one is left.
+    /// Begins the log if that is due. Takes a request of an earlier daemon, if one is left; returns
+    /// its head as an error if its chain cannot be made.
     #[inline(never)]
-    fn pop_resubmitted(
+    fn resubmission(
         &self,
         log: &mut RingLog,
-        state: &mut VringState<AtomicMemory>,
-        memory: &Arc<TransportMemory>,
-    ) -> Option<NextChain> {
+        queue: &mut Queue,
+        memory: &TransportMemory,
+    ) -> Result<Option<Resubmission>, HeadIndex> {
         if log.is_due() {
-            begin_log(log, state.get_queue_mut());
+            begin_log(log, queue);
             self.logs.store(log.is_kept(), Ordering::Relaxed);
         }
-        let head = log.next_again()?;
-        let queue = state.get_queue();
-        let Ok(chain) = resubmit::chain(queue, memory, head) else {
-            return Some(NextChain::BadHead(head));
+        let Some(head) = log.next_again() else {
+            return Ok(None);
         };
-        Some(match self.quiesce.admit(queue.size()) {
-            Ok(guard) => NextChain::Chain {
-                chain,
-                guard,
-                resubmitted: true,
-            },
-            Err(_) => {
-                log.put_back(head);
-                NextChain::Nothing
-            }
-        })
+        match Resubmission::of(queue, memory, head) {
+            Some(resubmission) => Ok(Some(resubmission)),
+            None => Err(head),
+        }
     }
 
     /// Puts a request on the used ring, notifies the guest now or later unless it asked for no
@@ -213,10 +220,14 @@ impl Ring {
     ) -> Result<(), QueueError> {
         let mut state = self.vring.get_mut();
         let queue = state.get_queue_mut();
-        let result = match self.log() {
-            None => queue.add_used(&*self.memory(), head.0, len),
-            Some(log) => self.add_used_and_log(&log, queue, head, len),
-        };
+        let log = self.log();
+        if let Some(log) = &log {
+            log.begin_return(head);
+        }
+        let result = queue.add_used(&*self.memory(), head.0, len);
+        if let Some(log) = log {
+            log.end_return(head, queue.next_used());
+        }
         let enough = self.batch.add();
         if enough || notify == Notify::Now {
             self.notify_locked(&mut state);
@@ -225,20 +236,6 @@ impl Ring {
         // request must not count any more.
         drop(guard);
         drop(state);
-        result
-    }
-
-    #[inline(never)]
-    fn add_used_and_log(
-        &self,
-        log: &RingLog,
-        queue: &mut Queue,
-        head: HeadIndex,
-        len: u32,
-    ) -> Result<(), QueueError> {
-        log.begin_return(head);
-        let result = queue.add_used(&*self.memory(), head.0, len);
-        log.end_return(head, queue.next_used());
         result
     }
 
