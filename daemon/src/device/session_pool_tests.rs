@@ -15,9 +15,6 @@ use crate::metrics::Trait;
 use crate::testing::fuse::{self, Operation};
 use crate::testing::{BUFFERS, Held, MEMORY_SIZE, MUST_HAPPEN, expect, in_background};
 
-/// How often a case is set up that needs an opener to be quick.
-const TRIES: u32 = 20;
-
 /// A pool of `threads`, each in a DESTROY, which empties the window and gets no answer of the front
 /// end; and a GETATTR more. The number of requests that have a thread.
 fn busy_pool(threads: usize) -> (Case, u64) {
@@ -60,29 +57,24 @@ fn busy_window_thread(threads: usize) -> Case {
 
 /// A mapping that the front end does not answer, asked for by the thread that took it off the queue,
 /// and a GETATTR behind it. There was nothing else but INIT, LOOKUP and another mapping.
-///
-/// The first mapping is answered before its opener is done with the file. A mapping that comes in
-/// between waits for the opener, and its queue's thread goes on to the GETATTR: that is another case,
-/// and nothing tells when the opener is done, so it is tried again.
 fn waiting_by_itself(threads: usize) -> Case {
-    for _ in 0..TRIES {
-        let mut case = Case::new(threads);
-        let node = case.mount();
-        case.map(node);
-        case.answers_after_effect();
-        case.front_end.hold(Held::Mappings);
-        let setup = fuse::setup_mapping(node, 0, PAGE, PAGE);
-        case.front_end.offer(&setup, fuse::OUT_HEADER);
-        case.front_end.wait_for_a_call();
-        let getattr = fuse::request(Operation::Getattr, fuse::ROOT, &[0; 16]);
-        case.front_end.offer(&getattr, 256);
-        case.exchange_much();
-        if case.metrics.requests[1].get() == 4 {
-            return case;
-        }
-        case.end();
-    }
-    panic!("the queue's thread went on to the GETATTR in each of {TRIES} tries");
+    let mut case = Case::new(threads);
+    let node = case.mount();
+    case.map(node);
+    case.answers_after_effect();
+    case.front_end.hold(Held::Mappings);
+    let setup = fuse::setup_mapping(node, 0, PAGE, PAGE);
+    case.front_end.offer(&setup, fuse::OUT_HEADER);
+    case.front_end.wait_for_a_call();
+    let getattr = fuse::request(Operation::Getattr, fuse::ROOT, &[0; 16]);
+    case.front_end.offer(&getattr, 256);
+    case.exchange_much();
+    assert_eq!(
+        case.metrics.requests[1].get(),
+        4,
+        "the GETATTR was taken, so the mapping is another thread's"
+    );
+    case
 }
 
 impl Case {

@@ -72,7 +72,7 @@ pub(crate) struct Device<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     pub(crate) front_end: Option<FrontEnd>,
     pub(crate) queue_threads: QueueThreads,
     pub(crate) pool: Option<Pool>,
-    pub(crate) window_thread: Option<WindowThread<WindowJob>>,
+    pub(crate) window_thread: Option<WindowThread<WindowJob, Engine<F, M, S>>>,
     /// None with a pool, which notifies the guest of each request at once.
     pub(crate) reminder: Option<Reminder>,
     pub(crate) fatal_error: Arc<FatalErrorLatch>,
@@ -160,15 +160,15 @@ where
 /// was asked on this thread.
 fn serve<F, M, S>(
     engine: &Engine<F, M, S>,
-    window_thread: Option<&WindowThread<WindowJob>>,
+    window_thread: Option<&WindowThread<WindowJob, Engine<F, M, S>>>,
     ring: &Ring,
     taken: TakenChain,
     notify: Notify,
 ) -> bool
 where
-    F: FileSystem + Send + Sync,
-    M: Vmm,
-    S: ViewSource,
+    F: FileSystem + Send + Sync + 'static,
+    M: Vmm + 'static,
+    S: ViewSource + 'static,
 {
     let mut request = engine.parse(taken);
     match window_thread {

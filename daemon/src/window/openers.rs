@@ -12,6 +12,9 @@
 //! another one watches. If no open begins for [`LONG`] while files wait, each waiting file gets a
 //! thread.
 //!
+//! A job is queued for its call to the VMM in the same moment as its file stops being opened. So
+//! when the guest gets the reply, its next request finds the file open.
+//!
 //! Beyond [`MOST`] opens that take long, the others wait. A request that waits here is in the place
 //! `Window` of its ring, so a stop of the ring does not wait for it (see [`crate::ring::quiesce`]).
 //! It occupies a descriptor of the ring, so there are never more such requests than the rings have
@@ -38,8 +41,8 @@ const KEPT: usize = 2;
 const LONG: Duration = Duration::from_millis(1);
 
 struct State<J> {
-    /// The waiting jobs of each file, without the one under way. A file has an entry while it has
-    /// either.
+    /// The waiting jobs of each file, without the one whose file is being opened. A file has an
+    /// entry while it has either.
     files: HashMap<NodeId, VecDeque<J>>,
     /// Files of which a thread may do the next job.
     ready: VecDeque<NodeId>,
@@ -63,25 +66,41 @@ struct Begun<J> {
     job: J,
 }
 
-struct Shared<J> {
+/// What a thread does with a job, in three steps.
+pub(crate) trait OpenService<J>: Send + Sync + 'static {
+    /// A job that the thread which has opened the file goes on with.
+    type Own;
+
+    /// Opens the file. This may hang.
+    fn open(&self, job: &mut J);
+
+    /// Puts the job in its place behind the earlier ones. Returns it if this thread is to go on
+    /// with it. Must not block: no other job can be queued meanwhile.
+    fn queue(&self, job: J) -> Option<Self::Own>;
+
+    /// Goes on with the job. Other jobs of the file may be begun.
+    fn go_on(&self, job: Self::Own);
+}
+
+struct Shared<J, S> {
     state: Mutex<State<J>>,
     changed: Condvar,
-    open: Box<dyn Fn(J) + Send + Sync>,
+    service: S,
     fatal_error: Arc<FatalErrorLatch>,
 }
 
 /// See the module's documentation. The threads end when this is dropped and all jobs are done.
-pub(crate) struct Openers<J>(Arc<Shared<J>>);
+pub(crate) struct Openers<J, S>(Arc<Shared<J, S>>);
 
-impl<J: Send + 'static> Openers<J> {
-    /// Starts the threads that stay. Each thread does its jobs by `open`; a panic in one ends the
+impl<J: Send + 'static, S: OpenService<J>> Openers<J, S> {
+    /// Starts the threads that stay. Each thread does its jobs by `service`; a panic in one ends the
     /// session by `fatal_error`.
     ///
     /// # Errors
     /// If they can't be started.
     pub(crate) fn start(
         fatal_error: Arc<FatalErrorLatch>,
-        open: impl Fn(J) + Send + Sync + 'static,
+        service: S,
     ) -> Result<Self, ThreadsError> {
         let state = State {
             files: HashMap::new(),
@@ -97,7 +116,7 @@ impl<J: Send + 'static> Openers<J> {
         let shared = Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
-            open: Box::new(open),
+            service,
             fatal_error,
         };
         let openers = Self(Arc::new(shared));
@@ -108,7 +127,7 @@ impl<J: Send + 'static> Openers<J> {
         Ok(openers)
     }
 
-    /// Whether a job for `node` waits or is under way.
+    /// Whether `node` is being opened, or a job for it waits.
     pub(crate) fn opens(&self, node: NodeId) -> bool {
         self.0.state.lock().files.contains_key(&node)
     }
@@ -129,7 +148,7 @@ impl<J: Send + 'static> Openers<J> {
     }
 }
 
-impl<J> Drop for Openers<J> {
+impl<J, S> Drop for Openers<J, S> {
     fn drop(&mut self) {
         self.0.state.lock().closed = true;
         self.0.changed.notify_all();
@@ -153,16 +172,20 @@ impl<J> State<J> {
         Some(Begun { node, number, job })
     }
 
-    /// Ends the job `number`, so that the file can be opened again.
-    fn done(&mut self, node: NodeId, number: u64) {
-        if number > self.slow_up_to {
-            self.quick -= 1;
-        }
+    /// Ends the open of `node`, so that the file can be opened again.
+    fn opened(&mut self, node: NodeId) {
         if self.files.get(&node).is_some_and(|more| !more.is_empty()) {
             // For this thread, or for another one that is about to check.
             self.ready.push_back(node);
         } else {
             self.files.remove(&node);
+        }
+    }
+
+    /// Ends the job `number`.
+    fn done(&mut self, number: u64) {
+        if number > self.slow_up_to {
+            self.quick -= 1;
         }
     }
 
@@ -174,7 +197,7 @@ impl<J> State<J> {
     }
 }
 
-impl<J: Send + 'static> Shared<J> {
+impl<J: Send + 'static, S: OpenService<J>> Shared<J, S> {
     fn spawn(self: &Arc<Self>) -> std::io::Result<()> {
         let shared = Arc::clone(self);
         let thread = thread::Builder::new().name("open".to_owned());
@@ -197,13 +220,31 @@ impl<J: Send + 'static> Shared<J> {
 
     fn work(self: Arc<Self>) {
         let mut next = self.next(self.state.lock(), false);
-        while let Some(Begun { node, number, job }) = next {
+        while let Some(Begun {
+            node,
+            number,
+            mut job,
+        }) = next
+        {
+            let mut opened = None;
             self.fatal_error.guard(|| {
-                (self.open)(job);
+                self.service.open(&mut job);
+                opened = Some(job);
                 Ok(())
             });
             let mut state = self.state.lock();
-            state.done(node, number);
+            // With the lock held: a request that finds the file not being opened is queued later.
+            let own = opened.and_then(|job| self.service.queue(job));
+            state.opened(node);
+            if let Some(own) = own {
+                drop(state);
+                self.fatal_error.guard(|| {
+                    self.service.go_on(own);
+                    Ok(())
+                });
+                state = self.state.lock();
+            }
+            state.done(number);
             next = self.next(state, true);
         }
     }
@@ -256,14 +297,31 @@ mod tests {
     use super::*;
     use crate::testing::{MUST_HAPPEN, expect, expect_to_wait};
 
-    type Job = Box<dyn FnOnce() + Send>;
+    type Job = Box<dyn FnMut() + Send>;
 
-    fn openers() -> Openers<Job> {
-        Openers::start(Arc::default(), |job: Job| job()).expect("a thread")
+    /// Runs each job as the open of its file.
+    struct Run;
+
+    impl OpenService<Job> for Run {
+        type Own = ();
+
+        fn open(&self, job: &mut Job) {
+            job();
+        }
+
+        fn queue(&self, _: Job) -> Option<()> {
+            None
+        }
+
+        fn go_on(&self, (): ()) {}
+    }
+
+    fn openers() -> Openers<Job, Run> {
+        Openers::start(Arc::default(), Run).expect("a thread")
     }
 
     /// Queues an open of `node`, which begins and then waits for the sender.
-    fn hang(openers: &Openers<Job>, node: u64) -> Sender<()> {
+    fn hang(openers: &Openers<Job, Run>, node: u64) -> Sender<()> {
         let ((begins, begun), (end, ended)) = (mpsc::channel(), mpsc::channel::<()>());
         let job = move || {
             begins.send(()).expect("a test that waits");
@@ -274,7 +332,7 @@ mod tests {
         end
     }
 
-    fn ask(openers: &Openers<Job>, node: u64) -> Receiver<()> {
+    fn ask(openers: &Openers<Job, Run>, node: u64) -> Receiver<()> {
         let (opens, opened) = mpsc::channel();
         let job = move || opens.send(()).expect("a test");
         openers.run(NodeId(node), Box::new(job));
@@ -305,6 +363,34 @@ mod tests {
         drop(hung);
         let order: Vec<i32> = (0..100).map(|_| expect(&opened, "an open")).collect();
         assert!(order.is_sorted(), "{order:?}");
+    }
+
+    /// Opens nothing, and goes on with each job: tells its begin, and waits for its end.
+    struct GoOn;
+
+    impl OpenService<(Sender<()>, Receiver<()>)> for GoOn {
+        type Own = (Sender<()>, Receiver<()>);
+
+        fn open(&self, _: &mut Self::Own) {}
+
+        fn queue(&self, job: Self::Own) -> Option<Self::Own> {
+            Some(job)
+        }
+
+        fn go_on(&self, (begins, ended): Self::Own) {
+            begins.send(()).expect("a test that waits");
+            let _ = ended.recv_timeout(MUST_HAPPEN);
+        }
+    }
+
+    #[test]
+    fn a_file_is_not_being_opened_while_its_thread_goes_on() {
+        let openers = Openers::start(Arc::default(), GoOn).expect("a thread");
+        let ((begins, begun), (end, ended)) = (mpsc::channel(), mpsc::channel());
+        openers.run(NodeId(1), (begins, ended));
+        expect(&begun, "the job to go on");
+        assert!(!openers.opens(NodeId(1)));
+        drop(end);
     }
 
     #[test]

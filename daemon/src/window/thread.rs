@@ -14,7 +14,8 @@
 //! ring before (see [`crate::ring::quiesce`]). It occupies a descriptor of its ring, so there are
 //! never more jobs than the rings have descriptors.
 //!
-//! Before a file is mapped, the threads of [`super::openers`] open it.
+//! Before a file is mapped, the threads of [`super::openers`] open it. If the VMM answers so soon, the
+//! thread that has opened the file serves the request as well.
 //!
 //! Only these requests run here. Other requests need a thread with its own umask (see
 //! [`crate::ring::threads`]), which this thread does not have.
@@ -24,7 +25,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use super::files::FileToOpen;
-use super::openers::Openers;
+use super::openers::{OpenService, Openers};
 use crate::fs::NodeId;
 use crate::ring::fatal_error::FatalErrorLatch;
 use crate::ring::threads::ThreadsError;
@@ -75,46 +76,89 @@ impl Drop for OneUnderWay {
     }
 }
 
-/// See the module's documentation. The thread ends when the last clone is dropped and all jobs are done.
-pub(crate) struct WindowThread<J> {
+/// The jobs that wait for the thread.
+struct Queue<J> {
     jobs: mpsc::Sender<(J, OneUnderWay)>,
     under_way: UnderWay,
-    openers: Arc<Openers<OpenJob<J>>>,
 }
 
-impl<J> Clone for WindowThread<J> {
+impl<J> Clone for Queue<J> {
     fn clone(&self) -> Self {
         Self {
             jobs: self.jobs.clone(),
             under_way: self.under_way.clone(),
+        }
+    }
+}
+
+impl<J> Queue<J> {
+    /// Queues the job behind the earlier ones.
+    fn push(&self, job: J) {
+        // The thread takes jobs for as long as this sender is there.
+        let _ = self.jobs.send((job, self.under_way.add()));
+    }
+}
+
+/// The work of the threads that open files.
+struct Opening<J, W> {
+    service: Arc<W>,
+    queue: Queue<J>,
+}
+
+impl<J: Send + 'static, W: WindowService<J>> OpenService<OpenJob<J>> for Opening<J, W> {
+    type Own = (J, OneUnderWay);
+
+    fn open(&self, (file, job): &mut OpenJob<J>) {
+        self.service.open(file, job);
+    }
+
+    fn queue(&self, (_, job): OpenJob<J>) -> Option<Self::Own> {
+        if self.service.vmm_answers_soon()
+            && let Some(alone) = self.queue.under_way.alone()
+        {
+            return Some((job, alone));
+        }
+        self.queue.push(job);
+        None
+    }
+
+    fn go_on(&self, (job, alone): Self::Own) {
+        self.service.serve_window(job, alone);
+    }
+}
+
+/// See the module's documentation. The thread ends when the last clone is dropped and all jobs are done.
+pub(crate) struct WindowThread<J, W> {
+    queue: Queue<J>,
+    openers: Arc<Openers<OpenJob<J>, Opening<J, W>>>,
+}
+
+impl<J, W> Clone for WindowThread<J, W> {
+    fn clone(&self) -> Self {
+        Self {
+            queue: self.queue.clone(),
             openers: Arc::clone(&self.openers),
         }
     }
 }
 
-impl<J: Send + 'static> WindowThread<J> {
+impl<J: Send + 'static, W: WindowService<J>> WindowThread<J, W> {
     /// Starts the thread; a panic in it ends the session by `fatal_error`.
     ///
     /// # Errors
     /// If no thread can be started.
     pub(crate) fn start(
-        service: Arc<impl WindowService<J>>,
+        service: Arc<W>,
         fatal_error: Arc<FatalErrorLatch>,
     ) -> Result<Self, ThreadsError> {
         let (jobs, next) = mpsc::channel::<(J, OneUnderWay)>();
         let under_way = UnderWay::default();
-        let (opener, opened, count) = (Arc::clone(&service), jobs.clone(), under_way.clone());
-        let open = move |(file, mut job): OpenJob<J>| {
-            opener.open(&file, &mut job);
-            if opener.vmm_answers_soon()
-                && let Some(alone) = count.alone()
-            {
-                return opener.serve_window(job, alone);
-            }
-            // The thread takes jobs for as long as this sender is there.
-            let _ = opened.send((job, count.add()));
+        let queue = Queue { jobs, under_way };
+        let opening = Opening {
+            service: Arc::clone(&service),
+            queue: queue.clone(),
         };
-        let openers = Arc::new(Openers::start(Arc::clone(&fatal_error), open)?);
+        let openers = Arc::new(Openers::start(Arc::clone(&fatal_error), opening)?);
         let serve = move || {
             for (job, under_way) in next {
                 fatal_error.guard(|| {
@@ -125,17 +169,13 @@ impl<J: Send + 'static> WindowThread<J> {
         };
         let thread = thread::Builder::new().name("window".to_owned());
         thread.spawn(serve).map_err(ThreadsError::Window)?;
-        Ok(Self {
-            jobs,
-            under_way,
-            openers,
-        })
+        Ok(Self { queue, openers })
     }
 
     /// Lets the caller serve a request itself, for as long as it keeps the value. `None` if other
     /// requests are under way: they come first.
     pub(crate) fn alone(&self) -> Option<OneUnderWay> {
-        self.under_way.alone()
+        self.queue.under_way.alone()
     }
 
     /// Whether `node` is being opened, or will be.
@@ -145,8 +185,7 @@ impl<J: Send + 'static> WindowThread<J> {
 
     /// Queues the job behind the earlier ones.
     pub(crate) fn run(&self, job: J) {
-        // The thread takes jobs for as long as this sender is there.
-        let _ = self.jobs.send((job, self.under_way.add()));
+        self.queue.push(job);
     }
 
     /// Has another thread open `file`, and queues the job afterwards.

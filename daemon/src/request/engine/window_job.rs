@@ -24,9 +24,9 @@ pub(crate) struct WindowJob {
 
 impl<F, M, S> Engine<F, M, S>
 where
-    F: FileSystem + Send + Sync,
-    M: Vmm,
-    S: ViewSource,
+    F: FileSystem + Send + Sync + 'static,
+    M: Vmm + 'static,
+    S: ViewSource + 'static,
 {
     /// Whether the request is one for the window. If so, it has left its ring, and touches neither
     /// ring nor guest memory until it has re-entered.
@@ -48,7 +48,7 @@ where
     /// opened wait for that as well, to keep their order.
     pub(crate) fn serve_or_queue(
         &self,
-        thread: &WindowThread<WindowJob>,
+        thread: &WindowThread<WindowJob, Self>,
         ring: &Ring,
         request: ParsedRequest,
         notify: Notify,
