@@ -43,7 +43,7 @@ number() {
 }
 
 all_targets() {
-    for file in "$here"/tests/fuzz/fuzz_targets/*.rs; do basename "$file" .rs; done
+    for file in "$here"/tests/fuzz/src/targets/*.rs; do basename "$file" .rs; done | grep -vx mod
 }
 
 # The compiler of libFuzzer itself.
@@ -107,9 +107,10 @@ RUSTC_BOOTSTRAP=1 PATH="$tools/bin:$PATH" cargo fuzz build --sanitizer "$sanitiz
 
 # libfuzzer TARGET ARG…: runs a target. Its paths are relative: see src/ground/mod.rs.
 libfuzzer() {
-    program=$build/x86_64-unknown-linux-gnu/release/$1
+    named=$1
     shift
-    "$program" -timeout=$TIMEOUT -max_len=$MAX_LEN -rss_limit_mb=$MAX_RSS -malloc_limit_mb=64 "$@"
+    DAXD_FUZZ_TARGET=$named "$build/x86_64-unknown-linux-gnu/release/targets" \
+        -timeout=$TIMEOUT -max_len=$MAX_LEN -rss_limit_mb=$MAX_RSS -malloc_limit_mb=64 "$@"
 }
 
 # stat NAME LOG: a number of libFuzzer's final statistics.

@@ -67,7 +67,6 @@ impl<T: Encode> Encode for Program<T> {
 }
 
 /// Reads a whole input. If the bytes end within an operand, the rest of the operand is zeros.
-#[must_use]
 pub fn decode<'a, T: Arbitrary<'a>>(bytes: &'a [u8]) -> Option<T> {
     Unstructured::new(bytes).arbitrary().ok()
 }

@@ -9,12 +9,11 @@
 //! ```
 //!
 //! This is a library, so that `cargo test` compiles the targets and replays their corpora wherever
-//! the workspace is built. The programs in `fuzz_targets` pass libFuzzer's bytes to it.
+//! the workspace is built. The program in `program.rs` passes libFuzzer's bytes to it.
 
 pub mod fault;
-pub mod ground;
-pub mod guest;
-pub mod input;
-pub mod oracles;
-pub mod seeds;
+mod ground;
+mod guest;
+mod input;
+mod oracles;
 pub mod targets;

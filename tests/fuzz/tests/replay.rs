@@ -15,7 +15,8 @@ const RANDOM: u64 = 200;
 
 #[test]
 fn nothing_in_the_corpora_breaks_a_rule() {
-    for (name, run) in targets::ALL {
+    for target in targets::ALL {
+        let (name, run) = (target.name, target.run);
         let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("corpus")
             .join(name);

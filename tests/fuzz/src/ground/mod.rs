@@ -16,7 +16,6 @@
 mod canary;
 mod prison;
 mod share;
-mod stamp;
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -94,32 +93,17 @@ impl Ground {
     }
 
     /// `/proc/self/fd`, which the file system needs and can't open from within.
-    ///
-    /// # Panics
-    /// If no descriptor is left.
-    #[must_use]
     pub fn proc_self_fd(&self) -> File {
         self.proc_self_fd.try_clone().expect("a descriptor")
     }
 
     /// The mounts that this thread sees.
-    ///
-    /// # Panics
-    /// If there is no /proc.
-    #[must_use]
     pub fn mountinfo(&self) -> File {
         File::open("/proc/thread-self/mountinfo").expect("/proc is mounted")
     }
 
     /// The share's path outside of the chroot.
-    #[must_use]
     pub fn share_path(&self) -> &Path {
         self.share.path()
-    }
-
-    /// The canary, for faults that touch it.
-    #[must_use]
-    pub fn canary(&self) -> &Canary {
-        &self.canary
     }
 }

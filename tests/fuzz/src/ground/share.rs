@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, XattrFlags};
 
-use super::stamp::Stamp;
+use super::canary::Stamp;
 
 /// All names in the share. A name that appears or vanishes changes its directory.
 const FILES: [&str; 16] = [

@@ -37,13 +37,11 @@ impl Options {
     }
 
     /// Whether there is a window.
-    #[must_use]
     pub fn window(&self) -> bool {
         !self.file(7)
     }
 
     /// Whether a migration tracks changes.
-    #[must_use]
     pub fn logging(&self) -> bool {
         self.attribute(7)
     }
@@ -52,8 +50,6 @@ impl Options {
     ///
     /// # Panics
     /// If no file system can be made with these options.
-    /// When these options make none.
-    #[must_use]
     pub fn file_system(&self, ground: &Ground) -> PassthroughFs {
         let negotiated = |bit| match self.attribute(bit) {
             true => NegotiationMode::Auto,

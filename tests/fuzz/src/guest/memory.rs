@@ -29,7 +29,6 @@ impl Memory {
     ///
     /// # Panics
     /// If the mapping fails.
-    #[must_use]
     pub fn new(size: usize) -> Self {
         let whole = size + 2 * GUARD;
         // SAFETY: a new mapping at an address that the kernel chooses replaces nothing.
@@ -58,7 +57,6 @@ impl Memory {
     ///
     /// # Panics
     /// If regions overlap, or a part is outside of the memory.
-    #[must_use]
     pub fn table(&self, regions: &[(u64, std::ops::Range<usize>)]) -> TransportMemory {
         let regions = regions.iter().map(|(at, part)| {
             assert!(
@@ -108,8 +106,6 @@ pub fn put_bytes(memory: &AtomicMemory, at: u64, bytes: &[u8]) {
 ///
 /// # Panics
 /// If there is no memory at the address.
-/// When they are not.
-#[must_use]
 pub fn get_bytes(memory: &AtomicMemory, at: u64, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     let read = memory.memory().read_slice(&mut bytes, GuestAddress(at));

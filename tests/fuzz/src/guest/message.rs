@@ -8,7 +8,6 @@ use virtiofsd::fuse::Opcode;
 pub const ROOT: u64 = 1;
 
 /// A request with its header, from root's process.
-#[must_use]
 pub fn request(opcode: Opcode, node: u64, body: &[u8]) -> Vec<u8> {
     let mut message = Vec::with_capacity(40 + body.len());
     message.extend((40 + body.len() as u32).to_ne_bytes());
@@ -21,7 +20,6 @@ pub fn request(opcode: Opcode, node: u64, body: &[u8]) -> Vec<u8> {
 }
 
 /// INIT of a kernel with minor version 38 and all features.
-#[must_use]
 pub fn init() -> Vec<u8> {
     let mut body = Vec::new();
     for field in [7, 38, 1 << 17, u32::MAX, u32::MAX] {
@@ -32,7 +30,6 @@ pub fn init() -> Vec<u8> {
 }
 
 /// Names as FUSE sends them, each followed by a zero byte.
-#[must_use]
 pub fn names(names: &[&str]) -> Vec<u8> {
     names
         .iter()
@@ -41,19 +38,16 @@ pub fn names(names: &[&str]) -> Vec<u8> {
 }
 
 /// LOOKUP of `name` in `node`.
-#[must_use]
 pub fn lookup(node: u64, name: &str) -> Vec<u8> {
     request(Opcode::Lookup, node, &names(&[name]))
 }
 
 /// Numbers of 64 bits, one after another.
-#[must_use]
 pub fn numbers(numbers: &[u64]) -> Vec<u8> {
     numbers.iter().copied().flat_map(u64::to_ne_bytes).collect()
 }
 
 /// SETUPMAPPING of a range for reading and writing.
-#[must_use]
 pub fn setup_mapping(node: u64, file: u64, len: u64, window: u64) -> Vec<u8> {
     request(
         Opcode::SetupMapping,
@@ -63,7 +57,6 @@ pub fn setup_mapping(node: u64, file: u64, len: u64, window: u64) -> Vec<u8> {
 }
 
 /// REMOVEMAPPING of ranges, each an offset into the window and a length.
-#[must_use]
 pub fn remove_mapping(ranges: &[(u64, u64)]) -> Vec<u8> {
     let mut body = (ranges.len() as u32).to_ne_bytes().to_vec();
     for (window, len) in ranges {

@@ -187,9 +187,6 @@ impl Queue {
     }
 
     /// The entries of the used ring since the last call: head and length.
-    ///
-    /// # Panics
-    /// Never: the used ring is in memory.
     pub fn returned(&mut self) -> Vec<(u32, u32)> {
         let word = |at, len| memory::get_bytes(&self.memory, at, len);
         let index = word(USED + 2, 2);
@@ -207,7 +204,6 @@ impl Queue {
     }
 
     /// The room for a reply.
-    #[must_use]
     pub fn room(&self, offered: &Offered) -> Vec<u8> {
         memory::get_bytes(&self.memory, offered.room_at, offered.room)
     }

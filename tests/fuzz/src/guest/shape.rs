@@ -37,7 +37,6 @@ crate::operations! {
 
 impl Frame {
     /// A request as Linux sends it, except for its room: `room` bytes.
-    #[must_use]
     pub fn plain(request: Vec<u8>, room: u16) -> Self {
         Self {
             shape: Shape::PLAIN,
@@ -59,31 +58,26 @@ impl Shape {
     pub const LENGTH: u8 = 1;
 
     /// The length in the request's header is corrected.
-    #[must_use]
     pub fn corrects_length(&self) -> bool {
         self.flags & Self::LENGTH != 0
     }
 
     /// The descriptors are in a table of their own.
-    #[must_use]
     pub fn is_indirect(&self) -> bool {
         self.flags & 2 != 0
     }
 
     /// Empty descriptors are between the others.
-    #[must_use]
     pub fn has_empty_ones(&self) -> bool {
         self.flags & 4 != 0
     }
 
     /// The request waits for the next one's kick.
-    #[must_use]
     pub fn kicks(&self) -> bool {
         self.flags & 8 == 0
     }
 
     /// What is wrong with the chain, if anything is.
-    #[must_use]
     pub fn flaw(&self) -> Option<Flaw> {
         match self.flags >> 4 {
             1 => Some(Flaw::ReadableLast),

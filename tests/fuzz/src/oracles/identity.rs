@@ -11,7 +11,7 @@ use rustix::thread::CapabilitySets;
 
 /// The properties that must not change.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Identity {
+pub(super) struct Identity {
     user: u32,
     group: u32,
     groups: Vec<u32>,
@@ -23,12 +23,7 @@ pub struct Identity {
 
 impl Identity {
     /// The identity of the calling thread.
-    ///
-    /// # Panics
-    /// If a system call fails.
-    /// When the system doesn't say.
-    #[must_use]
-    pub fn of_this_thread() -> Self {
+    pub(super) fn of_this_thread() -> Self {
         let umask = rustix::process::umask(Mode::empty());
         rustix::process::umask(umask);
         let place = |stat: Stat| (stat.st_dev, stat.st_ino);
@@ -45,11 +40,7 @@ impl Identity {
     }
 
     /// Compares with the calling thread, and restores the thread's identity.
-    ///
-    /// # Panics
-    /// If it has changed.
-    /// When it has changed.
-    pub fn check(&self) {
+    pub(super) fn check(&self) {
         let now = Self::of_this_thread();
         if *self != now {
             let group = Gid::from_raw(self.group);

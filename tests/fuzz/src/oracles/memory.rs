@@ -59,17 +59,12 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 /// The number of allocated bytes.
-#[must_use]
-pub fn live() -> isize {
+pub(super) fn live() -> isize {
     LIVE.load(Ordering::Relaxed)
 }
 
 /// Checks the largest allocation since the last call.
-///
-/// # Panics
-/// If it was too large.
-/// When it was too large.
-pub fn check_largest() {
+pub(super) fn check_largest() {
     let largest = LARGEST_SEEN.swap(0, Ordering::Relaxed);
     assert!(
         largest <= LARGEST,

@@ -11,14 +11,19 @@ use std::os::unix::ffi::OsStringExt as _;
 use virtiofs_daxd::cli::{self, Invocation};
 use virtiofs_daxd::config::Config;
 
+use super::{Seed, Target};
 use crate::oracles;
 
+/// The target.
+pub(super) const TARGET: Target = Target {
+    name: "command_line",
+    run,
+    seeds,
+    faults: &[],
+};
+
 /// Plays an input: arguments, each followed by a zero byte.
-///
-/// # Panics
-/// If an oracle fails.
-/// When an oracle fails.
-pub fn run(data: &[u8]) {
+fn run(data: &[u8]) {
     let arguments: Vec<_> = data
         .split(|byte| *byte == 0)
         .take(32)
@@ -61,4 +66,59 @@ pub(super) fn accepted(options: &[String]) -> Option<Box<Config>> {
 /// Makes a text that can be an argument.
 pub(super) fn argument(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace('\0', "")
+}
+
+const SEEDS: [&[&str]; 8] = [
+    &["--socket-path=/s", "--shared-dir=/srv", "--tag", "fs"],
+    &[
+        "--fd=3",
+        "--shared-dir",
+        "/srv",
+        "--readonly",
+        "--cache=always",
+        "--writeback",
+    ],
+    &[
+        "--socket=/s",
+        "-osource=/srv,cache=none,no_xattr,modcaps=+sys_admin:-chown",
+        "-f",
+        "-d",
+    ],
+    &[
+        "--socket-path=/s",
+        "--shared-dir=/srv",
+        "--dax-window=512M",
+        "--dax=always",
+        "--dax-min-size=4k",
+    ],
+    &[
+        "--socket-path=/s",
+        "--shared-dir=/srv",
+        "--request-queues=4",
+        "--thread-pool-size=8",
+    ],
+    &[
+        "--socket-path=/s",
+        "--shared-dir=/srv",
+        "--posix-acl",
+        "--security-label=auto",
+        "--xattrmap=:map::u.:",
+    ],
+    &[
+        "--socket-path=/s",
+        "--shared-dir=/srv",
+        "--sandbox=none",
+        "--seccomp=log",
+        "--inode-file-handles=fallback",
+    ],
+    &[
+        "--print-capabilities",
+        "--translate-uid=map:0:1:2",
+        "--migration-mode=find-paths",
+        "--help",
+    ],
+];
+
+fn seeds() -> Vec<Seed> {
+    Seed::of_texts(SEEDS.map(|line| line.join("\0")))
 }

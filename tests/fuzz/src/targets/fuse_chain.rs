@@ -9,6 +9,9 @@
 //! Checked for each request: it is returned once, with its own ID, and its reply is well-formed and
 //! fits into its room. See also [`crate::oracles`] and [`crate::ground`].
 
+mod kernel;
+mod recorded;
+
 use std::sync::Arc;
 
 use shared_window::{DirectViews, ProcessWindow, RegionBudget, WindowSize};
@@ -17,6 +20,7 @@ use virtiofs_daxd::config::{DaxMode, DaxPolicy};
 use virtiofs_daxd::fuzzing::{FuzzedQueue, FuzzedWindow};
 use virtiofsd::passthrough::PassthroughFs;
 
+use super::{Target, noticed};
 use crate::fault::{self, Fault};
 use crate::ground::{self, Ground};
 use crate::guest::fs::Options;
@@ -28,7 +32,7 @@ use crate::oracles;
 
 crate::operations! {
     /// A session: a daemon's options, and a guest's requests.
-    pub struct Input {
+    pub(super) struct Input {
         /// The daemon's options.
         options: Options,
         /// The requests.
@@ -36,14 +40,33 @@ crate::operations! {
     }
 }
 
+/// The target.
+pub(super) const TARGET: Target = Target {
+    name: "fuse_chain",
+    run,
+    seeds: recorded::seeds,
+    faults: &[
+        noticed(Fault::LeakDescriptor, "list", "leaves something behind"),
+        noticed(Fault::LeakMemory, "list", "leaves something behind"),
+        noticed(Fault::HugeAllocation, "list", "were allocated at once"),
+        noticed(Fault::BurnTime, "list", "of processor time"),
+        noticed(Fault::Panic, "list", "a fault that was asked for"),
+        noticed(Fault::ReadOutside, "list", "files outside the share"),
+        noticed(Fault::WriteOutside, "list", "files outside the share"),
+        noticed(Fault::CreateOutside, "list", "files outside the share"),
+        noticed(Fault::KeepUmask, "list", "the thread was"),
+        noticed(Fault::KeepGroup, "list", "the thread was"),
+        noticed(Fault::LoseReply, "list", "requests that were returned"),
+        noticed(Fault::DoubleReply, "list", "requests that were returned"),
+        noticed(Fault::LongReply, "list", "where there is room for"),
+        noticed(Fault::WrongUnique, "list", "the reply to"),
+    ],
+};
+
 type Device = FuzzedQueue<PassthroughFs, Arc<ProcessWindow>, DirectViews>;
 
 /// Plays an input.
-///
-/// # Panics
-/// If an oracle fails.
-/// When an oracle fails.
-pub fn run(data: &[u8]) {
+fn run(data: &[u8]) {
     let Some(input) = decode::<Input>(data) else {
         return;
     };
@@ -88,10 +111,10 @@ fn play(ground: &Ground, input: &Input) {
 
 fn serve(device: &Device, queue: &mut Queue, waiting: &mut Vec<Offered>) {
     device.kick();
-    fault::device::misbehave();
+    fault::misbehave();
     queue.misbehave();
     let mut returned = queue.returned();
-    fault::device::spoil(&mut returned);
+    fault::spoil(&mut returned);
     let heads: Vec<_> = returned.iter().map(|(head, _)| *head).collect();
     let offered: Vec<_> = waiting.iter().map(|offered| offered.head).collect();
     assert_eq!(

@@ -9,14 +9,19 @@
 use virtiofsd::soft_idmap::{GuestUid, HostUid, Id as _, IdMap};
 
 use super::command_line::{accepted, argument};
+use super::{Seed, Target};
 use crate::oracles;
 
+/// The target.
+pub(super) const TARGET: Target = Target {
+    name: "idmap",
+    run,
+    seeds,
+    faults: &[],
+};
+
 /// Plays an input: maps, one on each line.
-///
-/// # Panics
-/// If an oracle fails.
-/// When an oracle fails.
-pub fn run(data: &[u8]) {
+fn run(data: &[u8]) {
     let lines: Vec<_> = data
         .split(|byte| *byte == b'\n')
         .take(8)
@@ -85,4 +90,18 @@ fn interesting(lines: &[String]) -> Vec<u32> {
         }
     }
     ids
+}
+
+const SEEDS: [&str; 7] = [
+    "map:0:100000:65536",
+    "guest:0:1000:1\nhost:1000:0:1",
+    "squash-guest:0:1000:4294967295\nsquash-host:0:0:10",
+    "forbid-guest:1000:10\nguest:0:4294967290:10",
+    ":0:100000:65536:",
+    "/0/1/2/\nx0x1x2x",
+    "map:1:2\nmap:0:0:0",
+];
+
+fn seeds() -> Vec<Seed> {
+    Seed::of_texts(SEEDS.map(str::to_owned))
 }

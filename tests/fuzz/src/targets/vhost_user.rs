@@ -10,9 +10,9 @@
 //! Answers are put on the channel before the daemon asks, so that the session need not wait for
 //! them. A session that waits for a further answer waits until the front end has disconnected.
 
+mod after;
 mod front_end;
-mod leak;
-mod threads;
+mod seeds;
 
 use std::num::NonZeroU16;
 use std::thread;
@@ -22,18 +22,19 @@ use shared_window::{DirectViews, RegionBudget, WindowOptions, WindowSize};
 use virtiofs_daxd::config::{DaxMode, DaxPolicy, DeviceConfig};
 use virtiofs_daxd::device::{Session, SessionError, SessionOptions, SessionWindow};
 
+use super::{Target, noticed};
 use crate::fault::{self, Fault};
 use crate::ground::{self, Ground};
 use crate::guest::fs::Options;
 use crate::input::{Bytes, Program, decode};
 use crate::oracles;
 
+use after::{Descriptors, Threads};
 use front_end::FrontEnd;
-use threads::Threads;
 
 crate::operations! {
     /// The operations of a front end.
-    pub(crate) enum Operation {
+    enum Operation {
         /// Starts a device as QEMU does, a queue and a back-end channel included.
         Start { without: u8 },
         /// Sends a message with a correct length in its header.
@@ -55,7 +56,7 @@ crate::operations! {
 
 crate::operations! {
     /// A session.
-    pub(crate) struct Input {
+    struct Input {
         /// The daemon's options.
         options: Options,
         /// The operations.
@@ -63,15 +64,23 @@ crate::operations! {
     }
 }
 
+/// The target.
+pub(super) const TARGET: Target = Target {
+    name: "vhost_user",
+    run,
+    seeds: seeds::seeds,
+    faults: &[noticed(
+        Fault::LeakThread,
+        "start",
+        "for the session's threads",
+    )],
+};
+
 /// How long a session and its threads may take to end on a busy machine.
 const MUST_END: Duration = Duration::from_secs(10);
 
 /// Plays an input.
-///
-/// # Panics
-/// If an oracle fails.
-/// When an oracle fails.
-pub fn run(data: &[u8]) {
+fn run(data: &[u8]) {
     let Some(input) = decode::<Input>(data) else {
         return;
     };
@@ -80,7 +89,7 @@ pub fn run(data: &[u8]) {
 }
 
 fn play(ground: &Ground, input: &Input) {
-    let (threads, descriptors) = (Threads::now(), leak::Before::now());
+    let (threads, descriptors) = (Threads::now(), Descriptors::now());
     let (mut front_end, listener) = FrontEnd::connect();
     let fs = input.options.file_system(ground);
     let session = Session::new(fs, options(), input.options.window().then(window));

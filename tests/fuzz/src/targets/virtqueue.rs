@@ -10,6 +10,7 @@
 //! [`crate::ground`].
 
 mod machine;
+mod seeds;
 
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ use shared_window::{DirectViews, ProcessWindow};
 use virtiofs_daxd::fuzzing::FuzzedQueue;
 use virtiofsd::passthrough::PassthroughFs;
 
+use super::{Target, noticed};
+use crate::fault::Fault;
 use crate::ground::{self, Ground};
 use crate::guest::fs::Options;
 use crate::input::{Bytes, Program, decode};
@@ -26,7 +29,7 @@ use machine::Machine;
 
 crate::operations! {
     /// A guest address: a meaningful place, and an offset from there.
-    pub(crate) struct Place {
+    pub(super) struct Place {
         /// The index in `machine::PLACES`.
         near: u8,
         /// The offset in bytes.
@@ -36,7 +39,7 @@ crate::operations! {
 
 crate::operations! {
     /// The operations of a guest and its front end.
-    pub(crate) enum Operation {
+    pub(super) enum Operation {
         /// Serves what is available.
         Kick {},
         /// Writes a descriptor of the queue's table.
@@ -78,7 +81,7 @@ crate::operations! {
 
 crate::operations! {
     /// The life of a queue.
-    pub(crate) struct Input {
+    pub(super) struct Input {
         /// The daemon's options.
         options: Options,
         /// The operations.
@@ -86,14 +89,21 @@ crate::operations! {
     }
 }
 
-pub(super) type Device = FuzzedQueue<PassthroughFs, Arc<ProcessWindow>, DirectViews>;
+/// The target.
+pub(super) const TARGET: Target = Target {
+    name: "virtqueue",
+    run,
+    seeds: seeds::seeds,
+    faults: &[
+        noticed(Fault::ReadOutside, "lookup", "files outside the share"),
+        noticed(Fault::LoseReply, "lookup", "were lost or abandoned"),
+    ],
+};
+
+type Device = FuzzedQueue<PassthroughFs, Arc<ProcessWindow>, DirectViews>;
 
 /// Plays an input.
-///
-/// # Panics
-/// If an oracle fails.
-/// When an oracle fails.
-pub fn run(data: &[u8]) {
+fn run(data: &[u8]) {
     let Some(input) = decode::<Input>(data) else {
         return;
     };

@@ -10,17 +10,20 @@
 //! the model have the same ranges; and every byte in the window or in a file is the model's. See
 //! also [`crate::oracles`] and [`crate::ground`].
 
-pub(crate) mod daemon;
-pub(crate) mod library;
+mod daemon;
+mod library;
 mod model;
+mod seeds;
 
+use super::{Target, noticed};
+use crate::fault::Fault;
 use crate::ground;
 use crate::input::{Program, decode};
 use crate::oracles;
 
 crate::operations! {
     /// The level on which the rest of the input is played.
-    pub(crate) enum Level {
+    enum Level {
         /// The window itself.
         Library {},
         /// The daemon.
@@ -28,12 +31,20 @@ crate::operations! {
     }
 }
 
+/// The target.
+pub(super) const TARGET: Target = Target {
+    name: "window",
+    run,
+    seeds: seeds::seeds,
+    faults: &[
+        noticed(Fault::ForgetMapping, "daemon-remove", "the VMM's mappings"),
+        // The same fault, below the daemon.
+        noticed(Fault::ForgetMapping, "library-0", "expected Expected"),
+    ],
+};
+
 /// Plays an input.
-///
-/// # Panics
-/// If an oracle fails.
-/// When an oracle fails.
-pub fn run(data: &[u8]) {
+fn run(data: &[u8]) {
     let Some((level, rest)) = data.split_first() else {
         return;
     };

@@ -10,6 +10,7 @@ use std::ffi::CString;
 use virtiofsd::passthrough::xattrmap::XattrMap;
 
 use super::command_line::{accepted, argument};
+use super::{Seed, Target};
 use crate::oracles;
 
 /// Names as guests and hosts use them.
@@ -22,12 +23,16 @@ const NAMES: [&str; 6] = [
     "",
 ];
 
+/// The target.
+pub(super) const TARGET: Target = Target {
+    name: "xattrmap",
+    run,
+    seeds,
+    faults: &[],
+};
+
 /// Plays an input: a text, and after a zero byte one more name to map.
-///
-/// # Panics
-/// If an oracle fails.
-/// When an oracle fails.
-pub fn run(data: &[u8]) {
+fn run(data: &[u8]) {
     let mut parts = data.splitn(2, |byte| *byte == 0);
     let text = argument(parts.next().unwrap_or_default());
     let name = argument(parts.next().unwrap_or_default());
@@ -56,4 +61,17 @@ fn apply(map: &XattrMap, name: &str) {
     if let Ok(shown) = map.map_server_xattrlist(list) {
         assert_eq!(shown.last(), Some(&0), "the last name has no end");
     }
+}
+
+const SEEDS: [&str; 6] = [
+    ":map::user.virtiofs.:",
+    ":map:trusted.:user.virtiofs.:",
+    ":prefix:all::user.virtiofs.::bad:all:::",
+    "/prefix/all/trusted./user.virtiofs./ /bad/server//trusted./ /bad/client/user.// /ok/all///",
+    ":prefix:client:trusted.:user.:\n:unsupported:server::security.: :ok:all:::\0trusted.x",
+    ":ok:all::",
+];
+
+fn seeds() -> Vec<Seed> {
+    Seed::of_texts(SEEDS.map(str::to_owned))
 }

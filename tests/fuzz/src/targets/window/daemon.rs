@@ -20,7 +20,7 @@ use guest::Guest;
 
 crate::operations! {
     /// The operations of a guest; numbers are pages.
-    pub(crate) enum Operation {
+    pub(super) enum Operation {
         /// Looks up a file once more.
         Lookup { file: u8 },
         /// Forgets `count` lookups of a file.
@@ -58,11 +58,7 @@ type Device = FuzzedQueue<PassthroughFs, Arc<ProcessWindow>, DirectViews>;
 const REGIONS: usize = 1;
 
 /// Plays operations.
-///
-/// # Panics
-/// If the daemon and the model disagree.
-/// When the daemon and the model disagree.
-pub(crate) fn play(ground: &Ground, operations: &[Operation]) {
+pub(super) fn play(ground: &Ground, operations: &[Operation]) {
     let size = WindowSize::new(PAGES * page_size()).expect("a power of two");
     let vmm = Arc::new(ProcessWindow::new(size).expect("address space"));
     let budget = Arc::new(RegionBudget::new(REGIONS));

@@ -12,7 +12,7 @@ use crate::fault::{self, Fault};
 
 crate::operations! {
     /// The requests to the window; numbers are pages.
-    pub(crate) enum Ask {
+    pub(super) enum Ask {
         /// A mapping.
         Setup { at: u8, pages: u8, file: u8, from: u8, flags: u8 },
         /// A removal of a range, and perhaps of one more.
@@ -26,7 +26,7 @@ crate::operations! {
 
 crate::operations! {
     /// A request, and the failures during it.
-    pub(crate) struct Request {
+    pub(super) struct Request {
         /// The request.
         ask: Ask,
         /// The failures of calls to the VMM, three bits each; 0 is a success.
@@ -104,11 +104,7 @@ impl Ask {
 }
 
 /// Plays requests.
-///
-/// # Panics
-/// If window and model disagree.
-/// When window and model disagree.
-pub(crate) fn play(requests: &[Request]) {
+pub(super) fn play(requests: &[Request]) {
     seams::silence_expected_panics();
     let broken = fault::strikes(Fault::ForgetMapping).then_some(Mutant::ALL[0]);
     let mut rig = Rig::new(broken);

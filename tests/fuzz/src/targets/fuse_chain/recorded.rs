@@ -12,14 +12,14 @@ use std::thread;
 use rustix::fs::{CWD, FallocateFlags, FileType, FlockOperation, Mode, XattrFlags};
 use rustix::thread::UnshareFlags;
 
-use super::Seed;
 use super::kernel::Kernel;
+use super::{Input, device};
 use crate::ground;
 use crate::guest::fs::Options;
 use crate::guest::queue::Queue;
 use crate::guest::shape::Frame;
 use crate::input::Program;
-use crate::targets::fuse_chain::{Input, device};
+use crate::targets::Seed;
 
 /// Room for any reply: Linux reads a directory 32 KiB at a time.
 const ROOM: u16 = 0xc000;
@@ -53,7 +53,7 @@ pub(super) fn seeds() -> Vec<Seed> {
         .into_iter()
         .map(|(name, options, script)| {
             let input = record(options, script);
-            Seed::new("fuse_chain", name, &input)
+            Seed::new(name, &input)
         })
         .collect()
 }

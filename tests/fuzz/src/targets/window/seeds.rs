@@ -2,11 +2,11 @@
 
 //! Windows: each operation before a mapping and after it.
 
-use super::Seed;
+use super::Level;
+use super::daemon::Operation;
+use super::library::{Ask, Request};
 use crate::input::{Encode, Program};
-use crate::targets::window::Level;
-use crate::targets::window::daemon::Operation;
-use crate::targets::window::library::{Ask, Request};
+use crate::targets::Seed;
 
 struct Leveled<T>(Level, Program<T>);
 
@@ -101,7 +101,7 @@ fn daemon() -> Vec<Seed> {
             let mut operations = vec![setup(2, 0, 0, 0), store(2)];
             operations.extend(ending);
             let input = Leveled(Level::Daemon {}, Program(operations));
-            Seed::new("window", format!("daemon-{name}"), &input)
+            Seed::new(format!("daemon-{name}"), &input)
         })
         .collect()
 }
@@ -144,7 +144,7 @@ fn library() -> Vec<Seed> {
                 well(Ask::Clear {}),
             ];
             let input = Leveled(Level::Library {}, Program(requests));
-            Seed::new("window", format!("library-{fault}"), &input)
+            Seed::new(format!("library-{fault}"), &input)
         })
         .collect()
 }

@@ -2,11 +2,11 @@
 
 //! Queues as a driver fills them, and each error of a driver once.
 
-use super::Seed;
+use super::{Input, Operation, Place};
 use crate::guest::fs::Options;
 use crate::guest::message;
 use crate::input::{Bytes, Program};
-use crate::targets::virtqueue::{Input, Operation, Place};
+use crate::targets::Seed;
 
 const NEXT: u8 = 1;
 const WRITE: u8 = 2;
@@ -184,7 +184,7 @@ pub(super) fn seeds() -> Vec<Seed> {
                 options: Options::DEFAULT,
                 program: Program(operations),
             };
-            Seed::new("virtqueue", name, &input)
+            Seed::new(name, &input)
         })
         .collect()
 }

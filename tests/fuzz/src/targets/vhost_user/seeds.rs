@@ -5,11 +5,11 @@
 use vhost::vhost_user::message::{BackendReq, FrontendReq};
 use virtiofsd::fuse::Opcode;
 
-use super::Seed;
+use super::{Input, Operation};
 use crate::guest::fs::Options;
 use crate::guest::message;
 use crate::input::{Bytes, Program};
-use crate::targets::vhost_user::{Input, Operation};
+use crate::targets::Seed;
 
 fn request(bytes: Vec<u8>) -> Operation {
     Operation::Request {
@@ -171,7 +171,7 @@ pub(super) fn seeds() -> Vec<Seed> {
                 },
                 program: Program(operations),
             };
-            Seed::new("vhost_user", name, &input)
+            Seed::new(name, &input)
         })
         .collect()
 }
