@@ -147,9 +147,6 @@ impl Daemon {
     }
 
     /// Sends SIGTERM to the first process, and waits until all processes have ended.
-    ///
-    /// # Errors
-    /// [`DaemonError`].
     pub fn stop(&mut self) -> Result<ExitStatus, DaemonError> {
         self.signal(self.pid(), Signal::TERM)?;
         self.wait()

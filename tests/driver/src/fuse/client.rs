@@ -14,7 +14,8 @@ const BUFFER: usize = 1 << 20;
 /// Requests that [`Client::pipeline`] can have in flight.
 const DEPTH: usize = 64;
 
-/// A client on a queue of its own. It belongs to one thread.
+/// A client on a queue of its own. It belongs to one thread. A call fails with [`FuseError`], whose
+/// [`FuseError::errno`] is the daemon's errno.
 #[derive(Debug)]
 pub struct Client {
     pipeline: Pipeline,

@@ -35,9 +35,6 @@ impl Body<'_> {
 
 impl Client {
     /// READ into guest memory; returns the number of bytes read.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn read(
         &mut self,
         node: NodeId,
@@ -50,9 +47,6 @@ impl Client {
     }
 
     /// READ of at most `len` bytes, through the client's own buffer.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn read_vec(
         &mut self,
         node: NodeId,
@@ -66,9 +60,6 @@ impl Client {
     }
 
     /// WRITE from guest memory; returns the number of bytes written.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn write(
         &mut self,
         node: NodeId,
@@ -81,9 +72,6 @@ impl Client {
     }
 
     /// WRITE of a slice, through the client's own buffer.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn write_slice(
         &mut self,
         node: NodeId,
@@ -97,9 +85,6 @@ impl Client {
     }
 
     /// COPY_FILE_RANGE; returns the number of bytes copied.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn copy_file_range(
         &mut self,
         (node, handle, offset): (NodeId, Handle, FileOffset),
@@ -120,9 +105,6 @@ impl Client {
     }
 
     /// SETXATTR; `flags` are XATTR_….
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn setxattr(
         &mut self,
         node: NodeId,
@@ -136,9 +118,6 @@ impl Client {
     }
 
     /// GETXATTR.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn getxattr(&mut self, node: NodeId, name: &str) -> Result<Vec<u8>, FuseError> {
         let name = name.as_bytes();
         let into = self.own_span(1 << 16)?;
@@ -148,9 +127,6 @@ impl Client {
     }
 
     /// LISTXATTR: names, each followed by a NUL.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn listxattr(&mut self, node: NodeId) -> Result<Vec<u8>, FuseError> {
         let into = self.own_span(1 << 16)?;
         let reply = self.call(node, Body::Listxattr { into })?;
@@ -159,9 +135,6 @@ impl Client {
     }
 
     /// REMOVEXATTR.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn removexattr(&mut self, node: NodeId, name: &str) -> Result<(), FuseError> {
         let name = name.as_bytes();
         self.call(node, Body::Removexattr { name }).map(drop)

@@ -29,9 +29,6 @@ pub struct DirectoryEntry {
 
 impl Client {
     /// OPENDIR.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn opendir(&mut self, node: NodeId) -> Result<OpenOut, FuseError> {
         let flags = libc::O_DIRECTORY as u32;
         let args = OpenIn {
@@ -43,9 +40,6 @@ impl Client {
     }
 
     /// RELEASEDIR.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn releasedir(&mut self, node: NodeId, handle: Handle) -> Result<(), FuseError> {
         let args = ReleaseIn {
             fh: handle.0,
@@ -55,9 +49,6 @@ impl Client {
     }
 
     /// FSYNCDIR.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn fsyncdir(&mut self, node: NodeId, handle: Handle) -> Result<(), FuseError> {
         let args = FsyncIn {
             fh: handle.0,
@@ -67,9 +58,6 @@ impl Client {
     }
 
     /// READDIR of the entries that fit into `room` bytes; empty at the end.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn readdir(
         &mut self,
         node: NodeId,
@@ -83,9 +71,6 @@ impl Client {
     }
 
     /// READDIRPLUS of the entries that fit into `room` bytes; empty at the end.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn readdirplus(
         &mut self,
         node: NodeId,

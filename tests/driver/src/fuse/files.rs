@@ -18,9 +18,6 @@ const FDATASYNC: u32 = 1;
 
 impl Client {
     /// GETATTR, with the handle of an open file if there is one.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn getattr(&mut self, node: NodeId, handle: Option<Handle>) -> Result<Attr, FuseError> {
         let args = GetattrIn {
             flags: if handle.is_some() { GETATTR_FH } else { 0 },
@@ -32,18 +29,12 @@ impl Client {
     }
 
     /// SETATTR.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn setattr(&mut self, node: NodeId, args: SetattrIn) -> Result<Attr, FuseError> {
         let reply = self.call(node, Body::Setattr(args))?;
         expect_reply!(reply, Reply::Attr(attr) => attr.attr)
     }
 
     /// SETATTR of the size: truncate.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn truncate(
         &mut self,
         node: NodeId,
@@ -61,9 +52,6 @@ impl Client {
     }
 
     /// OPEN; `flags` are O_….
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn open(&mut self, node: NodeId, flags: i32) -> Result<OpenOut, FuseError> {
         let args = OpenIn {
             flags: flags as u32,
@@ -74,9 +62,6 @@ impl Client {
     }
 
     /// RELEASE.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn release(&mut self, node: NodeId, handle: Handle) -> Result<(), FuseError> {
         let args = ReleaseIn {
             fh: handle.0,
@@ -86,9 +71,6 @@ impl Client {
     }
 
     /// FLUSH, as close(2) sends it.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn flush(&mut self, node: NodeId, handle: Handle) -> Result<(), FuseError> {
         let args = FlushIn {
             fh: handle.0,
@@ -98,9 +80,6 @@ impl Client {
     }
 
     /// FSYNC; of the data only, if `data` is set.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn fsync(&mut self, node: NodeId, handle: Handle, data: bool) -> Result<(), FuseError> {
         let args = FsyncIn {
             fh: handle.0,
@@ -111,9 +90,6 @@ impl Client {
     }
 
     /// FALLOCATE; `mode` is FALLOC_FL_….
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn fallocate(
         &mut self,
         node: NodeId,
@@ -133,9 +109,6 @@ impl Client {
     }
 
     /// LSEEK; `whence` is SEEK_….
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn lseek(
         &mut self,
         node: NodeId,
@@ -154,9 +127,6 @@ impl Client {
     }
 
     /// ACCESS; `mask` is R_OK, W_OK, X_OK.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn access(&mut self, node: NodeId, mask: i32) -> Result<(), FuseError> {
         let mask = mask as u32;
         let args = AccessIn { mask, padding: 0 };
@@ -164,9 +134,6 @@ impl Client {
     }
 
     /// GETLK.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn getlk(
         &mut self,
         node: NodeId,
@@ -179,9 +146,6 @@ impl Client {
     }
 
     /// SETLK, which does not wait.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn setlk(
         &mut self,
         node: NodeId,

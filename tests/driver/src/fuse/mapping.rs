@@ -26,9 +26,6 @@ impl Body<'_> {
 
 impl Client {
     /// SETUPMAPPING: maps `len` bytes of the file, starting at `from`, at `at` of the window.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn setup_mapping(
         &mut self,
         node: NodeId,
@@ -42,9 +39,6 @@ impl Client {
     }
 
     /// REMOVEMAPPING of these ranges.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn remove_mapping(
         &mut self,
         node: NodeId,

@@ -12,18 +12,12 @@ use crate::units::NodeId;
 
 impl Client {
     /// LOOKUP. A negative entry (node 0) is returned as ENOENT.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn lookup(&mut self, parent: NodeId, name: &str) -> Result<EntryOut, FuseError> {
         let name = name.as_bytes();
         self.entry(parent, Body::Lookup { name })
     }
 
     /// LOOKUPs of a path's names one by one, from the root.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn walk(&mut self, path: &str) -> Result<EntryOut, FuseError> {
         let mut names = path.split('/').filter(|name| !name.is_empty());
         let first = self.lookup(NodeId::ROOT, names.next().unwrap_or("."))?;
@@ -33,9 +27,6 @@ impl Client {
     }
 
     /// CREATE; `flags` are O_….
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn create(
         &mut self,
         parent: NodeId,
@@ -55,9 +46,6 @@ impl Client {
     }
 
     /// MKDIR.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn mkdir(&mut self, parent: NodeId, name: &str, mode: u32) -> Result<EntryOut, FuseError> {
         let name = name.as_bytes();
         let args = MkdirIn { mode, umask: 0 };
@@ -65,9 +53,6 @@ impl Client {
     }
 
     /// MKNOD.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn mknod(
         &mut self,
         parent: NodeId,
@@ -85,9 +70,6 @@ impl Client {
     }
 
     /// SYMLINK.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn symlink(
         &mut self,
         parent: NodeId,
@@ -99,9 +81,6 @@ impl Client {
     }
 
     /// READLINK.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn readlink(&mut self, node: NodeId) -> Result<Vec<u8>, FuseError> {
         let into = self.own_span(libc::PATH_MAX as usize)?;
         let reply = self.call(node, Body::Readlink { into })?;
@@ -110,9 +89,6 @@ impl Client {
     }
 
     /// LINK: adds a name to `node`.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn link(
         &mut self,
         node: NodeId,
@@ -124,27 +100,18 @@ impl Client {
     }
 
     /// UNLINK.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn unlink(&mut self, parent: NodeId, name: &str) -> Result<(), FuseError> {
         let name = name.as_bytes();
         self.call(parent, Body::Unlink { name }).map(drop)
     }
 
     /// RMDIR.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn rmdir(&mut self, parent: NodeId, name: &str) -> Result<(), FuseError> {
         let name = name.as_bytes();
         self.call(parent, Body::Rmdir { name }).map(drop)
     }
 
     /// RENAME.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn rename(
         &mut self,
         (parent, name): (NodeId, &str),
@@ -159,9 +126,6 @@ impl Client {
     }
 
     /// RENAME2; `flags` are RENAME_….
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn rename2(
         &mut self,
         (parent, name): (NodeId, &str),
@@ -186,17 +150,11 @@ impl Client {
     }
 
     /// FORGET. There is no reply; the call returns when the device has returned the buffers.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn forget(&mut self, node: NodeId, lookups: u64) -> Result<(), FuseError> {
         self.call(node, Body::Forget { lookups }).map(drop)
     }
 
     /// BATCH_FORGET of nodes, each with its number of lookups.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn batch_forget(&mut self, nodes: &[(NodeId, u64)]) -> Result<(), FuseError> {
         let nodes: Vec<_> = nodes
             .iter()

@@ -51,9 +51,6 @@ impl Default for InitOptions {
 
 impl Client {
     /// INIT.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn init(&mut self, options: &InitOptions) -> Result<InitOut, FuseError> {
         let (major, minor) = options.version;
         let flags = options.flags.bits();
@@ -72,17 +69,11 @@ impl Client {
     }
 
     /// DESTROY, as at umount.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn destroy(&mut self) -> Result<(), FuseError> {
         self.call(NodeId(0), Body::Destroy).map(drop)
     }
 
     /// STATFS.
-    ///
-    /// # Errors
-    /// [`FuseError`].
     pub fn statfs(&mut self, node: NodeId) -> Result<Kstatfs, FuseError> {
         let reply = self.call(node, Body::Statfs)?;
         expect_reply!(reply, Reply::Statfs(statfs) => statfs)

@@ -79,9 +79,6 @@ impl Vm {
     }
 
     /// Adds memory, like a hot-plugged DIMM, and tells the daemon if it has been started before.
-    ///
-    /// # Errors
-    /// [`VhostError`].
     pub fn add_memory(&mut self, size: usize) -> Result<(RegionId, Arc<Region>), VhostError> {
         let (id, region) = self.memory.create(size)?;
         self.count_memory();
@@ -95,9 +92,6 @@ impl Vm {
     }
 
     /// Removes memory that was added. Buffers in it stay usable in this process.
-    ///
-    /// # Errors
-    /// [`VhostError`].
     pub fn remove_memory(&mut self, id: RegionId) -> Result<(), VhostError> {
         let place = self.memory.regions.get_mut(id.0).filter(|_| id.0 > 0);
         let region = place.and_then(Option::take).ok_or(VhostError::NoRegion)?;
@@ -115,9 +109,6 @@ impl Vm {
     /// including the mappings. The mappings follow one by one; if the daemon lacks
     /// CONFIGURE_MEM_SLOTS they are in the same message, which is not sent if it has no room for
     /// all.
-    ///
-    /// # Errors
-    /// [`VhostError`].
     pub fn set_memory_table(&self) -> Result<(), VhostError> {
         let infos = self.memory.infos();
         let _busy = self.control.main_loop();

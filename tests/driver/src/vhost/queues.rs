@@ -80,9 +80,6 @@ impl Vm {
 
     /// Starts a queue at the index of [`Vm::stop_queue`] or [`Vm::set_base`], as `vhost_dev_start`
     /// does.
-    ///
-    /// # Errors
-    /// [`VhostError`].
     pub fn start_queue(&self, index: QueueIndex) -> Result<(), VhostError> {
         let vring = self.vring(index)?;
         let (queue, base) = (vring.index, vring.base);
@@ -101,9 +98,6 @@ impl Vm {
     }
 
     /// Stops a queue by GET_VRING_BASE, and returns the index at which the daemon would continue.
-    ///
-    /// # Errors
-    /// [`VhostError`].
     pub fn stop_queue(&mut self, index: QueueIndex) -> Result<u16, VhostError> {
         let queue = self.vring(index)?.index;
         let base = self.ask("GET_VRING_BASE", |f| f.get_vring_base(queue))?;
@@ -114,9 +108,6 @@ impl Vm {
     }
 
     /// Enables or disables a queue that is set up.
-    ///
-    /// # Errors
-    /// [`VhostError`].
     pub fn enable_queue(&self, index: QueueIndex, enable: bool) -> Result<(), VhostError> {
         let queue = self.vring(index)?.index;
         self.ask("SET_VRING_ENABLE", |f| f.set_vring_enable(queue, enable))

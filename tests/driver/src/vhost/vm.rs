@@ -29,7 +29,8 @@ use crate::queue::{Layout, Notifier, QueueOptions};
 use crate::units::{QueueIndex, WindowOffset};
 use crate::window::{Announce, Rules, Script, Told, Vmm, Window};
 
-/// A VM with one virtio-fs device. This program is its guest.
+/// A VM with one virtio-fs device. This program is its guest. A message to the daemon fails with
+/// [`VhostError`].
 pub struct Vm {
     pub(super) control: Arc<Control>,
     pub(super) memory: MemoryTable,
@@ -51,9 +52,6 @@ pub struct Vm {
 
 impl Vm {
     /// Connects to the daemon that listens at `socket`, negotiates, and starts the device.
-    ///
-    /// # Errors
-    /// [`VhostError`].
     pub fn connect(socket: &Path, options: &Options) -> Result<Self, VhostError> {
         let mut vm = Self::connect_stopped(socket, options)?;
         vm.start()?;
@@ -61,9 +59,6 @@ impl Vm {
     }
 
     /// The same, without starting the device.
-    ///
-    /// # Errors
-    /// [`VhostError`].
     pub fn connect_stopped(socket: &Path, options: &Options) -> Result<Self, VhostError> {
         let negotiated = connect(socket, options)?;
         let memory = MemoryTable::new(options.memory)?;
@@ -99,9 +94,6 @@ impl Vm {
 
     /// Connects to the daemon that has replaced one that ended, and starts the device, as QEMU
     /// does: nothing is mapped, and the queues continue where their used rings end.
-    ///
-    /// # Errors
-    /// [`VhostError`].
     pub fn reconnect(&mut self, socket: &Path, options: &Options) -> Result<(), VhostError> {
         let Negotiated {
             frontend,
@@ -152,18 +144,12 @@ impl Vm {
     }
 
     /// Starts the device, like a guest whose driver is ready, or a VM that is resumed.
-    ///
-    /// # Errors
-    /// [`VhostError`].
     pub fn start(&mut self) -> Result<(), VhostError> {
         self.start_first(self.vrings.len())
     }
 
     /// The same for a driver that uses only the first `used` queues, the high priority queue among
     /// them. QEMU enables the other queues as well.
-    ///
-    /// # Errors
-    /// [`VhostError`].
     pub fn start_first(&mut self, used: usize) -> Result<(), VhostError> {
         let control = Arc::clone(&self.control);
         let _busy = control.main_loop();
@@ -192,9 +178,6 @@ impl Vm {
     }
 
     /// Stops the device, like a VM that is paused: requests in flight complete first.
-    ///
-    /// # Errors
-    /// [`VhostError`].
     pub fn stop(&mut self) -> Result<(), VhostError> {
         let control = Arc::clone(&self.control);
         let _busy = control.main_loop();
@@ -206,9 +189,6 @@ impl Vm {
     }
 
     /// Sends RESET_DEVICE, if the daemon supports it.
-    ///
-    /// # Errors
-    /// [`VhostError`].
     pub fn reset_device(&self) -> Result<(), VhostError> {
         let reset = VhostUserProtocolFeatures::RESET_DEVICE;
         if !self.protocol_features().contains(reset) {
@@ -219,9 +199,6 @@ impl Vm {
 
     /// Stops and resets the device, as a reset of the guest does. [`crate::queue::Queue::restart`]
     /// and [`Vm::start`] start it again.
-    ///
-    /// # Errors
-    /// [`VhostError`].
     pub fn reset(&mut self) -> Result<(), VhostError> {
         self.stop()?;
         if self
