@@ -135,7 +135,7 @@ fn is_on_its_way(thing: &str) -> bool {
 }
 
 /// The processes of a group, zombies too.
-pub(super) fn group(leader: i32) -> Vec<i32> {
+pub(crate) fn group(leader: i32) -> Vec<i32> {
     let all = fs::read_dir("/proc").into_iter().flatten().flatten();
     let numbers = all.filter_map(|one| one.file_name().to_str()?.parse().ok());
     numbers

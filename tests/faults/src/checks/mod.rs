@@ -6,6 +6,6 @@ mod account;
 pub mod bytes;
 pub mod gone;
 pub mod tables;
-pub mod threads;
 
 pub use account::Account;
+pub(crate) use account::group;

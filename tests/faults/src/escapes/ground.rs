@@ -10,19 +10,22 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
-use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_remount, unmount};
+use rustix::mount::{MountFlags, mount_remount};
 use tempfile::TempDir;
+
+use crate::host::Mounted;
 
 /// Bytes that no guest may ever read.
 pub const SECRET: &[u8] = b"what is beside the share is nobody's in the guest";
 /// The content of the shared files.
 pub const SHARED: &[u8] = b"what is in the share";
 
-/// A folder with a share in it. Its drop removes the mounts.
+/// A folder with a share in it.
 #[derive(Debug)]
 pub struct Ground {
+    // Dropped first: the folder has the mount points.
+    mounts: Vec<Mounted>,
     folder: TempDir,
-    mounts: Vec<PathBuf>,
 }
 
 /// The state of all that is not shared, at one moment.
@@ -112,11 +115,10 @@ impl Ground {
         let (locked, proc) = (share.join("locked"), share.join("proc"));
         fs::create_dir(&locked)?;
         fs::create_dir(&proc)?;
-        mount_bind(self.base().join("locked"), &locked)?;
-        self.mounts.push(locked.clone());
+        let mounted = Mounted::bind(&self.base().join("locked"), locked.clone())?;
+        self.mounts.push(mounted);
         mount_remount(&locked, MountFlags::BIND | MountFlags::RDONLY, "")?;
-        mount("proc", &proc, "proc", MountFlags::empty(), None)?;
-        self.mounts.push(proc);
+        self.mounts.push(Mounted::new("proc", proc, "")?);
         Ok(())
     }
 
@@ -143,16 +145,6 @@ impl Ground {
             }
         }
         Ok(None)
-    }
-}
-
-impl Drop for Ground {
-    fn drop(&mut self) {
-        for path in self.mounts.iter().rev() {
-            if let Err(error) = unmount(path, UnmountFlags::DETACH) {
-                log::warn!("{} stays mounted: {error}", path.display());
-            }
-        }
     }
 }
 

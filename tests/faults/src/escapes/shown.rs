@@ -8,9 +8,9 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use virtiofs_driver::{FileOffset, Handle, NodeId};
 
+use super::WINDOW;
 use super::attempts::{foreign, never_given};
 use super::ground::SECRET;
-use super::play::WINDOW;
 use super::site::Site;
 use crate::fault::Setting;
 

@@ -16,7 +16,7 @@ use virtiofs_driver::{
 };
 
 use super::ground::{Ground, Outside, SECRET};
-use super::step::{Step, answer};
+use super::table::{Step, answer};
 
 /// Bytes that are mapped at a time.
 const RANGE: u64 = 2 << 20;

@@ -129,9 +129,6 @@ fn rounds(setting: &Setting, options: &RigOptions, events: &[Event]) -> Result<(
 }
 
 /// Plays one round; returns how many calls the VMM served after the event had begun.
-///
-/// # Errors
-/// If a step or a check fails.
 pub fn play(rig: &mut Rig, event: Event) -> Result<u64> {
     let flights = take_off(rig)?;
     let begun = calls(rig);

@@ -3,13 +3,12 @@
 //! Mounts below the share.
 
 use std::fs;
-use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use virtiofs_driver::{Client, FileOffset, Handle, InitOptions, NodeId, QueueIndex, Vm};
 
 use crate::fault::{Fault, Setting};
+use crate::host::Mounted;
 use crate::rig::{self, RigOptions};
 
 /// The family.
@@ -28,15 +27,6 @@ pub const FAULTS: &[Fault] = &[
     ),
 ];
 
-/// A mount; unmounted on drop.
-struct Mounted(PathBuf);
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _ = unmount(&self.0, UnmountFlags::DETACH);
-    }
-}
-
 /// The mount and its content are found, and the listing of its parent has all names.
 fn a_name_with_a_space(setting: &Setting, sandbox: &str) -> Result<()> {
     let share = tempfile::tempdir()?;
@@ -46,9 +36,9 @@ fn a_name_with_a_space(setting: &Setting, sandbox: &str) -> Result<()> {
     }
     let mounted = [names[0], names[3]].map(|name| {
         let point = share.path().join(name);
-        mount("none", &point, "tmpfs", MountFlags::empty(), None)?;
+        let mounted = Mounted::new("tmpfs", point.clone(), "")?;
         fs::write(point.join("file"), name)?;
-        anyhow::Ok(Mounted(point))
+        anyhow::Ok(mounted)
     });
     let mounted = mounted.into_iter().collect::<Result<Vec<_>>>()?;
     let options = RigOptions {

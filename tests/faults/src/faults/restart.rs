@@ -237,9 +237,6 @@ fn hangs(pid: i32) -> bool {
 }
 
 /// Checks that a new daemon serves these files, by FUSE and through the window.
-///
-/// # Errors
-/// If a step or a check fails.
 pub fn serves_on(setting: &Setting, options: &RigOptions, files: Vec<FileModel>) -> Result<()> {
     let mut rig = Rig::start(setting, options)?;
     let ids: Vec<_> = files.into_iter().map(|file| rig.files.add(file)).collect();

@@ -199,9 +199,6 @@ fn answered_twice(setting: &Setting, kind: CallKind) -> Result<()> {
 
 /// Checks that the window fails from now on and the file system does not. The file has 100,000
 /// bytes, and is not in slot 3.
-///
-/// # Errors
-/// If a step or a check fails.
 pub fn without_window(rig: &mut Rig, file: FileId) -> Result<()> {
     for queue in 0..rig.clients.len() {
         let asked = rig.ask_map(queue, file, 0, Slot(3));

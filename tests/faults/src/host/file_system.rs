@@ -16,7 +16,7 @@ use fuser::{
 use rustix::fs::FallocateFlags;
 
 use super::Operation;
-use super::behaviour::Switches;
+use super::layer::Switches;
 use super::nodes::Nodes;
 
 /// The kernel caches nothing, so that every fault takes effect.

@@ -1,18 +1,107 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A mounted layer.
+//! A mounted layer, and the behaviour of its operations.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use fuser::{BackgroundSession, Config, SessionACL};
+use fuser::{BackgroundSession, Config, Errno, SessionACL};
+use parking_lot::Mutex;
 use rustix::mount::{UnmountFlags, unmount};
 use tempfile::TempDir;
+use virtiofs_driver::window::Gate;
 
-use super::behaviour::{Behaviour, Operation, Switches};
 use super::file_system::Faulty;
 use super::nodes::{Nodes, Numbers};
+
+/// An operation that can be made to fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// LOOKUP.
+    Lookup,
+    /// GETATTR.
+    Getattr,
+    /// SETATTR.
+    Setattr,
+    /// OPEN.
+    Open,
+    /// CREATE.
+    Create,
+    /// READ.
+    Read,
+    /// WRITE, also from the page cache.
+    Write,
+    /// FLUSH.
+    Flush,
+    /// FSYNC.
+    Fsync,
+    /// FALLOCATE.
+    Fallocate,
+    /// UNLINK.
+    Unlink,
+}
+
+impl Operation {
+    /// All operations.
+    pub const ALL: [Self; 11] = [
+        Self::Lookup,
+        Self::Getattr,
+        Self::Setattr,
+        Self::Open,
+        Self::Create,
+        Self::Read,
+        Self::Write,
+        Self::Flush,
+        Self::Fsync,
+        Self::Fallocate,
+        Self::Unlink,
+    ];
+}
+
+/// The behaviour of one operation.
+#[derive(Debug, Clone, Default)]
+pub enum Behaviour {
+    /// Works normally.
+    #[default]
+    Good,
+    /// Fails with this errno.
+    Fail(i32),
+    /// Works after this delay.
+    Slow(Duration),
+    /// Works after the gate was opened.
+    Hold(Gate),
+}
+
+/// The behaviour of each operation.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Switches(Arc<Mutex<HashMap<Operation, Behaviour>>>);
+
+impl Switches {
+    pub(super) fn set(&self, operation: Operation, behaviour: Behaviour) {
+        self.0.lock().insert(operation, behaviour);
+    }
+
+    pub(super) fn clear(&self) {
+        self.0.lock().clear();
+    }
+
+    /// Applies the behaviour at the beginning of an operation.
+    pub(super) fn meet(&self, operation: Operation) -> Result<(), Errno> {
+        let behaviour = self.0.lock().get(&operation).cloned();
+        match behaviour.unwrap_or_default() {
+            Behaviour::Good => {}
+            Behaviour::Fail(errno) => return Err(Errno::from_i32(errno)),
+            Behaviour::Slow(time) => thread::sleep(time),
+            Behaviour::Hold(gate) => gate.pass(None),
+        }
+        Ok(())
+    }
+}
 
 /// The number of operations that can be held before other operations have to wait.
 const THREADS: usize = 6;

@@ -8,18 +8,12 @@
 //! - [`Overlay`]: an overlayfs, whose lower directory must not change.
 //! - [`Twice`]: a directory that is mounted at two places.
 
-mod behaviour;
 mod disk;
 mod file_system;
 mod layer;
+mod mounts;
 mod nodes;
-mod overlay;
-mod small;
-mod twice;
 
-pub use behaviour::{Behaviour, Operation};
 pub use disk::Disk;
-pub use layer::Layer;
-pub use overlay::Overlay;
-pub use small::Small;
-pub use twice::Twice;
+pub use layer::{Behaviour, Layer, Operation};
+pub use mounts::{Mounted, Overlay, Small, Twice};

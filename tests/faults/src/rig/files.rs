@@ -18,9 +18,6 @@ const CHUNK: usize = 512 << 10;
 
 impl Rig {
     /// Makes a file of this size with random content.
-    ///
-    /// # Errors
-    /// Whatever fails.
     pub fn create(&mut self, queue: usize, size: usize) -> Result<FileId> {
         let id = self.create_empty(queue)?;
         let content = self.random(size);
@@ -29,9 +26,6 @@ impl Rig {
     }
 
     /// Makes an empty file.
-    ///
-    /// # Errors
-    /// Whatever fails.
     pub fn create_empty(&mut self, queue: usize) -> Result<FileId> {
         let name = Files::new_name();
         self.watch.step(format!("create {name}"));
@@ -53,9 +47,6 @@ impl Rig {
     }
 
     /// WRITE of all bytes of `content`.
-    ///
-    /// # Errors
-    /// Whatever fails.
     pub fn write(&mut self, queue: usize, id: FileId, at: usize, content: &[u8]) -> Result<()> {
         self.watch.step(format!("write {id:?}"));
         let file = self.files.get_mut(id);
@@ -85,9 +76,6 @@ impl Rig {
     }
 
     /// SETATTR of the size.
-    ///
-    /// # Errors
-    /// Whatever fails.
     pub fn truncate(&mut self, queue: usize, id: FileId, size: usize) -> Result<()> {
         self.watch.step(format!("truncate {id:?} to {size}"));
         let file = self.files.get_mut(id);
@@ -99,9 +87,6 @@ impl Rig {
     }
 
     /// A program on the host writes to the file, which grows if necessary.
-    ///
-    /// # Errors
-    /// Whatever fails.
     pub fn write_on_host(&mut self, id: FileId, at: usize, content: &[u8]) -> Result<()> {
         self.watch.step(format!("write {id:?} on the host"));
         self.on_host(id)?.write_all_at(content, at as u64)?;
@@ -137,9 +122,6 @@ impl Rig {
     }
 
     /// RELEASE, and OPEN of the same node.
-    ///
-    /// # Errors
-    /// Whatever fails.
     pub fn reopen(&mut self, queue: usize, id: FileId) -> Result<()> {
         self.watch.step(format!("reopen {id:?}"));
         let file = self.files.get_mut(id);
@@ -150,9 +132,6 @@ impl Rig {
     }
 
     /// Removes a file: its mappings, its handle, its name, its node.
-    ///
-    /// # Errors
-    /// Whatever fails.
     pub fn remove(&mut self, queue: usize, id: FileId) -> Result<()> {
         for slot in self.shown.of(id) {
             self.unmap(queue, slot)?;
@@ -168,9 +147,6 @@ impl Rig {
     }
 
     /// After a new INIT, looks up and opens the guest's files again.
-    ///
-    /// # Errors
-    /// Whatever fails.
     pub fn find_again(&mut self, queue: usize) -> Result<()> {
         self.watch.step("look files up");
         for id in self.files.ids() {

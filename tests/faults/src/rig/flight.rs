@@ -30,9 +30,6 @@ pub struct Landed {
 
 impl Rig {
     /// Makes SETUPMAPPING available, without waiting.
-    ///
-    /// # Errors
-    /// Whatever fails.
     pub fn begin_map(
         &mut self,
         queue: usize,
@@ -48,9 +45,6 @@ impl Rig {
     }
 
     /// Makes REMOVEMAPPING available, without waiting.
-    ///
-    /// # Errors
-    /// Whatever fails.
     pub fn begin_unmap(&mut self, queue: usize, slot: Slot) -> Result<Flight> {
         let ranges = [RemovemappingOne {
             moffset: slot.offset().0,
@@ -82,9 +76,6 @@ impl Rig {
     }
 
     /// Waits until all have completed, and enters those that succeeded into the model.
-    ///
-    /// # Errors
-    /// Whatever fails.
     pub fn land(&mut self, flights: &[Flight]) -> Result<Vec<Landed>> {
         self.watch
             .step(format!("{} requests come back", flights.len()));

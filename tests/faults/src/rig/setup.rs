@@ -88,18 +88,12 @@ pub struct Rig {
 
 impl Rig {
     /// Starts a daemon and mounts.
-    ///
-    /// # Errors
-    /// Whatever fails.
     pub fn start(setting: &Setting, options: &RigOptions) -> Result<Self> {
         let daemon = daemon(setting, options)?;
         Self::connect(setting, options, daemon)
     }
 
     /// Mounts the share of a daemon that has just been started.
-    ///
-    /// # Errors
-    /// Whatever fails.
     pub fn connect(setting: &Setting, options: &RigOptions, daemon: Daemon) -> Result<Self> {
         let watch = Watch::new(daemon.pid(), STEP_LIMIT);
         let mut vm = Vm::connect(&daemon.socket(), &vm_options(options))?;
@@ -130,9 +124,6 @@ impl Rig {
     }
 
     /// INIT, as at mount.
-    ///
-    /// # Errors
-    /// Whatever fails.
     pub fn init(&mut self) -> Result<()> {
         self.clients[0].init(&InitOptions::linux())?;
         Ok(())
@@ -150,9 +141,6 @@ impl Rig {
 }
 
 /// Starts the daemon of a rig.
-///
-/// # Errors
-/// Whatever fails.
 pub fn daemon(setting: &Setting, options: &RigOptions) -> Result<Daemon> {
     let queues = format!("--request-queues={}", options.queues);
     let window = format!("--dax-window={}M", options.slots * 2);

@@ -3,6 +3,9 @@
 //! The time limit of a step. The watch reports the threads of a daemon that hangs, and kills the
 //! daemon.
 
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -10,7 +13,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::checks::threads;
+use crate::checks::group;
 
 /// How long one step may take on a busy machine.
 pub const STEP_LIMIT: Duration = Duration::from_secs(60);
@@ -82,7 +85,7 @@ fn watch(shared: &(Mutex<State>, Condvar), group: i32, limit: Duration) {
             let step = state.step.clone();
             drop(state);
             eprintln!("{step}: took more than {limit:?}");
-            eprintln!("{}", threads::report(group));
+            eprintln!("{}", report(group));
             if let Some(group) = Pid::from_raw(group) {
                 // Fails only if all processes have ended.
                 let _ = kill_process_group(group, Signal::KILL);
@@ -93,13 +96,40 @@ fn watch(shared: &(Mutex<State>, Condvar), group: i32, limit: Duration) {
     }
 }
 
+/// The state, system call, wait channel and kernel stack of each thread in a process group.
+fn report(leader: i32) -> String {
+    let mut text = String::new();
+    for pid in group(leader) {
+        let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+        for task in tasks.into_iter().flatten().flatten() {
+            let _ = writeln!(text, "process {pid}, {}", thread(&task.path()));
+        }
+    }
+    text
+}
+
+fn thread(task: &Path) -> String {
+    let read = |name| {
+        let text = fs::read_to_string(task.join(name)).unwrap_or_default();
+        text.trim_end().replace('\n', "\n    ")
+    };
+    let id = task.file_name().unwrap_or_default().to_string_lossy();
+    format!(
+        "thread {id} ({}): wchan {}, syscall {}\n    {}",
+        read("comm"),
+        read("wchan"),
+        read("syscall"),
+        read("stack"),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::{CommandExt, ExitStatusExt};
     use std::process::Command;
     use std::time::Duration;
 
-    use super::Watch;
+    use super::{Watch, report};
 
     #[test]
     fn what_takes_too_long_is_ended() {
@@ -112,5 +142,18 @@ mod tests {
         let status = hung.wait().expect("its end");
         assert_eq!(status.signal(), Some(9));
         assert!(watch.expired());
+    }
+
+    #[test]
+    fn a_sleeping_process_is_told_of() {
+        let mut child = Command::new("sleep")
+            .arg("1000")
+            .process_group(0)
+            .spawn()
+            .expect("a process");
+        let text = report(child.id().cast_signed());
+        child.kill().expect("its end");
+        child.wait().expect("its end");
+        assert!(text.contains("(sleep): wchan "), "{text}");
     }
 }

@@ -11,9 +11,6 @@ use crate::model::{FileId, RANGE, Shown, Slot};
 
 impl Rig {
     /// SETUPMAPPING, which has to succeed.
-    ///
-    /// # Errors
-    /// Whatever fails.
     pub fn map(&mut self, queue: usize, file: FileId, from: u64, slot: Slot) -> Result<()> {
         self.ask_map(queue, file, from, slot)?;
         let from = FileOffset(from);
@@ -39,9 +36,6 @@ impl Rig {
     }
 
     /// REMOVEMAPPING, which has to succeed.
-    ///
-    /// # Errors
-    /// Whatever fails.
     pub fn unmap(&mut self, queue: usize, slot: Slot) -> Result<()> {
         self.ask_unmap(queue, slot)
             .with_context(|| format!("unmap {slot:?}"))?;
@@ -67,9 +61,6 @@ impl Rig {
     }
 
     /// Stores random bytes through a slot, within the file.
-    ///
-    /// # Errors
-    /// Whatever fails.
     pub fn store(&mut self, slot: Slot, at: u64, len: usize) -> Result<()> {
         let content = self.random(len);
         let (shown, room) = self.visible(slot)?;

@@ -9,8 +9,6 @@
 //! race may have to be repeated several times.
 
 mod ending;
-mod episode;
-mod ground;
 mod journal;
 mod run;
 mod step;

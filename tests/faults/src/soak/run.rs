@@ -5,8 +5,12 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::{Journal, episode};
-use crate::fault::Setting;
+use anyhow::Result;
+use fastrand::Rng;
+
+use super::{Journal, walk};
+use crate::fault::{Fault, Setting};
+use crate::faults;
 
 /// The settings of a soak.
 pub struct SoakOptions {
@@ -60,7 +64,7 @@ pub fn run(options: &mut SoakOptions) -> Result<Summary, Box<Failure>> {
             seed: episode_seed(options.seed, number),
         };
         let mut journal = Journal::default();
-        let mut episode = episode::Episode::draw(setting);
+        let mut episode = Episode::draw(setting);
         let kind = episode.kind();
         log::info!("episode {number}: {kind}");
         if let Err(error) = episode.play(&mut journal) {
@@ -84,6 +88,42 @@ fn episode_seed(seed: u64, number: u64) -> u64 {
     // Neighbouring numbers get unrelated seeds: Knuth's multiplicative hash, and then the
     // generator.
     fastrand::Rng::with_seed(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).u64(..)
+}
+
+/// The average number of walks for each fault of the table.
+const WALKS: u32 = 3;
+
+/// An episode.
+struct Episode {
+    setting: Setting,
+    fault: Option<&'static Fault>,
+}
+
+impl Episode {
+    /// Draws an episode by its seed.
+    fn draw(setting: Setting) -> Self {
+        let mut rng = Rng::with_seed(setting.seed);
+        let short: Vec<_> = faults::all().filter(|fault| fault.soak).collect();
+        let walk = rng.u32(0..=WALKS) > 0;
+        let fault = if walk { None } else { rng.choice(short) };
+        Self { setting, fault }
+    }
+
+    /// Its name.
+    fn kind(&self) -> String {
+        self.fault.map_or("walk", |fault| fault.name).to_owned()
+    }
+
+    /// Plays it.
+    fn play(&mut self, journal: &mut Journal) -> Result<()> {
+        match self.fault {
+            Some(fault) => {
+                journal.step(fault.name.to_owned());
+                (fault.play)(&self.setting)
+            }
+            None => walk::play(&self.setting, journal),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use anyhow::{Result, ensure};
 use virtiofs_driver::window::{Action, CallKind};
 
-use super::ground::Share;
+use super::walk::Share;
 use crate::faults::control::{self, Event};
 use crate::faults::host_fs;
 use crate::host::{Behaviour, Operation};

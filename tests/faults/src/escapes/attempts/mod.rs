@@ -2,21 +2,17 @@
 
 //! The attempts, a file for each kind.
 
-mod handles;
+mod files;
+mod ids;
 mod links;
-mod magic;
 mod names;
-mod nodes;
 mod races;
-mod rights;
-mod special;
 
 use anyhow::Result;
 
 use super::site::Site;
 
-pub use handles::foreign;
-pub use nodes::never_given;
+pub use ids::{foreign, never_given};
 
 /// One way to attempt an escape.
 pub struct Attempt {
@@ -32,16 +28,16 @@ pub const ATTEMPTS: &[Attempt] = &[
     attempt("slashes in a name", names::slashes),
     attempt("names to be made elsewhere", names::made_elsewhere),
     attempt("symlinks", links::symlinks),
-    attempt("magic links of /proc", magic::links),
+    attempt("magic links of /proc", links::of_proc),
     attempt("a parent that is renamed", races::renamed_parent),
     attempt("a directory that turns into a link", races::turning_link),
-    attempt("a node that was never given", nodes::unknown),
-    attempt("a node that was forgotten", nodes::forgotten),
-    attempt("a handle of another inode", handles::of_another),
-    attempt("special files", special::files),
-    attempt("directories as files", special::directories),
-    attempt("read-only by mount", rights::by_mount),
-    attempt("read-only by its opening", rights::by_opening),
+    attempt("a node that was never given", ids::unknown_nodes),
+    attempt("a node that was forgotten", ids::forgotten_nodes),
+    attempt("a handle of another inode", ids::foreign_handles),
+    attempt("special files", files::special),
+    attempt("directories as files", files::directories),
+    attempt("read-only by mount", files::read_only_by_mount),
+    attempt("read-only by its opening", files::read_only_by_opening),
 ];
 
 const fn attempt(name: &'static str, make: fn(&mut Site) -> Result<()>) -> Attempt {
