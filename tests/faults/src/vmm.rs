@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Signal, set_parent_process_death_signal};
-use virtiofs_driver::fuse::RemovemappingOne;
 use virtiofs_driver::window::{Action, CallKind};
 use virtiofs_driver::{
     Body, Client, FileOffset, InitOptions, NodeId, QueueIndex, Request, Script, Vm,
@@ -164,15 +163,15 @@ fn be_one(stage: Stage, socket: &Path) -> Result<()> {
         now.then(|| action.take()).flatten().unwrap_or_default()
     }));
     if stage == Stage::Unmap {
-        begin_unmap(&mut clients[0], last)?;
+        let ranges = [(last.offset(), RANGE)];
+        let body = Body::remove_mapping(&ranges);
+        begin(&mut clients[0], &Request::new(NodeId::default(), body))?;
         held.wait_until_reached()?;
     }
     for slot in (0..MANY).map(Slot) {
         let place = slot.0 as usize % clients.len();
         let body = Body::setup_mapping(FileOffset(0), RANGE, slot.offset(), true);
-        let pipeline = clients[place].pipeline();
-        pipeline.submit(&Request::new(node, body))?;
-        pipeline.kick()?;
+        begin(&mut clients[place], &Request::new(node, body))?;
     }
     held.wait_until_reached()?;
     let in_flight: usize = clients
@@ -187,16 +186,7 @@ fn be_one(stage: Stage, socket: &Path) -> Result<()> {
     }
 }
 
-fn begin_unmap(client: &mut Client, slot: Slot) -> Result<()> {
-    let ranges = [RemovemappingOne {
-        moffset: slot.offset().0,
-        len: RANGE,
-    }];
-    let body = Body::RemoveMapping {
-        count: 1,
-        ranges: &ranges,
-    };
-    let pipeline = client.pipeline();
-    pipeline.submit(&Request::new(NodeId::default(), body))?;
-    Ok(pipeline.kick()?)
+fn begin(client: &mut Client, request: &Request<'_>) -> Result<()> {
+    client.pipeline().submit(request)?;
+    Ok(client.pipeline().kick()?)
 }

@@ -2,7 +2,7 @@
 
 //! The requests of each kind of work, and the checks of their replies.
 
-use fuse_backend_rs::abi::fuse_abi::{ForgetOne, GetattrIn, OpenIn, ReadIn, ReleaseIn};
+use fuse_backend_rs::abi::fuse_abi::ForgetOne;
 use virtiofs_driver::{Body, FileOffset, FuseError, GuestSpan, Handle, NodeId, Reply, Request};
 
 use super::fixture::{LISTING, Scene};
@@ -52,36 +52,20 @@ impl Step {
     ) -> Request<'a> {
         let Scene { data, handle, .. } = *scene;
         match self {
-            Self::GetAttr => Request::new(data, Body::Getattr(GetattrIn::default())),
+            Self::GetAttr => Request::new(data, Body::getattr(None)),
             Self::Lookup { name, .. } => {
-                let name = names[name as usize].as_bytes();
-                Request::new(scene.names, Body::Lookup { name })
+                Request::new(scene.names, Body::lookup(&names[name as usize]))
             }
-            Self::Open => {
-                let flags = libc::O_RDONLY as u32;
-                let fuse_flags = 0;
-                Request::new(data, Body::Open(OpenIn { flags, fuse_flags }))
-            }
-            Self::Release(handle) => {
-                let args = ReleaseIn {
-                    fh: handle.0,
-                    ..ReleaseIn::default()
-                };
-                Request::new(data, Body::Release(args))
-            }
+            Self::Open => Request::new(data, Body::open(libc::O_RDONLY)),
+            Self::Release(handle) => Request::new(data, Body::release(handle)),
             Self::List(cookie) => {
-                let args = ReadIn {
-                    fh: scene.listing.0,
-                    offset: scene.cookies[cookie].0,
-                    size: LISTING,
-                    ..ReadIn::default()
-                };
-                let into = buffer(LISTING);
-                Request::new(scene.many, Body::Readdirplus { args, into })
+                let (from, into) = (scene.cookies[cookie], buffer(LISTING));
+                let body = Body::readdirplus(scene.listing, from, into);
+                Request::new(scene.many, body)
             }
             Self::Read(at, len) => Request::new(data, Body::read(handle, at, buffer(len))),
             Self::Write(at, len) => Request::new(data, Body::write(handle, at, buffer(len))),
-            Self::Forget => Request::new(NodeId(0), Body::BatchForget { nodes: forgotten }),
+            Self::Forget => Request::new(NodeId(0), Body::batch_forget(forgotten)),
         }
     }
 

@@ -8,6 +8,17 @@ use crate::memory::{GuestBuffer, GuestSpan};
 use crate::units::NodeId;
 use crate::vhost::Vm;
 
+/// Takes the reply apart that the request's shape promises.
+macro_rules! expect_reply {
+    ($reply:expr, $pattern:pat => $value:expr) => {
+        match $reply {
+            $pattern => Ok::<_, FuseError>($value),
+            other => unreachable!("a reply is parsed by its request's shape: {other:?}"),
+        }
+    };
+}
+pub(super) use expect_reply;
+
 /// Bytes of the buffer for calls that take or return slices. By default Linux reads at most 128
 /// KiB; this is virtiofsd's limit for one transfer.
 const BUFFER: usize = 1 << 20;
@@ -63,6 +74,18 @@ impl Client {
         completion.result
     }
 
+    /// Makes a request whose reply has no payload.
+    pub(super) fn finish(&mut self, node: NodeId, body: Body<'_>) -> Result<(), FuseError> {
+        self.call(node, body).map(drop)
+    }
+
+    /// Makes a request whose reply is in the client's own buffer.
+    pub(super) fn buffered(&mut self, node: NodeId, body: Body<'_>) -> Result<Vec<u8>, FuseError> {
+        let reply = self.call(node, body)?;
+        let len = expect_reply!(reply, Reply::Data(len) => len)?;
+        Ok(self.buffer.to_vec(len as usize)?)
+    }
+
     /// The first `len` bytes of the client's own buffer.
     pub(super) fn own_span(&self, len: usize) -> Result<GuestSpan, FuseError> {
         let limit = self.buffer.len();
@@ -72,14 +95,3 @@ impl Client {
         Ok(self.buffer.part(0..len))
     }
 }
-
-/// Takes the reply apart that the request's shape promises.
-macro_rules! expect_reply {
-    ($reply:expr, $pattern:pat => $value:expr) => {
-        match $reply {
-            $pattern => Ok::<_, FuseError>($value),
-            other => unreachable!("a reply is parsed by its request's shape: {other:?}"),
-        }
-    };
-}
-pub(super) use expect_reply;

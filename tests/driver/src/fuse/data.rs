@@ -1,37 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Bytes of files, and extended attributes.
+//! Bytes of files, in requests and through the window, and extended attributes.
 
-use fuse_backend_rs::abi::fuse_abi::{CopyFileRangeIn, ReadIn, WriteIn};
+use fuse_backend_rs::abi::fuse_abi::{CopyFileRangeIn, Opcode, SetxattrIn};
 
 use super::client::expect_reply;
+use super::reply::Shape;
 use super::{Body, Client, FuseError, Reply};
 use crate::memory::GuestSpan;
-use crate::units::{FileOffset, Handle, NodeId};
-
-impl Body<'_> {
-    /// READ of as much as `into` has room for.
-    pub fn read(handle: Handle, offset: FileOffset, into: GuestSpan) -> Self {
-        let args = ReadIn {
-            fh: handle.0,
-            offset: offset.0,
-            size: into.len,
-            ..ReadIn::default()
-        };
-        Self::Read { args, into }
-    }
-
-    /// WRITE of all of `from`.
-    pub fn write(handle: Handle, offset: FileOffset, from: GuestSpan) -> Self {
-        let args = WriteIn {
-            fh: handle.0,
-            offset: offset.0,
-            size: from.len,
-            ..WriteIn::default()
-        };
-        Self::Write { args, from }
-    }
-}
+use crate::units::{FileOffset, Handle, NodeId, WindowOffset};
 
 impl Client {
     /// READ into guest memory; returns the number of bytes read.
@@ -55,8 +32,7 @@ impl Client {
         len: usize,
     ) -> Result<Vec<u8>, FuseError> {
         let into = self.own_span(len)?;
-        let len = self.read(node, handle, offset, into)?;
-        Ok(self.buffer.to_vec(len as usize)?)
+        self.buffered(node, Body::read(handle, offset, into))
     }
 
     /// WRITE from guest memory; returns the number of bytes written.
@@ -91,7 +67,7 @@ impl Client {
         (to_node, to_handle, to_offset): (NodeId, Handle, FileOffset),
         len: u64,
     ) -> Result<u32, FuseError> {
-        let args = CopyFileRangeIn {
+        let arguments = CopyFileRangeIn {
             fh_in: handle.0,
             offset_in: offset.0,
             nodeid_out: to_node.0,
@@ -100,7 +76,8 @@ impl Client {
             len,
             flags: 0,
         };
-        let reply = self.call(node, Body::CopyFileRange(args))?;
+        let body = Body::of(Opcode::CopyFileRange, Shape::Written).with(&arguments);
+        let reply = self.call(node, body)?;
         expect_reply!(reply, Reply::Written(len) => len)
     }
 
@@ -112,31 +89,47 @@ impl Client {
         value: &[u8],
         flags: i32,
     ) -> Result<(), FuseError> {
-        let (name, flags) = (name.as_bytes(), flags as u32);
-        self.call(node, Body::Setxattr { name, value, flags })
-            .map(drop)
+        let (size, flags) = (value.len() as u32, flags as u32);
+        let body = Body::of(Opcode::Setxattr, Shape::Empty).with(&SetxattrIn { size, flags });
+        self.finish(node, body.value(name, value))
     }
 
     /// GETXATTR.
     pub fn getxattr(&mut self, node: NodeId, name: &str) -> Result<Vec<u8>, FuseError> {
-        let name = name.as_bytes();
         let into = self.own_span(1 << 16)?;
-        let reply = self.call(node, Body::Getxattr { name, into })?;
-        let len = expect_reply!(reply, Reply::Data(len) => len)?;
-        Ok(self.buffer.to_vec(len as usize)?)
+        self.buffered(node, Body::getxattr(name, into))
     }
 
     /// LISTXATTR: names, each followed by a NUL.
     pub fn listxattr(&mut self, node: NodeId) -> Result<Vec<u8>, FuseError> {
         let into = self.own_span(1 << 16)?;
-        let reply = self.call(node, Body::Listxattr { into })?;
-        let len = expect_reply!(reply, Reply::Data(len) => len)?;
-        Ok(self.buffer.to_vec(len as usize)?)
+        self.buffered(node, Body::listxattr(into))
     }
 
     /// REMOVEXATTR.
     pub fn removexattr(&mut self, node: NodeId, name: &str) -> Result<(), FuseError> {
-        let name = name.as_bytes();
-        self.call(node, Body::Removexattr { name }).map(drop)
+        let body = Body::of(Opcode::Removexattr, Shape::Empty).name(name);
+        self.finish(node, body)
+    }
+
+    /// SETUPMAPPING: maps `len` bytes of the file, starting at `from`, at `at` of the window.
+    pub fn setup_mapping(
+        &mut self,
+        node: NodeId,
+        from: FileOffset,
+        len: u64,
+        at: WindowOffset,
+        write: bool,
+    ) -> Result<(), FuseError> {
+        self.finish(node, Body::setup_mapping(from, len, at, write))
+    }
+
+    /// REMOVEMAPPING of these ranges, each an offset and a length.
+    pub fn remove_mapping(
+        &mut self,
+        node: NodeId,
+        ranges: &[(WindowOffset, u64)],
+    ) -> Result<(), FuseError> {
+        self.finish(node, Body::remove_mapping(ranges))
     }
 }

@@ -2,12 +2,12 @@
 
 //! Directories.
 
-use fuse_backend_rs::abi::fuse_abi::{
-    Dirent, Direntplus, EntryOut, FsyncIn, Opcode, OpenIn, OpenOut, ReadIn, ReleaseIn,
-};
+use fuse_backend_rs::abi::fuse_abi::{Dirent, Direntplus, EntryOut, FsyncIn, Opcode, OpenOut};
 use vm_memory_017::ByteValued;
 
 use super::client::expect_reply;
+use super::reply::Shape;
+use super::request::{open_arguments, release_arguments};
 use super::{Body, Client, FuseError, Reply};
 use crate::units::{FileOffset, Handle, NodeId};
 
@@ -30,31 +30,27 @@ pub struct DirectoryEntry {
 impl Client {
     /// OPENDIR.
     pub fn opendir(&mut self, node: NodeId) -> Result<OpenOut, FuseError> {
-        let flags = libc::O_DIRECTORY as u32;
-        let args = OpenIn {
-            flags,
-            fuse_flags: 0,
-        };
-        let reply = self.call(node, Body::Opendir(args))?;
+        let body = Body::of(Opcode::Opendir, Shape::Opened);
+        let reply = self.call(node, body.with(&open_arguments(libc::O_DIRECTORY)))?;
         expect_reply!(reply, Reply::Opened(open) => open)
     }
 
     /// RELEASEDIR.
     pub fn releasedir(&mut self, node: NodeId, handle: Handle) -> Result<(), FuseError> {
-        let args = ReleaseIn {
-            fh: handle.0,
-            ..ReleaseIn::default()
-        };
-        self.call(node, Body::Releasedir(args)).map(drop)
+        let body = Body::of(Opcode::Releasedir, Shape::Empty).with(&release_arguments(handle));
+        self.finish(node, body)
     }
 
     /// FSYNCDIR.
     pub fn fsyncdir(&mut self, node: NodeId, handle: Handle) -> Result<(), FuseError> {
-        let args = FsyncIn {
+        let arguments = FsyncIn {
             fh: handle.0,
             ..FsyncIn::default()
         };
-        self.call(node, Body::Fsyncdir(args)).map(drop)
+        self.finish(
+            node,
+            Body::of(Opcode::Fsyncdir, Shape::Empty).with(&arguments),
+        )
     }
 
     /// READDIR of the entries that fit into `room` bytes; empty at the end.
@@ -66,8 +62,8 @@ impl Client {
         room: usize,
     ) -> Result<Vec<DirectoryEntry>, FuseError> {
         let into = self.own_span(room)?;
-        let args = read_args(handle, offset, into.len);
-        self.entries(node, Body::Readdir { args, into })
+        let bytes = self.buffered(node, Body::readdir(handle, offset, into))?;
+        parse(&bytes, Opcode::Readdir)
     }
 
     /// READDIRPLUS of the entries that fit into `room` bytes; empty at the end.
@@ -79,25 +75,8 @@ impl Client {
         room: usize,
     ) -> Result<Vec<DirectoryEntry>, FuseError> {
         let into = self.own_span(room)?;
-        let args = read_args(handle, offset, into.len);
-        self.entries(node, Body::Readdirplus { args, into })
-    }
-
-    /// The entries that a request reads into the client's own buffer.
-    fn entries(&mut self, node: NodeId, body: Body) -> Result<Vec<DirectoryEntry>, FuseError> {
-        let opcode = body.opcode();
-        let reply = self.call(node, body)?;
-        let len = expect_reply!(reply, Reply::Data(len) => len)?;
-        parse(&self.buffer.to_vec(len as usize)?, opcode)
-    }
-}
-
-fn read_args(handle: Handle, offset: FileOffset, size: u32) -> ReadIn {
-    ReadIn {
-        fh: handle.0,
-        offset: offset.0,
-        size,
-        ..ReadIn::default()
+        let bytes = self.buffered(node, Body::readdirplus(handle, offset, into))?;
+        parse(&bytes, Opcode::Readdirplus)
     }
 }
 

@@ -3,34 +3,29 @@
 //! Files: attributes, open and close, and operations on open files.
 
 use fuse_backend_rs::abi::fuse_abi::{
-    AccessIn, Attr, FATTR_FH, FallocateIn, FileLock, FlushIn, FsyncIn, GetattrIn, LkIn, LseekIn,
-    OpenIn, OpenOut, ReleaseIn, SetattrIn, SetattrValid,
+    AccessIn, Attr, FATTR_FH, FallocateIn, FileLock, FlushIn, FsyncIn, LkIn, LseekIn, Opcode,
+    OpenOut, SetattrIn, SetattrValid,
 };
 
 use super::client::expect_reply;
+use super::reply::Shape;
 use super::{Body, Client, FuseError, Reply};
 use crate::units::{FileOffset, Handle, NodeId};
 
-/// FUSE_GETATTR_FH.
-const GETATTR_FH: u32 = 1;
 /// FUSE_FSYNC_FDATASYNC.
 const FDATASYNC: u32 = 1;
 
 impl Client {
     /// GETATTR, with the handle of an open file if there is one.
     pub fn getattr(&mut self, node: NodeId, handle: Option<Handle>) -> Result<Attr, FuseError> {
-        let args = GetattrIn {
-            flags: if handle.is_some() { GETATTR_FH } else { 0 },
-            dummy: 0,
-            fh: handle.map_or(0, |handle| handle.0),
-        };
-        let reply = self.call(node, Body::Getattr(args))?;
+        let reply = self.call(node, Body::getattr(handle))?;
         expect_reply!(reply, Reply::Attr(attr) => attr.attr)
     }
 
     /// SETATTR.
     pub fn setattr(&mut self, node: NodeId, args: SetattrIn) -> Result<Attr, FuseError> {
-        let reply = self.call(node, Body::Setattr(args))?;
+        let body = Body::of(Opcode::Setattr, Shape::Attr).with(&args);
+        let reply = self.call(node, body)?;
         expect_reply!(reply, Reply::Attr(attr) => attr.attr)
     }
 
@@ -53,21 +48,13 @@ impl Client {
 
     /// OPEN; `flags` are O_….
     pub fn open(&mut self, node: NodeId, flags: i32) -> Result<OpenOut, FuseError> {
-        let args = OpenIn {
-            flags: flags as u32,
-            fuse_flags: 0,
-        };
-        let reply = self.call(node, Body::Open(args))?;
+        let reply = self.call(node, Body::open(flags))?;
         expect_reply!(reply, Reply::Opened(open) => open)
     }
 
     /// RELEASE.
     pub fn release(&mut self, node: NodeId, handle: Handle) -> Result<(), FuseError> {
-        let args = ReleaseIn {
-            fh: handle.0,
-            ..ReleaseIn::default()
-        };
-        self.call(node, Body::Release(args)).map(drop)
+        self.finish(node, Body::release(handle))
     }
 
     /// FLUSH, as close(2) sends it.
@@ -76,7 +63,7 @@ impl Client {
             fh: handle.0,
             ..FlushIn::default()
         };
-        self.call(node, Body::Flush(args)).map(drop)
+        self.finish(node, Body::of(Opcode::Flush, Shape::Empty).with(&args))
     }
 
     /// FSYNC; of the data only, if `data` is set.
@@ -86,7 +73,7 @@ impl Client {
             fsync_flags: if data { FDATASYNC } else { 0 },
             padding: 0,
         };
-        self.call(node, Body::Fsync(args)).map(drop)
+        self.finish(node, Body::of(Opcode::Fsync, Shape::Empty).with(&args))
     }
 
     /// FALLOCATE; `mode` is FALLOC_FL_….
@@ -105,7 +92,7 @@ impl Client {
             mode: mode as u32,
             padding: 0,
         };
-        self.call(node, Body::Fallocate(args)).map(drop)
+        self.finish(node, Body::of(Opcode::Fallocate, Shape::Empty).with(&args))
     }
 
     /// LSEEK; `whence` is SEEK_….
@@ -122,7 +109,8 @@ impl Client {
             whence: whence as u32,
             padding: 0,
         };
-        let reply = self.call(node, Body::Lseek(args))?;
+        let body = Body::of(Opcode::Lseek, Shape::Offset).with(&args);
+        let reply = self.call(node, body)?;
         expect_reply!(reply, Reply::Offset(offset) => offset)
     }
 
@@ -130,7 +118,7 @@ impl Client {
     pub fn access(&mut self, node: NodeId, mask: i32) -> Result<(), FuseError> {
         let mask = mask as u32;
         let args = AccessIn { mask, padding: 0 };
-        self.call(node, Body::Access(args)).map(drop)
+        self.finish(node, Body::of(Opcode::Access, Shape::Empty).with(&args))
     }
 
     /// GETLK.
@@ -141,7 +129,8 @@ impl Client {
         owner: u64,
         lk: FileLock,
     ) -> Result<FileLock, FuseError> {
-        let reply = self.call(node, Body::Getlk(lock(handle, owner, lk)))?;
+        let body = Body::of(Opcode::Getlk, Shape::Lock).with(&lock(handle, owner, lk));
+        let reply = self.call(node, body)?;
         expect_reply!(reply, Reply::Lock(found) => found.lk)
     }
 
@@ -153,8 +142,8 @@ impl Client {
         owner: u64,
         lk: FileLock,
     ) -> Result<(), FuseError> {
-        self.call(node, Body::Setlk(lock(handle, owner, lk)))
-            .map(drop)
+        let body = Body::of(Opcode::Setlk, Shape::Empty).with(&lock(handle, owner, lk));
+        self.finish(node, body)
     }
 }
 

@@ -11,7 +11,6 @@ mod directory;
 mod encode;
 mod files;
 mod framing;
-mod mapping;
 mod namespace;
 mod pipeline;
 mod reply;
@@ -32,7 +31,6 @@ pub use framing::Framing;
 pub use fuse_backend_rs::abi::fuse_abi::{
     Attr, AttrOut, EntryOut, FsOptions, InitOut, Kstatfs, Opcode, OpenOut, SetattrIn, SetattrValid,
 };
-pub use fuse_backend_rs::abi::virtio_fs::{RemovemappingOne, SetupmappingFlags};
 pub use pipeline::{Completion, Pipeline};
 pub use reply::Reply;
 pub use request::{Body, Request};

@@ -3,18 +3,18 @@
 //! Names.
 
 use fuse_backend_rs::abi::fuse_abi::{
-    CreateIn, EntryOut, ForgetOne, MkdirIn, MknodIn, OpenOut, Rename2In,
+    CreateIn, EntryOut, ForgetOne, LinkIn, MkdirIn, MknodIn, Opcode, OpenOut, Rename2In, RenameIn,
 };
 
 use super::client::expect_reply;
+use super::reply::Shape;
 use super::{Body, Client, FuseError, Reply};
 use crate::units::NodeId;
 
 impl Client {
     /// LOOKUP. A negative entry (node 0) is returned as ENOENT.
     pub fn lookup(&mut self, parent: NodeId, name: &str) -> Result<EntryOut, FuseError> {
-        let name = name.as_bytes();
-        self.entry(parent, Body::Lookup { name })
+        self.entry(parent, Body::lookup(name))
     }
 
     /// LOOKUPs of a path's names one by one, from the root.
@@ -34,22 +34,22 @@ impl Client {
         flags: i32,
         mode: u32,
     ) -> Result<(EntryOut, OpenOut), FuseError> {
-        let name = name.as_bytes();
         let args = CreateIn {
             flags: flags as u32,
             mode,
             umask: 0,
             fuse_flags: 0,
         };
-        let reply = self.call(parent, Body::Create { args, name })?;
+        let body = Body::of(Opcode::Create, Shape::Created).with(&args);
+        let reply = self.call(parent, body.name(name))?;
         expect_reply!(reply, Reply::Created(entry, open) => (entry, open))
     }
 
     /// MKDIR.
     pub fn mkdir(&mut self, parent: NodeId, name: &str, mode: u32) -> Result<EntryOut, FuseError> {
-        let name = name.as_bytes();
         let args = MkdirIn { mode, umask: 0 };
-        self.entry(parent, Body::Mkdir { args, name })
+        let body = Body::of(Opcode::Mkdir, Shape::Entry).with(&args);
+        self.entry(parent, body.name(name))
     }
 
     /// MKNOD.
@@ -60,13 +60,13 @@ impl Client {
         mode: u32,
         rdev: u32,
     ) -> Result<EntryOut, FuseError> {
-        let name = name.as_bytes();
         let args = MknodIn {
             mode,
             rdev,
             ..MknodIn::default()
         };
-        self.entry(parent, Body::Mknod { args, name })
+        let body = Body::of(Opcode::Mknod, Shape::Entry).with(&args);
+        self.entry(parent, body.name(name))
     }
 
     /// SYMLINK.
@@ -76,16 +76,14 @@ impl Client {
         name: &str,
         target: &str,
     ) -> Result<EntryOut, FuseError> {
-        let (name, target) = (name.as_bytes(), target.as_bytes());
-        self.entry(parent, Body::Symlink { name, target })
+        let body = Body::of(Opcode::Symlink, Shape::Entry);
+        self.entry(parent, body.names(name, target))
     }
 
     /// READLINK.
     pub fn readlink(&mut self, node: NodeId) -> Result<Vec<u8>, FuseError> {
         let into = self.own_span(libc::PATH_MAX as usize)?;
-        let reply = self.call(node, Body::Readlink { into })?;
-        let len = expect_reply!(reply, Reply::Data(len) => len)?;
-        Ok(self.buffer.to_vec(len as usize)?)
+        self.buffered(node, Body::readlink(into))
     }
 
     /// LINK: adds a name to `node`.
@@ -95,20 +93,19 @@ impl Client {
         parent: NodeId,
         name: &str,
     ) -> Result<EntryOut, FuseError> {
-        let name = name.as_bytes();
-        self.entry(parent, Body::Link { node, name })
+        let args = LinkIn { oldnodeid: node.0 };
+        let body = Body::of(Opcode::Link, Shape::Entry).with(&args);
+        self.entry(parent, body.name(name))
     }
 
     /// UNLINK.
     pub fn unlink(&mut self, parent: NodeId, name: &str) -> Result<(), FuseError> {
-        let name = name.as_bytes();
-        self.call(parent, Body::Unlink { name }).map(drop)
+        self.finish(parent, Body::of(Opcode::Unlink, Shape::Empty).name(name))
     }
 
     /// RMDIR.
     pub fn rmdir(&mut self, parent: NodeId, name: &str) -> Result<(), FuseError> {
-        let name = name.as_bytes();
-        self.call(parent, Body::Rmdir { name }).map(drop)
+        self.finish(parent, Body::of(Opcode::Rmdir, Shape::Empty).name(name))
     }
 
     /// RENAME.
@@ -117,12 +114,9 @@ impl Client {
         (parent, name): (NodeId, &str),
         (new_parent, new_name): (NodeId, &str),
     ) -> Result<(), FuseError> {
-        let body = Body::Rename {
-            new_parent,
-            name: name.as_bytes(),
-            new_name: new_name.as_bytes(),
-        };
-        self.call(parent, body).map(drop)
+        let newdir = new_parent.0;
+        let body = Body::of(Opcode::Rename, Shape::Empty).with(&RenameIn { newdir });
+        self.finish(parent, body.names(name, new_name))
     }
 
     /// RENAME2; `flags` are RENAME_….
@@ -137,21 +131,13 @@ impl Client {
             flags,
             padding: 0,
         };
-        let (name, new_name) = (name.as_bytes(), new_name.as_bytes());
-        self.call(
-            parent,
-            Body::Rename2 {
-                args,
-                name,
-                new_name,
-            },
-        )
-        .map(drop)
+        let body = Body::of(Opcode::Rename2, Shape::Empty).with(&args);
+        self.finish(parent, body.names(name, new_name))
     }
 
     /// FORGET. There is no reply; the call returns when the device has returned the buffers.
     pub fn forget(&mut self, node: NodeId, lookups: u64) -> Result<(), FuseError> {
-        self.call(node, Body::Forget { lookups }).map(drop)
+        self.finish(node, Body::forget(lookups))
     }
 
     /// BATCH_FORGET of nodes, each with its number of lookups.
@@ -163,12 +149,11 @@ impl Client {
                 nlookup: *lookups,
             })
             .collect();
-        self.call(NodeId(0), Body::BatchForget { nodes: &nodes })
-            .map(drop)
+        self.finish(NodeId(0), Body::batch_forget(&nodes))
     }
 
     fn entry(&mut self, parent: NodeId, body: Body<'_>) -> Result<EntryOut, FuseError> {
-        let opcode = body.opcode();
+        let opcode = body.opcode;
         let reply = self.call(parent, body)?;
         let entry = expect_reply!(reply, Reply::Entry(entry) => entry)?;
         if entry.nodeid == 0 {

@@ -10,7 +10,7 @@ use super::encode::Encoder;
 use super::framing::{Frame, Framing};
 use super::reply::{RawReply, Shape};
 use super::slots::{Sent, Slots};
-use super::{FuseError, Reply, Request};
+use super::{Body, FuseError, Reply, Request};
 use crate::QueueIndex;
 use crate::queue::{Queue, QueueError, Used, Waiting};
 use crate::units::Unique;
@@ -69,18 +69,23 @@ impl Pipeline {
         let slot = self.slots.next()?;
         let unique = Unique(self.last.0 + STEP);
         let mut encoder = Encoder::new(self.slots.request(slot));
-        let transfers = encoder.body(&request.body)?;
-        let len = encoder.finish(self.header(request, unique), transfers.send.len);
-        let shape = transfers.shape;
+        let Body {
+            shape,
+            send,
+            receive,
+            ..
+        } = request.body;
+        encoder.body(&request.body)?;
+        let len = encoder.finish(self.header(request, unique), send.len);
         let sent = Sent {
             unique,
-            opcode: request.body.opcode(),
+            opcode: request.body.opcode,
             shape,
-            room: transfers.receive.len,
+            room: receive.len,
         };
         let reply_len = size_of::<OutHeader>() + shape.len();
-        let request = [self.slots.request_span(slot, len), transfers.send];
-        let reply = [self.slots.reply_span(slot, reply_len), transfers.receive];
+        let request = [self.slots.request_span(slot, len), send];
+        let reply = [self.slots.reply_span(slot, reply_len), receive];
         let reply = (shape != Shape::None).then_some(reply);
         self.frame.cut(self.framing, request, reply);
         let Frame { readable, writable } = &self.frame;
@@ -193,7 +198,7 @@ impl Pipeline {
         let [uid, gid, pid] = self.owner;
         InHeader {
             len: 0,
-            opcode: request.body.number(),
+            opcode: request.body.number,
             unique: unique.0,
             nodeid: request.node.0,
             uid,

@@ -9,7 +9,7 @@ use fuse_backend_rs::abi::fuse_abi::{
 use vm_memory::VolatileSlice;
 use vm_memory_017::ByteValued;
 
-use super::{Body, Errno, FuseError};
+use super::{Errno, FuseError};
 use crate::units::{FileOffset, Unique};
 
 /// A reply without its bulk data, which the device has written to the request's span.
@@ -42,9 +42,8 @@ pub enum Reply {
 }
 
 /// The shape of the reply that a request gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
-    #[default]
     Empty,
     /// FORGET and INTERRUPT get no reply.
     None,
@@ -64,35 +63,6 @@ pub(super) enum Shape {
 }
 
 impl Shape {
-    pub(super) fn of(body: &Body<'_>) -> Self {
-        match body {
-            Body::Forget { .. } | Body::BatchForget { .. } | Body::Interrupt { .. } => Self::None,
-            Body::Lookup { .. }
-            | Body::Mknod { .. }
-            | Body::Mkdir { .. }
-            | Body::Symlink { .. }
-            | Body::Link { .. } => Self::Entry,
-            Body::Getattr(_) | Body::Setattr(_) => Self::Attr,
-            Body::Open(_) | Body::Opendir(_) => Self::Opened,
-            Body::Create { .. } => Self::Created,
-            Body::Write { .. } | Body::CopyFileRange(_) => Self::Written,
-            Body::Getxattr { into, .. } | Body::Listxattr { into } if into.len == 0 => Self::Size,
-            Body::Read { .. }
-            | Body::Readdir { .. }
-            | Body::Readdirplus { .. }
-            | Body::Readlink { .. }
-            | Body::Getxattr { .. }
-            | Body::Listxattr { .. }
-            | Body::Raw { .. } => Self::Data,
-            Body::Destroy => Self::Optional,
-            Body::Init(..) => Self::Init,
-            Body::Statfs => Self::Statfs,
-            Body::Lseek(_) => Self::Offset,
-            Body::Getlk(_) => Self::Lock,
-            _ => Self::Empty,
-        }
-    }
-
     /// Bytes of the reply without header and bulk data.
     pub(super) fn len(self) -> usize {
         match self {

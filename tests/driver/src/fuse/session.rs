@@ -2,7 +2,7 @@
 
 //! INIT, DESTROY and requests about the whole file system.
 
-use fuse_backend_rs::abi::fuse_abi::{FsOptions, InitIn, InitIn2, InitOut, Kstatfs};
+use fuse_backend_rs::abi::fuse_abi::{FsOptions, InitOut, Kstatfs};
 
 use super::client::expect_reply;
 use super::{Body, Client, FuseError, Reply};
@@ -52,30 +52,18 @@ impl Default for InitOptions {
 impl Client {
     /// INIT.
     pub fn init(&mut self, options: &InitOptions) -> Result<InitOut, FuseError> {
-        let (major, minor) = options.version;
-        let flags = options.flags.bits();
-        let args = InitIn {
-            major,
-            minor,
-            max_readahead: options.max_readahead,
-            flags: flags as u32,
-        };
-        let more = InitIn2 {
-            flags2: (flags >> 32) as u32,
-            ..InitIn2::default()
-        };
-        let reply = self.call(NodeId(0), Body::Init(args, more))?;
+        let reply = self.call(NodeId(0), Body::init(options))?;
         expect_reply!(reply, Reply::Init(init) => init)
     }
 
     /// DESTROY, as at umount.
     pub fn destroy(&mut self) -> Result<(), FuseError> {
-        self.call(NodeId(0), Body::Destroy).map(drop)
+        self.finish(NodeId(0), Body::destroy())
     }
 
     /// STATFS.
     pub fn statfs(&mut self, node: NodeId) -> Result<Kstatfs, FuseError> {
-        let reply = self.call(node, Body::Statfs)?;
+        let reply = self.call(node, Body::statfs())?;
         expect_reply!(reply, Reply::Statfs(statfs) => statfs)
     }
 }

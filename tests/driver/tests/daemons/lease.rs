@@ -10,7 +10,6 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use fuse_backend_rs::abi::fuse_abi::OpenIn;
 use virtiofs_driver::{Body, NodeId, Request, Unique};
 
 use crate::rig::{PATIENCE, Rig};
@@ -52,12 +51,8 @@ pub fn hung_open(rig: &mut Rig) -> Result<(Lease, Unique)> {
     std::fs::write(&path, b"content")?;
     let leased = NodeId(rig.client.lookup(NodeId::ROOT, "leased")?.nodeid);
     let lease = Lease::take(&path)?;
-    let open = OpenIn {
-        flags: libc::O_RDWR as u32,
-        fuse_flags: 0,
-    };
     let pipeline = rig.client.pipeline();
-    let unique = pipeline.submit(&Request::new(leased, Body::Open(open)))?;
+    let unique = pipeline.submit(&Request::new(leased, Body::open(libc::O_RDWR)))?;
     pipeline.kick()?;
     lease.wait_until_wanted()?;
     Ok((lease, unique))

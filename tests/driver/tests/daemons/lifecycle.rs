@@ -25,7 +25,7 @@ fn a_queue_goes_on_where_it_was_stopped() -> Result<()> {
             rig.vm.stop()?;
             assert!(!rig.vm.is_started());
             // A request that is made available meanwhile is served afterwards.
-            let request = Request::new(NodeId::ROOT, Body::Statfs);
+            let request = Request::new(NodeId::ROOT, Body::statfs());
             rig.client.pipeline().submit(&request)?;
             rig.client.pipeline().kick()?;
             rig.vm.start()?;

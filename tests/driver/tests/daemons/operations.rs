@@ -75,13 +75,7 @@ fn attributes() -> Result<()> {
                 .any(|name| name == b"user.name")
         );
         let into = virtiofs_driver::GuestSpan::default();
-        let size = client.call(
-            node,
-            Body::Getxattr {
-                name: b"user.name",
-                into,
-            },
-        )?;
+        let size = client.call(node, Body::getxattr("user.name", into))?;
         assert!(matches!(size, Reply::Size(5)), "{size:?}");
         client.removexattr(node, "user.name")?;
         let gone = client.getxattr(node, "user.name").expect_err("removed");
@@ -194,8 +188,7 @@ fn a_forget_needs_no_reply_on_either_queue() -> Result<()> {
 fn what_is_unknown_is_refused_by_the_daemon() -> Result<()> {
     on_all(|rig| {
         let into = virtiofs_driver::GuestSpan::default();
-        let (opcode, body) = (4242, &[1, 2, 3][..]);
-        let raw = Body::Raw { opcode, body, into };
+        let raw = Body::raw(4242, &[1, 2, 3], into);
         let error = rig.client.call(ROOT, raw).expect_err("unknown");
         assert_eq!(error.errno(), Some(libc::ENOSYS), "{error}");
         Ok(())

@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 
 use anyhow::{Context as _, Result, ensure};
-use fuse_backend_rs::abi::fuse_abi::{InHeader, Opcode, ReadIn};
+use fuse_backend_rs::abi::fuse_abi::{InHeader, Opcode};
 use rustix::fs::OFlags;
 use virtiofs_driver::window::{EmptyFile, ReadOnly, Rules};
 use virtiofs_driver::{
@@ -203,34 +203,16 @@ impl Target {
             addr: self.rig.vm.window_address(WindowOffset(4096)),
             len: 4096,
         };
-        let listing = ReadIn {
-            fh: folder.0,
-            size: into.len,
-            ..ReadIn::default()
-        };
-        let raw = |opcode: Opcode, body: &'static [u8]| Body::Raw {
-            opcode: opcode as u32,
-            body,
-            into,
-        };
+        let raw = |opcode: Opcode, body: &'static [u8]| Body::raw(opcode as u32, body, into);
+        let start = FileOffset(0);
         let kinds = [
-            ("read", self.other, Body::read(file, FileOffset(0), into)),
-            ("readlink", self.link, Body::Readlink { into }),
-            (
-                "readdir",
-                NodeId::ROOT,
-                Body::Readdir {
-                    args: listing,
-                    into,
-                },
-            ),
+            ("read", self.other, Body::read(file, start, into)),
+            ("readlink", self.link, Body::readlink(into)),
+            ("readdir", NodeId::ROOT, Body::readdir(folder, start, into)),
             (
                 "readdirplus",
                 NodeId::ROOT,
-                Body::Readdirplus {
-                    args: listing,
-                    into,
-                },
+                Body::readdirplus(folder, start, into),
             ),
             ("getattr", self.other, raw(Opcode::Getattr, &[0; 16])),
             ("lookup", NodeId::ROOT, raw(Opcode::Lookup, b"other\0")),

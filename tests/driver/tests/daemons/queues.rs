@@ -5,7 +5,6 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use fuse_backend_rs::abi::fuse_abi::OpenIn;
 use virtiofs_driver::daemon;
 use virtiofs_driver::fuse::Completion;
 use virtiofs_driver::queue::QueueStats;
@@ -91,11 +90,7 @@ fn what_is_finished_is_told_of_while_another_request_waits() -> Result<()> {
     pipeline.set_waiting(Waiting::Interrupt);
     let read = Body::read(handle, FileOffset(0), into.span());
     let quick = pipeline.submit(&Request::new(node, read))?;
-    let open = OpenIn {
-        flags: libc::O_RDWR as u32,
-        fuse_flags: 0,
-    };
-    let slow = pipeline.submit(&Request::new(leased, Body::Open(open)))?;
+    let slow = pipeline.submit(&Request::new(leased, Body::open(libc::O_RDWR)))?;
     let first = pipeline.complete()?;
     assert!(first.unique == quick && first.result.is_ok(), "{first:?}");
     let early = pipeline.poll()?;
@@ -197,7 +192,7 @@ fn a_queue_says_when_it_is_full() -> Result<()> {
     };
     let mut rig = Rig::start(&options)?;
     let pipeline = rig.client.pipeline();
-    let look = Request::new(NodeId::ROOT, Body::Lookup { name: b"none" });
+    let look = Request::new(NodeId::ROOT, Body::lookup("none"));
     for _ in 0..8 {
         pipeline.submit(&look)?;
     }

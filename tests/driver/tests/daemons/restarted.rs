@@ -75,7 +75,7 @@ impl Interrupted {
         // More requests than the ring has room for, so that no entry of the ring names the one that
         // hangs.
         for _ in 0..2 * u32::from(options.queue_size) {
-            pipeline.submit(&Request::new(NodeId::ROOT, Body::Statfs))?;
+            pipeline.submit(&Request::new(NodeId::ROOT, Body::statfs()))?;
             let completion = pipeline.complete()?;
             ensure!(completion.unique != hanging && completion.result.is_ok());
         }
@@ -95,7 +95,7 @@ impl Interrupted {
         rig.daemon.kill();
         // The guest doesn't notice.
         let pipeline = rig.client.pipeline();
-        pipeline.submit(&Request::new(self.node, Body::Statfs))?;
+        pipeline.submit(&Request::new(self.node, Body::statfs()))?;
         rig.daemon = start_daemon(&self.folder, &[])?;
         Ok(rig.vm.reconnect(&rig.daemon.socket(), &self.options)?)
     }
@@ -119,7 +119,7 @@ fn requests_under_way_are_answered_by_the_next_daemon() -> Result<()> {
         assert_eq!(pipeline.in_flight(), 0);
         // No request was lost or answered twice: the driver has got each descriptor back.
         for _ in 0..40 {
-            pipeline.submit(&Request::new(NodeId::ROOT, Body::Statfs))?;
+            pipeline.submit(&Request::new(NodeId::ROOT, Body::statfs()))?;
             assert_eq!(answer(&pipeline.complete()?)?, Answer::Stale);
         }
     }

@@ -186,11 +186,8 @@ fn while_a_request_hangs(setting: &Setting) -> Result<()> {
         let held = Held::new();
         layer.set(Operation::Lookup, Behaviour::Hold(held.gate()));
         let name = rig.files.get(file).name.clone();
-        let lookup = Body::Lookup {
-            name: name.as_bytes(),
-        };
         let pipeline = rig.clients[1].pipeline();
-        pipeline.submit(&Request::new(NodeId::ROOT, lookup))?;
+        pipeline.submit(&Request::new(NodeId::ROOT, Body::lookup(&name)))?;
         pipeline.kick()?;
         held.wait_until_reached()?;
         layer.clear();

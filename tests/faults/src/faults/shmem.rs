@@ -163,7 +163,7 @@ fn served_behind(rig: &mut Rig, file: FileId) -> Result<()> {
     rig.watch.step("a request behind one that waits");
     let node = rig.files.get(file).node;
     let pipeline = rig.clients[0].pipeline();
-    let sent = pipeline.submit(&Request::new(node, Body::Getattr(Default::default())))?;
+    let sent = pipeline.submit(&Request::new(node, Body::getattr(None)))?;
     let Completion { unique, result } = pipeline.complete()?;
     ensure!(unique == sent, "the guest was told too early of {unique}");
     result?;

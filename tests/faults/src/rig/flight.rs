@@ -3,7 +3,7 @@
 //! Requests about the window that are in flight on all queues while another event happens.
 
 use anyhow::{Result, ensure};
-use virtiofs_driver::fuse::{Completion, RemovemappingOne};
+use virtiofs_driver::fuse::Completion;
 use virtiofs_driver::{Body, FileOffset, Request, Unique};
 
 use super::Rig;
@@ -46,15 +46,9 @@ impl Rig {
 
     /// Makes REMOVEMAPPING available, without waiting.
     pub fn begin_unmap(&mut self, queue: usize, slot: Slot) -> Result<Flight> {
-        let ranges = [RemovemappingOne {
-            moffset: slot.offset().0,
-            len: RANGE,
-        }];
-        let body = Body::RemoveMapping {
-            count: 1,
-            ranges: &ranges,
-        };
-        self.begin(queue, slot, None, &Request::new(Default::default(), body))
+        let ranges = [(slot.offset(), RANGE)];
+        let request = Request::new(Default::default(), Body::remove_mapping(&ranges));
+        self.begin(queue, slot, None, &request)
     }
 
     fn begin(

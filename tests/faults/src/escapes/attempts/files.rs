@@ -106,9 +106,7 @@ fn written(site: &mut Site, what: &str, node: NodeId, handle: Handle) {
 
 /// SETUPMAPPING with the handle of an open file, which Linux does not send.
 fn map_by(site: &mut Site, node: NodeId, handle: Handle) -> Result<(), FuseError> {
-    let mut body = Body::setup_mapping(FileOffset(0), 2 << 20, WindowOffset(0), true);
-    if let Body::SetupMapping(args) = &mut body {
-        args.fh = handle.0;
-    }
+    let (from, at) = (FileOffset(0), WindowOffset(0));
+    let body = Body::setup_mapping_by(handle, from, 2 << 20, at, true);
     site.client.call(node, body).map(drop)
 }
