@@ -26,27 +26,28 @@
 
 mod error;
 mod handler;
-mod operations;
 mod options;
-mod reopen;
-mod request;
+mod remove;
+mod setup;
 mod stats;
 
 use std::fmt;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::budget::RegionBudget;
 use crate::live::{LiveRanges, Mapping};
 use crate::mapped::MappedFiles;
-use crate::units::{Access, WindowSize};
-use crate::view::{FileKey, View, ViewCache, ViewError, ViewSource};
+use crate::table::RangeEvent;
+use crate::units::{Access, WindowOffset, WindowRange, WindowSize};
+use crate::view::{FileKey, View, ViewCache, ViewSource};
 use crate::vmm::Vmm;
 
 pub use error::WindowError;
 pub use options::{Reopen, Upgrade, WindowOptions};
-pub use request::{RemoveRange, SetupRange};
+pub use remove::RemoveRange;
+pub use setup::SetupRange;
 use stats::Stats;
 pub use stats::WindowStats;
 
@@ -182,57 +183,6 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
         }
     }
 
-    /// Maps a range of `file`, identified by [`FileKey::of`]. Returns once the guest can use it.
-    ///
-    /// `file` need not stay open.
-    ///
-    /// # Errors
-    /// [`WindowError`]; the range is then as before, or free, or refused until an unmap of it
-    /// succeeds.
-    pub fn setup(&self, file: BorrowedFd<'_>, ask: SetupRange) -> Result<(), WindowError> {
-        let reopened = match self.inner.options.reopen {
-            Reopen::Never => None,
-            Reopen::Writable => reopen::for_writing(file)?,
-        };
-        let file = reopened.as_ref().map_or(file, AsFd::as_fd);
-        let key = FileKey::of(file).map_err(|source| ViewError::System {
-            what: "tell a file from others",
-            source,
-        })?;
-        let view = self.view(key, file, self.inner.options.access)?;
-        self.setup_view(&view, ask)
-    }
-
-    /// [`Window::setup`] with a view that is open already.
-    ///
-    /// # Errors
-    /// As [`Window::setup`].
-    pub fn setup_view(&self, view: &Arc<View>, ask: SetupRange) -> Result<(), WindowError> {
-        let done = self.inner.setup(view, ask);
-        self.inner.count_outcome(&done);
-        done
-    }
-
-    /// Removes mappings, all ranges in one pass. A range that can't be removed does not keep the
-    /// others from being removed. Returns once the VMM has acknowledged; a later mapping of the
-    /// range is ordered behind.
-    ///
-    /// # Errors
-    /// The first [`WindowError`] that occurred.
-    pub fn remove(&self, ranges: &[RemoveRange]) -> Result<(), WindowError> {
-        let done = self.inner.remove(ranges);
-        self.inner.count_outcome(&done);
-        done
-    }
-
-    /// Removes everything: for FUSE_DESTROY and device reset. Returns once all of it is in effect.
-    ///
-    /// # Errors
-    /// The first [`WindowError`] that occurred; all other ranges are removed.
-    pub fn clear(&self) -> Result<(), WindowError> {
-        self.inner.clear()
-    }
-
     /// The window's statistics so far. Never waits for the VMM.
     pub fn stats(&self) -> WindowStats {
         self.inner.stats.snapshot(&self.inner.ranges.lock())
@@ -249,6 +199,9 @@ impl<M: Vmm, S: ViewSource> Window<M, S> {
     }
 }
 
+/// What the operations have in common. An operation locks the table for each look and each move.
+/// Each call to the VMM lies between two moves of the table's state machine. So at any moment, also
+/// after a panic in the call, the table says which mappings the VMM may have.
 impl<M, S> Inner<M, S> {
     /// Waits for the operation under way, and begins one.
     fn begin(&self) -> Operation<'_> {
@@ -257,6 +210,30 @@ impl<M, S> Inner<M, S> {
             // The table has the state of a call that panicked.
             operations: operations.unwrap_or_else(PoisonError::into_inner),
             ranges: &self.ranges,
+        }
+    }
+
+    fn bounds(&self, window: WindowOffset, len: u64) -> Result<WindowRange, WindowError> {
+        WindowRange::new(window, len)
+            .filter(|range| range.end().0 <= self.size.bytes())
+            .ok_or(WindowError::OutOfBounds {
+                window,
+                len,
+                size: self.size,
+            })
+    }
+
+    /// Applies an event to a range. An illegal transition is a bug of this module; no guest or VMM
+    /// can cause one. The range then stays as it is, which refuses rather than allows.
+    fn step(&self, at: WindowOffset, event: RangeEvent) {
+        let moved = self.ranges.lock().apply(at, event);
+        match moved {
+            // Dropped without the lock: this may be the last holder of the view.
+            Ok(released) => drop(released),
+            Err(illegal) => {
+                debug_assert!(false, "{illegal}");
+                log::error!("window table: {illegal} at {at}");
+            }
         }
     }
 

@@ -35,7 +35,7 @@ use crate::request::sigbus;
 use crate::ring::coalescing::Coalescing;
 use crate::ring::fatal_error::FatalErrorLatch;
 use crate::ring::inflight::Inflight;
-use crate::ring::poller::{Poller, TakenChain};
+use crate::ring::poller::Poller;
 use crate::ring::pool::{FreeThread, Pool};
 use crate::ring::reminder::Reminder;
 use crate::ring::threads::QueueThreads;
@@ -126,7 +126,7 @@ where
                     reminder.look_after(ring);
                 }
                 let notify = ring.coalescing().notify();
-                let asked_vmm = serve(&self.engine, window_thread, ring, taken, notify);
+                let asked_vmm = self.engine.dispatch(window_thread, ring, taken, notify);
                 let now = Instant::now();
                 let took = now - since;
                 // The VMM's time does not predict the time of other requests.
@@ -147,38 +147,12 @@ where
                 (Arc::clone(&self.fatal_error), self.window_thread.clone());
             thread.run(move || {
                 fatal_error.guard(|| {
-                    serve(&engine, window_thread.as_ref(), &ring, taken, Notify::Now);
+                    engine.dispatch(window_thread.as_ref(), &ring, taken, Notify::Now);
                     Ok(())
                 });
             });
         };
         self.poller.drain(queue, ring, || pool.free_thread(), there);
-    }
-}
-
-/// Reads one request and serves it, or passes it to the window's thread. Returns whether the VMM
-/// was asked on this thread.
-fn serve<F, M, S>(
-    engine: &Engine<F, M, S>,
-    window_thread: Option<&WindowThread<WindowJob, Engine<F, M, S>>>,
-    ring: &Ring,
-    taken: TakenChain,
-    notify: Notify,
-) -> bool
-where
-    F: FileSystem + Send + Sync + 'static,
-    M: Vmm + 'static,
-    S: ViewSource + 'static,
-{
-    let mut request = engine.parse(taken);
-    match window_thread {
-        Some(thread) if engine.enters_window(&mut request) => {
-            engine.serve_or_queue(thread, ring, request, notify)
-        }
-        _ => {
-            engine.serve(ring, request, notify);
-            false
-        }
     }
 }
 

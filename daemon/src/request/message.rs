@@ -10,14 +10,16 @@
 
 use std::sync::Arc;
 
-use fuse_backend_rs::abi::virtio_fs::{RemovemappingIn, RemovemappingOne, SetupmappingIn};
+use fuse_backend_rs::abi::virtio_fs::{
+    RemovemappingIn, RemovemappingOne, SetupmappingFlags, SetupmappingIn,
+};
+use shared_window::{Access, FileOffset, RemoveRange, SetupRange, WindowOffset};
 use virtio_queue::DescriptorChain;
 use virtiofsd::filesystem::Context;
 use virtiofsd::fuse::{InHeader, InitOut, Opcode, OutHeader};
 
 use crate::adapter::{ChainError, HeadIndex, Mapped, PayloadError, Request, TransportMemory};
 use crate::fs::NodeId;
-use crate::ring::poller::TakenChain;
 use crate::ring::quiesce::InFlightGuard;
 
 /// The most ranges in one REMOVEMAPPING. Linux sends at most 256, a page of them.
@@ -54,9 +56,9 @@ pub(crate) enum MessageError {
 /// The kind of work of a request.
 pub(crate) enum Work {
     /// SETUPMAPPING.
-    Map(SetupmappingIn),
+    Map(SetupRange),
     /// REMOVEMAPPING.
-    Unmap(Vec<RemovemappingOne>),
+    Unmap(Vec<RemoveRange>),
     /// Any other operation, for the file system. INIT and DESTROY clear the window, too.
     File,
     /// An invalid message about the window.
@@ -65,12 +67,54 @@ pub(crate) enum Work {
 
 impl Work {
     fn of(header: &Header, request: &Request) -> Self {
-        let read = match header.opcode() {
-            Some(Opcode::SetupMapping) => setup_mapping(header, request).map(Self::Map),
-            Some(Opcode::RemoveMapping) => remove_mapping(header, request).map(Self::Unmap),
+        let work = match header.opcode() {
+            Some(Opcode::SetupMapping) => Self::map(header, request),
+            Some(Opcode::RemoveMapping) => Self::unmap(header, request),
             _ => Ok(Self::File),
         };
-        read.unwrap_or_else(Self::Bad)
+        work.unwrap_or_else(Self::Bad)
+    }
+
+    fn map(header: &Header, request: &Request) -> Result<Self, MessageError> {
+        header.claims(size_of::<InHeader>() + size_of::<SetupmappingIn>())?;
+        let message: SetupmappingIn = request
+            .read_object(size_of::<InHeader>())
+            .map_err(MessageError::Short)?;
+        let access = if message.flags & SetupmappingFlags::WRITE.bits() == 0 {
+            Access::ReadOnly
+        } else {
+            Access::ReadWrite
+        };
+        Ok(Self::Map(SetupRange {
+            window: WindowOffset(message.moffset),
+            file: FileOffset(message.foffset),
+            len: message.len,
+            access,
+        }))
+    }
+
+    fn unmap(header: &Header, request: &Request) -> Result<Self, MessageError> {
+        let ranges = size_of::<InHeader>() + size_of::<RemovemappingIn>();
+        header.claims(ranges)?;
+        let RemovemappingIn { count } = request
+            .read_object(size_of::<InHeader>())
+            .map_err(MessageError::Short)?;
+        if count > MAX_REMOVALS {
+            return Err(MessageError::TooManyRemovals { count });
+        }
+        let size = size_of::<RemovemappingOne>();
+        header.claims(ranges + count as usize * size)?;
+        (0..count as usize)
+            .map(|index| {
+                let one: RemovemappingOne = request.read_object(ranges + index * size)?;
+                Ok(RemoveRange {
+                    window: WindowOffset(one.moffset),
+                    len: one.len,
+                })
+            })
+            .collect::<Result<_, _>>()
+            .map(Self::Unmap)
+            .map_err(MessageError::Short)
     }
 }
 
@@ -82,8 +126,9 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// Reads header and message. See [`ParsedRequest::parse`].
-    fn read(
+    /// Reads descriptors, header and message. Buffers outside memory may lie in the files of
+    /// `mapped`. Without a window all messages are for the file system.
+    pub(super) fn read(
         chain: DescriptorChain<Arc<TransportMemory>>,
         memory: Arc<TransportMemory>,
         mapped: Option<&dyn Mapped>,
@@ -134,26 +179,6 @@ pub(crate) struct ParsedRequest {
     pub(crate) resubmitted: bool,
 }
 
-impl ParsedRequest {
-    /// Reads a request. Buffers outside memory may lie in the files of `mapped`. Without a window
-    /// all messages are for the file system.
-    pub(crate) fn parse(taken: TakenChain, mapped: Option<&dyn Mapped>, has_window: bool) -> Self {
-        let TakenChain {
-            chain,
-            guard,
-            memory,
-            resubmitted,
-        } = taken;
-        let head = HeadIndex(chain.head_index());
-        Self {
-            head,
-            guard,
-            message: Message::read(chain, memory, mapped, has_window),
-            resubmitted,
-        }
-    }
-}
-
 /// The start of every request.
 #[derive(Clone, Copy)]
 pub(crate) struct Header(InHeader);
@@ -198,35 +223,6 @@ impl Header {
             unique: self.0.unique,
         }
     }
-}
-
-/// The body of a SETUPMAPPING.
-fn setup_mapping(header: &Header, request: &Request) -> Result<SetupmappingIn, MessageError> {
-    header.claims(size_of::<InHeader>() + size_of::<SetupmappingIn>())?;
-    request
-        .read_object(size_of::<InHeader>())
-        .map_err(MessageError::Short)
-}
-
-/// The ranges of a REMOVEMAPPING.
-fn remove_mapping(
-    header: &Header,
-    request: &Request,
-) -> Result<Vec<RemovemappingOne>, MessageError> {
-    let ranges = size_of::<InHeader>() + size_of::<RemovemappingIn>();
-    header.claims(ranges)?;
-    let RemovemappingIn { count } = request
-        .read_object(size_of::<InHeader>())
-        .map_err(MessageError::Short)?;
-    if count > MAX_REMOVALS {
-        return Err(MessageError::TooManyRemovals { count });
-    }
-    let size = size_of::<RemovemappingOne>();
-    header.claims(ranges + count as usize * size)?;
-    (0..count as usize)
-        .map(|index| request.read_object(ranges + index * size))
-        .collect::<Result<_, _>>()
-        .map_err(MessageError::Short)
 }
 
 /// Adds MAP_ALIGNMENT to the reply of an INIT that offered it.

@@ -13,7 +13,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use fuse_backend_rs::abi::virtio_fs::{SetupmappingFlags, SetupmappingIn};
 use shared_window::{
     Access, FileKey, View, ViewError, ViewSource, Vmm, VmmError, Window, WindowError,
 };
@@ -117,17 +116,17 @@ pub(crate) struct FileToOpen {
 }
 
 impl FileToOpen {
-    /// The file that a SETUPMAPPING for `node` asks for.
+    /// The file `node` for a SETUPMAPPING of this access.
     pub(crate) fn new(
         context: Context,
         node: NodeId,
-        range: &SetupmappingIn,
+        access: Access,
         driver: DriverNumber,
     ) -> Self {
         Self {
             context,
             node,
-            for_writing: access_of(range) == Access::ReadWrite,
+            for_writing: access == Access::ReadWrite,
             driver,
         }
     }
@@ -360,15 +359,6 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowFiles<F, M, S> {
     pub(super) fn begin_driver(&self) {
         self.clears.fetch_add(1, Ordering::SeqCst);
         self.stale.store(false, Ordering::Release);
-    }
-}
-
-/// The access to the range that the guest has declared.
-pub(super) fn access_of(wanted: &SetupmappingIn) -> Access {
-    if wanted.flags & SetupmappingFlags::WRITE.bits() == 0 {
-        Access::ReadOnly
-    } else {
-        Access::ReadWrite
     }
 }
 

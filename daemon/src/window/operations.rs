@@ -22,15 +22,12 @@
 
 use std::sync::Arc;
 
-use fuse_backend_rs::abi::virtio_fs::{RemovemappingOne, SetupmappingIn};
 use parking_lot::Mutex;
-use shared_window::{
-    Access, FileOffset, RemoveRange, SetupRange, ViewSource, Vmm, Window, WindowError, WindowOffset,
-};
+use shared_window::{Access, RemoveRange, SetupRange, ViewSource, Vmm, Window, WindowError};
 use virtiofsd::filesystem::FileSystem;
 
 use super::census::Census;
-use super::files::{OpenFile, SetupError, WindowFiles, access_of};
+use super::files::{OpenFile, SetupError, WindowFiles};
 use super::locate::Locate;
 use crate::fs::Dax;
 use crate::log::{ErrorChain, LogLimit};
@@ -120,7 +117,7 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowOperations<F, M, S> {
     pub(crate) fn set_up(
         &self,
         file: Result<OpenFile, SetupError>,
-        wanted: &SetupmappingIn,
+        range: SetupRange,
     ) -> Result<(), SetupError> {
         let OpenFile { node, driver, view } = file?;
         if !self.files.is_current(driver) {
@@ -132,18 +129,11 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowOperations<F, M, S> {
         if !self.files.dax.negotiated.may_map() {
             return Err(SetupError::Unusable { node });
         }
-        let access = access_of(wanted);
-        let range = SetupRange {
-            window: WindowOffset(wanted.moffset),
-            file: FileOffset(wanted.foffset),
-            len: wanted.len,
-            access,
-        };
         let window = self.files.window();
         window
             .setup_view(&view, range)
             .map_err(|source| SetupError::Window { node, source })?;
-        if access == Access::ReadWrite {
+        if range.access == Access::ReadWrite {
             self.files
                 .dax
                 .written
@@ -153,19 +143,12 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowOperations<F, M, S> {
     }
 
     /// Removes ranges. Tries all of them, also after a failure.
-    pub(crate) fn remove(&self, ranges: &[RemovemappingOne]) -> Result<(), WindowError> {
+    pub(crate) fn remove(&self, ranges: &[RemoveRange]) -> Result<(), WindowError> {
         self.files.metrics.removals.count();
-        let ranges: Vec<_> = ranges
-            .iter()
-            .map(|range| RemoveRange {
-                window: WindowOffset(range.moffset),
-                len: range.len,
-            })
-            .collect();
-        for range in &ranges {
+        for range in ranges {
             self.files.dax.written.unmapped(range.window.0, range.len);
         }
-        self.files.window().remove(&ranges).inspect_err(|error| {
+        self.files.window().remove(ranges).inspect_err(|error| {
             self.log_limit.warn(format_args!(
                 "cannot remove mappings: {}",
                 ErrorChain(error)

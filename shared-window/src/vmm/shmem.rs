@@ -222,7 +222,14 @@ impl Vmm for VhostUserShmem {
             channel.call("map", at, len, |backend| {
                 backend.shmem_map(&request, &view.as_raw_fd())
             })?;
-            channel.confirm("map")
+            if channel.is_effect() {
+                return Ok(());
+            }
+            // If the fence fails, the request may still have had its effect.
+            channel.fence().map_err(|error| match error.effect() {
+                Effect::Nothing => channel.broken("map", io::Error::other(error)),
+                Effect::Unknown => error,
+            })
         })
     }
 
@@ -283,18 +290,6 @@ impl Channel {
                 Some(_) => Err(self.broken("finish", error)),
             },
         }
-    }
-
-    /// The fence behind an acknowledged request. If the fence fails, the request may still have had
-    /// its effect.
-    fn confirm(&self, what: &'static str) -> Result<(), VmmError> {
-        if self.is_effect() {
-            return Ok(());
-        }
-        self.fence().map_err(|error| match error.effect() {
-            Effect::Nothing => self.broken(what, io::Error::other(error)),
-            Effect::Unknown => error,
-        })
     }
 
     fn call(

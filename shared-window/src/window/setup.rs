@@ -1,33 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The steps of a request: one operation, which locks the table for each look and each move.
-//!
-//! Each call to the VMM lies between two moves of the table's state machine. So at any moment, also
-//! after a panic in the call, the table says which mappings the VMM may have.
+//! Sets up mappings.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Inner, Operation, RemoveRange, SetupRange, Upgrade, WindowError};
-use crate::live::Held;
-use crate::table::{Allowed, RangeEvent, RangeState, Table, Target};
-use crate::units::{Access, WindowOffset, WindowRange, page_size};
-use crate::view::{View, ViewSource};
-use crate::vmm::{Effect, Vmm, VmmError};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
-/// The length in a removal that means the whole window.
-const ALL: u64 = u64::MAX;
+use super::{Inner, Operation, Reopen, Upgrade, Window, WindowError};
+use crate::live::Held;
+use crate::table::{Allowed, RangeEvent, RangeState, Target};
+use crate::units::{Access, FileOffset, WindowOffset, WindowRange, page_size};
+use crate::view::{FileKey, View, ViewError, ViewSource, check_descriptor};
+use crate::vmm::{Effect, Vmm};
+
+/// A request to map a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SetupRange {
+    /// The offset in the window; a multiple of the page size.
+    pub window: WindowOffset,
+    /// The offset in the file; a multiple of the page size. May lie behind the file's end.
+    pub file: FileOffset,
+    /// The number of bytes; a multiple of the page size.
+    pub len: u64,
+    /// The access that the guest declares.
+    pub access: Access,
+}
 
 /// A request for a mapping whose numbers have been checked.
-#[derive(Clone)]
 struct Ask {
     range: WindowRange,
     target: Target,
-    /// The access that the guest has declared.
-    asked: Access,
-    /// The access that the VMM is to allow.
-    allow: Access,
+    access: Allowed,
 }
 
 /// The existing ranges in the place of a new mapping.
@@ -38,8 +44,41 @@ enum Overlap {
     ToUnmap(Vec<WindowRange>),
 }
 
+impl<M: Vmm, S: ViewSource> Window<M, S> {
+    /// Maps a range of `file`, identified by [`FileKey::of`]. Returns once the guest can use it.
+    ///
+    /// `file` need not stay open.
+    ///
+    /// # Errors
+    /// [`WindowError`]; the range is then as before, or free, or refused until an unmap of it
+    /// succeeds.
+    pub fn setup(&self, file: BorrowedFd<'_>, ask: SetupRange) -> Result<(), WindowError> {
+        let reopened = match self.inner.options.reopen {
+            Reopen::Never => None,
+            Reopen::Writable => reopen_for_writing(file)?,
+        };
+        let file = reopened.as_ref().map_or(file, AsFd::as_fd);
+        let key = FileKey::of(file).map_err(|source| ViewError::System {
+            what: "tell a file from others",
+            source,
+        })?;
+        let view = self.view(key, file, self.inner.options.access)?;
+        self.setup_view(&view, ask)
+    }
+
+    /// [`Window::setup`] with a view that is open already.
+    ///
+    /// # Errors
+    /// As [`Window::setup`].
+    pub fn setup_view(&self, view: &Arc<View>, ask: SetupRange) -> Result<(), WindowError> {
+        let done = self.inner.setup(view, ask);
+        self.inner.count_outcome(&done);
+        done
+    }
+}
+
 impl<M: Vmm, S: ViewSource> Inner<M, S> {
-    pub(super) fn setup(&self, view: &Arc<View>, ask: SetupRange) -> Result<(), WindowError> {
+    fn setup(&self, view: &Arc<View>, ask: SetupRange) -> Result<(), WindowError> {
         let ask = self.check(view, ask)?;
         let (from, len) = (ask.target.from, ask.range.len());
         let mapped = self.mapped.enter(view.file(), view.key(), from, len);
@@ -50,17 +89,20 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
         let mut operation = self.begin();
         let to_unmap = match self.overlap(&ask)? {
             Overlap::Same(allowed)
-                if allowed < ask.asked && self.options.upgrade == Upgrade::InPlace =>
+                if allowed < ask.access.asked && self.options.upgrade == Upgrade::InPlace =>
             {
                 return Err(WindowError::NotWritable(allowed));
             }
             Overlap::Same(allowed) => {
                 self.stats.repeated.count();
-                let upgraded = self.ranges.lock().upgrade(ask.range.start(), ask.asked);
+                let upgraded = self
+                    .ranges
+                    .lock()
+                    .upgrade(ask.range.start(), ask.access.asked);
                 if upgraded {
                     self.stats.upgraded.count();
                 }
-                if allowed >= ask.asked {
+                if allowed >= ask.access.asked {
                     return Ok(());
                 }
                 vec![ask.range]
@@ -69,29 +111,6 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
         };
         self.make_room(&mut operation, &to_unmap)?;
         self.map(&mut operation, held, ask)
-    }
-
-    pub(super) fn remove(&self, ranges: &[RemoveRange]) -> Result<(), WindowError> {
-        let mut operation = self.begin();
-        let mut outcome = Outcome::default();
-        for one in ranges {
-            match self.to_remove(one) {
-                Ok(ranges) => self.unmap_each(&mut operation, &ranges, &mut outcome),
-                Err(error) => outcome.failed(error),
-            }
-        }
-        outcome.first_error.map_or(Ok(()), Err)
-    }
-
-    pub(super) fn clear(&self) -> Result<(), WindowError> {
-        let mut operation = self.begin();
-        let mut outcome = Outcome::default();
-        let all = all_ranges(&self.ranges.lock());
-        self.unmap_each(&mut operation, &all, &mut outcome);
-        if let Err(error) = self.fence(&mut operation) {
-            outcome.failed(error.into());
-        }
-        outcome.first_error.map_or(Ok(()), Err)
     }
 
     /// Checks the numbers of a request, which the guest has chosen, and the view.
@@ -132,19 +151,11 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
         Ok(Ask {
             range,
             target,
-            asked: access,
-            allow,
+            access: Allowed {
+                asked: access,
+                allow,
+            },
         })
-    }
-
-    fn bounds(&self, window: WindowOffset, len: u64) -> Result<WindowRange, WindowError> {
-        WindowRange::new(window, len)
-            .filter(|range| range.end().0 <= self.size.bytes())
-            .ok_or(WindowError::OutOfBounds {
-                window,
-                len,
-                size: self.size,
-            })
     }
 
     /// Finds the existing ranges in the place of `ask`, or fails if `ask` can't be mapped.
@@ -198,29 +209,21 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
         Ok(())
     }
 
-    /// Waits until all removals are in effect, unless they are known to be.
-    fn fence(&self, operation: &mut Operation<'_>) -> Result<(), VmmError> {
-        if operation.operations.unfenced {
-            self.vmm.fence()?;
-            operation.operations.unfenced = false;
-        }
-        Ok(())
-    }
-
     fn map(&self, operation: &mut Operation<'_>, held: Held, ask: Ask) -> Result<(), WindowError> {
         let Ask {
             range,
             target,
-            asked,
-            allow,
+            access,
         } = ask;
         let (at, from) = (range.start(), target.from);
         let view = Arc::clone(&held.view);
-        let access = Allowed { asked, allow };
         self.ranges
             .lock()
             .start_mapping(range, target, access, held);
-        match self.vmm.map(at, range.len(), view.as_fd(), from, allow) {
+        match self
+            .vmm
+            .map(at, range.len(), view.as_fd(), from, access.allow)
+        {
             Ok(()) => {
                 operation.operations.unfenced = false;
                 self.step(at, RangeEvent::Mapped);
@@ -242,84 +245,26 @@ impl<M: Vmm, S: ViewSource> Inner<M, S> {
             }
         }
     }
-
-    /// Unmaps one range of the table.
-    fn unmap(&self, operation: &mut Operation<'_>, range: WindowRange) -> Result<(), VmmError> {
-        let at = range.start();
-        self.step(at, RangeEvent::UnmapStarted);
-        operation.operations.unfenced = true;
-        match self.vmm.unmap(at, range.len()) {
-            gone @ (Ok(()) | Err(VmmError::NotMapped { .. })) => {
-                if gone.is_err() {
-                    log::warn!("the VMM had no mapping of {range} to remove");
-                }
-                self.step(at, RangeEvent::Unmapped);
-                self.stats.unmapped.count();
-                Ok(())
-            }
-            Err(error) => {
-                self.step(at, RangeEvent::UnmapFailed);
-                self.stats.failed_unmaps.count();
-                Err(error)
-            }
-        }
-    }
-
-    fn unmap_each(
-        &self,
-        operation: &mut Operation<'_>,
-        ranges: &[WindowRange],
-        outcome: &mut Outcome,
-    ) {
-        for range in ranges {
-            if let Err(error) = self.unmap(operation, *range) {
-                outcome.failed(error.into());
-            }
-        }
-    }
-
-    /// The mappings that a removal removes.
-    fn to_remove(&self, one: &RemoveRange) -> Result<Vec<WindowRange>, WindowError> {
-        let table = self.ranges.lock();
-        if (one.window, one.len) == (WindowOffset(0), ALL) {
-            return Ok(all_ranges(&table));
-        }
-        let asked = self.bounds(one.window, one.len)?;
-        let found: Vec<_> = table.overlapping(asked).map(|entry| entry.range).collect();
-        match found.iter().find(|live| !asked.contains(**live)) {
-            Some(live) => Err(WindowError::Partial { asked, live: *live }),
-            None if found.is_empty() => Err(WindowError::Unknown(asked)),
-            None => Ok(found),
-        }
-    }
-
-    /// Applies an event to a range. An illegal transition is a bug of this module; no guest or VMM
-    /// can cause one. The range then stays as it is, which refuses rather than allows.
-    fn step(&self, at: WindowOffset, event: RangeEvent) {
-        let moved = self.ranges.lock().apply(at, event);
-        match moved {
-            // Dropped without the lock: this may be the last holder of the view.
-            Ok(released) => drop(released),
-            Err(illegal) => {
-                debug_assert!(false, "{illegal}");
-                log::error!("window table: {illegal} at {at}");
-            }
-        }
-    }
 }
 
-/// The result of a batch of removals so far.
-#[derive(Default)]
-struct Outcome {
-    first_error: Option<WindowError>,
-}
-
-impl Outcome {
-    fn failed(&mut self, error: WindowError) {
-        self.first_error.get_or_insert(error);
+/// Opens the file behind `file` for writing; `None` if it is open for that already.
+///
+/// Only a regular file is opened: to open a device can have effects.
+fn reopen_for_writing(file: BorrowedFd<'_>) -> Result<Option<OwnedFd>, ViewError> {
+    if check_descriptor(file, Access::ReadWrite).is_ok() {
+        return Ok(None);
     }
-}
-
-fn all_ranges(table: &Table<Held>) -> Vec<WindowRange> {
-    table.iter().map(|entry| entry.range).collect()
+    check_descriptor(file, Access::ReadOnly)?;
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .map(Some)
+        .map_err(|errno| match errno {
+            Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::TXTBSY => {
+                ViewError::NotAllowed(Access::ReadWrite)
+            }
+            other => ViewError::System {
+                what: "open a file again for writing",
+                source: other.into(),
+            },
+        })
 }
