@@ -61,7 +61,7 @@ impl Guest {
         body.extend(size.to_ne_bytes());
         body.extend([0; 20]);
         let mut message = fuse::request(operation, self.node, &body);
-        if operation == Operation::Write {
+        if matches!(operation, Operation::Write) {
             let len = message.len() as u32 + size;
             message[..4].copy_from_slice(&len.to_ne_bytes());
         }

@@ -1,66 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! FUSE messages as a guest sends them. Layouts are those of `linux/fuse.h`, minor version 38.
+//! FUSE messages as a guest sends them, and what tests look at in the replies.
 
-/// The operations that tests send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Operation {
-    Lookup = 1,
-    Forget = 2,
-    Getattr = 3,
-    Open = 14,
-    Read = 15,
-    Write = 16,
-    Release = 18,
-    Init = 26,
-    Destroy = 38,
-    SetupMapping = 48,
-    RemoveMapping = 49,
-}
+use virtiofs_driver::fuse::FsOptions;
+pub(crate) use virtiofs_driver::fuse::Opcode as Operation;
+use virtiofs_driver::{Body, FileOffset, GuestSpan, InitOptions, NodeId, Request, WindowOffset};
 
 /// `FUSE_ROOT_ID`.
-pub(crate) const ROOT: u64 = 1;
+pub(crate) const ROOT: u64 = NodeId::ROOT.0;
 /// Bytes of a reply's header.
 pub(crate) const OUT_HEADER: u32 = 16;
 /// `FUSE_MAP_ALIGNMENT`.
-pub(crate) const MAP_ALIGNMENT: u32 = 1 << 26;
+pub(crate) const MAP_ALIGNMENT: u32 = FsOptions::MAP_ALIGNMENT.bits() as u32;
 
-const INIT_EXT: u32 = 1 << 30;
-const BIG_WRITES: u32 = 1 << 5;
-const MAX_PAGES: u32 = 1 << 22;
+const BIG_WRITES: u32 = FsOptions::BIG_WRITES.bits() as u32;
+const MAX_PAGES: u32 = FsOptions::MAX_PAGES.bits() as u32;
 /// `FUSE_HAS_INODE_DAX`, in the upper half of the flags.
-const HAS_INODE_DAX: u32 = 1 << (33 - 32);
+const HAS_INODE_DAX: u32 = (FsOptions::PERFILE_DAX.bits() >> 32) as u32;
+
+fn bytes(node: u64, body: Body<'_>) -> Vec<u8> {
+    Request::new(NodeId(node), body).to_bytes(7)
+}
 
 /// A request with its header.
 pub(crate) fn request(operation: Operation, node: u64, body: &[u8]) -> Vec<u8> {
-    let mut message = Vec::new();
-    message.extend((40 + body.len() as u32).to_ne_bytes());
-    message.extend((operation as u32).to_ne_bytes());
-    message.extend(7_u64.to_ne_bytes());
-    message.extend(node.to_ne_bytes());
-    message.extend([0; 16]);
-    message.extend(body);
-    message
+    let room = GuestSpan::default();
+    bytes(node, Body::raw(operation as u32, body, room))
 }
 
 /// INIT from a kernel that offers all that matters for DAX, and `flags`.
 pub(crate) fn init(flags: u32) -> Vec<u8> {
-    init_with(flags, HAS_INODE_DAX)
+    init_with(flags, FsOptions::PERFILE_DAX)
 }
 
 /// INIT from a kernel that will not heed `FUSE_ATTR_DAX`, as for `mount -o dax=never`.
 pub(crate) fn init_without_inode_dax() -> Vec<u8> {
-    init_with(0, 0)
+    init_with(0, FsOptions::empty())
 }
 
-fn init_with(flags: u32, upper_flags: u32) -> Vec<u8> {
-    let flags = flags | INIT_EXT | BIG_WRITES | MAX_PAGES;
-    let mut body = Vec::new();
-    for field in [7, 38, 1 << 17, flags, upper_flags] {
-        body.extend(u32::to_ne_bytes(field));
-    }
-    body.extend([0; 44]);
-    request(Operation::Init, 0, &body)
+fn init_with(flags: u32, more: FsOptions) -> Vec<u8> {
+    let known = FsOptions::INIT_EXT | FsOptions::BIG_WRITES | FsOptions::MAX_PAGES;
+    let options = InitOptions {
+        flags: FsOptions::from_bits_truncate(flags.into()) | known | more,
+        ..InitOptions::linux()
+    };
+    bytes(0, Body::init(&options))
 }
 
 /// What a test looks at in the reply to INIT.
@@ -86,30 +70,23 @@ impl InitReply {
     }
 }
 
-/// The body of a SETUPMAPPING of one range, as Linux sends it.
+/// SETUPMAPPING of one range for writing, as Linux sends it.
 pub(crate) fn setup_mapping(node: u64, file: u64, len: u64, window: u64) -> Vec<u8> {
-    let body: Vec<u8> = [u64::MAX, file, len, 1, window]
-        .into_iter()
-        .flat_map(u64::to_ne_bytes)
-        .collect();
-    request(Operation::SetupMapping, node, &body)
+    let (from, at) = (FileOffset(file), WindowOffset(window));
+    bytes(node, Body::setup_mapping(from, len, at, true))
 }
 
 /// A REMOVEMAPPING that claims `count` ranges and carries `ranges`.
 pub(crate) fn remove_mapping(count: u32, ranges: &[(u64, u64)]) -> Vec<u8> {
+    let numbers = ranges.iter().flat_map(|(window, len)| [*window, *len]);
     let mut body = count.to_ne_bytes().to_vec();
-    for (window, len) in ranges {
-        body.extend(window.to_ne_bytes());
-        body.extend(len.to_ne_bytes());
-    }
+    body.extend(numbers.flat_map(u64::to_ne_bytes));
     request(Operation::RemoveMapping, 0, &body)
 }
 
 /// LOOKUP of `name` in the root.
 pub(crate) fn lookup(name: &str) -> Vec<u8> {
-    let mut name = name.as_bytes().to_vec();
-    name.push(0);
-    request(Operation::Lookup, ROOT, &name)
+    bytes(ROOT, Body::lookup(name))
 }
 
 /// The node, and whether its attributes say `FUSE_ATTR_DAX`, of a LOOKUP's reply.

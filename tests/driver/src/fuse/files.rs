@@ -24,8 +24,7 @@ impl Client {
 
     /// SETATTR.
     pub fn setattr(&mut self, node: NodeId, args: SetattrIn) -> Result<Attr, FuseError> {
-        let body = Body::of(Opcode::Setattr, Shape::Attr).with(&args);
-        let reply = self.call(node, body)?;
+        let reply = self.call(node, Body::setattr(args))?;
         expect_reply!(reply, Reply::Attr(attr) => attr.attr)
     }
 

@@ -43,35 +43,24 @@ pub struct Errno(pub i32);
 
 /// Errors of a request.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum FuseError {
     /// The daemon answered with an error.
     #[error("{opcode:?} failed")]
     Failed {
-        /// The request's opcode.
         opcode: Opcode,
-        /// The errno.
         #[source]
         errno: Errno,
     },
     /// The daemon's reply violates the FUSE protocol.
     #[error("the reply to {opcode:?} is wrong: {what}")]
-    BadReply {
-        /// The request's opcode.
-        opcode: Opcode,
-        /// What is wrong.
-        what: String,
-    },
+    BadReply { opcode: Opcode, what: String },
     /// All slots are in use.
     #[error("{0} requests are under way, which is the pipeline's depth")]
     Depth(usize),
     /// A request does not fit into a slot.
     #[error("a request of {len} bytes, without bulk data, is more than {limit}")]
-    TooLong {
-        /// Its length.
-        len: usize,
-        /// The room of a slot.
-        limit: usize,
-    },
+    TooLong { len: usize, limit: usize },
     /// A call was made while pipelined requests are in flight.
     #[error("{0} pipelined requests are under way; complete them before a call")]
     Busy(usize),
@@ -80,20 +69,10 @@ pub enum FuseError {
     Idle,
     /// The device returned another request than the call's.
     #[error("{got} was returned instead of {wanted}")]
-    Mixed {
-        /// The returned request.
-        got: Unique,
-        /// The call's request.
-        wanted: Unique,
-    },
+    Mixed { got: Unique, wanted: Unique },
     /// The data does not fit into the client's own buffer.
     #[error("{len} bytes are more than the client's buffer of {limit} holds")]
-    Buffer {
-        /// Its length.
-        len: usize,
-        /// The length of the buffer.
-        limit: usize,
-    },
+    Buffer { len: usize, limit: usize },
     /// The queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -113,4 +92,29 @@ impl FuseError {
             _ => None,
         }
     }
+}
+
+/// A result that is not the errno that was expected.
+#[derive(Debug, Error)]
+#[error("{what}: {got}, not {wanted}")]
+pub struct Unexpected {
+    what: String,
+    got: String,
+    wanted: Errno,
+}
+
+/// Checks that the daemon has answered a request with this errno.
+pub fn expect_errno<T>(
+    result: Result<T, FuseError>,
+    errno: i32,
+    what: &str,
+) -> Result<(), Unexpected> {
+    let got = match result {
+        Ok(_) => "success".to_owned(),
+        Err(FuseError::Failed { errno: got, .. }) if got.0 == errno => return Ok(()),
+        Err(FuseError::Failed { errno: got, .. }) => got.to_string(),
+        Err(other) => other.to_string(),
+    };
+    let (what, wanted) = (what.to_owned(), Errno(errno));
+    Err(Unexpected { what, got, wanted })
 }

@@ -4,7 +4,7 @@
 
 use fuse_backend_rs::abi::fuse_abi::{
     BatchForgetIn, ForgetIn, ForgetOne, GetattrIn, GetxattrIn, InitIn, InitIn2, Opcode, OpenIn,
-    ReadIn, ReleaseIn, WriteIn,
+    ReadIn, ReleaseIn, SetattrIn, WriteIn,
 };
 use fuse_backend_rs::abi::virtio_fs::{RemovemappingIn, SetupmappingFlags, SetupmappingIn};
 use vm_memory_017::ByteValued;
@@ -174,6 +174,11 @@ impl<'a> Body<'a> {
             fh: handle.map_or(0, |handle| handle.0),
         };
         Self::of(Opcode::Getattr, Shape::Attr).with(&arguments)
+    }
+
+    /// SETATTR.
+    pub fn setattr(arguments: SetattrIn) -> Self {
+        Self::of(Opcode::Setattr, Shape::Attr).with(&arguments)
     }
 
     /// OPEN; `flags` are O_….

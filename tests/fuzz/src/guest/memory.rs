@@ -91,24 +91,72 @@ impl Memory {
     }
 }
 
-/// Writes an object, if there is memory at the address.
-pub fn put<T: ByteValued>(memory: &AtomicMemory, at: u64, object: T) {
-    // A guest can't write to an address without memory.
-    let _ = memory.memory().write_obj(object, GuestAddress(at));
+/// The places of a queue's descriptor table, available ring and used ring.
+pub const TABLE: u64 = 0x1000;
+pub const AVAIL: u64 = 0x3000;
+pub const USED: u64 = 0x4000;
+
+/// Guest memory with a queue in it. What is written is not checked.
+pub struct QueueMemory {
+    pub memory: AtomicMemory,
+    pub mapping: Memory,
+    /// The available index.
+    pub avail: u16,
+    size: u16,
 }
 
-/// Writes bytes, up to the end of the memory.
-pub fn put_bytes(memory: &AtomicMemory, at: u64, bytes: &[u8]) {
-    let _ = memory.memory().write_slice(bytes, GuestAddress(at));
-}
+impl QueueMemory {
+    /// Memory of one region of `bytes`, for a queue of `size` descriptors.
+    pub fn new(bytes: usize, size: u16) -> Self {
+        let mapping = Memory::new(bytes);
+        Self {
+            memory: AtomicMemory::new(mapping.table(&[(0, 0..bytes)])),
+            mapping,
+            avail: 0,
+            size,
+        }
+    }
 
-/// Reads bytes.
-///
-/// # Panics
-/// If there is no memory at the address.
-pub fn get_bytes(memory: &AtomicMemory, at: u64, len: usize) -> Vec<u8> {
-    let mut bytes = vec![0; len];
-    let read = memory.memory().read_slice(&mut bytes, GuestAddress(at));
-    read.expect("guest memory");
-    bytes
+    /// Replaces the table of regions.
+    pub fn set_table(&self, table: TransportMemory) {
+        let lock = self.memory.lock();
+        lock.expect("nobody panicked with it").replace(table);
+    }
+
+    /// Writes an object. A guest can't write to an address without memory, so nothing happens there.
+    pub fn put<T: ByteValued>(&self, at: u64, object: T) {
+        let _ = self.memory.memory().write_obj(object, GuestAddress(at));
+    }
+
+    /// Writes bytes, up to the end of the memory.
+    pub fn put_bytes(&self, at: u64, bytes: &[u8]) {
+        let _ = self.memory.memory().write_slice(bytes, GuestAddress(at));
+    }
+
+    /// Reads bytes from where there is memory.
+    pub fn get_bytes(&self, at: u64, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        let read = self
+            .memory
+            .memory()
+            .read_slice(&mut bytes, GuestAddress(at));
+        read.expect("guest memory");
+        bytes
+    }
+
+    /// Writes a descriptor of the queue's table or of an indirect one.
+    pub fn describe(&self, table: u64, index: u16, addr: u64, len: u32, [flags, next]: [u16; 2]) {
+        let at = table + 16 * u64::from(index);
+        self.put(at, addr);
+        self.put(at + 8, len);
+        self.put(at + 12, flags);
+        self.put(at + 14, next);
+    }
+
+    /// Adds a head to the available ring.
+    pub fn make_available(&mut self, head: u16) {
+        self.put(AVAIL + 4 + 2 * u64::from(self.avail % self.size), head);
+        self.avail = self.avail.wrapping_add(1);
+        self.put(AVAIL + 2, self.avail);
+    }
 }

@@ -8,15 +8,12 @@ use vhost_user_backend::VringT as _;
 use virtiofs_daxd::adapter::AtomicMemory;
 use virtiofs_daxd::fuzzing::Ring;
 
-use super::memory::{self, Memory};
+use super::memory::{AVAIL, QueueMemory, TABLE, USED};
 use super::shape::{Descriptor, Flaw, Frame, INDIRECT, NEXT, Shape, WRITE, pieces, spoil};
 
 /// Bytes of guest memory, in two regions that meet in the middle.
 pub(super) const SIZE: usize = 1 << 20;
 const MIDDLE: u64 = SIZE as u64 / 2;
-const TABLE: u64 = 0x1000;
-const AVAIL: u64 = 0x3000;
-const USED: u64 = 0x4000;
 /// The indirect tables, one for each waiting request.
 const TABLES: u64 = 0x8000;
 /// The requests and the rooms for replies, one pair for each waiting request.
@@ -41,9 +38,7 @@ pub struct Offered {
 
 /// The driver's half of a queue, in memory that belongs to this thread.
 pub struct Queue {
-    memory: AtomicMemory,
-    mapping: Memory,
-    avail: u16,
+    memory: QueueMemory,
     seen: u16,
     free: u16,
 }
@@ -62,13 +57,11 @@ impl Queue {
     }
 
     fn new() -> Self {
-        let mapping = Memory::new(SIZE);
-        let middle = SIZE / 2;
-        let table = mapping.table(&[(0, 0..middle), (MIDDLE, middle..SIZE)]);
+        let memory = QueueMemory::new(SIZE, QUEUE_SIZE);
+        let (mapping, middle) = (&memory.mapping, SIZE / 2);
+        memory.set_table(mapping.table(&[(0, 0..middle), (MIDDLE, middle..SIZE)]));
         Self {
-            memory: AtomicMemory::new(table),
-            mapping,
-            avail: 0,
+            memory,
             seen: 0,
             free: 0,
         }
@@ -76,7 +69,7 @@ impl Queue {
 
     /// The memory that contains the queue.
     pub fn memory(&self) -> &AtomicMemory {
-        &self.memory
+        &self.memory.memory
     }
 
     /// Starts again, on both sides.
@@ -84,9 +77,9 @@ impl Queue {
     /// # Panics
     /// If the ring rejects the addresses.
     pub fn start(&mut self, ring: &Ring) {
-        (self.avail, self.seen, self.free) = (0, 0, 0);
-        self.put(AVAIL + 2, 0_u16);
-        self.put(USED + 2, 0_u16);
+        (self.memory.avail, self.seen, self.free) = (0, 0, 0);
+        self.memory.put(AVAIL + 2, 0_u16);
+        self.memory.put(USED + 2, 0_u16);
         ring.set_queue_size(QUEUE_SIZE);
         ring.set_queue_next_avail(0);
         ring.set_queue_info(TABLE, AVAIL, USED).expect("addresses");
@@ -95,18 +88,14 @@ impl Queue {
         ring.set_enabled(true);
     }
 
-    fn put<T: vm_memory::ByteValued>(&self, at: u64, object: T) {
-        memory::put(&self.memory, at, object);
-    }
-
     /// See [`Memory::misbehave`].
     pub fn misbehave(&self) {
-        self.mapping.misbehave();
+        self.memory.mapping.misbehave();
     }
 
     /// Puts a request on the queue.
     pub fn offer(&mut self, frame: &Frame) -> Offered {
-        let place = u64::from(self.avail % MAX_WAITING as u16);
+        let place = u64::from(self.memory.avail % MAX_WAITING as u16);
         let mut request = frame.bytes.0.clone();
         if frame.shape.corrects_length() && request.len() >= 4 {
             let len = request.len() as u32;
@@ -115,17 +104,14 @@ impl Queue {
         // The room of the third request crosses the end of the first region.
         let at = PAYLOAD + PAYLOAD_OF_ONE * place;
         let room_at = at + 0x1_0000;
-        memory::put_bytes(&self.memory, at, &request);
+        self.memory.put_bytes(at, &request);
         let room = usize::from(frame.room);
-        memory::put_bytes(&self.memory, room_at, &vec![0xa5; room]);
+        self.memory.put_bytes(room_at, &vec![0xa5; room]);
         let mut chain = pieces(at, request.len(), frame.shape.readable, 0);
         chain.extend(pieces(room_at, room, frame.shape.writable, WRITE));
         let well_formed = spoil(&mut chain, &frame.shape);
         let head = self.write_chain(&chain, &frame.shape, place);
-        let slot = AVAIL + 4 + 2 * u64::from(self.avail % QUEUE_SIZE);
-        self.put(slot, head);
-        self.avail = self.avail.wrapping_add(1);
-        self.put(AVAIL + 2, self.avail);
+        self.memory.make_available(head);
         Offered {
             head: head.into(),
             request,
@@ -146,13 +132,14 @@ impl Queue {
         let at = TABLES + 0x1000 * place;
         self.write_table(at, 0, chain, shape);
         let head = self.take(1);
-        self.write_descriptor(TABLE, head, at, 16 * u32::from(len), INDIRECT, 0);
+        let len = 16 * u32::from(len);
+        self.memory.describe(TABLE, head, at, len, [INDIRECT, 0]);
         head
     }
 
     fn write_table(&self, table: u64, first: u16, chain: &[Descriptor], shape: &Shape) {
         if chain.is_empty() {
-            self.write_descriptor(table, first, 0, 0, 0, 0);
+            self.memory.describe(table, first, 0, 0, [0, 0]);
         }
         for (index, descriptor) in chain.iter().enumerate() {
             let this = first + index as u16;
@@ -164,16 +151,9 @@ impl Queue {
                 (true, _) => (0, 0),
             };
             let flags = descriptor.flags | flags;
-            self.write_descriptor(table, this, descriptor.addr, descriptor.len, flags, next);
+            let (addr, len) = (descriptor.addr, descriptor.len);
+            self.memory.describe(table, this, addr, len, [flags, next]);
         }
-    }
-
-    fn write_descriptor(&self, table: u64, index: u16, addr: u64, len: u32, flags: u16, next: u16) {
-        let at = table + 16 * u64::from(index);
-        self.put(at, addr);
-        self.put(at + 8, len);
-        self.put(at + 12, flags);
-        self.put(at + 14, next);
     }
 
     /// Takes `count` adjacent free descriptors.
@@ -188,7 +168,7 @@ impl Queue {
 
     /// The entries of the used ring since the last call: head and length.
     pub fn returned(&mut self) -> Vec<(u32, u32)> {
-        let word = |at, len| memory::get_bytes(&self.memory, at, len);
+        let word = |at, len| self.memory.get_bytes(at, len);
         let index = word(USED + 2, 2);
         let index = u16::from_le_bytes([index[0], index[1]]);
         let mut returned = Vec::new();
@@ -205,6 +185,6 @@ impl Queue {
 
     /// The room for a reply.
     pub fn room(&self, offered: &Offered) -> Vec<u8> {
-        memory::get_bytes(&self.memory, offered.room_at, offered.room)
+        self.memory.get_bytes(offered.room_at, offered.room)
     }
 }

@@ -3,7 +3,7 @@
 //! vhost-user sessions: QEMU's start, each message once, and each answer on the channel.
 
 use vhost::vhost_user::message::{BackendReq, FrontendReq};
-use virtiofsd::fuse::Opcode;
+use virtiofs_driver::{Body, FileOffset, NodeId, WindowOffset};
 
 use super::{Input, Operation};
 use crate::guest::fs::Options;
@@ -11,9 +11,15 @@ use crate::guest::message;
 use crate::input::{Bytes, Program};
 use crate::targets::Seed;
 
-fn request(bytes: Vec<u8>) -> Operation {
+fn request(node: NodeId, body: Body<'_>) -> Operation {
     Operation::Request {
-        bytes: Bytes(bytes),
+        bytes: Bytes(message::request(node, body)),
+    }
+}
+
+fn init() -> Operation {
+    Operation::Request {
+        bytes: Bytes(message::init()),
     }
 }
 
@@ -40,14 +46,18 @@ fn send(code: FrontendReq, descriptors: u8, body: &[u64]) -> Operation {
         flags: 2,
         descriptors,
         more: 0,
-        body: Bytes(message::numbers(body)),
+        body: Bytes(body.iter().copied().flat_map(u64::to_ne_bytes).collect()),
     }
 }
 
 fn endings() -> Vec<(&'static str, Vec<Operation>)> {
     let state = |number: u64| 1 | number << 32;
-    let map = || request(message::setup_mapping(2, 0, 4096, 0));
-    let unmap = || request(message::remove_mapping(&[(0, 4096)]));
+    let at = WindowOffset(0);
+    let map = || {
+        let body = Body::setup_mapping(FileOffset(0), 4096, at, true);
+        request(NodeId(2), body)
+    };
+    let unmap = || request(NodeId(0), Body::remove_mapping(&[(at, 4096)]));
     let region = [0, 1 << 40, 4096, 0x6000_0000_0000, 0];
     vec![
         ("start", vec![]),
@@ -95,7 +105,7 @@ fn endings() -> Vec<(&'static str, Vec<Operation>)> {
                 Operation::Start {
                     without: 0b0000_0111,
                 },
-                request(message::init()),
+                init(),
             ],
         ),
         (
@@ -103,7 +113,7 @@ fn endings() -> Vec<(&'static str, Vec<Operation>)> {
             vec![
                 send(FrontendReq::GET_MAX_MEM_SLOTS, 0, &[]),
                 send(FrontendReq::ADD_MEM_REG, 1, &region),
-                request(message::lookup(1, "dir")),
+                request(NodeId::ROOT, Body::lookup("dir")),
                 send(FrontendReq::REM_MEM_REG, 1, &region),
             ],
         ),
@@ -125,7 +135,7 @@ fn endings() -> Vec<(&'static str, Vec<Operation>)> {
             vec![
                 send(FrontendReq::SET_LOG_BASE, 1, &[4096, 0]),
                 send(FrontendReq::SET_FEATURES, 0, &[1 << 30 | 1 << 26 | 1 << 32]),
-                request(message::lookup(1, "file")),
+                request(NodeId::ROOT, Body::lookup("file")),
             ],
         ),
         (
@@ -135,10 +145,7 @@ fn endings() -> Vec<(&'static str, Vec<Operation>)> {
                 send(FrontendReq::CHECK_DEVICE_STATE, 0, &[]),
             ],
         ),
-        (
-            "truncated",
-            vec![Operation::Truncate { pages: 2 }, request(message::init())],
-        ),
+        ("truncated", vec![Operation::Truncate { pages: 2 }, init()]),
         (
             "raw",
             vec![Operation::Raw {
@@ -146,10 +153,7 @@ fn endings() -> Vec<(&'static str, Vec<Operation>)> {
                 bytes: Bytes(vec![1; 30]),
             }],
         ),
-        (
-            "destroy",
-            vec![request(message::request(Opcode::Destroy, 0, &[]))],
-        ),
+        ("destroy", vec![request(NodeId(0), Body::destroy())]),
     ]
 }
 
@@ -160,8 +164,8 @@ pub(super) fn seeds() -> Vec<Seed> {
         .map(|(name, ending)| {
             let mut operations = vec![
                 Operation::Start { without: 0 },
-                request(message::init()),
-                request(message::lookup(1, "file")),
+                init(),
+                request(NodeId::ROOT, Body::lookup("file")),
             ];
             operations.extend(ending);
             let input = Input {

@@ -10,14 +10,11 @@ use virtiofs_daxd::adapter::AtomicMemory;
 
 use super::{Device, Operation, Place};
 use crate::fault::{self, Fault};
-use crate::guest::memory::{self, Memory};
+use crate::guest::memory::{AVAIL, QueueMemory, TABLE, USED};
 
 /// Bytes of guest memory.
 const SIZE: usize = 0x2_0000;
 const MIDDLE: u64 = 0x1_0000;
-const TABLE: u64 = 0x1000;
-const AVAIL: u64 = 0x3000;
-const USED: u64 = 0x4000;
 const INDIRECT: u64 = 0x5000;
 const REQUEST: u64 = 0x8000;
 const REPLY: u64 = 0xc000;
@@ -74,9 +71,7 @@ impl Counts {
 
 /// See the module's documentation.
 pub(super) struct Machine {
-    memory: AtomicMemory,
-    mapping: Memory,
-    avail: u16,
+    memory: QueueMemory,
     base: u16,
 }
 
@@ -90,33 +85,26 @@ impl Machine {
     }
 
     fn new() -> Self {
-        let mapping = Memory::new(SIZE);
         Self {
-            memory: AtomicMemory::new(mapping.table(&[(0, 0..SIZE)])),
-            mapping,
-            avail: 0,
+            memory: QueueMemory::new(SIZE, QUEUE_SIZE),
             base: 0,
         }
     }
 
     pub(super) fn memory(&self) -> &AtomicMemory {
-        &self.memory
+        &self.memory.memory
     }
 
     /// Clears the state of the previous input.
     pub(super) fn start_anew(&mut self) {
-        self.mapping.clear();
+        self.memory.mapping.clear();
         self.set_regions(0);
-        (self.avail, self.base) = (0, 0);
+        (self.memory.avail, self.base) = (0, 0);
     }
 
     /// Starts the queue as a correct driver does.
     pub(super) fn attach(&self, device: &Device) {
         self.start(device, QUEUE_SIZE, [TABLE, AVAIL, USED], 0);
-    }
-
-    fn put<T: vm_memory::ByteValued>(&self, at: u64, object: T) {
-        memory::put(&self.memory, at, object);
     }
 
     pub(super) fn perform(&mut self, device: &Device, operation: &Operation) {
@@ -141,20 +129,21 @@ impl Machine {
                 self.describe(INDIRECT, *index, at, *len, *flags, *next);
             }
             Operation::Lengthen { index, len } => {
-                self.put(TABLE + 16 * u64::from(*index) + 8, *len);
+                self.memory.put(TABLE + 16 * u64::from(*index) + 8, *len);
             }
-            Operation::Offer { head } => self.offer((*head).into()),
-            Operation::OfferAny { head } => self.offer(*head),
+            Operation::Offer { head } => self.memory.make_available((*head).into()),
+            Operation::OfferAny { head } => self.memory.make_available(*head),
             Operation::Available { index } => {
-                self.avail = *index;
-                self.put(AVAIL + 2, *index);
+                self.memory.avail = *index;
+                self.memory.put(AVAIL + 2, *index);
             }
-            Operation::AvailableFlags { flags } => self.put(AVAIL, *flags),
+            Operation::AvailableFlags { flags } => self.memory.put(AVAIL, *flags),
             Operation::UsedEvent { index } => {
-                self.put(AVAIL + 4 + 2 * u64::from(QUEUE_SIZE), *index);
+                self.memory
+                    .put(AVAIL + 4 + 2 * u64::from(QUEUE_SIZE), *index);
             }
             Operation::Poke { at, bytes } => {
-                memory::put_bytes(&self.memory, at.address(), &bytes.0);
+                self.memory.put_bytes(at.address(), &bytes.0);
             }
             Operation::Memory { kind } => self.set_regions(*kind),
             Operation::Logging { enabled } => device.set_logging(enabled & 1 != 0),
@@ -216,36 +205,23 @@ impl Machine {
     }
 
     fn describe(&self, table: u64, index: u8, at: &Place, len: u16, flags: u8, next: u8) {
-        let place = table + 16 * u64::from(index);
-        self.put(place, at.address());
-        self.put(place + 8, u32::from(len));
-        self.put(place + 12, u16::from(flags));
-        self.put(place + 14, u16::from(next));
-    }
-
-    fn offer(&mut self, head: u16) {
-        self.put(AVAIL + 4 + 2 * u64::from(self.avail % QUEUE_SIZE), head);
-        self.avail = self.avail.wrapping_add(1);
-        self.put(AVAIL + 2, self.avail);
+        let flags = [flags, next].map(u16::from);
+        let (index, addr) = (index.into(), at.address());
+        self.memory.describe(table, index, addr, len.into(), flags);
     }
 
     fn set_regions(&self, kind: u8) {
-        let middle = MIDDLE as usize;
+        let (mapping, middle) = (&self.memory.mapping, MIDDLE as usize);
         let table = match kind % 6 {
-            0 => self.mapping.table(&[(0, 0..SIZE)]),
-            1 => self
-                .mapping
-                .table(&[(0, 0..middle), (MIDDLE, middle..SIZE)]),
-            2 => self.mapping.table(&[(0, 0..middle), (FAR, middle..SIZE)]),
-            3 => self.mapping.table(&[(MIDDLE, middle..SIZE)]),
+            0 => mapping.table(&[(0, 0..SIZE)]),
+            1 => mapping.table(&[(0, 0..middle), (MIDDLE, middle..SIZE)]),
+            2 => mapping.table(&[(0, 0..middle), (FAR, middle..SIZE)]),
+            3 => mapping.table(&[(MIDDLE, middle..SIZE)]),
             // The same bytes at two addresses.
-            4 => self.mapping.table(&[(0, 0..SIZE), (FAR, 0..SIZE)]),
+            4 => mapping.table(&[(0, 0..SIZE), (FAR, 0..SIZE)]),
             _ => virtiofs_daxd::adapter::TransportMemory::new(),
         };
-        self.memory
-            .lock()
-            .expect("nobody panicked with it")
-            .replace(table);
+        self.memory.set_table(table);
     }
 
     fn kick(&self, device: &Device) {

@@ -2,6 +2,8 @@
 
 //! Queues as a driver fills them, and each error of a driver once.
 
+use virtiofs_driver::{Body, FileOffset, NodeId, WindowOffset};
+
 use super::{Input, Operation, Place};
 use crate::guest::fs::Options;
 use crate::guest::message;
@@ -60,9 +62,13 @@ fn continuations() -> Vec<(&'static str, Vec<Operation>)> {
         flags,
         next,
     };
+    let mapping = Body::setup_mapping(FileOffset(0), 4096, WindowOffset(0), true);
     vec![
-        ("lookup", request(message::lookup(1, "file"))),
-        ("mapping", request(message::setup_mapping(1, 0, 4096, 0))),
+        (
+            "lookup",
+            request(message::request(NodeId::ROOT, Body::lookup("file"))),
+        ),
+        ("mapping", request(message::request(NodeId::ROOT, mapping))),
         (
             "indirect",
             vec![

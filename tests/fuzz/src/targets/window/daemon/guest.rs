@@ -11,14 +11,14 @@ use std::sync::Arc;
 
 use shared_window::{Access, ProcessWindow, RegionBudget, WindowOffset, page_size};
 use vhost_user_backend::VringT as _;
-use virtiofsd::fuse::Opcode;
-use vm_memory::{FileOffset, MmapRegion};
+use virtiofs_driver::{Body, FileOffset, NodeId};
+use vm_memory::MmapRegion;
 
 use super::super::model::action::Action;
 use super::super::model::plain::{FILE_PAGES, FILES, PAGES, Plain, Range};
 use super::{Device, Operation, REGIONS};
 use crate::ground::Ground;
-use crate::guest::message::{self, ROOT};
+use crate::guest::message;
 use crate::guest::queue::Queue;
 use crate::guest::shape::Frame;
 
@@ -85,7 +85,7 @@ impl<'a> Guest<'a> {
         let on_host = std::array::from_fn(|index| {
             let file = files[index].try_clone().expect("a descriptor");
             let whole = (FILE_PAGES * page_size()) as usize;
-            MmapRegion::from_file(FileOffset::new(file, 0), whole).expect("a mapping")
+            MmapRegion::from_file(vm_memory::FileOffset::new(file, 0), whole).expect("a mapping")
         });
         Self {
             device,
@@ -107,7 +107,7 @@ impl<'a> Guest<'a> {
 
     /// Mounts, and looks all files up.
     pub(super) fn init(&mut self) {
-        let (errno, _) = self.ask(message::init());
+        let (errno, _) = self.send(message::init());
         assert_eq!(errno, 0, "INIT");
         self.mounted = true;
         self.all_gone();
@@ -122,7 +122,11 @@ impl<'a> Guest<'a> {
     }
 
     /// Makes a request. Returns the errno, and the reply's bytes behind its header.
-    fn ask(&mut self, request: Vec<u8>) -> (i32, Vec<u8>) {
+    fn ask(&mut self, node: NodeId, body: Body<'_>) -> (i32, Vec<u8>) {
+        self.send(message::request(node, body))
+    }
+
+    fn send(&mut self, request: Vec<u8>) -> (i32, Vec<u8>) {
         let offered = self.queue.offer(&Frame::plain(request, 256));
         self.device.kick();
         let returned = self.queue.returned();
@@ -140,8 +144,8 @@ impl<'a> Guest<'a> {
     }
 
     /// Makes a request that must succeed if the guest is mounted.
-    fn ask_mounted(&mut self, request: Vec<u8>) -> Option<Vec<u8>> {
-        let (errno, body) = self.ask(request);
+    fn ask_mounted(&mut self, node: NodeId, body: Body<'_>) -> Option<Vec<u8>> {
+        let (errno, body) = self.ask(node, body);
         assert_eq!(errno == 0, self.mounted, "errno {errno}");
         (errno == 0).then_some(body)
     }
@@ -192,7 +196,7 @@ impl<'a> Guest<'a> {
             Operation::Store { page, byte } => self.store(number(page) % PAGES, byte),
             Operation::Init {} => self.init(),
             Operation::Destroy {} => {
-                self.ask(message::request(Opcode::Destroy, 0, &[]));
+                self.ask(NodeId(0), Body::destroy());
                 self.mounted = false;
                 self.all_gone();
             }
@@ -207,13 +211,6 @@ impl<'a> Guest<'a> {
     fn set_up(&mut self, asked: Range, write: bool) {
         let page = page_size();
         let node = self.nodes[asked.file];
-        let body = [
-            u64::MAX,
-            asked.from * page,
-            asked.pages * page,
-            u64::from(write),
-            asked.at * page,
-        ];
         let action = Action::Setup {
             at: asked.at,
             pages: asked.pages,
@@ -242,8 +239,10 @@ impl<'a> Guest<'a> {
             expected.errno = Some(libc::EIO);
             expected.ranges.retain(|range| *range != asked);
         }
-        let request = message::request(Opcode::SetupMapping, node.number, &message::numbers(&body));
-        let (errno, _) = self.ask(request);
+        let from = FileOffset(asked.from * page);
+        let at = virtiofs_driver::WindowOffset(asked.at * page);
+        let body = Body::setup_mapping(from, asked.pages * page, at, write);
+        let (errno, _) = self.ask(NodeId(node.number), body);
         assert_eq!(
             errno,
             expected.errno.unwrap_or(0),
@@ -258,7 +257,7 @@ impl<'a> Guest<'a> {
 
     /// Maps a node that the guest does not have, and that does not exist.
     fn set_up_unknown(&mut self, node: u64, at: u64) {
-        if node == ROOT
+        if node == NodeId::ROOT.0
             || self
                 .nodes
                 .iter()
@@ -267,8 +266,9 @@ impl<'a> Guest<'a> {
             return;
         }
         let page = page_size();
-        let body = message::numbers(&[u64::MAX, 0, page, 1, at * page]);
-        let (errno, _) = self.ask(message::request(Opcode::SetupMapping, node, &body));
+        let (from, at) = (FileOffset(0), virtiofs_driver::WindowOffset(at * page));
+        let body = Body::setup_mapping(from, page, at, true);
+        let (errno, _) = self.ask(NodeId(node), body);
         assert_eq!(errno, libc::EACCES, "a node that the guest has not");
     }
 
@@ -276,10 +276,10 @@ impl<'a> Guest<'a> {
         let page = page_size();
         let bytes: Vec<_> = ranges
             .iter()
-            .map(|(at, pages)| (at * page, pages * page))
+            .map(|(at, pages)| (virtiofs_driver::WindowOffset(at * page), pages * page))
             .collect();
         let expected = self.plain.expect(&Action::Remove(ranges), self.full);
-        let (errno, _) = self.ask(message::remove_mapping(&bytes));
+        let (errno, _) = self.ask(NodeId(0), Body::remove_mapping(&bytes));
         assert_eq!(errno, expected.errno.unwrap_or(0), "removal of {bytes:x?}");
         self.plain.ranges = expected.ranges;
     }
@@ -304,7 +304,7 @@ impl<'a> Guest<'a> {
         // The mappings stay until a request comes.
         self.plain.ranges = ranges;
         self.stale = true;
-        self.ask(message::request(Opcode::Getattr, ROOT, &[0; 16]));
+        self.ask(NodeId::ROOT, Body::getattr(None));
         self.plain.ranges.clear();
     }
 

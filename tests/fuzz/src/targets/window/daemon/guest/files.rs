@@ -3,18 +3,16 @@
 //! The guest's operations on the files, except mappings.
 
 use shared_window::page_size;
-use virtiofsd::fuse::Opcode;
+use virtiofs_driver::fuse::{SetattrIn, SetattrValid};
+use virtiofs_driver::{Body, FileOffset, GuestSpan, Handle, NodeId};
 
 use super::{Guest, NAMES, Node};
-use crate::guest::message::{self, ROOT};
+use crate::guest::message;
 use crate::targets::window::model::plain::PAGES;
-
-/// FATTR_SIZE.
-const SIZE: u32 = 1 << 3;
 
 impl Guest<'_> {
     pub(super) fn look_up(&mut self, file: usize) {
-        let Some(entry) = self.ask_mounted(message::lookup(ROOT, NAMES[file])) else {
+        let Some(entry) = self.ask_mounted(NodeId::ROOT, Body::lookup(NAMES[file])) else {
             return;
         };
         let number = u64::from_ne_bytes(entry[..8].try_into().expect("8 bytes"));
@@ -34,11 +32,7 @@ impl Guest<'_> {
         // More lookups than the guest has would be another error, which this target does not cover.
         let count = count.min(node.lookups);
         if count > 0 {
-            self.ask(message::request(
-                Opcode::Forget,
-                node.number,
-                &message::numbers(&[count]),
-            ));
+            self.ask(NodeId(node.number), Body::forget(count));
             self.nodes[file].lookups -= count;
         }
     }
@@ -48,13 +42,12 @@ impl Guest<'_> {
         if node.lookups == 0 || !self.mounted {
             return;
         }
-        let flags = libc::O_RDWR as u64;
-        let open = || message::request(Opcode::Open, node.number, &message::numbers(&[flags]));
-        let (mut errno, mut body) = self.ask(open());
+        let (number, open) = (NodeId(node.number), Body::open(libc::O_RDWR));
+        let (mut errno, mut body) = self.ask(number, open);
         if errno == libc::ESTALE {
             // A DAX promise was withdrawn. The daemon reports that at one OPEN, and Linux then asks
             // again.
-            (errno, body) = self.ask(open());
+            (errno, body) = self.ask(number, open);
         }
         assert_eq!(errno, 0, "OPEN");
         let handle = u64::from_ne_bytes(body[..8].try_into().expect("8 bytes"));
@@ -63,8 +56,7 @@ impl Guest<'_> {
 
     pub(super) fn release(&mut self) {
         if let Some((_, node, handle)) = self.handles.pop() {
-            let body = message::numbers(&[handle, 0, 0]);
-            let (errno, _) = self.ask(message::request(Opcode::Release, node, &body));
+            let (errno, _) = self.ask(NodeId(node), Body::release(Handle(handle)));
             assert_eq!(errno, 0, "RELEASE");
         }
     }
@@ -74,10 +66,12 @@ impl Guest<'_> {
         if node.lookups == 0 || !self.mounted {
             return;
         }
-        let mut body = u64::from(SIZE).to_ne_bytes().to_vec();
-        body.extend(message::numbers(&[0, pages * page_size()]));
-        body.resize(88, 0);
-        let (errno, _) = self.ask(message::request(Opcode::Setattr, node.number, &body));
+        let size = SetattrIn {
+            valid: SetattrValid::SIZE.bits(),
+            size: pages * page_size(),
+            ..SetattrIn::default()
+        };
+        let (errno, _) = self.ask(NodeId(node.number), Body::setattr(size));
         if self.is_mapped_by_another(file, pages) {
             assert_eq!(errno, libc::ETXTBSY, "SETATTR of a file that is mapped");
             return;
@@ -101,9 +95,17 @@ impl Guest<'_> {
         let Some((file, node, handle)) = self.handles.last().copied() else {
             return;
         };
-        let mut body = message::numbers(&[handle, page * page_size(), 1, 0, 0]);
-        body.push(byte);
-        let (errno, _) = self.ask(message::request(Opcode::Write, node, &body));
+        // The byte follows the request.
+        let (at, data) = (
+            FileOffset(page * page_size()),
+            GuestSpan {
+                len: 1,
+                ..GuestSpan::default()
+            },
+        );
+        let mut request = message::request(NodeId(node), Body::write(Handle(handle), at, data));
+        request.push(byte);
+        let (errno, _) = self.send(request);
         assert_eq!(errno, 0, "WRITE");
         self.plain.bytes[file][page as usize] = byte;
         // One byte of a page suffices for a mapping of the page, as for a guest's access.
