@@ -2,8 +2,9 @@
 
 //! What the serving process may do: what virtiofsd 1.14 may, and no more.
 
+use virtiofs_driver::daemon::Process;
+
 use crate::fixture::{Daemon, MODES, can_run, wait_for};
-use crate::proc::Process;
 
 /// virtiofsd 1.14's capabilities as seen in /proc/PID/status: chown, dac_override,
 /// dac_read_search, fowner, fsetid, setgid, setuid, mknod, setfcap.
@@ -12,8 +13,13 @@ const NONE: &str = "0000000000000000";
 /// A filter is loaded.
 const FILTERED: &str = "2";
 
-fn capabilities(process: &Process) -> [&str; 5] {
-    ["CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb"].map(|set| process.status(set))
+fn capabilities(process: &Process) -> [String; 5] {
+    ["CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb"].map(|set| status(process, set))
+}
+
+fn status(process: &Process, field: &str) -> String {
+    let value = process.status(field);
+    value.unwrap_or_else(|| panic!("no {field} of {process:?}"))
 }
 
 #[test]
@@ -29,9 +35,9 @@ fn the_serving_process_is_as_confined_as_virtiofsd() {
             [VIRTIOFSD, VIRTIOFSD, NONE, NONE, NONE],
             "{mode}"
         );
-        assert_eq!(serving.status("Seccomp"), FILTERED, "{mode}");
-        assert_eq!(serving.status("NoNewPrivs"), "1", "{mode}");
-        assert_eq!(serving.status("Groups"), "", "{mode}");
+        assert_eq!(status(serving, "Seccomp"), FILTERED, "{mode}");
+        assert_eq!(status(serving, "NoNewPrivs"), "1", "{mode}");
+        assert_eq!(status(serving, "Groups"), "", "{mode}");
     }
 }
 
@@ -72,8 +78,8 @@ fn options_change_the_confinement() {
     ];
     let daemon = Daemon::start(&options);
     let serving = &daemon.roles.serving;
-    assert_eq!(serving.status("CapEff"), "00000000802000db");
-    assert_eq!(serving.status("Seccomp"), "0");
+    assert_eq!(status(serving, "CapEff"), "00000000802000db");
+    assert_eq!(status(serving, "Seccomp"), "0");
 }
 
 #[test]
@@ -115,8 +121,8 @@ fn the_helpers_keep_only_what_they_need() {
     const SYS_ADMIN: u64 = 1 << 21;
     let keeps = |process: &Process, kept: u64| {
         wait_for("a helper to drop its capabilities", || {
-            let now = Process::find(process.pid)?;
-            (u64::from_str_radix(now.status("CapEff"), 16) == Ok(kept)).then_some(())
+            let now = process.status("CapEff")?;
+            (u64::from_str_radix(&now, 16) == Ok(kept)).then_some(())
         });
     };
     let daemon = Daemon::start(&[]);

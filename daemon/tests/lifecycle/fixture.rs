@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
-
-use crate::proc::{self, Process};
+use virtiofs_driver::daemon::Process;
 
 /// How long anything may take on a machine that does much else.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -150,7 +149,7 @@ impl Guarded {
     /// Waits until no process of the group is left.
     pub fn wait_for_group(&self) {
         wait_for("all processes to end", || {
-            proc::in_group(self.group()).is_empty().then_some(())
+            Process::in_group(self.group()).is_empty().then_some(())
         });
     }
 }
@@ -228,10 +227,9 @@ pub fn signal(process: &Process, signal: Signal) {
 /// Who is who, once the daemon serves.
 fn roles(supervisor: i32) -> Option<Roles> {
     let serves = |process: &Process| process.has_thread("serve");
-    let serving = proc::in_group(supervisor).into_iter().find(serves)?.pid;
-    // Read again: what was read before that thread was seen may be from before the process was
-    // confined.
-    let all = proc::in_group(supervisor);
+    let serving = Process::in_group(supervisor).into_iter().find(serves)?.pid;
+    // Read again: a name that was read before that thread was seen may have changed since.
+    let all = Process::in_group(supervisor);
     let children: Vec<_> = all
         .iter()
         .filter(|process| process.parent == supervisor)

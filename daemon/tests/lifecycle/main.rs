@@ -4,7 +4,6 @@
 //! whichever way it ends.
 
 mod fixture;
-mod proc;
 #[path = "../../src/testing/shared_memory.rs"]
 mod shared_memory;
 

@@ -10,9 +10,9 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
 use rustix::process::Signal;
+use virtiofs_driver::daemon::Process;
 
 use crate::fixture::{Daemon, Guarded, MODES, Place, can_run, signal};
-use crate::proc::Process;
 
 /// The path for the socket in a place, and the option for it.
 fn metrics(place: &Place) -> (PathBuf, String) {

@@ -23,57 +23,42 @@ pub use running::Daemon;
 
 /// Errors of a daemon.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum DaemonError {
     /// There is no such program.
     #[error("{program} is no daemon to start: build it first, or set {variable} to its path")]
     NoProgram {
-        /// The expected path.
         program: PathBuf,
-        /// The environment variable that names it.
         variable: &'static str,
     },
     /// A file or directory for it could not be made.
     #[error("could not prepare {path}")]
     Prepare {
-        /// The path.
         path: PathBuf,
-        /// The cause.
         #[source]
         source: io::Error,
     },
     /// The daemon could not be started.
     #[error("could not start {program}")]
     Start {
-        /// The program.
         program: PathBuf,
-        /// The cause.
         #[source]
         source: io::Error,
     },
     /// The daemon ended before it made its socket.
     #[error("the daemon ended ({status}) before it listened; its log:\n{log}")]
-    Ended {
-        /// Its exit status.
-        status: ExitStatus,
-        /// Its log.
-        log: String,
-    },
+    Ended { status: ExitStatus, log: String },
     /// An event did not happen in time.
     #[error("waited {patience:?} in vain for {what}; the daemon's log:\n{log}")]
     TimedOut {
-        /// The time limit.
         patience: Duration,
-        /// The event.
         what: &'static str,
-        /// The daemon's log.
         log: String,
     },
     /// The state of a process could not be read.
     #[error("could not read {path}")]
     Read {
-        /// The file of /proc.
         path: PathBuf,
-        /// The cause.
         #[source]
         source: io::Error,
     },

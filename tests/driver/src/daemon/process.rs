@@ -17,17 +17,57 @@ pub struct Process {
 }
 
 impl Process {
+    /// The process with this ID, unless it has ended.
+    pub fn find(pid: i32) -> Option<Self> {
+        Self::with_group(pid).map(|(process, _)| process)
+    }
+
     /// The processes of a group that have not ended, in the order of their IDs.
-    pub(super) fn in_group(group: i32) -> Vec<Self> {
-        let Ok(all) = fs::read_dir("/proc") else {
-            return Vec::new();
-        };
-        let numbers = all
-            .flatten()
-            .filter_map(|one| one.file_name().to_str()?.parse().ok());
-        let mut found: Vec<_> = numbers.filter_map(|pid| Self::find(pid, group)).collect();
+    pub fn in_group(group: i32) -> Vec<Self> {
+        let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let numbers = all.filter_map(|one| one.file_name().to_str()?.parse().ok());
+        let processes = numbers.filter_map(Self::with_group);
+        let mut found: Vec<_> = processes
+            .filter_map(|(process, its_group)| (its_group == group).then_some(process))
+            .collect();
         found.sort_by_key(|process| process.pid);
         found
+    }
+
+    /// A field of /proc/PID/status at this moment; `None` if the process has ended.
+    pub fn status(&self, field: &str) -> Option<String> {
+        let status = fs::read_to_string(self.file("status")).ok()?;
+        let value = |line: &str| {
+            Some(
+                line.strip_prefix(field)?
+                    .strip_prefix(':')?
+                    .trim()
+                    .to_owned(),
+            )
+        };
+        status.lines().find_map(value)
+    }
+
+    /// Whether it has a thread of this name.
+    pub fn has_thread(&self, name: &str) -> bool {
+        let tasks = fs::read_dir(self.file("task"));
+        let mut tasks = tasks.into_iter().flatten().flatten();
+        tasks.any(|task| {
+            let comm = fs::read_to_string(task.path().join("comm"));
+            comm.is_ok_and(|comm| comm.trim_end() == name)
+        })
+    }
+
+    /// The targets of its descriptors.
+    pub fn open_files(&self) -> Vec<String> {
+        let descriptors = fs::read_dir(self.file("fd"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        descriptors
+            .filter_map(|one| fs::read_link(one.path()).ok())
+            .map(|target| target.to_string_lossy().into_owned())
+            .collect()
     }
 
     /// The path of a file in the process's folder in /proc.
@@ -35,8 +75,8 @@ impl Process {
         PathBuf::from(format!("/proc/{}/{name}", self.pid))
     }
 
-    /// The process, if it is of this group and no zombie (proc_pid_stat(5)).
-    fn find(pid: i32, group: i32) -> Option<Self> {
+    /// The process and its group, if it is no zombie (proc_pid_stat(5)).
+    fn with_group(pid: i32) -> Option<(Self, i32)> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The name is in parentheses, and may contain parentheses itself.
         let (head, rest) = stat.rsplit_once(')')?;
@@ -44,8 +84,8 @@ impl Process {
         let mut fields = rest.split_whitespace();
         let state = fields.next()?;
         let parent = fields.next()?.parse().ok()?;
-        let its_group: i32 = fields.next()?.parse().ok()?;
+        let group = fields.next()?.parse().ok()?;
         let name = name.to_owned();
-        (its_group == group && !matches!(state, "Z" | "X")).then_some(Self { pid, parent, name })
+        (!matches!(state, "Z" | "X")).then_some((Self { pid, parent, name }, group))
     }
 }

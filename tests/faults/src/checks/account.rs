@@ -134,19 +134,6 @@ fn is_on_its_way(thing: &str) -> bool {
     removed || view.is_some_and(|(_, name)| name.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The processes of a group, zombies too.
-pub(crate) fn group(leader: i32) -> Vec<i32> {
-    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let numbers = all.filter_map(|one| one.file_name().to_str()?.parse().ok());
-    numbers
-        .filter(|pid| {
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-            fields.split_whitespace().nth(2) == Some(&leader.to_string())
-        })
-        .collect()
-}
-
 /// The target without the number of a socket or pipe, which differs each time.
 fn kind(target: &str) -> &str {
     match target.split_once(":[") {

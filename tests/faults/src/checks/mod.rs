@@ -8,4 +8,3 @@ pub mod gone;
 pub mod tables;
 
 pub use account::Account;
-pub(crate) use account::group;

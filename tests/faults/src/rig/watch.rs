@@ -12,8 +12,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use rustix::process::{Pid, Signal, kill_process_group};
-
-use crate::checks::group;
+use virtiofs_driver::daemon::Process;
 
 /// How long one step may take on a busy machine.
 pub const STEP_LIMIT: Duration = Duration::from_secs(60);
@@ -99,7 +98,7 @@ fn watch(shared: &(Mutex<State>, Condvar), group: i32, limit: Duration) {
 /// The state, system call, wait channel and kernel stack of each thread in a process group.
 fn report(leader: i32) -> String {
     let mut text = String::new();
-    for pid in group(leader) {
+    for Process { pid, .. } in Process::in_group(leader) {
         let tasks = fs::read_dir(format!("/proc/{pid}/task"));
         for task in tasks.into_iter().flatten().flatten() {
             let _ = writeln!(text, "process {pid}, {}", thread(&task.path()));
