@@ -16,22 +16,19 @@ pub use region::Region;
 
 /// Errors of guest memory.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum MemoryError {
     /// The memory could not be made.
     #[error("could not make {size:#x} bytes of guest memory")]
     Create {
-        /// The requested size in bytes.
         size: usize,
-        /// The cause.
         #[source]
         source: io::Error,
     },
     /// The memory could not be mapped.
     #[error("could not map {size:#x} bytes of guest memory")]
     Map {
-        /// The requested size in bytes.
         size: usize,
-        /// The cause.
         #[source]
         source: vm_memory::mmap::MmapRegionError,
     },
@@ -39,24 +36,11 @@ pub enum MemoryError {
     #[error(
         "no {len:#x} bytes of guest memory are free in one piece (Options::memory sets the size)"
     )]
-    Exhausted {
-        /// The requested length in bytes.
-        len: usize,
-    },
+    Exhausted { len: usize },
     /// A range is not in the region or the buffer.
     #[error("{len:#x} bytes at {at:#x} are not within {size:#x} bytes of guest memory")]
-    Outside {
-        /// The offset of the range.
-        at: usize,
-        /// Its length.
-        len: usize,
-        /// The size of the region or buffer.
-        size: usize,
-    },
+    Outside { at: usize, len: usize, size: usize },
     /// An address is not in the region.
     #[error("guest address {0:#x} is not in this region", at.0)]
-    NoSuchAddress {
-        /// The address.
-        at: GuestAddress,
-    },
+    NoSuchAddress { at: GuestAddress },
 }

@@ -52,50 +52,33 @@ pub enum Waiting {
 
 /// Errors of a queue.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum QueueError {
     /// VIRTIO does not permit the size.
     #[error("{size} is no size for a queue: a power of two up to 32768 is")]
-    Size {
-        /// The size.
-        size: u16,
-    },
+    Size { size: u16 },
     /// All descriptors, or all indirect tables, are in use.
     #[error("no descriptors are free for a request of {wanted} buffers")]
-    Full {
-        /// The number of descriptors that the request needs.
-        wanted: usize,
-    },
+    Full { wanted: usize },
     /// The request has no buffers, or more than fit into a table.
     #[error("a request can't have {0} buffers")]
     Buffers(usize),
     /// The device returned a descriptor that it did not have.
     #[error("the device returned descriptor {id} of {queue}, which it did not have")]
-    NotInFlight {
-        /// The descriptor in the used ring.
-        id: u32,
-        /// The queue.
-        queue: QueueIndex,
-    },
+    NotInFlight { id: u32, queue: QueueIndex },
     /// The device returned no request in time.
     #[error("waited {patience:?} for the device to return a request of {queue}")]
     TimedOut {
-        /// The time limit.
         patience: Duration,
-        /// The queue.
         queue: QueueIndex,
     },
     /// The daemon has closed its socket.
     #[error("the daemon has closed the connection while a request of {queue} was under way")]
-    Disconnected {
-        /// The queue.
-        queue: QueueIndex,
-    },
+    Disconnected { queue: QueueIndex },
     /// An operation on an event descriptor failed.
     #[error("could not {what}")]
     Event {
-        /// The operation.
         what: &'static str,
-        /// The cause.
         #[source]
         source: io::Error,
     },

@@ -154,10 +154,8 @@ impl Server {
 
     /// Carries out the script's action, or else what the rules say.
     fn serve_one(&mut self, kind: CallKind, action: Action) -> Option<ChannelEnd> {
-        match &action {
-            Action::Delay(time) => self.vmm.held().wait_for(*time),
-            Action::Hold(gate) => self.vmm.held().wait_at(gate),
-            _ => {}
+        if let Action::Hold(gate) = &action {
+            self.vmm.held().wait_at(gate);
         }
         let control = Arc::clone(&self.control);
         let shared = self.rules.main_loop == MainLoop::Shared;

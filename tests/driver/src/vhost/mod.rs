@@ -38,33 +38,27 @@ pub use vm::Vm;
 
 /// Errors between the front end and the daemon.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum VhostError {
     /// No process listens on the socket.
     #[error("could not connect to {socket} within {patience:?}")]
     Connect {
-        /// The daemon's socket.
         socket: PathBuf,
-        /// The time limit.
         patience: Duration,
-        /// The error of the last attempt.
         #[source]
         source: io::Error,
     },
     /// A request failed.
     #[error("{request} failed")]
     Request {
-        /// The message's name in the vhost-user specification.
         request: &'static str,
-        /// The vhost crate's error.
         #[source]
         source: vhost::Error,
     },
     /// A request was not answered in time. The connection is closed.
     #[error("waited {patience:?} for the reply to {request}, and closed the connection")]
     TimedOut {
-        /// The message's name in the vhost-user specification.
         request: &'static str,
-        /// The time limit.
         patience: Duration,
     },
     /// The daemon lacks a feature.
@@ -72,12 +66,7 @@ pub enum VhostError {
     NotOffered(&'static str),
     /// The daemon has too few queues.
     #[error("the daemon has {there} queues, {wanted} are wanted (one is for high priority)")]
-    Queues {
-        /// The number of the daemon's queues.
-        there: u64,
-        /// How many are wanted.
-        wanted: usize,
-    },
+    Queues { there: u64, wanted: usize },
     /// The queue does not exist, or is already taken.
     #[error("{0} is not there to be taken")]
     NoQueue(QueueIndex),
@@ -86,16 +75,11 @@ pub enum VhostError {
     NoRegion,
     /// The device lacks CONFIGURE_MEM_SLOTS, and there are more regions than one message holds.
     #[error("the device can't start: {regions} memory regions don't fit into SET_MEM_TABLE")]
-    TableFull {
-        /// The number of regions, memory and mappings.
-        regions: usize,
-    },
+    TableFull { regions: usize },
     /// An operation of this process failed.
     #[error("could not {what}")]
     Local {
-        /// The operation.
         what: &'static str,
-        /// The cause.
         #[source]
         source: io::Error,
     },

@@ -3,7 +3,6 @@
 //! Actions of the VMM for single requests, in place of the rules.
 
 use std::fmt;
-use std::time::Duration;
 
 use super::Gate;
 use crate::units::WindowOffset;
@@ -44,8 +43,6 @@ pub enum Action {
     Refuse(i32),
     /// Answer with this payload (0 is success), without an effect.
     Answer(u64),
-    /// Wait this long before the request is served. This delays only the channel.
-    Delay(Duration),
     /// Serve the request after the gate is opened.
     Hold(Gate),
     /// Serve the request, and answer twice.

@@ -36,46 +36,33 @@ pub(crate) use vmm::Vmm;
 
 /// Errors of the guest's use of the window.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum WindowError {
     /// The range could not be reserved.
     #[error("could not reserve {size:#x} bytes of address space for the window")]
     Reserve {
-        /// The window's size.
         size: u64,
-        /// The cause.
         #[source]
         source: io::Error,
     },
     /// The range is not in the window.
     #[error("{len:#x} bytes at {at} are not within a window of {size:#x} bytes")]
     Outside {
-        /// The range's offset.
         at: WindowOffset,
-        /// The range's length.
         len: usize,
-        /// The window's size.
         size: u64,
     },
     /// Nothing is mapped at an offset of the range. A guest of QEMU would read zeros there.
     #[error("nothing is mapped at {at}")]
-    Hole {
-        /// The first such offset.
-        at: WindowOffset,
-    },
+    Hole { at: WindowOffset },
     /// The mapping has no page of the file behind it: SIGBUS, which ends QEMU.
     #[error("the file behind the mapping has no page for {at}")]
-    LostPage {
-        /// The first such offset.
-        at: WindowOffset,
-    },
+    LostPage { at: WindowOffset },
     /// The system call failed with another error.
     #[error("could not access {len:#x} bytes at {at}")]
     Access {
-        /// The range's offset.
         at: WindowOffset,
-        /// The range's length.
         len: usize,
-        /// The cause.
         #[source]
         source: io::Error,
     },

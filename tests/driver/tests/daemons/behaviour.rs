@@ -5,10 +5,10 @@
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use virtiofs_driver::window::{Acknowledge, EmptyFile, ReadOnly, Rules, SizeCheck, Told};
-use virtiofs_driver::{FileOffset, InitOptions, NodeId, WindowOffset, daemon};
+use virtiofs_driver::{InitOptions, daemon};
 
 use crate::http::{Samples, address, get};
-use crate::rig::{RANGE, Rig, ruled_by};
+use crate::rig::{Rig, ruled_by};
 
 const METRICS: &str = "--metrics=127.0.0.1:0";
 
@@ -38,20 +38,13 @@ fn shown(rig: &Rig) -> Result<[Value; 4]> {
     Ok(found)
 }
 
-fn map(rig: &mut Rig, node: NodeId, at: u64) -> Result<(), virtiofs_driver::FuseError> {
-    let at = WindowOffset(at * RANGE);
-    rig.client
-        .setup_mapping(node, FileOffset(0), RANGE, at, true)
-}
-
 /// The number of requests that prove an effect, for a mapping and its removal.
 fn fences(rig: &mut Rig) -> Result<u64> {
     let (node, _) = rig.file("file", b"content")?;
     let window = rig.window()?;
     let before = window.stats().fences;
-    map(rig, node, 3)?;
-    rig.client
-        .remove_mapping(node, &[(WindowOffset(3 * RANGE), RANGE)])?;
+    rig.map(node, 3)?;
+    rig.unmap(node, 3)?;
     Ok(window.stats().fences - before)
 }
 
@@ -121,7 +114,7 @@ fn there_is_no_limit_of_mappings_where_they_are_no_regions() -> Result<()> {
     for (rules, limit) in [(Rules::qemu(), Some(4)), (Rules::one_region(), None)] {
         let mut rig = start(rules, &["--max-regions=12"])?;
         let (node, _) = rig.file("file", b"content")?;
-        let mapped = (0..32).take_while(|at| map(&mut rig, node, *at).is_ok());
+        let mapped = (0..32).take_while(|at| rig.map(node, *at).is_ok());
         let mapped = mapped.count();
         ensure!(mapped == limit.unwrap_or(32), "{mapped} ranges: {rules:?}");
     }

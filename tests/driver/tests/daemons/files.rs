@@ -5,18 +5,17 @@
 use std::fs;
 
 use anyhow::Result;
-use virtiofs_driver::fuse::FsOptions;
+use virtiofs_driver::fuse::{FsOptions, expect_errno};
 use virtiofs_driver::{
     Client, Daemon, FileOffset, Handle, InitOptions, NodeId, Options, QueueIndex, Vm, WindowOffset,
     daemon,
 };
 
-use crate::rig::{PATIENCE, RANGE, Rig, daemons};
+use crate::rig::{PATIENCE, RANGE, Rig, on_all};
 
 #[test]
 fn a_file_is_made_written_and_read() -> Result<()> {
-    for daemon in daemons()? {
-        let mut rig = Rig::start_with(daemon, &Options::default(), &[])?;
+    on_all(&[], |rig| {
         let on_host = rig.daemon.share().join("file");
         let client = &mut rig.client;
         let (entry, open) = client.create(NodeId::ROOT, "file", libc::O_RDWR, 0o644)?;
@@ -30,12 +29,13 @@ fn a_file_is_made_written_and_read() -> Result<()> {
         );
         assert_eq!(client.getattr(node, None)?.size, 12);
         client.release(node, handle)?;
-        let error = client
-            .lookup(NodeId::ROOT, "none")
-            .expect_err("no such file");
-        assert_eq!(error.errno(), Some(libc::ENOENT));
-    }
-    Ok(())
+        expect_errno(
+            client.lookup(NodeId::ROOT, "none"),
+            libc::ENOENT,
+            "no such file",
+        )?;
+        Ok(())
+    })
 }
 
 /// Linux reads the rest of a page before it writes a part of the page back.
@@ -70,9 +70,8 @@ fn the_window_shows_the_host_s_bytes() -> Result<()> {
     let window = rig.window()?;
     let (node, _) = rig.file("file", b"host")?;
     let on_host = rig.daemon.share().join("file");
+    rig.map(node, 1)?;
     let at = WindowOffset(RANGE);
-    rig.client
-        .setup_mapping(node, FileOffset(0), RANGE, at, true)?;
     let mut bytes = [0; 4];
     window.read(at, &mut bytes)?;
     assert_eq!(&bytes, b"host");
@@ -82,7 +81,7 @@ fn the_window_shows_the_host_s_bytes() -> Result<()> {
     window.read(at, &mut bytes)?;
     assert_eq!(&bytes, b"anew");
     assert_eq!(window.mapped(), 1);
-    rig.client.remove_mapping(node, &[(at, RANGE)])?;
+    rig.unmap(node, 1)?;
     assert!(window.wait_until_settled(PATIENCE));
     assert_eq!((window.mapped(), window.violations()), (0, vec![]));
     Ok(())

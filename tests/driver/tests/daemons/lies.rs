@@ -62,8 +62,7 @@ impl Trusted {
     }
 
     fn unmap(&mut self, node: NodeId, at: u64) -> Result<(), FuseError> {
-        let at = WindowOffset(at * RANGE);
-        self.rig.client.remove_mapping(node, &[(at, RANGE)])
+        self.rig.unmap(node, at)
     }
 
     fn host(&self, name: &str) -> Result<Vec<u8>> {
@@ -238,5 +237,17 @@ fn a_vmm_that_tells_stale_tables_gives_no_other_file_s_bytes() -> Result<()> {
         ensure!(vm.written_from(3)? == [2; 64], "{slots:?}: another file's");
         vm.ends_well()?;
     }
+    Ok(())
+}
+
+/// A fence is a request that fails. Nothing is known of a VMM in which it succeeds.
+#[test]
+fn a_fence_that_succeeds_is_no_fence() -> Result<()> {
+    let mut rig = Rig::with_rules(Rules::qemu())?;
+    let (node, _) = rig.file("file", b"content")?;
+    let succeeds = Script::once(CallKind::Fence, 0, Action::Answer(0));
+    rig.vm.set_script(succeeds);
+    let mapped = rig.map(node, 0);
+    mapped.expect_err("nothing shows that the mapping is in effect");
     Ok(())
 }

@@ -14,12 +14,11 @@ use virtiofs_driver::{
 };
 
 use crate::lease::hung_open;
-use crate::rig::{PATIENCE, RANGE, Rig, daemons, pattern};
+use crate::rig::{PATIENCE, Rig, on_all, pattern};
 
 #[test]
 fn a_queue_goes_on_where_it_was_stopped() -> Result<()> {
-    for daemon in daemons()? {
-        let mut rig = Rig::start_with(daemon, &Options::default(), &[])?;
+    on_all(&[], |rig| {
         for round in 0..5 {
             rig.client.getattr(NodeId::ROOT, None)?;
             rig.vm.stop()?;
@@ -32,23 +31,20 @@ fn a_queue_goes_on_where_it_was_stopped() -> Result<()> {
             let completion = rig.client.pipeline().complete()?;
             assert!(completion.result.is_ok(), "round {round}: {completion:?}");
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 #[test]
 fn the_window_stays_while_the_vm_is_stopped() -> Result<()> {
     let mut rig = Rig::start(&Options::default())?;
-    let (window, (node, _)) = (rig.window()?, rig.file("file", b"content")?);
-    let at = WindowOffset(0);
-    rig.client
-        .setup_mapping(node, FileOffset(0), RANGE, at, true)?;
+    let (window, node) = rig.mapped_file()?;
     rig.vm.stop()?;
     let mut bytes = [0; 7];
-    window.read(at, &mut bytes)?;
+    window.read(WindowOffset(0), &mut bytes)?;
     assert_eq!(&bytes, b"content");
     rig.vm.start()?;
-    rig.client.remove_mapping(node, &[(at, RANGE)])?;
+    rig.unmap(node, 0)?;
     assert!(window.wait_until_settled(PATIENCE));
     assert_eq!((window.mapped(), window.violations()), (0, vec![]));
     Ok(())
@@ -56,8 +52,7 @@ fn the_window_stays_while_the_vm_is_stopped() -> Result<()> {
 
 #[test]
 fn a_driver_begins_anew_after_a_reset() -> Result<()> {
-    for daemon in daemons()? {
-        let mut rig = Rig::start_with(daemon, &Options::default(), &[])?;
+    on_all(&[], |rig| {
         rig.file("file", b"content")?;
         rig.vm.reset()?;
         rig.client.pipeline().restart();
@@ -65,8 +60,8 @@ fn a_driver_begins_anew_after_a_reset() -> Result<()> {
         rig.client.init(&InitOptions::linux())?;
         let node = NodeId(rig.client.lookup(NodeId::ROOT, "file")?.nodeid);
         assert_eq!(rig.client.getattr(node, None)?.size, 7);
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// As a kdump kernel on one processor does. It first has to remove the mapping of its predecessor.
@@ -76,10 +71,7 @@ fn the_next_driver_may_use_fewer_queues() -> Result<()> {
         request_queues: 3,
         ..Options::default()
     })?;
-    let (window, (node, _)) = (rig.window()?, rig.file("file", b"content")?);
-    let at = WindowOffset(0);
-    rig.client
-        .setup_mapping(node, FileOffset(0), RANGE, at, true)?;
+    let (window, _) = rig.mapped_file()?;
     for queue in 1..3 {
         let mut client = Client::new(&mut rig.vm, QueueIndex::request(queue))?;
         client.getattr(NodeId::ROOT, None)?;
@@ -90,8 +82,7 @@ fn the_next_driver_may_use_fewer_queues() -> Result<()> {
     rig.client.init(&InitOptions::linux())?;
     assert_eq!(window.mapped(), 0);
     let node = NodeId(rig.client.lookup(NodeId::ROOT, "file")?.nodeid);
-    rig.client
-        .setup_mapping(node, FileOffset(0), RANGE, at, true)?;
+    rig.map(node, 0)?;
     assert_eq!((window.mapped(), window.violations()), (1, vec![]));
     Ok(())
 }
@@ -99,10 +90,7 @@ fn the_next_driver_may_use_fewer_queues() -> Result<()> {
 #[test]
 fn umount_empties_the_window() -> Result<()> {
     let mut rig = Rig::start(&Options::default())?;
-    let (window, (node, _)) = (rig.window()?, rig.file("file", b"content")?);
-    let at = WindowOffset(0);
-    rig.client
-        .setup_mapping(node, FileOffset(0), RANGE, at, true)?;
+    let (window, _) = rig.mapped_file()?;
     rig.client.destroy()?;
     assert_eq!((window.mapped(), window.violations()), (0, vec![]));
     Ok(())
@@ -110,8 +98,7 @@ fn umount_empties_the_window() -> Result<()> {
 
 #[test]
 fn added_memory_can_be_read_into_and_removed() -> Result<()> {
-    for daemon in daemons()? {
-        let mut rig = Rig::start_with(daemon, &Options::default(), &[])?;
+    on_all(&[], |rig| {
         let content = pattern(8192);
         let (node, handle) = rig.file("file", &content)?;
         let (id, region) = rig.vm.add_memory(4 << 20)?;
@@ -128,30 +115,28 @@ fn added_memory_can_be_read_into_and_removed() -> Result<()> {
         let here = rig.vm.memory().allocate(8192, 4096)?;
         rig.client.read(node, handle, FileOffset(0), here.span())?;
         assert_eq!(here.to_vec(8192)?, content);
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 #[test]
 fn the_memory_table_can_be_set_while_the_device_runs() -> Result<()> {
-    for daemon in daemons()? {
-        let mut rig = Rig::start_with(daemon, &Options::default(), &[])?;
+    on_all(&[], |rig| {
         rig.vm.set_memory_table()?;
         rig.client.getattr(NodeId::ROOT, None)?;
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 #[test]
 fn the_daemon_ends_with_the_connection() -> Result<()> {
-    for daemon in daemons()? {
-        let mut rig = Rig::start_with(daemon, &Options::default(), &[])?;
+    on_all(&[], |rig| {
         rig.vm.disconnect();
         assert!(rig.daemon.wait()?.success(), "{}", rig.daemon.log());
         assert!(rig.daemon.processes().is_empty());
-        expect_nobody(&mut rig);
-    }
-    Ok(())
+        expect_nobody(rig);
+        Ok(())
+    })
 }
 
 #[test]

@@ -19,6 +19,5 @@ mod promises;
 mod queues;
 mod restarted;
 mod rig;
-mod script;
 mod window;
 mod window_memory;

@@ -5,25 +5,17 @@
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
-use anyhow::{Context, Result};
-use virtiofs_driver::fuse::{SetattrIn, SetattrValid};
-use virtiofs_driver::{Body, Client, FileOffset, Handle, NodeId, Options, QueueIndex, Reply};
+use anyhow::Result;
+use virtiofs_driver::fuse::{SetattrIn, SetattrValid, expect_errno};
+use virtiofs_driver::{Body, Client, FileOffset, Handle, NodeId, QueueIndex, Reply};
 
-use crate::rig::{Rig, daemons};
+use crate::rig::on_all;
 
 const ROOT: NodeId = NodeId::ROOT;
 
-fn on_all(test: impl Fn(&mut Rig) -> Result<()>) -> Result<()> {
-    for daemon in daemons()? {
-        let mut rig = Rig::start_with(daemon.clone(), &Options::default(), &["--xattr"])?;
-        test(&mut rig).with_context(|| daemon.display().to_string())?;
-    }
-    Ok(())
-}
-
 #[test]
 fn names() -> Result<()> {
-    on_all(|rig| {
+    on_all(&["--xattr"], |rig| {
         let (client, share) = (&mut rig.client, rig.daemon.share());
         let dir = NodeId(client.mkdir(ROOT, "dir", 0o755)?.nodeid);
         client.mknod(dir, "fifo", libc::S_IFIFO | 0o600, 0)?;
@@ -35,8 +27,7 @@ fn names() -> Result<()> {
         client.rename((ROOT, "again"), (dir, "other"))?;
         client.rename2((dir, "other"), (dir, "link"), libc::RENAME_EXCHANGE)?;
         assert!(share.join("dir/link").metadata()?.file_type().is_fifo());
-        let refused = client.rmdir(ROOT, "dir").expect_err("not empty");
-        assert_eq!(refused.errno(), Some(libc::ENOTEMPTY));
+        expect_errno(client.rmdir(ROOT, "dir"), libc::ENOTEMPTY, "not empty")?;
         for name in ["fifo", "link", "other"] {
             client.unlink(dir, name)?;
         }
@@ -48,7 +39,7 @@ fn names() -> Result<()> {
 
 #[test]
 fn attributes() -> Result<()> {
-    on_all(|rig| {
+    on_all(&["--xattr"], |rig| {
         let (node, handle) = rig.file("file", b"content")?;
         let (client, file) = (&mut rig.client, rig.daemon.share().join("file"));
         assert_eq!(client.truncate(node, Some(handle), FileOffset(3))?.size, 3);
@@ -78,15 +69,14 @@ fn attributes() -> Result<()> {
         let size = client.call(node, Body::getxattr("user.name", into))?;
         assert!(matches!(size, Reply::Size(5)), "{size:?}");
         client.removexattr(node, "user.name")?;
-        let gone = client.getxattr(node, "user.name").expect_err("removed");
-        assert_eq!(gone.errno(), Some(libc::ENODATA));
+        expect_errno(client.getxattr(node, "user.name"), libc::ENODATA, "removed")?;
         Ok(())
     })
 }
 
 #[test]
 fn open_files() -> Result<()> {
-    on_all(|rig| {
+    on_all(&["--xattr"], |rig| {
         let (node, handle) = rig.file("file", b"content")?;
         let (client, share) = (&mut rig.client, rig.daemon.share());
         client.fallocate(node, handle, 0, FileOffset(4096), 4096)?;
@@ -103,17 +93,18 @@ fn open_files() -> Result<()> {
         client.fsync(node, handle, true)?;
         client.fsync(node, handle, false)?;
         client.release(node, handle)?;
-        let closed = client
-            .read_vec(node, handle, FileOffset(0), 1)
-            .expect_err("closed");
-        assert_eq!(closed.errno(), Some(libc::EBADF));
+        expect_errno(
+            client.read_vec(node, handle, FileOffset(0), 1),
+            libc::EBADF,
+            "closed",
+        )?;
         Ok(())
     })
 }
 
 #[test]
 fn directories() -> Result<()> {
-    on_all(|rig| {
+    on_all(&["--xattr"], |rig| {
         let (client, share) = (&mut rig.client, rig.daemon.share());
         let mut expected: Vec<_> = (0..50).map(|number| format!("name-{number}")).collect();
         for name in &expected {
@@ -141,8 +132,7 @@ fn directories() -> Result<()> {
         client.releasedir(ROOT, handle)?;
         client.getattr(nodes[0].0, None)?;
         client.batch_forget(&nodes)?;
-        let forgotten = client.getattr(nodes[0].0, None).expect_err("forgotten");
-        assert_eq!(forgotten.errno(), Some(libc::EBADF));
+        expect_errno(client.getattr(nodes[0].0, None), libc::EBADF, "forgotten")?;
         Ok(())
     })
 }
@@ -171,26 +161,24 @@ fn all_names(
 
 #[test]
 fn a_forget_needs_no_reply_on_either_queue() -> Result<()> {
-    on_all(|rig| {
+    on_all(&["--xattr"], |rig| {
         let (node, _) = rig.file("file", b"content")?;
         let mut urgent = Client::new(&mut rig.vm, QueueIndex::HIGH_PRIORITY)?;
         rig.client.lookup(ROOT, "file")?;
         rig.client.forget(node, 1)?;
         rig.client.getattr(node, None)?;
         urgent.forget(node, 1)?;
-        let forgotten = rig.client.getattr(node, None).expect_err("forgotten");
-        assert_eq!(forgotten.errno(), Some(libc::EBADF));
+        expect_errno(rig.client.getattr(node, None), libc::EBADF, "forgotten")?;
         Ok(())
     })
 }
 
 #[test]
 fn what_is_unknown_is_refused_by_the_daemon() -> Result<()> {
-    on_all(|rig| {
+    on_all(&["--xattr"], |rig| {
         let into = virtiofs_driver::GuestSpan::default();
         let raw = Body::raw(4242, &[1, 2, 3], into);
-        let error = rig.client.call(ROOT, raw).expect_err("unknown");
-        assert_eq!(error.errno(), Some(libc::ENOSYS), "{error}");
+        expect_errno(rig.client.call(ROOT, raw), libc::ENOSYS, "unknown")?;
         Ok(())
     })
 }

@@ -10,6 +10,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use anyhow::{Context as _, Result, ensure};
 use fuse_backend_rs::abi::fuse_abi::{InHeader, Opcode};
 use rustix::fs::OFlags;
+use virtiofs_driver::fuse::expect_errno;
 use virtiofs_driver::window::{EmptyFile, ReadOnly, Rules};
 use virtiofs_driver::{
     Body, Daemon, FileOffset, FuseError, GuestSpan, Handle, NodeId, Options, QueueIndex,
@@ -89,10 +90,11 @@ fn nothing_is_mapped_by_a_vmm_that_needs_views_where_there_are_none() -> Result<
         ensure!(!promised && !also, "promised: {}", rig.daemon.log());
         let (mapped, client) = (rig.vm.window().map(|it| it.stats().maps), &mut rig.client);
         for node in [whole, empty] {
-            let refused = client
-                .setup_mapping(node, FileOffset(0), RANGE, WindowOffset(0), true)
-                .expect_err("no view of it");
-            ensure!(refused.errno() == Some(libc::ENOBUFS), "{refused}");
+            expect_errno(
+                client.setup_mapping(node, FileOffset(0), RANGE, WindowOffset(0), true),
+                libc::ENOBUFS,
+                "no view of it",
+            )?;
         }
         let now = rig.vm.window().map(|it| it.stats().maps);
         ensure!(mapped == now, "the VMM was asked to map a file");
@@ -121,8 +123,7 @@ fn a_guest_of_a_read_only_share_can_load_and_never_store() -> Result<()> {
     let (window, client) = (rig.window()?, &mut rig.client);
     let mut map =
         |at: u64, write| client.setup_mapping(odd, FileOffset(at), RANGE, WindowOffset(at), write);
-    let refused = map(0, true).expect_err("a mapping to store through");
-    ensure!(refused.errno() == Some(libc::EACCES), "{refused}");
+    expect_errno(map(0, true), libc::EACCES, "a mapping to store through")?;
     for at in [0, RANGE, 2 * RANGE] {
         map(at, false)?;
         let mapping = window.mapping_at(WindowOffset(at)).context("mapped")?;
@@ -130,8 +131,7 @@ fn a_guest_of_a_read_only_share_can_load_and_never_store() -> Result<()> {
         let access = rustix::fs::fcntl_getfl(&mapping.file)? & OFlags::ACCMODE;
         ensure!(access == OFlags::RDONLY, "handed out with {access:?}");
     }
-    let upgraded = map(0, true).expect_err("an upgrade to store through");
-    ensure!(upgraded.errno() == Some(libc::EACCES), "{upgraded}");
+    expect_errno(map(0, true), libc::EACCES, "an upgrade to store through")?;
     let mut seen = vec![0; ODD];
     window.read(WindowOffset(0), &mut seen)?;
     ensure!(seen == content, "other bytes in the window");
@@ -143,8 +143,11 @@ fn a_guest_of_a_read_only_share_can_load_and_never_store() -> Result<()> {
     let client = &mut rig.client;
     let handle = Handle(client.open(other, libc::O_RDONLY)?.fh);
     let failed = client.read(other, handle, FileOffset(0), into);
-    let failed = failed.expect_err("a transfer into a file that is only to be read");
-    ensure!(failed.errno() == Some(libc::EIO), "{failed}");
+    expect_errno(
+        failed,
+        libc::EIO,
+        "a transfer into a file that is only to be read",
+    )?;
     let host = fs::read(rig.daemon.share().join("odd"))?;
     ensure!(host == content, "the guest has changed the file");
     Ok(())
@@ -302,10 +305,11 @@ fn a_read_only_share_maps_nothing_where_the_vmm_lets_its_guest_store() -> Result
     let (node, promised) = file(&mut rig, "whole", &pattern(RANGE as usize))?;
     ensure!(!promised, "{}", rig.daemon.log());
     let client = &mut rig.client;
-    let refused = client
-        .setup_mapping(node, FileOffset(0), RANGE, WindowOffset(0), false)
-        .expect_err("the guest could store");
-    ensure!(refused.errno() == Some(libc::ENOBUFS), "{refused}");
+    expect_errno(
+        client.setup_mapping(node, FileOffset(0), RANGE, WindowOffset(0), false),
+        libc::ENOBUFS,
+        "the guest could store",
+    )?;
     let log = rig.daemon.log();
     ensure!(log.contains("no DAX: the share is read-only"), "{log}");
     Ok(())
@@ -337,18 +341,23 @@ fn a_file_that_is_only_to_be_read_is_mapped_where_the_vmm_enforces_that() -> Res
             rig.client
                 .setup_mapping(node, FileOffset(0), RANGE, at, write)
         };
-        let refused = map(node, 0, true).expect_err("a mapping to store through");
-        ensure!(refused.errno() == Some(libc::EACCES), "{refused}");
+        expect_errno(
+            map(node, 0, true),
+            libc::EACCES,
+            "a mapping to store through",
+        )?;
         map(own, RANGE, true)?;
         let read = map(node, 0, false);
         if !mapped {
-            let refused = read.expect_err("the guest could store");
-            ensure!(refused.errno() == Some(libc::EACCES), "{refused}");
+            expect_errno(read, libc::EACCES, "the guest could store")?;
             continue;
         }
         read?;
-        let upgraded = map(node, 0, true).expect_err("an upgrade to store through");
-        ensure!(upgraded.errno() == Some(libc::EACCES), "{upgraded}");
+        expect_errno(
+            map(node, 0, true),
+            libc::EACCES,
+            "an upgrade to store through",
+        )?;
         let mapping = window.mapping_at(WindowOffset(0)).context("mapped")?;
         ensure!(!mapping.writable, "asked for a writable mapping");
         let access = rustix::fs::fcntl_getfl(&mapping.file)? & OFlags::ACCMODE;
@@ -363,8 +372,11 @@ fn a_file_that_is_only_to_be_read_is_mapped_where_the_vmm_enforces_that() -> Res
         };
         let handle = Handle(rig.client.open(own, libc::O_RDONLY)?.fh);
         let failed = rig.client.read(own, handle, FileOffset(0), into);
-        let failed = failed.expect_err("a transfer into a file that is only to be read");
-        ensure!(failed.errno() == Some(libc::EIO), "{failed}");
+        expect_errno(
+            failed,
+            libc::EIO,
+            "a transfer into a file that is only to be read",
+        )?;
         let host = fs::read(rig.daemon.share().join("root-s"))?;
         ensure!(host == content, "the guest has changed the file");
     }
@@ -414,12 +426,14 @@ fn a_file_that_becomes_writable_is_written_by_requests() -> Result<()> {
         let (window, flags) = (rig.window()?, flags | libc::O_RDWR);
         let client = &mut rig.client;
         client.setup_mapping(node, FileOffset(0), RANGE, WindowOffset(0), false)?;
-        let refused = client.open(node, flags).expect_err("may not be written");
-        ensure!(refused.errno() == Some(libc::EACCES), "{refused}");
+        expect_errno(client.open(node, flags), libc::EACCES, "may not be written")?;
         let path = rig.daemon.share().join("file");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666))?;
-        let stale = client.open(node, flags).expect_err("to be looked up again");
-        ensure!(stale.errno() == Some(libc::ESTALE), "{stale}");
+        expect_errno(
+            client.open(node, flags),
+            libc::ESTALE,
+            "to be looked up again",
+        )?;
         let entry = client.lookup(NodeId::ROOT, "file")?;
         ensure!(entry.attr.flags & ATTR_DAX == 0, "promised again");
         ensure!((entry.nodeid, entry.generation) == (node.0, 1), "{entry:?}");

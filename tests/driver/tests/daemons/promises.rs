@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
+use virtiofs_driver::fuse::expect_errno;
 use virtiofs_driver::window::{Acknowledge, Action, CallKind, MainLoop, Rules, Told};
 use virtiofs_driver::{
     Daemon, FileOffset, NodeId, Options, Script, WindowOffset, WindowOption, daemon,
@@ -36,11 +37,6 @@ fn expect_read_through_fuse(rig: &mut Rig, name: &str) -> Result<NodeId> {
     let bytes = rig.client.read_vec(node, handle, FileOffset(0), 4096)?;
     ensure!(bytes == vec![7; 4096], "other bytes");
     Ok(node)
-}
-
-fn map(rig: &mut Rig, node: NodeId) -> Result<(), virtiofs_driver::FuseError> {
-    let (from, at) = (FileOffset(0), WindowOffset(0));
-    rig.client.setup_mapping(node, from, RANGE, at, true)
 }
 
 fn wait_for_the_end_of(pid: i32) -> Result<()> {
@@ -89,7 +85,7 @@ fn no_file_is_promised_once_the_channel_is_known_to_be_closed() -> Result<()> {
     let (node, promised) = new_file(&mut rig, "before")?;
     ensure!(promised, "with a channel it is");
     rig.vm.close_channel();
-    map(&mut rig, node).expect_err("there is no channel");
+    rig.map(node, 0).expect_err("there is no channel");
     expect_read_through_fuse(&mut rig, "after")?;
     Ok(())
 }
@@ -122,12 +118,13 @@ fn a_vmm_without_shared_objects_is_promised_nothing_and_asked_nothing() -> Resul
         if shared_objects {
             let (node, promised) = new_file(&mut rig, "file")?;
             ensure!(promised, "a VMM with a fence");
-            map(&mut rig, node)?;
+            rig.map(node, 0)?;
             ensure!(asked.load(Ordering::Relaxed) > 0, "no fence was seen");
         } else {
             let node = expect_read_through_fuse(&mut rig, "file")?;
             // As a guest that mounts with dax=always does.
-            map(&mut rig, node).expect_err("nothing shows that a mapping is in effect");
+            rig.map(node, 0)
+                .expect_err("nothing shows that a mapping is in effect");
             ensure!(
                 asked.load(Ordering::Relaxed) == 0,
                 "the VMM does not know this"
@@ -156,7 +153,7 @@ fn a_mapping_that_the_vmm_refuses_takes_promises_back() -> Result<()> {
     ensure!(promised, "before the VMM has refused it");
     let script = Script::once(CallKind::Map, 0, Action::Refuse(libc::EACCES));
     rig.vm.set_script(script);
-    map(&mut rig, refused).expect_err("the VMM refuses");
+    rig.map(refused, 0).expect_err("the VMM refuses");
     let attr = rig.client.getattr(refused, None)?;
     ensure!(
         attr.flags & ATTR_DAX == 0,
@@ -183,7 +180,7 @@ fn a_request_that_makes_no_sense_takes_no_promise_back() -> Result<()> {
             .setup_mapping(node, FileOffset(from), len, at, true);
         asked.expect_err("a range that makes no sense");
     }
-    map(&mut rig, node)?;
+    rig.map(node, 0)?;
     let overlapping = WindowOffset(RANGE / 2);
     let asked = rig
         .client
@@ -250,11 +247,11 @@ fn files_that_the_kernel_makes_up_are_not_mapped() -> Result<()> {
         let parent = NodeId(rig.client.lookup(NodeId::ROOT, "made-up")?.nodeid);
         let entry = rig.client.lookup(parent, name)?;
         ensure!(entry.attr.flags & ATTR_DAX == 0, "{name} is promised");
-        let refused = map(&mut rig, NodeId(entry.nodeid)).expect_err("no real file");
-        ensure!(
-            refused.errno() == Some(libc::EOPNOTSUPP),
-            "{name}: {refused}"
-        );
+        expect_errno(
+            rig.map(NodeId(entry.nodeid), 0),
+            libc::EOPNOTSUPP,
+            "no real file",
+        )?;
         let asked = window.stats().maps - before;
         ensure!(asked == 0, "the VMM was asked to map {name}");
     }
@@ -270,7 +267,8 @@ fn a_file_system_that_becomes_read_only_costs_one_access_and_not_one_a_file() ->
     let (second, also) = new_file(&mut rig, "second")?;
     ensure!(promised && also, "while it can be written");
     run("mount", &["-o", "remount,ro"], &mount.0)?;
-    map(&mut rig, first).expect_err("it can't be opened for writing");
+    rig.map(first, 0)
+        .expect_err("it can't be opened for writing");
     for node in [first, second] {
         let attr = rig.client.getattr(node, None)?;
         ensure!(attr.flags & ATTR_DAX == 0, "promised on a read-only mount");

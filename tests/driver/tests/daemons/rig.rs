@@ -9,7 +9,8 @@ use anyhow::{Context, Result, ensure};
 use virtiofs_driver::daemon;
 use virtiofs_driver::window::Rules;
 use virtiofs_driver::{
-    Client, Daemon, Handle, InitOptions, NodeId, Options, QueueIndex, Vm, Window, WindowOption,
+    Client, Daemon, FileOffset, FuseError, Handle, InitOptions, NodeId, Options, QueueIndex, Vm,
+    Window, WindowOffset, WindowOption,
 };
 
 /// `FUSE_ATTR_DAX` of `linux/fuse.h`.
@@ -18,9 +19,6 @@ pub const ATTR_DAX: u32 = 1 << 1;
 pub const RANGE: u64 = 2 << 20;
 /// How long an expected event may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// How long the test waits for an event that must not happen: there is no other condition to wait
-/// for.
-pub const MUST_NOT_HAPPEN: Duration = Duration::from_millis(50);
 
 /// The fields are dropped in this order: the VM disconnects before the daemon is ended.
 pub struct Rig {
@@ -70,6 +68,25 @@ impl Rig {
         self.vm.window().cloned().context("there is no window")
     }
 
+    /// Maps the first range of a file at this range of the window, for reading and writing.
+    pub fn map(&mut self, node: NodeId, range: u64) -> Result<(), FuseError> {
+        let (from, at) = (FileOffset(0), WindowOffset(range * RANGE));
+        self.client.setup_mapping(node, from, RANGE, at, true)
+    }
+
+    /// Removes the mapping of this range of the window.
+    pub fn unmap(&mut self, node: NodeId, range: u64) -> Result<(), FuseError> {
+        let at = WindowOffset(range * RANGE);
+        self.client.remove_mapping(node, &[(at, RANGE)])
+    }
+
+    /// Makes a file on the host, and maps it at the window's beginning.
+    pub fn mapped_file(&mut self) -> Result<(Window, NodeId)> {
+        let (node, _) = self.file("file", b"content")?;
+        self.map(node, 0)?;
+        Ok((self.window()?, node))
+    }
+
     /// Makes a file with this content on the host, and returns its node and handle.
     pub fn file(&mut self, name: &str, content: &[u8]) -> Result<(NodeId, Handle)> {
         std::fs::write(self.daemon.share().join(name), content)?;
@@ -77,6 +94,15 @@ impl Rig {
         let open = self.client.open(node, libc::O_RDWR)?;
         Ok((node, Handle(open.fh)))
     }
+}
+
+/// Runs a test on each daemon.
+pub fn on_all(arguments: &[&str], test: impl Fn(&mut Rig) -> Result<()>) -> Result<()> {
+    for daemon in daemons()? {
+        let mut rig = Rig::start_with(daemon.clone(), &Options::default(), arguments)?;
+        test(&mut rig).with_context(|| daemon.display().to_string())?;
+    }
+    Ok(())
 }
 
 /// Options of a VM that has a window with these rules.
