@@ -26,9 +26,7 @@ pub const FAULTS: &[Fault] = &[
 ];
 
 fn closed_at(setting: &Setting, kind: CallKind) -> Result<()> {
-    let mut rig = Rig::start(setting, &RigOptions::default())?;
-    let file = rig.create(0, 100_000)?;
-    rig.map(0, file, 0, Slot(1))?;
+    let (mut rig, file) = Rig::mapped(setting)?;
     rig.next_call(kind, Action::CloseChannel);
     let asked = match kind {
         CallKind::Unmap => rig.ask_unmap(0, Slot(1)),
@@ -41,9 +39,7 @@ fn closed_at(setting: &Setting, kind: CallKind) -> Result<()> {
 }
 
 fn closed_at_rest(setting: &Setting) -> Result<()> {
-    let mut rig = Rig::start(setting, &RigOptions::default())?;
-    let file = rig.create(0, 100_000)?;
-    rig.map(0, file, 0, Slot(1))?;
+    let (mut rig, file) = Rig::mapped(setting)?;
     rig.vm.close_channel();
     without_window(&mut rig, file)?;
     // Mappings stay: without the channel the daemon can't ask the VMM to remove one.

@@ -21,11 +21,7 @@ const SIZE: usize = 300_000;
 
 fn on_disk(setting: &Setting) -> Result<(Rig, Disk)> {
     let disk = Disk::mount()?;
-    let options = RigOptions {
-        share: Some(disk.share()),
-        ..RigOptions::default()
-    };
-    Ok((Rig::start(setting, &options)?, disk))
+    Ok((Rig::start(setting, &RigOptions::on(disk.share()))?, disk))
 }
 
 fn write_out(rig: &Rig, disk: &Disk, file: FileId) -> Result<()> {

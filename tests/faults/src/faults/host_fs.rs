@@ -44,11 +44,7 @@ pub const FAULTS: &[Fault] = &[
 /// A rig whose share is on a layer.
 pub(super) fn on_layer(setting: &Setting) -> Result<(Rig, Layer)> {
     let layer = Layer::mount()?;
-    let options = RigOptions {
-        share: Some(layer.share()),
-        ..RigOptions::default()
-    };
-    Ok((Rig::start(setting, &options)?, layer))
+    Ok((Rig::start(setting, &RigOptions::on(layer.share()))?, layer))
 }
 
 /// Makes the guest's request that causes this operation on the host.
@@ -139,11 +135,7 @@ fn not_mapped(setting: &Setting) -> Result<()> {
 /// file that it names.
 fn one_number(setting: &Setting) -> Result<()> {
     let layer = Layer::mount_alike()?;
-    let options = RigOptions {
-        share: Some(layer.share()),
-        ..RigOptions::default()
-    };
-    let mut rig = Rig::start(setting, &options)?;
+    let mut rig = Rig::start(setting, &RigOptions::on(layer.share()))?;
     let (one, other) = (rig.create(0, 20_000)?, rig.create(1, 20_000)?);
     let number = |rig: &Rig, id| -> Result<u64> {
         let path = layer.share().join(&rig.files.get(id).name);

@@ -27,11 +27,7 @@ pub const FAULTS: &[Fault] = &[
 
 fn on_small(setting: &Setting) -> Result<(Rig, Small)> {
     let small = Small::mount(ROOM)?;
-    let options = RigOptions {
-        share: Some(small.share()),
-        ..RigOptions::default()
-    };
-    Ok((Rig::start(setting, &options)?, small))
+    Ok((Rig::start(setting, &RigOptions::on(small.share()))?, small))
 }
 
 /// The guest gets ENOSPC, and earlier bytes are still there.

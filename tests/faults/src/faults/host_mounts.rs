@@ -5,7 +5,7 @@
 use std::fs;
 
 use anyhow::{Result, ensure};
-use virtiofs_driver::{Client, FileOffset, Handle, InitOptions, NodeId, QueueIndex, Vm};
+use virtiofs_driver::{FileOffset, Handle, NodeId};
 
 use crate::fault::{Fault, Setting};
 use crate::host::Mounted;
@@ -41,15 +41,10 @@ fn a_name_with_a_space(setting: &Setting, sandbox: &str) -> Result<()> {
         anyhow::Ok(mounted)
     });
     let mounted = mounted.into_iter().collect::<Result<Vec<_>>>()?;
-    let options = RigOptions {
-        share: Some(share.path().to_owned()),
-        ..RigOptions::default()
-    };
+    let options = RigOptions::on(share.path());
     let options = options.arg(format!("--sandbox={sandbox}"));
     let daemon = rig::daemon(setting, &options)?;
-    let mut vm = Vm::connect(&daemon.socket(), &rig::vm_options(&options))?;
-    let mut client = Client::new(&mut vm, QueueIndex::request(0))?;
-    client.init(&InitOptions::linux())?;
+    let (mut client, vm) = rig::guest(&daemon, &options)?;
     for name in [names[0], names[3]] {
         let point = NodeId(client.lookup(NodeId::ROOT, name)?.nodeid);
         let file = NodeId(client.lookup(point, "file")?.nodeid);

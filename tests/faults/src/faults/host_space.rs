@@ -60,11 +60,7 @@ fn fill(rig: &mut Rig, name: &str) -> Result<(NodeId, Handle)> {
 /// The daemon holds a view of the removed file, and the guest still knows its node.
 fn is_given_back(setting: &Setting, remove: impl Fn(&mut Rig, &str) -> Result<()>) -> Result<()> {
     let small = Small::mount(ROOM)?;
-    let options = RigOptions {
-        share: Some(small.share()),
-        ..RigOptions::default()
-    };
-    let mut rig = Rig::start(setting, &options)?;
+    let mut rig = Rig::start(setting, &RigOptions::on(small.share()))?;
     for number in 0..3 {
         let name = format!("file{number}");
         let (node, handle) = fill(&mut rig, &name).with_context(|| format!("write {name}"))?;

@@ -82,9 +82,7 @@ fn stores_move_it(setting: &Setting) -> Result<()> {
 
 /// `cp -p`, tar and rsync set the time before or after they close the file.
 fn a_set_time_stays(setting: &Setting) -> Result<()> {
-    let mut rig = Rig::start(setting, &RigOptions::default())?;
-    let file = rig.create(0, 100_000)?;
-    rig.map(0, file, 0, Slot(1))?;
+    let (mut rig, file) = Rig::mapped(setting)?;
     rig.store(Slot(1), 1000, 9000)?;
     let wanted = OLD + Duration::from_secs(5);
     let set = SetattrIn {

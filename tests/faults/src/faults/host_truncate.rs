@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use virtiofs_driver::{FileOffset, Handle, NodeId};
 
-use super::signals::{Role, process};
+use super::reached::{Role, process};
 use crate::checks::bytes;
 use crate::fault::{Fault, Setting};
 use crate::host::Small;
@@ -303,11 +303,10 @@ fn sleeps(pid: u32) -> bool {
 
 fn on_tmpfs(setting: &Setting) -> Result<()> {
     let small = Small::mount(16 << 20)?;
-    let options = RigOptions {
-        share: Some(small.share()),
-        ..RigOptions::default()
-    };
-    let mut rig = Rig::start(setting, &options.arg("--host-truncate=refuse"))?;
+    let mut rig = Rig::start(
+        setting,
+        &RigOptions::on(small.share()).arg("--host-truncate=refuse"),
+    )?;
     let said = said(&rig).context("the log says nothing of it")?;
     ensure!(said.contains("refuses nothing here"), "{said}");
     allowed(&mut rig)?;
@@ -333,11 +332,7 @@ fn allowed(rig: &mut Rig) -> Result<()> {
 
 /// A second VM with the same share, whose own daemon refuses no truncate.
 fn another_vm(setting: &Setting, Mapped { mut rig, file, .. }: Mapped) -> Result<()> {
-    let options = RigOptions {
-        share: Some(rig.daemon.share().to_owned()),
-        ..RigOptions::default()
-    };
-    let mut other = Rig::start(setting, &options)?;
+    let mut other = Rig::start(setting, &RigOptions::on(rig.daemon.share()))?;
     let client = &mut other.clients[0];
     let node = NodeId(
         client

@@ -15,6 +15,7 @@ mod host_space;
 mod host_time;
 mod host_truncate;
 mod oracle;
+mod reached;
 mod restart;
 pub mod shmem;
 mod signals;

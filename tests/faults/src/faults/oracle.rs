@@ -12,7 +12,7 @@ use super::shmem::not_told;
 use crate::checks::tables;
 use crate::fault::{Fault, Setting};
 use crate::model::{FileId, Shown, Slot};
-use crate::rig::{Rig, RigOptions, STEP_LIMIT};
+use crate::rig::{Rig, STEP_LIMIT};
 
 /// The family.
 pub const FAULTS: &[Fault] = &[
@@ -39,9 +39,7 @@ const ACKNOWLEDGED_ONLY: Action = Action::Answer(0);
 
 /// A rig with a correct mapping of a file at slot 1.
 fn mapped(setting: &Setting) -> Result<(Rig, FileId)> {
-    let mut rig = Rig::start(setting, &RigOptions::default())?;
-    let file = rig.create(0, 100_000)?;
-    rig.map(0, file, 0, Slot(1))?;
+    let (mut rig, file) = Rig::mapped(setting)?;
     rig.verify()?;
     Ok((rig, file))
 }

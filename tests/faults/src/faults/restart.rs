@@ -6,43 +6,34 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
-use virtiofs_driver::window::{Action, CallKind};
-use virtiofs_driver::{Body, Daemon, NodeId, Request, Vm};
+use virtiofs_driver::{Body, NodeId, Request, Vm};
 
-use super::signals::{Role, process, send};
+use super::reached::{Reached, Role, Stage, process, reach, send};
 use crate::checks::bytes;
 use crate::fault::{Fault, Setting};
 use crate::host::{Behaviour, Layer, Operation};
 use crate::model::{FileModel, Slot};
-use crate::rig::{Held, Rig, RigOptions, STEP_LIMIT, Watch, daemon, ended, vm_options};
+use crate::rig::{Held, Rig, RigOptions, ended};
 
 /// The family.
 pub const FAULTS: &[Fault] = &[
     Fault::new("restart::before_init", |setting| {
-        restarted(setting, Stage::BeforeInit)
+        restarted(setting, Stage::Started)
     }),
     Fault::new("restart::after_init", |setting| {
-        restarted(setting, Stage::AfterInit)
+        restarted(setting, Stage::Mounted)
     }),
     Fault::new("restart::with_live_mappings", |setting| {
         restarted(setting, Stage::Mapped)
     }),
     Fault::new("restart::with_a_request_in_flight", |setting| {
-        restarted(setting, Stage::InFlight)
+        restarted(setting, Stage::MapUnderWay)
     }),
     Fault::long(
         "restart::while_a_request_hangs_in_the_kernel",
         while_a_request_hangs,
     ),
 ];
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    BeforeInit,
-    AfterInit,
-    Mapped,
-    InFlight,
-}
 
 /// How the first daemon ends.
 #[derive(Debug, Clone, Copy)]
@@ -60,16 +51,6 @@ const ENDS: [End; 5] = [
     End::Signal(Role::Serving, Signal::KILL, Some(1)),
     End::AllKilled,
 ];
-
-/// The first daemon and its guest. The fields are dropped in this order.
-struct First {
-    /// Holds the requests in flight.
-    held: Held,
-    vm: Vm,
-    daemon: Daemon,
-    watch: Watch,
-    files: Vec<FileModel>,
-}
 
 /// Options for daemons that share a directory of this folder, on a socket in this folder.
 ///
@@ -96,49 +77,14 @@ fn restarted(setting: &Setting, stage: Stage) -> Result<()> {
     Ok(())
 }
 
-fn reach(setting: &Setting, options: &RigOptions, stage: Stage) -> Result<First> {
-    let held = Held::new();
-    if stage == Stage::BeforeInit {
-        let daemon = daemon(setting, options)?;
-        return Ok(First {
-            held,
-            vm: Vm::connect(&daemon.socket(), &vm_options(options))?,
-            watch: Watch::new(daemon.pid(), STEP_LIMIT),
-            daemon,
-            files: Vec::new(),
-        });
-    }
-    let mut rig = Rig::start(setting, options)?;
-    if stage != Stage::AfterInit {
-        let (mapped, written) = (rig.create(0, 100_000)?, rig.create(1, 50_000)?);
-        rig.map(0, mapped, 0, Slot(1))?;
-        rig.store(Slot(1), 60_000, 10_000)?;
-        rig.map(1, written, 0, Slot(2))?;
-        if stage == Stage::InFlight {
-            rig.next_call(CallKind::Map, Action::Hold(held.gate()));
-            rig.begin_map(0, written, 0, Slot(3))?;
-            held.wait_until_reached()?;
-            rig.write(1, written, 40_000, b"while another request is in flight")?;
-        }
-    }
-    let ids = rig.files.ids().into_iter();
-    Ok(First {
-        held,
-        files: ids.map(|id| rig.files.get(id).clone()).collect(),
-        vm: rig.vm,
-        daemon: rig.daemon,
-        watch: rig.watch,
-    })
-}
-
-impl First {
+impl Reached {
     /// Ends the daemon. Checks that only unavoidable files are left, and returns the expected
     /// content.
     fn end(mut self, end: End) -> Result<Vec<FileModel>> {
         self.watch.step(format!("{end:?}"));
         match end {
             End::VmmLeaves => {
-                self.vm.disconnect();
+                self.vm.iter().for_each(Vm::disconnect);
                 ended(&mut self.daemon, Some(0))?;
             }
             End::Signal(role, signal, code) => {

@@ -107,14 +107,6 @@ fn begin(rig: &mut Rig, kind: CallKind, file: FileId) -> Result<Flight> {
     }
 }
 
-/// A rig with a file that is mapped at slot 1.
-fn mapped(setting: &Setting) -> Result<(Rig, FileId)> {
-    let mut rig = Rig::start(setting, &RigOptions::default())?;
-    let file = rig.create(0, 100_000)?;
-    rig.map(0, file, 0, Slot(1))?;
-    Ok((rig, file))
-}
-
 /// The guest is not told before the answer and the effect. Other requests are served meanwhile, in
 /// the same queue as in another one.
 fn answered_late(
@@ -122,7 +114,7 @@ fn answered_late(
     kind: CallKind,
     action: fn(virtiofs_driver::window::Gate) -> Action,
 ) -> Result<()> {
-    let (mut rig, file) = mapped(setting)?;
+    let (mut rig, file) = Rig::mapped(setting)?;
     let held = Held::new();
     rig.next_call(kind, action(held.gate()));
     let flight = begin(&mut rig, kind, file)?;
@@ -140,7 +132,7 @@ fn answered_late(
 /// The guest is told of a removal as soon as the VMM has acknowledged it. The next mapping at the
 /// same place comes after the removal, and the guest is told of that mapping once it is in effect.
 fn an_unmap_takes_effect_late(setting: &Setting) -> Result<()> {
-    let (mut rig, _) = mapped(setting)?;
+    let (mut rig, _) = Rig::mapped(setting)?;
     let other = rig.create(1, 50_000)?;
     let held = Held::new();
     rig.next_call(CallKind::Unmap, Action::HoldEffect(held.gate()));
@@ -182,7 +174,7 @@ pub fn not_told(rig: &mut Rig) -> Result<()> {
 
 /// An answer must not be taken for the answer to a later question, so the daemon asks nothing more.
 fn answered_twice(setting: &Setting, kind: CallKind) -> Result<()> {
-    let (mut rig, file) = mapped(setting)?;
+    let (mut rig, file) = Rig::mapped(setting)?;
     rig.next_call(kind, Action::AnswerTwice);
     let flight = begin(&mut rig, kind, file)?;
     let landed = rig.land(&[flight])?[0];
@@ -215,7 +207,7 @@ pub fn without_window(rig: &mut Rig, file: FileId) -> Result<()> {
 /// The request hangs. Other requests are served, the device can be stopped, and the daemon can be
 /// ended.
 fn never_answered(setting: &Setting, kind: CallKind) -> Result<()> {
-    let (mut rig, file) = mapped(setting)?;
+    let (mut rig, file) = Rig::mapped(setting)?;
     rig.next_call(kind, Action::NeverAnswer);
     begin(&mut rig, kind, file)?;
     rig.read(1, file, 0, 100_000)?;

@@ -53,11 +53,7 @@ impl Both {
     }
 
     fn unmapped(setting: &Setting, host: Twice) -> Result<Self> {
-        let options = RigOptions {
-            share: Some(host.share()),
-            ..RigOptions::default()
-        };
-        let mut rig = Rig::start(setting, &options)?;
+        let mut rig = Rig::start(setting, &RigOptions::on(host.share()))?;
         let mut content = rig.random(SIZE as usize);
         content[0] = b'x';
         fs::write(host.share().join("one/file"), content)?;

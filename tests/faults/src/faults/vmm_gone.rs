@@ -8,7 +8,7 @@ use virtiofs_driver::{Client, Script};
 
 use crate::checks::bytes;
 use crate::fault::{Fault, Setting};
-use crate::model::Slot;
+use crate::model::{FileId, Slot};
 use crate::rig::{Held, Rig, RigOptions, ended};
 
 /// Mappings in flight.
@@ -104,11 +104,7 @@ fn gone(setting: &Setting, options: &RigOptions, how: How) -> Result<()> {
             rig.vm.disconnect();
         }
     }
-    let model = rig.files.get(file).clone();
-    let (mut daemon, watch) = rig.without_vm();
-    watch.step("the daemon ends");
-    ended(&mut daemon, Some(0))?;
-    bytes::on_host(daemon.share(), &model)
+    daemon_ends(rig, file)
 }
 
 /// The VMM ends at the first of many mappings: all of them are in flight, and none completes.
@@ -141,6 +137,11 @@ fn all_in_flight(setting: &Setting, kind: CallKind) -> Result<()> {
     rig.watch.step("the VMM goes");
     rig.vm.disconnect();
     held.release();
+    daemon_ends(rig, file)
+}
+
+/// Checks that the daemon ends, and that the file's bytes are there.
+fn daemon_ends(rig: Rig, file: FileId) -> Result<()> {
     let model = rig.files.get(file).clone();
     let (mut daemon, watch) = rig.without_vm();
     watch.step("the daemon ends");

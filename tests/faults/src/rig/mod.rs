@@ -10,11 +10,13 @@ mod vmm;
 mod watch;
 mod window;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use virtiofs_driver::FuseError;
 
+pub use virtiofs_driver::fuse::expect_errno;
+
 pub use flight::{Flight, Landed};
-pub use setup::{Rig, RigOptions, daemon, vm_options};
+pub use setup::{Rig, RigOptions, daemon, guest, vm_options};
 pub use verify::ended;
 pub use vmm::Held;
 pub use watch::{STEP_LIMIT, Watch};
@@ -31,20 +33,4 @@ pub fn outcome<T>(result: Result<T, FuseError>) -> Result<Result<T, i32>> {
             None => Err(error.into()),
         },
     }
-}
-
-/// Fails unless the daemon answered with this errno.
-///
-/// # Errors
-/// The answer.
-pub fn expect_errno<T>(result: Result<T, FuseError>, errno: i32, what: &str) -> Result<()> {
-    let got = outcome(result)?.map(drop);
-    let name = |errno| std::io::Error::from_raw_os_error(errno);
-    ensure!(
-        got == Err(errno),
-        "{what}: the guest got {:?}, not {:?}",
-        got.map_err(name),
-        name(errno)
-    );
-    Ok(())
 }

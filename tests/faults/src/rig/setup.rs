@@ -13,7 +13,7 @@ use virtiofs_driver::{
 use super::{STEP_LIMIT, Watch};
 use crate::checks::Account;
 use crate::fault::Setting;
-use crate::model::{Files, Slot, WindowModel};
+use crate::model::{FileId, Files, Slot, WindowModel};
 
 /// Slots of the window: 64 MiB.
 const SLOTS: u64 = 32;
@@ -53,6 +53,15 @@ impl Default for RigOptions {
 }
 
 impl RigOptions {
+    /// The default settings with this shared directory.
+    #[must_use]
+    pub fn on(share: impl Into<PathBuf>) -> Self {
+        Self {
+            share: Some(share.into()),
+            ..Self::default()
+        }
+    }
+
     /// Adds an option of the daemon.
     #[must_use]
     pub fn arg(mut self, argument: impl Into<String>) -> Self {
@@ -91,6 +100,14 @@ impl Rig {
     pub fn start(setting: &Setting, options: &RigOptions) -> Result<Self> {
         let daemon = daemon(setting, options)?;
         Self::connect(setting, options, daemon)
+    }
+
+    /// A rig with the default settings, and a file of 100,000 bytes that is mapped at slot 1.
+    pub fn mapped(setting: &Setting) -> Result<(Self, FileId)> {
+        let mut rig = Self::start(setting, &RigOptions::default())?;
+        let file = rig.create(0, 100_000)?;
+        rig.map(0, file, 0, Slot(1))?;
+        Ok((rig, file))
     }
 
     /// Mounts the share of a daemon that has just been started.
@@ -166,4 +183,12 @@ pub fn vm_options(options: &RigOptions) -> Options {
         patience: STEP_LIMIT * 2,
         ..Options::default()
     }
+}
+
+/// A guest of a rig's kind that has mounted, without the rig's preparations.
+pub fn guest(daemon: &Daemon, options: &RigOptions) -> Result<(Client, Vm)> {
+    let mut vm = Vm::connect(&daemon.socket(), &vm_options(options))?;
+    let mut client = Client::new(&mut vm, QueueIndex::request(0))?;
+    client.init(&InitOptions::linux())?;
+    Ok((client, vm))
 }

@@ -208,11 +208,8 @@ impl Step {
             Self::Device(event) => control::play(rig, event).map(drop),
             Self::RefuseMap { queue, file, slot } => {
                 rig.next_call(CallKind::Map, Action::Refuse(libc::EFAULT));
-                expect_errno(
-                    rig.ask_map(queue, file, 0, slot),
-                    libc::EIO,
-                    "a refused map",
-                )
+                let asked = rig.ask_map(queue, file, 0, slot);
+                Ok(expect_errno(asked, libc::EIO, "a refused map")?)
             }
             Self::Late {
                 queue,
