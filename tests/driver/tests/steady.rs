@@ -7,8 +7,8 @@ use std::cell::Cell;
 
 use anyhow::{Result, ensure};
 use virtiofs_driver::{
-    Body, Client, Daemon, FileOffset, Framing, Handle, InitOptions, NodeId, Options, QueueIndex,
-    Request, Vm, Waiting, daemon,
+    Body, Client, Daemon, FileOffset, Framing, Handle, InitOptions, Options, QueueIndex, Request,
+    Vm, Waiting, daemon,
 };
 
 const DEPTH: usize = 32;
@@ -78,7 +78,7 @@ fn reads(options: &Options, waiting: Waiting) -> Result<usize> {
     let mut vm = Vm::connect(&daemon.socket(), options)?;
     let mut client = Client::new(&mut vm, QueueIndex::request(0))?;
     client.init(&InitOptions::linux())?;
-    let node = NodeId(client.lookup(NodeId::ROOT, "file")?.nodeid);
+    let node = client.node("file")?;
     let handle = Handle(client.open(node, libc::O_RDONLY)?.fh);
     let buffers = (0..DEPTH).map(|_| vm.memory().allocate(BLOCK, 4096));
     let buffers = buffers.collect::<Result<Vec<_>, _>>()?;

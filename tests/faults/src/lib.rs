@@ -10,25 +10,25 @@
 //!
 //! | room | what it is |
 //! |---|---|
-//! | [`fault`] | what a fault is; the table of all is in [`faults`] |
-//! | [`rig`] | a daemon with a VM, and steps that the model follows |
-//! | [`model`] | what files and window have to be |
-//! | [`checks`] | what has to be true after a fault |
-//! | [`escapes`] | requests made to get at what is not shared, beside virtiofsd |
-//! | [`host`] | file systems under the share that fail or are slow |
-//! | [`vmm`] | the VMM as a process of its own, to be killed |
+//! | `fault` | what a fault is; the table of all is in `faults` |
+//! | `rig` | a daemon with a VM, and steps that the model follows |
+//! | `model` | what files and window have to be |
+//! | `checks` | what has to be true after a fault |
+//! | `escapes` | requests made to get at what is not shared, beside virtiofsd |
+//! | `host` | file systems under the share that fail or are slow |
+//! | `vmm` | the VMM as a process of its own, to be killed |
 //! | [`runner`] | the program that plays the faults one by one |
 //! | [`soak`] | all of it at random, by a seed |
 //!
 //! The driver's VM is the VMM. Its rules and scripts reproduce QEMU's correct and wrong behaviour.
 
-pub mod checks;
-pub mod escapes;
-pub mod fault;
-pub mod faults;
-pub mod host;
-pub mod model;
-pub mod rig;
+mod checks;
+mod escapes;
+mod fault;
+mod faults;
+mod host;
+mod model;
+mod rig;
 pub mod runner;
 pub mod soak;
-pub mod vmm;
+mod vmm;

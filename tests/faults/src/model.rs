@@ -79,11 +79,6 @@ impl Files {
     pub fn remove(&mut self, id: FileId) -> Option<FileModel> {
         self.0[id.0].take()
     }
-
-    /// Drops all files, as a guest that starts again does. Their names are not reused.
-    pub fn clear(&mut self) -> Vec<FileModel> {
-        self.0.iter_mut().filter_map(Option::take).collect()
-    }
 }
 
 /// Bytes that Linux maps at a time.

@@ -64,7 +64,6 @@ impl Stage {
 }
 
 /// The rig's settings for such a VMM.
-#[must_use]
 pub fn options() -> RigOptions {
     RigOptions {
         slots: 128,
@@ -74,9 +73,6 @@ pub fn options() -> RigOptions {
 
 impl Vmm {
     /// Starts a VMM on this socket, and returns when it has reached the stage.
-    ///
-    /// # Errors
-    /// If it does not reach the stage.
     pub fn start(stage: Stage, socket: &Path) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .args([OPTION, stage.name()])
@@ -95,9 +91,6 @@ impl Vmm {
     }
 
     /// Sends SIGKILL, and returns when the VMM has ended.
-    ///
-    /// # Errors
-    /// If it had ended before.
     pub fn kill(mut self) -> Result<()> {
         let before = self.0.try_wait()?;
         ensure!(before.is_none(), "the VMM has ended by itself: {before:?}");
@@ -116,9 +109,6 @@ impl Drop for Vmm {
 }
 
 /// Acts as a VMM if the program's arguments ask for it. Then it returns only after a failure.
-///
-/// # Errors
-/// If a step fails.
 pub fn be_one_if_told() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     if arguments.next().as_deref() != Some(OPTION) {
@@ -140,7 +130,7 @@ fn be_one(stage: Stage, socket: &Path) -> Result<()> {
     let clients = queues.map(|queue| Client::new(&mut vm, QueueIndex::request(queue)));
     let mut clients = clients.collect::<Result<Vec<_>, _>>()?;
     clients[0].init(&InitOptions::linux())?;
-    let node = NodeId(clients[0].lookup(NodeId::ROOT, FILE)?.nodeid);
+    let node = clients[0].node(FILE)?;
     let last = Slot(options.slots - 1);
     clients[0].setup_mapping(node, FileOffset(0), RANGE, last.offset(), true)?;
     let window = vm.window().cloned().context("there is a window")?;

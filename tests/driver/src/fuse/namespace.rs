@@ -26,6 +26,11 @@ impl Client {
         })
     }
 
+    /// The node of a path, by LOOKUPs of its names one by one, from the root.
+    pub fn node(&mut self, path: &str) -> Result<NodeId, FuseError> {
+        Ok(NodeId(self.walk(path)?.nodeid))
+    }
+
     /// CREATE; `flags` are O_….
     pub fn create(
         &mut self,

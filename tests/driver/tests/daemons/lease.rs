@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use virtiofs_driver::{Body, NodeId, Request, Unique};
+use virtiofs_driver::{Body, Request, Unique};
 
 use crate::rig::{PATIENCE, Rig};
 
@@ -49,7 +49,7 @@ impl Lease {
 pub fn hung_open(rig: &mut Rig) -> Result<(Lease, Unique)> {
     let path = rig.daemon.share().join("leased");
     std::fs::write(&path, b"content")?;
-    let leased = NodeId(rig.client.lookup(NodeId::ROOT, "leased")?.nodeid);
+    let leased = rig.client.node("leased")?;
     let lease = Lease::take(&path)?;
     let pipeline = rig.client.pipeline();
     let unique = pipeline.submit(&Request::new(leased, Body::open(libc::O_RDWR)))?;

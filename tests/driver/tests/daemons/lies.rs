@@ -52,7 +52,7 @@ impl Trusted {
 
     fn file(&mut self, name: &str, content: &[u8]) -> Result<NodeId> {
         fs::write(self.rig.daemon.share().join(name), content)?;
-        Ok(NodeId(self.rig.client.lookup(NodeId::ROOT, name)?.nodeid))
+        Ok(self.rig.client.node(name)?)
     }
 
     fn map(&mut self, node: NodeId, at: u64, write: bool) -> Result<(), FuseError> {

@@ -58,7 +58,7 @@ fn a_driver_begins_anew_after_a_reset() -> Result<()> {
         rig.client.pipeline().restart();
         rig.vm.start()?;
         rig.client.init(&InitOptions::linux())?;
-        let node = NodeId(rig.client.lookup(NodeId::ROOT, "file")?.nodeid);
+        let node = rig.client.node("file")?;
         assert_eq!(rig.client.getattr(node, None)?.size, 7);
         Ok(())
     })
@@ -81,7 +81,7 @@ fn the_next_driver_may_use_fewer_queues() -> Result<()> {
     rig.vm.start_first(2)?;
     rig.client.init(&InitOptions::linux())?;
     assert_eq!(window.mapped(), 0);
-    let node = NodeId(rig.client.lookup(NodeId::ROOT, "file")?.nodeid);
+    let node = rig.client.node("file")?;
     rig.map(node, 0)?;
     assert_eq!((window.mapped(), window.violations()), (1, vec![]));
     Ok(())

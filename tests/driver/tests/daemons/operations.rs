@@ -22,7 +22,7 @@ fn names() -> Result<()> {
         assert!(share.join("dir/fifo").metadata()?.file_type().is_fifo());
         let link = NodeId(client.symlink(dir, "link", "to/nowhere")?.nodeid);
         assert_eq!(client.readlink(link)?, b"to/nowhere");
-        let fifo = NodeId(client.walk("dir/fifo")?.nodeid);
+        let fifo = client.node("dir/fifo")?;
         assert_eq!(client.link(fifo, ROOT, "again")?.attr.nlink, 2);
         client.rename((ROOT, "again"), (dir, "other"))?;
         client.rename2((dir, "other"), (dir, "link"), libc::RENAME_EXCHANGE)?;

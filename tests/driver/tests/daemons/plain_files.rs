@@ -184,7 +184,7 @@ impl Target {
         ensure!(promised, "{}", rig.daemon.log());
         let (other, _) = file(&mut rig, "other", &[7; 4096])?;
         symlink("a place", rig.daemon.share().join("link"))?;
-        let link = NodeId(rig.client.lookup(NodeId::ROOT, "link")?.nodeid);
+        let link = rig.client.node("link")?;
         let client = &mut rig.client;
         let write = !arguments.contains(&"--readonly");
         client.setup_mapping(mapped, FileOffset(0), RANGE, WindowOffset(0), write)?;
@@ -398,7 +398,7 @@ fn a_file_of_a_read_only_mount_is_mapped_for_reading() -> Result<()> {
             .share(folder.path())
             .start()?;
         let mut rig = Rig::on(daemon, &ruled_by(rules))?;
-        let parent = NodeId(rig.client.lookup(NodeId::ROOT, "read-only")?.nodeid);
+        let parent = rig.client.node("read-only")?;
         let entry = rig.client.lookup(parent, "file")?;
         let promised = entry.attr.flags & ATTR_DAX != 0;
         ensure!(promised == mapped, "{}", rig.daemon.log());

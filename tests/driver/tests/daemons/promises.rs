@@ -244,7 +244,7 @@ fn files_that_the_kernel_makes_up_are_not_mapped() -> Result<()> {
         let mut rig = share(folder.path(), &["--dax=always"])?;
         // INIT has mapped scratch memory.
         let (window, before) = (rig.window()?, rig.window()?.stats().maps);
-        let parent = NodeId(rig.client.lookup(NodeId::ROOT, "made-up")?.nodeid);
+        let parent = rig.client.node("made-up")?;
         let entry = rig.client.lookup(parent, name)?;
         ensure!(entry.attr.flags & ATTR_DAX == 0, "{name} is promised");
         expect_errno(

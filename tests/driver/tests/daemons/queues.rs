@@ -81,7 +81,7 @@ fn what_is_finished_is_told_of_while_another_request_waits() -> Result<()> {
     let into = rig.vm.memory().allocate(4096, 4096)?;
     let path = rig.daemon.share().join("leased");
     std::fs::write(&path, b"content")?;
-    let leased = NodeId(rig.client.lookup(NodeId::ROOT, "leased")?.nodeid);
+    let leased = rig.client.node("leased")?;
     for _ in 0..1000 {
         rig.client.getattr(node, None)?;
     }

@@ -149,7 +149,7 @@ fn a_new_daemon_knows_no_node_until_init() -> Result<()> {
     assert_eq!(window.mapped(), 0);
     client.destroy()?;
     client.init(&InitOptions::linux())?;
-    let node = NodeId(client.lookup(NodeId::ROOT, "file")?.nodeid);
+    let node = client.node("file")?;
     client.setup_mapping(node, FileOffset(0), RANGE, at, true)?;
     let mut bytes = [0; 7];
     window.read(at, &mut bytes)?;

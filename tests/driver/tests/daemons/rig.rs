@@ -90,7 +90,7 @@ impl Rig {
     /// Makes a file with this content on the host, and returns its node and handle.
     pub fn file(&mut self, name: &str, content: &[u8]) -> Result<(NodeId, Handle)> {
         std::fs::write(self.daemon.share().join(name), content)?;
-        let node = NodeId(self.client.lookup(NodeId::ROOT, name)?.nodeid);
+        let node = self.client.node(name)?;
         let open = self.client.open(node, libc::O_RDWR)?;
         Ok((node, Handle(open.fh)))
     }

@@ -136,7 +136,7 @@ fn a_file_with_a_lease_holds_up_no_other() -> Result<()> {
     let path = rig.daemon.share().join("leased");
     std::fs::write(&path, b"content")?;
     let lease = Lease::take(&path)?;
-    let leased = NodeId(rig.client.lookup(NodeId::ROOT, "leased")?.nodeid);
+    let leased = rig.client.node("leased")?;
     let body = Body::setup_mapping(FileOffset(0), RANGE, WindowOffset(20 * RANGE), true);
     let mut client = Client::new(&mut rig.vm, QueueIndex::request(1))?;
     let waiting = client.pipeline();

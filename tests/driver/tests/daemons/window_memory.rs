@@ -212,7 +212,7 @@ fn lost_pages_are_no_memory() -> Result<()> {
         let mut rig = Rig::start_with(daemon::daxd()?, &options, &all)?;
         let file = fs::File::create(rig.daemon.share().join("lost"))?;
         file.set_len(LOST)?;
-        let node = NodeId(rig.client.lookup(NodeId::ROOT, "lost")?.nodeid);
+        let node = rig.client.node("lost")?;
         for at in (0..LOST).step_by(RANGE as usize) {
             let place = WindowOffset(at);
             let client = &mut rig.client;

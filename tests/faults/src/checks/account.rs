@@ -20,7 +20,6 @@ pub struct Account(BTreeMap<String, usize>);
 
 impl Account {
     /// The resources that a daemon holds now.
-    #[must_use]
     pub fn of(daemon: &Daemon) -> Self {
         let pids: Vec<_> = daemon.processes().iter().map(|one| one.pid).collect();
         Self::of_processes(&pids)
@@ -29,10 +28,6 @@ impl Account {
     /// The resources of a daemon after it has released removed files and unmapped views. Both
     /// happen after the guest has its answer: the companion closes the files, and a view's mapping
     /// goes with the last request that has it in its guest memory.
-    ///
-    /// # Errors
-    /// The files that the daemon keeps.
-    /// What it keeps.
     pub fn of_one_at_rest(daemon: &Daemon) -> Result<Self> {
         let deadline = Instant::now() + LIMIT;
         let mut before = Self::default();
@@ -85,7 +80,6 @@ impl Account {
     }
 
     /// The differences from `before`, as text; empty if there are none.
-    #[must_use]
     pub fn changes_since(&self, before: &Self) -> Vec<String> {
         let count = |account: &Self, thing| account.0.get(thing).copied().unwrap_or(0);
         let mut things: Vec<_> = self.0.keys().chain(before.0.keys()).collect();
@@ -105,9 +99,6 @@ impl Account {
     }
 
     /// Waits until the daemon holds the same resources as when this account was made.
-    ///
-    /// # Errors
-    /// The differences.
     pub fn wait_until_back(&self, daemon: &Daemon) -> Result<()> {
         let deadline = Instant::now() + LIMIT;
         loop {

@@ -10,9 +10,6 @@ use anyhow::{Context, Result, bail};
 use crate::model::FileModel;
 
 /// Fails at the first byte that differs.
-///
-/// # Errors
-/// The offset and the bytes.
 pub fn compare(what: &str, got: &[u8], wanted: &[u8]) -> Result<()> {
     if got == wanted {
         return Ok(());
@@ -32,9 +29,6 @@ pub fn compare(what: &str, got: &[u8], wanted: &[u8]) -> Result<()> {
 }
 
 /// Checks the file's bytes on the host.
-///
-/// # Errors
-/// If they differ from the model.
 pub fn on_host(share: &Path, file: &FileModel) -> Result<()> {
     let path = share.join(&file.name);
     let got = fs::read(&path).with_context(|| format!("read {}", path.display()))?;

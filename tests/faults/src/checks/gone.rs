@@ -9,9 +9,6 @@ use anyhow::{Context, Result, ensure};
 use virtiofs_driver::Daemon;
 
 /// Checks that nothing is left of a daemon that has ended.
-///
-/// # Errors
-/// What is left.
 pub fn nothing_is_left(daemon: &Daemon) -> Result<()> {
     // A zombie, which init has not reaped yet, does not count.
     let processes = daemon.processes();
@@ -36,9 +33,6 @@ fn no_file_is_left(folder: &Path) -> Result<()> {
 }
 
 /// Checks that this mount namespace has no mount at or below a folder.
-///
-/// # Errors
-/// The mounts that are left.
 pub fn no_mount_is_left(folder: &Path) -> Result<()> {
     let table = fs::read_to_string("/proc/self/mountinfo")?;
     let folder = folder.to_string_lossy();

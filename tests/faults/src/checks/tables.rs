@@ -17,9 +17,6 @@ const PAGE: u64 = 4096;
 /// Checks that no request to the VMM was one that QEMU refuses or dies of. There are two
 /// exceptions. A daemon can't prevent that the VMM reads a message after it has stopped the device.
 /// And at INIT the daemon asks for a page of an empty file, to see how the VMM behaves.
-///
-/// # Errors
-/// The requests that broke a rule.
 pub fn rules_were_kept(window: &Window) -> Result<()> {
     let mut broken = window.violations();
     let scratch = Violation::TooSmall {
@@ -33,9 +30,6 @@ pub fn rules_were_kept(window: &Window) -> Result<()> {
 
 /// Waits until all that the VMM has acknowledged is in effect. A guest may be told of a removal
 /// earlier.
-///
-/// # Errors
-/// If an effect does not come in time.
 pub fn settled(window: &Window) -> Result<()> {
     let settled = window.wait_until_settled(STEP_LIMIT);
     ensure!(settled, "an effect is missing after {STEP_LIMIT:?}");
@@ -43,9 +37,6 @@ pub fn settled(window: &Window) -> Result<()> {
 }
 
 /// Checks that the VMM has exactly the model's mappings.
-///
-/// # Errors
-/// Both tables.
 pub fn vmm_has(window: &Window, model: &WindowModel) -> Result<()> {
     settled(window)?;
     let there: Vec<_> = window
@@ -63,9 +54,6 @@ pub fn vmm_has(window: &Window, model: &WindowModel) -> Result<()> {
 }
 
 /// Checks that the daemon's table has exactly the model's mappings.
-///
-/// # Errors
-/// The first slot that differs.
 pub fn daemon_has(rig: &mut Rig) -> Result<()> {
     settled(&rig.window)?;
     let before = rig.window.stats();

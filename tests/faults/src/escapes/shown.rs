@@ -20,7 +20,7 @@ pub fn a_way_out(setting: &Setting) -> Result<()> {
     fs::write(site.ground.share().join("copy"), SECRET)?;
     let found = site.client.lookup(NodeId::ROOT, "secret");
     let secret = site.inside("the secret", found)?;
-    let share = NodeId(site.client.lookup(NodeId::ROOT, "share")?.nodeid);
+    let share = site.client.node("share")?;
     let found = site.client.lookup(share, "copy");
     site.inside("its bytes under another name", found)?;
     let found = site.client.lookup(share, "file");
@@ -40,7 +40,7 @@ pub fn a_way_out(setting: &Setting) -> Result<()> {
 /// A known node, and a handle of that node.
 pub fn what_is_served(setting: &Setting) -> Result<()> {
     let mut site = Site::new(&setting.daemon, &WINDOW.map(str::to_owned))?;
-    let node = site.node("file")?;
+    let node = site.client.node("file")?;
     let handle = Handle(site.client.open(node, libc::O_RDWR)?.fh);
     foreign(&mut site, "of its own", handle)?;
     never_given(&mut site, "that is known", node);

@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use virtiofs_driver::fuse::EntryOut;
 use virtiofs_driver::{
     Client, Daemon, FileOffset, FuseError, Handle, InitOptions, NodeId, Options, QueueIndex, Vm,
@@ -68,16 +68,6 @@ impl Site {
             before,
             steps: Vec::new(),
         })
-    }
-
-    /// The node of a path in the share, looked up one component at a time. The path has to exist.
-    pub fn node(&mut self, path: &str) -> Result<NodeId> {
-        let mut node = NodeId::ROOT;
-        for name in path.split('/') {
-            let entry = self.client.lookup(node, name);
-            node = NodeId(entry.with_context(|| format!("LOOKUP of {path}"))?.nodeid);
-        }
-        Ok(node)
     }
 
     /// Records a request that has to be refused.

@@ -48,9 +48,6 @@ pub(super) fn on_layer(setting: &Setting) -> Result<(Rig, Layer)> {
 }
 
 /// Makes the guest's request that causes this operation on the host.
-///
-/// # Errors
-/// The daemon's answer.
 pub fn ask(rig: &mut Rig, operation: Operation, id: FileId) -> Result<(), FuseError> {
     let file = rig.files.get(id).clone();
     let (node, handle) = (file.node, file.handle);

@@ -46,7 +46,7 @@ fn a_name_with_a_space(setting: &Setting, sandbox: &str) -> Result<()> {
     let daemon = rig::daemon(setting, &options)?;
     let (mut client, vm) = rig::guest(&daemon, &options)?;
     for name in [names[0], names[3]] {
-        let point = NodeId(client.lookup(NodeId::ROOT, name)?.nodeid);
+        let point = client.node(name)?;
         let file = NodeId(client.lookup(point, "file")?.nodeid);
         let handle = Handle(client.open(file, libc::O_RDONLY)?.fh);
         let read = client.read_vec(file, handle, FileOffset(0), 100)?;

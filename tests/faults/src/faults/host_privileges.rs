@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use rustix::fs::XattrFlags;
-use virtiofs_driver::{FileOffset, NodeId};
+use virtiofs_driver::FileOffset;
 
 use crate::fault::{Fault, Setting};
 use crate::model::Slot;
@@ -46,7 +46,7 @@ fn goes(
         let path = rig.daemon.share().join("program");
         fs::write(&path, vec![7; 300_000])?;
         give(&path)?;
-        let node = NodeId(rig.clients[0].lookup(NodeId::ROOT, "program")?.nodeid);
+        let node = rig.clients[0].node("program")?;
         let at = Slot(1).offset();
         let mut map = |write| rig.clients[0].setup_mapping(node, FileOffset(0), 2 << 20, at, write);
         map(false)?;

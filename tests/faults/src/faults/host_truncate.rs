@@ -13,7 +13,7 @@ use std::thread;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
-use virtiofs_driver::{FileOffset, Handle, NodeId};
+use virtiofs_driver::{FileOffset, Handle};
 
 use super::reached::{Role, process};
 use crate::checks::bytes;
@@ -334,11 +334,7 @@ fn allowed(rig: &mut Rig) -> Result<()> {
 fn another_vm(setting: &Setting, Mapped { mut rig, file, .. }: Mapped) -> Result<()> {
     let mut other = Rig::start(setting, &RigOptions::on(rig.daemon.share()))?;
     let client = &mut other.clients[0];
-    let node = NodeId(
-        client
-            .lookup(NodeId::ROOT, &rig.files.get(file).name)?
-            .nodeid,
-    );
+    let node = client.node(&rig.files.get(file).name)?;
     let done = client.truncate(node, None, FileOffset(0));
     expect_errno(done, libc::ETXTBSY, "SETATTR")?;
     let done = client.open(node, libc::O_RDWR | libc::O_TRUNC);

@@ -53,9 +53,6 @@ const ENDS: [End; 5] = [
 ];
 
 /// Options for daemons that share a directory of this folder, on a socket in this folder.
-///
-/// # Errors
-/// If the directory can't be made.
 pub fn at(folder: &Path) -> Result<RigOptions> {
     let share = folder.join("share");
     std::fs::create_dir_all(&share)?;

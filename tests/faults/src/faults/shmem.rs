@@ -163,9 +163,6 @@ fn served_behind(rig: &mut Rig, file: FileId) -> Result<()> {
 }
 
 /// Checks that the guest has no completion on the first queue yet.
-///
-/// # Errors
-/// If it has one.
 pub fn not_told(rig: &mut Rig) -> Result<()> {
     let early = rig.clients[0].pipeline().poll()?;
     ensure!(early.is_none(), "the guest was told too early: {early:?}");

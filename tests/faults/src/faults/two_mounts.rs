@@ -57,10 +57,10 @@ impl Both {
         let mut content = rig.random(SIZE as usize);
         content[0] = b'x';
         fs::write(host.share().join("one/file"), content)?;
-        let folder = NodeId(rig.clients[0].walk("one")?.nodeid);
+        let folder = rig.clients[0].node("one")?;
         let [one, two] = ["one/file", "two/file"].map(|name| -> Result<_> {
             let client = &mut rig.clients[0];
-            let node = NodeId(client.walk(name)?.nodeid);
+            let node = client.node(name)?;
             Ok((node, Handle(client.open(node, libc::O_RDWR)?.fh)))
         });
         let (one, two) = (one?, two?);

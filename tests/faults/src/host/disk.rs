@@ -56,13 +56,11 @@ impl Disk {
     }
 
     /// The mount point.
-    #[must_use]
     pub fn share(&self) -> PathBuf {
         self.layer.folder().join("ext4")
     }
 
     /// The folder that holds the disk's files.
-    #[must_use]
     pub fn folder(&self) -> &Path {
         self.layer.folder()
     }
@@ -83,9 +81,6 @@ impl Disk {
     }
 
     /// Writes a file to the disk and drops its cached pages, so that they have to be read again.
-    ///
-    /// # Errors
-    /// The disk's error.
     pub fn write_out(&self, name: &str) -> Result<()> {
         let file = File::open(self.share().join(name))?;
         file.sync_all()?;

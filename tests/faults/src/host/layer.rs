@@ -116,17 +116,11 @@ pub struct Layer {
 
 impl Layer {
     /// Mounts a layer without failures.
-    ///
-    /// # Errors
-    /// If FUSE is not available.
     pub fn mount() -> Result<Self> {
         Self::mount_with(Numbers::Own)
     }
 
     /// Mounts a layer whose files all have the same inode number.
-    ///
-    /// # Errors
-    /// If FUSE is not available.
     pub fn mount_alike() -> Result<Self> {
         Self::mount_with(Numbers::Alike)
     }
@@ -153,13 +147,11 @@ impl Layer {
     }
 
     /// The mount point.
-    #[must_use]
     pub fn share(&self) -> PathBuf {
         self.folder.path().join("share")
     }
 
     /// The folder that holds the layer's files.
-    #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

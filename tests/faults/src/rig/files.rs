@@ -96,9 +96,6 @@ impl Rig {
 
     /// A program on the host truncates the file, possibly while it is mapped. With
     /// `--host-truncate=refuse` the truncation fails if it would take mapped pages.
-    ///
-    /// # Errors
-    /// If another step fails.
     pub fn truncate_on_host(&mut self, id: FileId, size: usize) -> Result<()> {
         self.watch
             .step(format!("truncate {id:?} to {size} on the host"));

@@ -15,7 +15,7 @@ use virtiofs_driver::FuseError;
 
 pub use virtiofs_driver::fuse::expect_errno;
 
-pub use flight::{Flight, Landed};
+pub use flight::Flight;
 pub use setup::{Rig, RigOptions, daemon, guest, vm_options};
 pub use verify::ended;
 pub use vmm::Held;

@@ -54,7 +54,6 @@ impl Default for RigOptions {
 
 impl RigOptions {
     /// The default settings with this shared directory.
-    #[must_use]
     pub fn on(share: impl Into<PathBuf>) -> Self {
         Self {
             share: Some(share.into()),
@@ -63,7 +62,6 @@ impl RigOptions {
     }
 
     /// Adds an option of the daemon.
-    #[must_use]
     pub fn arg(mut self, argument: impl Into<String>) -> Self {
         self.arguments.push(argument.into());
         self
@@ -175,7 +173,6 @@ pub fn daemon(setting: &Setting, options: &RigOptions) -> Result<Daemon> {
 }
 
 /// The VM of a rig. Its time limit is longer than the watch's, whose report says more.
-#[must_use]
 pub fn vm_options(options: &RigOptions) -> Options {
     Options {
         request_queues: options.queues,

@@ -6,15 +6,12 @@ use anyhow::{Context, Result};
 use virtiofs_driver::Daemon;
 
 use super::Rig;
-use crate::checks::{Account, bytes, gone, tables};
+use crate::checks::{bytes, gone, tables};
 use crate::model::Slot;
 
 impl Rig {
     /// Checks that no byte is lost or misplaced, and that model, VMM and daemon agree about the
     /// window.
-    ///
-    /// # Errors
-    /// The first difference.
     pub fn verify(&mut self) -> Result<()> {
         self.watch.step("compare");
         self.verify_bytes()?;
@@ -24,9 +21,6 @@ impl Rig {
     }
 
     /// Checks every byte of every file, on the host and through the window.
-    ///
-    /// # Errors
-    /// The first difference.
     pub fn verify_bytes(&mut self) -> Result<()> {
         for id in self.files.ids() {
             let file = self.files.get(id);
@@ -37,9 +31,6 @@ impl Rig {
     }
 
     /// Removes all files, and checks that the daemon holds no more than before them.
-    ///
-    /// # Errors
-    /// What is left.
     pub fn clear(&mut self) -> Result<()> {
         for id in self.files.ids() {
             self.remove(0, id)?;
@@ -50,9 +41,6 @@ impl Rig {
     }
 
     /// Verifies, clears, disconnects the VM, and checks that nothing of the daemon is left.
-    ///
-    /// # Errors
-    /// The first difference.
     pub fn finish(mut self) -> Result<()> {
         self.verify()?;
         self.clear()?;
@@ -60,9 +48,6 @@ impl Rig {
     }
 
     /// Disconnects the VM, and checks that nothing of the daemon is left.
-    ///
-    /// # Errors
-    /// What is left.
     pub fn leave(self) -> Result<()> {
         let (mut daemon, watch) = self.without_vm();
         watch.step("the daemon ends with its VMM");
@@ -73,17 +58,9 @@ impl Rig {
     pub fn without_vm(self) -> (Daemon, super::Watch) {
         (self.daemon, self.watch)
     }
-
-    /// The resources that the daemon holds now.
-    pub fn account(&self) -> Account {
-        Account::of(&self.daemon)
-    }
 }
 
 /// Waits until a daemon ends with this exit code, and checks that nothing is left.
-///
-/// # Errors
-/// What is left.
 pub fn ended(daemon: &mut Daemon, code: Option<i32>) -> Result<()> {
     let status = daemon.wait()?;
     let log = || format!("the daemon ended ({status}), its log:\n{}", daemon.log());

@@ -60,9 +60,6 @@ impl Held {
     }
 
     /// Waits until the VMM waits at the gate.
-    ///
-    /// # Errors
-    /// If it does not in time.
     pub fn wait_until_reached(&self) -> Result<()> {
         let reached = self.0.wait_until_reached(STEP_LIMIT);
         ensure!(reached, "no call came to the gate within {STEP_LIMIT:?}");

@@ -19,9 +19,6 @@ impl Rig {
     }
 
     /// SETUPMAPPING, without a change of the model.
-    ///
-    /// # Errors
-    /// The daemon's answer.
     pub fn ask_map(
         &mut self,
         queue: usize,
@@ -50,9 +47,6 @@ impl Rig {
     }
 
     /// REMOVEMAPPING, without a change of the model.
-    ///
-    /// # Errors
-    /// The daemon's answer.
     pub fn ask_unmap(&mut self, queue: usize, slot: Slot) -> Result<(), FuseError> {
         self.watch.step(format!("unmap {slot:?}"));
         let shown = self.shown.0.get(&slot).map(|shown| shown.file);
@@ -73,18 +67,12 @@ impl Rig {
     }
 
     /// Loads all bytes that a slot shows of its file.
-    ///
-    /// # Errors
-    /// If the bytes differ from the model.
     pub fn load(&mut self, slot: Slot) -> Result<()> {
         let (_, room) = self.visible(slot)?;
         self.load_part(slot, 0, room as usize)
     }
 
     /// Loads the first bytes of a slot, which is enough to identify the file.
-    ///
-    /// # Errors
-    /// If the bytes differ from the model.
     pub fn load_some(&mut self, slot: Slot) -> Result<()> {
         let (_, room) = self.visible(slot)?;
         self.load_part(slot, 0, (room as usize).min(4096))

@@ -26,13 +26,11 @@ impl Journal {
     }
 
     /// The number of steps so far.
-    #[must_use]
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
     /// The last steps, one numbered line each.
-    #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let first = self.steps - self.last.len() as u64 + 1;
         let numbered = (first..).zip(&self.last);

@@ -12,7 +12,7 @@ use crate::escapes::site::Site;
 /// Special files of the host, and those that the guest makes.
 pub fn special(site: &mut Site) -> Result<()> {
     for name in ["fifo", "char", "block", "socket"] {
-        let node = site.node(name)?;
+        let node = site.client.node(name)?;
         refused(site, name, node);
     }
     let null = 0x103;
@@ -45,7 +45,7 @@ fn refused(site: &mut Site, what: &str, node: NodeId) {
 
 /// Requests for files, made on directories.
 pub fn directories(site: &mut Site) -> Result<()> {
-    let dir = site.node("dir")?;
+    let dir = site.client.node("dir")?;
     let opened = Handle(site.client.opendir(dir)?.fh);
     let done = site.map(dir, false);
     site.refused("SETUPMAPPING of a directory", done);
@@ -70,7 +70,7 @@ pub fn directories(site: &mut Site) -> Result<()> {
 
 /// The daemon itself may only read the file.
 pub fn read_only_by_mount(site: &mut Site) -> Result<()> {
-    let node = site.node("locked/file")?;
+    let node = site.client.node("locked/file")?;
     let done = site.client.open(node, libc::O_RDWR);
     site.refused("OPEN to write, on a read-only mount", done);
     let handle = Handle(site.client.open(node, libc::O_RDONLY)?.fh);
@@ -88,7 +88,7 @@ pub fn read_only_by_mount(site: &mut Site) -> Result<()> {
 
 /// The daemon could write to the file, but this handle is for reading.
 pub fn read_only_by_opening(site: &mut Site) -> Result<()> {
-    let node = site.node("read-only")?;
+    let node = site.client.node("read-only")?;
     let handle = Handle(site.client.open(node, libc::O_RDONLY)?.fh);
     written(site, "opened to read", node, handle);
     site.still_holds("read-only", SHARED)

@@ -11,9 +11,9 @@ use crate::escapes::site::Site;
 /// Uses a node with the handle of another file, with that of a directory, and with handles that do
 /// not exist.
 pub fn foreign_handles(site: &mut Site) -> Result<()> {
-    let other = site.node("other")?;
+    let other = site.client.node("other")?;
     let others = Handle(site.client.open(other, libc::O_RDWR)?.fh);
-    let dir = site.node("dir")?;
+    let dir = site.client.node("dir")?;
     let dirs = Handle(site.client.opendir(dir)?.fh);
     foreign(site, "of other", others)?;
     foreign(site, "of a directory", dirs)?;
@@ -28,7 +28,7 @@ pub fn foreign_handles(site: &mut Site) -> Result<()> {
 /// Makes all requests about `file` that take a handle. A request that is served changes the file's
 /// first byte.
 pub fn foreign(site: &mut Site, what: &str, handle: Handle) -> Result<()> {
-    let node = site.node("file")?;
+    let node = site.client.node("file")?;
     let (start, len) = (FileOffset(0), 4096);
     let done = site.client.read_vec(node, handle, start, len);
     site.refused(&format!("READ of file by the handle {what}"), done);
@@ -47,7 +47,7 @@ pub fn foreign(site: &mut Site, what: &str, handle: Handle) -> Result<()> {
 
 /// Node IDs that the daemon has not given out.
 pub fn unknown_nodes(site: &mut Site) -> Result<()> {
-    let last = site.node("dir/inner/file")?;
+    let last = site.client.node("dir/inner/file")?;
     for (what, node) in [
         ("0", 0),
         ("the next", last.0 + 1),
@@ -87,10 +87,10 @@ pub fn never_given(site: &mut Site, what: &str, node: NodeId) {
 
 /// A node that was given out and forgotten.
 pub fn forgotten_nodes(site: &mut Site) -> Result<()> {
-    let node = site.node("other")?;
+    let node = site.client.node("other")?;
     site.client.forget(node, 1)?;
     never_given(site, "that was forgotten", node);
-    let node = site.node("file")?;
+    let node = site.client.node("file")?;
     site.client.forget(node, u64::MAX)?;
     never_given(site, "forgotten too often", node);
     site.client.forget(NodeId::ROOT, u64::MAX)?;

@@ -11,7 +11,7 @@ use crate::escapes::site::Site;
 /// All requests that could follow a link.
 pub fn symlinks(site: &mut Site) -> Result<()> {
     for name in ["up", "absolute", "magic", "dangling"] {
-        let node = site.node(name)?;
+        let node = site.client.node(name)?;
         let done = site.client.open(node, libc::O_RDONLY);
         site.refused(&format!("OPEN of the link {name}"), done);
         let done = site
@@ -28,7 +28,7 @@ pub fn symlinks(site: &mut Site) -> Result<()> {
         site.harmless(&format!("CREATE of {name}"), done);
     }
     for name in ["up-dir", "magic-dir"] {
-        let node = site.node(name)?;
+        let node = site.client.node(name)?;
         let done = site.client.opendir(node);
         site.refused(&format!("OPENDIR of the link {name}"), done);
         let found = site.client.lookup(node, "secret");
@@ -51,7 +51,7 @@ pub fn of_proc(site: &mut Site) -> Result<()> {
         "self".to_owned(),
         std::process::id().to_string(),
     ]);
-    let proc = site.node("proc")?;
+    let proc = site.client.node("proc")?;
     let secret = site.ground.secret();
     let secret = secret.to_string_lossy().into_owned();
     let base = site.ground.base().to_string_lossy().into_owned();

@@ -15,7 +15,7 @@ pub fn dot_dot(site: &mut Site) -> Result<()> {
     let found = site.client.lookup(NodeId::ROOT, "..");
     let above = site.inside("LOOKUP of `..` in the root", found)?;
     beneath(site, above, "LOOKUP of secret beneath it")?;
-    let mut node = Some(site.node("dir/inner")?);
+    let mut node = Some(site.client.node("dir/inner")?);
     for level in 1..=LEVELS {
         let Some(from) = node else { break };
         let found = site.client.lookup(from, "..");
@@ -56,7 +56,7 @@ pub fn slashes(site: &mut Site) -> Result<()> {
 
 /// All requests that make, move or remove a name, with a name that is outside.
 pub fn made_elsewhere(site: &mut Site) -> Result<()> {
-    let (top, file) = (NodeId::ROOT, site.node("file")?);
+    let (top, file) = (NodeId::ROOT, site.client.node("file")?);
     let done = site.client.create(top, "../made", libc::O_RDWR, 0o644);
     site.harmless("CREATE of ../made", done);
     let done = site

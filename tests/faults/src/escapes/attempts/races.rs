@@ -20,7 +20,7 @@ const ROUNDS: u32 = 1000;
 /// The host renames a directory within the share while the guest looks up its parent.
 pub fn renamed_parent(site: &mut Site) -> Result<()> {
     let share = site.ground.share();
-    let deep = site.node("dir/inner/deep")?;
+    let deep = site.client.node("dir/inner/deep")?;
     let (here, there) = (share.join("dir/inner"), share.join("inner"));
     let change = || {
         fs::rename(&here, &there)?;
