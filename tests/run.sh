@@ -3,7 +3,7 @@
 #
 # tests/run.sh [FILTER…]
 #
-# Runs every check: format, lints, unit, property and doc tests, each fuzz target for 15 seconds, the
+# Runs every check: format, lints, unit, property and doc tests, each fuzz target for 6 seconds, the
 # benchmarks for a moment, the daemon's faults with a short soak, its page in a browser, and the tests
 # in real guests: on stock QEMU, and those that depend on what a window is on the QEMU with this
 # project's patches too, which is built meanwhile. It installs what a fresh Debian lacks and fetches
@@ -27,14 +27,16 @@ cd "$here"
 FSX_VERSION=0.3.2
 PJDFSTEST_VERSION=0.2.2
 TARGET=${CARGO_TARGET_DIR:-target}
-# One failure must not hide what comes after it, so they are collected.
-failed=
-# A line for each step, and when all began.
-times=
+# One failure must not hide what comes after it, so the outcomes of all steps are collected here: a
+# line each with seconds, outcome and name. A run beside another one adds to that one's.
+outcomes=${RUN_BESIDE:-$(mktemp)}
 start=$(date +%s)
+# The run beside this one, while there is one, and what it says.
+beside=
+beside_log=
 # The build of the series' QEMU, while there is one.
 qemu=
-trap 'end_qemu' EXIT
+trap 'end_all' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -48,13 +50,24 @@ step() {
     "$@" || outcome=FAILED
     took=$(($(date +%s) - begin))
     echo "== $name: $outcome ($took s)"
-    times="$times$(printf '%6d s  %s' $took "$name")
-"
-    if [ $outcome = FAILED ]; then
-        failed="$failed
-  $name"
-        return 1
-    fi
+    echo "$took $outcome $name" >>"$outcomes"
+    [ $outcome = ok ]
+}
+
+# begin_beside COMMAND…: runs steps beside those that follow. What they say is kept for join_beside.
+# Their mounts are their own: a guest test wants none left, whose ever it is.
+begin_beside() {
+    beside_log=$(mktemp)
+    RUN_BESIDE=$outcomes unshare --mount "$here/tests/run.sh" "$@" >"$beside_log" 2>&1 &
+    beside=$!
+}
+
+# join_beside: shows what they have said, and how they go on.
+join_beside() {
+    [ -n "$beside" ] || return 0
+    tail -n +1 -f --pid="$beside" "$beside_log"
+    wait "$beside" || echo "0 FAILED the run beside this one" >>"$outcomes"
+    beside=
 }
 
 format() {
@@ -65,9 +78,10 @@ lints() {
     cargo clippy --quiet --workspace --all-targets -- -D warnings
 }
 
+# unit_tests [--no-run]
 unit_tests() {
     CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$here/tests/timed.sh" \
-        cargo test --quiet --workspace --lib --bins --tests --no-fail-fast
+        cargo test --quiet --workspace --lib --bins --tests --no-fail-fast "$@"
 }
 
 doc_tests() {
@@ -117,9 +131,19 @@ join_qemu() {
     }
 }
 
-# end_qemu: a build that nobody waits for any more ends with this script.
-end_qemu() {
-    [ -z "$qemu" ] || kill $qemu 2>/dev/null || :
+# end_tree PROCESS: ends it and what it has started.
+end_tree() {
+    for child in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do end_tree "$child"; done
+    kill "$1" 2>/dev/null || :
+}
+
+# end_all: what nobody waits for any more ends with this script.
+end_all() {
+    for job in $qemu $beside; do
+        end_tree "$job"
+    done
+    rm -f "$beside_log"
+    [ -n "${RUN_BESIDE:-}" ] || rm -f "$outcomes"
 }
 
 # series_wanted FILTER…: whether these tests have another outcome where a window is one region; a QEMU
@@ -185,15 +209,55 @@ wanted() {
     return 1
 }
 
+# guest_steps FILTER…: on stock QEMU, or the one that was named, and on the one that is being built.
+guest_steps() {
+    step "guest tests" "$TARGET/release/guest-tests" --logs "$TARGET/guest-tests" "$@" || :
+    if [ -n "$qemu" ]; then series_steps "$@" || :; fi
+}
+
+# All builds come first: cargo does one at a time, and what was built before the failure of a build is
+# not what is to be tested. The guests' steps, which wait little, then run beside all others.
+all_steps() {
+    step "format" format || :
+    # The longest build of all, so it begins first.
+    if step "build of daxlab" cargo build --quiet --release -p daxlab && [ -z "${DAXLAB_QEMU:-}" ]; then
+        begin_qemu
+    fi
+    step "lints" lints || :
+    step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps || :
+    step "build of tests" unit_tests --no-run || :
+    step "build for guests" build_for_guests --release || return
+    begin_beside other_steps
+    guest_steps
+    lab_steps || :
+    join_beside
+}
+
+unit_steps() {
+    step "unit and property tests" unit_tests || :
+}
+
+# What runs beside guests.
+other_steps() {
+    unit_steps
+    step "doc tests" doc_tests || :
+    step "fuzzing" "$here/tests/fuzz.sh" --seconds 6 || :
+    fault_steps
+    step "page" page || :
+    step "benchmarks: all can be measured" bench || :
+}
+
 # What an edit breaks most often, in the least time.
 quick_steps() {
     step "format" format || :
     step "lints" lints || :
-    step "unit and property tests" unit_tests || :
+    step "build of tests" unit_tests --no-run || :
     step "build for guests" build_for_guests || return
+    begin_beside unit_steps
     step "guest tests in one guest" "$TARGET/debug/guest-tests" --logs "$TARGET/guest-tests" data:: || :
     step "lab: a cell of each file system" "$TARGET/debug/daxlab" test --out "$TARGET/lab/quick" \
         --kernel debian:6.12 --pin vmsplice --removal truncate || :
+    join_beside
 }
 
 # Whether the filters leave no guest test.
@@ -203,6 +267,10 @@ no_guest_tests() {
 
 need_root
 need_cargo
+if [ -n "${RUN_BESIDE:-}" ]; then
+    "$@"
+    exit
+fi
 if wanted lab "$@"; then
     need_packages suite_packages lab_packages kernel_packages
 elif [ "$*" = quick ]; then
@@ -217,23 +285,11 @@ if wanted page "$@"; then need_packages page_packages; fi
 if [ "$*" = quick ]; then
     quick_steps || :
 elif [ $# -eq 0 ]; then
-    step "format" format || :
-    # The longest of all, so it begins first.
-    if step "build of daxlab" cargo build --quiet --release -p daxlab && [ -z "${DAXLAB_QEMU:-}" ]; then
-        begin_qemu
-    fi
-    step "lints" lints || :
-    step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps || :
-    step "unit and property tests" unit_tests || :
-    step "doc tests" doc_tests || :
-    step "fuzzing" "$here/tests/fuzz.sh" || :
-fi
-# What was built before the failure of a build is not what is to be tested.
-if [ "$*" != quick ] && step "build for guests" build_for_guests --release; then
+    all_steps || :
+elif step "build for guests" build_for_guests --release; then
     if ! no_guest_tests "$@"; then
-        if series_wanted "$@" && [ -z "$qemu" ]; then begin_qemu; fi
-        step "guest tests" "$TARGET/release/guest-tests" --logs "$TARGET/guest-tests" "$@" || :
-        if [ -n "$qemu" ]; then series_steps "$@" || :; fi
+        if series_wanted "$@"; then begin_qemu; fi
+        guest_steps "$@"
     fi
     if wanted daemon-faults "$@"; then fault_steps; fi
     if wanted page "$@"; then step "page" page || :; fi
@@ -241,9 +297,12 @@ if [ "$*" != quick ] && step "build for guests" build_for_guests --release; then
     if wanted lab "$@"; then lab_steps || :; fi
 fi
 echo "where the time went, $(($(date +%s) - start)) s in all:"
-printf '%s' "$times"
-if [ -n "$failed" ]; then
-    echo "failed:$failed"
+sed 's/^\([0-9]*\) [^ ]* /\1 s  /' "$outcomes" | while read -r took rest; do
+    printf '%6d %s\n' "$took" "$rest"
+done
+if grep -q '^[0-9]* FAILED ' "$outcomes"; then
+    echo "failed:"
+    sed -n 's/^[0-9]* FAILED /  /p' "$outcomes"
     exit 1
 fi
 echo "all passed"
