@@ -94,7 +94,7 @@ pub enum ViewError {
     #[error("only a regular file can be mapped")]
     NotRegular,
     /// The file belongs to a file system that only shows data of the kernel or of a device.
-    #[error("the file is not stored on a file system, but made up by the kernel")]
+    #[error("the file is on no file system that stores data: the kernel generates its content")]
     NotStored,
     /// The descriptor does not allow the requested access.
     #[error("the file is not open for {0:?} access")]

@@ -31,7 +31,7 @@ type TransportRegion = vm_memory::GuestRegionMmap<TransportBitmap>;
 #[derive(Debug, thiserror::Error)]
 pub enum ShadowMemoryError {
     /// A region was refused, for example because its host address is not page aligned.
-    #[error("cannot mirror the guest memory region at {start:#x}")]
+    #[error("cannot make shadow memory of the guest memory region at {start:#x}")]
     Region {
         /// First guest address of the region.
         start: u64,
@@ -46,7 +46,7 @@ pub enum ShadowMemoryError {
         start: u64,
     },
     /// The regions cannot stand in one table.
-    #[error("cannot mirror the table of guest memory regions")]
+    #[error("cannot make a table of the regions of shadow memory")]
     Table(#[source] vm17::GuestRegionCollectionError),
 }
 

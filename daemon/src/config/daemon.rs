@@ -91,7 +91,7 @@ pub enum ConfigError {
     },
     /// Metrics for other machines, without an explicit option.
     #[error(
-        "--metrics={address} can be reached from other machines, and asks nobody for a password; \
+        "--metrics={address} can be reached from other machines, and there is no password; \
          use 127.0.0.1 or [::1], a socket's path, or add --metrics-anywhere"
     )]
     MetricsAnywhere {

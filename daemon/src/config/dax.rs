@@ -5,9 +5,9 @@
 /// What `--dax` says about regular files that could be mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum DaxMode {
-    /// Every file that can be mapped, whatever its size.
+    /// Every file that can be mapped, of any size.
     Always,
-    /// Files of at least --dax-min-size bytes that nobody may execute.
+    /// Files of at least --dax-min-size bytes without an execute permission.
     Inode,
     /// No file; no window is offered either.
     Never,

@@ -233,7 +233,9 @@ fn dismiss<T: Send + 'static>(daemon: T) {
         .name("dismiss".to_owned())
         .spawn(move || drop(daemon));
     if let Err(error) = dismissed {
-        log::warn!("the threads of the queues were waited for: {error}");
+        log::warn!(
+            "no thread can be started to end the queues' threads, so the session waited for them: {error}"
+        );
     }
 }
 

@@ -51,12 +51,12 @@ where
 
     fn file_size(&self, node: NodeId) -> Option<u64> {
         let device = self.upgrade()?;
-        let nobody = Context::from(InHeader::default());
+        let no_caller = Context::from(InHeader::default());
         let (attr, _) = device
             .engine
             .fs()
             .inner()
-            .getattr(nobody, node.0.into(), None)
+            .getattr(no_caller, node.0.into(), None)
             .ok()?;
         Some(attr.size)
     }

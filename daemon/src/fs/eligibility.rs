@@ -388,7 +388,7 @@ impl<S: ViewSource> DaxEligibility<S> {
                 self.doubt(device);
                 let (major, minor) = (device.major, device.minor);
                 log::warn!(
-                    "whether files on device {major}:{minor} can be mapped is asked later: {}",
+                    "cannot find out yet whether files on device {major}:{minor} can be mapped: {}",
                     ErrorChain(&error)
                 );
                 Ok(Answer::NotNow)

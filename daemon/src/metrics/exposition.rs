@@ -188,44 +188,7 @@ impl Writer<'_> {
             self.family(name, help, None, MetricType::Gauge)?
                 .encode_gauge(&value)?;
         }
-        for (name, help, count) in [
-            ("window_maps", "Ranges that the VMM mapped", stats.mapped),
-            (
-                "window_unmaps",
-                "Ranges that the VMM unmapped",
-                stats.unmapped,
-            ),
-            (
-                "window_repeats",
-                "SETUPMAPPINGs of a range that was mapped just so",
-                stats.repeated,
-            ),
-            (
-                "window_upgrades",
-                "Repeats that made a mapping writable for the guest",
-                stats.upgraded,
-            ),
-            (
-                "window_replaced",
-                "Ranges unmapped to make room for another mapping",
-                stats.replaced,
-            ),
-            (
-                "window_views_opened",
-                "Views of files that were opened",
-                stats.views_opened,
-            ),
-            (
-                "vmm_map_failures",
-                "Times that the VMM failed to map",
-                stats.failed_maps,
-            ),
-            (
-                "vmm_unmap_failures",
-                "Times that the VMM failed to unmap",
-                stats.failed_unmaps,
-            ),
-        ] {
+        for (name, help, count) in stats.shown() {
             self.counter(name, help, count)?;
         }
         Ok(())

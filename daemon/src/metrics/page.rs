@@ -49,7 +49,7 @@ mod tests {
     use super::{CSS, JS, PAGE};
 
     #[test]
-    fn the_page_is_whole_and_asks_nobody_else() {
+    fn the_page_is_whole_and_loads_nothing_else() {
         assert!(!PAGE.contains("{{") && PAGE.contains(CSS) && PAGE.contains(JS));
         // The name of SVG's elements is no address.
         let page = PAGE.replace("http://www.w3.org/2000/svg", "");

@@ -50,11 +50,11 @@ fn try_remove(socket: &SocketFile, supervisor: Pid) -> io::Result<()> {
             }
             // The supervisor was killed after it had created the file and before it wrote to it. It
             // creates the socket only afterwards.
-            (Owner::Nobody, true) => return fs::remove_file(&path),
+            (Owner::Empty, true) => return fs::remove_file(&path),
             // The supervisor is ending: the kernel has closed its liveness pipe, but not yet its
             // pid file. Or the next daemon is about to write its own number.
             (Owner::Process(owner), false) if owner == supervisor.as_raw() => {}
-            (Owner::Nobody, false) => {}
+            (Owner::Empty, false) => {}
             (Owner::Process(_) | Owner::Unknown, _) => return Ok(()),
         }
         if Instant::now() >= give_up {
@@ -80,7 +80,8 @@ fn remove_socket(path: &Path) -> io::Result<()> {
 /// The owner of a pid file.
 enum Owner {
     Process(i32),
-    Nobody,
+    /// The file has no number yet.
+    Empty,
     Unknown,
 }
 
@@ -90,7 +91,7 @@ impl Owner {
         pid_file.rewind()?;
         pid_file.read_to_string(&mut text)?;
         Ok(match text.trim() {
-            "" => Self::Nobody,
+            "" => Self::Empty,
             text => text.parse().map_or(Self::Unknown, Self::Process),
         })
     }

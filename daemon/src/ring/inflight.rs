@@ -63,14 +63,14 @@ const _: () = assert!(HEADER == 16 && ENTRY == 16);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InflightError {
     /// The memory is missing, or too small for the VMM's description.
-    #[error("{size} bytes for requests in flight of {queues} queues of {queue_size}")]
+    #[error("{size} bytes cannot hold the requests in flight of {queues} queues of {queue_size}")]
     Size {
         size: u64,
         queues: u16,
         queue_size: u16,
     },
     /// The host refused.
-    #[error("memory for requests in flight")]
+    #[error("cannot map the memory for requests in flight")]
     System(#[source] io::Error),
 }
 

@@ -23,7 +23,7 @@ struct Surplus;
 
 /// Two parts of the ring share bytes.
 #[derive(Debug, thiserror::Error)]
-#[error("descriptor table, available ring and used ring are not apart")]
+#[error("descriptor table, available ring and used ring overlap")]
 struct Overlap;
 
 /// A request that was taken off its ring.

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_a_thread_of_a_closed_pool() {
+    fn no_queue_waits_for_a_thread_of_a_closed_pool() {
         let pool = pool(1);
         let _busy = pool.free_thread().expect("one is free");
         let waiting = Arc::clone(&pool);

@@ -26,7 +26,7 @@ pub enum ThreadsError {
     #[error("cannot start the thread for mappings")]
     Window(#[source] io::Error),
     /// The thread of `ring::reminder` cannot be started.
-    #[error("cannot start the thread that tells the guest of what is finished")]
+    #[error("cannot start the thread that notifies the guest of finished requests")]
     Reminder(#[source] io::Error),
     /// The pool's threads cannot be started.
     #[error("cannot start the pool of {size} threads")]

@@ -336,7 +336,7 @@ impl Ring {
 fn begin_log(log: &mut RingLog, queue: &mut Queue) {
     let left = log.begin(queue.size(), queue.next_used());
     if left > 0 {
-        log::warn!("{left} requests were under way when the daemon before this one ended");
+        log::warn!("{left} requests were under way when the earlier daemon ended");
         // `left` is at most the queue's size, so it fits.
         queue.set_next_avail(queue.next_used().wrapping_add(left as u16));
     }

@@ -45,7 +45,7 @@ pub(crate) enum SetupError {
         node: NodeId,
     },
     /// The window's address is unknown, or the VMM is not known to leave a file as it is.
-    #[error("node {} is not mapped: the window can't be used, as was said", .node.0)]
+    #[error("node {} is not mapped: the window can't be used, for the reason logged at the mount", .node.0)]
     Unusable {
         /// The file.
         node: NodeId,

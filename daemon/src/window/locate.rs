@@ -148,7 +148,7 @@ impl<M: Vmm> Locator<M> {
         let probed = self.probe(&scratch, WindowOffset(0), Access::ReadWrite);
         if let Err(error) = &probed.outcome {
             self.log_limit.warn(format_args!(
-                "the window's address can't be asked for: {}",
+                "cannot ask the VMM for the window's address: {}",
                 ErrorChain(error)
             ));
         }
@@ -265,7 +265,7 @@ impl<M: Vmm> Locate for Locator<M> {
         let found = Behaviour::default();
         if let Err(error) = self.learn(&found) {
             self.log_limit.warn(format_args!(
-                "what the VMM does with its window can't be found out: {}",
+                "cannot find out how the VMM treats its window: {}",
                 ErrorChain(&error)
             ));
         }

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_view_is_shared_while_somebody_holds_it() {
+    fn a_view_is_shared_while_it_is_held() {
         let cache = ViewCache::new();
         let file = tempfile::tempfile().unwrap();
         let get = |access| {
@@ -128,7 +128,7 @@ mod tests {
             "another access is another view"
         );
         drop((first, again));
-        assert!(get(Access::ReadWrite).opened, "nobody held it any more");
+        assert!(get(Access::ReadWrite).opened, "it was not held any more");
     }
 
     /// Reports each call, and opens when the test allows it.

@@ -120,8 +120,8 @@ impl ViewClient {
             Answer::Guarded => {}
             Answer::NotGuarded(errno) => self.unguarded_file.call_once(|| {
                 log::warn!(
-                    "a mapped file can be truncated by others on this host ({}); so may further \
-                     ones",
+                    "other processes of this host can truncate a mapped file ({}), and \
+                     perhaps further ones",
                     io::Error::from_raw_os_error(errno)
                 );
             }),

@@ -24,7 +24,7 @@ pub enum WindowError {
         size: WindowSize,
     },
     /// The guest's file range ends behind the largest file offset.
-    #[error("{len:#x} bytes at {file} end behind any file's end")]
+    #[error("{len:#x} bytes at {file} end beyond the largest file offset")]
     FileOffsetTooLarge {
         /// The offset into the file.
         file: FileOffset,
@@ -62,7 +62,7 @@ pub enum WindowError {
     },
     /// The view or the existing mapping allows no stores, and either the VMM is not known to
     /// enforce read-only mappings, or the guest wants to store.
-    #[error("the mapping would have to allow stores, and what is mapped allows {0:?} access")]
+    #[error("the mapping would have to allow stores, and the file's view allows {0:?} access")]
     NotWritable(Access),
     /// The virtual machine has no region left for one more mapping.
     #[error("the virtual machine has {in_use} memory regions in use, of {limit}")]
@@ -73,18 +73,20 @@ pub enum WindowError {
         limit: usize,
     },
     /// The guest has as many ranges mapped as it may.
-    #[error("the window has {limit} ranges mapped, which is as many as it may")]
+    #[error("the window has {limit} ranges mapped, which is its limit")]
     NoRangeLeft {
         /// The number from which mappings are refused.
         limit: usize,
     },
     /// The file is losing pages through another of the server's names for it, and that does not
     /// end.
-    #[error("the file has been losing pages for too long, through another mount of it")]
+    #[error("a truncation of the file through another mount of it has taken too long")]
     LosingPages,
     /// An earlier request of this range failed in a way that left its state unknown, and the VMM
     /// still does not unmap it.
-    #[error("it is not known whether the VMM has a mapping of {range}, and it won't unmap it")]
+    #[error(
+        "it is not known whether the VMM has a mapping of {range}, and the VMM does not unmap it"
+    )]
     Indeterminate {
         /// The range whose state is unknown.
         range: WindowRange,

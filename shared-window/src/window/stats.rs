@@ -23,15 +23,18 @@ impl Counter {
     }
 }
 
+/// States each counter once: its field, its name as a metric if a server shows it, and its
+/// description.
 macro_rules! stats {
-    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+    ($($field:ident $(as $name:literal)?: $help:literal;)+) => {
         /// The live numbers.
         #[derive(Debug, Default)]
         pub(crate) struct Stats {
-            $(pub(crate) $name: Counter,)+
+            $(pub(crate) $field: Counter,)+
         }
 
-        /// The numbers of a window at the time of reading.
+        /// The numbers of a window at the time of reading. The counters count since the window was
+        /// made.
         #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct WindowStats {
@@ -39,7 +42,14 @@ macro_rules! stats {
             pub live: u64,
             /// Ranges for which it is unknown whether the VMM has a mapping.
             pub indeterminate: u64,
-            $($(#[doc = $doc])+ pub $name: u64,)+
+            $(#[doc = $help] pub $field: u64,)+
+        }
+
+        impl WindowStats {
+            /// The counters that a server shows: name as a metric, description, and value.
+            pub fn shown(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                [$($(($name, $help, self.$field),)?)+].into_iter()
+            }
         }
 
         impl Stats {
@@ -48,7 +58,7 @@ macro_rules! stats {
                 WindowStats {
                     live: table.count(RangeState::Live) as u64,
                     indeterminate: table.count(RangeState::Indeterminate) as u64,
-                    $($name: self.$name.get(),)+
+                    $($field: self.$field.get(),)+
                 }
             }
         }
@@ -56,26 +66,16 @@ macro_rules! stats {
 }
 
 stats! {
-    /// Mappings that the VMM has made.
-    mapped,
-    /// Requests for a mapping that existed already.
-    repeated,
-    /// Those of them that asked to write when all earlier ones had asked to read.
-    upgraded,
-    /// Ranges that were unmapped to make room for a new mapping.
-    replaced,
-    /// Mappings that were removed.
-    unmapped,
-    /// Views of files that were opened.
-    views_opened,
-    /// Requests that were invalid or named a range or file that the guest may not map.
-    refused_requests,
-    /// Requests refused because no memory region was left.
-    refused_for_regions,
-    /// Requests that failed because no view could be opened.
-    failed_views,
-    /// Times that the VMM failed to map.
-    failed_maps,
-    /// Times that the VMM failed to unmap.
-    failed_unmaps,
+    mapped as "window_maps": "Ranges that the VMM mapped";
+    unmapped as "window_unmaps": "Ranges that the VMM unmapped";
+    repeated as "window_repeats": "SETUPMAPPINGs of a range that had this mapping already";
+    upgraded as "window_upgrades": "Repeats that made a mapping writable for the guest";
+    replaced as "window_replaced": "Ranges unmapped to make room for another mapping";
+    views_opened as "window_views_opened": "Views of files that were opened";
+    failed_maps as "vmm_map_failures": "Calls to map that failed in the VMM";
+    failed_unmaps as "vmm_unmap_failures": "Calls to unmap that failed in the VMM";
+    refused_requests:
+        "Requests that were invalid or named a range or file that the guest may not map";
+    refused_for_regions: "Requests refused because no memory region was left";
+    failed_views: "Requests that failed because no view could be opened";
 }

@@ -13,7 +13,7 @@ use crate::config::{CapabilityChanges, SeccompMode};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Sandbox")]
 pub struct SandboxArgs {
-    /// Shut the daemon in: own namespaces, a chroot, or not at all
+    /// Confine the daemon: in namespaces of its own, in a chroot, or not at all
     ///
     /// `chroot` needs root. `none` is for development.
     #[arg(

@@ -31,7 +31,8 @@ pub struct ShareArgs {
     ///
     /// `never`: not at all, and no page cache of file data. `metadata`: names and attributes
     /// for a day, file data not. `auto`: names and attributes for a second, file data until the
-    /// file is opened again. `always`: a day for all; only for a share that nobody else changes.
+    /// file is opened again. `always`: a day for all; only for a share that no other process
+    /// changes.
     #[arg(
         long,
         value_name = "POLICY",
@@ -43,7 +44,7 @@ pub struct ShareArgs {
 
     /// Let the guest mmap files shared although --cache=never or metadata keeps no file data
     ///
-    /// Only for a directory that nobody else changes.
+    /// Only for a directory that no other process changes.
     #[arg(long)]
     pub allow_mmap: bool,
 
@@ -90,7 +91,7 @@ pub struct ShareArgs {
     )]
     pub inode_file_handles: InodeFileHandles,
 
-    /// DeviceFeatures extended attributes
+    /// Offer extended attributes to the guest
     #[arg(long, overrides_with = "no_xattr")]
     pub xattr: bool,
     /// Undo of --xattr, for `-o no_xattr`

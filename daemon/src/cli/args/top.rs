@@ -18,7 +18,7 @@ const AFTER_HELP: &str = "\
 Sizes are bytes, or a number with K, M or G (also KiB, MiB, GiB; all are powers of 1024).
 
 The daemon serves one VMM. It ends when that VMM disconnects, or on SIGTERM, SIGINT or SIGHUP to
-the process that SOCKET.pid names, and takes its socket and pid file with it.
+the process that SOCKET.pid names, and removes its socket and pid file.
 
 Exit codes:
   0  the VMM disconnected, or the daemon was asked to stop

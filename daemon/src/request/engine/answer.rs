@@ -187,8 +187,8 @@ where
         }
         if errno != 0 {
             self.log_limits.stray.warn(
-                "the guest asks for what a daemon before this one has given it; it has to unmount \
-                 the share and to mount it again",
+                "the guest uses files that an earlier daemon has opened for it; unmount the share in \
+                 the guest and mount it again",
             );
         }
         self.reply(message, errno)
