@@ -13,7 +13,7 @@ mod spec;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use build::BuiltKernel;
+pub use build::{Base, BuiltKernel, Mutant, NotBuilt};
 pub use spec::{DebianKernel, KernelSpec, SpecError};
 
 use super::cache::{Cache, CacheError};
@@ -66,7 +66,7 @@ pub enum KernelError {
     NotBzImage(PathBuf),
     /// Modules were given with a kernel that has its own modules.
     #[error("--modules goes with a kernel of your own; {0} comes with what it needs")]
-    ModulesGiven(&'static str),
+    ModulesGiven(String),
     /// The folder has no modules for this kernel.
     #[error("{} has no modules of kernel {release}: give the folder that modules_install made (INSTALL_MOD_PATH), or its lib/modules/{release}", folder.display())]
     NoModules { folder: PathBuf, release: String },
@@ -114,8 +114,12 @@ impl Kernel {
             (KernelSpec::Tree(tree), modules) => own_tree::obtain(tree, modules, cache),
             (KernelSpec::Debian(kernel), None) => debian::obtain(*kernel, cache),
             (KernelSpec::Built(kernel), None) => build::obtain(*kernel, cache),
-            (KernelSpec::Debian(kernel), Some(_)) => Err(KernelError::ModulesGiven(kernel.label())),
-            (KernelSpec::Built(kernel), Some(_)) => Err(KernelError::ModulesGiven(kernel.label())),
+            (KernelSpec::Debian(kernel), Some(_)) => {
+                Err(KernelError::ModulesGiven(kernel.label().to_owned()))
+            }
+            (KernelSpec::Built(kernel), Some(_)) => {
+                Err(KernelError::ModulesGiven(kernel.to_string()))
+            }
         }
     }
 

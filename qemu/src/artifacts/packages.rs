@@ -49,7 +49,13 @@ pub(crate) fn unpack(
     tree: &Path,
 ) -> Result<(), PackagesError> {
     let archives = suite.download(what, want)?;
-    for archive in &archives {
+    extract(&archives, tree)?;
+    Ok(suite.clean()?)
+}
+
+/// Unpacks package files into `tree`.
+pub(crate) fn extract(archives: &[impl AsRef<Path>], tree: &Path) -> Result<(), PackagesError> {
+    for archive in archives.iter().map(AsRef::as_ref) {
         let mut dpkg = tool::command("dpkg-deb");
         tool::output(dpkg.arg("--extract").arg(archive).arg(tree)).map_err(|source| {
             PackagesError::Unpack {
@@ -66,8 +72,7 @@ pub(crate) fn unpack(
             _ => {}
         }
     }
-    settle(tree)?;
-    Ok(suite.clean()?)
+    Ok(settle(tree)?)
 }
 
 /// Writes the files to the disk: after a power failure a manifest must not vouch for lost pages.

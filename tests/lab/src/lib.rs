@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod doctor;
 pub mod kernel;
+pub mod mutants;
 pub mod qemu;
 pub mod share;
 pub mod signals;

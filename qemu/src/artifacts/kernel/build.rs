@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! Kernels built here from Debian's source of 6.12, with this project's configuration and patches
-//! (the folder kernels).
+//! Kernels built here from Debian's sources, with this project's configuration and patches (the
+//! folder patches/linux). A kernel is a version of Linux, its base, and perhaps one change of it.
 //!
 //! ```text
-//!   kernel-source-6.12        the package's archive, as it was fetched
+//!   kernel-source-BASE        the package's archive, as it was fetched
 //!        │ unpack, configure, make
-//!   kernel-tree-6.12-DIGEST   the built tree of the stock variant, packed
+//!   kernel-tree-BASE-DIGEST   the built tree of the base without a change, packed
 //!        │ restore, apply patches, configure, make: only what they touch is compiled
-//!   kernel-build-6.12+x-DIGEST   bzImage and config
+//!   kernel-build-BASE+CHANGE-DIGEST   bzImage and config
 //! ```
 //!
 //! A digest covers all inputs, so a changed patch makes another kernel, and the replaced kernel is
 //! removed. make compiles all that is out of date. Nothing else of a tree is in a kernel, not even
 //! the time, so the result is the same as from a clean tree.
 
+mod base;
+mod change;
+mod mutant;
 mod options;
 mod recipe;
 mod source;
@@ -24,7 +27,9 @@ mod variant;
 use std::path::{Path, PathBuf};
 
 pub use crate::artifacts::needs::kernel as missing_packages;
-pub use variant::BuiltKernel;
+pub use base::Base;
+pub use mutant::Mutant;
+pub use variant::{BuiltKernel, NotBuilt};
 
 use super::{Kernel, KernelError, header};
 use crate::artifacts::artifact;
@@ -32,6 +37,7 @@ use crate::artifacts::cache::{Bench, Cache, CacheError};
 use crate::artifacts::compile::CompileError;
 use crate::artifacts::packages::PackagesError;
 use crate::artifacts::patch::PatchError;
+use crate::artifacts::pool::PoolError;
 use crate::artifacts::tool::ToolError;
 use recipe::Recipe;
 use source::Source;
@@ -49,9 +55,12 @@ pub enum BuildError {
     /// The source could not be fetched.
     #[error("getting the source package")]
     Source(#[source] PackagesError),
+    /// A pinned source could not be fetched.
+    #[error("getting the source package")]
+    Pool(#[source] PoolError),
     /// The source package lacks an expected file.
     #[error("the source package holds no {0}")]
-    Shape(&'static str),
+    Shape(String),
     /// A host program failed.
     #[error("{doing}")]
     Tool {
@@ -73,6 +82,11 @@ pub enum BuildError {
 }
 
 impl BuildError {
+    /// For `map_err`: the error of fetching a source.
+    fn source(error: impl Into<PackagesError>) -> Self {
+        Self::Source(error.into())
+    }
+
     /// For `map_err`: the error of a host program.
     fn tool(doing: &'static str) -> impl FnOnce(ToolError) -> Self {
         move |source| Self::Tool { doing, source }
@@ -81,7 +95,6 @@ impl BuildError {
 
 const IMAGE_FILE: &str = "bzImage";
 const CONFIG_FILE: &str = "config";
-const TREE_PREFIX: &str = "kernel-tree-6.12-";
 const TREE_FILE: &str = "tree.tar";
 
 /// The cache's copy of `which`, built when there is none.
@@ -89,20 +102,20 @@ pub(super) fn obtain(which: BuiltKernel, cache: &Cache) -> Result<Kernel, Kernel
     if let Some(kernel) = cached(which, cache)? {
         return Ok(kernel);
     }
-    let tree = build(which, cache).map_err(KernelError::building(which.label()))?;
+    let tree = build(which, cache).map_err(KernelError::building(&which.to_string()))?;
     locate(which, &tree)
 }
 
 /// The cache's copy of `which`, if there is one.
 pub(super) fn cached(which: BuiltKernel, cache: &Cache) -> Result<Option<Kernel>, KernelError> {
     find(which, cache)
-        .map_err(KernelError::building(which.label()))?
+        .map_err(KernelError::building(&which.to_string()))?
         .map(|tree| locate(which, &tree))
         .transpose()
 }
 
 fn find(which: BuiltKernel, cache: &Cache) -> Result<Option<PathBuf>, BuildError> {
-    let Some(source) = source::cached(cache)? else {
+    let Some(source) = source::cached(which.base(), cache)? else {
         return Ok(None);
     };
     let recipe = Recipe::of(which, &source.version);
@@ -114,7 +127,7 @@ fn build(which: BuiltKernel, cache: &Cache) -> Result<PathBuf, BuildError> {
     if !missing.is_empty() {
         return Err(BuildError::Needs(missing.join(" ")));
     }
-    let source = source::obtain(cache)?;
+    let source = source::obtain(which.base(), cache)?;
     let mut bench = cache.bench()?;
     // The previous holder of the bench may have built it.
     if let Some(built) = find(which, cache)? {
@@ -129,12 +142,12 @@ fn build_on(
     source: &Source,
     cache: &Cache,
 ) -> Result<PathBuf, BuildError> {
-    let stock = stock_tree(bench, source, cache)?;
+    let stock = stock_tree(bench, which.base(), source, cache)?;
     let recipe = Recipe::of(which, &source.version);
     let tree = Tree::restore(cache, bench, &stock)?;
-    tree.apply(recipe.patches)?;
+    tree.apply(&recipe.patches)?;
     tree.configure(&recipe)?;
-    tree.make(which.label(), false)?;
+    tree.make(&which.to_string(), false)?;
     let files = [(tree.image(), IMAGE_FILE), (tree.config(), CONFIG_FILE)];
     Ok(artifact::keep(
         cache,
@@ -144,18 +157,25 @@ fn build_on(
     )?)
 }
 
-/// The packed tree of the stock variant, built.
-fn stock_tree(bench: &mut Bench, source: &Source, cache: &Cache) -> Result<PathBuf, BuildError> {
-    let recipe = Recipe::of(BuiltKernel::Stock, &source.version);
-    let name = format!("{TREE_PREFIX}{}", recipe.digest());
+/// The packed tree of the base without a change, built.
+fn stock_tree(
+    bench: &mut Bench,
+    base: Base,
+    source: &Source,
+    cache: &Cache,
+) -> Result<PathBuf, BuildError> {
+    let recipe = Recipe::of(BuiltKernel::stock(base), &source.version);
+    let prefix = format!("kernel-tree-{}-", base.name());
+    let name = format!("{prefix}{}", recipe.digest());
     let place = match artifact::open(cache, &name)? {
         Some(place) => place,
         None => {
-            let tree = Tree::unpack(cache, bench, &source.tarball)?;
+            let tree = Tree::unpack(cache, bench, source)?;
             tree.configure(&recipe)?;
-            tree.make("the tree that all kernels build:6.12 share", true)?;
+            let what = format!("the tree that all kernels build:{} share", base.name());
+            tree.make(&what, true)?;
             let packed = [(tree.pack()?, TREE_FILE)];
-            artifact::keep(cache, &name, &packed, TREE_PREFIX)?
+            artifact::keep(cache, &name, &packed, &prefix)?
         }
     };
     Ok(place.join(TREE_FILE))
@@ -167,7 +187,7 @@ fn locate(which: BuiltKernel, tree: &Path) -> Result<Kernel, KernelError> {
         release: header::release(&image)?,
         image,
         modules_dir: None,
-        label: which.label().to_owned(),
+        label: which.to_string(),
         config: Some(tree.join(CONFIG_FILE)),
     })
 }

@@ -64,15 +64,15 @@ impl DebianKernel {
 }
 
 impl KernelSpec {
-    /// All kernels that have names.
+    /// All kernels that have names, but the mutants.
     pub fn named() -> impl Iterator<Item = Self> {
         let debian = DebianKernel::ALL.into_iter().map(Self::Debian);
-        debian.chain(BuiltKernel::ALL.into_iter().map(Self::Built))
+        debian.chain(BuiltKernel::named().map(Self::Built))
     }
 
     fn names() -> String {
-        let names: Vec<String> = Self::named().map(|spec| spec.to_string()).collect();
-        names.join(", ")
+        let debian = DebianKernel::ALL.map(DebianKernel::label).join(", ");
+        format!("{debian}, {}", BuiltKernel::names())
     }
 }
 
@@ -82,6 +82,9 @@ impl FromStr for KernelSpec {
     fn from_str(text: &str) -> Result<Self, SpecError> {
         if let Some(spec) = Self::named().find(|spec| spec.to_string() == text) {
             return Ok(spec);
+        }
+        if let Ok(kernel) = text.parse() {
+            return Ok(Self::Built(kernel));
         }
         // A bare word is more likely a typing error than a file of that name; ./NAME names the
         // file.
@@ -98,7 +101,7 @@ impl fmt::Display for KernelSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Debian(kernel) => f.write_str(kernel.label()),
-            Self::Built(kernel) => f.write_str(kernel.label()),
+            Self::Built(kernel) => kernel.fmt(f),
             Self::Image(path) | Self::Tree(path) => path.display().fmt(f),
         }
     }
@@ -116,7 +119,7 @@ mod tests {
         }
         assert_eq!(
             "build:6.12+seed".parse(),
-            Ok(KernelSpec::Built(BuiltKernel::Seed))
+            Ok(KernelSpec::Built("build:6.12+seed".parse().unwrap()))
         );
     }
 
@@ -147,6 +150,7 @@ mod tests {
                 "debian:latest",
                 "build:6.12,",
                 "build:6.12+nowake",
+                "build:7.3+mutant-NAME",
                 "bzImage",
             ] {
                 assert!(error.contains(choice), "{error}");

@@ -34,9 +34,14 @@ impl KernelKind {
     /// The kind of a kernel, from its label on the command line and its own release name.
     pub fn of(label: &str, release: &str) -> Self {
         match label.split_once('+') {
-            Some(("build:6.12", "seed")) => Self::Seed,
-            Some(("build:6.12", "nowait")) => Self::NoWait,
-            Some(("build:6.12", "nowake")) => Self::NoWake,
+            // A mutant of the seed is judged as the seed is.
+            Some(("build:6.12", change))
+                if change.trim_start_matches("mutant-").starts_with("seed") =>
+            {
+                Self::Seed
+            }
+            Some(("build:6.12" | "build:7.3", "nowait")) => Self::NoWait,
+            Some(("build:6.12" | "build:7.3", "nowake")) => Self::NoWake,
             None if label == "debian:6.1" => Self::NoBioWake,
             _ if version(release) >= Some(REWORKED) => Self::Newer,
             _ => Self::Stock,
@@ -195,5 +200,11 @@ mod tests {
         assert_eq!(of("bzImage", "unknown"), KernelKind::Stock);
         let seed = of("build:6.12+seed", "6.12.117-daxlab-seed");
         assert_eq!(seed, KernelKind::Seed);
+        let mutant = |label| of(label, "6.12.117-daxlab-mutant-x");
+        assert_eq!(mutant("build:6.12+mutant-seed-warn"), KernelKind::Seed);
+        assert_eq!(mutant("build:6.12+mutant-unkillable"), KernelKind::Stock);
+        let newer = |label| of(label, "7.3.4-daxlab-x");
+        assert_eq!(newer("build:7.3+nowait"), KernelKind::NoWait);
+        assert_eq!(newer("build:7.3+mutant-unkillable"), KernelKind::Newer);
     }
 }

@@ -14,7 +14,7 @@ use super::Status;
 use crate::{
     bench,
     catalogue::{self, ExplainArgs, ListArgs, NoCase},
-    doctor, kernel, qemu, share, soak, test, top,
+    doctor, kernel, mutants, qemu, share, soak, test, top,
 };
 
 /// Shares directories with guests through a DAX window, and tests what happens there.
@@ -32,6 +32,7 @@ enum Command {
     Kernel(kernel::KernelArgs),
     Qemu(qemu::QemuArgs),
     Test(test::TestArgs),
+    Mutants(mutants::MutantsArgs),
     Bench(bench::BenchArgs),
     Soak(soak::SoakArgs),
     Top(top::TopArgs),
@@ -70,6 +71,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Status {
         Command::Kernel(args) => ("kernel", kernel::run(args), Status::LabFailed),
         Command::Qemu(args) => ("qemu", qemu::run(&args), Status::LabFailed),
         Command::Test(args) => ("test", test::run(&args, out), Status::LabFailed),
+        Command::Mutants(args) => ("mutants", mutants::run(&args, out), Status::LabFailed),
         Command::Bench(args) => ("bench", bench::run(&args, out), Status::LabFailed),
         Command::Soak(args) => ("soak", soak::run(&args, out), Status::LabFailed),
         Command::Top(args) => ("top", top::run(&args, out), Status::LabFailed),

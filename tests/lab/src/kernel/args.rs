@@ -23,7 +23,7 @@ pub struct KernelArgs {
 pub enum Action {
     /// Lists all kernels that have names, and which of them are in the cache
     List,
-    /// Builds kernels from Debian's source of Linux 6.12: some minutes each
+    /// Builds kernels from Debian's sources of Linux: some minutes each
     Build(BuildArgs),
     /// Fetches stock kernels of Debian
     Fetch(FetchArgs),
@@ -32,11 +32,12 @@ pub enum Action {
 /// Which kernels to build.
 #[derive(Debug, Args)]
 pub struct BuildArgs {
-    /// build:6.12, build:6.12+seed, build:6.12+nowait or build:6.12+nowake
-    #[arg(value_name = "NAME", required = true, value_parser = built)]
+    /// build:BASE or build:BASE+CHANGE, such as build:6.12+seed; `daxlab kernel list` names them, and
+    /// `daxlab mutants --list` the mutants
+    #[arg(value_name = "NAME", required = true)]
     pub names: Vec<BuiltKernel>,
 
-    /// All of them
+    /// All of them but the mutants
     #[arg(long, exclusive = true)]
     pub all: bool,
 }
@@ -53,20 +54,11 @@ pub struct FetchArgs {
     pub all: bool,
 }
 
-fn built(text: &str) -> Result<BuiltKernel, String> {
-    let known = BuiltKernel::ALL.map(|kernel| (kernel.label(), kernel));
-    choose(text, &known, "is none that is built")
-}
-
 fn debian(text: &str) -> Result<DebianKernel, String> {
-    let known = DebianKernel::ALL.map(|kernel| (kernel.label(), kernel));
-    choose(text, &known, "is none that is fetched")
-}
-
-fn choose<K: Copy>(text: &str, known: &[(&str, K)], is_not: &str) -> Result<K, String> {
-    let found = known.iter().find(|(label, _)| *label == text);
-    found.map(|(_, kernel)| *kernel).ok_or_else(|| {
-        let labels: Vec<&str> = known.iter().map(|(label, _)| *label).collect();
-        format!("it {is_not}; use {}", labels.join(", "))
+    let all = DebianKernel::ALL;
+    let found = all.into_iter().find(|kernel| kernel.label() == text);
+    found.ok_or_else(|| {
+        let labels = all.map(DebianKernel::label).join(", ");
+        format!("it is none that is fetched; use {labels}")
     })
 }

@@ -25,7 +25,7 @@ pub fn run(args: KernelArgs) -> Result<Status> {
     match args.action {
         Action::List => list::write(&cache, &mut io::stdout().lock())?,
         Action::Build(args) => {
-            let all = BuiltKernel::ALL.to_vec();
+            let all = BuiltKernel::named().collect();
             let names = if args.all { all } else { args.names };
             get(names.into_iter().map(KernelSpec::Built), &cache)?;
         }

@@ -57,8 +57,8 @@ pub struct ShareArgs {
     #[arg(long, value_name = "N", default_value = "2", value_parser = cpus)]
     pub cpus: NonZeroU16,
 
-    /// debian:6.1, debian:6.12, debian:latest; build:6.12, build:6.12+seed, build:6.12+nowait,
-    /// build:6.12+nowake; or the path of a bzImage or of a configured source tree, which is built
+    /// debian:6.1, debian:6.12, debian:latest; build:BASE or build:BASE+CHANGE, such as build:7.3 and
+    /// build:6.12+seed; or the path of a bzImage or of a configured source tree, which is built
     #[arg(long, value_name = "KERNEL", default_value = "debian:6.12")]
     pub kernel: KernelSpec,
 

@@ -20,8 +20,8 @@ Exit status: 0 everything came out as expected; 1 something did not; 2 a mistake
 line, or no case fits; 3 the lab itself failed somewhere; 128 + N signal N ended the run: the cases \
 that were not run are reported as skipped. A guest that dies is a result.")]
 pub struct TestArgs {
-    /// The kernels: debian:6.1, debian:6.12, debian:latest, build:6.12, build:6.12+seed, the path
-    /// of a bzImage, or a configured source tree [default: debian:6.12]
+    /// The kernels: debian:6.1, debian:6.12, debian:latest, build:6.12, build:7.3, build:6.12+seed,
+    /// the path of a bzImage, or a configured source tree [default: debian:6.12]
     #[arg(long = "kernel", value_name = "KERNEL")]
     pub kernels: Vec<KernelSpec>,
 

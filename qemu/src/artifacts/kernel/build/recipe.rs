@@ -8,23 +8,29 @@ use crate::artifacts::patch::{self, Patch};
 const FRAGMENT: &str = include_str!("../../../../patches/linux/fragment.config");
 
 /// One kernel's ingredients.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Recipe<'a> {
-    label: &'static str,
+    label: String,
     /// The version of the source package.
     version: &'a str,
-    fragment: &'a str,
-    local_version: &'a str,
-    pub(super) patches: &'a [Patch],
+    fragment: String,
+    local_version: String,
+    pub(super) patches: Vec<Patch>,
 }
 
 impl<'a> Recipe<'a> {
     /// The recipe of `which` with the source package of this version.
     pub(super) fn of(which: BuiltKernel, version: &'a str) -> Self {
+        let renamed = which.base().renamed_options();
+        let shared = renamed
+            .iter()
+            .fold(FRAGMENT.to_owned(), |text, (here, there)| {
+                text.replace(here, there)
+            });
         Self {
-            label: which.label(),
+            label: which.to_string(),
             version,
-            fragment: FRAGMENT,
+            fragment: shared + which.options(),
             local_version: which.local_version(),
             patches: which.patches(),
         }
@@ -52,7 +58,7 @@ impl<'a> Recipe<'a> {
 
     /// A digest of all inputs.
     pub(super) fn digest(&self) -> String {
-        patch::digest([self.version, &self.options()], self.patches)
+        patch::digest([self.version, &self.options()], &self.patches)
     }
 }
 
@@ -62,14 +68,17 @@ mod tests {
 
     use super::*;
 
+    fn named(name: &str) -> BuiltKernel {
+        name.parse().unwrap()
+    }
+
     fn recipe() -> Recipe<'static> {
-        Recipe::of(BuiltKernel::Seed, "6.12.1-1")
+        Recipe::of(named("build:6.12+seed"), "6.12.1-1")
     }
 
     #[test]
     fn each_change_makes_another_kernel_of_the_same_prefix() {
-        let patch = |text| Patch { name: "x", text };
-        let (one, other) = ([patch("one")], [patch("other")]);
+        let patch = |text| vec![Patch { name: "x", text }];
         let recipes = [
             recipe(),
             Recipe {
@@ -77,23 +86,23 @@ mod tests {
                 ..recipe()
             },
             Recipe {
-                fragment: "CONFIG_64BIT=y\n",
+                fragment: "CONFIG_64BIT=y\n".to_owned(),
                 ..recipe()
             },
             Recipe {
-                local_version: "-x",
+                local_version: "-x".to_owned(),
                 ..recipe()
             },
             Recipe {
-                patches: &[],
+                patches: Vec::new(),
                 ..recipe()
             },
             Recipe {
-                patches: &one,
+                patches: patch("one"),
                 ..recipe()
             },
             Recipe {
-                patches: &other,
+                patches: patch("other"),
                 ..recipe()
             },
         ];
@@ -110,11 +119,25 @@ mod tests {
     }
 
     #[test]
+    fn a_version_has_its_own_names_for_options() {
+        let has = |kernel, option: &str| {
+            let options = Recipe::of(named(kernel), "1").options();
+            options.lines().any(|line| line == option)
+        };
+        assert!(has("build:6.12", "CONFIG_PREEMPT_VOLUNTARY=y"));
+        assert!(!has("build:7.3", "CONFIG_PREEMPT_VOLUNTARY=y"));
+        assert!(has("build:7.3", "CONFIG_PREEMPT_LAZY=y"));
+        assert!(has("build:7.3+debug", "CONFIG_KASAN=y"));
+        assert!(!has("build:7.3", "CONFIG_KASAN=y"));
+    }
+
+    #[test]
     fn no_prefix_is_another_ones() {
-        for which in BuiltKernel::ALL {
+        let all = || BuiltKernel::named().chain(BuiltKernel::mutants());
+        let names: Vec<_> = all().map(|which| Recipe::of(which, "1").name()).collect();
+        for which in all() {
             let prefix = Recipe::of(which, "1").prefix();
-            let same = BuiltKernel::ALL.map(|other| Recipe::of(other, "1").name());
-            let same = same.iter().filter(|name| name.starts_with(&prefix));
+            let same = names.iter().filter(|name| name.starts_with(&prefix));
             assert_eq!(same.count(), 1, "{prefix}");
         }
     }

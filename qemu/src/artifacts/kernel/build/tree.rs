@@ -8,7 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::recipe::Recipe;
-use super::{BuildError, options, source, unused};
+use super::source::Source;
+use super::{BuildError, options, unused};
 use crate::artifacts::cache::{Bench, Cache, CacheError};
 use crate::artifacts::kernel::make;
 use crate::artifacts::patch::{self, Patch};
@@ -28,15 +29,16 @@ impl<'a> Tree<'a> {
     pub(super) fn unpack(
         cache: &'a Cache,
         bench: &'a mut Bench,
-        tarball: &Path,
+        source: &Source,
     ) -> Result<Self, BuildError> {
         let tree = Self::empty(cache, bench)?;
         let mut tar = tool::command("tar");
         tar.args(["--strip-components=1", "--anchored", "--wildcards"]);
-        for pattern in unused::patterns(source::TOP) {
+        for pattern in unused::patterns(&source.top) {
             tar.arg(format!("--exclude={pattern}"));
         }
-        tar.arg("-xf").arg(tarball).arg("-C").arg(tree.root());
+        tar.arg("-xf").arg(&source.tarball);
+        tar.arg("-C").arg(tree.root());
         tool::output(&mut tar).map_err(BuildError::tool("unpacking the kernel's source"))?;
         Ok(tree)
     }
