@@ -5,12 +5,11 @@
 use std::fs::File;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
-use std::sync::Arc;
 
-use parking_lot::{Condvar, Mutex};
 use shared_window::{Access, DirectViews, RegionBudget, ViewError, ViewSource};
 use vhost::VhostUserMemoryRegionInfo;
 use vhost::vhost_user::VhostUserFrontend;
+use virtiofs_driver::window::Gate;
 
 use super::{Case, PAGE, SessionWindow, share_with_a_file, window_on};
 use crate::fs::NodeId;
@@ -20,31 +19,22 @@ use crate::testing::{MUST_HAPPEN, Share};
 /// What tells the file that takes long from the other one.
 const SLOW_SIZE: u64 = 2 * PAGE;
 
-#[derive(Default)]
-struct State {
-    released: bool,
-    waiting: usize,
-}
-
 /// So many threads in the pool, and whether the front end answers when a mapping is in effect: then the
 /// thread that has opened a file asks for the mapping as well.
 const SETTINGS: [(usize, bool); 4] = [(0, false), (2, false), (0, true), (2, true)];
 
 /// Holds the open of one file until that is released.
 #[derive(Clone, Default)]
-struct SlowViews(Arc<(Mutex<State>, Condvar)>);
+struct SlowViews(Gate);
 
 impl SlowViews {
     fn wait_until_reached(&self) {
-        let (state, changed) = &*self.0;
-        let idle = |state: &mut State| state.waiting == 0;
-        let waited = changed.wait_while_for(&mut state.lock(), idle, MUST_HAPPEN);
-        assert!(!waited.timed_out(), "waited {MUST_HAPPEN:?} for an open");
+        let reached = self.0.wait_until_reached(MUST_HAPPEN);
+        assert!(reached, "waited {MUST_HAPPEN:?} for an open");
     }
 
     fn release(&self) {
-        self.0.0.lock().released = true;
-        self.0.1.notify_all();
+        self.0.open();
     }
 }
 
@@ -53,11 +43,7 @@ impl ViewSource for SlowViews {
         let opened = DirectViews.open(file, access)?;
         let opened = File::from(opened);
         if opened.metadata().expect("metadata").len() == SLOW_SIZE {
-            let (state, changed) = &*self.0;
-            let mut state = state.lock();
-            state.waiting += 1;
-            changed.notify_all();
-            changed.wait_while(&mut state, |state| !state.released);
+            self.0.pass(None);
         }
         Ok(opened.into())
     }

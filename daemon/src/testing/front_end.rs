@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard};
 use vhost::vhost_user::message::{
     VhostUserHeaderFlag, VhostUserMMap, VhostUserProtocolFeatures, VhostUserSharedMsg,
     VhostUserVirtioFeatures,
@@ -23,10 +23,11 @@ use vhost::vhost_user::{
 };
 use vhost::{VhostBackend, VhostUserDirtyLogRegion, VhostUserMemoryRegionInfo, VringConfigData};
 use virtio_bindings::bindings::virtio_config::VIRTIO_F_VERSION_1;
+use virtiofs_driver::window::Gate;
 use vmm_sys_util::eventfd::EventFd;
 
 use super::{AVAIL, Driver, MEMORY_SIZE, MUST_HAPPEN, QUEUE_SIZE, TABLE, USED};
-use super::{expect, in_background, shared_memory};
+use super::{expect, in_background};
 
 /// Where the front end says that guest memory lies in its own address space.
 const USER_ADDRESS: u64 = 0x7000_0000_0000;
@@ -49,8 +50,7 @@ pub(crate) enum Held {
 /// What arrived on the back-end channel.
 #[derive(Default)]
 struct Channel {
-    held: Option<Held>,
-    waiting: usize,
+    held: Option<(Held, Gate)>,
     stopped: bool,
     /// Window messages that arrived while the queue was stopped. QEMU would have crashed.
     while_stopped: usize,
@@ -61,20 +61,15 @@ struct Channel {
 #[derive(Default)]
 struct Answers {
     channel: Mutex<Channel>,
-    changed: Condvar,
 }
 
 impl Answers {
     fn when_allowed(&self, kind: Held) -> MutexGuard<'_, Channel> {
-        let mut channel = self.channel.lock();
-        if channel.held == Some(kind) {
-            channel.waiting += 1;
-            self.changed.notify_all();
-            self.changed
-                .wait_while(&mut channel, |channel| channel.held == Some(kind));
-            channel.waiting -= 1;
+        let held = self.channel.lock().held.clone();
+        if let Some((_, gate)) = held.filter(|(held, _)| *held == kind) {
+            gate.pass(None);
         }
-        channel
+        self.channel.lock()
     }
 
     fn for_the_window(&self) -> MutexGuard<'_, Channel> {
@@ -147,7 +142,8 @@ impl FrontEnd {
         let answers = Arc::new(Answers::default());
         serve_channel(&mut frontend, Arc::clone(&answers));
         if wanted.contains(VhostUserProtocolFeatures::SHMEM) {
-            let size = shared_memory::first_size(&frontend);
+            let config = frontend.get_shmem_config().expect("GET_SHMEM_CONFIG");
+            let size = config.memory_sizes[0];
             let fence = wanted.contains(VhostUserProtocolFeatures::SHARED_OBJECT);
             assert_eq!(size != 0, fence, "a window of {size:#x} bytes");
         }
@@ -193,25 +189,23 @@ impl FrontEnd {
 
     /// Withholds these answers on the back-end channel.
     pub(crate) fn hold(&self, what: Held) {
-        self.answers.channel.lock().held = Some(what);
+        self.answers.channel.lock().held = Some((what, Gate::new()));
     }
 
     /// Gives the answers that were withheld.
     pub(crate) fn release(&self) {
-        self.answers.channel.lock().held = None;
-        self.answers.changed.notify_all();
+        if let Some((_, gate)) = self.answers.channel.lock().held.take() {
+            gate.open();
+        }
     }
 
     /// Returns when the session waits for an answer.
     pub(crate) fn wait_for_a_call(&self) {
-        let mut channel = self.answers.channel.lock();
-        let waited = self.answers.changed.wait_while_for(
-            &mut channel,
-            |channel| channel.waiting == 0,
-            MUST_HAPPEN,
-        );
+        let held = self.answers.channel.lock().held.clone();
+        let (_, gate) = held.expect("answers are withheld");
+        let reached = gate.wait_until_reached(MUST_HAPPEN);
         assert!(
-            !waited.timed_out(),
+            reached,
             "waited {MUST_HAPPEN:?} for a message whose answer is withheld"
         );
     }

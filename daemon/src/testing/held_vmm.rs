@@ -5,62 +5,50 @@
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use shared_window::{Access, FileOffset, ProcessWindow, Vmm, VmmError, WindowOffset, WindowSize};
+use virtiofs_driver::window::Gate;
 
 use super::MUST_HAPPEN;
-
-#[derive(Default)]
-struct State {
-    held: bool,
-    waiting: usize,
-}
 
 /// Maps into this process, but only while it is not held.
 pub(crate) struct HeldVmm {
     pub(crate) window: ProcessWindow,
-    state: Mutex<State>,
-    changed: Condvar,
+    held: Mutex<Option<Gate>>,
 }
 
 impl HeldVmm {
     pub(crate) fn new(size: WindowSize) -> Arc<Self> {
         Arc::new(Self {
             window: ProcessWindow::new(size).expect("a window in this process"),
-            state: Mutex::default(),
-            changed: Condvar::new(),
+            held: Mutex::default(),
         })
     }
 
     /// Withholds answers from now on.
     pub(crate) fn hold(&self) {
-        self.state.lock().held = true;
+        *self.held.lock() = Some(Gate::new());
     }
 
     /// Gives the answers that were withheld.
     pub(crate) fn release(&self) {
-        self.state.lock().held = false;
-        self.changed.notify_all();
+        if let Some(gate) = self.held.lock().take() {
+            gate.open();
+        }
     }
 
     /// Returns when a call waits for its answer.
     pub(crate) fn wait_for_a_call(&self) {
-        let mut state = self.state.lock();
-        let waited =
-            self.changed
-                .wait_while_for(&mut state, |state| state.waiting == 0, MUST_HAPPEN);
-        assert!(
-            !waited.timed_out(),
-            "waited {MUST_HAPPEN:?} for a call to the VMM"
-        );
+        let gate = self.held.lock().clone().expect("answers are withheld");
+        let reached = gate.wait_until_reached(MUST_HAPPEN);
+        assert!(reached, "waited {MUST_HAPPEN:?} for a call to the VMM");
     }
 
     fn answer(&self) {
-        let mut state = self.state.lock();
-        state.waiting += 1;
-        self.changed.notify_all();
-        self.changed.wait_while(&mut state, |state| state.held);
-        state.waiting -= 1;
+        let gate = self.held.lock().clone();
+        if let Some(gate) = gate {
+            gate.pass(None);
+        }
     }
 }
 

@@ -8,7 +8,6 @@ mod front_end;
 pub(crate) mod fuse;
 mod held_vmm;
 mod share;
-mod shared_memory;
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;

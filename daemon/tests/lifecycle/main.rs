@@ -4,8 +4,6 @@
 //! whichever way it ends.
 
 mod fixture;
-#[path = "../../src/testing/shared_memory.rs"]
-mod shared_memory;
 
 mod confinement;
 mod ends;

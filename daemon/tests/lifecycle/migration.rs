@@ -11,7 +11,6 @@ use vhost::vhost_user::message::{
 use vhost::vhost_user::{Frontend, VhostUserFrontend as _};
 
 use crate::fixture::{Daemon, can_run, wait_for};
-use crate::shared_memory;
 
 /// As much as the refusal needs to be understood.
 const SENTENCE: &str = "a share with a DAX window cannot be migrated; start the daemon with \
@@ -38,7 +37,8 @@ fn a_refused_migration_is_explained_in_the_log() {
             .contains(VhostUserProtocolFeatures::SHMEM | VhostUserProtocolFeatures::DEVICE_STATE)
     );
     frontend.set_protocol_features(offered).unwrap();
-    assert_ne!(shared_memory::first_size(&frontend), 0, "the window's size");
+    let config = frontend.get_shmem_config().unwrap();
+    assert_ne!(config.memory_sizes[0], 0, "the window's size");
 
     let (_reader, writer) = std::io::pipe().unwrap();
     let save = VhostTransferStateDirection::SAVE;
