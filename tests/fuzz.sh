@@ -105,7 +105,7 @@ RUSTC_BOOTSTRAP=1 PATH="$tools/bin:$PATH" cargo fuzz build --sanitizer "$sanitiz
     --features libfuzzer --fuzz-dir . --target-dir "$build" >"$fuzz/build.log" 2>&1 ||
     { cat "$fuzz/build.log" >&2 && fail "the fuzz targets don't build"; }
 
-# libfuzzer TARGET ARG…: runs a target. Its paths are relative: see src/ground/mod.rs.
+# libfuzzer TARGET ARG…: runs a target. Its paths are relative: see src/fixture/mod.rs.
 libfuzzer() {
     named=$1
     shift

@@ -10,14 +10,14 @@ use virtiofs_driver::{FileOffset, Handle, NodeId};
 
 use super::WINDOW;
 use super::attempts::{foreign, never_given};
-use super::ground::SECRET;
+use super::fixture::SECRET;
 use super::site::Site;
 use crate::fault::Setting;
 
 /// Finds the secret, reads its bytes, and makes a change outside.
 pub fn a_way_out(setting: &Setting) -> Result<()> {
     let mut site = Site::too_wide(&setting.daemon, &WINDOW.map(str::to_owned))?;
-    fs::write(site.ground.share().join("copy"), SECRET)?;
+    fs::write(site.fixture.share().join("copy"), SECRET)?;
     let found = site.client.lookup(NodeId::ROOT, "secret");
     let secret = site.inside("the secret", found)?;
     let share = site.client.node("share")?;
@@ -44,7 +44,7 @@ pub fn what_is_served(setting: &Setting) -> Result<()> {
     let handle = Handle(site.client.open(node, libc::O_RDWR)?.fh);
     foreign(&mut site, "of its own", handle)?;
     never_given(&mut site, "that is known", node);
-    site.still_holds("file", super::ground::SHARED)?;
+    site.still_holds("file", super::fixture::SHARED)?;
     let steps = site.finish();
     let wrong: Vec<&str> = steps
         .iter()

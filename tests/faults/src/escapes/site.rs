@@ -15,7 +15,7 @@ use virtiofs_driver::{
     WindowOffset,
 };
 
-use super::ground::{Ground, Outside, SECRET};
+use super::fixture::{Fixture, Outside, SECRET};
 use super::table::{Step, answer};
 
 /// Bytes that are mapped at a time.
@@ -30,7 +30,7 @@ pub struct Site {
     /// The daemon under test.
     pub daemon: Daemon,
     /// The host's files.
-    pub ground: Ground,
+    pub fixture: Fixture,
     before: Outside,
     steps: Vec<Step>,
 }
@@ -38,20 +38,20 @@ pub struct Site {
 impl Site {
     /// A new daemon that shares BASE/share.
     pub fn new(program: &Path, arguments: &[String]) -> Result<Self> {
-        let ground = Ground::lay()?;
-        let share = ground.share();
-        Self::on(ground, program, arguments, &share)
+        let fixture = Fixture::lay()?;
+        let share = fixture.share();
+        Self::on(fixture, program, arguments, &share)
     }
 
     /// A new daemon that shares all of BASE, so that the outside can be reached.
     pub fn too_wide(program: &Path, arguments: &[String]) -> Result<Self> {
-        let ground = Ground::lay()?;
-        let base = ground.base().to_owned();
-        Self::on(ground, program, arguments, &base)
+        let fixture = Fixture::lay()?;
+        let base = fixture.base().to_owned();
+        Self::on(fixture, program, arguments, &base)
     }
 
-    fn on(ground: Ground, program: &Path, arguments: &[String], share: &Path) -> Result<Self> {
-        let before = ground.look()?;
+    fn on(fixture: Fixture, program: &Path, arguments: &[String], share: &Path) -> Result<Self> {
+        let before = fixture.look()?;
         let daemon = Daemon::command(program)
             .arg("--tag=share")
             .args(arguments)
@@ -64,7 +64,7 @@ impl Site {
             client,
             _vm: vm,
             daemon,
-            ground,
+            fixture,
             before,
             steps: Vec::new(),
         })
@@ -109,7 +109,7 @@ impl Site {
     /// The path outside the share that a node is or leads to.
     pub fn trespass(&mut self, entry: &EntryOut) -> Result<Option<String>> {
         let node = NodeId(entry.nodeid);
-        if let Some(path) = self.ground.outside_by_inode(entry.attr.ino)? {
+        if let Some(path) = self.fixture.outside_by_inode(entry.attr.ino)? {
             return Ok(Some(format!("it is {}", path.display())));
         }
         if self.read(node).is_ok_and(|bytes| bytes == SECRET) {
@@ -134,7 +134,7 @@ impl Site {
 
     /// Checks whether a file of the share still has this content.
     pub fn still_holds(&mut self, name: &str, content: &[u8]) -> Result<()> {
-        let now = fs::read(self.ground.share().join(name))?;
+        let now = fs::read(self.fixture.share().join(name))?;
         let wrong = (now != content).then(|| format!("{name} has another content"));
         let answer = if wrong.is_some() {
             "changed"
@@ -162,7 +162,7 @@ impl Site {
 
     /// The changes outside the share.
     pub fn changed(&self) -> Option<String> {
-        match self.ground.look() {
+        match self.fixture.look() {
             Ok(now) => self.before.changed_to(&now),
             Err(error) => Some(format!("outside can't be read: {error}")),
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The file system of the device: virtiofsd's own, on this thread's ground.
+//! The file system of the device: virtiofsd's own, on this thread's fixture.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use virtiofsd::passthrough::{
     CachePolicy, Config, InodeFileHandlesMode, NegotiationMode, PassthroughFs,
 };
 
-use crate::ground::Ground;
+use crate::fixture::Fixture;
 
 crate::operations! {
     /// The daemon's options, one bit each.
@@ -50,7 +50,7 @@ impl Options {
     ///
     /// # Panics
     /// If no file system can be made with these options.
-    pub fn file_system(&self, ground: &Ground) -> PassthroughFs {
+    pub fn file_system(&self, fixture: &Fixture) -> PassthroughFs {
         let negotiated = |bit| match self.attribute(bit) {
             true => NegotiationMode::Auto,
             false => NegotiationMode::Never,
@@ -77,11 +77,11 @@ impl Options {
             },
             writeback: self.file(2),
             root_dir: "/".to_owned(),
-            mountinfo_prefix: ground.share_path().to_str().map(str::to_owned),
+            mountinfo_prefix: fixture.share_path().to_str().map(str::to_owned),
             xattr: self.attribute(0),
             xattrmap: mapped,
-            proc_sfd_rawfd: Some(ground.proc_self_fd()),
-            proc_mountinfo_rawfd: Some(ground.mountinfo()),
+            proc_sfd_rawfd: Some(fixture.proc_self_fd()),
+            proc_mountinfo_rawfd: Some(fixture.mountinfo()),
             announce_submounts: self.file(4),
             inode_file_handles: handles,
             readdirplus: true,

@@ -9,7 +9,7 @@
 //! | descriptors | leaves a descriptor open |
 //! | [`identity`] | leaves its thread another user, umask or directory |
 //!
-//! [`crate::ground`] checks that an input does not leave the share. An oracle fails by a panic.
+//! [`crate::fixture`] checks that an input does not leave the share. An oracle fails by a panic.
 
 mod identity;
 mod memory;

@@ -7,7 +7,7 @@
 //! the same file each time.
 //!
 //! Checked for each request: it is returned once, with its own ID, and its reply is well-formed and
-//! fits into its room. See also [`crate::oracles`] and [`crate::ground`].
+//! fits into its room. See also [`crate::oracles`] and [`crate::fixture`].
 
 mod kernel;
 mod recorded;
@@ -22,7 +22,7 @@ use virtiofsd::passthrough::PassthroughFs;
 
 use super::{Target, noticed};
 use crate::fault::{self, Fault};
-use crate::ground::{self, Ground};
+use crate::fixture::{self, Fixture};
 use crate::guest::fs::Options;
 use crate::guest::queue::{MAX_WAITING, Offered, Queue};
 use crate::guest::reply;
@@ -70,11 +70,11 @@ fn run(data: &[u8]) {
     let Some(input) = decode::<Input>(data) else {
         return;
     };
-    oracles::judge(|| ground::play(|ground| play(ground, &input)));
+    oracles::judge(|| fixture::run(|fixture| play(fixture, &input)));
 }
 
-/// A device with these options on the ground.
-pub(crate) fn device(ground: &Ground, options: &Options, memory: &AtomicMemory) -> Device {
+/// A device with these options on the fixture.
+pub(crate) fn device(fixture: &Fixture, options: &Options, memory: &AtomicMemory) -> Device {
     let size = WindowSize::new(2 << 20).expect("a power of two");
     let window = options.window().then(|| FuzzedWindow {
         size,
@@ -86,16 +86,16 @@ pub(crate) fn device(ground: &Ground, options: &Options, memory: &AtomicMemory) 
             min_size: 0,
         },
     });
-    let device = FuzzedQueue::new(options.file_system(ground), memory.clone(), 256, window);
+    let device = FuzzedQueue::new(options.file_system(fixture), memory.clone(), 256, window);
     device.set_logging(options.logging());
     device
 }
 
-fn play(ground: &Ground, input: &Input) {
+fn play(fixture: &Fixture, input: &Input) {
     Queue::with(|queue| {
-        let device = device(ground, &input.options, queue.memory());
+        let device = device(fixture, &input.options, queue.memory());
         queue.start(device.ring());
-        let prison = ground.lock_up();
+        let chroot = fixture.enter_chroot();
         let mut waiting = Vec::new();
         for frame in &input.frames.0 {
             waiting.push(queue.offer(frame));
@@ -105,7 +105,7 @@ fn play(ground: &Ground, input: &Input) {
         }
         serve(&device, queue, &mut waiting);
         drop(device);
-        drop(prison);
+        drop(chroot);
     });
 }
 

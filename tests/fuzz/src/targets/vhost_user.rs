@@ -5,7 +5,7 @@
 //!
 //! A front end may end its own session by its messages. So the target checks that the session does
 //! end: with a result and no panic, with all of its threads, and without leaving anything behind.
-//! See also [`crate::oracles`] and [`crate::ground`].
+//! See also [`crate::oracles`] and [`crate::fixture`].
 //!
 //! Answers are put on the channel before the daemon asks, so that the session need not wait for
 //! them. A session that waits for a further answer waits until the front end has disconnected.
@@ -24,7 +24,7 @@ use virtiofs_daxd::device::{Session, SessionError, SessionOptions, SessionWindow
 
 use super::{Target, noticed};
 use crate::fault::{self, Fault};
-use crate::ground::{self, Ground};
+use crate::fixture::{self, Fixture};
 use crate::guest::fs::Options;
 use crate::input::{Bytes, Program, decode};
 use crate::oracles;
@@ -85,16 +85,16 @@ fn run(data: &[u8]) {
         return;
     };
     front_end::ignore_broken_pipes();
-    oracles::judge(|| ground::play(|ground| play(ground, &input)));
+    oracles::judge(|| fixture::run(|fixture| play(fixture, &input)));
 }
 
-fn play(ground: &Ground, input: &Input) {
+fn play(fixture: &Fixture, input: &Input) {
     let (threads, descriptors) = (Threads::now(), Descriptors::now());
     let (mut front_end, listener) = FrontEnd::connect();
-    let fs = input.options.file_system(ground);
+    let fs = input.options.file_system(fixture);
     let session = Session::new(fs, options(), input.options.window().then(window));
     let session = session.expect("one thread for all queues can be had");
-    let prison = ground.lock_up();
+    let chroot = fixture.enter_chroot();
     let served = thread::spawn(move || session.run(listener));
     for operation in &input.program.0 {
         front_end.perform(operation);
@@ -105,7 +105,7 @@ fn play(ground: &Ground, input: &Input) {
         thread::spawn(|| thread::sleep(2 * MUST_END));
     }
     threads.wait_for_the_others(MUST_END);
-    drop(prison);
+    drop(chroot);
     descriptors.close_leaked();
     if let Err(error @ (SessionError::Panicked { .. } | SessionError::Threads(_))) = ended {
         panic!("the session failed: {error}");

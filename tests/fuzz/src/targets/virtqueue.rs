@@ -7,7 +7,7 @@
 //! Checked: every kick ends within the time limit of an input; each request that was taken off the
 //! ring is put on the used ring, or counted as lost; none is in flight between kicks; no access is
 //! out of guest memory (guard areas, and a sanitizer). See also [`crate::oracles`] and
-//! [`crate::ground`].
+//! [`crate::fixture`].
 
 mod machine;
 mod seeds;
@@ -20,7 +20,7 @@ use virtiofsd::passthrough::PassthroughFs;
 
 use super::{Target, noticed};
 use crate::fault::Fault;
-use crate::ground::{self, Ground};
+use crate::fixture::{self, Fixture};
 use crate::guest::fs::Options;
 use crate::input::{Bytes, Program, decode};
 use crate::oracles;
@@ -107,20 +107,20 @@ fn run(data: &[u8]) {
     let Some(input) = decode::<Input>(data) else {
         return;
     };
-    oracles::judge(|| ground::play(|ground| play(ground, &input)));
+    oracles::judge(|| fixture::run(|fixture| play(fixture, &input)));
 }
 
-fn play(ground: &Ground, input: &Input) {
+fn play(fixture: &Fixture, input: &Input) {
     Machine::with(|machine| {
         machine.start_anew();
-        let device = super::fuse_chain::device(ground, &input.options, machine.memory());
+        let device = super::fuse_chain::device(fixture, &input.options, machine.memory());
         machine.attach(&device);
-        let prison = ground.lock_up();
+        let chroot = fixture.enter_chroot();
         for operation in &input.program.0 {
             machine.perform(&device, operation);
         }
         machine.perform(&device, &Operation::Kick {});
         drop(device);
-        drop(prison);
+        drop(chroot);
     });
 }

@@ -8,7 +8,7 @@
 //!
 //! Checked after each step: the errno is the model's; the window's table, the VMM's mappings and
 //! the model have the same ranges; and every byte in the window or in a file is the model's. See
-//! also [`crate::oracles`] and [`crate::ground`].
+//! also [`crate::oracles`] and [`crate::fixture`].
 
 mod daemon;
 mod library;
@@ -17,7 +17,7 @@ mod seeds;
 
 use super::{Target, noticed};
 use crate::fault::Fault;
-use crate::ground;
+use crate::fixture;
 use crate::input::{Program, decode};
 use crate::oracles;
 
@@ -59,7 +59,7 @@ fn run(data: &[u8]) {
             let Some(program) = decode::<Program<daemon::Operation>>(rest) else {
                 return;
             };
-            oracles::judge(|| ground::play(|ground| daemon::play(ground, &program.0)));
+            oracles::judge(|| fixture::run(|fixture| daemon::play(fixture, &program.0)));
         }
         None => {}
     }

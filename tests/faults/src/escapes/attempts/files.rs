@@ -6,7 +6,7 @@
 use anyhow::Result;
 use virtiofs_driver::{Body, FileOffset, FuseError, Handle, NodeId, WindowOffset};
 
-use crate::escapes::ground::SHARED;
+use crate::escapes::fixture::SHARED;
 use crate::escapes::site::Site;
 
 /// Special files of the host, and those that the guest makes.

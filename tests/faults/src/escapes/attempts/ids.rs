@@ -5,7 +5,7 @@
 use anyhow::Result;
 use virtiofs_driver::{FileOffset, Handle, NodeId};
 
-use crate::escapes::ground::SHARED;
+use crate::escapes::fixture::SHARED;
 use crate::escapes::site::Site;
 
 /// Uses a node with the handle of another file, with that of a directory, and with handles that do

@@ -52,9 +52,9 @@ pub fn of_proc(site: &mut Site) -> Result<()> {
         std::process::id().to_string(),
     ]);
     let proc = site.client.node("proc")?;
-    let secret = site.ground.secret();
+    let secret = site.fixture.secret();
     let secret = secret.to_string_lossy().into_owned();
-    let base = site.ground.base().to_string_lossy().into_owned();
+    let base = site.fixture.base().to_string_lossy().into_owned();
     let mut seen = Seen::default();
     for pid in &pids {
         step_by_step(site, proc, pid, &mut seen)?;

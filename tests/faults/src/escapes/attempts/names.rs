@@ -34,7 +34,7 @@ fn beneath(site: &mut Site, node: Option<NodeId>, what: &str) -> Result<()> {
 
 /// LOOKUP of names that are paths.
 pub fn slashes(site: &mut Site) -> Result<()> {
-    let secret = site.ground.secret();
+    let secret = site.fixture.secret();
     let secret = secret.to_string_lossy();
     let up = "../".repeat(LEVELS);
     for (what, name) in [

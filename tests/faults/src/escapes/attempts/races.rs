@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use virtiofs_driver::NodeId;
 
-use crate::escapes::ground::SHARED;
+use crate::escapes::fixture::SHARED;
 use crate::escapes::site::Site;
 
 /// How many lookups of each kind are made.
@@ -19,7 +19,7 @@ const ROUNDS: u32 = 1000;
 
 /// The host renames a directory within the share while the guest looks up its parent.
 pub fn renamed_parent(site: &mut Site) -> Result<()> {
-    let share = site.ground.share();
+    let share = site.fixture.share();
     let deep = site.client.node("dir/inner/deep")?;
     let (here, there) = (share.join("dir/inner"), share.join("inner"));
     let change = || {
@@ -43,7 +43,7 @@ pub fn renamed_parent(site: &mut Site) -> Result<()> {
 
 /// The host exchanges a directory with a link to outside.
 pub fn turning_link(site: &mut Site) -> Result<()> {
-    let share = site.ground.share();
+    let share = site.fixture.share();
     let (folder, link) = (share.join("turning"), share.join("turned"));
     fs::create_dir(&folder)?;
     fs::write(folder.join("file"), SHARED)?;

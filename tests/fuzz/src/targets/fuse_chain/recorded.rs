@@ -14,7 +14,7 @@ use rustix::thread::UnshareFlags;
 
 use super::kernel::Kernel;
 use super::{Input, device};
-use crate::ground;
+use crate::fixture;
 use crate::guest::fs::Options;
 use crate::guest::queue::Queue;
 use crate::guest::shape::Frame;
@@ -59,8 +59,8 @@ pub(super) fn seeds() -> Vec<Seed> {
 }
 
 fn record(options: Options, script: Script) -> Input {
-    let frames = ground::play(|ground| {
-        let place = ground.share_path().with_file_name("mount");
+    let frames = fixture::run(|fixture| {
+        let place = fixture.share_path().with_file_name("mount");
         let mut kernel = Kernel::mount(&place);
         let (departs, departed) = mpsc::channel();
         let user = thread::spawn(move || {
@@ -74,15 +74,15 @@ fn record(options: Options, script: Script) -> Input {
         // From then on this thread has a root of its own, too.
         departed.recv().expect("the user's root");
         let frames = Queue::with(|queue| {
-            let device = device(ground, &options, queue.memory());
+            let device = device(fixture, &options, queue.memory());
             queue.start(device.ring());
             let mut frames = Vec::new();
             while let Some(request) = kernel.request() {
                 let frame = Frame::plain(request, ROOM);
-                let prison = ground.lock_up();
+                let chroot = fixture.enter_chroot();
                 let offered = queue.offer(&frame);
                 device.kick();
-                drop(prison);
+                drop(chroot);
                 let len = queue.returned().first().expect("a return").1;
                 kernel.reply(&queue.room(&offered)[..len as usize]);
                 frames.push(frame);

@@ -12,7 +12,7 @@ use virtiofs_daxd::fuzzing::{FuzzedQueue, FuzzedWindow};
 use virtiofsd::passthrough::PassthroughFs;
 
 use super::model::plain::PAGES;
-use crate::ground::Ground;
+use crate::fixture::Fixture;
 use crate::guest::fs::Options;
 use crate::guest::queue::Queue;
 
@@ -58,7 +58,7 @@ type Device = FuzzedQueue<PassthroughFs, Arc<ProcessWindow>, DirectViews>;
 const REGIONS: usize = 1;
 
 /// Plays operations.
-pub(super) fn play(ground: &Ground, operations: &[Operation]) {
+pub(super) fn play(fixture: &Fixture, operations: &[Operation]) {
     let size = WindowSize::new(PAGES * page_size()).expect("a power of two");
     let vmm = Arc::new(ProcessWindow::new(size).expect("address space"));
     let budget = Arc::new(RegionBudget::new(REGIONS));
@@ -73,11 +73,11 @@ pub(super) fn play(ground: &Ground, operations: &[Operation]) {
         },
     };
     Queue::with(|queue| {
-        let fs = Options::DEFAULT.file_system(ground);
+        let fs = Options::DEFAULT.file_system(fixture);
         let device = Device::new(fs, queue.memory().clone(), 256, Some(window));
         queue.start(device.ring());
-        let mut guest = Guest::new(ground, &device, queue, &vmm, &budget);
-        let prison = ground.lock_up();
+        let mut guest = Guest::new(fixture, &device, queue, &vmm, &budget);
+        let chroot = fixture.enter_chroot();
         guest.init();
         for operation in operations {
             guest.perform(operation);
@@ -85,6 +85,6 @@ pub(super) fn play(ground: &Ground, operations: &[Operation]) {
         }
         drop(guest);
         drop(device);
-        drop(prison);
+        drop(chroot);
     });
 }

@@ -17,7 +17,7 @@ use vm_memory::MmapRegion;
 use super::super::model::action::Action;
 use super::super::model::plain::{FILE_PAGES, FILES, PAGES, Plain, Range};
 use super::{Device, Operation, REGIONS};
-use crate::ground::Ground;
+use crate::fixture::Fixture;
 use crate::guest::message;
 use crate::guest::queue::Queue;
 use crate::guest::shape::Frame;
@@ -58,7 +58,7 @@ pub(super) struct Guest<'a> {
 impl<'a> Guest<'a> {
     /// Makes the files. To be called outside of the chroot.
     pub(super) fn new(
-        ground: &Ground,
+        fixture: &Fixture,
         device: &'a Device,
         queue: &'a mut Queue,
         vmm: &'a Arc<ProcessWindow>,
@@ -67,7 +67,7 @@ impl<'a> Guest<'a> {
         let plain = Plain::new();
         let mut index = 0;
         let files = plain.bytes.map(|bytes| {
-            let path = ground.share_path().join(NAMES[index]);
+            let path = fixture.share_path().join(NAMES[index]);
             index += 1;
             let options = fs::OpenOptions::new()
                 .read(true)

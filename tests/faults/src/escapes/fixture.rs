@@ -22,7 +22,7 @@ pub const SHARED: &[u8] = b"what is in the share";
 
 /// A folder with a share in it.
 #[derive(Debug)]
-pub struct Ground {
+pub struct Fixture {
     // Dropped first: the folder has the mount points.
     mounts: Vec<Mounted>,
     folder: TempDir,
@@ -32,20 +32,20 @@ pub struct Ground {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outside(BTreeMap<PathBuf, String>);
 
-impl Ground {
+impl Fixture {
     /// Makes all files and mounts.
     pub fn lay() -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let mut ground = Self {
+        let mut fixture = Self {
             folder,
             mounts: Vec::new(),
         };
-        ground.outside()?;
-        ground.files()?;
-        ground.links()?;
-        ground.special_files()?;
-        ground.mounts()?;
-        Ok(ground)
+        fixture.outside()?;
+        fixture.files()?;
+        fixture.links()?;
+        fixture.special_files()?;
+        fixture.mounts()?;
+        Ok(fixture)
     }
 
     /// The folder that contains everything.
@@ -198,27 +198,27 @@ mod tests {
             eprintln!("SKIP: mounts need root");
             return;
         }
-        let ground = Ground::lay().expect("a ground");
-        let before = ground.look().expect("it can be read");
-        let changed = || before.changed_to(&ground.look().expect("it can be read"));
-        fs::write(ground.share().join("new"), "").expect("a file");
+        let fixture = Fixture::lay().expect("a fixture");
+        let before = fixture.look().expect("it can be read");
+        let changed = || before.changed_to(&fixture.look().expect("it can be read"));
+        fs::write(fixture.share().join("new"), "").expect("a file");
         assert_eq!(changed(), None);
-        fs::write(ground.base().join("made"), "").expect("a file");
+        fs::write(fixture.base().join("made"), "").expect("a file");
         assert!(changed().is_some_and(|what| what.contains("made")));
-        fs::remove_file(ground.base().join("made")).expect("it is there");
+        fs::remove_file(fixture.base().join("made")).expect("it is there");
         assert_eq!(changed(), None);
-        fs::write(ground.secret(), "other").expect("a file");
+        fs::write(fixture.secret(), "other").expect("a file");
         assert!(changed().is_some_and(|what| what.contains("secret")));
-        let ino = fs::metadata(ground.secret()).expect("it is there").ino();
+        let ino = fs::metadata(fixture.secret()).expect("it is there").ino();
         assert!(
-            ground
+            fixture
                 .outside_by_inode(ino)
                 .expect("it can be read")
                 .is_some()
         );
-        let ino = fs::metadata(ground.share()).expect("it is there").ino();
+        let ino = fs::metadata(fixture.share()).expect("it is there").ino();
         assert!(
-            ground
+            fixture
                 .outside_by_inode(ino)
                 .expect("it can be read")
                 .is_none()
