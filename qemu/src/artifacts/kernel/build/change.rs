@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
-//! What is changed in a version of Linux: its patches (the folder patches/linux) and options.
+//! What is changed in a version of Linux: its patches (the folder patches/linux).
 
 use super::base::Base;
 use super::mutant::Mutant;
 use crate::artifacts::patch::Patch;
 
-/// A change of a version's source or configuration.
+/// A change of a version's source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     /// `+seed`: removals from DAX files wait for pins only.
@@ -14,14 +14,9 @@ pub(super) enum Change {
     NoWait,
     /// `+nowake`: removals wait, and are never woken. Broken on purpose.
     NoWake,
-    /// `+debug`: the source as it is, with the kernel's own checks: KASAN, lockdep and others.
-    Debug,
     /// `+mutant-NAME`: one hunk of the layout breaking is missing. Broken on purpose.
     Mutant(&'static Mutant),
 }
-
-/// What `+debug` has beyond fragment.config.
-const DEBUG: &str = include_str!("../../../../patches/linux/debug.config");
 
 /// A file of the folder patches/linux/BASE.
 macro_rules! patch {
@@ -43,8 +38,8 @@ impl Change {
     /// The changes of a version that are no mutants.
     pub(super) fn of(base: Base) -> &'static [Self] {
         match base {
-            Base::V6_12 => &[Self::Seed, Self::NoWait, Self::NoWake, Self::Debug],
-            Base::V7_3 => &[Self::NoWait, Self::NoWake, Self::Debug],
+            Base::V6_12 => &[Self::Seed, Self::NoWait, Self::NoWake],
+            Base::V7_3 => &[Self::NoWait, Self::NoWake],
         }
     }
 
@@ -54,7 +49,6 @@ impl Change {
             Self::Seed => "seed".to_owned(),
             Self::NoWait => "nowait".to_owned(),
             Self::NoWake => "nowake".to_owned(),
-            Self::Debug => "debug".to_owned(),
             Self::Mutant(mutant) => format!("mutant-{}", mutant.name),
         }
     }
@@ -67,16 +61,7 @@ impl Change {
             (Self::NoWait, Base::V7_3) => vec![patch!("7.3", "nowait.patch")],
             (Self::NoWake, Base::V6_12) => vec![patch!("6.12", "nowake.patch")],
             (Self::NoWake, Base::V7_3) => vec![patch!("7.3", "nowake.patch")],
-            (Self::Debug, _) => Vec::new(),
             (Self::Mutant(mutant), _) => mutant.patches(),
-        }
-    }
-
-    /// The options beyond fragment.config.
-    pub(super) fn options(self) -> &'static str {
-        match self {
-            Self::Debug => DEBUG,
-            _ => "",
         }
     }
 }

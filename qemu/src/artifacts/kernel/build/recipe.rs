@@ -22,7 +22,7 @@ impl<'a> Recipe<'a> {
     /// The recipe of `which` with the source package of this version.
     pub(super) fn of(which: BuiltKernel, version: &'a str) -> Self {
         let renamed = which.base().renamed_options();
-        let shared = renamed
+        let fragment = renamed
             .iter()
             .fold(FRAGMENT.to_owned(), |text, (here, there)| {
                 text.replace(here, there)
@@ -30,7 +30,7 @@ impl<'a> Recipe<'a> {
         Self {
             label: which.to_string(),
             version,
-            fragment: shared + which.options(),
+            fragment,
             local_version: which.local_version(),
             patches: which.patches(),
         }
@@ -127,8 +127,6 @@ mod tests {
         assert!(has("build:6.12", "CONFIG_PREEMPT_VOLUNTARY=y"));
         assert!(!has("build:7.3", "CONFIG_PREEMPT_VOLUNTARY=y"));
         assert!(has("build:7.3", "CONFIG_PREEMPT_LAZY=y"));
-        assert!(has("build:7.3+debug", "CONFIG_KASAN=y"));
-        assert!(!has("build:7.3", "CONFIG_KASAN=y"));
     }
 
     #[test]

@@ -77,11 +77,6 @@ impl BuiltKernel {
             .map_or_else(Vec::new, |change| change.patches(self.base))
     }
 
-    /// The options beyond fragment.config.
-    pub(super) fn options(self) -> &'static str {
-        self.change.map_or("", Change::options)
-    }
-
     /// The part behind the version in `uname -r`.
     pub fn local_version(self) -> String {
         match self.change {
