@@ -9,6 +9,7 @@ mod make;
 mod own;
 mod own_tree;
 mod spec;
+mod unpacked;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -131,5 +132,13 @@ impl Kernel {
             KernelSpec::Debian(kernel) => debian::cached(*kernel, cache),
             KernelSpec::Built(kernel) => build::cached(*kernel, cache),
         }
+    }
+
+    /// The ELF file in the image. A guest that starts from it is up sooner, and runs the same kernel
+    /// at a fixed address (no KASLR).
+    ///
+    /// `None` if QEMU can't start it: the kernel has no PVH entry, or its packing is not known here.
+    pub fn unpacked(&self, cache: &Cache) -> Result<Option<PathBuf>, KernelError> {
+        unpacked::obtain(&self.image, cache)
     }
 }

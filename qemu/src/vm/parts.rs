@@ -35,6 +35,8 @@ pub struct Wanted {
     pub kernel: KernelSpec,
     /// Modules that go with a kernel given by its path.
     pub modules_dir: Option<PathBuf>,
+    /// Whether guests start from the ELF file in the kernel's image, where QEMU can do that.
+    pub unpacked: bool,
     /// Further modules to load, with what they depend on.
     pub modules: Vec<String>,
     /// Further modules to load where the kernel has them.
@@ -52,6 +54,8 @@ pub struct Parts {
     pub plain: Qemu,
     /// The kernel.
     pub kernel: Kernel,
+    /// The file that guests start from: the kernel's image, or the ELF file in it.
+    pub boot_image: PathBuf,
     /// The initramfs with the agent.
     pub initramfs: PathBuf,
     /// The daemon's executable.
@@ -68,6 +72,7 @@ impl Default for Wanted {
             guard: true,
             kernel: KernelSpec::Debian(DebianKernel::V6_12),
             modules_dir: None,
+            unpacked: false,
             modules: Vec::new(),
             optional_modules: Vec::new(),
             programs: Vec::new(),
@@ -91,10 +96,15 @@ impl Parts {
         };
         let modules_dir = wanted.modules_dir.as_deref();
         let kernel = Kernel::obtain(&wanted.kernel, modules_dir, &cache).context("no kernel")?;
+        let unpacked = match wanted.unpacked {
+            true => kernel.unpacked(&cache).context("no unpacked kernel")?,
+            false => None,
+        };
         let initramfs = initramfs(wanted, &kernel, &programs, &cache).context("no initramfs")?;
         Ok(Self {
             qemu,
             plain,
+            boot_image: unpacked.unwrap_or_else(|| kernel.image.clone()),
             kernel,
             initramfs,
             daemon: programs.daemon,
@@ -128,7 +138,7 @@ impl Parts {
     /// Kernel and initramfs, with these further kernel arguments.
     pub fn boot(&self, append: Vec<String>) -> Boot {
         Boot {
-            kernel: self.kernel.image.clone(),
+            kernel: self.boot_image.clone(),
             initrd: self.initramfs.clone(),
             append,
         }

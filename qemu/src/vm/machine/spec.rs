@@ -22,7 +22,7 @@ const KERNEL_ARGS: &str = "console=ttyS0 panic=-1 no_timer_check";
 /// What the guest boots.
 #[derive(Debug, Clone)]
 pub struct Boot {
-    /// A bzImage.
+    /// A bzImage, or an ELF file with a PVH entry.
     pub kernel: PathBuf,
     /// The initramfs with the guest agent.
     pub initrd: PathBuf,

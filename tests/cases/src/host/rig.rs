@@ -56,6 +56,7 @@ impl RigParts {
             qemu: qemu.clone(),
             kernel: kernel.clone(),
             modules_dir: modules_dir.map(Path::to_owned),
+            unpacked: true,
             modules: MODULES.map(str::to_owned).into(),
             optional_modules: OPTIONAL_MODULES.map(str::to_owned).into(),
             ..Wanted::default()

@@ -123,6 +123,7 @@ impl fmt::Display for Host {
 fn parts(kernel: KernelSpec) -> Result<Parts> {
     let wanted = Wanted {
         kernel,
+        unpacked: true,
         programs: vec![
             (FSX.into(), programs::FSX.find()?),
             (SLEEP.into(), Programs::agent()?),
