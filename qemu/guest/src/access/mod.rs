@@ -3,11 +3,13 @@
 //! The ways in which a program accesses a file's bytes, behind one interface, and the ops of tests
 //! that compare their results.
 
+mod child;
 mod copy;
 mod file;
 mod hold;
 mod modify;
 mod physical;
+mod read_tree;
 mod sweep;
 mod upgrade;
 
@@ -27,6 +29,7 @@ pub use file::{
 pub use hold::{Fsync, Hold, LoadBytes, Populate, StoreBytes};
 pub use modify::Modify;
 pub use physical::{StorePhysical, Stored};
+pub use read_tree::ReadTree;
 pub use sweep::{Sweep, Swept};
 pub use upgrade::{Upgrade, Upgraded, Who};
 

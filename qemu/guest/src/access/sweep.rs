@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::child::in_child;
 use super::{Access, How, open};
 use crate::worker::{Fault, HandleTable, Op};
 
@@ -73,31 +74,6 @@ fn touch(access: &Access, offset: u64) -> Result<Result<(), String>, Fault> {
     match access {
         Access::Syscall(_) => Ok(access.read(offset, &mut byte).map_err(|e| e.message)),
         // A failed page fault is a signal, so a child takes it.
-        // SAFETY: a worker has one thread; the child only loads a byte and leaves.
-        Access::Mmap(_) => match unsafe { libc::fork() } {
-            -1 => Err(Fault::of("forking")(std::io::Error::last_os_error())),
-            0 => {
-                let status = i32::from(access.read(offset, &mut byte).is_err());
-                // SAFETY: ends the child at once, without running the parent's destructors.
-                unsafe { libc::_exit(status) }
-            }
-            child => reap(child),
-        },
+        Access::Mmap(_) => in_child(|| access.read(offset, &mut byte).is_ok()),
     }
-}
-
-fn reap(child: libc::pid_t) -> Result<Result<(), String>, Fault> {
-    let mut status = 0;
-    // SAFETY: `status` is writable and `child` is ours.
-    if unsafe { libc::waitpid(child, &mut status, 0) } != child {
-        let error = std::io::Error::last_os_error();
-        return Err(Fault::of("waiting for a child")(error));
-    }
-    if libc::WIFSIGNALED(status) {
-        return Ok(Err(format!("signal-{}", libc::WTERMSIG(status))));
-    }
-    Ok(match libc::WEXITSTATUS(status) {
-        0 => Ok(()),
-        code => Err(format!("exit-{code}")),
-    })
 }

@@ -90,6 +90,7 @@ ops![
     access::LoadBytes,
     access::Modify,
     access::Populate,
+    access::ReadTree,
     access::StoreBytes,
     access::StorePhysical,
     access::Sweep,

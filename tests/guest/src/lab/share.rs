@@ -12,7 +12,8 @@ pub struct Shared {
     /// The share's tag.
     pub tag: String,
     pub(super) dir: TempDir,
-    pub(super) settings: Share,
+    /// What its daemon was started with.
+    pub settings: Share,
     pub(super) mount_options: String,
 }
 

@@ -63,14 +63,15 @@ pub const HOST_LOGROTATE: Act = Act {
     check: "test -s log && test -s log.1 && test -s log.2",
 };
 
-/// The same on both sides, except for the command line of rsync.
+/// The same on both sides, except for the command line of rsync. dd makes the content of what is
+/// there, because an emulated guest takes minutes for `seq`.
 macro_rules! rsync {
     ($program:literal) => {
         concat!(
             "rm -f from/old\n",
-            "seq $ROUND 300000 > from/grows\n",
-            "seq $((400000 - ROUND * 50000 % 300000)) > from/shrinks\n",
-            "seq $ROUND > from/small-$ROUND\n",
+            "dd if=lines bs=4k skip=$((ROUND % 90)) count=$((500 + ROUND * 5 % 200)) > from/grows\n",
+            "dd if=lines bs=4k count=$((700 - ROUND * 90 % 500)) > from/shrinks\n",
+            "dd if=lines bs=1k skip=$((ROUND % 900)) count=1 > from/small-$ROUND\n",
             $program,
             " -a --delete --inplace from/ in-place\n",
             $program,
@@ -81,19 +82,25 @@ macro_rules! rsync {
 
 pub const HOST_RSYNC: Act = Act {
     name: "host-rsync",
-    prepare: "mkdir from; seq 400000 > from/old",
+    prepare: RSYNC_PREPARES,
     side: Side::Host,
     round: rsync!("rsync"),
-    check: "diff -r from in-place && diff -r from by-rename",
+    check: RSYNC_IS_DONE,
 };
 
 pub const GUEST_RSYNC: Act = Act {
     name: "guest-rsync",
-    prepare: "mkdir from; seq 400000 > from/old",
+    prepare: RSYNC_PREPARES,
     side: Side::Guest,
     round: rsync!("/mnt/tools/bin/rsync"),
-    check: "diff -r from in-place && diff -r from by-rename",
+    check: RSYNC_IS_DONE,
 };
+
+const RSYNC_PREPARES: &str = "mkdir from; seq 500000 > lines; seq 400000 > from/old";
+const RSYNC_IS_DONE: &str = r#"
+    diff -r from in-place && diff -r from by-rename
+    test $(stat -c %s from/grows) -gt 2000000
+"#;
 
 pub const HOST_EDITOR: Act = Act {
     name: "editor",
@@ -129,8 +136,8 @@ macro_rules! sqlite {
             " data.db \"
                 pragma journal_mode = wal;
                 create table if not exists t (round integer, text text);
-                with recursive n(i) as (select 1 union all select i + 1 from n where i < 3000)
-                    insert into t select $ROUND, hex(randomblob(200)) from n;
+                with recursive n(i) as (select 1 union all select i + 1 from n where i < 300)
+                    insert into t select $ROUND, hex(randomblob(2000)) from n;
                 pragma wal_checkpoint(truncate);
                 delete from t where round < $ROUND - 2;
                 vacuum;
@@ -142,7 +149,8 @@ macro_rules! sqlite {
 /// An empty journal may remain if both sides have the database open. That is in order.
 const DATABASE_IS_SOUND: &str = r#"
     test "$(sqlite3 data.db 'pragma integrity_check')" = ok
-    test "$(sqlite3 data.db 'select count(*) from t')" -ge 3000
+    test "$(sqlite3 data.db 'select count(*) from t')" -ge 300
+    test $(stat -c %s data.db) -gt 2100000
 "#;
 
 pub const HOST_SQLITE: Act = Act {
@@ -168,13 +176,13 @@ pub const GUEST_FILES: Act = Act {
     round: r#"
         cp small old
         cp large old
-        seq "$ROUND" $((ROUND * 97919 % 300000 + 400)) > in-place
-        seq "$ROUND" $((ROUND * 77773 % 300000 + 400)) > .by-rename.swp
+        dd if=large bs=4k skip=$((ROUND % 600)) count=$((ROUND * 197 % 530 + 1)) > in-place
+        dd if=large bs=4k skip=$((ROUND % 600)) count=$((ROUND * 173 % 530 + 1)) > .by-rename.swp
         mv .by-rename.swp by-rename
         sed -i "s/^1/$ROUND/" small
-        dd if=/dev/urandom of=disk bs=64k seek=$((ROUND * 37 % 60)) count=8 conv=notrunc 2>&1
+        dd if=/dev/urandom of=disk bs=64k seek=$((ROUND * 37 % 60)) count=8 conv=notrunc
         truncate -s $((ROUND * 531441 % 3000000)) mapped
-        seq "$ROUND" 9000 >> mapped
+        cat small >> mapped
     "#,
     check: "cmp old large",
 };

@@ -65,13 +65,14 @@ fn boot() -> Result<Boot> {
     Ok(Boot::with(plan("window")?).and(plan("plain")?).and(tools))
 }
 
-/// Runs `act` in both shares at once.
-async fn play(lab: &Lab<'_>, act: &Act) -> Result<()> {
+/// Runs `act` in both shares at once. `others` are further guests with the same shares.
+async fn play(lab: &Lab<'_>, others: &[&Vm], act: &Act) -> Result<()> {
     let places = SHARES.map(|tag| {
         let share = lab.share(tag);
+        let others = others.iter().map(|vm| vm.agent());
         Place {
             name: tag,
-            agents: vec![lab.agent()],
+            agents: [lab.agent()].into_iter().chain(others).collect(),
             on_host: share.on_host(act.name),
             in_guest: share.in_guest(act.name),
         }
@@ -81,63 +82,59 @@ async fn play(lab: &Lab<'_>, act: &Act) -> Result<()> {
 }
 
 async fn the_host_copies_over_a_file(lab: &Lab<'_>) -> Result<()> {
-    play(lab, &acts::HOST_COPIES).await
+    play(lab, &[], &acts::HOST_COPIES).await
 }
 
 async fn the_host_clones_checks_out_and_rebases(lab: &Lab<'_>) -> Result<()> {
-    play(lab, &acts::HOST_GIT).await
+    play(lab, &[], &acts::HOST_GIT).await
 }
 
 async fn the_host_rotates_a_log_by_copytruncate(lab: &Lab<'_>) -> Result<()> {
-    play(lab, &acts::HOST_LOGROTATE).await
+    play(lab, &[], &acts::HOST_LOGROTATE).await
 }
 
 async fn the_host_syncs_in_place_and_by_rename(lab: &Lab<'_>) -> Result<()> {
-    play(lab, &acts::HOST_RSYNC).await
+    play(lab, &[], &acts::HOST_RSYNC).await
 }
 
 async fn the_host_edits_in_place_and_by_rename(lab: &Lab<'_>) -> Result<()> {
-    play(lab, &acts::HOST_EDITOR).await
+    play(lab, &[], &acts::HOST_EDITOR).await
 }
 
 async fn the_host_writes_over_a_disk_image(lab: &Lab<'_>) -> Result<()> {
-    play(lab, &acts::HOST_DD).await
+    play(lab, &[], &acts::HOST_DD).await
 }
 
 async fn the_host_has_a_database_in_wal_mode(lab: &Lab<'_>) -> Result<()> {
-    play(lab, &acts::HOST_SQLITE).await
+    play(lab, &[], &acts::HOST_SQLITE).await
 }
 
 async fn the_guest_copies_edits_and_writes_over(lab: &Lab<'_>) -> Result<()> {
-    play(lab, &acts::GUEST_FILES).await
+    play(lab, &[], &acts::GUEST_FILES).await
 }
 
 async fn the_guest_has_a_database_in_wal_mode(lab: &Lab<'_>) -> Result<()> {
-    play(lab, &acts::GUEST_SQLITE).await
+    play(lab, &[], &acts::GUEST_SQLITE).await
 }
 
 async fn the_guest_syncs_in_place_and_by_rename(lab: &Lab<'_>) -> Result<()> {
-    play(lab, &acts::GUEST_RSYNC).await
+    play(lab, &[], &acts::GUEST_RSYNC).await
 }
 
-/// Two virtual machines share a folder: the first acts, the second and the host read.
+/// Two virtual machines have the same folders: the first acts, the second and the host read.
 async fn one_writes_while_the_other_reads(host: &Host) -> Result<()> {
-    for tag in SHARES {
-        let first = host.boot(Boot::with(plan(tag)?)).await?;
-        let share = first.first();
-        let spec = VmSpec::default().share(first.vm_share());
-        let second = Vm::boot(&host.parts, spec).await?;
-        second.mount(tag, &share.mount_point(), "").await?;
-        let act = &acts::GUEST_FILES;
-        let place = Place {
-            name: tag,
-            agents: vec![first.agent(), second.agent()],
-            on_host: share.on_host(act.name),
-            in_guest: share.in_guest(act.name),
-        };
-        act.play(&place).await?;
-        second.power_off().await?;
-        first.end().await?;
+    let first = host
+        .boot(Boot::with(plan("window")?).and(plan("plain")?))
+        .await?;
+    let shares = first.shares().iter();
+    let spec = shares.fold(VmSpec::default(), |spec, share| {
+        spec.share(share.settings.clone())
+    });
+    let second = Vm::boot(&host.parts, spec).await?;
+    for share in first.shares() {
+        second.mount(&share.tag, &share.mount_point(), "").await?;
     }
-    Ok(())
+    play(&first, &[&second], &acts::GUEST_FILES).await?;
+    second.power_off().await?;
+    first.end().await
 }
