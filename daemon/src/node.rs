@@ -37,7 +37,7 @@ impl<T: Clone> NodeCache<T> {
         }
     }
 
-    /// The value of `node`.
+    /// The value that is kept for `node`; it counts as used now.
     pub fn get(&self, node: NodeId) -> Option<T> {
         self.entries.lock().get(&node).cloned()
     }

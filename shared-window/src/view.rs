@@ -148,9 +148,9 @@ impl ViewError {
 /// They are no identity (that is [`FileKey`]): two files can have equal numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId {
-    /// The device that the file is on.
+    /// The device that the file is on: `st_dev`.
     pub device: u64,
-    /// Its inode on that device.
+    /// Its inode number on that device: `st_ino`.
     pub inode: u64,
 }
 
@@ -158,7 +158,7 @@ impl FileId {
     /// The numbers of the file behind a descriptor.
     ///
     /// # Errors
-    /// Whatever `fstat` reports.
+    /// The error of `fstat`.
     pub fn of(file: BorrowedFd<'_>) -> io::Result<Self> {
         Ok(Self::from(&rustix::fs::fstat(file)?))
     }
@@ -210,7 +210,7 @@ impl View {
     /// The size that the view reports, in bytes: at least that of the file.
     ///
     /// # Errors
-    /// Whatever `fstat` reports.
+    /// The error of `fstat`.
     pub fn reported_size(&self) -> io::Result<u64> {
         Ok(self.descriptor.metadata()?.size())
     }

@@ -126,7 +126,7 @@ pub enum VmmError {
     /// The channel broke, or carried something that is no answer.
     #[error("the channel to the VMM failed while it was asked to {what}")]
     Channel {
-        /// What was asked.
+        /// The request: `map`, `unmap`, or `finish` for the fence.
         what: &'static str,
         /// The error of the channel.
         #[source]

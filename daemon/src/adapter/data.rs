@@ -106,13 +106,13 @@ pub struct DataIn<'a>(Pieces<'a>);
 pub struct DataOut<'a>(Pieces<'a>);
 
 impl Request {
-    /// The guest's bytes from `skip` on.
+    /// The guest's bytes behind the first `skip` of them.
     #[must_use]
     pub fn data_in(&self, skip: usize) -> DataIn<'_> {
         DataIn(Pieces::of(self.buffers().0, skip))
     }
 
-    /// The room for the reply from `skip` on.
+    /// The room for the reply behind its first `skip` bytes.
     #[must_use]
     pub fn data_out(&self, skip: usize) -> DataOut<'_> {
         DataOut(Pieces::of(self.buffers().1, skip))

@@ -16,7 +16,7 @@
 //! ```
 //!
 //! Invariants:
-//! * guest memory is mapped once, by the transport; a mirror region never outlives the transport
+//! * guest memory is mapped once, by the transport; a region of shadow memory never outlives the transport
 //!   region it points into, because its `ShadowMemory` borrows that region's table;
 //! * a request owns the table that its descriptors were looked up in, and nothing else keeps one: a
 //!   region that has gone from guest memory is unmapped when the last such request is done;

@@ -46,7 +46,7 @@ const PAGE: u64 = 4096;
 pub struct FilePiece {
     /// The file.
     pub file: Arc<dyn AsFd + Send + Sync>,
-    /// The offset in the file.
+    /// The offset in the file, in bytes.
     pub offset: u64,
     /// The number of bytes, at least 1.
     pub len: u64,
@@ -84,7 +84,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The error for the guest.
+    /// The errno for the guest, positive: EFAULT, ENOMEM or EIO.
     #[must_use]
     pub fn errno(&self) -> i32 {
         match self {

@@ -223,7 +223,7 @@ impl Request {
     /// before the request is returned to the guest.
     ///
     /// # Errors
-    /// If a file can't take them.
+    /// The error of the write to a file.
     pub fn finish(&self, len: u32) -> io::Result<()> {
         match &self.outside {
             Some(outside) => outside.write_back(len as usize),
@@ -231,19 +231,19 @@ impl Request {
         }
     }
 
-    /// The chain's id in the used ring.
+    /// The index of the chain's first descriptor, by which the used ring names the chain.
     #[must_use]
     pub fn head(&self) -> HeadIndex {
         self.head
     }
 
-    /// Bytes that the guest sent.
+    /// How many bytes the guest sent, header included.
     #[must_use]
     pub fn readable_len(&self) -> usize {
         total(&self.readable)
     }
 
-    /// Bytes that the guest left room for.
+    /// How many bytes the guest left room for in the reply, header included.
     #[must_use]
     pub fn writable_len(&self) -> usize {
         total(&self.writable)

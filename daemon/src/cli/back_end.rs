@@ -18,7 +18,7 @@ const FEATURES: [&str; 4] = [
 ///
 /// # Errors
 ///
-/// What writing to `out` returns.
+/// The error of writing to `out`.
 pub fn print_capabilities(out: &mut impl Write) -> io::Result<()> {
     let features = FEATURES.map(|name| format!("    \"{name}\"")).join(",\n");
     writeln!(

@@ -9,8 +9,8 @@ use virtiofsd::passthrough::{self, CachePolicy, MigrationMode, NegotiationMode};
 
 use crate::cli::args::Args;
 use crate::cli::args::endpoint::EndpointArgs;
-use crate::cli::args::metrics::MetricsArgs;
 use crate::cli::args::migration::MigrationArgs;
+use crate::cli::args::running::MetricsArgs;
 use crate::cli::args::share::ShareArgs;
 use crate::config::{
     Config, ConfigError, Confinement, DeviceConfig, Endpoint, Logging, MetricsAddress,

@@ -6,18 +6,30 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 
 use log::LevelFilter;
-use virtiofsd::passthrough::NegotiationMode;
+use virtiofsd::passthrough::{self, NegotiationMode};
 
 use super::{
-    Confinement, DaxPolicy, Endpoint, Fault, HostTruncate, MetricsEndpoint, Share, WindowRequest,
+    Confinement, DaxPolicy, Endpoint, Fault, HostTruncate, MetricsEndpoint, WindowRequest,
 };
+
+/// What is shared, and how.
+#[derive(Debug)]
+pub struct Share {
+    /// The path of the directory, as given with `--shared-dir`.
+    pub dir: String,
+    /// Every change by the guest is refused (`--readonly`).
+    pub read_only: bool,
+    /// virtiofsd's settings, complete except for the parts that only the sandbox knows: the root,
+    /// the descriptors of /proc, and the limit of open files.
+    pub passthrough: passthrough::Config,
+}
 
 /// How the daemon logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Logging {
     /// Least severe message that is logged.
     pub level: LevelFilter,
-    /// To syslog rather than stderr.
+    /// Whether the log goes to syslog rather than stderr.
     pub syslog: bool,
 }
 

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 /// A socket that the daemon creates, with a pid file beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SocketFile {
-    /// Path of the socket, as given.
+    /// Path of the socket, as given on the command line.
     pub path: PathBuf,
-    /// Group that may connect, by name.
+    /// Name of the group that may connect (`--socket-group`); without one only the daemon's own user.
     pub group: Option<String>,
 }
 

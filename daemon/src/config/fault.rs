@@ -9,7 +9,7 @@ use std::fmt;
 
 use clap::ValueEnum;
 
-/// One safeguard of the window, taken away.
+/// One safeguard of the window that a test disables (`--fault`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Fault {
     /// Upgrade a live mapping by unmapping and mapping it again.

@@ -44,7 +44,7 @@ impl fmt::Display for MetricsAddress {
 /// Where metrics are served, and to which clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricsEndpoint {
-    /// Where.
+    /// The address or path to listen at.
     pub address: MetricsAddress,
     /// Other machines may connect, by any name of this host.
     pub anywhere: bool,

@@ -14,16 +14,14 @@ mod endpoint;
 mod fault;
 mod metrics;
 mod regions;
-mod share;
 mod window;
 
 pub use capabilities::{CapabilityChanges, CapabilityError, KeptCapabilities, ModcapsError};
 pub use confinement::{Confinement, SeccompMode};
-pub use daemon::{Config, ConfigError, DeviceConfig, Logging};
+pub use daemon::{Config, ConfigError, DeviceConfig, Logging, Share};
 pub use dax::{DaxMode, DaxPolicy, HostTruncate};
 pub use endpoint::{Endpoint, SocketFile};
 pub use fault::Fault;
 pub use metrics::{MetricsAddress, MetricsEndpoint};
 pub use regions::MaxRegions;
-pub use share::Share;
 pub use window::{RequestedSize, WindowRequest, WindowSizeError};

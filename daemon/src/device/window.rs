@@ -12,13 +12,13 @@ use crate::config::{DaxPolicy, Fault, HostTruncate, MaxRegions};
 
 /// What a share with a window needs.
 pub struct SessionWindow<S> {
-    /// Its size.
+    /// The size of the window.
     pub size: WindowSize,
     /// The source of views. A clone must be cheap.
     pub views: S,
     /// The limit of the VM's memory regions.
     pub budget: RegionBudget,
-    /// How the window behaves.
+    /// The options of the window.
     pub options: WindowOptions,
     /// Which files are promised to the guest.
     pub policy: DaxPolicy,

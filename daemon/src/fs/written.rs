@@ -75,7 +75,7 @@ impl Written {
         self.any.store(true, Ordering::Release);
     }
 
-    /// Records that a range was removed.
+    /// Records that a range of `len` bytes at offset `at` of the window was removed.
     pub fn unmapped(&self, at: u64, len: u64) {
         if self.is_any() {
             self.state.lock().unmap(at, len);

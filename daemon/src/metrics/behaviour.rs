@@ -30,7 +30,7 @@ impl Trait {
         Self::AnswersAfterEffect,
     ];
 
-    /// Its name as the value of a label.
+    /// The value of the label `trait`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -75,7 +75,7 @@ const YES: u8 = 2;
 pub struct Behaviour([AtomicU8; Trait::ALL.len()]);
 
 impl Behaviour {
-    /// The answer about `of`, if it is known.
+    /// Whether the VMM has this trait; None if that is not known.
     #[must_use]
     pub fn get(&self, of: Trait) -> Option<bool> {
         match self.0[of as usize].load(Ordering::Acquire) {
@@ -85,7 +85,7 @@ impl Behaviour {
         }
     }
 
-    /// Notes an answer.
+    /// Records whether the VMM has this trait; None if that is not known any more.
     pub fn set(&self, of: Trait, answer: Option<bool>) {
         let number = match answer {
             None => UNKNOWN,

@@ -22,19 +22,19 @@ pub enum CellState {
 /// A range that is not free.
 #[derive(Debug, Clone)]
 pub struct Cell {
-    /// Where it begins.
+    /// The offset of the range in the window.
     pub at: WindowOffset,
-    /// Its length in bytes.
+    /// The length of the range in bytes.
     pub len: u64,
-    /// Whether it is mapped.
+    /// The state of the range at the VMM.
     pub state: CellState,
-    /// The file, as FUSE names it.
+    /// The FUSE node of the file.
     pub node: NodeId,
-    /// The file, as the host names it.
+    /// Device and inode number of the file on the host.
     pub file: FileId,
     /// The file's name when it was opened for the window, if known.
     pub name: Option<Arc<str>>,
-    /// The place in the file.
+    /// The offset in the file of the range's first byte.
     pub from: FileOffset,
     /// Whether the guest has declared that it writes there.
     pub writable: bool,

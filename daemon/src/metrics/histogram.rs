@@ -45,7 +45,7 @@ pub(crate) struct Histogram {
 pub struct Distribution {
     /// Durations of each bucket alone, by [`BOUNDS`]; the last are those beyond all bounds.
     pub buckets: [u64; BUCKETS],
-    /// Their sum.
+    /// The sum of the durations.
     pub sum: Duration,
 }
 

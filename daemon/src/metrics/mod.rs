@@ -32,7 +32,6 @@ mod refusal;
 mod route;
 mod server;
 mod snapshot;
-mod snapshot_source;
 mod source;
 mod window_json;
 
@@ -46,5 +45,4 @@ pub use operation::Class;
 pub use place::{Listener, Place};
 pub use refusal::{Refusal, Refusals};
 pub use server::{MOST_CONNECTIONS, Server};
-pub use snapshot_source::{SnapshotSource, WindowSnapshot};
-pub use source::Source;
+pub use source::{SnapshotSource, Source, WindowSnapshot};

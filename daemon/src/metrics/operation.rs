@@ -43,7 +43,7 @@ impl Class {
         Self::Other,
     ];
 
-    /// Its name as the value of a label.
+    /// The value of the label `class`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -20,7 +20,8 @@ pub enum Listener {
 pub struct Place {
     /// The socket.
     pub listener: Listener,
-    /// By whatever name a client knows this host.
+    /// Requests are answered by any name of this host (`--metrics-anywhere`). Otherwise a request at a
+    /// TCP port has to name it as `localhost` or by a loopback address.
     pub anywhere: bool,
 }
 

@@ -36,7 +36,7 @@ impl Refusal {
         Self::Vmm,
     ];
 
-    /// Its name as the value of a label.
+    /// The value of the label `reason`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

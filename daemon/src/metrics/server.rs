@@ -52,7 +52,7 @@ impl Server {
     /// Prepares to serve metrics there.
     ///
     /// # Errors
-    /// When what it waits with cannot be had.
+    /// If the host has no event loop for it (epoll).
     pub fn new(place: Place) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_io()
@@ -64,7 +64,7 @@ impl Server {
     /// Serves metrics from now on, until the process ends.
     ///
     /// # Errors
-    /// When the thread cannot be had.
+    /// If the thread cannot be started.
     pub fn start(self, source: Source) -> io::Result<()> {
         let Self { runtime, place } = self;
         let serve = move || {

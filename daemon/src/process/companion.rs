@@ -13,8 +13,8 @@ use log::{error, warn};
 use nix::unistd::Pid;
 use shared_window::ViewServer;
 
+use super::run::ExitStatus;
 use super::stale_files;
-use super::status::ExitStatus;
 use crate::config::SocketFile;
 use crate::log::ErrorChain;
 use crate::sandbox::capabilities;

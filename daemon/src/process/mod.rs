@@ -55,11 +55,9 @@ mod pid_file;
 mod run;
 mod serve;
 mod stale_files;
-mod status;
 mod stop;
 mod stuck;
 mod supervisor;
 
 pub use error::StartError;
-pub use run::run;
-pub use status::ExitStatus;
+pub use run::{ExitStatus, run};

@@ -20,7 +20,7 @@ use virtiofsd::passthrough::PassthroughFs;
 use virtiofsd::passthrough::read_only::PassthroughFsRo;
 
 use super::error::StartError;
-use super::status::ExitStatus;
+use super::run::ExitStatus;
 use super::stop::{DeathPipe, StopRequests};
 use crate::config::Share;
 use crate::device::{Session, SessionError, SessionOptions, SessionWindow, VmmSocket};

@@ -25,7 +25,7 @@ use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::fork_companion::CompanionProcess;
 use super::listen::CreatedFiles;
-use super::status::ExitStatus;
+use super::run::ExitStatus;
 use super::stop::{DeathPipe, StopRequests};
 use super::stuck;
 use crate::sandbox::capabilities;

@@ -11,7 +11,6 @@
 //! is marked before its request is served. The head that is being returned is stored before the
 //! used ring moves, and its entry is unmarked afterwards.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -152,7 +151,7 @@ impl Inflight {
     }
 
     /// The log of a queue of this size, if the memory has one.
-    fn log(&self, queue: usize, size: u16) -> Option<QueueLog> {
+    pub(super) fn log(&self, queue: usize, size: u16) -> Option<QueueLog> {
         let area = self.area.lock().clone()?;
         let fits = queue < usize::from(area.queues) && size <= area.queue_size;
         fits.then(|| QueueLog {
@@ -165,7 +164,7 @@ impl Inflight {
 }
 
 /// A queue's part of the memory.
-struct QueueLog {
+pub(super) struct QueueLog {
     area: Arc<Area>,
     start: usize,
     size: u16,
@@ -174,6 +173,11 @@ struct QueueLog {
 }
 
 impl QueueLog {
+    /// Whether both are the same part of the same memory.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.area, &other.area) && self.size == other.size
+    }
+
     fn header(&self) -> &Header {
         // SAFETY: `install` has checked that the mapped memory has a part for each queue, and parts
         // are aligned. Another process that maps the memory may change it at any time, which
@@ -196,7 +200,7 @@ impl QueueLog {
 
     /// The requests that another daemon has taken and not returned, in the order in which it took
     /// them. `used` is the used ring's index.
-    fn recover(&mut self, used: u16) -> Vec<HeadIndex> {
+    pub(super) fn recover(&mut self, used: u16) -> Vec<HeadIndex> {
         let header = self.header();
         if header.version.load(Acquire) != VERSION {
             header.size.store(self.size, Release);
@@ -228,7 +232,7 @@ impl QueueLog {
         left.into_iter().map(|(_, head)| head).collect()
     }
 
-    fn take(&mut self, head: HeadIndex) {
+    pub(super) fn take(&mut self, head: HeadIndex) {
         if let Some(entry) = self.entry(head) {
             entry.counter.store(self.counter, Release);
             entry.in_flight.store(1, Release);
@@ -236,7 +240,7 @@ impl QueueLog {
         }
     }
 
-    fn begin_return(&self, head: HeadIndex) {
+    pub(super) fn begin_return(&self, head: HeadIndex) {
         if let Some(entry) = self.entry(head) {
             let last_head = &self.header().last_head;
             entry.next.store(last_head.load(Acquire), Release);
@@ -244,7 +248,7 @@ impl QueueLog {
         }
     }
 
-    fn end_return(&self, head: HeadIndex, used: u16) {
+    pub(super) fn end_return(&self, head: HeadIndex, used: u16) {
         if let Some(entry) = self.entry(head) {
             entry.in_flight.store(0, Release);
             self.header().used.store(used, Release);
@@ -252,155 +256,16 @@ impl QueueLog {
     }
 }
 
-/// A ring's use of the memory. Its methods are called with the vring's lock held.
-#[derive(Default)]
-pub(crate) struct RingLog {
-    source: Option<(Arc<Inflight>, usize)>,
-    log: Option<QueueLog>,
-    /// The ring was started after the log was begun.
-    is_due: bool,
-    /// Requests of an earlier daemon, to be served before all others.
-    again: VecDeque<HeadIndex>,
-}
-
-impl RingLog {
-    /// Sets the memory and the ring's part of it, from the next start on.
-    pub(crate) fn lies_in(&mut self, inflight: &Arc<Inflight>, queue: usize) {
-        self.source = Some((Arc::clone(inflight), queue));
-    }
-
-    /// Records that the ring was started: the log has to be begun before the next request is taken.
-    pub(crate) fn start(&mut self) {
-        self.is_due = true;
-    }
-
-    /// Whether the log has to be begun now; resets the flag.
-    pub(crate) fn is_due(&mut self) -> bool {
-        std::mem::take(&mut self.is_due)
-    }
-
-    /// Whether a log is kept.
-    pub(crate) fn is_kept(&self) -> bool {
-        self.log.is_some()
-    }
-
-    /// Begins the log at a start of the ring. If this is the first start with this memory, recovers
-    /// the requests that an earlier daemon left in flight, and returns how many there are.
-    pub(crate) fn begin(&mut self, size: u16, used: u16) -> usize {
-        let Some((inflight, queue)) = &self.source else {
-            return 0;
-        };
-        let found = inflight.log(*queue, size);
-        let is_known = match (&self.log, &found) {
-            (Some(old), Some(new)) => Arc::ptr_eq(&old.area, &new.area) && old.size == new.size,
-            _ => false,
-        };
-        if is_known {
-            return 0;
-        }
-        self.log = found;
-        let left = self.log.as_mut().map(|log| log.recover(used));
-        self.again = left.unwrap_or_default().into();
-        self.again.len()
-    }
-
-    /// The next recovered request.
-    pub(crate) fn next_again(&mut self) -> Option<HeadIndex> {
-        self.again.pop_front()
-    }
-
-    /// Puts a recovered request back to the front.
-    pub(crate) fn put_back(&mut self, head: HeadIndex) {
-        self.again.push_front(head);
-    }
-
-    pub(crate) fn take(&mut self, head: HeadIndex) {
-        if let Some(log) = &mut self.log {
-            log.take(head);
-        }
-    }
-
-    /// Records that the request is being returned. To be called before the used ring moves.
-    pub(crate) fn begin_return(&self, head: HeadIndex) {
-        if let Some(log) = &self.log {
-            log.begin_return(head);
-        }
-    }
-
-    /// Records that the request was returned. To be called after the used ring has moved; `used` is
-    /// its index.
-    pub(crate) fn end_return(&self, head: HeadIndex, used: u16) {
-        if let Some(log) = &self.log {
-            log.end_return(head, used);
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const QUEUE_SIZE: u16 = 16;
+    pub(in crate::ring) const QUEUE_SIZE: u16 = 16;
 
-    fn memory() -> (VhostUserInflight, File) {
+    /// Memory for two queues.
+    pub(in crate::ring) fn memory() -> (VhostUserInflight, File) {
         let asked = VhostUserInflight::new(0, 0, 2, QUEUE_SIZE);
         Inflight::create(&asked).unwrap()
-    }
-
-    /// A daemon's log of queue 1, and the requests that it recovers.
-    fn daemon((told, file): &(VhostUserInflight, File), used: u16) -> (RingLog, Vec<u16>) {
-        let inflight = Arc::new(Inflight::default());
-        inflight.install(told, file.try_clone().unwrap()).unwrap();
-        let mut log = RingLog::default();
-        log.lies_in(&inflight, 1);
-        log.begin(QUEUE_SIZE, used);
-        let again: Vec<_> = log.again.iter().map(|head| head.0).collect();
-        (log, again)
-    }
-
-    #[test]
-    fn what_was_taken_and_not_returned_is_taken_up_in_order() {
-        let memory = memory();
-        let (mut log, again) = daemon(&memory, 7);
-        assert!(again.is_empty());
-        for head in [5, 0, 15, 2] {
-            log.take(HeadIndex(head));
-        }
-        log.begin_return(HeadIndex(0));
-        log.end_return(HeadIndex(0), 8);
-        let (mut log, again) = daemon(&memory, 8);
-        assert_eq!(again, [5, 15, 2]);
-        log.take(HeadIndex(0));
-        assert_eq!(daemon(&memory, 8).1, [5, 15, 2, 0]);
-    }
-
-    #[test]
-    fn a_request_is_returned_when_the_used_ring_has_it() {
-        let memory = memory();
-        let (mut log, _) = daemon(&memory, 65535);
-        log.take(HeadIndex(3));
-        log.take(HeadIndex(4));
-        log.begin_return(HeadIndex(3));
-        assert_eq!(
-            daemon(&memory, 65535).1,
-            [3, 4],
-            "the used ring has not moved"
-        );
-        log.begin_return(HeadIndex(3));
-        assert_eq!(daemon(&memory, 0).1, [4], "it has");
-        assert_eq!(daemon(&memory, 0).1, [4], "and is not unmarked twice");
-    }
-
-    #[test]
-    fn the_same_daemon_takes_nothing_up_after_a_pause() {
-        let memory = memory();
-        let (mut log, _) = daemon(&memory, 0);
-        log.take(HeadIndex(1));
-        let (inflight, _) = log.source.clone().unwrap();
-        inflight
-            .install(&memory.0, memory.1.try_clone().unwrap())
-            .unwrap();
-        assert_eq!(log.begin(QUEUE_SIZE, 0), 0);
     }
 
     #[test]

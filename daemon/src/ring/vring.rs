@@ -26,10 +26,10 @@ use crate::log::LogLimit;
 pub(crate) use crate::ring::batch::BatchNumber;
 use crate::ring::batch::NotificationBatch;
 use crate::ring::coalescing::Coalescing;
-use crate::ring::inflight::{Inflight, RingLog};
+use crate::ring::inflight::Inflight;
 use crate::ring::pause::RingPause;
 use crate::ring::quiesce::{InFlightGuard, NotAdmitted, Position, RingQuiesce};
-use crate::ring::resubmit::Resubmission;
+use crate::ring::resubmit::{Resubmission, RingLog};
 
 /// The result of taking the next request off a ring.
 pub(crate) enum NextChain {
@@ -194,7 +194,7 @@ impl Ring {
         memory: &TransportMemory,
     ) -> Result<Option<Resubmission>, HeadIndex> {
         if log.is_due() {
-            begin_log(log, queue);
+            log.begin_on(queue);
             self.logs.store(log.is_kept(), Ordering::Relaxed);
         }
         let Some(head) = log.next_again() else {
@@ -327,18 +327,6 @@ impl Ring {
             self.quiesce.start(position(&state));
         }
         self.pause.follow(live);
-    }
-}
-
-/// Sets the ring's next available index behind the requests that an earlier daemon has taken and
-/// not yet returned. The VMM, which does not read the memory, has set that index to the used ring's
-/// index.
-fn begin_log(log: &mut RingLog, queue: &mut Queue) {
-    let left = log.begin(queue.size(), queue.next_used());
-    if left > 0 {
-        log::warn!("{left} requests were under way when the earlier daemon ended");
-        // `left` is at most the queue's size, so it fits.
-        queue.set_next_avail(queue.next_used().wrapping_add(left as u16));
     }
 }
 

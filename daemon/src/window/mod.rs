@@ -4,6 +4,7 @@
 
 pub(crate) mod address_space;
 pub(crate) mod census;
+pub(crate) mod error;
 pub(crate) mod files;
 pub(crate) mod locate;
 pub(crate) mod openers;

@@ -10,9 +10,10 @@
 //! One operation runs at a time. It holds the [`WindowOperations`], and checks its ring again once
 //! it holds them. So once INIT has cleared the window for a new driver, no request of an old driver
 //! can map: that request either finished before INIT got the operations, or finds its ring stopped
-//! or started anew. SETUPMAPPING and REMOVEMAPPING run on the window's thread ([`super::thread`]).
-//! INIT and DESTROY clear the window from their queue's thread, since a request whose ring is
-//! stopped may keep the window's thread waiting, without the operations.
+//! or started anew. The thread for the window ([`super::thread`]) does not own the window: INIT and
+//! DESTROY clear it from their queue's thread, since the thread for the window may be waiting, without
+//! the operations, for a ring that is stopped; and a VMM that answers at once is asked by the thread
+//! that has the request.
 //!
 //! The window is cleared
 //! * by INIT, before it reaches the file system: INIT always means a new driver;
@@ -27,7 +28,8 @@ use shared_window::{Access, RemoveRange, SetupRange, ViewSource, Vmm, Window, Wi
 use virtiofsd::filesystem::FileSystem;
 
 use super::census::Census;
-use super::files::{OpenFile, SetupError, WindowFiles};
+use super::error::SetupError;
+use super::files::{OpenFile, WindowFiles};
 use super::locate::Locate;
 use crate::fs::Dax;
 use crate::log::{ErrorChain, LogLimit};

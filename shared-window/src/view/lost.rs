@@ -35,7 +35,7 @@ pub struct ViewNumber(u32);
 pub struct LostStores {
     /// How many pages were stored to.
     pub pages: u64,
-    /// The offset in the file of the last of them.
+    /// The offset in the file, in bytes, of the last of these pages.
     pub offset: u64,
 }
 
@@ -129,13 +129,13 @@ impl LostPages {
         shared.reports.fetch_add(1, Ordering::Release);
     }
 
-    /// The number of reports.
+    /// The number of the VMM's reports since the service of views was made.
     #[must_use]
     pub fn reports(&self) -> u64 {
         self.shared().reports.load(Ordering::Acquire)
     }
 
-    /// How many pages were lost, stored to or not.
+    /// How many pages these reports say were lost, whether the guest had stored to them or not.
     #[must_use]
     pub fn pages(&self) -> u64 {
         self.shared().pages.load(Ordering::Relaxed)

@@ -7,10 +7,8 @@
 //! that is wrong in [`crate::config`].
 
 pub mod endpoint;
-pub mod legacy;
-pub mod logging;
-pub mod metrics;
 pub mod migration;
+pub mod running;
 pub mod sandbox;
 pub mod share;
 pub mod window;

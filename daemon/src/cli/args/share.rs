@@ -156,8 +156,8 @@ pub struct ShareArgs {
 /// `--inode-file-handles`, which has one deprecated spelling to warn of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InodeFileHandles {
-    /// What is meant.
+    /// The mode, as virtiofsd has it.
     pub mode: InodeFileHandlesMode,
-    /// It was written as `fallback`.
+    /// Whether the mode was written as `fallback`, the deprecated name of `prefer`.
     pub deprecated_name: bool,
 }

@@ -5,10 +5,8 @@
 use clap::Parser;
 
 use super::endpoint::EndpointArgs;
-use super::legacy::LegacyArgs;
-use super::logging::LoggingArgs;
-use super::metrics::MetricsArgs;
 use super::migration::MigrationArgs;
+use super::running::{LegacyArgs, LoggingArgs, MetricsArgs};
 use super::sandbox::SandboxArgs;
 use super::share::ShareArgs;
 use super::window::WindowArgs;

@@ -49,7 +49,7 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
     fn forget(&self, ctx: Context, inode: Self::Inode, count: u64) {
         let (node, inode) = split(inode);
         self.inner.forget(ctx, inode, count);
-        self.let_go(node);
+        self.forget_node(node);
     }
 
     fn batch_forget(&self, ctx: Context, requests: Vec<(Self::Inode, u64)>) {
@@ -61,7 +61,7 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
             })
             .unzip();
         self.inner.batch_forget(ctx, requests);
-        nodes.into_iter().for_each(|node| self.let_go(node));
+        nodes.into_iter().for_each(|node| self.forget_node(node));
     }
 
     fn getattr(

@@ -16,7 +16,8 @@ use crate::request::fast_path;
 use crate::request::message::{self, Message, MessageError, Work};
 use crate::ring::Ring;
 use crate::ring::quiesce::{Abandoned, InFlightGuard};
-use crate::window::files::{FileToOpen, OpenFile, SetupError};
+use crate::window::error::SetupError;
+use crate::window::files::{FileToOpen, OpenFile};
 use crate::window::operations::{WindowOperations, WindowSide};
 
 /// Where a request was answered, and the result.

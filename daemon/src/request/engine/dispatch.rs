@@ -17,7 +17,8 @@ use crate::ring::Ring;
 use crate::ring::poller::TakenChain;
 use crate::ring::quiesce::{Abandoned, InFlightGuard};
 use crate::ring::vring::Notify;
-use crate::window::files::{FileToOpen, OpenFile, SetupError};
+use crate::window::error::SetupError;
+use crate::window::files::{FileToOpen, OpenFile};
 use crate::window::operations::WindowSide;
 use crate::window::thread::{OneUnderWay, WindowService, WindowThread};
 
