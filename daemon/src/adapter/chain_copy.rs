@@ -17,8 +17,9 @@ use vm_memory::Address as _;
 use vm_memory_017::mmap::FromRangesError;
 use vm_memory_017::{Bytes, GuestAddress, GuestMemoryError, GuestMemoryMmap};
 
+use super::chain::MAX_BUFFERS;
 use super::memory::{ShadowMemory, ShadowMemoryError};
-use super::request::{Buffer, MAX_BUFFERS, Request};
+use super::request::{Buffer, Request};
 
 /// A checked request could not be passed on. Each of these is our own fault, not the guest's.
 #[derive(Debug, thiserror::Error)]

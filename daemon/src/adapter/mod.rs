@@ -28,17 +28,19 @@
 //!
 //! Not done here: anything about FUSE, the used ring, or notifications.
 
+mod chain;
 mod chain_copy;
 mod data;
 mod memory;
 mod outside;
 mod request;
 
+pub use chain::{ChainError, MAX_BUFFERS};
 pub use chain_copy::{ChainCopyError, with_reader_and_writer};
 pub use data::{DataIn, DataOut};
 pub use memory::{AtomicMemory, ShadowMemoryError, TransportBitmap, TransportMemory};
 pub use outside::{Fault, FilePiece, Mapped};
-pub use request::{ChainError, HeadIndex, MAX_BUFFERS, PayloadError, Request};
+pub use request::{HeadIndex, PayloadError, Request};
 
 #[cfg(test)]
 mod tests;

@@ -1,33 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! A descriptor chain, read once and checked.
+//! The bytes of a request, behind the descriptors that were copied.
 
 use std::io;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use virtio_queue::DescriptorChain;
 use vm_memory::bitmap::Bitmap;
 use vm_memory::{
     Address, Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion, VolatileMemoryError,
     VolatileSlice,
 };
 
-use virtiofsd::fuse::{InHeader, OutHeader};
 use vm_memory_017::ByteValued;
 
 use super::memory::TransportMemory;
-use super::outside::{Direction, Fault, Mapped, Outside, locate};
-
-/// The longest accepted chain, in buffers. The largest FUSE request has some 260.
-pub const MAX_BUFFERS: usize = 32768;
+use super::outside::{Fault, Outside};
 
 /// Up to this many buffers of one direction need no allocation: a header and two pages, and some
 /// more.
 pub(super) const INLINE_BUFFERS: usize = 8;
 
 /// The buffers of one direction, in the order of their bytes.
-type Buffers = SmallVec<[Buffer; INLINE_BUFFERS]>;
+pub(super) type Buffers = SmallVec<[Buffer; INLINE_BUFFERS]>;
 
 /// The index of a chain's first descriptor in its table; identifies the chain in the used ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,38 +53,6 @@ impl Buffer {
     }
 }
 
-/// Why a chain is not a request.
-#[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
-pub enum ChainError {
-    /// No descriptor could be read, or none of them has a byte.
-    #[error("the descriptor chain is empty")]
-    Empty,
-    /// The chain's next descriptor cannot be read: a loop, an index outside the table, a table
-    /// outside guest memory, an indirect table within another, or more than 4 GiB.
-    #[error("the descriptor chain breaks off after {read} descriptors")]
-    BreaksOff {
-        /// Descriptors read before.
-        read: usize,
-    },
-    /// VIRTIO 1.2, 2.7.4.2: device-writable descriptors come last.
-    #[error("descriptor {index} is readable but follows a writable one")]
-    ReadableAfterWritable {
-        /// Position in the chain.
-        index: usize,
-    },
-    /// More pieces than [`MAX_BUFFERS`].
-    #[error("the descriptor chain has more than {MAX_BUFFERS} buffers")]
-    TooLong,
-    /// A buffer that is not entirely in guest memory.
-    #[error("{len} bytes at {addr:#x} are not guest memory")]
-    OutsideMemory {
-        /// Guest address where memory ends.
-        addr: u64,
-        /// Bytes that are missing.
-        len: u64,
-    },
-}
-
 /// The request's payload cannot be read or written at this place.
 #[derive(Debug, thiserror::Error)]
 pub enum PayloadError {
@@ -110,109 +73,15 @@ pub enum PayloadError {
 
 /// One request of the guest: its buffers, and those for the reply.
 pub struct Request {
-    head: HeadIndex,
-    memory: Arc<TransportMemory>,
-    readable: Buffers,
-    writable: Buffers,
+    pub(super) head: HeadIndex,
+    pub(super) memory: Arc<TransportMemory>,
+    pub(super) readable: Buffers,
+    pub(super) writable: Buffers,
     /// The parts in mapped files; `None` for nearly every request.
-    outside: Option<Box<Outside>>,
-}
-
-/// A chain that is being read.
-struct Reading<'a> {
-    /// The request so far. Borrowed, because to move it costs as much as to read a chain.
-    request: &'a mut Request,
-    mapped: Option<&'a dyn Mapped>,
-    /// How many bytes of each direction have an address where nothing is.
-    missing: [usize; 2],
+    pub(super) outside: Option<Box<Outside>>,
 }
 
 impl Request {
-    /// Copies the descriptors of `chain`, all of whose buffers have to be in `memory`.
-    ///
-    /// # Errors
-    /// If the chain is not well formed or has bytes outside guest memory.
-    pub fn read(
-        chain: DescriptorChain<Arc<TransportMemory>>,
-        memory: Arc<TransportMemory>,
-    ) -> Result<Self, ChainError> {
-        Self::read_with(chain, memory, None)
-    }
-
-    /// Copies the descriptors of `chain`. Buffers outside `memory` are looked up in the files of
-    /// `mapped`: see `outside.rs`.
-    ///
-    /// A descriptor that spans adjacent regions (two DAX ranges side by side, say) becomes
-    /// several buffers.
-    ///
-    /// # Errors
-    /// If the chain is not well formed, or a header would lie outside guest memory. A request that
-    /// can be answered, but not served, has a [`Self::fault`].
-    pub fn read_with(
-        chain: DescriptorChain<Arc<TransportMemory>>,
-        memory: Arc<TransportMemory>,
-        mapped: Option<&dyn Mapped>,
-    ) -> Result<Self, ChainError> {
-        let mut request = Self {
-            head: HeadIndex(chain.head_index()),
-            memory,
-            readable: Buffers::new(),
-            writable: Buffers::new(),
-            outside: None,
-        };
-        let mut reading = Reading {
-            request: &mut request,
-            mapped,
-            missing: [0; 2],
-        };
-        let mut read = 0;
-        let mut promises_another = false;
-        for descriptor in chain {
-            let direction = if descriptor.is_write_only() {
-                Direction::Writable
-            } else if reading.is_empty(Direction::Writable) {
-                Direction::Readable
-            } else {
-                return Err(ChainError::ReadableAfterWritable { index: read });
-            };
-            reading.split(descriptor.addr(), descriptor.len(), direction)?;
-            if reading.request.readable.len() + reading.request.writable.len() > MAX_BUFFERS {
-                return Err(ChainError::TooLong);
-            }
-            read += 1;
-            promises_another = descriptor.has_next();
-        }
-        if promises_another {
-            return Err(ChainError::BreaksOff { read });
-        }
-        if reading.is_empty(Direction::Readable) && reading.is_empty(Direction::Writable) {
-            return Err(ChainError::Empty);
-        }
-        request.fetch();
-        Ok(request)
-    }
-
-    /// Reads the parts in files into private memory.
-    fn fetch(&mut self) {
-        let Some(outside) = &mut self.outside else {
-            return;
-        };
-        match outside.fill(&self.memory) {
-            Ok(Some(memory)) => {
-                locate(&mut self.readable, &memory);
-                locate(&mut self.writable, &memory);
-                self.memory = Arc::new(memory);
-            }
-            Ok(None) => {}
-            Err(fault) => {
-                outside.fail(fault);
-            }
-        }
-        // Without private memory these have no address.
-        self.readable.retain(|buffer| !buffer.host.is_null());
-        self.writable.retain(|buffer| !buffer.host.is_null());
-    }
-
     /// Why the request can't be served although it can be answered.
     #[must_use]
     pub fn fault(&self) -> Option<&Fault> {
@@ -339,102 +208,7 @@ impl Request {
     }
 }
 
-impl Reading<'_> {
-    fn is_empty(&self, direction: Direction) -> bool {
-        self.buffers(direction).is_empty() && self.missing[direction as usize] == 0
-    }
-
-    fn buffers(&self, direction: Direction) -> &Buffers {
-        match direction {
-            Direction::Readable => &self.request.readable,
-            Direction::Writable => &self.request.writable,
-        }
-    }
-
-    fn push(&mut self, direction: Direction, buffer: Buffer) {
-        match direction {
-            Direction::Readable => self.request.readable.push(buffer),
-            Direction::Writable => self.request.writable.push(buffer),
-        }
-    }
-
-    /// Appends the `len` bytes at `addr`, cut at region boundaries.
-    fn split(
-        &mut self,
-        mut addr: GuestAddress,
-        len: u32,
-        direction: Direction,
-    ) -> Result<(), ChainError> {
-        let mut left = u64::from(len);
-        while left > 0 {
-            let outside = ChainError::OutsideMemory {
-                addr: addr.raw_value(),
-                len: left,
-            };
-            let here = match self.request.memory.to_region_addr(addr) {
-                Some((region, offset)) => {
-                    let here = left.min(region.len() - offset.raw_value());
-                    // The offset is one of the region's own.
-                    let host = region.get_host_address(offset).map_err(|_| outside)?;
-                    let buffer = Buffer {
-                        addr,
-                        // At most `len`, which is a u32.
-                        len: here as u32,
-                        host,
-                    };
-                    self.push(direction, buffer);
-                    here
-                }
-                None => self.split_outside(addr, left, direction)?,
-            };
-            left -= here;
-            match addr.checked_add(here) {
-                Some(next) => addr = next,
-                None if left == 0 => {}
-                None => return Err(outside),
-            }
-            if self.buffers(direction).len() > MAX_BUFFERS {
-                return Err(ChainError::TooLong);
-            }
-        }
-        Ok(())
-    }
-
-    /// [`Self::split`] for an address that is no memory; returns how many bytes it has handled.
-    /// Bytes where nothing is are left out, if the request can be answered without them.
-    #[cold]
-    fn split_outside(
-        &mut self,
-        addr: GuestAddress,
-        len: u64,
-        direction: Direction,
-    ) -> Result<u64, ChainError> {
-        let before = total(self.buffers(direction)) + self.missing[direction as usize];
-        if let Some(mapped) = self.mapped {
-            let outside = self.request.outside.get_or_insert_default();
-            if let Some(buffer) = outside.place(mapped, addr, len, direction, before) {
-                self.push(direction, buffer);
-                return Ok(buffer.len.into());
-            }
-            let needed = match direction {
-                Direction::Readable => size_of::<InHeader>(),
-                Direction::Writable => size_of::<OutHeader>(),
-            };
-            if before >= needed {
-                let addr = addr.raw_value();
-                outside.fail(Fault::Unreachable { addr, len });
-                self.missing[direction as usize] += len as usize;
-                return Ok(len);
-            }
-        }
-        Err(ChainError::OutsideMemory {
-            addr: addr.raw_value(),
-            len,
-        })
-    }
-}
-
-fn total(buffers: &[Buffer]) -> usize {
+pub(super) fn total(buffers: &[Buffer]) -> usize {
     buffers.iter().map(|buffer| buffer.len as usize).sum()
 }
 
