@@ -9,7 +9,7 @@ use rustix::mm::{Advice, MapFlags, MsyncFlags, ProtFlags, madvise, mmap, msync, 
 use rustix::param::page_size;
 use serde::{Deserialize, Serialize};
 
-use crate::pattern::{self, Seed};
+use super::content::difference;
 use crate::worker::{Fault, HandleTable, Op};
 
 const WORD: usize = size_of::<u64>();
@@ -276,13 +276,14 @@ impl Op for Touch {
     }
 }
 
-/// Compares a mapping's part with a file's pattern; gives the first difference in words.
+/// Compares a mapping's part with a pattern or with zeros; gives the first difference in words.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Load {
     pub map: String,
     pub at: usize,
     pub len: usize,
-    pub seed: u64,
+    /// The pattern's seed, and the offset of the part in the pattern; `None` is zeros.
+    pub pattern: Option<(u64, u64)>,
 }
 
 impl Op for Load {
@@ -292,8 +293,8 @@ impl Op for Load {
     fn run(self, handles: &mut HandleTable) -> Result<Option<String>, Fault> {
         let map: &Mapping = handles.get(&self.map)?;
         let bytes = map.load(self.at, self.len)?;
-        let checked = pattern::check(Seed(self.seed), map.offset + self.at as u64, &bytes);
-        Ok(checked.err().map(|wrong| wrong.to_string()))
+        let (seed, at) = self.pattern.unzip();
+        Ok(difference(seed, at.unwrap_or(self.at as u64), &bytes))
     }
 }
 

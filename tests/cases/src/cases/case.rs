@@ -6,7 +6,10 @@ use anyhow::Result;
 use dax_measure::lab::{Contract, Outcome};
 
 use super::scenarios::{self, Scenario};
-use super::{KernelKind, Observation, Pin, RemovalKind, Vmm, expected, finding, matrix};
+use super::{
+    KernelKind, Observation, OnHost, Pin, RemovalKind, Signs, Vmm, expected, finding, host_side,
+    matrix,
+};
 use crate::host::{FileSystem, Rig};
 
 /// A scenario that is run on a guest and has an outcome.
@@ -20,6 +23,13 @@ pub enum Case {
         pin: Pin,
         /// What removes it.
         removal: RemovalKind,
+    },
+    /// A removal on the host under a pin in the guest.
+    Host {
+        /// What holds the page.
+        pin: Pin,
+        /// What happens on the host.
+        what: OnHost,
     },
     /// A scenario.
     Scenario(FileSystem, &'static Scenario),
@@ -37,6 +47,10 @@ pub fn all() -> Vec<Case> {
             }
         }
     }
+    for what in OnHost::ALL {
+        let pins = Pin::ALL.into_iter().filter(|pin| what.goes_with(*pin));
+        cases.extend(pins.map(|pin| Case::Host { pin, what }));
+    }
     for scenario in scenarios::all() {
         cases.extend(scenario.fs.iter().map(|&fs| Case::Scenario(fs, scenario)));
     }
@@ -50,6 +64,9 @@ impl Case {
             Self::Matrix { fs, pin, removal } => {
                 format!("matrix::{fs}::{}::{}", pin.name(), removal.name())
             }
+            Self::Host { pin, what } => {
+                format!("{}-{}::{}", what.name(), pin.name(), self.fs())
+            }
             Self::Scenario(fs, scenario) => format!("{}::{fs}", scenario.name),
         }
     }
@@ -60,6 +77,7 @@ impl Case {
             Self::Matrix { fs, pin, removal } => {
                 format!("on {fs}, under {}: {}", pin.about(), removal.about())
             }
+            Self::Host { pin, what } => format!("under {}: {}", pin.about(), what.about()),
             Self::Scenario(_, scenario) => scenario.about.to_owned(),
         }
     }
@@ -68,6 +86,7 @@ impl Case {
     pub fn source(self) -> &'static str {
         match self {
             Self::Matrix { fs, removal, .. } => removal.source(fs),
+            Self::Host { what, .. } => what.source(),
             Self::Scenario(_, scenario) => scenario.source,
         }
     }
@@ -76,6 +95,7 @@ impl Case {
     pub fn fs(self) -> FileSystem {
         match self {
             Self::Matrix { fs, .. } | Self::Scenario(fs, _) => fs,
+            Self::Host { .. } => FileSystem::Fuse,
         }
     }
 
@@ -83,7 +103,7 @@ impl Case {
     pub fn pin(self) -> Option<Pin> {
         match self {
             Self::Matrix { pin, .. } => Some(pin),
-            Self::Scenario(..) => None,
+            Self::Host { .. } | Self::Scenario(..) => None,
         }
     }
 
@@ -91,7 +111,7 @@ impl Case {
     pub fn removal(self) -> Option<RemovalKind> {
         match self {
             Self::Matrix { removal, .. } => Some(removal),
-            Self::Scenario(..) => None,
+            Self::Host { .. } | Self::Scenario(..) => None,
         }
     }
 
@@ -99,7 +119,20 @@ impl Case {
     pub fn contract(self) -> Contract {
         match self {
             Self::Matrix { fs, removal, .. } => removal.contract(fs),
+            Self::Host { what, .. } => what.contract(),
             Self::Scenario(_, scenario) => scenario.contract,
+        }
+    }
+
+    /// The complaints and errors that it stands for.
+    pub fn signs(self) -> Signs {
+        match self {
+            Self::Matrix { fs, removal, .. } => Signs {
+                errors: removal.errors(fs),
+                ..Signs::DROPPED_PAGE
+            },
+            Self::Host { .. } => Signs::DROPPED_PAGE,
+            Self::Scenario(_, scenario) => scenario.signs,
         }
     }
 
@@ -107,12 +140,13 @@ impl Case {
     pub fn expected(self, kernel: KernelKind, vmm: Vmm) -> Vec<Outcome> {
         let outcomes = match self {
             Self::Matrix { fs, pin, removal } => expected(kernel, fs, pin, removal),
+            Self::Host { pin, what } => return what.expected(kernel, pin, vmm),
             Self::Scenario(fs, scenario) => (scenario.expected)(kernel, fs),
         };
         match vmm {
             Vmm::Unguarded => outcomes,
             // The guest has touched a lost page. QEMU's own abort (G) does not always happen.
-            Vmm::Guarded | Vmm::OneRegion if outcomes == [Outcome::VmDied] => self.survived(kernel),
+            Vmm::Guarded | Vmm::OneRegion if outcomes == [Outcome::VmDied] => self.survived(),
             Vmm::Guarded => outcomes,
             Vmm::OneRegion => self.without_abort(outcomes),
         }
@@ -132,22 +166,11 @@ impl Case {
     }
 
     /// The outcomes where a lost page reads as zeros.
-    fn survived(self, kernel: KernelKind) -> Vec<Outcome> {
-        use Outcome::{Complained, Finished, Harmed, Proceeded};
-        match (self, self.contract()) {
-            // The host has asked for this result.
-            (_, Contract::KnownLimit) => vec![Proceeded],
-            // The host has asked for this result, and Linux warns of a page in use that leaves the
-            // page cache. The seed counts only FOLL_PIN as a use.
-            (Self::Scenario(_, scenario), _) if scenario.name.starts_with("server-shrinks") => {
-                match kernel {
-                    KernelKind::Seed => vec![Proceeded],
-                    _ => vec![Complained],
-                }
-            }
-            (_, Contract::MustWait) => vec![Harmed],
+    fn survived(self) -> Vec<Outcome> {
+        match self.contract() {
+            Contract::MustWait => vec![Outcome::Harmed],
             // Linux warns if a copy is under way when the page leaves the page cache.
-            _ => vec![Complained, Finished],
+            _ => vec![Outcome::Complained, Outcome::Finished],
         }
     }
 
@@ -156,6 +179,7 @@ impl Case {
     pub fn finding(self, kernel: KernelKind) -> Option<&'static str> {
         match self {
             Self::Matrix { fs, pin, removal } => finding(kernel, fs, pin, removal),
+            Self::Host { what, .. } => (what == OnHost::TruncateAndStat).then_some("15"),
             Self::Scenario(_, scenario) => (scenario.finding)(kernel),
         }
     }
@@ -164,10 +188,13 @@ impl Case {
     ///
     /// # Errors
     ///
-    /// If the lab fails, or the guest dies.
+    /// If the lab fails, or the guest dies; [`Lacking`](crate::host::Lacking) if kernel or host lack
+    /// what the case needs.
     pub async fn run(self, rig: &mut Rig, seen: &mut Observation) -> Result<()> {
+        rig.needs(self.fs())?;
         match self {
             Self::Matrix { fs, pin, removal } => matrix::run(rig, fs, pin, removal, seen).await,
+            Self::Host { pin, what } => host_side::run(rig, pin, what, seen).await,
             Self::Scenario(fs, scenario) => (scenario.run)(rig, fs, seen).await,
         }
     }

@@ -2,9 +2,9 @@
 
 //! One cell of the matrix: a page is pinned, its blocks are removed, and the pin ends.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use dax_measure::lab::Contract::MustWait;
 use guest_agent::files::KernelLog;
 use guest_agent::removals::Removal;
@@ -12,11 +12,12 @@ use qemu_guest::vm::agent::Signal;
 
 use super::filler::worker_is_free;
 use super::fixture::Fixture;
-use super::held::Held;
-use super::observation::{Observation, complaints};
+use super::held::{Ended, Held};
 use super::spurious::SpuriousWakeups;
+use super::wait::{does_not_return, is_early, watch_on};
+use super::{Observation, complaints};
 use super::{Pin, RemovalKind};
-use crate::host::{BREAK_LAYOUTS, FileSystem, Pending, Rig, Waiting};
+use crate::host::{BREAK_LAYOUTS, FileSystem, Lacking, Pending, Rig, Waiting, WorkerError};
 
 /// How long a removal may take to return after the last reference to its page is gone. A removal
 /// takes milliseconds, so one that has not returned by then was not woken.
@@ -38,8 +39,25 @@ pub async fn run(
 ) -> Result<()> {
     let mut fixture = Fixture::set_up(rig, fs, removal).await?;
     seen.stands(&fixture);
-    let held = take(rig, &mut fixture, pin, seen).await?;
+    let held = match take(rig, &mut fixture, pin, seen).await {
+        Ok(held) => held,
+        Err(error) => {
+            let Some(lacking) = lacking(&error) else {
+                return Err(error);
+            };
+            close(rig, fixture, seen).await?;
+            return Err(lacking.into());
+        }
+    };
     remove_and_verify(rig, fixture, held, removal, seen).await
+}
+
+/// What the kernel lacks, if that is why a pin can't be taken.
+fn lacking(error: &Error) -> Option<Lacking> {
+    match error.downcast_ref() {
+        Some(WorkerError::Fault { source, .. }) => Lacking::of(source),
+        _ => None,
+    }
 }
 
 /// Takes the pin.
@@ -97,7 +115,6 @@ pub(super) async fn close(rig: &mut Rig, fixture: Fixture, seen: &mut Observatio
         seen.step("a worker has taken a range under the filler's transfer: this guest's last case");
     } else if let Some(stack) = fixture.tear_down(rig).await? {
         seen.step("afterwards a file of the case can't be unlinked");
-        seen.stuck = true;
         seen.elsewhere = Some(stack.clone());
         seen.evidence.stack = Some(stack);
         rig.spoil();
@@ -130,26 +147,28 @@ pub(super) async fn go_on_from(
     fixture: &mut Fixture,
     held: Held,
     pending: &Pending<Removal>,
-    waiting: Waiting<()>,
+    mut waiting: Waiting<()>,
     seen: &mut Observation,
 ) -> Result<()> {
-    let removal = fixture.kind;
     let pin_writes = held.writes_page();
+    let mut spurious = None;
+    if let Waiting::Blocked(task) = waiting {
+        seen.step(format_args!(
+            "{} {} waits for the page",
+            task.comm, task.pid
+        ));
+        spurious = Some(SpuriousWakeups::begin(rig.watcher(), &task, seen).await?);
+        seen.evidence.stack = Some(task.stack.clone());
+        seen.blocked = Some(task);
+        waiting = watch_on(rig, fixture, pending).await?;
+    }
     let mut removed = false;
     let mut wait_for_return = true;
-    let mut spurious = None;
     match waiting {
-        Waiting::Blocked(task) => {
-            seen.step(format_args!(
-                "{} {} waits for the page",
-                task.comm, task.pid
-            ));
-            seen.evidence.stack = Some(task.stack.clone());
-            spurious = Some(SpuriousWakeups::begin(rig.watcher(), &task, seen).await?);
-            seen.blocked = Some(task);
-        }
+        Waiting::Blocked(_) => seen.step("it still waits"),
         Waiting::Over(done) => {
             wait_for_return = false;
+            seen.early = seen.blocked.is_some();
             match &done.outcome {
                 Ok(()) => seen.step("it has returned, and the page is still pinned"),
                 Err(fault) => seen.step(format_args!("it was refused: {fault}")),
@@ -162,12 +181,11 @@ pub(super) async fn go_on_from(
             }
         }
         Waiting::Elsewhere(task) => {
-            let stack = task.map_or_else(|| "it runs".to_owned(), |task| task.stack);
             seen.step("it neither returns nor waits for the page");
-            seen.elsewhere = Some(stack.clone());
-            seen.evidence.stack = Some(stack);
+            seen.is_elsewhere(task);
         }
     }
+    let released = Instant::now();
     let ended = held
         .release(&mut fixture.pinner, &fixture.page, rig)
         .await?;
@@ -176,16 +194,21 @@ pub(super) async fn go_on_from(
         seen.step(format_args!("its transfer failed: {failed}"));
         rig.spoil();
     }
+    let done = match wait_for_return {
+        true => fixture.remover.done_within(pending, WAKE_DEADLINE).await?,
+        false => None,
+    };
+    if let Some(spurious) = spurious {
+        spurious.end(rig.watcher(), seen).await?;
+    }
     if wait_for_return {
-        let done = fixture.remover.done_within(pending, WAKE_DEADLINE).await?;
-        if let Some(spurious) = spurious {
-            spurious.end(rig.watcher(), seen).await?;
-        }
         let Some(done) = done else {
             seen.step(format_args!("it has not returned in {WAKE_DEADLINE:?}"));
-            seen.stuck = true;
+            let waiter = fixture.kind.waiter(&fixture.remover);
+            does_not_return(rig.watcher(), waiter, &BREAK_LAYOUTS, seen).await?;
             return wake_by_signal(fixture, pending, seen).await;
         };
+        seen.early = is_early(&done, released, &ended);
         let host = done.heard.saturating_duration_since(ended.released);
         let guest = done.span.ended_ns.saturating_sub(ended.span.ended_ns);
         seen.evidence.wake_us.push(host.as_micros() as u64);
@@ -202,9 +225,22 @@ pub(super) async fn go_on_from(
             }
         }
     }
+    find_harm(rig, fixture, pin_writes, removed, ended, seen).await
+}
+
+/// Compares what the pin's owner got, and what all files hold, with what they must be.
+async fn find_harm(
+    rig: &Rig,
+    fixture: &mut Fixture,
+    pin_writes: bool,
+    removed: bool,
+    ended: Ended,
+    seen: &mut Observation,
+) -> Result<()> {
     let page_written = pin_writes && ended.failed.is_none();
     // A page that stays in the file holds what was last written to it. A late reader sees that too.
-    let stays = removal == RemovalKind::CopyOver && removal.contract(fixture.files.fs) != MustWait;
+    let kind = fixture.kind;
+    let stays = kind == RemovalKind::CopyOver && kind.contract(fixture.files.fs) != MustWait;
     let leaked = ended.leaked.filter(|_| !stays);
     seen.harm = match leaked {
         Some(leaked) => Some(format!("who read the pinned page got other data: {leaked}")),
@@ -242,22 +278,4 @@ async fn wake_by_signal(
         )),
     }
     Ok(())
-}
-
-impl RemovalKind {
-    /// Waits until the removal is over or waits for the page. If Linux's worker waits, its stack
-    /// shows it; a task that wants the worker's range waits for the worker.
-    async fn watch(
-        self,
-        rig: &mut Rig,
-        fixture: &mut Fixture,
-        pending: &Pending<Removal>,
-    ) -> Result<Waiting<()>> {
-        let remover = &mut fixture.remover;
-        Ok(if self == Self::ReclaimWorker {
-            Waiting::of_worker(remover, pending, rig.watcher(), "fuse_dax_free_mem_worker").await?
-        } else {
-            Waiting::of(remover, pending, rig.watcher(), &BREAK_LAYOUTS).await?
-        })
-    }
 }

@@ -6,12 +6,15 @@
 //! course of their own. Both are lists of [`Case`]s.
 
 mod case;
+mod complaint;
 mod contract;
 mod expect;
 mod files;
 mod filler;
 mod fixture;
 mod held;
+mod host_side;
+mod judge;
 mod matrix;
 mod new_owner;
 mod observation;
@@ -21,10 +24,14 @@ pub mod scenarios;
 mod spurious;
 mod teardown;
 mod verify;
+mod wait;
 
 pub use case::{Case, all};
+pub use complaint::{Allowed, Complaint, Severity, complaints, panic, stalls};
 pub use contract::Reference;
 pub use expect::{KernelKind, Vmm, expected, finding};
-pub use observation::{Observation, complaints, stalls};
+pub use host_side::OnHost;
+pub use judge::{Ended, HeldTo, Judgement, Signs};
+pub use observation::Observation;
 pub use pin::Pin;
 pub use removal::RemovalKind;

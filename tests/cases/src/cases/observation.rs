@@ -8,6 +8,7 @@ use dax_measure::lab::{Evidence, Outcome};
 use guest_agent::files::{Frame, Task};
 use guest_agent::worker::Fault;
 
+use super::complaint::Complaint;
 use super::fixture::Fixture;
 use super::new_owner::NewOwner;
 
@@ -16,24 +17,30 @@ use super::new_owner::NewOwner;
 pub struct Observation {
     /// Where the removal waited for the page.
     pub blocked: Option<Task>,
+    /// The removal waited, and returned before the release.
+    pub early: bool,
+    /// How often the removal was woken while the page was in use, in a case where it must not be.
+    pub spurious: u64,
     /// The result of the removal while the page was pinned.
     pub returned: Option<Result<(), Fault>>,
-    /// The removal neither returned nor waited where it should.
+    /// A task hangs at another place than where it waits for a page: its stack.
     pub elsewhere: Option<String>,
     /// A scenario without a removal under a pin has run to its end.
     pub finished: bool,
-    /// The removal did not return after the release.
+    /// The removal did not return after the release, and still sleeps where it waited.
     pub stuck: bool,
     /// A signal ended that wait, so that nothing hangs any more.
     pub woken: bool,
+    /// The case wakes the removal itself, so that wake-ups are no failure.
+    pub is_woken_by_case: bool,
     /// Bytes that are wrong, or that reached a reader who should not have them.
     pub harm: Option<String>,
-    /// Lines of the guest's kernel log that are complaints.
-    pub complaints: Vec<String>,
+    /// The complaints in the log of the guest's kernel.
+    pub complaints: Vec<Complaint>,
     /// Everything for the report.
     pub evidence: Evidence,
     /// When the first step was taken.
-    start: Option<Instant>,
+    pub(super) start: Option<Instant>,
 }
 
 impl Observation {
@@ -50,6 +57,13 @@ impl Observation {
         self.step("the page is mapped");
     }
 
+    /// Records a task that hangs at another place than where it waits; `None` is a task that runs.
+    pub(super) fn is_elsewhere(&mut self, task: Option<Task>) {
+        let stack = task.map_or_else(|| "it runs".to_owned(), |task| task.stack);
+        self.elsewhere = Some(stack.clone());
+        self.evidence.stack = Some(stack);
+    }
+
     /// Records who owns the page's memory, now that the removal has returned under the pin.
     pub(super) fn owned(&mut self, frame: Option<Frame>, owner: &NewOwner) {
         let page = frame.map_or_else(|| "the page".to_owned(), |frame| frame.to_string());
@@ -60,14 +74,26 @@ impl Observation {
         };
     }
 
-    /// The outcome that follows; the worst observation counts.
+    /// Whether a task hangs, so that its guest can't be used any more.
+    pub fn hangs(&self) -> bool {
+        (self.stuck || self.elsewhere.is_some()) && !self.woken
+    }
+
+    /// The outcome that follows. A return before the release goes first, because all else follows
+    /// from it; then the worst observation counts.
     pub fn outcome(&self) -> Outcome {
-        if self.harm.is_some() {
+        if self.early {
+            Outcome::Early
+        } else if self.harm.is_some() {
             Outcome::Harmed
         } else if self.stuck {
             Outcome::Stuck
+        } else if self.elsewhere.is_some() {
+            Outcome::Hung
         } else if !self.complaints.is_empty() {
             Outcome::Complained
+        } else if self.blocked.is_some() && self.spurious > 0 {
+            Outcome::Spurious
         } else if self.blocked.is_some() {
             Outcome::Waited
         } else {
@@ -75,7 +101,7 @@ impl Observation {
                 Some(Err(_)) => Outcome::Refused,
                 Some(Ok(())) => Outcome::Proceeded,
                 None if self.finished => Outcome::Finished,
-                None => Outcome::Stuck,
+                None => Outcome::NotRun,
             }
         }
     }
@@ -83,55 +109,50 @@ impl Observation {
     /// A sentence that gives the reason for the outcome.
     pub fn why(&self) -> String {
         match self.outcome() {
+            Outcome::Early => match &self.harm {
+                Some(harm) => format!("it waited, and returned before the release; then: {harm}"),
+                None => "it waited, and returned before the release".to_owned(),
+            },
             Outcome::Harmed => self.harm.clone().unwrap_or_default(),
             Outcome::Complained => format!("the kernel's log: {}", self.complaints[0]),
-            Outcome::Stuck => match &self.elsewhere {
-                Some(elsewhere) => format!("it hung elsewhere: {elsewhere}"),
-                None => "it did not return after the page was free".to_owned(),
-            },
+            Outcome::Stuck => "it did not return after the page was free".to_owned(),
+            Outcome::Hung => {
+                let stack = self.elsewhere.as_deref().unwrap_or_default();
+                format!("it hung elsewhere: {stack}")
+            }
+            Outcome::Spurious => format!(
+                "it waited for the page, and was woken {} times before the page was free",
+                self.spurious
+            ),
             Outcome::Refused => match &self.returned {
                 Some(Err(fault)) => format!("refused: {fault}"),
                 _ => "refused".to_owned(),
             },
             Outcome::Finished => "it came to its end, and all bytes were right".to_owned(),
             Outcome::Proceeded => "it returned while the page was pinned".to_owned(),
+            Outcome::NotRun => "the case ended, and nothing was observed".to_owned(),
             _ => "it waited for the page, and went on when it was free".to_owned(),
         }
     }
 }
 
-/// The lines of a kernel log that no test may cause.
-pub fn complaints(log: &str) -> Vec<String> {
-    const SIGNS: [&str; 9] = [
-        "WARNING:",
-        "BUG:",
-        "kernel BUG",
-        "Oops",
-        "KASAN",
-        "general protection fault",
-        "blocked for more than",
-        "refcount_t:",
-        "Bad page",
-    ];
-    let bad = |line: &&str| SIGNS.iter().any(|sign| line.contains(sign));
-    log.lines().filter(bad).map(str::to_owned).collect()
-}
-
-/// The lines of a kernel log that report a lack of progress. A busy host can cause such lines, so
-/// they count only if a case has failed.
-pub fn stalls(log: &str) -> Vec<String> {
-    const SIGNS: [&str; 3] = [
-        "self-detected stall",
-        "detected stalls on CPUs",
-        "soft lockup",
-    ];
-    let bad = |line: &&str| SIGNS.iter().any(|sign| line.contains(sign));
-    log.lines().filter(bad).map(str::to_owned).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cases::complaints;
+
+    fn blocked() -> Observation {
+        let task = Task {
+            pid: 90,
+            comm: "guest-worker".to_owned(),
+            state: 'S',
+            stack: "[<0>] ext4_break_layouts+0x1d/0x60".to_owned(),
+        };
+        Observation {
+            blocked: Some(task),
+            ..Observation::default()
+        }
+    }
 
     #[test]
     fn the_worst_counts() {
@@ -140,18 +161,30 @@ mod tests {
             ..Observation::default()
         };
         assert_eq!(seen.outcome(), Outcome::Proceeded);
-        seen.complaints.push("WARNING: x".to_owned());
+        seen.complaints = complaints("WARNING: x");
         assert_eq!(seen.outcome(), Outcome::Complained);
+        seen.elsewhere = Some("[<0>] request_wait_answer+0x1/0x2".to_owned());
+        assert_eq!(seen.outcome(), Outcome::Hung);
+        seen.stuck = true;
+        assert_eq!(seen.outcome(), Outcome::Stuck);
         seen.harm = Some("a byte".to_owned());
         assert_eq!(seen.outcome(), Outcome::Harmed);
-        assert_eq!(Observation::default().outcome(), Outcome::Stuck);
+        seen.early = true;
+        assert_eq!(seen.outcome(), Outcome::Early);
+        assert!(seen.why().ends_with("a byte"));
     }
 
     #[test]
-    fn complaints_are_told_from_chatter() {
-        let log = "[ 1.0] virtiofs virtio3: Cache len: 0x1000000\n\
-                   [ 2.0] WARNING: CPU: 0 PID: 77 at fs/dax.c:430 dax_disassociate_entry\n\
-                   [ 3.0] EXT4-fs (pmem0): DAX enabled. Warning: EXPERIMENTAL, use at your own risk\n";
-        assert_eq!(complaints(log).len(), 1);
+    fn nothing_seen_is_no_result() {
+        assert_eq!(Observation::default().outcome(), Outcome::NotRun);
+    }
+
+    #[test]
+    fn a_wait_with_needless_wake_ups_is_another_outcome() {
+        let mut seen = blocked();
+        assert_eq!(seen.outcome(), Outcome::Waited);
+        seen.spurious = 2;
+        assert_eq!(seen.outcome(), Outcome::Spurious);
+        assert!(seen.why().contains("2 times"));
     }
 }

@@ -107,6 +107,11 @@ impl Pin {
         }
     }
 
+    /// Whether a program of the guest reads the page at the pin's end.
+    pub fn is_read_at_its_end(self) -> bool {
+        matches!(self, Self::Vmsplice | Self::ZeroCopy)
+    }
+
     /// Whether the page gets the server's data at the pin's end.
     pub fn writes_page(self) -> bool {
         matches!(

@@ -162,6 +162,16 @@ impl RemovalKind {
         }
     }
 
+    /// The errors that a refusal may have.
+    pub fn errors(self, fs: FileSystem) -> &'static [i32] {
+        match (self, fs) {
+            (Self::Umount, _) => &[libc::EBUSY],
+            (Self::DaxFlag, FileSystem::Fuse) => &[libc::ENOTTY],
+            _ if self.contract(fs) == Contract::MustRefuse => &[libc::EOPNOTSUPP],
+            _ => &[],
+        }
+    }
+
     /// Where the contract comes from.
     pub fn source(self, fs: FileSystem) -> &'static str {
         match self.contract(fs) {

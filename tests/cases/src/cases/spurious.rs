@@ -48,6 +48,9 @@ impl SpuriousWakeups {
             let before = seen.evidence.vain_wakeups.unwrap_or(0);
             let count = possible(watcher.ask(traced).await, seen)?;
             seen.evidence.vain_wakeups = count.map(|count| before + count);
+            if !seen.is_woken_by_case {
+                seen.spurious = seen.evidence.vain_wakeups.unwrap_or(0);
+            }
         }
         Ok(())
     }

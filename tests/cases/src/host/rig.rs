@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{env, fs};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Error, Result};
 use guest_agent::files::{KernelLog, Reserve, TRACEFS};
 use qemu_guest::accel::AccelChoice;
 use qemu_guest::artifacts::{KernelSpec, Progress, QemuSpec};
+use qemu_guest::vm::agent::{AgentError, Errno};
 use qemu_guest::vm::machine::{ByteSize, NbdDisk};
 use qemu_guest::vm::process::{Dax, RunDir, Share};
 use qemu_guest::vm::{Parts, Vm, VmSpec, Wanted};
@@ -17,7 +18,7 @@ use qemu_guest::vm::{Parts, Vm, VmSpec, Wanted};
 use super::blocks::BigBlocks;
 use super::delayed::{HELD_FROM, SIZE};
 use super::held_share::{self, HeldShare, Release};
-use super::{Disk, FileSystem, Images, Worker};
+use super::{Disk, FileSystem, Images, Lacking, NO_BIG_BLOCKS, Worker};
 
 /// Size of the window: small, so that it fills quickly.
 pub const WINDOW: ByteSize = ByteSize::mib(16);
@@ -95,6 +96,8 @@ pub struct Rig {
     disk: Disk,
     /// The worker that watches the others.
     watcher: Worker,
+    /// The file systems that the kernel does not have.
+    lacking: Vec<FileSystem>,
     /// Unmounted before the share is removed.
     big_blocks: Option<BigBlocks>,
     held_share: HeldShare,
@@ -142,8 +145,12 @@ impl Rig {
         };
         let vm = Vm::boot(&parts.parts, spec).await?;
         let ready = async {
+            let mut lacking = Vec::new();
             for fs in FileSystem::ALL {
-                mount(&vm, fs).await?;
+                match mount(&vm, fs).await {
+                    Err(error) if is_unknown(&error) => lacking.push(fs),
+                    mounted => mounted?,
+                }
             }
             let (tag, target) = (held_share::TAG, held_share::MOUNT_POINT);
             vm.mount(tag, target, "").await?;
@@ -157,13 +164,16 @@ impl Rig {
             tracefs.await.ok();
             let mut watcher = Worker::start(vm.agent(), "watcher").await?;
             for fs in [FileSystem::Ext4, FileSystem::Xfs] {
+                if lacking.contains(&fs) {
+                    continue;
+                }
                 let path = format!("{}/ballast", fs.mount_point());
                 watcher.ask(Reserve { path, leave: FREE }).await?;
             }
             watcher.ask(KernelLog {}).await?;
-            anyhow::Ok(watcher)
+            anyhow::Ok((watcher, lacking))
         };
-        let watcher = ready.await.with_context(|| {
+        let (watcher, lacking) = ready.await.with_context(|| {
             let boot = vm.agent().boot();
             format!(
                 "{}\nthe guest's console:\n{}",
@@ -176,6 +186,7 @@ impl Rig {
             vm,
             disk,
             watcher,
+            lacking,
             big_blocks,
             held_share,
             share,
@@ -234,11 +245,29 @@ impl Rig {
         mount(&self.vm, fs).await
     }
 
-    /// Whether the share has a folder of [`BIG_BLOCKS`](super::BIG_BLOCKS).
-    pub fn has_big_blocks(&self) -> bool {
-        self.big_blocks.is_some()
+    /// Checks that the share has a folder of [`BIG_BLOCKS`](super::BIG_BLOCKS).
+    ///
+    /// # Errors
+    ///
+    /// [`Lacking`], if it does not.
+    pub fn needs_big_blocks(&self) -> Result<(), Lacking> {
+        match self.big_blocks {
+            Some(_) => Ok(()),
+            None => Err(Lacking(NO_BIG_BLOCKS.to_owned())),
+        }
     }
 
+    /// Checks that the kernel has a file system.
+    ///
+    /// # Errors
+    ///
+    /// [`Lacking`], if it does not.
+    pub fn needs(&self, fs: FileSystem) -> Result<(), Lacking> {
+        match self.lacking.contains(&fs) {
+            true => Err(Lacking(format!("the kernel has no {fs}"))),
+            false => Ok(()),
+        }
+    }
     /// The host's path of a file in the share.
     pub fn on_host(&self, name: &str) -> PathBuf {
         self.share.join(name)
@@ -274,6 +303,15 @@ impl Rig {
         drop(self.held_release);
         self.vm.power_off().await
     }
+}
+
+/// Whether a mount failed because the kernel does not know the file system.
+fn is_unknown(error: &Error) -> bool {
+    let errno = match error.downcast_ref() {
+        Some(AgentError::Refused { source, .. }) => source.errno,
+        _ => None,
+    };
+    errno == Some(Errno(libc::ENODEV))
 }
 
 async fn mount(vm: &Vm, fs: FileSystem) -> Result<()> {

@@ -96,15 +96,20 @@ impl<Y> Waiting<Y> {
 }
 
 /// The task whose stack is read.
-#[derive(Clone, Copy)]
-enum Who<'a> {
+#[derive(Clone, Copy, Debug)]
+pub enum Who<'a> {
     /// A process.
     Process(u32),
     /// A kernel worker with this function on its stack.
     Worker(&'a str),
 }
 
-async fn sleeping(
+/// The task, if it sleeps in one of `functions`; anywhere, if there are none.
+///
+/// # Errors
+///
+/// If the watcher has ended.
+pub async fn sleeping(
     watcher: &mut Worker,
     who: Who<'_>,
     functions: &[&str],

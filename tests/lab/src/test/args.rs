@@ -4,7 +4,8 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use dax_cases::cases::HeldTo;
 use dax_measure::{Shard, lab::Format};
 use qemu_guest::{accel::AccelChoice, artifacts::KernelSpec};
 
@@ -73,9 +74,34 @@ pub struct TestArgs {
     #[arg(long)]
     pub no_guard: bool,
 
+    /// What the kernels are held to
+    #[arg(long, value_enum, default_value = "known")]
+    pub held_to: HeldToArg,
+
     /// How guests are run
     #[arg(long, value_enum, default_value = "auto")]
     pub accel: AccelArg,
+}
+
+/// What kernels are held to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum HeldToArg {
+    /// What is known of each kernel, its bugs included; a bug that is gone is reported as fixed
+    Known,
+    /// What is known of a stock kernel, even if this one is the lab's own
+    Stock,
+    /// What the system calls promise: a known bug fails, too
+    Contract,
+}
+
+impl From<HeldToArg> for HeldTo {
+    fn from(arg: HeldToArg) -> Self {
+        match arg {
+            HeldToArg::Known => Self::Known,
+            HeldToArg::Stock => Self::Stock,
+            HeldToArg::Contract => Self::Contract,
+        }
+    }
 }
 
 impl TestArgs {

@@ -2,7 +2,7 @@
 
 //! Makes a line of the results from a case that was run.
 
-use dax_cases::cases::{Case, KernelKind, Observation, Vmm};
+use dax_cases::cases::{Case, Ended, HeldTo, KernelKind, Observation, Vmm};
 use dax_measure::lab::{Cell, Evidence, Outcome, Verdict};
 
 use super::guests::{Ending, Kernel};
@@ -19,6 +19,8 @@ pub struct Frame<'a> {
     pub kind: KernelKind,
     /// What happens to a QEMU that loses a page.
     pub vmm: Vmm,
+    /// What the kernel is held to.
+    pub held_to: HeldTo,
     /// The repetition, counted from 1.
     pub repetition: u32,
 }
@@ -32,30 +34,45 @@ impl<'a> Frame<'a> {
             release: kernel.parts.release(),
             kind: kernel.kind,
             vmm: kernel.vmm,
+            held_to: kernel.held_to,
             repetition,
         }
     }
 
     /// The cell of a case that was run.
-    pub fn cell(self, ending: Ending, seen: Observation, seconds: f64) -> Cell {
+    pub fn cell(self, ending: Ending, mut seen: Observation, seconds: f64) -> Cell {
+        let mut signal = None;
         let (outcome, why) = match ending {
             Ending::Complete => (seen.outcome(), seen.why()),
-            Ending::Died(why) => (Outcome::VmDied, why),
-            Ending::Broken(why) => (Outcome::Complained, format!("the kernel's console: {why}")),
+            Ending::Died { signal: by, why } => {
+                signal = by;
+                (Outcome::VmDied, why)
+            }
+            Ending::Broken {
+                outcome,
+                complaints,
+                why,
+            } => {
+                seen.complaints = complaints;
+                (outcome, format!("the kernel's console: {why}"))
+            }
+            Ending::Lacking(why) => return self.skipped(&why),
             Ending::Failed(error) => (Outcome::NotRun, format!("{error:#}")),
         };
-        let expected = self.case.expected(self.kind, self.vmm);
-        let verdict = match outcome {
-            Outcome::NotRun => Verdict::LabError,
-            outcome if expected.contains(&outcome) => Verdict::Expected,
-            _ => Verdict::Unexpected,
+        let ended = Ended {
+            outcome,
+            seen: &seen,
+            signal,
         };
+        let judged = self.case.judge(self.kind, self.vmm, self.held_to, &ended);
+        let complaints = seen.complaints.iter().map(ToString::to_string);
+        seen.evidence.complaints = complaints.collect();
         Cell {
             outcome,
-            verdict,
+            verdict: judged.verdict,
             evidence: seen.evidence,
             seconds,
-            ..self.skipped(&why)
+            ..self.skipped(&judged.otherwise.unwrap_or(why))
         }
     }
 
@@ -71,7 +88,7 @@ impl<'a> Frame<'a> {
             removal: case.removal().map(|removal| removal.name().to_owned()),
             repetition: self.repetition,
             contract: case.contract(),
-            expected: case.expected(self.kind, self.vmm),
+            expected: case.accepted(self.kind, self.vmm, self.held_to),
             outcome: Outcome::NotRun,
             verdict: Verdict::Skipped,
             why: why.to_owned(),

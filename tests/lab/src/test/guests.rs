@@ -3,13 +3,17 @@
 //! Kernels and their guests. A guest is booted when it is needed, and again after it has died.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Error, Result, ensure};
-use dax_cases::cases::{Case, KernelKind, Observation, Vmm, complaints, stalls};
-use dax_cases::host::{Rig, RigParts};
-use qemu_guest::vm::process::tail;
+use dax_cases::cases::{
+    Case, Complaint, HeldTo, KernelKind, Observation, Vmm, complaints, panic, stalls,
+};
+use dax_cases::host::{Lacking, Rig, RigParts};
+use dax_measure::lab::Outcome;
+use qemu_guest::vm::process::{GuestError, tail};
 use tokio::time::timeout;
 
 use super::logs::Logs;
@@ -31,6 +35,8 @@ pub struct Kernel {
     pub kind: KernelKind,
     /// What happens to a QEMU that loses a page.
     pub vmm: Vmm,
+    /// What it is held to.
+    pub held_to: HeldTo,
     /// The parts that its guests are started from.
     pub parts: RigParts,
     /// The folder for guests' logs.
@@ -58,10 +64,24 @@ struct Booted {
 pub enum Ending {
     /// It was run to its end.
     Complete,
-    /// QEMU died, for this reason.
-    Died(String),
-    /// The guest's kernel gave up, with this complaint.
-    Broken(String),
+    /// QEMU died.
+    Died {
+        /// The signal that ended it, if one did.
+        signal: Option<i32>,
+        /// How it ended.
+        why: String,
+    },
+    /// The guest's kernel gave up.
+    Broken {
+        /// Whether it panicked, hung, or only complained.
+        outcome: Outcome,
+        /// Its complaints.
+        complaints: Vec<Complaint>,
+        /// The line that tells.
+        why: String,
+    },
+    /// The kernel or the host lacks what the case needs.
+    Lacking(String),
     /// The lab failed.
     Failed(Error),
 }
@@ -97,16 +117,20 @@ impl<'a> Guest<'a> {
                 "the case has not ended in {CASE_DEADLINE:?}"
             )))
         });
-        if ending.is_err() || self.kernel.keep {
+        let lost = ending.as_ref().is_err_and(|error| !error.is::<Lacking>());
+        if lost || self.kernel.keep {
             booted.keep_logs(self.kernel, seen);
         }
         match ending {
             Ok(()) => {
                 // A task that is stuck may hold locks that the next case needs.
-                let hangs = seen.stuck && !seen.woken;
-                let reusable = !booted.rig.is_spoiled() && !hangs;
+                let reusable = !booted.rig.is_spoiled() && !seen.hangs();
                 self.booted = Some(booted).filter(|_| reusable);
                 Ending::Complete
+            }
+            Err(error) if error.is::<Lacking>() => {
+                self.booted = Some(booted).filter(|booted| !booted.rig.is_spoiled());
+                Ending::Lacking(error.to_string())
             }
             Err(error) => {
                 let guest = booted.rig.vm().guest();
@@ -166,11 +190,96 @@ async fn why(mut rig: Rig, error: Error) -> Ending {
     let death = timeout(DEATH_DEADLINE, rig.vm_mut().failed()).await;
     let console = fs::read(rig.vm().guest().console()).unwrap_or_default();
     let console = String::from_utf8_lossy(&console);
-    let mut complaints = complaints(&console).into_iter().chain(stalls(&console));
-    let complaint = complaints.next();
-    match (death, complaint) {
-        (_, Some(complaint)) => Ending::Broken(complaint),
-        (Ok(death), None) => Ending::Died(format!("{death:#}")),
-        (Err(_alive), None) => Ending::Failed(error),
+    told(error, death.ok(), &console)
+}
+
+/// What a guest's console, and the end of its processes, say of a case that could not go on. A
+/// panic ends QEMU, too, so it goes first.
+fn told(error: Error, death: Option<Error>, console: &str) -> Ending {
+    let complaints = complaints(console);
+    if let Some(line) = panic(console) {
+        let first = complaints.first().map(|complaint| complaint.line.clone());
+        return Ending::Broken {
+            outcome: Outcome::Panicked,
+            why: first.unwrap_or_else(|| line.to_owned()),
+            complaints,
+        };
+    }
+    if let Some(death) = death {
+        let signal = match death.downcast_ref() {
+            Some(GuestError::Ended(ended)) => ended.status.signal(),
+            _ => None,
+        };
+        let why = format!("{death:#}");
+        return Ending::Died { signal, why };
+    }
+    if let Some(complaint) = complaints.first() {
+        return Ending::Broken {
+            outcome: Outcome::Complained,
+            why: complaint.line.clone(),
+            complaints,
+        };
+    }
+    if let Some(stall) = stalls(console).first() {
+        return Ending::Broken {
+            outcome: Outcome::Hung,
+            why: stall.line.clone(),
+            complaints,
+        };
+    }
+    Ending::Failed(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    const BUG: &str = "[ 9.0] kernel BUG at fs/super.c:647!\n\
+                       [ 9.0] RIP: 0010:generic_shutdown_super.cold+0x1a/0x1c\n";
+    const PANIC: &str = "[ 9.1] Kernel panic - not syncing: Fatal exception\n";
+    const STALL: &str = "[ 9.0] rcu: INFO: rcu_sched self-detected stall on CPU\n";
+
+    fn failed() -> Error {
+        Error::msg("the worker is gone")
+    }
+
+    fn died(status: i32) -> Error {
+        let ended = qemu_guest::vm::process::Ended {
+            status: ExitStatus::from_raw(status),
+            output: String::new(),
+            console: String::new(),
+        };
+        GuestError::from(Box::new(ended)).into()
+    }
+
+    #[test]
+    fn a_panic_a_complaint_and_a_stall_are_three_outcomes() {
+        let outcome = |console: &str| match told(failed(), None, console) {
+            Ending::Broken { outcome, .. } => Some(outcome),
+            _ => None,
+        };
+        assert_eq!(outcome(&format!("{BUG}{PANIC}")), Some(Outcome::Panicked));
+        assert_eq!(outcome(BUG), Some(Outcome::Complained));
+        assert_eq!(outcome(STALL), Some(Outcome::Hung));
+        assert_eq!(outcome(""), None);
+        // QEMU ends after a panic, but not of it.
+        let both = told(failed(), Some(died(0)), &format!("{BUG}{PANIC}"));
+        let Ending::Broken { outcome, why, .. } = both else {
+            panic!("a panic is no death of QEMU");
+        };
+        assert_eq!(outcome, Outcome::Panicked);
+        assert!(why.contains("fs/super.c:647"));
+    }
+
+    #[test]
+    fn qemu_s_signal_is_known() {
+        let signal = |status| match told(failed(), Some(died(status)), "") {
+            Ending::Died { signal, .. } => signal,
+            _ => panic!("QEMU has died"),
+        };
+        assert_eq!(signal(libc::SIGBUS), Some(libc::SIGBUS));
+        assert_eq!(signal(1 << 8), None);
     }
 }

@@ -42,6 +42,7 @@ impl Live {
         self.bar.inc(1);
         let word = match cell.verdict {
             Verdict::Expected => "ok   ",
+            Verdict::Fixed => "fixed",
             Verdict::Unexpected => "FAIL ",
             Verdict::Skipped => "skip ",
             Verdict::LabError => "LAB  ",

@@ -17,6 +17,7 @@ use qemu_guest::artifacts::{KernelSpec, Progress, QemuSpec};
 use qemu_guest::vm::WindowKind;
 
 use super::TestArgs;
+use super::args::HeldToArg;
 use super::guests::Kernel;
 use super::schedule::Schedule;
 use super::{host, mounts, select};
@@ -88,15 +89,25 @@ fn obtain(args: &TestArgs) -> Result<Vec<Kernel>> {
             false => parts,
         };
         Ok(Kernel {
-            kind: KernelKind::of(&label, parts.release()),
+            kind: KernelKind::of(known_as(args, &label), parts.release()),
             label,
             vmm: Vmm::Guarded,
+            held_to: args.held_to.into(),
             parts,
             shelf: args.out.join(LOGS),
             keep: args.keep,
         })
     };
     specs.iter().map(kernel).collect()
+}
+
+/// The label by which a kernel's expectations are found. A kernel that is held to stock counts as
+/// one without the lab's change.
+fn known_as<'a>(args: &TestArgs, label: &'a str) -> &'a str {
+    match (args.held_to, label.split_once('+')) {
+        (HeldToArg::Stock, Some((base, _change))) if label.starts_with("build:") => base,
+        _ => label,
+    }
 }
 
 /// What happens to a QEMU that loses a page. It is the same for all kernels. For an unknown QEMU, a

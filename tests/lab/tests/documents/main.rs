@@ -2,6 +2,7 @@
 
 //! Checks that files, headings, tests and options that documents name exist.
 
+mod cases;
 mod reading;
 
 use std::process::Command;

@@ -47,6 +47,22 @@ impl Cell {
         }
     }
 
+    /// Whether the kernel did what the contract asks for; of a known limit, what is known.
+    pub fn is_right(&self) -> bool {
+        match self.contract {
+            Contract::KnownLimit => self.verdict == Verdict::Expected,
+            contract => {
+                let judged = matches!(self.verdict, Verdict::Fixed | Verdict::Expected);
+                judged && contract.allows(self.outcome)
+            }
+        }
+    }
+
+    /// Whether the cell failed as this kernel is known to (XFAIL).
+    pub fn is_known_failure(&self) -> bool {
+        self.verdict == Verdict::Expected && !self.contract.allows(self.outcome)
+    }
+
     /// The matrix's row (pin) and column (removal) within its file system; `None` for a named case.
     pub fn place(&self) -> Option<(&str, &str)> {
         if !self.case.starts_with(MATRIX) {
@@ -83,4 +99,6 @@ pub struct Evidence {
     pub console_tail: String,
     pub new_owner: Option<String>,
     pub harm: Option<String>,
+    pub complaints: Vec<String>,
+    pub overlap: Option<String>,
 }

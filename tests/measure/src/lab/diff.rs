@@ -15,7 +15,7 @@ use clap::Args;
 
 use self::show::show;
 use super::{
-    CellKey, Conclusion, Run, Verdict,
+    Cell, CellKey, Conclusion, Run, Verdict,
     grid::{Group, groups},
     latency::{Samples, Wakes, wakes},
     terminal::labels,
@@ -28,7 +28,8 @@ use crate::{put, read};
 /// two kernels are compared. Of a cell's repetitions the worst counts.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit status: 0 if nothing got worse, 1 if a cell that was as expected is not any more or is gone, \
+Exit status: 0 if nothing got worse, 1 if a cell that was right is wrong, one that was as expected \
+is not any more, or one is gone, \
 2 for a mistake on this command line, 3 if a file can't be read.")]
 pub struct DiffArgs {
     /// results.json of the run before
@@ -67,9 +68,64 @@ struct Change {
     after: Option<String>,
     /// The reason that the later run gives.
     why: String,
-    /// Whether the cell got worse: it was as expected, and now it is unexpected, a failure of the
-    /// lab, or gone.
-    regression: bool,
+    /// Whether the cell got better or worse.
+    direction: Direction,
+}
+
+/// The direction of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    /// A cell that was wrong is right, or one that was unexpected is as expected.
+    Better,
+    /// Neither: the cell was or is skipped, or both results are as right as each other.
+    Neutral,
+    /// A cell that was right is wrong, one that was as expected is not, or it is gone.
+    Worse,
+}
+
+impl Direction {
+    /// From one result to another; `None` is a cell that is not there.
+    fn of(before: &Group<'_>, after: Option<&Group<'_>>) -> Self {
+        let was = Rank::of(before);
+        let Some(after) = after else {
+            return match was {
+                Some(Rank::Right | Rank::Known) => Self::Worse,
+                _ => Self::Neutral,
+            };
+        };
+        match (was, Rank::of(after)) {
+            (Some(was), Some(is)) if is > was => Self::Worse,
+            (Some(was), Some(is)) if is < was => Self::Better,
+            _ => Self::Neutral,
+        }
+    }
+}
+
+/// How good a result is; the worst comes last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// The contract is fulfilled.
+    Right,
+    /// The contract is broken as this kernel is known to break it.
+    Known,
+    /// The result is not as expected.
+    Unexpected,
+    /// The lab failed.
+    Failed,
+}
+
+impl Rank {
+    /// The rank of a group's worst cell; `None` if all are skipped.
+    fn of(group: &Group<'_>) -> Option<Self> {
+        let of_cell = |cell: &&Cell| match cell.verdict {
+            Verdict::Skipped => None,
+            Verdict::Expected | Verdict::Fixed if cell.is_right() => Some(Self::Right),
+            Verdict::Expected | Verdict::Fixed => Some(Self::Known),
+            Verdict::Unexpected => Some(Self::Unexpected),
+            Verdict::LabError => Some(Self::Failed),
+        };
+        group.cells.iter().filter_map(of_cell).max()
+    }
 }
 
 /// The latencies of a pin on a file system and a kernel.
@@ -110,7 +166,13 @@ impl Changes {
     /// The cells that got worse.
     fn regressions(&self) -> impl Iterator<Item = &Change> {
         let all = self.changed.iter().chain(&self.gone);
-        all.filter(|change| change.regression)
+        all.filter(|change| change.direction == Direction::Worse)
+    }
+
+    /// The number of cells that got better.
+    fn improvements(&self) -> usize {
+        let better = |change: &&Change| change.direction == Direction::Better;
+        self.changed.iter().filter(better).count()
     }
 }
 
@@ -134,14 +196,13 @@ fn compare(before: &Run, after: &Run) -> Changes {
         None => key.to_string(),
     };
     for group in groups(&before.cells) {
-        let was = group.verdict() == Verdict::Expected;
         let now = by_key.get(&key(&group)).copied();
         let change = Change {
             name: name(group.key),
             before: Some(labels::text(&group)),
             after: now.map(labels::text),
             why: now.map_or_else(String::new, |now| now.worst().why.clone()),
-            regression: was && now.is_none_or(|now| now.verdict() >= Verdict::Unexpected),
+            direction: Direction::of(&group, now),
         };
         match now {
             None => changes.gone.push(change),
@@ -156,7 +217,7 @@ fn compare(before: &Run, after: &Run) -> Changes {
         before: None,
         after: Some(labels::text(group)),
         why: group.worst().why.clone(),
-        regression: false,
+        direction: Direction::Neutral,
     }));
     changes.wakes = slower(before, after, kernels.is_some());
     changes

@@ -192,6 +192,8 @@ pub fn hostile() -> Run {
         console_tail: HOSTILE.into(),
         new_owner: Some(HOSTILE.into()),
         harm: Some(HOSTILE.into()),
+        complaints: vec![HOSTILE.into()],
+        overlap: Some(HOSTILE.into()),
     };
     let mut run = run(vec![
         ended(cell, Outcome::Harmed, Verdict::Unexpected, HOSTILE),

@@ -56,7 +56,7 @@ fn properties(run: &Run) -> Vec<Property> {
 
 fn test_case(cell: &Cell) -> TestCase {
     let status = match cell.verdict {
-        Verdict::Expected => TestCaseStatus::success(),
+        Verdict::Expected | Verdict::Fixed => TestCaseStatus::success(),
         Verdict::Skipped => told(TestCaseStatus::skipped(), &cell.why, None),
         Verdict::Unexpected => {
             let failure = TestCaseStatus::non_success(NonSuccessKind::Failure);
@@ -77,6 +77,7 @@ fn test_case(cell: &Cell) -> TestCase {
     let outcome = cell.outcome.name();
     case.add_property(Property::new("outcome", outcome));
     case.add_property(Property::new("contract", cell.contract.name()));
+    case.add_property(Property::new("verdict", cell.verdict.name()));
     if cell.verdict != Verdict::Expected {
         let Evidence {
             guest_log,

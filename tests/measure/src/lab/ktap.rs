@@ -53,13 +53,17 @@ fn subtest(cells: &[&Cell], out: &mut String) -> Totals {
     let totals = Totals::of(cells.iter().copied());
     let Totals {
         passed,
+        known: xfail,
+        fixed: xpass,
         failed,
         skipped,
         lab_errors,
     } = totals;
+    let pass = passed - xfail;
     let _ = writeln!(
         out,
-        "  # Totals: pass:{passed} fail:{failed} xfail:0 xpass:0 skip:{skipped} error:{lab_errors}"
+        "  # Totals: pass:{pass} fail:{failed} xfail:{xfail} xpass:{xpass} skip:{skipped} \
+         error:{lab_errors}"
     );
     totals
 }
@@ -71,7 +75,8 @@ fn result(number: usize, cell: &Cell) -> String {
     }
     let why = one_line(&cell.why);
     match cell.verdict {
-        Verdict::Expected => format!("ok {number} {name}"),
+        Verdict::Expected if cell.is_known_failure() => format!("ok {number} {name} # XFAIL {why}"),
+        Verdict::Expected | Verdict::Fixed => format!("ok {number} {name}"),
         Verdict::Unexpected => format!("not ok {number} {name}"),
         Verdict::Skipped => format!("ok {number} {name} # SKIP {why}"),
         Verdict::LabError => format!("not ok {number} {name} # ERROR {why}"),
@@ -85,6 +90,7 @@ fn diagnostics(cell: &Cell) -> Vec<String> {
     match cell.verdict {
         Verdict::Skipped => return lines,
         Verdict::Expected => lines.push(format!("{}: {}", cell.outcome.name(), cell.why)),
+        Verdict::Fixed => lines.push(format!("fixed: {}", judged(cell))),
         Verdict::Unexpected | Verdict::LabError => {
             lines.push(judged(cell));
             lines.extend(evidence.harm.iter().map(|harm| format!("harm: {harm}")));

@@ -51,6 +51,10 @@ pub enum Conclusion {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     pub passed: usize,
+    /// Failures that are known of the kernel. They are among those that passed.
+    pub known: usize,
+    /// Cells that are known to fail on the kernel and did not.
+    pub fixed: usize,
     pub failed: usize,
     pub skipped: usize,
     pub lab_errors: usize,
@@ -61,8 +65,10 @@ impl Totals {
     pub fn of<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Self {
         let mut totals = Self::default();
         for cell in cells {
+            totals.known += usize::from(cell.is_known_failure());
             *match cell.verdict {
                 Verdict::Expected => &mut totals.passed,
+                Verdict::Fixed => &mut totals.fixed,
                 Verdict::Unexpected => &mut totals.failed,
                 Verdict::Skipped => &mut totals.skipped,
                 Verdict::LabError => &mut totals.lab_errors,
@@ -76,11 +82,16 @@ impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             passed,
+            fixed,
             failed,
             skipped,
             lab_errors,
+            known: _,
         } = self;
         write!(f, "{passed} passed, {failed} failed, {skipped} skipped")?;
+        if *fixed > 0 {
+            write!(f, ", {fixed} fixed")?;
+        }
         if *lab_errors > 0 {
             write!(f, "; the lab itself failed in {lab_errors}")?;
         }
@@ -137,5 +148,9 @@ mod tests {
         run.cells.remove(2);
         assert_eq!(run.conclusion(), Conclusion::Expected);
         assert_eq!(fixture::all_skipped().conclusion(), Conclusion::Expected);
+        run.cells[0].verdict = Verdict::Fixed;
+        assert_eq!(run.conclusion(), Conclusion::Expected);
+        let totals = run.totals().to_string();
+        assert!(totals.ends_with(", 1 fixed"), "{totals}");
     }
 }

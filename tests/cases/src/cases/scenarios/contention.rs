@@ -14,7 +14,7 @@ use super::race::{Runner, close};
 use super::{Scenario, run};
 use crate::cases::files::RANGE;
 use crate::cases::fixture::Fixture;
-use crate::cases::{KernelKind, Observation, Pin, RemovalKind, expected, matrix};
+use crate::cases::{KernelKind, Observation, Pin, RemovalKind, Signs, expected, matrix};
 use crate::host::{FileSystem, Rig};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -29,6 +29,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         source: "fs/dax.c: dax_layout_busy_page_range() waits for a locked entry and goes on",
         fs: &FileSystem::ALL,
         contract: Contract::MustWait,
+        signs: Signs::DROPPED_PAGE,
         expected: |kernel, fs| expected(kernel, fs, Pin::AioRead, RemovalKind::TruncateMiddle),
         run: run!(fault_storm),
     },
@@ -40,6 +41,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         source: "every break of layouts waits for the copy's pin",
         fs: &FileSystem::ALL,
         contract: Contract::MayProceed,
+        signs: Signs::DROPPED_PAGE,
         expected: |kernel, fs| match kernel {
             // A copy holds its page when the host's file ends before it: the page is lost.
             KernelKind::NoWait if fs == FileSystem::Fuse => vec![Outcome::VmDied],
@@ -60,6 +62,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         source: "fs/dax.c: faults look at i_size under invalidate_lock, which truncate holds",
         fs: &FileSystem::ALL,
         contract: Contract::MayProceed,
+        signs: Signs::DROPPED_PAGE,
         expected: |_, _| vec![Outcome::Finished],
         run: run!(fault_beyond_end),
     },
@@ -71,6 +74,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         source: "fs/fuse/file.c: fuse_open() holds inode lock and invalidate_lock over FUSE_OPEN",
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
+        signs: Signs::DROPPED_PAGE,
         expected: |_, _| vec![Outcome::Finished],
         run: run!(o_trunc_race),
     },

@@ -13,7 +13,7 @@ use super::race::{Runner, close};
 use super::{Scenario, run};
 use crate::cases::files::RANGE;
 use crate::cases::fixture::Fixture;
-use crate::cases::{Observation, RemovalKind};
+use crate::cases::{Observation, RemovalKind, Signs};
 use crate::host::{FileSystem, Rig};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -26,6 +26,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                  of its own, wake_up() for each range that becomes free",
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
+        signs: Signs::DROPPED_PAGE,
         expected: |_, _| vec![Outcome::Finished],
         run: run!(parallel_reclaim),
     },
@@ -36,6 +37,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         source: "fs/fuse/dax.c: fuse_upgrade_dax_mapping() relies on its reference to the range",
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
+        signs: Signs::DROPPED_PAGE,
         expected: |_, _| vec![Outcome::Finished],
         run: run!(upgrade_race),
     },
@@ -114,7 +116,7 @@ async fn crowd(
             seen.harm = seen.harm.take().or(failed.cloned());
         }
     }
-    if !seen.stuck {
+    if !seen.hangs() {
         for path in paths {
             let whole = Compare {
                 path: path.clone(),

@@ -11,7 +11,7 @@ use guest_agent::removals::Removal;
 use super::props::{PAGE, map, open};
 use super::{Scenario, race, run};
 use crate::cases::fixture::Fixture;
-use crate::cases::{KernelKind, Observation, Pin, RemovalKind, matrix};
+use crate::cases::{KernelKind, Observation, Pin, RemovalKind, Signs, matrix};
 use crate::host::{FileSystem, Rig};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -23,6 +23,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         source: "fs/dax.c: dax_layout_busy_page_range() returns early without mapping_mapped()",
         fs: &FileSystem::ALL,
         contract: Contract::MustWait,
+        signs: Signs::DROPPED_PAGE,
         expected: slips,
         run: run!(munmap_hides_pin),
     },
@@ -34,6 +35,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         source: "fs/fuse/file.c: an open without FOPEN_KEEP_CACHE calls invalidate_inode_pages2()",
         fs: &[FileSystem::Fuse],
         contract: Contract::MustWait,
+        signs: Signs::DROPPED_PAGE,
         expected: slips,
         run: run!(reopen_hides_pin),
     },
@@ -49,6 +51,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                  it",
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
+        signs: Signs::DROPPED_PAGE,
         expected: |kernel, _| match kernel {
             KernelKind::Newer => vec![Outcome::Complained],
             _ => vec![Outcome::Finished],
@@ -63,6 +66,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         source: "fs/fuse/file.c: __fuse_copy_file_range() calls truncate_inode_pages_range()",
         fs: &[FileSystem::Fuse],
         contract: Contract::MustWait,
+        signs: Signs::DROPPED_PAGE,
         expected: slips_everywhere,
         run: run!(copy_over_hides_pin),
     },
@@ -73,6 +77,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         source: "fs/fuse/dir.c: fuse_create_open() breaks no layout, other than fuse_open()",
         fs: &FileSystem::ALL,
         contract: Contract::MustWait,
+        signs: Signs::DROPPED_PAGE,
         expected: |kernel, fs| {
             super::super::expected(kernel, fs, Pin::Vmsplice, RemovalKind::OpenTruncate)
         },
@@ -135,7 +140,7 @@ async fn reopen_while_mapped(rig: &mut Rig, fs: FileSystem, seen: &mut Observati
         map: "map".to_owned(),
         at: 0,
         len: PAGE,
-        seed: fixture.page.seed,
+        pattern: Some((fixture.page.seed, 0)),
     };
     seen.harm = loader.ask(load.clone()).await?;
     let read = ReadAt {

@@ -15,8 +15,9 @@ use super::race::Runner;
 use super::{Scenario, race, run};
 use crate::cases::files::RANGE;
 use crate::cases::fixture::Fixture;
-use crate::cases::{KernelKind, Observation, RemovalKind};
-use crate::host::{FileSystem, Rig};
+use crate::cases::wait::does_not_return;
+use crate::cases::{KernelKind, Observation, RemovalKind, Signs};
+use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Who};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -27,6 +28,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         source: "mm/truncate.c: truncate_pagecache_range() unmaps without even_cows",
         fs: &FileSystem::ALL,
         contract: Contract::MayProceed,
+        signs: Signs::DROPPED_PAGE,
         expected: |_, _| vec![Outcome::Finished],
         run: run!(private_copy_survives),
     },
@@ -38,6 +40,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         source: "mm/filemap.c and fs/dax.c: a read of no bytes is over before it begins",
         fs: &FileSystem::ALL,
         contract: Contract::MayProceed,
+        signs: Signs::DROPPED_PAGE,
         expected: |_, _| vec![Outcome::Finished],
         run: run!(zero_length_read),
     },
@@ -50,6 +53,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                  fuse_direct_io(), whose buffer faults under invalidate_lock only",
         fs: &FileSystem::ALL,
         contract: Contract::MayProceed,
+        signs: Signs::DROPPED_PAGE,
         expected: |_, _| vec![Outcome::Finished],
         run: run!(extending_write),
     },
@@ -61,8 +65,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                  evict it takes a FUSE_REMOVEMAPPING, whose reply nobody handles then",
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
+        signs: Signs::DROPPED_PAGE,
         expected: |kernel, _| match kernel {
-            KernelKind::NoBioWake => vec![Outcome::Stuck],
+            KernelKind::NoBioWake => vec![Outcome::Hung],
             _ => vec![Outcome::Finished],
         },
         run: run!(close_after_unlink),
@@ -106,7 +111,7 @@ async fn private_copy_survives(
         map: "private".to_owned(),
         at: 0,
         len: PAGE,
-        seed: fixture.page.seed,
+        pattern: Some((fixture.page.seed, fixture.page.offset)),
     };
     let lost = fixture.pinner.ask(load).await?;
     seen.harm = match lost {
@@ -130,7 +135,8 @@ async fn zero_length_read(rig: &mut Rig, fs: FileSystem, seen: &mut Observation)
         let done = fixture.remover.done_within(&pending, CALL_DEADLINE).await?;
         let Some(done) = done else {
             seen.step(format_args!("the read at {offset:#x} hangs"));
-            seen.stuck = true;
+            let reader = Who::Process(fixture.remover.pid());
+            does_not_return(rig.watcher(), reader, &BREAK_LAYOUTS, seen).await?;
             break;
         };
         let count = done.outcome?;
@@ -159,7 +165,8 @@ async fn extending_write(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) 
     let pending = writer.begin(write).await?;
     let Some(done) = writer.done_within(&pending, CALL_DEADLINE).await? else {
         seen.step("the write hangs");
-        seen.stuck = true;
+        let waiter = Who::Process(writer.pid());
+        does_not_return(rig.watcher(), waiter, &BREAK_LAYOUTS, seen).await?;
         return race::close(rig, fixture, seen).await;
     };
     let count = done.outcome.context("writing from a mapping of the file")?;

@@ -12,8 +12,9 @@ use qemu_guest::vm::agent::Signal;
 
 use super::{Scenario, race, run};
 use crate::cases::fixture::Fixture;
-use crate::cases::{KernelKind, Observation, RemovalKind};
-use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
+use crate::cases::wait::{does_not_return, watch_on};
+use crate::cases::{KernelKind, Observation, RemovalKind, Signs};
+use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting, Who};
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     name: "many-references",
@@ -24,6 +25,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
              seed wakes in unpin_user_page(), which no pipe calls",
     fs: &FileSystem::ALL,
     contract: Contract::MustWait,
+    signs: Signs::DROPPED_PAGE,
     expected: |kernel, _| match kernel {
         KernelKind::Stock | KernelKind::Newer | KernelKind::NoBioWake => {
             vec![Outcome::Waited]
@@ -54,24 +56,22 @@ async fn many_references(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) 
     seen.step(format_args!("{taken} references are in pipes"));
     let removal = fixture.removal();
     let pending = fixture.remover.begin(removal).await?;
-    let waiting = Waiting::of(
-        &mut fixture.remover,
-        &pending,
-        rig.watcher(),
-        &BREAK_LAYOUTS,
-    )
-    .await?;
+    let remover = &mut fixture.remover;
+    let mut waiting = Waiting::of(remover, &pending, rig.watcher(), &BREAK_LAYOUTS).await?;
+    if let Waiting::Blocked(task) = waiting {
+        seen.step("the truncate waits for the page");
+        seen.evidence.stack = Some(task.stack.clone());
+        seen.blocked = Some(task);
+        waiting = watch_on(rig, &mut fixture, &pending).await?;
+    }
     match waiting {
-        Waiting::Blocked(task) => {
-            seen.step("the truncate waits for the page");
-            seen.evidence.stack = Some(task.stack.clone());
-            seen.blocked = Some(task);
-        }
+        Waiting::Blocked(_) => seen.step("it still waits"),
         Waiting::Over(done) => {
+            seen.early = seen.blocked.is_some();
             seen.returned = Some(done.outcome);
             return race::close(rig, fixture, seen).await;
         }
-        Waiting::Elsewhere(task) => seen.elsewhere = task.map(|task| task.stack),
+        Waiting::Elsewhere(task) => seen.is_elsewhere(task),
     }
     let name = "pipes".to_owned();
     fixture.pinner.ask(Close { name }).await?;
@@ -83,6 +83,8 @@ async fn many_references(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) 
         return race::close(rig, fixture, seen).await;
     }
     seen.step(format_args!("it has not returned in {WAKE_DEADLINE:?}"));
+    let waiter = Who::Process(fixture.remover.pid());
+    does_not_return(rig.watcher(), waiter, &BREAK_LAYOUTS, seen).await?;
     for signal in [libc::SIGSTOP, libc::SIGCONT] {
         fixture.remover.signal(Signal(signal));
     }
@@ -93,6 +95,5 @@ async fn many_references(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) 
     if woken.is_some() {
         seen.step("a signal woke it, and it returned: only the wake-up was missing");
     }
-    seen.stuck = true;
     race::close(rig, fixture, seen).await
 }

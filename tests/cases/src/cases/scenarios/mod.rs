@@ -9,11 +9,10 @@ mod blocks;
 mod contention;
 mod crowd;
 mod hidden;
-mod host_side;
 mod lone;
 mod many;
 mod props;
-mod race;
+pub(super) mod race;
 mod refault;
 mod refused;
 mod signals;
@@ -25,7 +24,7 @@ use anyhow::Result;
 use dax_measure::lab::{Contract, Outcome};
 use futures::future::LocalBoxFuture;
 
-use super::{KernelKind, Observation};
+use super::{KernelKind, Observation, Signs};
 use crate::host::{FileSystem, Rig};
 
 /// A case with a course of its own.
@@ -43,6 +42,8 @@ pub struct Scenario {
     pub fs: &'static [FileSystem],
     /// What the kernel owes.
     pub contract: Contract,
+    /// The complaints and errors that it stands for.
+    pub signs: Signs,
     /// The accepted outcomes.
     pub expected: fn(KernelKind, FileSystem) -> Vec<Outcome>,
     /// Runs the scenario.
@@ -71,7 +72,6 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         lone::SCENARIOS,
         stall::SCENARIOS,
         many::SCENARIOS,
-        host_side::SCENARIOS,
         window::SCENARIOS,
         refault::SCENARIOS,
         refused::SCENARIOS,

@@ -12,7 +12,8 @@ use crate::cases::Observation;
 use crate::cases::fixture::Fixture;
 use crate::cases::matrix;
 use crate::cases::teardown::hung;
-use crate::host::{Pending, Rig, Worker};
+use crate::cases::wait::does_not_return;
+use crate::host::{BREAK_LAYOUTS, Pending, Rig, Who, Worker};
 
 /// How long a race may take. Its rounds take seconds, so a race that has not ended by then hangs.
 const RACE_DEADLINE: Duration = Duration::from_secs(90);
@@ -64,11 +65,10 @@ impl Runner {
         } = self;
         let done = actor.done_within(&pending, RACE_DEADLINE).await?;
         let Some(done) = done else {
-            let stack = hung(rig, actor.pid()).await?;
             seen.step(format_args!("{name} has not ended in {RACE_DEADLINE:?}"));
-            seen.stuck = true;
-            seen.evidence.stack = Some(stack.clone());
-            seen.elsewhere = Some(stack);
+            let waiter = Who::Process(actor.pid());
+            does_not_return(rig.watcher(), waiter, &BREAK_LAYOUTS, seen).await?;
+            seen.evidence.stack = Some(hung(rig, actor.pid()).await?);
             return Ok(None);
         };
         let ms = (done.span.ended_ns - done.span.began_ns) / 1_000_000;
@@ -84,8 +84,12 @@ impl Runner {
 }
 
 /// Ends a fixture that was a race. A process that hangs is left, together with its guest.
-pub(super) async fn close(rig: &mut Rig, fixture: Fixture, seen: &mut Observation) -> Result<()> {
-    if seen.stuck {
+pub(in crate::cases) async fn close(
+    rig: &mut Rig,
+    fixture: Fixture,
+    seen: &mut Observation,
+) -> Result<()> {
+    if seen.hangs() {
         rig.spoil();
         let log = rig.watcher().ask(KernelLog {}).await?;
         seen.complaints = crate::cases::complaints(&log);

@@ -8,7 +8,7 @@ use guest_agent::files::Touch;
 
 use super::{Scenario, run};
 use crate::cases::fixture::Fixture;
-use crate::cases::{KernelKind, Observation, Pin, RemovalKind, expected, matrix};
+use crate::cases::{KernelKind, Observation, Pin, RemovalKind, Signs, expected, matrix};
 use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
@@ -24,6 +24,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
              has one, other than dax_busy_page(), which subtracts the mappings",
     fs: &FileSystem::ALL,
     contract: Contract::MustWait,
+    signs: Signs::DROPPED_PAGE,
     expected: |kernel, fs| match kernel {
         KernelKind::Newer => vec![Outcome::Stuck],
         kernel => expected(kernel, fs, Pin::AioRead, RemovalKind::Truncate),

@@ -8,7 +8,7 @@ use qemu_guest::vm::agent::Signal;
 
 use super::{Scenario, run};
 use crate::cases::fixture::Fixture;
-use crate::cases::{KernelKind, Observation, Pin, RemovalKind, expected, matrix};
+use crate::cases::{KernelKind, Observation, Pin, RemovalKind, Signs, expected, matrix};
 use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
@@ -22,6 +22,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     source: "___wait_var_event() in TASK_INTERRUPTIBLE: ERESTARTSYS, and the system call restarts",
     fs: &FileSystem::ALL,
     contract: Contract::MustWait,
+    signs: Signs::DROPPED_PAGE,
     expected: |kernel, fs| expected(kernel, fs, Pin::AioRead, RemovalKind::Truncate),
     run: run!(signal_during_wait),
 }];

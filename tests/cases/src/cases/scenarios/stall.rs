@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use dax_measure::lab::{Contract, Outcome};
 use guest_agent::files::{Close, Create};
 use guest_agent::removals::Removal;
@@ -13,8 +13,9 @@ use super::props::{loading, open};
 use super::{Scenario, race, run};
 use crate::cases::files::RANGE;
 use crate::cases::fixture::Fixture;
-use crate::cases::{KernelKind, Observation, RemovalKind, matrix};
-use crate::host::{BIG_BLOCKS, FileSystem, NO_BIG_BLOCKS, Rig, Waiting};
+use crate::cases::wait::does_not_return;
+use crate::cases::{Allowed, KernelKind, Observation, RemovalKind, Signs, matrix};
+use crate::host::{BIG_BLOCKS, FileSystem, Rig, Waiting, Who};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -29,6 +30,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                  of trying the next",
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
+        signs: Signs::DROPPED_PAGE,
         expected: waits_behind_worker,
         run: run!(worker_stalls_others),
     },
@@ -43,6 +45,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         source: "fs/fuse/virtio_fs.c: virtio_fs_conn_destroy() calls cancel_delayed_work_sync()",
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
+        signs: Signs::DROPPED_PAGE,
         expected: waits_behind_worker,
         run: |rig, fs, seen| Box::pin(umount(rig, fs, seen, false)),
     },
@@ -55,11 +58,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                  last super block, and the worker holds an inode of this one",
         fs: &[FileSystem::Fuse],
         contract: Contract::MayProceed,
+        signs: Signs {
+            complaints: &[Allowed::oops("generic_shutdown_super")],
+            errors: &[],
+        },
         expected: |kernel, _| match kernel {
             KernelKind::NoWait => vec![Outcome::Proceeded],
             // The case does not get so far.
             KernelKind::NoWake => vec![Outcome::Stuck],
-            _ => vec![Outcome::Complained],
+            _ => vec![Outcome::Panicked],
         },
         run: |rig, fs, seen| Box::pin(umount(rig, fs, seen, true)),
     },
@@ -109,14 +116,14 @@ async fn worker_stalls_others(rig: &mut Rig, fs: FileSystem, seen: &mut Observat
             let done = third.done_within(&pending, WAKE_DEADLINE).await?;
             match done {
                 Some(done) => done.outcome.context("the third file's fault")?,
-                None => seen.stuck = true,
+                None => {
+                    let waiter = Who::Process(third.pid());
+                    does_not_return(rig.watcher(), waiter, &faults, seen).await?;
+                }
             }
         }
         Waiting::Over(done) => seen.returned = Some(done.outcome),
-        Waiting::Elsewhere(task) => {
-            seen.elsewhere = task.map(|task| task.stack);
-            seen.stuck = true;
-        }
+        Waiting::Elsewhere(task) => seen.is_elsewhere(task),
     }
     third.end().await?;
     rig.watcher().ask(Removal::Unlink { path }).await?;
@@ -129,12 +136,15 @@ async fn umount(
     seen: &mut Observation,
     submount: bool,
 ) -> Result<()> {
+    if submount {
+        rig.needs_big_blocks()?;
+    }
     let mut fixture = Fixture::set_up(rig, fs, RemovalKind::ReclaimInline).await?;
     seen.stands(&fixture);
     fixture.fill_window(rig).await?;
     seen.step("the window is full, and the worker waits for the filler's page");
     if submount {
-        visit_submount(rig, &mut fixture, fs).await?;
+        visit_submount(&mut fixture, fs).await?;
         seen.step("a file system in the share has been visited");
     }
     let filler = fixture.filler.as_mut().context("there is a filler")?;
@@ -162,16 +172,16 @@ async fn umount(
             let done = fixture.remover.done_within(&pending, WAKE_DEADLINE).await?;
             match done {
                 Some(done) => done.outcome.context("umount")?,
-                None => seen.stuck = true,
+                None => {
+                    let waiter = Who::Process(fixture.remover.pid());
+                    does_not_return(rig.watcher(), waiter, &ends, seen).await?;
+                }
             }
         }
         Waiting::Over(done) => seen.returned = Some(done.outcome),
-        Waiting::Elsewhere(task) => {
-            seen.elsewhere = task.map(|task| task.stack);
-            seen.stuck = true;
-        }
+        Waiting::Elsewhere(task) => seen.is_elsewhere(task),
     }
-    if seen.stuck {
+    if seen.hangs() {
         return race::close(rig, fixture, seen).await;
     }
     if !matches!(seen.returned, Some(Err(_))) {
@@ -181,8 +191,7 @@ async fn umount(
     matrix::close(rig, fixture, seen).await
 }
 
-async fn visit_submount(rig: &Rig, fixture: &mut Fixture, fs: FileSystem) -> Result<()> {
-    ensure!(rig.has_big_blocks(), NO_BIG_BLOCKS);
+async fn visit_submount(fixture: &mut Fixture, fs: FileSystem) -> Result<()> {
     let path = format!("{}/{BIG_BLOCKS}/visited", fs.mount_point());
     let (len, seed) = (1, SEED);
     fixture.remover.ask(Create { path, len, seed }).await?;

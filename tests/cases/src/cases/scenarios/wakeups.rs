@@ -14,7 +14,7 @@ use crate::cases::fixture::Fixture;
 use crate::cases::held::HELD;
 use crate::cases::pin::held_file;
 use crate::cases::spurious::SpuriousWakeups;
-use crate::cases::{KernelKind, Observation, Pin, RemovalKind, expected, matrix};
+use crate::cases::{KernelKind, Observation, Pin, RemovalKind, Signs, expected, matrix};
 use crate::host::{BREAK_LAYOUTS, FileSystem, Pending, Rig, Waiting};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -28,6 +28,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                  nobody is left, not for each who leaves",
         fs: &FileSystem::ALL,
         contract: Contract::MustWait,
+        signs: Signs::DROPPED_PAGE,
         expected: |kernel, fs| expected(kernel, fs, Pin::AioWrite, RemovalKind::Truncate),
         run: run!(pins_one_by_one),
     },
@@ -40,6 +41,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         source: "mm/memremap.c wakes when the reference is dropped; who waits looks when it runs",
         fs: &FileSystem::ALL,
         contract: Contract::MustWait,
+        signs: Signs::DROPPED_PAGE,
         expected: |kernel, fs| match kernel {
             // As in refault-during-wait: a mapping holds a reference.
             KernelKind::Newer => vec![Outcome::Stuck],
@@ -89,6 +91,7 @@ async fn pins_one_by_one(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) 
     let mut waiting = look(rig, &mut fixture, &pending).await?;
     if let Waiting::Blocked(task) = &waiting {
         let spurious = SpuriousWakeups::begin(rig.watcher(), task, seen).await?;
+        seen.blocked = Some(task.clone());
         for (name, offset) in further {
             rig.held_share().release(offset)?;
             fixture.pinner.ask(AioReap { name }).await?;
@@ -110,12 +113,14 @@ async fn woken_spuriously(rig: &mut Rig, fs: FileSystem, seen: &mut Observation)
     let mut fixture = Fixture::set_up(rig, fs, kind).await?;
     seen.stands(&fixture);
     let held = matrix::take(rig, &mut fixture, Pin::Vmsplice, seen).await?;
+    seen.is_woken_by_case = true;
     fixture.pinner.ask(Schedule { first: true }).await?;
     fixture.remover.ask(Schedule { first: false }).await?;
     let pending = fixture.remover.begin(fixture.removal()).await?;
     let mut waiting = look(rig, &mut fixture, &pending).await?;
     if let Waiting::Blocked(task) = &waiting {
         let spurious = SpuriousWakeups::begin(rig.watcher(), task, seen).await?;
+        seen.blocked = Some(task.clone());
         // Puts the page back into the page tables. A fault takes the lock that the waiting removal
         // needs as well.
         let touch = Touch {

@@ -10,7 +10,7 @@ use guest_agent::removals::Removal;
 
 use super::{Scenario, run};
 use crate::cases::fixture::Fixture;
-use crate::cases::{KernelKind, Observation, Pin, RemovalKind, matrix};
+use crate::cases::{Allowed, KernelKind, Observation, Pin, RemovalKind, Signs, matrix};
 use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -22,12 +22,26 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         source: "fs/fuse/dax.c: inode_inline_reclaim_one_dmap() and the worker drop the lock to wait",
         fs: &[FileSystem::Fuse],
         contract: Contract::MustWait,
+        signs: Signs {
+            complaints: &[
+                Allowed::oops("__list_del_entry_valid"),
+                Allowed::oops("__list_del_entry_valid_or_report"),
+                Allowed::oops("__list_add_valid"),
+                Allowed::oops("__list_add_valid_or_report"),
+            ],
+            errors: &[],
+        },
         expected: |kernel, _| match kernel {
             KernelKind::Stock | KernelKind::Newer | KernelKind::NoBioWake => {
                 // This is a race, which Linux wins about every second time. A kernel that checks
-                // its lists notices a broken list. Another kernel walks the list without end, or
+                // its lists panics at a broken list. Another kernel walks the list without end, or
                 // lets two files share a range.
-                vec![Outcome::Waited, Outcome::Complained, Outcome::Harmed]
+                vec![
+                    Outcome::Waited,
+                    Outcome::Panicked,
+                    Outcome::Hung,
+                    Outcome::Harmed,
+                ]
             }
             kernel => super::super::expected(
                 kernel,
@@ -49,6 +63,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         source: "fs/fuse/dax.c: fuse_dax_inode_cleanup() at eviction waits for nothing",
         fs: &FileSystem::ALL,
         contract: Contract::MayProceed,
+        signs: Signs::DROPPED_PAGE,
         expected: |kernel, fs| match fs {
             // The eviction itself waits, and so does every task that needs memory.
             FileSystem::Fuse if kernel == KernelKind::Newer => vec![Outcome::Waited],
@@ -67,6 +82,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         source: "fs/fuse/dax.c: inline reclaim waits for a page that its own caller holds",
         fs: &[FileSystem::Fuse],
         contract: Contract::MustWait,
+        signs: Signs::DROPPED_PAGE,
         expected: |kernel, _| match kernel {
             KernelKind::Seed | KernelKind::NoWait => vec![Outcome::Proceeded],
             _ => vec![Outcome::Stuck],
@@ -123,10 +139,7 @@ async fn self_deadlock(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) ->
             seen.stuck = true;
         }
         Waiting::Over(done) => seen.returned = Some(done.outcome),
-        Waiting::Elsewhere(task) => {
-            seen.elsewhere = task.map(|task| task.stack);
-            seen.stuck = true;
-        }
+        Waiting::Elsewhere(task) => seen.is_elsewhere(task),
     }
     // The end of the process closes the pipe.
     matrix::close(rig, fixture, seen).await

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Change, Changes};
+use super::{Change, Changes, Direction};
 use crate::{
     lab::{latency::time, terminal::WIDTH},
     text::{clip, wrap},
@@ -34,12 +34,13 @@ pub fn show(changes: &Changes) -> String {
         same,
         ..
     } = changes;
-    let worse = changes.regressions().count();
-    let counts = [worse, changed.len(), gone.len(), new.len(), *same];
-    let [worse, changed, gone, new, same] = counts;
+    let (worse, better) = (changes.regressions().count(), changes.improvements());
+    let counts = [changed.len(), gone.len(), new.len(), *same];
+    let [changed, gone, new, same] = counts;
     let _ = writeln!(
         out,
-        "{worse} got worse: {changed} changed, {gone} gone, {new} new, {same} as before"
+        "{worse} got worse, {better} better: {changed} changed, {gone} gone, {new} new, {same} as \
+         before"
     );
     out
 }
@@ -50,10 +51,14 @@ fn section(title: &str, changes: &[Change], out: &mut String) {
     }
     let _ = writeln!(out, "\n{title}");
     for change in changes {
-        let mark = if change.regression { "WORSE" } else { "" };
+        let mark = match change.direction {
+            Direction::Better => "better",
+            Direction::Neutral => "",
+            Direction::Worse => "WORSE",
+        };
         let word = |word: &Option<String>| word.clone().unwrap_or_else(|| "-".into());
         let (before, after) = (word(&change.before), word(&change.after));
-        let line = format!("  {mark:<5}  {before} -> {after}  {}", change.name);
+        let line = format!("  {mark:<6} {before} -> {after}  {}", change.name);
         let _ = writeln!(out, "{}", clip(&line, WIDTH));
         for line in wrap(&change.why, WIDTH - 9) {
             let _ = writeln!(out, "         {line}");

@@ -57,12 +57,21 @@ fn worse_is_unexpected_a_failed_lab_or_gone() {
 }
 
 #[test]
-fn an_outcome_may_change_where_both_are_expected() {
-    let slip = ended(cell(), Outcome::Proceeded, Verdict::Expected, "so it is");
-    let changes = compare(&one(vec![cell()]), &one(vec![slip]));
+fn a_change_has_a_direction_where_both_are_expected() {
+    let slip = || ended(cell(), Outcome::Proceeded, Verdict::Expected, "so it is");
+    let changes = compare(&one(vec![cell()]), &one(vec![slip()]));
     assert_eq!(changes.changed[0].before.as_deref(), Some("wait"));
     assert_eq!(changes.changed[0].after.as_deref(), Some("slip"));
     assert_eq!(changes.same, 0);
+    assert_eq!(changes.regressions().count(), 1);
+
+    let fixed = ended(cell(), Outcome::Waited, Verdict::Fixed, "it waited");
+    let changes = compare(&one(vec![slip()]), &one(vec![fixed]));
+    assert_eq!(changes.changed[0].direction, Direction::Better);
+    assert_eq!(
+        (changes.regressions().count(), changes.improvements()),
+        (0, 1)
+    );
 }
 
 #[test]

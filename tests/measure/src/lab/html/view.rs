@@ -32,7 +32,7 @@ pub struct View<'a> {
     plots: Vec<Strips>,
     latencies: Table,
     evidence: Vec<Evidences<'a>>,
-    legend: [(&'static str, &'static str); 10],
+    legend: &'static [(&'static str, &'static str)],
 }
 
 /// One kernel's part of the page.

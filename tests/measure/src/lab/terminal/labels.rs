@@ -9,13 +9,17 @@ use crate::{
 };
 
 /// The meanings of the words, in the order of the legend.
-pub const LEGEND: [(&str, &str); 10] = [
+pub const LEGEND: &[(&str, &str)] = &[
     ("wait", "waited for the pin"),
+    ("early", "waited, and went on before the release"),
+    ("spur", "waited, and was woken before the release"),
     ("slip", "went on under the pin, no harm seen"),
     ("HARM", "went on, and bytes were harmed or leaked"),
     ("refus", "refused with an error"),
     ("stuck", "did not return after the release"),
+    ("hung", "hung elsewhere"),
     ("warn", "the guest's kernel complained"),
+    ("PANIC", "the guest's kernel panicked"),
     ("DIED", "the VM ended"),
     ("done", "ended as it should"),
     ("skip", "not tried"),
@@ -26,7 +30,7 @@ pub const LEGEND: [(&str, &str); 10] = [
 pub fn tone(cell: &Cell) -> Tone {
     match cell.verdict {
         Verdict::Expected if cell.outcome.is_harmful() => Tone::Known,
-        Verdict::Expected => Tone::Good,
+        Verdict::Expected | Verdict::Fixed => Tone::Good,
         Verdict::Unexpected => Tone::Bad,
         Verdict::LabError => Tone::Lab,
         Verdict::Skipped => Tone::Dim,
@@ -39,24 +43,28 @@ pub fn word(cell: &Cell) -> &'static str {
         (Verdict::Skipped, _) => "skip",
         (Verdict::LabError, _) | (_, Outcome::NotRun) => "LAB",
         (_, Outcome::Waited) => "wait",
+        (_, Outcome::Early) => "early",
+        (_, Outcome::Spurious) => "spur",
         (_, Outcome::Proceeded) => "slip",
         (_, Outcome::Harmed) => "HARM",
         (_, Outcome::Refused) => "refus",
         (_, Outcome::Stuck) => "stuck",
+        (_, Outcome::Hung) => "hung",
         (_, Outcome::Complained) => "warn",
+        (_, Outcome::Panicked) => "PANIC",
         (_, Outcome::VmDied) => "DIED",
         (_, Outcome::Finished) => "done",
     }
 }
 
-/// The text of a group: the worst cell's word, `!` if that was unexpected, and the number of cells:
+/// The text of a group: the worst cell's word, `!` if that was unexpected, `+` if fixed, and the number of cells:
 /// `wait`, `wait*20` (all of 20), `HARM!3/20` (3 of 20, and the others were no worse).
 pub fn text(group: &Group<'_>) -> String {
     let worst = group.worst();
-    let mark = if worst.verdict >= Verdict::Unexpected {
-        "!"
-    } else {
-        ""
+    let mark = match worst.verdict {
+        Verdict::Unexpected | Verdict::LabError => "!",
+        Verdict::Fixed => "+",
+        Verdict::Skipped | Verdict::Expected => "",
     };
     let (alike, all) = (group.like_the_worst(), group.cells.len());
     let count = match (alike, all) {
@@ -80,13 +88,15 @@ mod tests {
         assert_eq!(texts, shown);
         let twice = [&run.cells[0], &run.cells[0], &run.cells[0]];
         assert_eq!(text(&groups(twice)[0]), "wait*3");
+        let fixed = fixture::ended(run.cells[0].clone(), Outcome::Waited, Verdict::Fixed, "");
+        assert_eq!(text(&groups([&fixed])[0]), "wait+");
     }
 
     #[test]
     fn each_word_is_in_the_legend() {
         let cell = fixture::named("k", "c");
         for &outcome in Outcome::ALL {
-            for verdict in [Verdict::Skipped, Verdict::Expected, Verdict::LabError] {
+            for &verdict in Verdict::ALL {
                 let cell = fixture::ended(cell.clone(), outcome, verdict, "");
                 assert!(LEGEND.iter().any(|(known, _)| *known == word(&cell)));
             }

@@ -98,6 +98,10 @@ pub fn judged(cell: &Cell) -> String {
     let expected = expected.join(" or ");
     let contract = cell.contract.name();
     let outcome = cell.outcome.name();
+    // A complaint, an error or a signal is not the one that the case stands for.
+    if cell.expected.contains(&cell.outcome) && cell.verdict == Verdict::Unexpected {
+        return format!("{outcome} ({contract}), but {why}");
+    }
     format!("{outcome}, not {expected} ({contract}): {why}")
 }
 
@@ -125,6 +129,9 @@ pub fn legend(run: &Run, out: &mut String) {
     let groups = groups(&run.cells);
     if groups.iter().any(|g| g.verdict() >= Verdict::Unexpected) {
         parts.push("! not as expected".into());
+    }
+    if groups.iter().any(|g| g.verdict() == Verdict::Fixed) {
+        parts.push("+ right, and known to be wrong on this kernel: fixed".into());
     }
     let many = groups.iter().find(|group| group.cells.len() > 1);
     if many.is_some() {
