@@ -135,22 +135,22 @@ fn a_guest_of_a_read_only_share_can_load_and_never_store() -> Result<()> {
     let mut seen = vec![0; ODD];
     window.read(WindowOffset(0), &mut seen)?;
     ensure!(seen == content, "other bytes in the window");
-    // The transfer of a device into the window, which a hostile driver can request.
+    no_transfer_into_the_window(&mut rig, other)?;
+    let host = fs::read(rig.daemon.share().join("odd"))?;
+    ensure!(host == content, "the guest has changed the file");
+    Ok(())
+}
+
+/// The transfer of a device into the window, which a hostile driver can request.
+fn no_transfer_into_the_window(rig: &mut Rig, from: NodeId) -> Result<()> {
     let into = GuestSpan {
         addr: rig.vm.window_address(WindowOffset(0)),
         len: 4096,
     };
-    let client = &mut rig.client;
-    let handle = Handle(client.open(other, libc::O_RDONLY)?.fh);
-    let failed = client.read(other, handle, FileOffset(0), into);
-    expect_errno(
-        failed,
-        libc::EIO,
-        "a transfer into a file that is only to be read",
-    )?;
-    let host = fs::read(rig.daemon.share().join("odd"))?;
-    ensure!(host == content, "the guest has changed the file");
-    Ok(())
+    let handle = Handle(rig.client.open(from, libc::O_RDONLY)?.fh);
+    let read = rig.client.read(from, handle, FileOffset(0), into);
+    let what = "a transfer into a file that is only to be read";
+    Ok(expect_errno(read, libc::EIO, what)?)
 }
 
 /// A share with a mapped file, and with other files whose bytes a hostile driver has sent into the
@@ -365,18 +365,7 @@ fn a_file_that_is_only_to_be_read_is_mapped_where_the_vmm_enforces_that() -> Res
         let mut seen = vec![0; RANGE as usize];
         window.read(WindowOffset(0), &mut seen)?;
         ensure!(seen == content[..RANGE as usize], "other bytes");
-        // The transfer of a device into the window, which a hostile driver can request.
-        let into = GuestSpan {
-            addr: rig.vm.window_address(WindowOffset(0)),
-            len: 4096,
-        };
-        let handle = Handle(rig.client.open(own, libc::O_RDONLY)?.fh);
-        let failed = rig.client.read(own, handle, FileOffset(0), into);
-        expect_errno(
-            failed,
-            libc::EIO,
-            "a transfer into a file that is only to be read",
-        )?;
+        no_transfer_into_the_window(&mut rig, own)?;
         let host = fs::read(rig.daemon.share().join("root-s"))?;
         ensure!(host == content, "the guest has changed the file");
     }
