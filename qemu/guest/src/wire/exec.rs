@@ -20,6 +20,9 @@ pub struct Command {
     pub env: Vec<(String, String)>,
     /// The working directory; without one it is `/share` where there is one, else `/`.
     pub cwd: Option<String>,
+    /// The command's root, in which the program and the working directory are looked for, if it is
+    /// not the agent's.
+    pub root: Option<String>,
     /// Where its standard input comes from.
     pub stdin: StdinKind,
     /// With a size, the command runs on a new pseudo-terminal of that size, which then is its

@@ -21,6 +21,7 @@ impl ExecRequest {
                 argv: argv.into_iter().map(Into::into).collect(),
                 env: Vec::new(),
                 cwd: None,
+                root: None,
                 stdin: StdinKind::Null,
                 tty: None,
             },
@@ -38,6 +39,13 @@ impl ExecRequest {
     #[must_use]
     pub fn cwd(mut self, path: impl Into<String>) -> Self {
         self.command.cwd = Some(path.into());
+        self
+    }
+
+    /// Runs the command below this folder, as chroot(8) does.
+    #[must_use]
+    pub fn root(mut self, path: impl Into<String>) -> Self {
+        self.command.root = Some(path.into());
         self
     }
 

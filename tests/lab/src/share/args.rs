@@ -2,7 +2,7 @@
 
 //! The options of `daxlab share`.
 
-use std::{num::NonZeroU16, path::PathBuf};
+use std::{convert::Infallible, num::NonZeroU16, path::PathBuf, str::FromStr};
 
 use clap::{Args, ValueEnum};
 use qemu_guest::{
@@ -39,15 +39,46 @@ pub struct ShareArgs {
     pub dir: PathBuf,
 
     /// Size of the DAX window: a power of two, 2M to 64G [default: 512M]
-    #[arg(long, value_name = "SIZE", value_parser = window, conflicts_with_all = ["no_dax", "read_only"])]
+    #[arg(long, value_name = "SIZE", value_parser = window, conflicts_with = "no_dax")]
     pub window: Option<ByteSize>,
 
     /// Which files use the window, as the daemon's --dax: inode leaves out small files and programs,
     /// always maps every file that can be mapped
     ///
     /// A mapped program can't be run on the host, and a program that runs there can't be mapped.
-    #[arg(long, value_enum, default_value = "inode", conflicts_with_all = ["no_dax", "read_only"])]
+    #[arg(long, value_enum, default_value = "inode", conflicts_with = "no_dax")]
     pub dax: DaxArg,
+
+    /// Another directory, at /mnt/TAG in the guest; with :ro the guest can change nothing in it. May
+    /// be repeated
+    #[arg(
+        long = "share",
+        value_name = "TAG=DIR[:ro]",
+        conflicts_with = "dry_run"
+    )]
+    pub others: Vec<OtherShare>,
+
+    /// The guest's programs: `host` has those of this machine, a directory those of the Linux system
+    /// in it, as debootstrap makes one [default: busybox only]
+    ///
+    /// The guest's root is this directory then, by a share of its own that may only be read. What
+    /// the guest writes outside of its shares is in its memory, and gone when it ends.
+    #[arg(long, value_name = "host|DIR", conflicts_with = "dry_run")]
+    pub root: Option<Root>,
+
+    /// Give the guest a network: `user` reaches what this machine's user can reach, by QEMU's own
+    /// gateway 10.0.2.2
+    #[arg(long, value_enum, value_name = "KIND", conflicts_with = "dry_run")]
+    pub net: Option<NetArg>,
+
+    /// Further options for the daemon of each share, as a shell would split them:
+    /// --daemon '--xattr --posix-acl=auto'. May be repeated
+    #[arg(long = "daemon", value_name = "OPTIONS", allow_hyphen_values = true)]
+    pub daemon: Vec<String>,
+
+    /// Request queues of each share
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub queues: NonZeroU16,
 
     /// The guest's memory
     #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = memory)]
@@ -106,6 +137,66 @@ pub struct ShareArgs {
     /// The command to run in the guest, in /share; without one: a shell
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<String>,
+}
+
+/// Another directory to share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherShare {
+    /// Its tag, and its name below /mnt.
+    pub tag: Tag,
+    /// The directory.
+    pub dir: PathBuf,
+    /// Whether the guest may change nothing.
+    pub read_only: bool,
+}
+
+impl FromStr for OtherShare {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (tag, dir) = text
+            .split_once('=')
+            .ok_or("this is TAG=DIR, or TAG=DIR:ro")?;
+        if matches!(tag, "." | "..") || tag.contains('/') {
+            return Err(format!("{tag} can't be a folder's name below /mnt"));
+        }
+        let (dir, read_only) = match dir.strip_suffix(":ro") {
+            Some(dir) => (dir, true),
+            None => (dir, false),
+        };
+        Ok(Self {
+            tag: tag.parse().map_err(one_line)?,
+            dir: dir.into(),
+            read_only,
+        })
+    }
+}
+
+/// Where the guest's programs come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// This machine's own root.
+    Host,
+    /// A directory with a Linux system.
+    Dir(PathBuf),
+}
+
+impl FromStr for Root {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text {
+            "host" => Self::Host,
+            dir => Self::Dir(dir.into()),
+        })
+    }
+}
+
+/// The kinds of network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NetArg {
+    /// QEMU's network in user space
+    User,
 }
 
 /// The words for [`Dax`].

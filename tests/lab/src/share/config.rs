@@ -2,14 +2,24 @@
 
 //! The checked settings of `daxlab share`.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use qemu_guest::vm::{VmSpec, Wanted};
 use qemu_guest::{
-    accel::AccelChoice, artifacts::KernelSpec, vm::machine::ByteSize, vm::process::Share,
+    accel::AccelChoice,
+    artifacts::{KernelSpec, QemuSpec},
+    vm::machine::ByteSize,
+    vm::process::Share,
 };
 
-use super::args::ShareArgs;
+use super::{
+    args::{NetArg, Root, ShareArgs},
+    network,
+    root::{self, RootShare},
+};
 
 /// The default window, as the daemon has it: 256 mappings of Linux's 2 MiB.
 const DEFAULT_WINDOW: ByteSize = ByteSize::mib(512);
@@ -39,6 +49,18 @@ pub enum ConfigError {
     NotText {
         /// The path as it was given.
         path: PathBuf,
+    },
+    /// Two shares have one tag.
+    #[error("two shares have the tag {tag}: give each its own")]
+    SameTag {
+        /// The tag.
+        tag: String,
+    },
+    /// The daemon's options can't be split into words.
+    #[error("--daemon {options:?} has a quote without its end")]
+    Quote {
+        /// The options as they were given.
+        options: String,
     },
     /// Modules were given without a kernel that they could belong to.
     #[error("--modules goes with --kernel PATH only: Debian's kernels bring their own modules")]
@@ -70,9 +92,15 @@ pub enum WindowWish {
 pub struct Config {
     /// The share.
     pub share: Share,
+    /// Further shares.
+    pub others: Vec<Share>,
+    /// The guest's root, unless that is its initramfs.
+    pub root: Option<RootShare>,
+    /// Whether the guest has a network.
+    pub network: bool,
     /// The window.
     pub window: WindowWish,
-    /// The guest, without the share.
+    /// The guest, without its shares.
     pub spec: VmSpec,
     /// The parts of the guest.
     pub wanted: Wanted,
@@ -103,40 +131,85 @@ impl TryFrom<ShareArgs> for Config {
         if args.modules.is_some() && !own {
             return Err(ConfigError::Modules);
         }
+        let qemu = args.qemu.spec();
+        // A share that may only be read has a window where QEMU keeps the guest from storing to it.
+        let enforced = qemu == QemuSpec::Series;
         let window = match args.window {
-            _ if args.no_dax || args.read_only => WindowWish::None,
+            _ if args.no_dax => WindowWish::None,
             Some(size) => WindowWish::Asked(size),
+            None if args.read_only && !enforced => WindowWish::None,
             None => WindowWish::Default(DEFAULT_WINDOW),
         };
-        let metrics = args
-            .metrics
-            .map(|address| ["--metrics".into(), address.into()]);
-        let plain = Share {
-            read_only: args.read_only,
-            extra: metrics.into_iter().flatten().collect(),
-            ..Share::new(dir, args.tag)
+        let mut extra = Vec::new();
+        for options in args.daemon {
+            match shlex::split(&options) {
+                Some(words) => extra.extend(words.into_iter().map(Into::into)),
+                None => return Err(ConfigError::Quote { options }),
+            }
+        }
+        let share = |dir, tag, read_only, window: Option<ByteSize>| {
+            let plain = Share {
+                read_only,
+                queues: args.queues,
+                extra: extra.clone(),
+                ..Share::new(dir, tag)
+            };
+            match window {
+                Some(size) => Share {
+                    dax: args.dax.into(),
+                    ..plain.with_window(size)
+                },
+                None => plain,
+            }
         };
-        let share = match window.size() {
-            Some(size) => Share {
-                dax: args.dax.into(),
-                ..plain.with_window(size)
-            },
-            None => plain,
+        let mut main = share(dir, args.tag, args.read_only, window.size());
+        if let Some(address) = args.metrics {
+            main.extra.extend(["--metrics".into(), address.into()]);
+        }
+        let mut others: Vec<Share> = Vec::new();
+        for other in args.others {
+            if other.tag == main.tag || others.iter().any(|share| share.tag == other.tag) {
+                let tag = other.tag.to_string();
+                return Err(ConfigError::SameTag { tag });
+            }
+            let size = args.window.unwrap_or(DEFAULT_WINDOW);
+            let size = (!args.no_dax && (!other.read_only || enforced)).then_some(size);
+            let dir = directory(&other.dir)?;
+            others.push(share(dir, other.tag, other.read_only, size));
+        }
+        let root = match args.root {
+            None => None,
+            Some(Root::Host) => Some(Path::new("/").to_owned()),
+            Some(Root::Dir(dir)) => Some(directory(&dir)?),
         };
+        let root = root.map(|dir| RootShare::new(dir, enforced.then_some(DEFAULT_WINDOW)));
+        let network = args.net == Some(NetArg::User);
+        let modules = [
+            root.is_some().then_some(root::MODULE),
+            network.then_some(network::MODULE),
+        ];
         Ok(Self {
-            share,
+            share: main,
+            others,
+            root,
+            network,
             window,
             spec: VmSpec {
                 accel: AccelChoice::from(args.accel),
                 memory: args.memory,
                 cpus: args.cpus,
+                extra: match network {
+                    true => network::devices(),
+                    false => Vec::new(),
+                },
                 ..VmSpec::default()
             },
             wanted: Wanted {
-                qemu: args.qemu.spec(),
+                qemu,
                 guard: !args.no_guard,
                 kernel: args.kernel,
                 modules_dir: args.modules,
+                modules: modules.into_iter().flatten().map(Into::into).collect(),
                 ..Wanted::default()
             },
             task: match args.command {
@@ -149,7 +222,7 @@ impl TryFrom<ShareArgs> for Config {
     }
 }
 
-fn directory(path: &std::path::Path) -> Result<PathBuf, ConfigError> {
+fn directory(path: &Path) -> Result<PathBuf, ConfigError> {
     let dir = fs::canonicalize(path).map_err(|source| ConfigError::Dir {
         path: path.to_owned(),
         source,
@@ -192,6 +265,51 @@ mod tests {
     }
 
     #[test]
+    fn other_shares_have_their_own_tag_and_the_same_options() {
+        let config = config(&[
+            "/tmp",
+            "--share",
+            "a=/usr:ro",
+            "--share",
+            "b=/var",
+            "--queues",
+            "2",
+            "--daemon",
+            "--xattr --xattrmap ':map::user.:'",
+            "--metrics",
+            "/run/m",
+            "--qemu",
+            "stock",
+        ])
+        .unwrap();
+        let [usr, var] = &config.others[..] else {
+            panic!("{:?}", config.others);
+        };
+        assert!(usr.read_only && usr.window.is_none() && !var.read_only);
+        assert_eq!(var.window, Some(DEFAULT_WINDOW));
+        assert_eq!(var.queues.get(), 2);
+        assert_eq!(var.extra, ["--xattr", "--xattrmap", ":map::user.:"]);
+        assert_eq!(
+            config.share.extra[..3],
+            var.extra,
+            "the metrics are the first share's"
+        );
+    }
+
+    #[test]
+    fn a_root_is_a_share_that_may_only_be_read() {
+        let window = |qemu| {
+            let config = config(&["/tmp", "--root", "host", "--qemu", qemu]).unwrap();
+            let root = config.root.unwrap();
+            assert!(root.share.read_only && root.share.dir == Path::new("/"));
+            assert_eq!(config.wanted.modules, [root::MODULE]);
+            root.share.window
+        };
+        assert_eq!(window("stock"), None);
+        assert_eq!(window("series"), Some(DEFAULT_WINDOW));
+    }
+
+    #[test]
     fn defaults() {
         let config = config(&["/tmp"]).unwrap();
         assert_eq!(config.window, WindowWish::Default(DEFAULT_WINDOW));
@@ -221,7 +339,14 @@ mod tests {
                 WindowWish::Asked(ByteSize::mib(16)),
             ),
             (&["/tmp", "--no-dax"], WindowWish::None),
-            (&["/tmp", "--read-only"], WindowWish::None),
+            (
+                &["/tmp", "--read-only", "--qemu", "stock"],
+                WindowWish::None,
+            ),
+            (
+                &["/tmp", "--read-only", "--qemu", "series"],
+                WindowWish::Default(DEFAULT_WINDOW),
+            ),
         ] {
             let config = config(line).unwrap();
             assert_eq!(config.window, expected, "{line:?}");
@@ -244,6 +369,10 @@ mod tests {
             (&["/no/such/dir"][..], "can't share /no/such/dir"),
             (&["/etc/passwd"], "it is no directory"),
             (&["/tmp", "--modules", "/lib/modules/x"], "--kernel PATH"),
+            (&["/tmp", "--share", "share=/srv"], "the tag share"),
+            (&["/tmp", "--share", "a=/no/such"], "can't share /no/such"),
+            (&["/tmp", "--root", "/no/such"], "can't share /no/such"),
+            (&["/tmp", "--daemon", "--tag 'x"], "a quote without its end"),
         ] {
             let error = config(line).unwrap_err().to_string();
             assert!(error.contains(told), "{line:?}: {error}");

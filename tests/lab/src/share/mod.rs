@@ -15,6 +15,8 @@ mod args;
 mod config;
 mod dry_run;
 mod mount;
+mod network;
+mod root;
 mod run;
 mod session;
 mod steps;

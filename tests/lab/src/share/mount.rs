@@ -4,23 +4,30 @@
 
 use anyhow::{Context, Result, bail};
 use qemu_guest::vm::Vm;
-use qemu_guest::vm::machine::{ByteSize, Tag};
+use qemu_guest::vm::machine::ByteSize;
+use qemu_guest::vm::process::Share;
 
-/// The mount point in the guest.
+/// The mount point in the guest's root.
 pub const TARGET: &str = "/share";
 
-/// Mounts the share and checks in the guest's own tables that it is there.
+/// The mount point of another share in the guest's root.
+pub fn other(share: &Share) -> String {
+    format!("/mnt/{}", share.tag)
+}
+
+/// Mounts a share and checks in the guest's own tables that it is there.
 ///
 /// # Errors
 ///
 /// If the guest can't mount it, or mounted something else.
-pub async fn mount(vm: &Vm, tag: &Tag, dax: bool) -> Result<()> {
+pub async fn mount(vm: &Vm, share: &Share, target: &str) -> Result<()> {
     // The daemon decides which files use the window. With `dax=always` the guest would use it for
     // all files, and a read of a file that can't be mapped would fail.
-    let options = if dax { "dax=inode" } else { "dax=never" };
-    vm.mount(tag.as_str(), TARGET, options).await?;
+    let options = share.window.map_or("dax=never", |_| "dax=inode");
+    let tag = &share.tag;
+    vm.mount(tag.as_str(), target, options).await?;
     let table = vm.agent().read_file("/proc/mounts").await?;
-    if !is_mounted(&String::from_utf8_lossy(&table)) {
+    if !is_mounted(&String::from_utf8_lossy(&table), target) {
         bail!("the guest says that {tag} is mounted, but its /proc/mounts does not");
     }
     Ok(())
@@ -44,10 +51,12 @@ fn window_in(log: &str) -> Option<ByteSize> {
     u64::from_str_radix(digits, 16).ok().map(ByteSize::new)
 }
 
-fn is_mounted(table: &str) -> bool {
+fn is_mounted(table: &str, target: &str) -> bool {
     table.lines().any(|line| {
         let mut fields = line.split(' ').skip(1);
-        fields.next() == Some(TARGET) && fields.next() == Some("virtiofs")
+        // The table writes a space so; other characters of tags are themselves in it.
+        let found = fields.next().map(|field| field.replace("\\040", " "));
+        found.as_deref() == Some(target) && fields.next() == Some("virtiofs")
     })
 }
 
@@ -64,11 +73,16 @@ mod tests {
 
     #[test]
     fn only_virtiofs_at_the_target_counts() {
-        assert!(is_mounted(
+        let found = |table| is_mounted(table, TARGET);
+        assert!(found(
             "proc /proc proc rw 0 0\nshare /share virtiofs rw,relatime 0 0\n"
         ));
-        assert!(!is_mounted(
+        assert!(!found(
             "share /share tmpfs rw 0 0\nshare /mnt virtiofs rw 0 0\n"
+        ));
+        assert!(is_mounted(
+            "a\\040b /mnt/a\\040b virtiofs rw 0 0\n",
+            "/mnt/a b"
         ));
     }
 }

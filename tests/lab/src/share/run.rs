@@ -11,7 +11,9 @@ use qemu_guest::{artifacts::Progress, vm::process::tail};
 use super::{
     ShareArgs,
     config::{Config, WindowWish},
-    dry_run, mount, session,
+    dry_run,
+    mount::{self, TARGET},
+    network, root, session,
     steps::Steps,
 };
 use crate::{cli::Status, signals::Signals};
@@ -75,14 +77,30 @@ async fn bring_up(config: &Config, parts: &Parts, steps: &Steps) -> Result<Vm> {
         "booting {kernel} on QEMU {version} under {}",
         chosen.accel
     ));
-    let spec = config.spec.clone().share(config.share.clone());
+    let root = config.root.as_ref();
+    let mut spec = config.spec.clone().share(config.share.clone());
+    spec.shares.extend(config.others.iter().cloned());
+    spec.shares.extend(root.map(|root| root.share.clone()));
     let vm = Vm::boot(parts, spec).await?;
     for problem in &vm.agent().boot().problems {
         steps.say(&format!("warning: in the guest: {problem}"));
     }
+    if let Some(root) = root {
+        steps.begin("mounting the root");
+        root.set_up(&vm).await?;
+    }
+    let base = root.map_or("", |_| root::BASE);
     steps.begin("mounting the share");
-    mount::mount(&vm, &config.share.tag, config.window != WindowWish::None).await?;
+    mount::mount(&vm, &config.share, &format!("{base}{TARGET}")).await?;
+    for other in &config.others {
+        let target = format!("{base}{}", mount::other(other));
+        mount::mount(&vm, other, &target).await?;
+    }
     check_window(&vm, config.window, steps).await?;
+    if config.network {
+        steps.begin("setting the network up");
+        network::set_up(&vm, base).await?;
+    }
     steps.begin("ready");
     Ok(vm)
 }

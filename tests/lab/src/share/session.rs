@@ -3,6 +3,7 @@
 //! Runs the shell or the command in the guest while guest and daemon live.
 
 use std::{
+    env,
     io::{self, IsTerminal as _},
     time::Duration,
 };
@@ -17,6 +18,7 @@ use qemu_guest::vm::{
 use super::{
     config::{Config, Task},
     mount::TARGET,
+    root::{self, RootShare},
 };
 use crate::{
     cli::Status,
@@ -62,12 +64,10 @@ pub async fn run(vm: &mut Vm, config: &Config) -> Result<Status> {
 
 async fn task(agent: &Agent, config: &Config) -> Result<ExitStatus, TerminalError> {
     match &config.task {
-        Task::Command(command) => {
-            let request = ExecRequest::new(command.clone()).cwd(TARGET);
-            terminal::command(agent, request).await
-        }
+        Task::Command(command) => terminal::command(agent, request(config, command.clone())).await,
         Task::Shell => {
-            let request = ExecRequest::new([SHELL]).cwd(TARGET);
+            let shell = config.root.as_ref().map_or(SHELL.into(), RootShare::shell);
+            let request = request(config, vec![shell]);
             if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
                 // A shell that reads its commands from standard input, like a local one.
                 return terminal::command(agent, request).await;
@@ -75,6 +75,16 @@ async fn task(agent: &Agent, config: &Config) -> Result<ExitStatus, TerminalErro
             eprintln!("{}", greeting(agent, config));
             terminal::shell(agent, request.env("PS1", PROMPT)).await
         }
+    }
+}
+
+/// Programs of a root know this terminal; the initramfs has no descriptions of terminals.
+fn request(config: &Config, argv: Vec<String>) -> ExecRequest {
+    let request = ExecRequest::new(argv).cwd(TARGET);
+    match (&config.root, env::var("TERM")) {
+        (None, _) => request,
+        (Some(_), Ok(term)) => request.root(root::BASE).env("TERM", term),
+        (Some(_), Err(_)) => request.root(root::BASE),
     }
 }
 

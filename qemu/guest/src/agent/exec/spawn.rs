@@ -3,6 +3,7 @@
 //! Starts a command on pipes or on a terminal of its own.
 
 use std::{
+    ffi::CString,
     io,
     os::{fd::OwnedFd, unix::process::CommandExt},
     path::Path,
@@ -12,7 +13,7 @@ use std::{
 
 use rustix::{
     pipe::{PipeFlags, pipe_with},
-    process::{Pid, ioctl_tiocsctty, setsid},
+    process::{Pid, chdir, chroot, ioctl_tiocsctty, setsid},
     pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt},
     termios::{InputModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize},
 };
@@ -56,13 +57,20 @@ pub(super) fn spawn(children: &Children, asked: &crate::wire::Command) -> io::Re
         .args(arguments)
         .env_clear()
         .envs([("PATH", PATH), ("HOME", HOME), ("TERM", TERM)])
-        .envs(asked.env.iter().map(|(name, value)| (name, value)))
-        .current_dir(working_directory(asked.cwd.as_deref()));
+        .envs(asked.env.iter().map(|(name, value)| (name, value)));
+    let cwd = asked.cwd.as_deref();
+    let place = match &asked.root {
+        Some(root) => Some((CString::new(&**root)?, CString::new(cwd.unwrap_or("/"))?)),
+        None => {
+            command.current_dir(working_directory(cwd));
+            None
+        }
+    };
     let streams = match asked.tty {
         Some(size) => on_terminal(&mut command, size)?,
         None => on_pipes(&mut command, asked.stdin)?,
     };
-    lead_session(&mut command, asked.tty.is_some());
+    prepare(&mut command, asked.tty.is_some(), place);
     let (pid, end) = children.spawn(&mut command)?;
     Ok(Spawned { pid, end, streams })
 }
@@ -141,9 +149,14 @@ pub(super) fn resize(terminal: &OwnedFd, size: TtySize) -> io::Result<()> {
 const IGNORED_IN_BACKGROUND: [libc::c_int; 2] = [libc::SIGINT, libc::SIGQUIT];
 
 /// Makes the command the leader of a session, and the terminal on its standard input that
-/// session's, so that a shell has job control.
-fn lead_session(command: &mut Command, terminal: bool) {
+/// session's, so that a shell has job control. With a `place` it gets that root and that working
+/// directory in it; the program is looked for after that.
+fn prepare(command: &mut Command, terminal: bool, place: Option<(CString, CString)>) {
     let prepare = move || -> io::Result<()> {
+        if let Some((root, cwd)) = &place {
+            chroot(&**root)?;
+            chdir(&**cwd)?;
+        }
         setsid()?;
         if terminal {
             ioctl_tiocsctty(rustix::stdio::stdin())?;
