@@ -81,6 +81,7 @@ binutils /usr/bin/strip
 ninja-build /usr/bin/ninja
 libglib2.0-dev /usr/include/glib-2.0/glib.h
 libfdt-dev /usr/include/libfdt.h
+libslirp-dev /usr/include/slirp/libslirp.h
 zlib1g-dev /usr/include/zlib.h
 patch /usr/bin/patch
 tar /bin/tar

@@ -37,9 +37,10 @@ const QEMU_PROGRAMS: [(&str, &str); 8] = [
     ("xz", "xz-utils"),
 ];
 
-const QEMU_HEADERS: [(&str, &str); 3] = [
+const QEMU_HEADERS: [(&str, &str); 4] = [
     ("stdio.h", "libc6-dev"),
     ("libfdt.h", "libfdt-dev"),
+    ("slirp/libslirp.h", "libslirp-dev"),
     ("zlib.h", "zlib1g-dev"),
 ];
 

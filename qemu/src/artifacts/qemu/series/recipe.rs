@@ -5,7 +5,7 @@ use super::source;
 use crate::artifacts::patch::{self, Patch};
 
 /// The configure options: only what a guest with a share needs.
-pub(super) const OPTIONS: [&str; 9] = [
+pub(super) const OPTIONS: [&str; 10] = [
     "--target-list=x86_64-softmmu",
     "--without-default-features",
     "--enable-system",
@@ -13,6 +13,7 @@ pub(super) const OPTIONS: [&str; 9] = [
     "--enable-kvm",
     "--enable-vhost-user",
     "--enable-fdt=system",
+    "--enable-slirp",
     "--disable-docs",
     "--disable-install-blobs",
 ];
