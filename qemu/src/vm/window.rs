@@ -106,12 +106,12 @@ impl Parts {
 mod tests {
     use super::*;
 
-    const HEAD: &str = "[2026-11-30T08:00:00Z INFO  virtiofs_daxd::backend::behaviour]";
+    const HEAD: &str = "[2026-11-30T08:00:00Z INFO  virtiofs_daxd::metrics::behaviour]";
 
     #[test]
     fn the_daemon_s_answers_are_taken_from_its_log() {
         let log = format!(
-            "[2026-11-30T08:00:00Z INFO  virtiofs_daxd::startup::confine] DAX window of 2 MiB\n\
+            "[2026-11-30T08:00:00Z INFO  virtiofs_daxd::process::confine] DAX window of 2 MiB\n\
              {HEAD} {AS_IT_IS}, so no views are needed\n\
              {HEAD} mappings take no memory regions\n"
         );

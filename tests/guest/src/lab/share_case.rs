@@ -70,6 +70,12 @@ impl ShareCase {
         text(self.share.path())
     }
 
+    /// The name of that folder, which no other has.
+    pub fn name(&self) -> Result<&str> {
+        let name = self.share.path().file_name();
+        text(Path::new(name.context("the folder has no name")?))
+    }
+
     /// The path of a file in it.
     pub fn on_host(&self, name: &str) -> PathBuf {
         self.share.path().join(name)

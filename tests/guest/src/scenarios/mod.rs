@@ -22,6 +22,7 @@ mod reclaim;
 mod restart;
 mod share_command;
 mod share_options;
+mod share_root;
 mod share_shell;
 mod test_command;
 mod upgrade;
@@ -52,6 +53,7 @@ pub fn all() -> &'static [Group] {
         fsx::GROUP,
         share_command::GROUP,
         share_options::GROUP,
+        share_root::GROUP,
         share_shell::GROUP,
         test_command::GROUP,
         reclaim::GROUP,

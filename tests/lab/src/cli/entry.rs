@@ -250,9 +250,12 @@ mod tests {
                 &["share", "/srv", "--window", "16M", "--no-dax"],
                 "--no-dax",
             ),
+            (&["share", "/srv", "--share", "/usr"], "TAG=DIR"),
+            (&["share", "/srv", "--share", "../x=/usr"], "below /mnt"),
+            (&["share", "/srv", "--queues", "0"], "--queues"),
             (
-                &["share", "/srv", "--window", "16M", "--read-only"],
-                "--read-only",
+                &["share", "/srv", "--root", "host", "--dry-run"],
+                "--dry-run",
             ),
             (
                 &["share", "/srv", "--accel", "xen"],

@@ -50,6 +50,11 @@ pub enum ConfigError {
         /// The path as it was given.
         path: PathBuf,
     },
+    /// A window was asked for where nothing would be mapped.
+    #[error(
+        "with this QEMU a share that may only be read has no window: leave out --window, or use --qemu series"
+    )]
+    ReadOnlyWindow,
     /// Two shares have one tag.
     #[error("two shares have the tag {tag}: give each its own")]
     SameTag {
@@ -134,7 +139,9 @@ impl TryFrom<ShareArgs> for Config {
         let qemu = args.qemu.spec();
         // A share that may only be read has a window where QEMU keeps the guest from storing to it.
         let enforced = qemu == QemuSpec::Series;
+        let needs_views = matches!(qemu, QemuSpec::Stock | QemuSpec::SeriesAsStock);
         let window = match args.window {
+            Some(_) if args.read_only && needs_views => return Err(ConfigError::ReadOnlyWindow),
             _ if args.no_dax => WindowWish::None,
             Some(size) => WindowWish::Asked(size),
             None if args.read_only && !enforced => WindowWish::None,
@@ -369,6 +376,10 @@ mod tests {
             (&["/no/such/dir"][..], "can't share /no/such/dir"),
             (&["/etc/passwd"], "it is no directory"),
             (&["/tmp", "--modules", "/lib/modules/x"], "--kernel PATH"),
+            (
+                &["/tmp", "--read-only", "--window", "16M", "--qemu", "stock"],
+                "--qemu series",
+            ),
             (&["/tmp", "--share", "share=/srv"], "the tag share"),
             (&["/tmp", "--share", "a=/no/such"], "can't share /no/such"),
             (&["/tmp", "--root", "/no/such"], "can't share /no/such"),
