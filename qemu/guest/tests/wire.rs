@@ -24,13 +24,15 @@ fn command() -> impl Strategy<Value = Command> {
         vec(any::<String>(), 0..5),
         variables,
         option::of(any::<String>()),
+        option::of(any::<String>()),
         stdin,
         option::of(size),
     )
-        .prop_map(|(argv, env, cwd, stdin, tty)| Command {
+        .prop_map(|(argv, env, cwd, root, stdin, tty)| Command {
             argv,
             env,
             cwd,
+            root,
             stdin,
             tty,
         })

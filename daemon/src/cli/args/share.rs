@@ -23,7 +23,7 @@ pub struct ShareArgs {
     )]
     pub shared_dir: Option<PathBuf>,
 
-    /// Refuse every change by the guest; no window is offered then
+    /// Refuse every change by the guest; there is no window then unless --dax-window asks for one
     #[arg(long)]
     pub readonly: bool,
 

@@ -46,10 +46,10 @@ fn wanted(point: &PointResult) -> Option<(&'static str, Bound)> {
     let within = point.times <= 0.8;
     match (work.access, work.temperature) {
         // Only with cold caches: a load from a cached page is a load from memory on all sides.
-        (Access::Load, Temperature::Cold) if within => virtiofsd(10.0),
+        (Access::Load, Temperature::Cold) if within => virtiofsd(6.0),
         (Access::Read, _) if within => virtiofsd(1.0),
         (Access::Extend, _) => virtiofsd(1.0),
-        (Access::Read, _) if point.times == 2.0 => Some(("daxd-none", Bound::AtLeast(0.7))),
+        (Access::Read, _) if point.times == 2.0 => Some(("daxd-none", Bound::AtLeast(0.8))),
         _ => None,
     }
 }

@@ -252,7 +252,7 @@ mod tests {
             ),
             (&["share", "/srv", "--share", "/usr"], "TAG=DIR"),
             (&["share", "/srv", "--share", "../x=/usr"], "below /mnt"),
-            (&["share", "/srv", "--queues", "0"], "--queues"),
+            (&["share", "/srv", "--queues", "64"], "1 to 63"),
             (
                 &["share", "/srv", "--root", "host", "--dry-run"],
                 "--dry-run",

@@ -24,6 +24,8 @@ const MIN_MEMORY: ByteSize = ByteSize::mib(128);
 const MAX_MEMORY: ByteSize = ByteSize::mib(512 << 10);
 /// More CPUs need an interrupt remapper, which the guests don't have.
 const MAX_CPUS: u16 = 255;
+/// The request queues that the daemon serves at most.
+const MAX_QUEUES: u16 = 63;
 
 /// Starts a guest with DIR at /share and gives a shell in it, or runs one command there
 ///
@@ -61,23 +63,23 @@ pub struct ShareArgs {
     /// The guest's programs: `host` has those of this machine, a directory those of the Linux system
     /// in it, as debootstrap makes one [default: busybox only]
     ///
-    /// The guest's root is this directory then, by a share of its own that may only be read. What
-    /// the guest writes outside of its shares is in its memory, and gone when it ends.
+    /// The guest's root is this directory then, by a share of its own that may only be read. The
+    /// guest's root user can read every file in it. What the guest writes outside of its shares is
+    /// in its memory, and gone when it ends. The kernel needs overlayfs, as Debian's have.
     #[arg(long, value_name = "host|DIR", conflicts_with = "dry_run")]
     pub root: Option<Root>,
 
-    /// Give the guest a network: `user` reaches what this machine's user can reach, by QEMU's own
-    /// gateway 10.0.2.2
+    /// Give the guest a network: `user` reaches what this machine reaches; this machine is 10.0.2.2
     #[arg(long, value_enum, value_name = "KIND", conflicts_with = "dry_run")]
     pub net: Option<NetArg>,
 
-    /// Further options for the daemon of each share, as a shell would split them:
-    /// --daemon '--xattr --posix-acl=auto'. May be repeated
+    /// Further options for the daemon of each share, after those that this command gives, as a
+    /// shell would split them: --daemon '--xattr --posix-acl=auto'. May be repeated
     #[arg(long = "daemon", value_name = "OPTIONS", allow_hyphen_values = true)]
     pub daemon: Vec<String>,
 
     /// Request queues of each share
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = queues)]
     pub queues: NonZeroU16,
 
     /// The guest's memory
@@ -264,6 +266,13 @@ fn cpus(text: &str) -> Result<NonZeroU16, String> {
     let cpus = text.parse::<NonZeroU16>().ok();
     cpus.filter(|cpus| cpus.get() <= MAX_CPUS)
         .ok_or_else(|| format!("a guest has 1 to {MAX_CPUS} CPUs"))
+}
+
+fn queues(text: &str) -> Result<NonZeroU16, String> {
+    let queues = text.parse::<NonZeroU16>().ok();
+    queues
+        .filter(|queues| queues.get() <= MAX_QUEUES)
+        .ok_or_else(|| format!("a share has 1 to {MAX_QUEUES} request queues"))
 }
 
 fn one_line(error: impl std::fmt::Display) -> String {

@@ -175,7 +175,9 @@ impl TryFrom<ShareArgs> for Config {
         }
         let mut others: Vec<Share> = Vec::new();
         for other in args.others {
-            if other.tag == main.tag || others.iter().any(|share| share.tag == other.tag) {
+            let taken = [main.tag.as_str(), root::TAG];
+            let taken = taken.contains(&other.tag.as_str());
+            if taken || others.iter().any(|share| share.tag == other.tag) {
                 let tag = other.tag.to_string();
                 return Err(ConfigError::SameTag { tag });
             }
@@ -184,12 +186,17 @@ impl TryFrom<ShareArgs> for Config {
             let dir = directory(&other.dir)?;
             others.push(share(dir, other.tag, other.read_only, size));
         }
+        if args.root.is_some() && main.tag.as_str() == root::TAG {
+            let tag = main.tag.to_string();
+            return Err(ConfigError::SameTag { tag });
+        }
         let root = match args.root {
             None => None,
             Some(Root::Host) => Some(Path::new("/").to_owned()),
             Some(Root::Dir(dir)) => Some(directory(&dir)?),
         };
-        let root = root.map(|dir| RootShare::new(dir, enforced.then_some(DEFAULT_WINDOW)));
+        let size = (enforced && !args.no_dax).then_some(DEFAULT_WINDOW);
+        let root = root.map(|dir| RootShare::new(dir, size, args.dax.into()));
         let network = args.net == Some(NetArg::User);
         let modules = [
             root.is_some().then_some(root::MODULE),

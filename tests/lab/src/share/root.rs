@@ -13,14 +13,15 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use qemu_guest::vm::Vm;
 use qemu_guest::vm::machine::ByteSize;
-use qemu_guest::vm::process::Share;
+use qemu_guest::vm::process::{Dax, Share};
 
 /// The module of the overlay file system.
 pub const MODULE: &str = "overlay";
 /// The root's mount point in the guest.
 pub const BASE: &str = "/newroot";
 
-const TAG: &str = "daxlab-root";
+/// The tag of the root's share.
+pub const TAG: &str = "daxlab-root";
 const LOWER: &str = "/lower";
 const UPPER: &str = "/upper";
 /// A host's own file systems of these kinds say nothing in the guest, and its sockets lead nowhere.
@@ -43,8 +44,8 @@ pub struct RootShare {
 }
 
 impl RootShare {
-    /// The directory `dir`, through a window of this size.
-    pub fn new(dir: PathBuf, window: Option<ByteSize>) -> Self {
+    /// The directory `dir`, through a window of this size for the files that `dax` names.
+    pub fn new(dir: PathBuf, window: Option<ByteSize>, dax: Dax) -> Self {
         let tag = TAG.parse().expect("the tag is a constant");
         let plain = Share {
             read_only: true,
@@ -54,7 +55,10 @@ impl RootShare {
         };
         Self {
             share: match window {
-                Some(size) => plain.with_window(size),
+                Some(size) => Share {
+                    dax,
+                    ..plain.with_window(size)
+                },
                 None => plain,
             },
         }
