@@ -123,8 +123,7 @@ pub struct ShareArgs {
     #[command(flatten)]
     pub qemu: QemuArg,
 
-    /// Start QEMU without the library that keeps a mapped page which the host can't supply (a
-    /// truncated file, a full disk) from ending the VM
+    /// Start QEMU without libqemu_guard.so: a truncated file or a full disk then kills the VM
     #[arg(long)]
     pub no_guard: bool,
 

@@ -16,7 +16,8 @@ use crate::{bench::reports::ReportArgs, qemu::QemuArg, share::AccelArg};
 /// With a window, without one, with virtiofsd, and from one image on virtio-pmem. Guests are started
 /// one after the other, and each reads all of the file; what has grown meanwhile is what reading
 /// took. The host's page cache has none of the file before the first guest of each side. The run
-/// fails if a guest that caches the file seems to take nothing, or one that doesn't seems to.
+/// fails if a guest that caches the file seems to use no memory for it, or a guest with DAX the
+/// file's size.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit status: 0 everything was measured; 2 a mistake on this command line; 3 something could not be \
