@@ -33,7 +33,7 @@ pub struct Cli {
     #[arg(long, default_value = "target/guest-tests", value_name = "DIR")]
     pub logs: PathBuf,
     /// How long the soak with fsx lasts in each cache mode, in seconds.
-    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
     pub soak: u64,
 }
 

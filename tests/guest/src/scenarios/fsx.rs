@@ -24,9 +24,9 @@ const PAGE: usize = 4096;
 /// The seed of the first run; any number will do. A failure is reproduced with the seed of its run.
 const SEED: u64 = 20_261_122;
 /// Operations of one run: a run takes some seconds, so that a soak has several.
-const OPERATIONS: &str = "1000";
+const OPERATIONS: &str = "500";
 /// A soak has at least this many runs, however long they take.
-const MIN_RUNS: u64 = 5;
+const MIN_RUNS: u64 = 2;
 /// How long one run may take beside three others in an emulated guest.
 const RUN_DEADLINE: Duration = Duration::from_secs(600);
 const MODES: [(&str, Cache); 4] = [
