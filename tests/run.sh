@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 #
 # tests/run.sh [FILTER…]
+# tests/run.sh quick
 #
 # Runs every check: format, lints, unit, property and doc tests, each fuzz target for 6 seconds, the
 # benchmarks for a moment, the daemon's faults with a short soak, its page in a browser, and the tests
@@ -16,6 +17,13 @@
 # target/lab, those of fuzzing in target/fuzz.
 set -eu
 
+# --help is what stands above.
+case " $* " in
+*' -h '* | *' --help '*)
+    sed -n '4,/^set -eu$/s/^#\{1,\} \{0,1\}//p' "$0"
+    exit
+    ;;
+esac
 here=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=qemu/packages.sh
 . "$here/qemu/packages.sh"
@@ -200,13 +208,12 @@ page() {
     cargo build --quiet --release -p page-tests && "$TARGET/release/page-tests"
 }
 
-# wanted NAME FILTER…: whether the filters leave NAME; without any everything is left.
+# wanted NAME: whether the filters leave this step; without any everything is left.
 wanted() {
-    name=$1
-    shift
-    [ $# -gt 0 ] || return 0
-    for filter; do [ "$filter" != "$name" ] || return 0; done
-    return 1
+    case " $filters " in
+    '  ' | *" $1 "*) return 0 ;;
+    *) return 1 ;;
+    esac
 }
 
 # guest_steps FILTER…: on stock QEMU, or the one that was named, and on the one that is being built.
@@ -260,9 +267,19 @@ quick_steps() {
     join_beside
 }
 
-# Whether the filters leave no guest test.
-no_guest_tests() {
-    [ "$*" = quick ] || [ "$*" = lab ] || [ "$*" = bench ] || [ "$*" = daemon-faults ] || [ "$*" = page ]
+# Filters name steps, or guest tests by a part of their names.
+filters=$*
+guests=
+for filter; do
+    case $filter in
+    quick) [ $# -eq 1 ] || fail "quick goes with no filter" ;;
+    lab | bench | daemon-faults | page) ;;
+    *) guests="$guests $filter" ;;
+    esac
+done
+# Whether guest tests are run.
+guest_tests() {
+    [ -z "$filters" ] || [ -n "$guests" ]
 }
 
 need_root
@@ -271,30 +288,33 @@ if [ -n "${RUN_BESIDE:-}" ]; then
     "$@"
     exit
 fi
-if wanted lab "$@"; then
+if wanted lab; then
     need_packages suite_packages lab_packages kernel_packages
-elif [ "$*" = quick ]; then
+elif [ "$filters" = quick ]; then
     need_packages suite_packages lab_packages
 else
     need_packages suite_packages
 fi
-if builds_qemu || { [ -z "${DAXLAB_QEMU:-}" ] && { wanted lab "$@" || ! no_guest_tests "$@"; }; }; then
+if builds_qemu || { [ -z "${DAXLAB_QEMU:-}" ] && { wanted lab || guest_tests; }; }; then
     need_packages qemu_packages
 fi
-if wanted page "$@"; then need_packages page_packages; fi
-if [ "$*" = quick ]; then
+if wanted page; then need_packages page_packages; fi
+if [ "$filters" = quick ]; then
     quick_steps || :
-elif [ $# -eq 0 ]; then
+elif [ -z "$filters" ]; then
     all_steps || :
 elif step "build for guests" build_for_guests --release; then
-    if ! no_guest_tests "$@"; then
-        if series_wanted "$@"; then begin_qemu; fi
-        guest_steps "$@"
+    if guest_tests; then
+        # One word per filter.
+        # shellcheck disable=SC2086
+        if series_wanted $guests; then begin_qemu; fi
+        # shellcheck disable=SC2086
+        guest_steps $guests
     fi
-    if wanted daemon-faults "$@"; then fault_steps; fi
-    if wanted page "$@"; then step "page" page || :; fi
-    if wanted bench "$@"; then step "benchmarks: all can be measured" bench || :; fi
-    if wanted lab "$@"; then lab_steps || :; fi
+    if wanted daemon-faults; then fault_steps; fi
+    if wanted page; then step "page" page || :; fi
+    if wanted bench; then step "benchmarks: all can be measured" bench || :; fi
+    if wanted lab; then lab_steps || :; fi
 fi
 echo "where the time went, $(($(date +%s) - start)) s in all:"
 sed 's/^\([0-9]*\) [^ ]* /\1 s  /' "$outcomes" | while read -r took rest; do

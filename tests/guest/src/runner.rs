@@ -28,6 +28,12 @@ pub async fn run(cli: &Cli) -> Result<bool> {
         let groups = all.iter().chain(of_one_region);
         return list(groups.flat_map(names).filter(|name| cli.wants(name)));
     }
+    let mut groups = all.iter().chain(of_one_region).flat_map(names);
+    ensure!(
+        groups.any(|name| cli.wants(&name)),
+        "no test has one of these in its name: {}; --list has the names",
+        cli.filters.join(", ")
+    );
     let start = Instant::now();
     let host = Host::prepare(cli.soak).await?;
     println!("guests: {host}");
