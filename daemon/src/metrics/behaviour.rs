@@ -95,20 +95,19 @@ impl Behaviour {
         self.0[of as usize].store(number, Ordering::Release);
     }
 
-    /// Replaces all answers by those of `found`; returns a sentence for each new answer.
-    pub(crate) fn replace(&self, found: &Self) -> Vec<String> {
-        let mut news = Vec::new();
+    /// Replaces all answers by those of `found`, and logs a sentence for each new answer. `daxlab
+    /// doctor` finds the sentences by the name of this module in the log (`qemu/src/vm/window.rs`).
+    pub(crate) fn replace(&self, found: &Self) {
         for of in Trait::ALL {
             let answer = found.get(of);
             if answer != self.get(of) {
-                news.push(match answer {
-                    Some(answer) => of.sentence(answer).to_owned(),
-                    None => format!("whether the VMM {} is not known any more", of.name()),
-                });
+                match answer {
+                    Some(answer) => log::info!("{}", of.sentence(answer)),
+                    None => log::info!("whether the VMM {} is not known any more", of.name()),
+                }
             }
             self.set(of, answer);
         }
-        news
     }
 }
 

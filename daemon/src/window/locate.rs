@@ -272,9 +272,7 @@ impl<M: Vmm> Locate for Locator<M> {
         if let Some(report) = &self.report {
             report(&found);
         }
-        for sentence in self.behaviour.replace(&found) {
-            log::info!("{sentence}");
-        }
+        self.behaviour.replace(&found);
         if self.plain {
             self.negotiated.set_fit(self.is_fit());
         }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::{Parts, Vm, VmSpec};
 use crate::vm::machine::ByteSize;
@@ -18,7 +18,7 @@ const WINDOW: ByteSize = ByteSize::mib(2);
 const AS_IT_IS: &str = "the VMM maps files as they are";
 /// The daemon's log line if the VMM doesn't, or lets its guest store to the file.
 const NEEDS_VIEWS: &str = "no DAX: the share is read-only";
-/// The end of a line's head in the daemon's log, if the line is an answer.
+/// The end of a line's head in the daemon's log, if the line is an answer: the module that logs it.
 const ANSWER: &str = "::behaviour] ";
 const TAG: &str = "probe";
 const MOUNT_POINT: &str = "/mnt/probe";
@@ -64,7 +64,8 @@ impl WindowAnswers {
             bail!("the daemon has not logged what QEMU makes of a window:\n{log}")
         };
         let answers = log.lines().filter_map(|line| line.split_once(ANSWER));
-        let said = answers.map(|(_, answer)| answer.to_owned()).collect();
+        let said: Vec<_> = answers.map(|(_, answer)| answer.to_owned()).collect();
+        ensure!(!said.is_empty(), "the daemon's log has no answer:\n{log}");
         Ok(Self { kind, said })
     }
 }
