@@ -32,6 +32,10 @@ pub struct Ended {
     pub released: Instant,
     /// When its end was seen in the guest.
     pub span: Span,
+    /// The guest's clock before the release, in nanoseconds, if the guest releases the pin. What the
+    /// server releases has no time on that clock: the guest may look for the end of a transfer only
+    /// after the removal has returned.
+    pub released_ns: Option<u64>,
     /// Data that a reader received and should not have.
     pub leaked: Option<String>,
     /// The transfer's error, if it had one.
@@ -111,6 +115,7 @@ async fn transferred<V: guest_agent::worker::Op<Yield = usize>>(
     Ok(Ended {
         released,
         span: done.span,
+        released_ns: None,
         leaked: None,
         failed,
     })
@@ -132,6 +137,7 @@ async fn received<V: guest_agent::worker::Op>(
     Ok(Ended {
         released,
         span: done.span,
+        released_ns: Some(done.span.began_ns),
         leaked,
         failed,
     })

@@ -37,7 +37,8 @@ pub(super) async fn watch_on(
 
 /// Whether a removal returned before the pin's release, which the host began at `released`.
 pub(super) fn is_early<Y>(done: &Done<Y>, released: Instant, ended: &Ended) -> bool {
-    done.heard < released || done.span.ended_ns < ended.span.began_ns
+    let by_guest = ended.released_ns;
+    done.heard < released || by_guest.is_some_and(|release| done.span.ended_ns < release)
 }
 
 impl RemovalKind {
@@ -93,15 +94,17 @@ mod tests {
     #[test]
     fn a_return_before_the_release_is_early_by_either_clock() {
         let released = Instant::now();
-        let ended = Ended {
+        let ended = |released_ns| Ended {
             released,
             span: Span {
                 began_ns: 1000,
                 ended_ns: 2000,
             },
+            released_ns,
             leaked: None,
             failed: None,
         };
+        let (by_server, ended) = (ended(None), ended(Some(1000)));
         let done = |heard, ended_ns| Done {
             outcome: Ok(()),
             span: Span {
@@ -117,5 +120,8 @@ mod tests {
         assert!(!is_early(&done(later, 1500), released, &ended));
         assert!(is_early(&done(before, 2100), released, &ended));
         assert!(is_early(&done(later, 900), released, &ended));
+        // The guest began to look for the end of the transfer after the removal had returned.
+        assert!(!is_early(&done(later, 900), released, &by_server));
+        assert!(is_early(&done(before, 900), released, &by_server));
     }
 }
