@@ -19,7 +19,7 @@ const SEATS: usize = 32;
 fn without_the_option_nothing_listens_and_no_thread_is_there() -> Result<()> {
     let rig = Rig::start(&Options::default())?;
     assert!(
-        !rig.daemon.log().contains("metrics"),
+        !rig.daemon.log().contains("metrics at "),
         "{}",
         rig.daemon.log()
     );
