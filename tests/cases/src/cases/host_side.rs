@@ -75,7 +75,7 @@ impl OnHost {
         match self {
             Self::Truncate => "the host cuts the file to nothing",
             Self::TruncateAndStat => {
-                "the host cuts the file to nothing, and the guest hears of it by stat(2)"
+                "the host cuts the file to nothing, and the guest sees it by stat(2)"
             }
             Self::Punch => "the host punches a hole where the page is",
             Self::Unlink => "the host unlinks the file",
@@ -415,7 +415,7 @@ mod tests {
         assert_eq!(wrong(&whole, OnHost::Unlink, disk), None);
         // The write to the page has been lost.
         assert!(wrong(&whole, OnHost::Unlink, None).is_some());
-        // The hole has not been made, and one has been made that nobody asked for.
+        // The hole is missing, and another hole is there.
         assert!(wrong(&whole, OnHost::Punch, disk).is_some());
         let holed = file(&content(OnHost::Punch, LEN, AT, None));
         assert_eq!(wrong(&holed, OnHost::Punch, None), None);

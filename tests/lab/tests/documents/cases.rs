@@ -6,7 +6,7 @@ use dax_cases::cases::{self, Case};
 use dax_measure::lab::Contract;
 use glob::Pattern;
 
-use crate::reading::{arguments, files, lines, prose, root, spans, text};
+use crate::reading::{arguments, commands, files, prose, root, spans, text};
 
 /// Has an entry for each bug that the lab found, with its case.
 const FINDINGS: &str = "tests/cases/docs/findings.md";
@@ -39,11 +39,7 @@ fn is_placeholder(pattern: &str) -> bool {
 fn every_case_of_a_command_exists() {
     let (mut found, mut missing) = (0, Vec::new());
     for path in files(".md") {
-        let document = text(&path);
-        let prose = prose(&document).replace('\n', " ");
-        let code = lines(&document, true).collect::<Vec<_>>().join("\n");
-        let code = code.replace("\\\n", " ");
-        for command in spans(&prose).chain(code.lines()).filter_map(arguments) {
+        for command in commands(&text(&path)) {
             for pattern in patterns(&command).filter(|pattern| !is_placeholder(pattern)) {
                 found += 1;
                 if !is_case(pattern) {

@@ -8,7 +8,7 @@ mod reading;
 use std::process::Command;
 
 use reading::{
-    arguments, dead_links, exists, files, functions, is_name, lines, names, prose, root,
+    arguments, commands, dead_links, exists, files, functions, is_name, names, prose, root,
     source_path, spans, test_name, text,
 };
 
@@ -84,19 +84,15 @@ fn every_test_that_a_document_names_is_there() {
 
 #[test]
 fn every_command_of_a_document_is_understood() {
-    let (mut commands, mut mistakes) = (0, Vec::new());
+    let (mut found, mut mistakes) = (0, Vec::new());
     for path in files(".md") {
-        let document = text(&path);
-        let prose = prose(&document).replace('\n', " ");
-        let code = lines(&document, true).collect::<Vec<_>>().join("\n");
-        let code = code.replace("\\\n", " ");
-        for command in spans(&prose).chain(code.lines()).filter_map(arguments) {
-            commands += 1;
+        for command in commands(&text(&path)) {
+            found += 1;
             let wrong = mistake(&command);
             mistakes.extend(wrong.map(|said| format!("{}: {command:?}: {said}", path.display())));
         }
     }
-    assert!(commands > 50, "{commands} commands were found");
+    assert!(found > 50, "{found} commands were found");
     assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
 }
 

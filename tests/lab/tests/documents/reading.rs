@@ -149,6 +149,15 @@ pub fn names() -> BTreeSet<String> {
     names
 }
 
+/// The arguments of each of a document's commands of daxlab, in its prose and in its code.
+pub fn commands(document: &str) -> Vec<Vec<String>> {
+    let prose = prose(document).replace('\n', " ");
+    let code = lines(document, true).collect::<Vec<_>>().join("\n");
+    let code = code.replace("\\\n", " ");
+    let lines = spans(&prose).chain(code.lines());
+    lines.filter_map(arguments).collect()
+}
+
 /// The arguments of daxlab in a line of a document. `None` if the line runs another program, or is
 /// no complete command.
 pub fn arguments(line: &str) -> Option<Vec<String>> {

@@ -9,7 +9,7 @@ use guest_agent::files::Touch;
 use super::{Scenario, run};
 use crate::cases::fixture::Fixture;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, Signs, expected, matrix};
-use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
+use crate::host::{FileSystem, Rig, Waiting};
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     name: "refault-during-wait",
@@ -38,13 +38,7 @@ async fn refault_during_wait(rig: &mut Rig, fs: FileSystem, seen: &mut Observati
     seen.stands(&fixture);
     let held = matrix::take(rig, &mut fixture, Pin::AioRead, seen).await?;
     let pending = fixture.remover.begin(fixture.removal()).await?;
-    let waiting = Waiting::of(
-        &mut fixture.remover,
-        &pending,
-        rig.watcher(),
-        &BREAK_LAYOUTS,
-    )
-    .await?;
+    let waiting = kind.watch(rig, &mut fixture, &pending).await?;
     if !matches!(waiting, Waiting::Blocked(_)) {
         matrix::go_on_from(rig, &mut fixture, held, &pending, waiting, seen).await?;
         return matrix::close(rig, fixture, seen).await;

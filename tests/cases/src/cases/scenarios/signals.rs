@@ -9,7 +9,7 @@ use qemu_guest::vm::agent::Signal;
 use super::{Scenario, run};
 use crate::cases::fixture::Fixture;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, Signs, expected, matrix};
-use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
+use crate::host::{FileSystem, Rig, Waiting};
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     name: "signal-during-wait",
@@ -33,13 +33,7 @@ async fn signal_during_wait(rig: &mut Rig, fs: FileSystem, seen: &mut Observatio
     seen.stands(&fixture);
     let held = matrix::take(rig, &mut fixture, Pin::AioRead, seen).await?;
     let pending = fixture.remover.begin(fixture.removal()).await?;
-    let waiting = Waiting::of(
-        &mut fixture.remover,
-        &pending,
-        rig.watcher(),
-        &BREAK_LAYOUTS,
-    )
-    .await?;
+    let waiting = kind.watch(rig, &mut fixture, &pending).await?;
     if let Waiting::Blocked(_) = waiting {
         fixture.remover.signal(Signal(libc::SIGSTOP));
         fixture.remover.signal(Signal(libc::SIGCONT));

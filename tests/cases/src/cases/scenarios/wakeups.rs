@@ -6,7 +6,6 @@ use anyhow::Result;
 use dax_measure::lab::{Contract, Outcome};
 use guest_agent::files::Touch;
 use guest_agent::pins::{AioReap, AioSubmit, SpliceAgain, Transfer};
-use guest_agent::removals::Removal;
 use guest_agent::worker::Schedule;
 
 use super::{Scenario, run};
@@ -15,7 +14,7 @@ use crate::cases::held::HELD;
 use crate::cases::pin::held_file;
 use crate::cases::spurious::SpuriousWakeups;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, Signs, expected, matrix};
-use crate::host::{BREAK_LAYOUTS, FileSystem, Pending, Rig, Waiting};
+use crate::host::{FileSystem, Rig, Waiting};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -88,14 +87,14 @@ async fn pins_one_by_one(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) 
         "the file of FUSE delays {FURTHER_PINS} replies"
     ));
     let pending = fixture.remover.begin(fixture.removal()).await?;
-    let mut waiting = look(rig, &mut fixture, &pending).await?;
+    let mut waiting = kind.watch(rig, &mut fixture, &pending).await?;
     if let Waiting::Blocked(task) = &waiting {
         let spurious = SpuriousWakeups::begin(rig.watcher(), task, seen).await?;
         seen.blocked = Some(task.clone());
         for (name, offset) in further {
             rig.held_share().release(offset)?;
             fixture.pinner.ask(AioReap { name }).await?;
-            waiting = look(rig, &mut fixture, &pending).await?;
+            waiting = kind.watch(rig, &mut fixture, &pending).await?;
             if !matches!(waiting, Waiting::Blocked(_)) {
                 break;
             }
@@ -117,7 +116,7 @@ async fn woken_spuriously(rig: &mut Rig, fs: FileSystem, seen: &mut Observation)
     fixture.pinner.ask(Schedule { first: true }).await?;
     fixture.remover.ask(Schedule { first: false }).await?;
     let pending = fixture.remover.begin(fixture.removal()).await?;
-    let mut waiting = look(rig, &mut fixture, &pending).await?;
+    let mut waiting = kind.watch(rig, &mut fixture, &pending).await?;
     if let Waiting::Blocked(task) = &waiting {
         let spurious = SpuriousWakeups::begin(rig.watcher(), task, seen).await?;
         seen.blocked = Some(task.clone());
@@ -138,26 +137,16 @@ async fn woken_spuriously(rig: &mut Rig, fs: FileSystem, seen: &mut Observation)
                 len: fixture.page.len,
             };
             fixture.pinner.ask(again).await?;
-            waiting = look(rig, &mut fixture, &pending).await?;
+            waiting = kind.watch(rig, &mut fixture, &pending).await?;
             if !matches!(waiting, Waiting::Blocked(_)) {
                 break;
             }
         }
         spurious.end(rig.watcher(), seen).await?;
         seen.step(format_args!(
-            "the page was let go of and taken again, up to {ROUNDS} times"
+            "the page was dropped and taken again, up to {ROUNDS} times"
         ));
     }
     matrix::go_on_from(rig, &mut fixture, held, &pending, waiting, seen).await?;
     matrix::close(rig, fixture, seen).await
-}
-
-/// Whether the truncate waits for the page, and what it does if it does not wait.
-async fn look(
-    rig: &mut Rig,
-    fixture: &mut Fixture,
-    pending: &Pending<Removal>,
-) -> Result<Waiting<()>> {
-    let remover = &mut fixture.remover;
-    Ok(Waiting::of(remover, pending, rig.watcher(), &BREAK_LAYOUTS).await?)
 }
