@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Parser;
+use qemu_guest::artifacts::KernelSpec;
 
 use crate::scenarios;
 
@@ -17,22 +18,25 @@ use crate::scenarios;
     after_help = "Exit status: 0 all passed, 1 a test failed, 2 usage, 3 the tests could not run."
 )]
 pub struct Cli {
-    /// Runs only the tests whose full name (group::test) contains one of these.
+    /// Runs only the tests whose full name (group::test) contains one of these
     pub filters: Vec<String>,
     /// Runs only what needs a QEMU whose window is one memory region, and what has another outcome on
     /// it; DAXLAB_QEMU has to name one
     #[arg(long)]
     pub one_region: bool,
-    /// Lists the tests instead of running them.
+    /// Lists the tests instead of running them
     #[arg(long)]
     pub list: bool,
-    /// How many tests with guests of their own are under way at a time.
+    /// The kernel of the guests, as `daxlab test` names it; tests of Debian's kernels keep theirs
+    #[arg(long, default_value = "debian:6.12", value_name = "KERNEL")]
+    pub kernel: KernelSpec,
+    /// How many tests with guests of their own are under way at a time
     #[arg(long, default_value = "2", value_name = "N")]
     pub jobs: NonZeroUsize,
-    /// Where the logs of failed tests are kept.
+    /// Where the logs of failed tests are kept
     #[arg(long, default_value = "target/guest-tests", value_name = "DIR")]
     pub logs: PathBuf,
-    /// How long the soak with fsx lasts in each cache mode, in seconds.
+    /// How long the soak with fsx lasts in each cache mode, in seconds
     #[arg(long, default_value_t = 10, value_name = "SECONDS")]
     pub soak: u64,
 }

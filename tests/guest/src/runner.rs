@@ -35,7 +35,7 @@ pub async fn run(cli: &Cli) -> Result<bool> {
         cli.filters.join(", ")
     );
     let start = Instant::now();
-    let host = Host::prepare(cli.soak).await?;
+    let host = Host::prepare(cli.kernel.clone(), cli.soak).await?;
     println!("guests: {host}");
     let report = Report::default();
     let wanted = |groups: &'static [Group]| groups.iter().flat_map(|group| units(group, cli));

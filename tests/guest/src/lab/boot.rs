@@ -5,16 +5,20 @@
 use std::path::Path;
 
 use anyhow::Result;
+use qemu_guest::artifacts::KernelSpec;
 use qemu_guest::vm::VmSpec;
 use qemu_guest::vm::machine::ByteSize;
 use qemu_guest::vm::process::Share;
 use tempfile::TempDir;
+
+use super::Mounted;
 
 /// A planned share: its folder, made and filled, and the daemon's settings.
 pub struct Plan {
     pub(super) dir: TempDir,
     pub(super) share: Share,
     pub(super) mount_options: String,
+    pub(super) mounted: Option<Mounted>,
 }
 
 impl Plan {
@@ -27,6 +31,7 @@ impl Plan {
             dir,
             share,
             mount_options: String::new(),
+            mounted: None,
         })
     }
 
@@ -48,7 +53,14 @@ impl Plan {
         self
     }
 
-    /// Fills the folder before the daemon and the guest start.
+    /// Shares a file system that is mounted for this share, in place of the new folder.
+    pub fn on(mut self, mounted: Mounted) -> Self {
+        self.share.dir = mounted.target().to_owned();
+        self.mounted = Some(mounted);
+        self
+    }
+
+    /// Fills the new folder before the daemon and the guest start.
     pub fn content(self, fill: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
         fill(self.dir.path())?;
         Ok(self)
@@ -60,6 +72,7 @@ impl Plan {
 pub struct Boot {
     pub(super) plans: Vec<Plan>,
     pub(super) spec: VmSpec,
+    pub(super) kernel: Option<KernelSpec>,
 }
 
 impl Boot {
@@ -71,6 +84,12 @@ impl Boot {
     /// Adds a share.
     pub fn and(mut self, plan: Plan) -> Self {
         self.plans.push(plan);
+        self
+    }
+
+    /// Boots this kernel, whatever the run's kernel is.
+    pub fn kernel(mut self, kernel: KernelSpec) -> Self {
+        self.kernel = Some(kernel);
         self
     }
 

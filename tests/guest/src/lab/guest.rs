@@ -41,12 +41,16 @@ pub struct Lab<'h> {
 }
 
 impl<'h> Lab<'h> {
-    /// Boots with the default kernel and mounts all shares.
+    /// Boots with the run's kernel, or with that of `boot`, and mounts all shares.
     pub async fn start(host: &'h Host, boot: Boot) -> Result<Self> {
-        Self::start_with(host, &host.parts, boot).await
+        let parts = match &boot.kernel {
+            Some(kernel) => &host.parts_with(kernel.clone())?,
+            None => &host.parts,
+        };
+        Self::start_with(host, parts, boot).await
     }
 
-    /// Boots with other parts and mounts all shares.
+    /// Boots with these parts and mounts all shares.
     pub async fn start_with(host: &'h Host, parts: &Parts, boot: Boot) -> Result<Self> {
         let mounts = Mounts::now()?;
         let mut spec = boot.spec;
@@ -56,7 +60,8 @@ impl<'h> Lab<'h> {
             .context("the guest did not boot")?;
         let shares = boot.plans.into_iter().map(|plan| Shared {
             tag: plan.share.tag.to_string(),
-            dir: plan.dir,
+            _dir: plan.dir,
+            _mounted: plan.mounted,
             settings: plan.share,
             mount_options: plan.mount_options,
         });

@@ -29,7 +29,7 @@ pub const SLEEP: &str = "/opt/bin/sleep";
 /// The host's side of one test, or of the tests that share a guest.
 #[derive(Clone)]
 pub struct Host {
-    /// QEMU, the default kernel, the initramfs and the daemon.
+    /// QEMU, the run's kernel, the initramfs and the daemon.
     pub parts: Parts,
     /// How long the soak with fsx lasts.
     pub soak: Duration,
@@ -41,8 +41,8 @@ pub struct Host {
 
 impl Host {
     /// Fetches and builds the missing parts.
-    pub async fn prepare(soak: u64) -> Result<Self> {
-        let parts = parts(Wanted::default().kernel)?;
+    pub async fn prepare(kernel: KernelSpec, soak: u64) -> Result<Self> {
+        let parts = parts(kernel)?;
         let accel = parts.accel(AccelChoice::Auto).await?;
         Ok(Self {
             parts,
@@ -71,7 +71,7 @@ impl Host {
         parts(kernel)
     }
 
-    /// Boots a guest with the default kernel.
+    /// Boots a guest with the run's kernel, or with that of `boot`.
     pub async fn boot(&self, boot: Boot) -> Result<Lab<'_>> {
         Lab::start(self, boot).await
     }

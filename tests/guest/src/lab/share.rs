@@ -7,14 +7,17 @@ use std::path::{Path, PathBuf};
 use qemu_guest::vm::process::Share;
 use tempfile::TempDir;
 
+use super::Mounted;
+
 /// A mounted share.
 pub struct Shared {
     /// The share's tag.
     pub tag: String,
-    pub(super) dir: TempDir,
     /// What its daemon was started with.
     pub settings: Share,
     pub(super) mount_options: String,
+    pub(super) _dir: TempDir,
+    pub(super) _mounted: Option<Mounted>,
 }
 
 impl Shared {
@@ -25,7 +28,7 @@ impl Shared {
 
     /// The host's path of a file in it.
     pub fn on_host(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+        self.settings.dir.join(name)
     }
 
     /// The guest's path of a file in it.

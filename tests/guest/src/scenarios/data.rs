@@ -9,6 +9,8 @@ use std::os::unix::fs::FileExt as _;
 use anyhow::{Context as _, Result, ensure};
 use guest_agent::access::{self, HashFile, HashTree, How, Part};
 use guest_agent::pattern::Seed;
+use qemu_guest::artifacts::KernelSpec;
+use qemu_guest::artifacts::kernel::DebianKernel;
 use qemu_guest::vm::process::Share;
 
 use crate::lab::{Boot, Held, Lab, Plan, Snapshot};
@@ -54,12 +56,13 @@ pub const GROUP: Group = Group {
     },
 };
 
+/// On Debian's kernel, as users have it: it is configured otherwise than those that are built here.
 fn boot() -> Result<Boot> {
     let plan = Plan::new("data")?.set(|share| Share {
         queues: NonZeroU16::new(2).expect("not zero"),
         ..share
     });
-    Ok(Boot::with(plan))
+    Ok(Boot::with(plan).kernel(KernelSpec::Debian(DebianKernel::V6_12)))
 }
 
 /// Without a window every other test of this group would still pass, so this one has to fail.

@@ -13,9 +13,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use qemu_guest::vm::process::Share;
-use tempfile::TempDir;
 
-use crate::lab::{Boot, Held, Host, Lab, Plan};
+use crate::lab::{Boot, Held, Host, Lab, Mounted, Plan, run};
 use crate::scenario::{Group, Tests};
 use crate::tests;
 
@@ -28,15 +27,48 @@ const PLACE: u64 = 4 * MIB;
 /// its agent.
 const SEEN_AGAIN: Duration = Duration::from_secs(30);
 
+/// Of shares with the same folder. The second one's daemon stands for another VM's.
+const TAGS: [&str; 2] = ["guard", "twin"];
+/// Shares with a small file system of their own.
+const SMALL: [&str; 2] = ["memory", "disk"];
+
 pub const GROUP: Group = Group {
     name: "guard",
-    tests: Tests::Alone(tests![Alone:
-        every_way_to_take_a_page_without_the_guard,
-        no_way_to_take_a_page_ends_the_vm,
-        no_full_file_system_ends_the_vm,
-        a_store_that_is_lost_fails_the_next_fsync,
-    ]),
+    tests: Tests::Together {
+        boot,
+        scenarios: tests![Scenario:
+            no_way_to_take_a_page_ends_the_vm,
+            no_full_file_system_ends_the_vm,
+            a_store_that_is_lost_fails_the_next_fsync,
+        ],
+    },
 };
+
+pub const WITHOUT: Group = Group {
+    name: "guard",
+    tests: Tests::Alone(tests![Alone: every_way_to_take_a_page_without_the_guard]),
+};
+
+fn boot() -> Result<Boot> {
+    let [memory, disk] = SMALL;
+    Ok(twins()?
+        .and(Plan::new(memory)?.on(Mounted::tmpfs()?))
+        .and(Plan::new(disk)?.on(Mounted::ext4()?)))
+}
+
+fn twins() -> Result<Boot> {
+    let [first, second] = TAGS;
+    let mut folder = PathBuf::new();
+    let plan = Plan::new(first)?.content(|dir| {
+        folder = dir.to_owned();
+        Ok(())
+    })?;
+    let twin = Plan::new(second)?.set(|share| Share {
+        dir: folder,
+        ..share
+    });
+    Ok(Boot::with(plan).and(twin))
+}
 
 /// A way to take a page from under a mapping.
 struct Way {
@@ -51,6 +83,29 @@ struct Files {
     other_name: PathBuf,
     /// A shorter file.
     shorter: PathBuf,
+    _bound: Mounted,
+}
+
+impl Files {
+    /// Makes a file of this name in the first share, and a shorter one.
+    fn new(lab: &Lab<'_>, name: &str) -> Result<Self> {
+        let folder = lab.first().folder();
+        let bound = Mounted::bind(folder)?;
+        let files = Self {
+            file: folder.join(name),
+            other_name: bound.target().join(name),
+            shorter: folder.join("shorter"),
+            _bound: bound,
+        };
+        files.fill(1)?;
+        fs::write(&files.shorter, vec![2; MIB as usize])?;
+        Ok(files)
+    }
+
+    /// Writes the file anew.
+    fn fill(&self, byte: u8) -> Result<()> {
+        Ok(fs::write(&self.file, vec![byte; SIZE as usize])?)
+    }
 }
 
 const WAYS: [Way; 4] = [
@@ -72,94 +127,8 @@ const WAYS: [Way; 4] = [
     },
 ];
 
-/// A mount that is removed on drop.
-struct Mounted {
-    target: PathBuf,
-    _folder: TempDir,
-}
-
-impl Mounted {
-    /// Makes a folder, and calls `mount` with these arguments and the folder as the last one.
-    fn new(arguments: impl FnOnce(&Path) -> Result<Vec<String>>) -> Result<Self> {
-        let folder = tempfile::Builder::new()
-            .prefix("guest-tests-")
-            .tempdir_in("/var/tmp")?;
-        let target = folder.path().join("mounted");
-        fs::create_dir(&target)?;
-        let arguments = arguments(folder.path())?;
-        run(Command::new("mount").args(arguments).arg(&target))?;
-        Ok(Self {
-            target,
-            _folder: folder,
-        })
-    }
-
-    fn tmpfs() -> Result<Self> {
-        let words = ["-t", "tmpfs", "-o", "size=24m", "guest-tests"];
-        Self::new(|_| Ok(words.map(str::to_owned).into()))
-    }
-
-    fn ext4() -> Result<Self> {
-        Self::new(|folder| {
-            let image = folder.join("image");
-            File::create(&image)?.set_len(32 * MIB)?;
-            run(Command::new("mkfs.ext4")
-                .args(["-q", "-m", "0"])
-                .arg(&image))?;
-            Ok(vec!["-o".into(), "loop".into(), text(&image)])
-        })
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        if let Err(error) = run(Command::new("umount").arg("-l").arg(&self.target)) {
-            log::warn!("{error:#}");
-        }
-    }
-}
-
-fn text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let output = command.output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{command:?}: {said}");
-    Ok(())
-}
-
 fn writable(path: &Path) -> Result<File> {
     Ok(File::options().write(true).open(path)?)
-}
-
-/// A guest with a mapping of the file, and the file's names. A second share has the same folder.
-async fn mapped<'h>(host: &'h Host, guarded: bool) -> Result<(Lab<'h>, Files, Mounted)> {
-    let plan = Plan::new("guard")?;
-    let mut folder = PathBuf::new();
-    let plan = plan.content(|dir| {
-        folder = dir.to_owned();
-        fs::write(dir.join("file"), vec![1; SIZE as usize])?;
-        Ok(fs::write(dir.join("shorter"), vec![2; MIB as usize])?)
-    })?;
-    let bound = Mounted::new(|_| Ok(vec!["--bind".into(), text(&folder)]))?;
-    let twin = Plan::new("twin")?.set(|share| Share {
-        dir: folder.clone(),
-        ..share
-    });
-    let parts = match guarded {
-        true => host.parts.clone(),
-        false => host.parts.clone().without_guard(),
-    };
-    let boot = Boot::with(plan).and(twin);
-    let lab = Lab::start_with(host, &parts, boot).await?;
-    let files = Files {
-        file: folder.join("file"),
-        other_name: bound.target.join("file"),
-        shorter: folder.join("shorter"),
-    };
-    Ok((lab, files, bound))
 }
 
 /// Waits until the guest sees these bytes. Returns the time that took.
@@ -178,15 +147,17 @@ async fn await_bytes(held: &mut Held, offset: u64, bytes: &[u8]) -> Result<Durat
 
 /// Without the library each way kills a QEMU that doesn't handle lost pages of its window itself.
 async fn every_way_to_take_a_page_without_the_guard(host: &Host) -> Result<()> {
+    let parts = host.parts.clone().without_guard();
     // Each way costs a boot, so the first and the last stand for all of them.
     for way in [&WAYS[0], &WAYS[3]] {
-        let (lab, files, _bound) = mapped(host, false).await?;
+        let lab = Lab::start_with(host, &parts, twins()?).await?;
+        let files = Files::new(&lab, "file")?;
         let mut held = Held::new(&lab, "file", true).await?;
         held.expect(PLACE, &[1]).await?;
         (way.take)(&files).context(way.name)?;
         if host.has_one_region().await? {
             held.expect(PLACE, &[0]).await.context(way.name)?;
-            fs::write(&files.file, vec![3; SIZE as usize])?;
+            files.fill(3)?;
             let seen = await_bytes(&mut held, PLACE, &[3]).await;
             seen.context(way.name)?;
             held.quit().await?;
@@ -199,39 +170,38 @@ async fn every_way_to_take_a_page_without_the_guard(host: &Host) -> Result<()> {
     Ok(())
 }
 
-async fn no_way_to_take_a_page_ends_the_vm(host: &Host) -> Result<()> {
-    let (lab, files, _bound) = mapped(host, true).await?;
-    let mut held = Held::new(&lab, "file", true).await?;
+async fn no_way_to_take_a_page_ends_the_vm(lab: &Lab<'_>) -> Result<()> {
+    let files = Files::new(lab, "taken")?;
+    let mut held = Held::new(lab, "taken", true).await?;
     held.expect(PLACE, &[1]).await?;
     for (way, byte) in WAYS.iter().zip(3_u8..) {
         (way.take)(&files).context(way.name)?;
         held.expect(PLACE, &[0]).await.context(way.name)?;
         held.store(PLACE, &[0xee]).await?;
         held.expect(PLACE, &[0xee]).await.context(way.name)?;
-        fs::write(&files.file, vec![byte; SIZE as usize])?;
+        files.fill(byte)?;
         let seen = await_bytes(&mut held, PLACE, &[byte]).await;
         let took = seen.context(way.name)?;
         log::info!("{}: the file was seen again within {took:?}", way.name);
     }
-    // Through another daemon: the guest's own second share stands for another VM.
-    let twin = lab.share("twin").in_guest("file");
+    // Through another daemon.
+    let twin = lab.share(TAGS[1]).in_guest("taken");
     lab.sh(&format!("truncate -s 1M {twin}")).await?;
     held.expect(PLACE, &[0]).await.context("another daemon")?;
-    held.quit().await?;
-    lab.end().await
+    held.quit().await
 }
 
-async fn a_store_that_is_lost_fails_the_next_fsync(host: &Host) -> Result<()> {
-    let (lab, files, _bound) = mapped(host, true).await?;
-    let mut held = Held::new(&lab, "file", true).await?;
+async fn a_store_that_is_lost_fails_the_next_fsync(lab: &Lab<'_>) -> Result<()> {
+    let files = Files::new(lab, "lost")?;
+    let mut held = Held::new(lab, "lost", true).await?;
     ensure!(held.fsync().await?, "nothing is lost yet");
     // busybox's dd closes a duplicate of the descriptor before it makes the request.
     let dd = format!(
         "dd if=/dev/null of={} conv=notrunc,fsync 2>/dev/null && echo synced || echo failed",
-        lab.first().in_guest("file")
+        lab.first().in_guest("lost")
     );
     for round in ["by the program", "by dd"] {
-        fs::write(&files.file, vec![1; SIZE as usize])?;
+        files.fill(1)?;
         await_bytes(&mut held, PLACE, &[1]).await.context(round)?;
         (WAYS[0].take)(&files)?;
         held.expect(PLACE, &[0]).await.context(round)?;
@@ -244,38 +214,29 @@ async fn a_store_that_is_lost_fails_the_next_fsync(host: &Host) -> Result<()> {
         ensure!(!synced, "{round}: the fsync succeeded");
         ensure!(held.fsync().await?, "it is told once");
     }
-    held.quit().await?;
-    lab.end().await
+    held.quit().await
 }
 
-async fn no_full_file_system_ends_the_vm(host: &Host) -> Result<()> {
-    let (memory, disk) = (Mounted::tmpfs()?, Mounted::ext4()?);
-    let mut boot = Boot::default();
-    for (tag, place) in [("memory", &memory), ("disk", &disk)] {
-        let file = File::create(place.target.join("file"))?;
+async fn no_full_file_system_ends_the_vm(lab: &Lab<'_>) -> Result<()> {
+    for tag in SMALL {
+        let folder = lab.share(tag).folder();
+        let file = File::create(folder.join("file"))?;
         file.set_len(SIZE)?;
         file.write_all_at(b"begin", 0)?;
         file.sync_all()?;
-        boot = boot.and(Plan::new(tag)?.set(|share| Share {
-            dir: place.target.clone(),
-            ..share
-        }));
-    }
-    let lab = host.boot(boot).await?;
-    for (tag, place) in [("memory", &memory), ("disk", &disk)] {
-        let mut held = Held::of(&lab, tag, "file", true).await?;
+        let mut held = Held::of(lab, tag, "file", true).await?;
         held.expect(0, b"begin").await?;
-        let filler = fill_up(&place.target)?;
+        let filler = fill_up(folder)?;
         held.expect(PLACE, &[0]).await.context(tag)?;
         held.store(PLACE, &[0xee]).await.context(tag)?;
         held.expect(PLACE, &[0xee]).await.context(tag)?;
         held.expect(0, b"begin").await.context(tag)?;
         fs::remove_file(filler)?;
-        writable(&place.target.join("file"))?.write_all_at(&[7], PLACE)?;
+        writable(&folder.join("file"))?.write_all_at(&[7], PLACE)?;
         await_bytes(&mut held, PLACE, &[7]).await.context(tag)?;
         held.quit().await?;
     }
-    lab.end().await
+    Ok(())
 }
 
 /// Writes a file until the file system is full.

@@ -30,7 +30,7 @@ async fn the_guest_s_own(host: &Host) -> Result<()> {
         format!("#!/bin/sh\n: >'{}'\nexec {line} \"$@\"\n", used.display()),
     )?;
     fs::set_permissions(&qemu, fs::Permissions::from_mode(0o755))?;
-    let kernel = &host.parts.kernel;
+    let kernel = host.parts_with("debian:6.12".parse()?)?.kernel;
     let modules = kernel
         .modules_dir
         .as_deref()
