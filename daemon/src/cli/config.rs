@@ -44,6 +44,7 @@ impl TryFrom<Args> for Config {
                 tag: args.endpoint.tag.clone(),
                 request_queues: args.endpoint.request_queues,
                 thread_pool_size: args.endpoint.thread_pool_size,
+                poll: Duration::from_micros(args.endpoint.poll.into()),
                 mem_slots: args.window.mem_slots,
             },
             endpoint: endpoint(args.endpoint),

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
+use std::time::Duration;
 
 use log::LevelFilter;
 use virtiofsd::passthrough::{self, NegotiationMode};
@@ -42,6 +43,8 @@ pub struct DeviceConfig {
     pub request_queues: NonZeroU16,
     /// Threads that process requests; 0 for one thread a queue.
     pub thread_pool_size: usize,
+    /// How long a queue's thread watches its ring before it sleeps; 0 for not at all.
+    pub poll: Duration,
     /// Whether the VMM announces each added or removed memory region by a message. QEMU 11.1 then
     /// takes 512 regions, and does not survive a reset with live mappings; see the design.
     pub mem_slots: bool,

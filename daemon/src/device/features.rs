@@ -91,6 +91,7 @@ mod tests {
                 tag: Some("share".to_owned()),
                 request_queues: 3.try_into().expect("not 0"),
                 thread_pool_size: 0,
+                poll: std::time::Duration::ZERO,
                 mem_slots: false,
             },
             window: window.then(|| WindowSize::new(LINUX_RANGE).expect("a power of two")),

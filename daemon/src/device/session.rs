@@ -109,7 +109,7 @@ where
         let queue_threads =
             QueueThreads::new(device.request_queues.get().into(), device.thread_pool_size)?;
         let pool = Pool::new(device.thread_pool_size)?;
-        let mem_slots = device.mem_slots;
+        let (mem_slots, poll) = (device.mem_slots, device.poll);
         let features = DeviceFeatures {
             config: device,
             window: window.as_ref().map(|window| window.size),
@@ -132,7 +132,7 @@ where
             .transpose()?;
         let device = Device {
             engine,
-            poller: Poller::new(space.memory(), Arc::clone(&metrics)),
+            poller: Poller::new(space.memory(), Arc::clone(&metrics)).watch(poll),
             rings: (0..queues).map(|_| OnceLock::new()).collect(),
             features,
             space,

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use libseccomp::{ScmpAction, ScmpFilterContext, ScmpSyscall};
 use shared_window::{DirectViews, RegionBudget, ViewSource, WindowOptions, WindowSize};
@@ -106,6 +106,7 @@ impl Case {
                 tag: Some("share".to_owned()),
                 request_queues: NonZeroU16::MIN,
                 thread_pool_size,
+                poll: Duration::ZERO,
                 mem_slots: true,
             },
             observer: None,

@@ -35,7 +35,7 @@ use crate::request::sigbus;
 use crate::ring::coalescing::Coalescing;
 use crate::ring::fatal_error::FatalErrorLatch;
 use crate::ring::inflight::Inflight;
-use crate::ring::poller::Poller;
+use crate::ring::poller::{Poller, TakenChain};
 use crate::ring::pool::{FreeThread, Pool};
 use crate::ring::reminder::Reminder;
 use crate::ring::threads::QueueThreads;
@@ -120,7 +120,11 @@ where
     fn serve_ring(&self, queue: usize, ring: &Ring) {
         let Some(pool) = &self.pool else {
             let mut since = Instant::now();
-            let here = |(), taken| {
+            let here = |(), taken: TakenChain| {
+                // The time in which the ring was watched is no request's.
+                if let Some(seen) = taken.seen {
+                    since = seen;
+                }
                 let window_thread = self.window_thread.as_ref();
                 if let Some(reminder) = &self.reminder {
                     reminder.look_after(ring);

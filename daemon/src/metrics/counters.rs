@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::behaviour::Behaviour;
 use super::observer::Observer;
+use super::poll_times::PollTimes;
 use super::refusal::Refusals;
 
 /// A number that only grows.
@@ -53,6 +54,8 @@ macro_rules! metrics {
             /// Requests taken off each queue; queue 0 is the high priority queue.
             pub requests: Vec<Counter>,
             $(#[doc = $help] pub $field: Counter,)+
+            /// For each queue, the time of a request with polling and without.
+            pub poll_times: Vec<Arc<PollTimes>>,
             /// SETUPMAPPING requests answered with an error, by reason.
             pub refusals: Refusals,
             /// How the VMM was found to behave.
@@ -68,6 +71,7 @@ macro_rules! metrics {
                 Self {
                     requests: (0..queues).map(|_| Counter::default()).collect(),
                     $($field: Counter::default(),)+
+                    poll_times: (0..queues).map(|_| Arc::default()).collect(),
                     refusals: Refusals::default(),
                     vmm: Arc::default(),
                     observer,
@@ -103,6 +107,8 @@ metrics! {
     mappings_set_up: "setupmapping_ok", "SETUPMAPPING requests answered with success";
     removals: "removemapping", "REMOVEMAPPING requests";
     clears: "window_clears", "Times that the whole window was cleared (INIT, DESTROY, device reset)";
+    polls: "polls", "Times that a queue's thread watched its ring for the next request";
+    poll_hits: "poll_hits", "Times that the next request came while the ring was watched";
     files_opened: "files_opened", "Files opened for the window";
 }
 

@@ -45,6 +45,7 @@ impl Collector for Families {
             families.counter(name, help, *count)?;
         }
         families.refusals(snapshot)?;
+        families.poll_times(snapshot)?;
         match &snapshot.window {
             Some(window) => {
                 families.vmm(snapshot)?;
@@ -117,6 +118,27 @@ impl Writer<'_> {
             "reason",
             refusals.map(|(reason, count)| ((*reason).to_owned(), *count)),
         )
+    }
+
+    fn poll_times(&mut self, snapshot: &Snapshot) -> fmt::Result {
+        let help = "Mean time from one request to the next, when the ring was last watched and when it \
+                    was last not; nothing without --poll";
+        let mut family = self.family(
+            "poll_request_time",
+            help,
+            Some(&Unit::Seconds),
+            MetricType::Gauge,
+        )?;
+        for (queue, times) in snapshot.poll_times.iter().enumerate() {
+            for (polled, time) in [("yes", times[0]), ("no", times[1])] {
+                let Some(time) = time else { continue };
+                let labels = [("queue", queue.to_string()), ("polled", polled.to_owned())];
+                family
+                    .encode_family(&labels)?
+                    .encode_gauge(&time.as_secs_f64())?;
+            }
+        }
+        Ok(())
     }
 
     fn vmm(&mut self, snapshot: &Snapshot) -> fmt::Result {

@@ -3,7 +3,7 @@
 //! All numbers that can be shown, at one time.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::counters::Event;
 use crate::metrics::{Cell, Metrics, Observed, Refusal, SnapshotSource, Trait, WindowSnapshot};
@@ -15,6 +15,8 @@ pub(super) struct Snapshot {
     pub(super) taken: Instant,
     /// Requests taken off each queue.
     pub(super) queues: Vec<u64>,
+    /// For each queue, the time of a request with polling and without.
+    pub(super) poll_times: Vec<[Option<Duration>; 2]>,
     /// The counters that are there in any case.
     pub(super) events: Vec<Event>,
     /// Mappings refused, by reason.
@@ -46,6 +48,9 @@ impl Snapshot {
         Self {
             taken: Instant::now(),
             queues: metrics.requests.iter().map(|queue| queue.get()).collect(),
+            poll_times: (metrics.poll_times.iter())
+                .map(|times| [true, false].map(|polled| times.get(polled)))
+                .collect(),
             events: metrics.events(),
             refusals: Refusal::ALL
                 .map(|reason| (reason.name(), metrics.refusals.of(reason).get()))

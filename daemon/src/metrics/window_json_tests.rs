@@ -50,6 +50,7 @@ fn snapshot(window: bool) -> Snapshot {
     Snapshot {
         taken: now,
         queues: vec![1, 7],
+        poll_times: vec![[None; 2], [Some(Duration::from_micros(9)), None]],
         events: vec![
             ("panics", "Of the server", 9),
             (LOST_PAGES, "Gone", 5),

@@ -8,6 +8,7 @@
 //!                │ ├───▶ batch, coalescing, reminder      when the guest is notified of it
 //!                │ └───▶ inflight, resubmit               what the next daemon has to know
 //!              pool, threads                              who serves it
+//!   polling                               whether a thread watches the ring before it sleeps
 //! ```
 
 pub(crate) mod batch;
@@ -16,6 +17,7 @@ pub(crate) mod fatal_error;
 pub(crate) mod inflight;
 pub(crate) mod pause;
 pub(crate) mod poller;
+pub(crate) mod polling;
 pub(crate) mod pool;
 pub(crate) mod quiesce;
 pub(crate) mod reminder;

@@ -275,6 +275,18 @@ impl Ring {
         }
     }
 
+    /// Whether a request is on the available ring; none if the ring is stopped, or its index can't be
+    /// read.
+    pub(crate) fn has_request(&self) -> Option<bool> {
+        let state = self.vring.get_ref();
+        if !is_live(&state) {
+            return None;
+        }
+        let queue = state.get_queue();
+        let available = queue.avail_idx(&*self.memory(), Ordering::Acquire).ok()?;
+        Some(available.0 != queue.next_avail())
+    }
+
     /// Asks the guest not to kick while the ring is being served.
     pub(crate) fn disable_notification(&self) -> Result<(), QueueError> {
         let mut state = self.vring.get_mut();

@@ -22,6 +22,8 @@ pub struct Plan<'a> {
     pub peer: Option<&'a Program>,
     /// The numbers of request queues that the daemon runs with.
     pub queues: &'a [u8],
+    /// How long one more side, the daemon with one queue, watches it before it sleeps.
+    pub poll: Option<u16>,
     /// The length of the measurement.
     pub length: Length,
     /// Whether the run only shows that all points can be measured.

@@ -26,6 +26,7 @@ fn points(measure: Measure, wants: &dyn Fn(Suite, &str) -> bool) -> (Vec<Point>,
         daemon: &program,
         peer: None,
         queues: &[1, 2],
+        poll: Some(50),
         length: Length::new(2, Duration::from_millis(5)),
         quick: true,
         place: &place,
@@ -43,8 +44,9 @@ fn points(measure: Measure, wants: &dyn Fn(Suite, &str) -> bool) -> (Vec<Point>,
 #[test]
 fn requests() {
     let (points, sides) = points(io::measure, &|_, _| true);
-    assert_eq!(points.len(), 2 * io::Work::ALL.len());
-    assert_eq!(sides.len(), 2);
+    // At depth 1 in both placements, and at depth 32.
+    assert_eq!(points.len(), 3 * io::Work::ALL.len());
+    assert_eq!(sides.len(), 3, "one queue, two, and one that is watched");
     for point in &points {
         let moves = ["read-", "write-", "readdirplus"];
         let moves = moves.iter().any(|name| point.name.starts_with(name));

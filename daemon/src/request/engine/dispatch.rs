@@ -139,6 +139,7 @@ where
             guard,
             memory,
             resubmitted,
+            seen: _,
         } = taken;
         let mapped = self.space.as_deref().map(|space| space as &dyn Mapped);
         ParsedRequest {

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Plan,
     files::Files,
-    model::{Point, Side, Suite},
+    model::{Measure, Point, Side, Suite},
     samples::in_turn,
     system::{Affinity, Program, Running},
 };
@@ -23,6 +23,15 @@ use crate::{
 const DEPTHS: [u32; 2] = [1, 32];
 /// Guest memory of a VM: buffers for every slot of two queues, with room to spare.
 const MEMORY_PER_QUEUE: usize = 48 << 20;
+
+/// What is measured at one point.
+struct Case {
+    name: String,
+    work: Work,
+    depth: u32,
+    /// The placement of sides with one queue.
+    affinity: Affinity,
+}
 
 /// A daemon, and a worker for each of its request queues.
 struct Configuration {
@@ -39,8 +48,17 @@ pub fn measure(plan: &Plan<'_>, sides: &mut Vec<Side>) -> Result<Vec<Point>> {
     let works = Work::ALL
         .into_iter()
         .flat_map(|work| DEPTHS.map(|depth| (work, depth)));
-    let wanted: Vec<(Work, u32)> = works
-        .filter(|(work, depth)| (plan.wants)(Suite::Io, &name(*work, *depth)))
+    let cases = works.flat_map(|(work, depth)| {
+        let placements = plan.affinity.all_at_depth(depth).into_iter();
+        placements.map(move |(affinity, suffix)| Case {
+            name: format!("{work}/{depth}{suffix}"),
+            work,
+            depth,
+            affinity,
+        })
+    });
+    let wanted: Vec<Case> = cases
+        .filter(|case| (plan.wants)(Suite::Io, &case.name))
         .collect();
     if wanted.is_empty() {
         return Ok(Vec::new());
@@ -49,26 +67,23 @@ pub fn measure(plan: &Plan<'_>, sides: &mut Vec<Side>) -> Result<Vec<Point>> {
     files.for_requests()?;
     let mut configurations = configurations(plan, &files)?;
     sides.extend(configurations.iter().map(Configuration::side));
-    let one = |(work, depth)| point(plan, &mut configurations, work, depth);
-    wanted.into_iter().map(one).collect()
+    let one = |case| point(plan, &mut configurations, case);
+    wanted.iter().map(one).collect()
 }
 
-fn name(work: Work, depth: u32) -> String {
-    format!("{work}/{depth}")
-}
-
-fn point(
-    plan: &Plan<'_>,
-    configurations: &mut [Configuration],
-    work: Work,
-    depth: u32,
-) -> Result<Point> {
-    let name = name(work, depth);
+fn point(plan: &Plan<'_>, configurations: &mut [Configuration], case: &Case) -> Result<Point> {
+    let Case {
+        name,
+        work,
+        depth,
+        affinity,
+    } = case;
+    let (work, depth, affinity) = (*work, *depth, *affinity);
     (plan.progress)(&format!("io {name}"));
     for configuration in &*configurations {
         configuration
             .running
-            .keep(configuration.affinity(plan, depth))?;
+            .keep(configuration.affinity(affinity))?;
     }
     let [series] = in_turn(
         plan.length,
@@ -76,7 +91,7 @@ fn point(
         |configuration| configuration.running.name.clone(),
         |configuration, length| {
             plan.go_on()?;
-            let affinity = configuration.affinity(plan, depth);
+            let affinity = configuration.affinity(affinity);
             let Configuration { workers, running } = configuration;
             let sample = sample(workers, (&running.processes, affinity), work, depth, length);
             sample
@@ -84,13 +99,20 @@ fn point(
                 .with_context(|| format!("{}: {name}", running.name))
         },
     )?;
-    let about = format!("{}, {depth} at a time on each queue", work.about());
+    let placed = match affinity {
+        Affinity::Together => ", daemon and driver on one processor",
+        _ => "",
+    };
+    let about = format!("{}, {depth} at a time on each queue{placed}", work.about());
     let reference = plan.reference();
-    let mut point = Point::new(Suite::Io, &name, about, &reference, series);
+    let mut point = Point::new(Suite::Io, name, about, &reference, series);
     let ours = plan.daemon.name.as_str();
     if reference != ours {
         for (measure, bound) in work.aims(depth) {
             point.aim(measure, ours, &reference, bound);
+        }
+        if let Some(bound) = work.aim_of_polling(depth, affinity) {
+            point.aim(Measure::Rate, &polling_name(plan.daemon), &reference, bound);
         }
     }
     Ok(point)
@@ -99,14 +121,21 @@ fn point(
 /// The daemon with each number of queues, and the peer with its own number.
 fn configurations(plan: &Plan<'_>, files: &Files) -> Result<Vec<Configuration>> {
     let mut all = Vec::new();
+    let mut start = |program, queues, poll| {
+        all.push(Configuration::start(plan, (program, queues, poll), files)?);
+        anyhow::Ok(())
+    };
     for queues in plan.queues {
-        all.push(Configuration::start(plan, plan.daemon, *queues, files)?);
+        start(plan.daemon, *queues, None)?;
+    }
+    if plan.poll.is_some() {
+        start(plan.daemon, 1, plan.poll)?;
     }
     if let Some(peer) = plan.peer {
-        all.push(Configuration::start(plan, peer, 1, files)?);
+        start(peer, 1, None)?;
         if peer.queues {
             for queues in plan.queues.iter().filter(|queues| **queues > 1) {
-                all.push(Configuration::start(plan, peer, *queues, files)?);
+                start(peer, *queues, None)?;
             }
         }
     }
@@ -114,18 +143,26 @@ fn configurations(plan: &Plan<'_>, files: &Files) -> Result<Vec<Configuration>> 
 }
 
 impl Configuration {
-    fn start(plan: &Plan<'_>, program: &Program, queues: u8, files: &Files) -> Result<Self> {
-        let name = side_name(program, queues);
+    fn start(
+        plan: &Plan<'_>,
+        (program, queues, poll): (&Program, u8, Option<u16>),
+        files: &Files,
+    ) -> Result<Self> {
+        let name = match poll {
+            Some(_) => polling_name(program),
+            None => side_name(program, queues),
+        };
         let options = Options {
             request_queues: queues.into(),
             memory: MEMORY_PER_QUEUE * usize::from(queues),
             window: WindowOption::IfOffered(virtiofs_driver::Rules::qemu()),
             ..Running::options()
         };
-        let more = match program.queues {
+        let mut more = match program.queues {
             true => vec![format!("--request-queues={queues}")],
             false => Vec::new(),
         };
+        more.extend(poll.map(|poll| format!("--poll={poll}")));
         let mut running = Running::start(&name, program, files.root(), &more, &options)?;
         let client = running.mount()?;
         let workers = workers(&mut running, client, queues.into(), plan.waiting)?;
@@ -133,9 +170,9 @@ impl Configuration {
     }
 
     /// The placement: sides with several queues may use all processors.
-    fn affinity(&self, plan: &Plan<'_>, depth: u32) -> Affinity {
+    fn affinity(&self, of_one_queue: Affinity) -> Affinity {
         match self.workers.len() {
-            1 => plan.affinity.at_depth(depth),
+            1 => of_one_queue,
             _ => Affinity::No,
         }
     }
@@ -146,6 +183,11 @@ impl Configuration {
         self.running
             .side(&format!("{queues} request queue{plural}"))
     }
+}
+
+/// The name of the side that watches its queue.
+fn polling_name(program: &Program) -> String {
+    format!("{}-poll", program.name)
 }
 
 /// `daxd`, and `daxd-2q` with two queues.

@@ -6,7 +6,7 @@ use std::fmt;
 
 use dax_measure::Bound;
 
-use crate::{files::MANY_COUNT, model::Measure};
+use crate::{files::MANY_COUNT, model::Measure, system::Affinity};
 
 /// One kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -108,6 +108,17 @@ impl Work {
             (Measure::Rate, Bound::AtLeast(rate)),
             (Measure::DaemonCpu, Bound::AtMost(0.8)),
         ]
+    }
+
+    /// The aim of a daemon that watches its queue, against the peer, for requests that take little
+    /// longer than a wake-up. It can only be reached where the driver has a processor of its own.
+    pub fn aim_of_polling(self, depth: u32, affinity: Affinity) -> Option<Bound> {
+        let quick = match self {
+            Self::GetAttr | Self::LookupHot | Self::OpenRelease => true,
+            Self::Read(size, _) | Self::Write(size, _) => size == Size::Small,
+            Self::LookupCold | Self::ReadDirPlus | Self::Mixed => false,
+        };
+        (quick && depth == 1 && affinity == Affinity::Apart).then_some(Bound::AtLeast(1.5))
     }
 }
 

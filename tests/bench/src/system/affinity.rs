@@ -18,7 +18,7 @@ use super::ProcessTree;
 /// The placement of a side with one request queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Affinity {
-    /// Together at depth 1, else apart.
+    /// Requests at depth 1 in both ways, as two points; other work at depth 1 together; else apart.
     Auto,
     /// Left to the scheduler.
     No,
@@ -40,6 +40,15 @@ impl Affinity {
             (Self::Auto, 1) => Self::Together,
             (Self::Auto, _) => Self::Apart,
             (given, _) => given,
+        }
+    }
+
+    /// The placements in which requests are measured at this depth, each with what a point's name says of it.
+    #[must_use]
+    pub fn all_at_depth(self, depth: u32) -> Vec<(Self, &'static str)> {
+        match (self, depth) {
+            (Self::Auto, 1) => vec![(Self::Together, ""), (Self::Apart, "-apart")],
+            _ => vec![(self.at_depth(depth), "")],
         }
     }
 

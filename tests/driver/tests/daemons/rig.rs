@@ -98,9 +98,14 @@ impl Rig {
 
 /// Runs a test on each daemon.
 pub fn on_all(arguments: &[&str], test: impl Fn(&mut Rig) -> Result<()>) -> Result<()> {
-    for daemon in daemons()? {
-        let mut rig = Rig::start_with(daemon.clone(), &Options::default(), arguments)?;
-        test(&mut rig).with_context(|| daemon.display().to_string())?;
+    let mut all: Vec<(PathBuf, Vec<&str>)> = (daemons()?.into_iter())
+        .map(|daemon| (daemon, arguments.to_vec()))
+        .collect();
+    // Once more with a daemon that watches its queues.
+    all.push((daemon::daxd()?, [arguments, &["--poll=1000"]].concat()));
+    for (daemon, arguments) in all {
+        let mut rig = Rig::start_with(daemon.clone(), &Options::default(), &arguments)?;
+        test(&mut rig).with_context(|| format!("{} {arguments:?}", daemon.display()))?;
     }
     Ok(())
 }

@@ -51,6 +51,14 @@ pub struct BenchArgs {
     )]
     pub queues: Vec<u8>,
 
+    /// Measure the daemon with --poll=MICROSECONDS, too: a side `NAME-poll` with one request queue
+    #[arg(
+        long,
+        value_name = "MICROSECONDS",
+        value_parser = clap::value_parser!(u16).range(1..=1000)
+    )]
+    pub poll: Option<u16>,
+
     /// Only the points whose names fit, such as 'read-4k*/32'; several are joined
     #[arg(long, value_name = "GLOB")]
     pub only: Vec<Pattern>,
@@ -121,7 +129,7 @@ pub enum Wait {
 /// Where a side with one queue runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PinArg {
-    /// Together at depth 1, else apart
+    /// Requests one at a time in both ways, as two points; mappings together; the rest apart
     Auto,
     /// Wherever the scheduler puts it
     No,

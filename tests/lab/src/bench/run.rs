@@ -60,6 +60,7 @@ fn measured(args: &BenchArgs) -> Result<Measured<Run>> {
         daemon: &daemon,
         peer: peer.as_ref(),
         queues: &args.queues,
+        poll: args.poll,
         length: args.length(),
         quick: args.quick,
         place: &args.share,

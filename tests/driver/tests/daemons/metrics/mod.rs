@@ -4,6 +4,7 @@
 
 mod clients;
 mod counts;
+mod polled;
 mod shown;
 
 use std::time::Duration;
