@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use virtiofsd::filesystem::{ZeroCopyReader, ZeroCopyWriter};
 use virtiofsd::oslib::{ReadvFlags, WritevFlags, readv_at, writev_at};
 
+use super::read_way::{ReadWay, Way};
 use super::request::{Buffer, INLINE_BUFFERS, Request};
 
 /// The most pieces in one system call: `UIO_MAXIOV`.
@@ -44,6 +45,10 @@ impl Pieces<'_> {
             iovecs,
             request: PhantomData,
         }
+    }
+
+    fn len(&self) -> usize {
+        self.iovecs.iter().map(|piece| piece.iov_len).sum()
     }
 
     /// Moves up to `count` bytes by `call`, which moves one set of pieces at one offset, until it
@@ -103,7 +108,38 @@ impl Pieces<'_> {
 pub struct DataIn<'a>(Pieces<'a>);
 
 /// The room of a reply from an offset on, to be filled from a file.
-pub struct DataOut<'a>(Pieces<'a>);
+pub struct DataOut<'a> {
+    pieces: Pieces<'a>,
+    /// How to read without waiting; none if a read may wait.
+    way: Option<ReadWay<'a>>,
+}
+
+impl<'a> DataOut<'a> {
+    /// Lets a read fail with EAGAIN if it would have to wait for the file's data. `way` is that of the
+    /// handle that is read.
+    #[must_use]
+    pub fn without_waiting(self, way: ReadWay<'a>) -> Self {
+        Self {
+            way: Some(way),
+            ..self
+        }
+    }
+
+    fn read(&self, f: &File, count: usize, off: u64, flags: ReadvFlags) -> io::Result<usize> {
+        let flags = (!flags.is_empty()).then_some(flags);
+        let transferred = self.pieces.transfer(count, off, |pieces, at| {
+            // SAFETY: as for `DataIn`; no reference to these bytes exists in this process.
+            unsafe { readv_at(f.as_fd(), pieces, at, flags) }
+        });
+        transferred.read()
+    }
+
+    /// Whether the data has to be waited for, on a file that does not say so itself.
+    fn would_wait(&self, f: &File, count: usize, off: u64) -> bool {
+        let len = count.min(self.pieces.len()) as u64;
+        self.way.is_some_and(|way| !way.is_cached(f, off, len))
+    }
+}
 
 impl Request {
     /// The guest's bytes behind the first `skip` of them.
@@ -115,7 +151,10 @@ impl Request {
     /// The room for the reply behind its first `skip` bytes.
     #[must_use]
     pub fn data_out(&self, skip: usize) -> DataOut<'_> {
-        DataOut(Pieces::of(self.buffers().1, skip))
+        DataOut {
+            pieces: Pieces::of(self.buffers().1, skip),
+            way: None,
+        }
     }
 }
 
@@ -167,11 +206,21 @@ impl ZeroCopyWriter for DataOut<'_> {
         off: u64,
         flags: Option<ReadvFlags>,
     ) -> io::Result<usize> {
-        let transferred = self.0.transfer(count, off, |pieces, at| {
-            // SAFETY: as for `DataIn`; no reference to these bytes exists in this process.
-            unsafe { readv_at(f.as_fd(), pieces, at, flags) }
-        });
-        transferred.read()
+        let flags = flags.unwrap_or(ReadvFlags::empty());
+        let Some(way) = self.way else {
+            return self.read(f, count, off, flags);
+        };
+        let way = match way.get() {
+            Way::Try => match self.read(f, count, off, flags | ReadvFlags::RWF_NOWAIT) {
+                Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => way.find(f),
+                done => return done,
+            },
+            known => known,
+        };
+        if way == Way::Ask && self.would_wait(f, count, off) {
+            return Err(io::Error::from_raw_os_error(libc::EAGAIN));
+        }
+        self.read(f, count, off, flags)
     }
 }
 

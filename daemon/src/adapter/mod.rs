@@ -33,6 +33,7 @@ mod chain_copy;
 mod data;
 mod memory;
 mod outside;
+mod read_way;
 mod request;
 
 pub use chain::{ChainError, MAX_BUFFERS};
@@ -40,6 +41,7 @@ pub use chain_copy::{ChainCopyError, with_reader_and_writer};
 pub use data::{DataIn, DataOut};
 pub use memory::{AtomicMemory, ShadowMemoryError, TransportBitmap, TransportMemory};
 pub use outside::{Fault, FilePiece, Mapped};
+pub use read_way::ReadWays;
 pub use request::{HeadIndex, PayloadError, Request};
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ use crate::metrics::Observer;
 use crate::metrics::SnapshotSource;
 use crate::request::engine::Engine;
 use crate::request::sigbus;
+use crate::ring::aside::Aside;
 use crate::ring::fatal_error::{Failure, FatalErrorLatch};
 use crate::ring::poller::Poller;
 use crate::ring::pool::Pool;
@@ -130,6 +131,10 @@ where
             .is_none()
             .then(|| Reminder::start(Arc::clone(&fatal_error)))
             .transpose()?;
+        let aside = pool
+            .is_none()
+            .then(|| Aside::new(Arc::clone(&fatal_error)))
+            .transpose()?;
         let device = Device {
             engine,
             poller: Poller::new(space.memory(), Arc::clone(&metrics)).watch(poll),
@@ -141,6 +146,7 @@ where
             pool,
             window_thread: window_thread.transpose()?,
             reminder,
+            aside,
             fatal_error,
             regions: sigbus::Regions::new(),
             migration: Migration::default(),

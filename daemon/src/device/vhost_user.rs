@@ -30,8 +30,9 @@ use crate::device::features::DeviceFeatures;
 use crate::device::migration::{AsState, Migration, MigrationError};
 use crate::fs::{DaxFs, WindowNegotiated};
 use crate::log::ErrorChain;
-use crate::request::engine::{Engine, WindowJob};
+use crate::request::engine::{Engine, OtherThreads, WindowJob};
 use crate::request::sigbus;
+use crate::ring::aside::Aside;
 use crate::ring::coalescing::Coalescing;
 use crate::ring::fatal_error::FatalErrorLatch;
 use crate::ring::inflight::Inflight;
@@ -73,6 +74,8 @@ pub(crate) struct Device<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     pub(crate) queue_threads: QueueThreads,
     pub(crate) pool: Option<Pool>,
     pub(crate) window_thread: Option<WindowThread<WindowJob, Engine<F, M, S>>>,
+    /// Threads for requests that may sleep. None with a pool, whose threads may.
+    pub(crate) aside: Option<Aside>,
     /// None with a pool, which notifies the guest of each request at once.
     pub(crate) reminder: Option<Reminder>,
     pub(crate) fatal_error: Arc<FatalErrorLatch>,
@@ -119,18 +122,21 @@ where
 
     fn serve_ring(&self, queue: usize, ring: &Ring) {
         let Some(pool) = &self.pool else {
+            let others = OtherThreads {
+                window: self.window_thread.as_ref(),
+                aside: self.aside.as_ref(),
+            };
             let mut since = Instant::now();
             let here = |(), taken: TakenChain| {
                 // The time in which the ring was watched is no request's.
                 if let Some(seen) = taken.seen {
                     since = seen;
                 }
-                let window_thread = self.window_thread.as_ref();
                 if let Some(reminder) = &self.reminder {
                     reminder.look_after(ring);
                 }
                 let notify = ring.coalescing().notify();
-                let asked_vmm = self.engine.dispatch(window_thread, ring, taken, notify);
+                let asked_vmm = self.engine.dispatch(&others, ring, taken, notify);
                 let now = Instant::now();
                 let took = now - since;
                 // The VMM's time does not predict the time of other requests.
@@ -151,7 +157,11 @@ where
                 (Arc::clone(&self.fatal_error), self.window_thread.clone());
             thread.run(move || {
                 fatal_error.guard(|| {
-                    engine.dispatch(window_thread.as_ref(), &ring, taken, Notify::Now);
+                    let others = OtherThreads {
+                        window: window_thread.as_ref(),
+                        aside: None,
+                    };
+                    engine.dispatch(&others, &ring, taken, Notify::Now);
                     Ok(())
                 });
             });

@@ -107,6 +107,8 @@ metrics! {
     mappings_set_up: "setupmapping_ok", "SETUPMAPPING requests answered with success";
     removals: "removemapping", "REMOVEMAPPING requests";
     clears: "window_clears", "Times that the whole window was cleared (INIT, DESTROY, device reset)";
+    handed_over: "handed_over",
+        "Requests handed over to another thread, because they may sleep";
     polls: "polls", "Times that a queue's thread watched its ring for the next request";
     poll_hits: "poll_hits", "Times that the next request came while the ring was watched";
     files_opened: "files_opened", "Files opened for the window";

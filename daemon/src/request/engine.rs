@@ -22,7 +22,8 @@ use shared_window::{ViewSource, Vmm};
 use virtiofsd::filesystem::FileSystem;
 use virtiofsd::server::Server;
 
-pub(crate) use self::dispatch::WindowJob;
+pub(crate) use self::dispatch::{OtherThreads, WindowJob};
+use crate::adapter::ReadWays;
 use crate::fs::DaxFs;
 use crate::log::LogLimit;
 use crate::metrics::Metrics;
@@ -47,6 +48,8 @@ pub(crate) struct Engine<F: FileSystem + Send + Sync, M: Vmm, S: ViewSource> {
     window: Option<WindowSide<F, M, S>>,
     space: Option<Arc<AddressSpace>>,
     metrics: Arc<Metrics>,
+    /// How to find out whether a READ would wait.
+    read_ways: ReadWays,
     /// A migration watches guest memory.
     logging: AtomicBool,
     /// The guest's driver knows this daemon: it has sent INIT to it, or this daemon has loaded the
@@ -72,6 +75,7 @@ where
             window,
             space: None,
             metrics,
+            read_ways: ReadWays::default(),
             logging: AtomicBool::new(false),
             is_known: AtomicBool::new(false),
             log_limits: LogLimits::default(),

@@ -7,10 +7,11 @@
 //!   poller ──▶ vring ──▶ quiesce      a request is taken, with a guard that keeps its ring
 //!                │ ├───▶ batch, coalescing, reminder      when the guest is notified of it
 //!                │ └───▶ inflight, resubmit               what the next daemon has to know
-//!              pool, threads                              who serves it
+//!              pool, aside, threads                       who serves it
 //!   polling                               whether a thread watches the ring before it sleeps
 //! ```
 
+pub(crate) mod aside;
 pub(crate) mod batch;
 pub(crate) mod coalescing;
 pub(crate) mod fatal_error;

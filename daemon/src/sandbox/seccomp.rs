@@ -134,6 +134,10 @@ const MAY_WRITE: &str = "faccessat2";
 /// to find the window's address.
 const SCRATCH: &str = "memfd_create";
 
+/// cachestat(2), which shows whether a READ would wait. It is the same number on all architectures;
+/// libseccomp of Debian 12 does not know its name.
+const CACHED: libc::c_int = 451;
+
 /// The options that our transport reads from a socket with getsockopt(2), all of `SOL_SOCKET`.
 const SOCKET_OPTIONS: [libc::c_int; 2] = [libc::SO_DOMAIN, libc::SO_TYPE];
 
@@ -172,6 +176,7 @@ fn build(action: ScmpAction, more: More) -> Result<ScmpFilterContext, SeccompErr
     for name in calls.chain(more.syslog.then_some(&SYSLOG)) {
         filter.add_rule(ScmpAction::Allow, ScmpSyscall::from_name(name)?)?;
     }
+    filter.add_rule(ScmpAction::Allow, ScmpSyscall::from(CACHED))?;
     if more.metrics {
         for name in ON_A_CONNECTION {
             // A call that is allowed without conditions cannot be allowed with conditions too.

@@ -9,10 +9,10 @@ use virtiofsd::filesystem::FileSystem;
 use virtiofsd::fuse::{Opcode, OutHeader};
 
 use super::Engine;
-use crate::adapter::{ChainCopyError, Fault, PayloadError, with_reader_and_writer};
+use crate::adapter::{ChainCopyError, Fault, PayloadError, ReadWays, with_reader_and_writer};
 use crate::fs::catch_panic::catch_panic;
 use crate::log::ErrorChain;
-use crate::request::fast_path;
+use crate::request::fast_path::{self, FastPath};
 use crate::request::message::{self, Message, MessageError, Work};
 use crate::ring::Ring;
 use crate::ring::quiesce::{Abandoned, InFlightGuard};
@@ -24,6 +24,20 @@ use crate::window::operations::{WindowOperations, WindowSide};
 enum Served {
     Here(Result<u32, PayloadError>),
     ByServer(Result<Result<usize, virtiofsd::Error>, ChainCopyError>),
+}
+
+/// Why a request has no reply.
+pub(super) enum Unanswered {
+    /// Its ring was reset under it.
+    Abandoned,
+    /// It would have to wait for data, and nothing was done.
+    WouldWait,
+}
+
+impl From<Abandoned> for Unanswered {
+    fn from(Abandoned: Abandoned) -> Self {
+        Self::Abandoned
+    }
 }
 
 impl<F, M, S> Engine<F, M, S>
@@ -50,7 +64,7 @@ where
         }
     }
 
-    /// Returns the length of the reply.
+    /// Returns the length of the reply. With `ways` a READ that would wait for data is not answered.
     pub(super) fn answer(
         &self,
         ring: &Ring,
@@ -58,7 +72,8 @@ where
         file: Option<Result<OpenFile, SetupError>>,
         resubmitted: bool,
         guard: &mut InFlightGuard,
-    ) -> Result<u32, Abandoned> {
+        ways: Option<&ReadWays>,
+    ) -> Result<u32, Unanswered> {
         if let Some(errno) = self.stray(message, resubmitted) {
             return Ok(self.turn_away(message, errno));
         }
@@ -78,14 +93,14 @@ where
             return Ok(self.reply(message, libc::EINVAL));
         }
         let Some(window) = &self.window else {
-            return Ok(self.forward(message));
+            return self.forward(message, ways);
         };
         if window.files().is_stale() {
             ring.notify();
             window.operate(guard, WindowOperations::sweep)?;
         }
         match (&message.work, opcode) {
-            (Work::Map(range), _) => self.set_up_mapping(window, message, *range, file, guard),
+            (Work::Map(range), _) => Ok(self.set_up_mapping(window, message, *range, file, guard)?),
             (Work::Unmap(ranges), _) => {
                 let removed = window.operate(guard, |window| window.remove(ranges))?;
                 let errno = removed.map_or_else(|error| error.errno(), |()| 0);
@@ -93,7 +108,7 @@ where
             }
             (_, Some(Opcode::Init)) => {
                 window.operate(guard, WindowOperations::begin)?;
-                let len = self.forward(message);
+                let len = self.forward(message, None)?;
                 if let Err(error) = message::add_map_alignment(&message.request, len) {
                     log::debug!("no MAP_ALIGNMENT in this INIT: {error}");
                 }
@@ -101,9 +116,9 @@ where
             }
             (_, Some(Opcode::Destroy)) => {
                 window.operate(guard, WindowOperations::clear)?;
-                Ok(self.forward(message))
+                self.forward(message, None)
             }
-            _ => Ok(self.forward(message)),
+            _ => self.forward(message, ways),
         }
     }
 
@@ -140,25 +155,33 @@ where
     }
 
     /// Answers by virtiofsd's file system, through its server if necessary.
-    fn forward(&self, message: &Message) -> u32 {
+    fn forward(&self, message: &Message, ways: Option<&ReadWays>) -> Result<u32, Unanswered> {
         let Message {
             request, header, ..
         } = message;
-        let served = catch_panic(
-            || match fast_path::serve(&self.fs, header.fields(), request) {
-                Some(served) => Served::Here(served),
-                None => Served::ByServer(with_reader_and_writer(request, |reader, writer| {
-                    self.server.handle_message(reader, writer, None::<&mut ()>)
-                })),
-            },
-        );
+        let served =
+            catch_panic(
+                || match fast_path::serve(&self.fs, header.fields(), request, ways) {
+                    FastPath::Replied(served) => Some(Served::Here(served)),
+                    FastPath::WouldWait => None,
+                    FastPath::NotHere => Some(Served::ByServer(with_reader_and_writer(
+                        request,
+                        |reader, writer| {
+                            self.server.handle_message(reader, writer, None::<&mut ()>)
+                        },
+                    ))),
+                },
+            );
+        let Some(served) = served.transpose() else {
+            return Err(Unanswered::WouldWait);
+        };
         let errno = match served {
             // A reply is never longer than the chain, whose length is a u32.
-            Ok(Served::ByServer(Ok(Ok(len)))) => return u32::try_from(len).unwrap_or(u32::MAX),
-            Ok(Served::Here(Ok(len))) => return len,
+            Ok(Served::ByServer(Ok(Ok(len)))) => return Ok(u32::try_from(len).unwrap_or(u32::MAX)),
+            Ok(Served::Here(Ok(len))) => return Ok(len),
             Ok(Served::Here(Err(error))) => {
                 self.blame_request(&MessageError::Short(error));
-                return 0;
+                return Ok(0);
             }
             Ok(Served::ByServer(Ok(Err(error)))) => {
                 self.blame_request(&error);
@@ -174,11 +197,10 @@ where
                 libc::EIO
             }
         };
-        if header.wants_reply() {
-            self.reply(message, errno)
-        } else {
-            0
-        }
+        Ok(match header.wants_reply() {
+            true => self.reply(message, errno),
+            false => 0,
+        })
     }
 
     /// Answers a request that is meant for an earlier daemon.

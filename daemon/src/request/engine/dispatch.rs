@@ -2,6 +2,7 @@
 
 //! The way of a request from its ring to the thread that serves it, and back to the ring.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -9,13 +10,15 @@ use shared_window::{ViewSource, Vmm};
 use virtiofsd::filesystem::FileSystem;
 
 use super::Engine;
-use crate::adapter::{HeadIndex, Mapped};
+use super::answer::Unanswered;
+use crate::adapter::{HeadIndex, Mapped, ReadWays};
 use crate::metrics::Trait;
 use crate::request::message::{Message, ParseError, ParsedRequest, Work};
-use crate::request::sigbus;
+use crate::request::{fast_path, sigbus};
 use crate::ring::Ring;
+use crate::ring::aside::Aside;
 use crate::ring::poller::TakenChain;
-use crate::ring::quiesce::{Abandoned, InFlightGuard};
+use crate::ring::quiesce::InFlightGuard;
 use crate::ring::vring::Notify;
 use crate::window::error::SetupError;
 use crate::window::files::{FileToOpen, OpenFile};
@@ -28,6 +31,14 @@ pub(crate) struct WindowJob {
     request: ParsedRequest,
     /// The file to map, once it is open or could not be opened.
     file: Option<Result<OpenFile, SetupError>>,
+}
+
+/// The threads to which a queue's thread may hand a request over.
+pub(crate) struct OtherThreads<'a, E> {
+    /// The thread for the window, if there is one.
+    pub(crate) window: Option<&'a WindowThread<WindowJob, E>>,
+    /// Those for requests that may sleep; none if the calling thread may.
+    pub(crate) aside: Option<&'a Aside>,
 }
 
 /// A request that has been answered.
@@ -47,18 +58,18 @@ where
     M: Vmm + 'static,
     S: ViewSource + 'static,
 {
-    /// Reads a request that was taken off its ring, and serves it here or passes it to
-    /// `window_thread`. Returns whether the VMM was asked on this thread. With [`Notify::Later`] the
-    /// caller has to call [`Ring::notify`] if no request follows.
+    /// Reads a request that was taken off its ring, and serves it here or passes it to one of the
+    /// `others`. Returns whether the VMM was asked on this thread. With [`Notify::Later`] the caller
+    /// has to call [`Ring::notify`] if no request follows.
     pub(crate) fn dispatch(
-        &self,
-        window_thread: Option<&WindowThread<WindowJob, Self>>,
+        self: &Arc<Self>,
+        others: &OtherThreads<'_, Self>,
         ring: &Ring,
         taken: TakenChain,
         notify: Notify,
     ) -> bool {
         let mut request = self.parse(taken);
-        if let Some(thread) = window_thread
+        if let Some(thread) = others.window
             && let Ok(message) = &request.message
             && matches!(message.work, Work::Map(_) | Work::Unmap(_))
             && self.stray(message, request.resubmitted).is_none()
@@ -68,7 +79,20 @@ where
             request.guard.enter_window();
             return self.serve_or_queue(thread, ring, request, notify);
         }
-        self.serve(ring, request, notify);
+        let Some(aside) = others.aside else {
+            self.serve(ring, request, notify);
+            return false;
+        };
+        let opcode = (request.message.as_ref().ok()).and_then(|message| message.header.opcode());
+        let left = match fast_path::may_sleep(opcode) {
+            true => Some(request),
+            false => self.serve_with(ring, request, None, notify, Some(&self.read_ways)),
+        };
+        if let Some(request) = left {
+            self.metrics.handed_over.count();
+            let (engine, ring) = (Arc::clone(self), ring.clone());
+            aside.run(move || engine.serve(&ring, request, Notify::Now));
+        }
         false
     }
 
@@ -102,7 +126,7 @@ where
         if self.vmm_answers_soon()
             && let Some(alone) = thread.alone()
         {
-            self.serve_with(ring, request, Some((file, alone)), notify);
+            self.serve_with(ring, request, Some((file, alone)), notify, None);
             return true;
         }
         thread.run(job(request, file));
@@ -153,16 +177,18 @@ where
     /// Serves one request and returns it to the guest, which is notified by `notify`. With
     /// [`Notify::Later`] the caller has to call [`Ring::notify`] if no request follows.
     pub(crate) fn serve(&self, ring: &Ring, request: ParsedRequest, notify: Notify) {
-        self.serve_with(ring, request, None, notify);
+        self.serve_with(ring, request, None, notify, None);
     }
 
+    /// With `ways` a READ that would wait for data is not served but returned.
     fn serve_with(
         &self,
         ring: &Ring,
         request: ParsedRequest,
         of_window: Option<(Option<Result<OpenFile, SetupError>>, OneUnderWay)>,
         notify: Notify,
-    ) {
+        ways: Option<&ReadWays>,
+    ) -> Option<ParsedRequest> {
         let (file, under_way) = of_window.unzip();
         let ParsedRequest {
             head,
@@ -173,7 +199,9 @@ where
         } = request;
         let begun = self.metrics.observer().map(|_| Instant::now());
         let answered = match message {
-            Ok(message) => self.answer(ring, message, file.flatten(), resubmitted, &mut guard),
+            Ok(message) => {
+                self.answer(ring, message, file.flatten(), resubmitted, &mut guard, ways)
+            }
             Err(_) => Ok(0),
         };
         // Dropped before the guest is notified, since its next request may come at once.
@@ -192,8 +220,10 @@ where
                 };
                 self.complete(ring, completion, notify);
             }
-            Err(Abandoned) => self.metrics.abandoned.count(),
+            Err(Unanswered::Abandoned) => self.metrics.abandoned.count(),
+            Err(Unanswered::WouldWait) => return Some(ParsedRequest { guard, ..request }),
         }
+        None
     }
 
     /// Completes an answered request: counts and times it, logs the guest's errors, and puts the
@@ -258,7 +288,7 @@ where
             request,
             file,
         } = job;
-        self.serve_with(&ring, request, Some((file, under_way)), Notify::Now);
+        self.serve_with(&ring, request, Some((file, under_way)), Notify::Now, None);
     }
 
     fn vmm_answers_soon(&self) -> bool {

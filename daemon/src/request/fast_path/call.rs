@@ -14,7 +14,7 @@ use virtiofsd::fuse::{
 use vm_memory_017::ByteValued;
 
 use super::reply::{Body, Reply};
-use crate::adapter::{PayloadError, Request};
+use crate::adapter::{PayloadError, ReadWays, Request};
 
 /// The longest message that virtiofsd's server accepts: 1 MiB of data, and a page.
 const LONGEST: u32 = (1 << 20) + 0x1000;
@@ -32,39 +32,78 @@ pub(crate) fn is_quick(opcode: Option<Opcode>) -> bool {
     )
 }
 
-/// Answers the request, if the fast path has it; returns the reply's length.
+/// Whether such a request may wait for a disk or a server for as long as these like. It needs neither
+/// umask nor working folder.
+pub(crate) fn may_sleep(opcode: Option<Opcode>) -> bool {
+    use Opcode::{CopyFileRange, Fallocate, Fsync, Fsyncdir, Syncfs};
+    matches!(
+        opcode,
+        Some(Fsync | Fsyncdir | Syncfs | Fallocate | CopyFileRange)
+    )
+}
+
+/// The result of the fast path.
+pub(crate) enum FastPath {
+    /// The reply's length.
+    Replied(Result<u32, PayloadError>),
+    /// A READ would have to wait for data, and nothing was done.
+    WouldWait,
+    /// The request is the server's.
+    NotHere,
+}
+
+/// Answers the request, if the fast path has it. With `ways` a READ that would wait is not answered.
 pub(crate) fn serve<F: FileSystem>(
     fs: &F,
     header: &InHeader,
     request: &Request,
-) -> Option<Result<u32, PayloadError>> {
-    if header.len > LONGEST {
-        return None;
-    }
+    ways: Option<&ReadWays>,
+) -> FastPath {
     let call = Call {
         fs,
         header,
         request,
+        ways,
     };
-    let reply = match Opcode::try_from(header.opcode).ok()? {
-        Opcode::Lookup => call.lookup(),
-        Opcode::Getattr => call.getattr(),
-        Opcode::Open => call.open(),
-        Opcode::Release => call.release(),
-        Opcode::Read => call.read(),
-        Opcode::Write => call.write(),
-        _ => None,
-    }?;
-    Some(reply.write(header.unique, request))
+    match call.serve() {
+        Some(reply) if ways.is_some() && reply.is_of(libc::EAGAIN) && call.is_read() => {
+            FastPath::WouldWait
+        }
+        Some(reply) => FastPath::Replied(reply.write(header.unique, request)),
+        None => FastPath::NotHere,
+    }
 }
-
 struct Call<'a, F> {
     fs: &'a F,
     header: &'a InHeader,
     request: &'a Request,
+    ways: Option<&'a ReadWays>,
 }
 
 impl<F: FileSystem> Call<'_, F> {
+    fn opcode(&self) -> Option<Opcode> {
+        Opcode::try_from(self.header.opcode).ok()
+    }
+
+    fn is_read(&self) -> bool {
+        matches!(self.opcode(), Some(Opcode::Read))
+    }
+
+    fn serve(&self) -> Option<Reply> {
+        if self.header.len > LONGEST {
+            return None;
+        }
+        match self.opcode()? {
+            Opcode::Lookup => self.lookup(),
+            Opcode::Getattr => self.getattr(),
+            Opcode::Open => self.open(),
+            Opcode::Release => self.release(),
+            Opcode::Read => self.read(),
+            Opcode::Write => self.write(),
+            _ => None,
+        }
+    }
+
     /// The message's fixed part, if it is there and a reply with a body of `room` bytes fits.
     fn message<T: ByteValued + Default>(&self, room: usize) -> Option<T> {
         self.has_room(room)?;
@@ -144,7 +183,10 @@ impl<F: FileSystem> Call<'_, F> {
 
     fn read(&self) -> Option<Reply> {
         let message: ReadIn = self.message(0)?;
-        let data = self.request.data_out(size_of::<OutHeader>());
+        let mut data = self.request.data_out(size_of::<OutHeader>());
+        if let Some(ways) = self.ways {
+            data = data.without_waiting(ways.of(message.fh));
+        }
         let read = self.fs.read(
             self.context(),
             self.node(),

@@ -19,4 +19,4 @@ mod reply;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use call::{is_quick, serve};
+pub(crate) use call::{FastPath, is_quick, may_sleep, serve};

@@ -59,6 +59,11 @@ impl Reply {
         }
     }
 
+    /// Whether the request failed with this error.
+    pub(super) fn is_of(&self, errno: i32) -> bool {
+        self.error == -errno
+    }
+
     /// Writes all that is not in the guest's memory yet; returns the reply's length.
     pub(super) fn write(mut self, unique: u64, request: &Request) -> Result<u32, PayloadError> {
         // Within the chain, whose length is a u32.

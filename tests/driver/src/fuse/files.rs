@@ -3,17 +3,14 @@
 //! Files: attributes, open and close, and operations on open files.
 
 use fuse_backend_rs::abi::fuse_abi::{
-    AccessIn, Attr, FATTR_FH, FallocateIn, FileLock, FlushIn, FsyncIn, LkIn, LseekIn, Opcode,
-    OpenOut, SetattrIn, SetattrValid,
+    AccessIn, Attr, FATTR_FH, FileLock, FlushIn, LkIn, LseekIn, Opcode, OpenOut, SetattrIn,
+    SetattrValid,
 };
 
 use super::client::expect_reply;
 use super::reply::Shape;
 use super::{Body, Client, FuseError, Reply};
 use crate::units::{FileOffset, Handle, NodeId};
-
-/// FUSE_FSYNC_FDATASYNC.
-const FDATASYNC: u32 = 1;
 
 impl Client {
     /// GETATTR, with the handle of an open file if there is one.
@@ -67,12 +64,7 @@ impl Client {
 
     /// FSYNC; of the data only, if `data` is set.
     pub fn fsync(&mut self, node: NodeId, handle: Handle, data: bool) -> Result<(), FuseError> {
-        let args = FsyncIn {
-            fh: handle.0,
-            fsync_flags: if data { FDATASYNC } else { 0 },
-            padding: 0,
-        };
-        self.finish(node, Body::of(Opcode::Fsync, Shape::Empty).with(&args))
+        self.finish(node, Body::fsync(handle, data))
     }
 
     /// FALLOCATE; `mode` is FALLOC_FL_….
@@ -84,14 +76,7 @@ impl Client {
         offset: FileOffset,
         length: u64,
     ) -> Result<(), FuseError> {
-        let args = FallocateIn {
-            fh: handle.0,
-            offset: offset.0,
-            length,
-            mode: mode as u32,
-            padding: 0,
-        };
-        self.finish(node, Body::of(Opcode::Fallocate, Shape::Empty).with(&args))
+        self.finish(node, Body::fallocate(handle, mode, offset, length))
     }
 
     /// LSEEK; `whence` is SEEK_….

@@ -3,8 +3,8 @@
 //! Requests.
 
 use fuse_backend_rs::abi::fuse_abi::{
-    BatchForgetIn, ForgetIn, ForgetOne, GetattrIn, GetxattrIn, InitIn, InitIn2, Opcode, OpenIn,
-    ReadIn, ReleaseIn, SetattrIn, WriteIn,
+    BatchForgetIn, FallocateIn, ForgetIn, ForgetOne, FsyncIn, GetattrIn, GetxattrIn, InitIn,
+    InitIn2, Opcode, OpenIn, ReadIn, ReleaseIn, SetattrIn, WriteIn,
 };
 use fuse_backend_rs::abi::virtio_fs::{RemovemappingIn, SetupmappingFlags, SetupmappingIn};
 use vm_memory_017::ByteValued;
@@ -14,6 +14,8 @@ use super::reply::Shape;
 use crate::memory::GuestSpan;
 use crate::units::{FileOffset, Handle, NodeId, WindowOffset};
 
+/// FUSE_FSYNC_FDATASYNC.
+const FDATASYNC: u32 = 1;
 /// FUSE_GETATTR_FH.
 const GETATTR_FH: u32 = 1;
 /// Bytes of the longest arguments, which are SETATTR's.
@@ -189,6 +191,28 @@ impl<'a> Body<'a> {
     /// RELEASE.
     pub fn release(handle: Handle) -> Self {
         Self::of(Opcode::Release, Shape::Empty).with(&release_arguments(handle))
+    }
+
+    /// FSYNC; of the data only, if `data` is set.
+    pub fn fsync(handle: Handle, data: bool) -> Self {
+        let args = FsyncIn {
+            fh: handle.0,
+            fsync_flags: if data { FDATASYNC } else { 0 },
+            padding: 0,
+        };
+        Self::of(Opcode::Fsync, Shape::Empty).with(&args)
+    }
+
+    /// FALLOCATE; `mode` is FALLOC_FL_….
+    pub fn fallocate(handle: Handle, mode: i32, offset: FileOffset, length: u64) -> Self {
+        let args = FallocateIn {
+            fh: handle.0,
+            offset: offset.0,
+            length,
+            mode: mode as u32,
+            padding: 0,
+        };
+        Self::of(Opcode::Fallocate, Shape::Empty).with(&args)
     }
 
     /// READ of as much as `into` has room for.

@@ -35,6 +35,10 @@ pub const FAULTS: &[Fault] = &[
     Fault::new("host_fs::files_have_one_number", one_number),
     Fault::new("host_fs::a_read_is_slow", host_slow::a_read_is_slow),
     Fault::new(
+        "host_fs::a_request_that_sleeps_holds_up_no_other",
+        host_slow::others_are_served,
+    ),
+    Fault::new(
         "host_fs::an_open_for_the_window_hangs",
         host_slow::an_open_hangs,
     ),

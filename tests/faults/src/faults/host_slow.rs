@@ -15,6 +15,8 @@ use crate::rig::Held;
 
 /// Long enough for the other requests to overlap, and short enough for a test.
 const A_MOMENT: Duration = Duration::from_millis(200);
+/// Requests that are served meanwhile.
+const MANY: u32 = 100;
 const EACH: Duration = Duration::from_millis(2);
 
 /// Other requests are served meanwhile. A device that is stopped then has to wait, because the
@@ -38,6 +40,52 @@ pub(super) fn a_read_is_slow(setting: &Setting) -> Result<()> {
     ensure!(back.unique == sent && back.result.is_ok(), "{back:?}");
     rig.vm.start()?;
     layer.clear();
+    ensure!(
+        into.to_vec(4096)? == file.bytes[8192..12_288],
+        "other bytes"
+    );
+    rig.finish()
+}
+
+/// A request that sleeps holds up no other one of its queue, however long it takes.
+pub(super) fn others_are_served(setting: &Setting) -> Result<()> {
+    let (mut rig, layer) = on_layer(setting)?;
+    let (slow, other) = (rig.create(0, 100_000)?, rig.create(1, 100_000)?);
+    // The page cache of the host has nothing of a file that was opened again.
+    rig.reopen(0, slow)?;
+    let (file, other) = (rig.files.get(slow).clone(), rig.files.get(other).clone());
+    let into = rig.vm.memory().allocate(4096, 4096)?;
+    let allocate = Body::fallocate(file.handle, libc::FALLOC_FL_KEEP_SIZE, FileOffset(0), 4096);
+    for (operation, body) in [
+        (
+            Operation::Read,
+            Body::read(file.handle, FileOffset(8192), into.span()),
+        ),
+        (Operation::Fsync, Body::fsync(file.handle, false)),
+        (Operation::Fallocate, allocate),
+    ] {
+        let held = Held::new();
+        layer.set(operation, Behaviour::Hold(held.gate()));
+        let pipeline = rig.clients[0].pipeline();
+        let sent = pipeline.submit(&Request::new(file.node, body))?;
+        pipeline.kick()?;
+        held.wait_until_reached()?;
+        for _ in 0..MANY {
+            let quick = pipeline.submit(&Request::new(other.node, Body::getattr(None)))?;
+            let back = pipeline.complete()?;
+            ensure!(
+                back.unique == quick && back.result.is_ok(),
+                "{operation:?}: {back:?}"
+            );
+        }
+        layer.clear();
+        held.release();
+        let back = rig.clients[0].pipeline().complete()?;
+        ensure!(
+            back.unique == sent && back.result.is_ok(),
+            "{operation:?}: {back:?}"
+        );
+    }
     ensure!(
         into.to_vec(4096)? == file.bytes[8192..12_288],
         "other bytes"
