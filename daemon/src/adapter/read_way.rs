@@ -82,8 +82,7 @@ impl ReadWay<'_> {
     /// Finds another way to read `file`, which refuses `RWF_NOWAIT`.
     pub(super) fn find(self, file: &File) -> Way {
         let in_memory = rustix::fs::fstatfs(file.as_fd()).is_ok_and(|fs| {
-            let kind = i64::from(fs.f_type);
-            kind == libc::TMPFS_MAGIC || kind == libc::HUGETLBFS_MAGIC || kind == RAMFS_MAGIC
+            [libc::TMPFS_MAGIC, libc::HUGETLBFS_MAGIC, RAMFS_MAGIC].contains(&fs.f_type)
         });
         // Where the page cache can't be asked, requests wait for each other as they do in virtiofsd.
         let cannot_ask = self.ways.cannot_ask.load(Ordering::Relaxed);
