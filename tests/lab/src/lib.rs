@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod kernel;
 pub mod mutants;
 pub mod qemu;
+pub mod random;
 pub mod share;
 pub mod signals;
 pub mod soak;

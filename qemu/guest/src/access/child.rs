@@ -1,10 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Work that a signal may end.
+//! Child processes: for work that a signal may end, and to have a worker's mappings twice.
 
 use std::io;
 
-use crate::worker::Fault;
+use serde::{Deserialize, Serialize};
+
+use crate::worker::{Fault, HandleTable, Op};
+
+/// A child that does nothing; it is killed on drop.
+struct Idle(libc::pid_t);
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        // SAFETY: the child is ours, and not reaped yet.
+        unsafe { libc::kill(self.0, libc::SIGKILL) };
+        if let Err(fault) = reap(self.0) {
+            eprintln!("guest-agent: {fault}");
+        }
+    }
+}
+
+/// Starts a child that has all mappings and files of the worker, and keeps it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Fork {
+    pub name: String,
+}
+
+impl Op for Fork {
+    const NAME: &'static str = "fork";
+    type Yield = ();
+
+    fn run(self, handles: &mut HandleTable) -> Result<(), Fault> {
+        // SAFETY: a worker has one thread, so the child can go on as the parent would.
+        match unsafe { libc::fork() } {
+            -1 => Err(Fault::of("forking")(io::Error::last_os_error())),
+            0 => loop {
+                // SAFETY: it takes no argument. With its parent the child ends, too.
+                unsafe {
+                    libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                    libc::pause();
+                }
+            },
+            child => {
+                handles.keep(&self.name, Idle(child));
+                Ok(())
+            }
+        }
+    }
+}
 
 /// Does `work` in a child process. The inner error says how the child ended: `signal-7`, or `exit-1`
 /// if `work` returned false.

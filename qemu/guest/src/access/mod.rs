@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::files::{MapKind, Mapping};
 use crate::worker::Fault;
 
+pub use child::Fork;
 pub use copy::{Copied, CopyMapped, Mapped};
 pub use file::{
     FillPart, Hash, HashFile, HashTree, Part, VerifyPart, fill, hash, hash_tree, verify,

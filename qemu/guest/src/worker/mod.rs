@@ -12,5 +12,5 @@ mod races;
 mod serve;
 
 pub use op::{Answer, Fault, HandleTable, Op, Request, Span};
-pub use races::{Repeat, Repeated, Schedule};
+pub use races::{Repeat, Repeated, Schedule, Sequence};
 pub use serve::{ARGUMENT, once, serve};

@@ -69,6 +69,25 @@ impl Op for Repeat {
     }
 }
 
+/// Runs ops one after the other, and gives their answers. The first op that fails ends it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Sequence {
+    /// What is done.
+    pub requests: Vec<Request>,
+}
+
+impl Op for Sequence {
+    const NAME: &'static str = "sequence";
+    type Yield = Vec<serde_json::Value>;
+
+    fn run(self, handles: &mut HandleTable) -> Result<Self::Yield, Fault> {
+        let requests = self.requests.into_iter();
+        requests
+            .map(|Request { op, with }| perform(&op, with, handles))
+            .collect()
+    }
+}
+
 /// Binds the worker to the first CPU.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Schedule {
@@ -104,6 +123,24 @@ impl Op for Schedule {
 mod tests {
     use super::*;
     use crate::files::ReadAt;
+
+    #[test]
+    fn a_sequence_ends_at_the_first_failure() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f").to_str().unwrap().to_owned();
+        std::fs::write(&path, "abc").unwrap();
+        let read = |path: &str| {
+            Request::of(&ReadAt {
+                path: path.to_owned(),
+                offset: 0,
+                len: 2,
+            })
+        };
+        let run = |requests| Sequence { requests }.run(&mut HandleTable::default());
+        assert_eq!(run(vec![read(&path), read(&path)]).unwrap(), [2, 2]);
+        let failed = run(vec![read(&path), read("/no/such/file"), read(&path)]);
+        assert_eq!(failed.unwrap_err().errno, Some(libc::ENOENT));
+    }
 
     #[test]
     fn rounds_and_answers_are_counted_and_a_file_ends_them() {

@@ -8,7 +8,7 @@ use rustix::thread::set_name;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
-use super::{Answer, Fault, HandleTable, Op, Repeat, Request, Schedule, Span};
+use super::{Answer, Fault, HandleTable, Op, Repeat, Request, Schedule, Sequence, Span};
 use crate::{access, files, pins, removals, workload};
 
 /// The program's argument that makes it a worker.
@@ -81,8 +81,10 @@ macro_rules! ops {
 ops![
     Repeat,
     Schedule,
+    Sequence,
     access::CopyMapped,
     access::FillPart,
+    access::Fork,
     access::Fsync,
     access::HashFile,
     access::HashTree,

@@ -30,6 +30,8 @@ pub use case::{Case, all};
 pub use complaint::{Allowed, Complaint, Severity, complaints, panic, stalls};
 pub use contract::Reference;
 pub use expect::{KernelKind, Vmm, expected, finding};
+pub use files::Page;
+pub use held::Held;
 pub use host_side::OnHost;
 pub use judge::{Ended, HeldTo, Judgement, Signs};
 pub use observation::Observation;

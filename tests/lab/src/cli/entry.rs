@@ -14,7 +14,7 @@ use super::Status;
 use crate::{
     bench,
     catalogue::{self, ExplainArgs, ListArgs, NoCase},
-    doctor, kernel, mutants, qemu, share, soak, test, top,
+    doctor, kernel, mutants, qemu, random, share, soak, test, top,
 };
 
 /// Shares directories with guests through a DAX window, and tests what happens there.
@@ -33,6 +33,7 @@ enum Command {
     Qemu(qemu::QemuArgs),
     Test(test::TestArgs),
     Mutants(mutants::MutantsArgs),
+    Random(random::RandomArgs),
     Bench(bench::BenchArgs),
     Soak(soak::SoakArgs),
     Top(top::TopArgs),
@@ -72,6 +73,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Status {
         Command::Qemu(args) => ("qemu", qemu::run(&args), Status::LabFailed),
         Command::Test(args) => ("test", test::run(&args, out), Status::LabFailed),
         Command::Mutants(args) => ("mutants", mutants::run(&args, out), Status::LabFailed),
+        Command::Random(args) => ("random", random::run(&args, out), Status::LabFailed),
         Command::Bench(args) => ("bench", bench::run(&args, out), Status::LabFailed),
         Command::Soak(args) => ("soak", soak::run(&args, out), Status::LabFailed),
         Command::Top(args) => ("top", top::run(&args, out), Status::LabFailed),

@@ -186,7 +186,7 @@ impl Booted {
 }
 
 /// Distinguishes a guest's death from a failure of the lab. The guest is gone after either.
-async fn why(mut rig: Rig, error: Error) -> Ending {
+pub async fn why(mut rig: Rig, error: Error) -> Ending {
     let death = timeout(DEATH_DEADLINE, rig.vm_mut().failed()).await;
     let console = fs::read(rig.vm().guest().console()).unwrap_or_default();
     let console = String::from_utf8_lossy(&console);

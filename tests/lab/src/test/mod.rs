@@ -14,4 +14,7 @@ mod schedule;
 mod select;
 
 pub use args::TestArgs;
+pub(crate) use guests::{Ending, why};
+pub(crate) use host::describe as describe_host;
+pub(crate) use mounts::of_our_own as mounts_of_our_own;
 pub use run::run;
