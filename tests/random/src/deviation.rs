@@ -58,7 +58,10 @@ pub(crate) struct Circumstances {
 /// Functions that check lists.
 const LISTS: &str = "__list_";
 /// Functions that complain of a page in use, or of one that is mapped.
-const DROPPED: [&str; 2] = ["dax_disassociate_entry", "truncate_folio_batch_exceptionals"];
+const DROPPED: [&str; 2] = [
+    "dax_disassociate_entry",
+    "truncate_folio_batch_exceptionals",
+];
 
 impl Deviation {
     /// A guest that was lost, in the step of this number and word.
@@ -111,20 +114,19 @@ impl Deviation {
         match (&self.kind, self.verb) {
             (Kind::Panic(function), _) if function.starts_with(LISTS) => Some("5"),
             (Kind::Complaint(function), _) if function.starts_with(LISTS) => Some("5"),
-            (Kind::Complaint(function), verb) if DROPPED.contains(&function.as_str()) => {
-                match verb {
-                    "copy" => Some("17"),
-                    "reopen" => Some("C"),
-                    "truncate" | "o-trunc" | "punch" | "zero" | "collapse" | "sweep" => hidden(),
-                    "exit" | "close" | "unmap" | "unlink" | "rename-over" | "drop-caches" => {
-                        Some("4")
-                    }
-                    _ => None,
-                }
-            }
+            (Kind::Complaint(function), verb) if DROPPED.contains(&function.as_str()) => match verb
+            {
+                "copy" => Some("17"),
+                "reopen" => Some("C"),
+                "truncate" | "o-trunc" | "punch" | "zero" | "collapse" | "sweep" => hidden(),
+                "exit" | "close" | "unmap" | "unlink" | "rename-over" | "drop-caches" => Some("4"),
+                _ => None,
+            },
             (Kind::Early, _) => hidden(),
             (Kind::Hang(functions), "exit")
-                if functions.iter().any(|name| name == "dax_break_layout_final") =>
+                if functions
+                    .iter()
+                    .any(|name| name == "dax_break_layout_final") =>
             {
                 Some("D")
             }
@@ -150,7 +152,13 @@ fn is_general(name: &str) -> bool {
 
 impl fmt::Display for Deviation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, step {}: {}", self.signature(), self.step, self.detail)
+        write!(
+            f,
+            "{}, step {}: {}",
+            self.signature(),
+            self.step,
+            self.detail
+        )
     }
 }
 

@@ -104,7 +104,11 @@ pub enum Act {
     /// pwrite(2) of a new pattern, and fsync(2).
     Write { file: FileId, page: u64, count: u64 },
     /// pread(2) of the first page of each of some ranges of 2 MiB.
-    Sweep { file: FileId, range: u64, count: u64 },
+    Sweep {
+        file: FileId,
+        range: u64,
+        count: u64,
+    },
     /// fsync(2).
     Sync { file: FileId },
     /// Opens the file anew, and then closes the old descriptor, if the actor has one.

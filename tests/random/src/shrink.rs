@@ -106,7 +106,11 @@ fn simpler(program: &Program) -> Vec<Program> {
             }
         }
     }
-    for (from, to) in [(Actor::C, Actor::B), (Actor::B, Actor::A), (Actor::C, Actor::A)] {
+    for (from, to) in [
+        (Actor::C, Actor::B),
+        (Actor::B, Actor::A),
+        (Actor::C, Actor::A),
+    ] {
         let steps = program.steps.iter().map(|step| Step {
             who: match step.who {
                 Who::Actor(actor) if actor == from => Who::Actor(to),

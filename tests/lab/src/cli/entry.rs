@@ -275,6 +275,12 @@ mod tests {
             (&["test", "--shard", "2/2"], "no part"),
             (&["test", "--repeat", "0"], "--repeat"),
             (&["test", "--jobs", "0"], "--jobs"),
+            (&["random", "--steps", "0"], "--steps"),
+            (&["random", "--fs", "btrfs"], "fuse, ext4 or xfs"),
+            (
+                &["random", "--replay", "x.program", "--seed", "2"],
+                "cannot be used with",
+            ),
             (
                 &["bench", "disk"],
                 "[possible values: io, map, window, all]",

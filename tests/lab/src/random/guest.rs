@@ -36,7 +36,9 @@ impl<'a> Guest<'a> {
     pub async fn play(&mut self, program: &Program) -> Result<Played> {
         let mut rig = match self.rig.take() {
             Some(rig) => rig,
-            None => Rig::boot(self.parts).await.context("the guest did not boot")?,
+            None => Rig::boot(self.parts)
+                .await
+                .context("the guest did not boot")?,
         };
         let mut played = Played::default();
         let ended = timeout(PROGRAM_DEADLINE, play(&mut rig, program, &mut played)).await;

@@ -134,7 +134,10 @@ impl<'a> Hunt<'a> {
         };
         let ((shown, of), left) = (small.rate, small.program.steps.len());
         let path = self.file(signature);
-        eprintln!("      {shown} of {of} plays, {left} steps: {}", path.display());
+        eprintln!(
+            "      {shown} of {of} plays, {left} steps: {}",
+            path.display()
+        );
         if let Some(find) = self.found.get_mut(signature) {
             // The pages and files of the small program may be others.
             if let Some(deviation) = &small.deviation {

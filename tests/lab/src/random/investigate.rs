@@ -13,8 +13,9 @@ use super::guest::Guest;
 const FIRST_PLAYS: u32 = 3;
 /// How often a smaller program is played until it shows it, if it does not each time.
 const TRIES: u32 = 4;
-/// After this time the smallest program so far is the result: a hang takes half a minute a play.
-const LIMIT: Duration = Duration::from_secs(900);
+/// After this time the smallest program so far is the result: a hang or a lost guest takes half a
+/// minute a play.
+const LIMIT: Duration = Duration::from_secs(600);
 
 /// A program that has been made small.
 pub struct Small {

@@ -72,13 +72,20 @@ pub fn run(args: &RandomArgs, release: &str, host: Host, hunt: &Hunt<'_>) -> Run
     let cell = |(signature, find): (&String, &Find)| {
         let outcome = outcome(&find.deviation.kind);
         let known = find.deviation.finding().is_some();
-        let program = find.small.as_ref().map_or(&find.program, |small| &small.program);
+        let program = find
+            .small
+            .as_ref()
+            .map_or(&find.program, |small| &small.program);
         Cell {
             case: format!("random::{}", slug(signature)),
             fs: program.fs.name().to_owned(),
             expected: vec![if known { outcome } else { Outcome::Finished }],
             outcome,
-            verdict: if known { Verdict::Expected } else { Verdict::Unexpected },
+            verdict: if known {
+                Verdict::Expected
+            } else {
+                Verdict::Unexpected
+            },
             why: find.deviation.detail.clone(),
             evidence: Evidence {
                 steps: program.to_string().lines().map(str::to_owned).collect(),

@@ -48,14 +48,24 @@ pub fn run(args: &RandomArgs, out: &mut dyn Write) -> Result<Status> {
 }
 
 fn read(path: &Path) -> Result<Program> {
-    let text = fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
+    let text =
+        fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
     let program: Program = text.parse()?;
-    ensure!(!program.files.is_empty(), "the program has no file: add a line like `file a 1`");
+    ensure!(
+        !program.files.is_empty(),
+        "the program has no file: add a line like `file a 1`"
+    );
     let possible = sound(&program);
     if let Some((step, _)) = program
         .steps
         .iter()
-        .zip(possible.steps.iter().map(Some).chain(std::iter::repeat(None)))
+        .zip(
+            possible
+                .steps
+                .iter()
+                .map(Some)
+                .chain(std::iter::repeat(None)),
+        )
         .find(|(step, kept)| Some(*step) != *kept)
     {
         anyhow::bail!("the step `{step}` is not possible where it stands");

@@ -100,7 +100,13 @@ impl Model {
         self.fill(file, from, to, |_| Content::Unknown);
     }
 
-    pub(super) fn fill(&mut self, file: FileId, from: u64, to: u64, content: impl Fn(u64) -> Content) {
+    pub(super) fn fill(
+        &mut self,
+        file: FileId,
+        from: u64,
+        to: u64,
+        content: impl Fn(u64) -> Content,
+    ) {
         let pages = &mut self.file_mut(file).pages;
         let to = to.min(pages.len() as u64);
         for page in from..to {

@@ -17,7 +17,7 @@ pub(super) struct Open {
     pub(super) must: BTreeSet<Actor>,
     /// What else may delay it.
     pub(super) may: BTreeSet<Actor>,
-    /// A pinned page of it was accessed while it waited.
+    /// A pinned page of its file was accessed while it waited.
     refaulted: bool,
     /// Pages that it changes, and that a server writes to before or after.
     doubtful: Vec<u64>,
@@ -27,13 +27,15 @@ pub(super) struct Open {
 impl Open {
     /// A new pin meets it. It still waits for another one, so it has not been done.
     pub(super) fn meets(&mut self, holder: Actor, file: FileId, page: u64) {
-        let removes = removed(self.act).is_some_and(|part| part.has(file, page));
-        if removes && !self.must.is_empty() {
-            self.must.insert(holder);
-            self.refaulted = true;
-        } else if self.act.file() == Some(file) {
-            self.may.insert(holder);
+        if self.act.file() != Some(file) {
+            return;
         }
+        self.refaulted = true;
+        let removes = removed(self.act).is_some_and(|part| part.has(file, page));
+        match removes && !self.must.is_empty() {
+            true => self.must.insert(holder),
+            false => self.may.insert(holder),
+        };
     }
 
     /// Whether nothing delays it any more.
@@ -54,7 +56,7 @@ impl Model {
             let pinned = self.pins_of(file).any(|(_, held)| held.page == page);
             for state in &mut self.actors {
                 if let Some(open) = &mut state.open
-                    && removed(open.act).is_some_and(|part| part.has(file, page))
+                    && open.act.file() == Some(file)
                 {
                     open.refaulted |= pinned;
                 }
@@ -67,9 +69,8 @@ impl Model {
             changed(act).is_some_and(|(of, from, to)| of == file && (from..to).contains(&page))
         };
         let written = self.held().filter(|(_, held)| held.pin.writes_page());
-        let doubtful = written.filter(|(holder, held)| {
-            changes(held.file, held.page) && !owed.must.contains(holder)
-        });
+        let doubtful = written
+            .filter(|(holder, held)| changes(held.file, held.page) && !owed.must.contains(holder));
         let open = Open {
             act,
             doubtful: doubtful.map(|(_, held)| held.page).collect(),

@@ -112,7 +112,11 @@ impl Model {
         let has = |file, page| taken.as_ref().is_some_and(|part| part.has(file, page));
         let must = self.held().filter(|(_, held)| has(held.file, held.page));
         let must: BTreeSet<Actor> = must.map(|(actor, _)| actor).collect();
-        let may = self.may_delay(actor, act).difference(&must).copied().collect();
+        let may = self
+            .may_delay(actor, act)
+            .difference(&must)
+            .copied()
+            .collect();
         Owed {
             must,
             may,

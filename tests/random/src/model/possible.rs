@@ -90,12 +90,10 @@ impl Model {
         let opened = |file: FileId| ensure(state.files.contains(&file), "the file is not open");
         let named = |file: FileId| ensure(self.file(file).named, "the file has no name");
         match act {
-            Act::Load { file, .. } | Act::Store { file, .. } | Act::Pin { file, .. } => {
-                ensure(
-                    state.mapped.contains(&file) || state.files.contains(&file),
-                    "the file is neither open nor mapped",
-                )
-            }
+            Act::Load { file, .. } | Act::Store { file, .. } | Act::Pin { file, .. } => ensure(
+                state.mapped.contains(&file) || state.files.contains(&file),
+                "the file is neither open nor mapped",
+            ),
             Act::Release => ensure(state.pin.is_some(), "the actor holds no pin"),
             Act::Range { file, .. }
             | Act::Write { file, .. }
@@ -192,9 +190,15 @@ impl Model {
             _ => return Ok(()),
         };
         ensure(count > 0, "nothing is done")?;
-        ensure(page + count <= self.safe_len(file), "the file may end before")?;
+        ensure(
+            page + count <= self.safe_len(file),
+            "the file may end before",
+        )?;
         if let Act::Copy { from, .. } = act {
-            ensure(page + count <= self.safe_len(from), "the source may end before")?;
+            ensure(
+                page + count <= self.safe_len(from),
+                "the source may end before",
+            )?;
         }
         if let Act::Range {
             mode: RangeMode::Collapse,
@@ -203,7 +207,10 @@ impl Model {
         {
             let File { pages, shared, .. } = self.file(file);
             ensure(shared.is_empty(), "blocks are shared")?;
-            ensure(page + count < pages.len() as u64, "a collapse ends before the file does")?;
+            ensure(
+                page + count < pages.len() as u64,
+                "a collapse ends before the file does",
+            )?;
         }
         let shares = self.file(file).shared.range(page..page + count).next();
         ensure(shares.is_none(), "a block is shared")
@@ -221,7 +228,9 @@ impl Model {
         ensure(owed.may.is_empty(), "something may delay the pin")?;
         let known = !matches!(self.content(file, page), Content::Unknown | Content::Zeros);
         ensure(known, "the page has no pattern")?;
-        let transfers = self.held().filter(|(_, held)| !held.pin.is_read_at_its_end());
+        let transfers = self
+            .held()
+            .filter(|(_, held)| !held.pin.is_read_at_its_end());
         ensure(
             pin.is_read_at_its_end() || transfers.count() < TRANSFERS,
             "too many transfers",
@@ -232,9 +241,7 @@ impl Model {
             "two pins of the page, and one writes",
         )?;
         let mut open = self.open_on(file);
-        let covers = |act| {
-            changed(act).is_some_and(|(_, from, to)| (from..to).contains(&page))
-        };
+        let covers = |act| changed(act).is_some_and(|(_, from, to)| (from..to).contains(&page));
         ensure(
             open.all(|open| !open.must.is_empty() || !covers(open.act)),
             "the page may be gone",

@@ -66,7 +66,10 @@ fn a_copy_takes_blocks_only_where_it_may_be_a_clone() {
     let program = "A pin a 3 vmsplice\nC copy a 3 1 b";
     let (_, on_fuse) = after(&format!("{FUSE}{program}"));
     let (_, on_xfs) = after(&format!("{XFS}{program}"));
-    assert_eq!((&on_fuse[1].must, &on_fuse[1].may), (&only(&[]), &only(&[Actor::A])));
+    assert_eq!(
+        (&on_fuse[1].must, &on_fuse[1].may),
+        (&only(&[]), &only(&[Actor::A]))
+    );
     assert_eq!(on_xfs[1].must, only(&[Actor::A]));
 }
 
@@ -99,7 +102,10 @@ fn a_full_window_lets_accesses_wait_and_nothing_else() {
     let (_, owed) = after(&format!("{full}B sweep a 1 5\nC truncate b 0"));
     assert_eq!((&owed[1].may, &owed[2].may), (&only(&[]), &only(&[])));
     let (_, owed) = after(&format!("{full}B sweep a 1 8\nC load b 3"));
-    assert_eq!((&owed[1].may, &owed[2].may), (&only(&[Actor::A]), &only(&[Actor::A])));
+    assert_eq!(
+        (&owed[1].may, &owed[2].may),
+        (&only(&[Actor::A]), &only(&[Actor::A]))
+    );
 }
 
 #[test]
@@ -112,7 +118,10 @@ fn what_may_have_been_done_is_unknown_until_it_has_been() {
     assert_eq!(model.content(FileId(0), 9), Content::Zeros);
     // A file that may have been cut is not accessed where it may have ended.
     let cut = format!("{FUSE}A pin a 3 vmsplice\nB truncate a 9\n");
-    assert_eq!(refusal(&format!("{cut}C load a 9")), "the file may end before");
+    assert_eq!(
+        refusal(&format!("{cut}C load a 9")),
+        "the file may end before"
+    );
     after(&format!("{cut}C load a 8"));
 }
 
@@ -137,12 +146,27 @@ fn a_collapse_moves_a_pin_with_its_block() {
 
 #[test]
 fn what_hides_pins_is_known_and_what_is_accessed_in_a_wait_too() {
-    let (model, _) = after(&format!("{FUSE}A pin a 3 vmsplice\nB reopen a\nC copy a 3 1 b"));
+    let (model, _) = after(&format!(
+        "{FUSE}A pin a 3 vmsplice\nB reopen a\nC copy a 3 1 b"
+    ));
     let hidden = model.of(Actor::A).pin.as_ref().unwrap().hidden;
     assert!(hidden.reopened && hidden.copied && !hidden.unmapped);
     let waits = format!("{FUSE}A pin a 3 vmsplice\nC truncate a 0\n");
-    assert!(!after(&format!("{waits}B load a 4")).0.is_refaulted(Actor::C));
-    assert!(after(&format!("{waits}B load a 3")).0.is_refaulted(Actor::C));
+    assert!(
+        !after(&format!("{waits}B load a 4"))
+            .0
+            .is_refaulted(Actor::C)
+    );
+    assert!(
+        !after(&format!("{waits}B load b 3"))
+            .0
+            .is_refaulted(Actor::C)
+    );
+    assert!(
+        after(&format!("{waits}B load a 3"))
+            .0
+            .is_refaulted(Actor::C)
+    );
 }
 
 #[test]
@@ -150,12 +174,24 @@ fn steps_whose_outcome_cannot_be_told_are_refused() {
     for (text, why) in [
         ("A release", "holds no pin"),
         ("A pin a 3 vmsplice\nA truncate a 0", "wait for itself"),
-        ("A pin a 3 vmsplice\nB truncate a 0\nB load b 0", "may be in a call"),
+        (
+            "A pin a 3 vmsplice\nB truncate a 0\nB load b 0",
+            "may be in a call",
+        ),
         ("A pin a 3 dio-read\nA load b 0", "in a call"),
-        ("A pin a 3 vmsplice\nB truncate a 0\nC punch a 0 1", "is open"),
-        ("A pin a 3 vmsplice\nB truncate a 0\nC unlink b", "need the name"),
+        (
+            "A pin a 3 vmsplice\nB truncate a 0\nC punch a 0 1",
+            "is open",
+        ),
+        (
+            "A pin a 3 vmsplice\nB truncate a 0\nC unlink b",
+            "need the name",
+        ),
         ("A pin a 3 aio-read\nB pin a 3 vmsplice", "one writes"),
-        ("A pin a 3 aio-read\nB pin a 4 aio-read\nC pin a 5 aio-read", "too many"),
+        (
+            "A pin a 3 aio-read\nB pin a 4 aio-read\nC pin a 5 aio-read",
+            "too many",
+        ),
         ("A pin a 3 aio-read\nA exit", "waits for its transfers"),
         ("A truncate a 1\nA pin a 3 vmsplice", "end before"),
         ("A punch a 3 1\nA pin a 3 vmsplice", "no pattern"),
@@ -191,8 +227,16 @@ fn the_lab_s_contract_is_the_model_s() {
             let program = format!("fs {fs}\nfile a 1\nA pin a 3 vmsplice\nB {text}");
             let owed = &after(&program).1[1];
             let contract = kind.contract(fs);
-            assert_eq!(owed.must.is_empty(), contract != Contract::MustWait, "{fs} {text}");
-            assert_eq!(owed.errno.is_some(), contract == Contract::MustRefuse, "{fs} {text}");
+            assert_eq!(
+                owed.must.is_empty(),
+                contract != Contract::MustWait,
+                "{fs} {text}"
+            );
+            assert_eq!(
+                owed.errno.is_some(),
+                contract == Contract::MustRefuse,
+                "{fs} {text}"
+            );
         }
     }
 }

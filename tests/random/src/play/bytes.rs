@@ -52,8 +52,9 @@ impl Player<'_> {
             return Ok(None);
         }
         for step in &self.program.steps {
-            let (Act::Load { file, page } | Act::Store { file, page } | Act::Pin { file, page, .. }) =
-                step.act
+            let (Act::Load { file, page }
+            | Act::Store { file, page }
+            | Act::Pin { file, page, .. }) = step.act
             else {
                 continue;
             };
@@ -140,5 +141,35 @@ impl Player<'_> {
 
     pub(super) fn wrong_size(&self, verb: &'static str, said: String) -> Deviation {
         self.deviation(Kind::Size, verb, said, self.circumstances([]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_foreign_byte_a_short_file_and_missing_zeros_are_found() {
+        let file = tempfile::tempfile().unwrap();
+        let mut bytes = vec![0; PAGE as usize];
+        pattern::fill(Seed(7), PAGE, &mut bytes);
+        file.write_all_at(&bytes, PAGE).unwrap();
+        let wrong = |offset, len, pattern| wrong_on_host(&file, offset, len, pattern).unwrap();
+        assert_eq!(wrong(PAGE, PAGE, Some((7, PAGE))), None);
+        assert_eq!(wrong(0, PAGE, None), None);
+        assert!(wrong(PAGE, PAGE, Some((8, PAGE))).is_some());
+        assert!(wrong(PAGE, PAGE, Some((7, 0))).is_some());
+        assert!(wrong(PAGE, PAGE, None).unwrap().contains("expected 0x00"));
+        assert!(
+            wrong(PAGE, 2 * PAGE, Some((7, PAGE)))
+                .unwrap()
+                .contains("too soon")
+        );
+        file.write_all_at(b"x", PAGE + 9).unwrap();
+        assert!(
+            wrong(PAGE, PAGE, Some((7, PAGE)))
+                .unwrap()
+                .contains("found 0x78")
+        );
     }
 }

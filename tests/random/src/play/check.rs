@@ -153,7 +153,9 @@ impl Player<'_> {
         requests: Vec<Request>,
     ) -> Result<Option<Deviation>> {
         let (at, delayed) = (self.at, !owed.must.is_empty() || !owed.may.is_empty());
-        let cast = self.cast[actor.index()].as_mut().context("an actor is gone")?;
+        let cast = self.cast[actor.index()]
+            .as_mut()
+            .context("an actor is gone")?;
         let pending = cast.worker.begin(Sequence { requests }).await?;
         let settled = match delayed {
             true => settle(&mut cast.worker, &pending, self.rig.watcher(), LOOK).await,
@@ -200,11 +202,15 @@ impl Player<'_> {
             let Some(cast) = self.cast[holder.index()].as_mut() else {
                 continue;
             };
-            if holder != actor && let Some((held, page)) = cast.held.take() {
+            if holder != actor
+                && let Some((held, page)) = cast.held.take()
+            {
                 held.release(&mut cast.worker, &page, self.rig).await?;
             }
         }
-        let cast = self.cast[actor.index()].as_mut().context("an actor is gone")?;
+        let cast = self.cast[actor.index()]
+            .as_mut()
+            .context("an actor is gone")?;
         let done = match &cast.pending {
             Some((.., pending)) => cast.worker.done_within(pending, RETURN_DEADLINE).await?,
             None => None,
@@ -264,7 +270,12 @@ impl Player<'_> {
         let Ok(stat) = stat.await else {
             let none = Circumstances::default();
             let said = "it does not return";
-            return Ok(Some(self.deviation(Kind::Hang(Vec::new()), "stat", said, none)));
+            return Ok(Some(self.deviation(
+                Kind::Hang(Vec::new()),
+                "stat",
+                said,
+                none,
+            )));
         };
         let is = stat?.size;
         let said = format!("{} has {is} bytes, not {len}", file.letter());
@@ -273,7 +284,9 @@ impl Player<'_> {
 
     /// Kills an actor, and starts it anew.
     async fn exit(&mut self, actor: Actor) -> Result<Option<Deviation>> {
-        let cast = self.cast[actor.index()].take().context("an actor is gone")?;
+        let cast = self.cast[actor.index()]
+            .take()
+            .context("an actor is gone")?;
         if let Some(found) = self.end(cast, "exit").await? {
             return Ok(Some(found));
         }

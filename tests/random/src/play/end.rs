@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use dax_cases::host::{Who as Task, sleeping};
 use guest_agent::removals::Removal;
+use qemu_guest::vm::agent::Signal;
 
 use super::player::Player;
 use super::settle::functions;
@@ -15,6 +16,8 @@ use crate::program::{Act, Step, Who};
 
 /// How long it may take to remove the files.
 const CLEAN_DEADLINE: Duration = Duration::from_secs(40);
+/// How long a step may take to return after a signal.
+const SIGNAL_DEADLINE: Duration = Duration::from_secs(5);
 
 impl Player<'_> {
     /// Releases what is held, and compares all files.
@@ -31,9 +34,36 @@ impl Player<'_> {
         self.compare_all().await
     }
 
+    /// A signal ends a wait that only a wake-up was missing to. Returns whether it has ended all
+    /// waits, so that the guest is of use again.
+    async fn are_woken(&mut self) -> Result<bool> {
+        let deviation = self.played.deviation.as_ref();
+        if !deviation.is_some_and(|found| matches!(found.kind, Kind::Hang(_))) {
+            return Ok(false);
+        }
+        self.rig.release_all();
+        for cast in self.cast.iter_mut().flatten() {
+            let Some((.., pending)) = &cast.pending else {
+                continue;
+            };
+            cast.worker.signal(Signal(libc::SIGSTOP));
+            cast.worker.signal(Signal(libc::SIGCONT));
+            if cast
+                .worker
+                .done_within(pending, SIGNAL_DEADLINE)
+                .await?
+                .is_none()
+            {
+                return Ok(false);
+            }
+        }
+        self.played.wedged = false;
+        Ok(true)
+    }
+
     /// Ends the actors and removes the files, so that the guest can play another program.
     pub(super) async fn clean_up(&mut self) -> Result<()> {
-        if self.played.wedged {
+        if self.played.wedged && !self.are_woken().await? {
             return Ok(());
         }
         // A process with a transfer in flight can't end.
@@ -58,7 +88,11 @@ impl Player<'_> {
         for removal in removals {
             // Whether a file still has its name depends on the program.
             let pending = cleaner.begin(removal).await?;
-            if cleaner.done_within(&pending, CLEAN_DEADLINE).await?.is_none() {
+            if cleaner
+                .done_within(&pending, CLEAN_DEADLINE)
+                .await?
+                .is_none()
+            {
                 let who = Task::Process(cleaner.pid());
                 let task = sleeping(self.rig.watcher(), who, &[]).await?;
                 let place = functions(task.as_ref());

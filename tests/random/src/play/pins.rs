@@ -8,12 +8,14 @@ use anyhow::{Context as _, Result};
 use dax_cases::cases::{Page, Pin};
 use dax_cases::host::{Lacking, WorkerError};
 
-use super::check::{PAGE, RETURN_DEADLINE};
+use super::check::PAGE;
 use super::player::Player;
 use crate::deviation::{Circumstances, Deviation, Kind};
 use crate::model::{Model, Owed};
 use crate::program::{Actor, FileId};
 
+/// How long a step may take to return after the last pin is released. It takes milliseconds.
+const WAKE_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a step is watched that has to wait for one more pin.
 const WATCHED: Duration = Duration::from_millis(60);
 
@@ -44,7 +46,9 @@ impl Player<'_> {
             seed,
         };
         let fs = self.program.fs;
-        let cast = self.cast[actor.index()].as_mut().context("an actor is gone")?;
+        let cast = self.cast[actor.index()]
+            .as_mut()
+            .context("an actor is gone")?;
         match pin.take(&mut cast.worker, fs, &page, self.rig).await {
             Ok(held) => {
                 cast.held = Some((held, page));
@@ -69,12 +73,18 @@ impl Player<'_> {
         let verb = "release";
         let cast = self.cast(actor)?;
         let (held, mut page) = cast.held.take().context("the actor holds no pin")?;
-        let pinned = before.of(actor).pin.as_ref().context("the model has a pin")?;
+        let pinned = before
+            .of(actor)
+            .pin
+            .as_ref()
+            .context("the model has a pin")?;
         let pattern = self.pattern(before.content(pinned.file, pinned.page));
         if let Some(Some((seed, offset))) = pattern {
             (page.seed, page.offset) = (seed, offset);
         }
-        let cast = self.cast[actor.index()].as_mut().context("an actor is gone")?;
+        let cast = self.cast[actor.index()]
+            .as_mut()
+            .context("an actor is gone")?;
         let ended = held.release(&mut cast.worker, &page, self.rig).await?;
         let none = Circumstances::default();
         if let Some(failed) = ended.failed {
@@ -98,7 +108,9 @@ impl Player<'_> {
                 }
             }
         }
-        let waits = Actor::ALL.iter().any(|actor| !self.model.must(*actor).is_empty());
+        let waits = Actor::ALL
+            .iter()
+            .any(|actor| !self.model.must(*actor).is_empty());
         match waits {
             true => self.poll(WATCHED).await,
             false => Ok(None),
@@ -111,12 +123,14 @@ impl Player<'_> {
         waiter: Actor,
         circumstances: Circumstances,
     ) -> Result<Option<Deviation>> {
-        let cast = self.cast[waiter.index()].as_mut().context("an actor is gone")?;
+        let cast = self.cast[waiter.index()]
+            .as_mut()
+            .context("an actor is gone")?;
         let Some((_, verb, pending)) = &cast.pending else {
             return Ok(None);
         };
         let verb = *verb;
-        match cast.worker.done_within(pending, RETURN_DEADLINE).await {
+        match cast.worker.done_within(pending, WAKE_DEADLINE).await {
             Ok(Some(done)) => {
                 cast.pending = None;
                 Ok(self.judge(verb, done.outcome, None))
