@@ -40,6 +40,7 @@ git /usr/bin/git
 logrotate /usr/sbin/logrotate
 rsync /usr/bin/rsync
 sqlite3 /usr/bin/sqlite3
+valgrind /usr/bin/valgrind
 LIST
 }
 

@@ -10,7 +10,7 @@
 # project's patches too, which is built meanwhile. It installs what a fresh Debian lacks and fetches
 # what guests need. With FILTERs it runs only the guest tests whose names contain one of them, the lab
 # if one is `lab`, the benchmarks if one is `bench`, the daemon's faults if one is `daemon-faults`, its
-# page if one is `page`. `tests/run.sh quick` is for the loop of editing and trying: format, lints, unit
+# page if one is `page`, the instructions of a request if one is `instructions`. `tests/run.sh quick` is for the loop of editing and trying: format, lints, unit
 # tests, one guest, and one cell of the lab a file system, with unoptimised programs. DAXLAB_QEMU names
 # one QEMU for all guests. It prints a line for each test with its time, and where the time went at the
 # end; the logs of failures are in target/guest-tests, the lab's and the benchmarks' reports in
@@ -215,6 +215,11 @@ fault_steps() {
     step "soak" "$TARGET/release/daxlab" soak --seconds 20 || :
 }
 
+# That no request takes more instructions than before; daxlab says what is compared.
+instructions() {
+    "$TARGET/release/daxlab" bench instructions --kept tests/bench/instructions.json
+}
+
 # The daemon's live page in a real browser, without a VM.
 page() {
     cargo build --quiet --release -p page-tests && "$TARGET/release/page-tests"
@@ -270,6 +275,7 @@ other_steps() {
     step "fuzzing" "$here/tests/fuzz.sh" --seconds 6 || :
     fault_steps
     step "page" page || :
+    step "instructions of a request" instructions || :
     step "benchmarks: all can be measured" bench || :
 }
 
@@ -332,6 +338,7 @@ elif step "build for guests" build_for_guests --release; then
     fi
     if wanted daemon-faults; then fault_steps; fi
     if wanted page; then step "page" page || :; fi
+    if wanted instructions; then step "instructions of a request" instructions || :; fi
     if wanted bench; then step "benchmarks: all can be measured" bench || :; fi
     if wanted lab && build_kernels; then lab_steps; fi
 fi

@@ -139,7 +139,10 @@ pub const LINUX_RANGE: u64 = 2 << 20;
 
 /// The page size of this host in bytes: the alignment of every mapping.
 pub fn page_size() -> u64 {
-    rustix::param::page_size() as u64
+    // rustix would read it from the kernel's vDSO, which a process under valgrind does not have.
+    // SAFETY: sysconf(3) only reads.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(bytes).expect("every Linux has a page size")
 }
 
 #[cfg(test)]

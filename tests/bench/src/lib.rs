@@ -7,6 +7,7 @@
 //! reclaim         ─▶ guests, each with one side ─▶ reclaim::ReclaimRun ───────────┤
 //! tree            ─▶ guests with a source tree  ─▶ tree::TreeRun ─────────────────┼─▶ dax_measure
 //! memory          ─▶ more and more guests       ─▶ memory::MemoryRun ─────────────┘
+//! instructions    ─▶ a daemon under callgrind   ─▶ instructions::Counts
 //! ```
 //!
 //! A *side* is a system under test in one configuration: a daemon, a way to read a file, the
@@ -15,6 +16,7 @@
 
 pub mod files;
 pub mod guests;
+pub mod instructions;
 pub mod io;
 pub mod map;
 pub mod memory;

@@ -8,7 +8,10 @@ use clap::{Args, Subcommand, ValueEnum};
 use dax_bench::{samples::Length, system::Affinity};
 use glob::Pattern;
 
-use super::{memory::MemoryArgs, reclaim::ReclaimArgs, reports::ReportArgs, tree::TreeArgs};
+use super::{
+    instructions::InstructionsArgs, memory::MemoryArgs, reclaim::ReclaimArgs, reports::ReportArgs,
+    tree::TreeArgs,
+};
 
 /// Measures the daemon from a driver in user space, in turn with a peer
 ///
@@ -23,7 +26,7 @@ Exit status: 0 everything was measured, however fast; 2 a mistake on this comman
 fits; 3 something could not be measured; 128 + N signal N came."
 )]
 pub struct BenchArgs {
-    /// What is measured in real guests
+    /// What is measured in real guests, or otherwise
     #[command(subcommand)]
     pub in_guests: Option<InGuests>,
 
@@ -96,12 +99,13 @@ pub struct BenchArgs {
     pub out: PathBuf,
 }
 
-/// What is measured in real guests.
+/// What has options of its own.
 #[derive(Debug, Subcommand)]
 pub enum InGuests {
     Reclaim(Box<ReclaimArgs>),
     Tree(Box<TreeArgs>),
     Memory(Box<MemoryArgs>),
+    Instructions(Box<InstructionsArgs>),
 }
 
 /// What is measured.

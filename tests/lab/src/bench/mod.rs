@@ -3,6 +3,7 @@
 //! `daxlab bench`: how fast the daemon is. `dax-bench` measures.
 
 mod args;
+mod instructions;
 mod memory;
 mod reclaim;
 mod reports;

@@ -41,6 +41,7 @@ pub fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<Status> {
         Some(InGuests::Reclaim(args)) => return super::reclaim::run(args, out),
         Some(InGuests::Tree(args)) => return super::tree::run(args, out),
         Some(InGuests::Memory(args)) => return super::memory::run(args, out),
+        Some(InGuests::Instructions(args)) => return super::instructions::run(args, out),
         None => {}
     }
     reports::run((&args.report, &args.out), || measured(args), out)
