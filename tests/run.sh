@@ -298,7 +298,7 @@ guests=
 for filter; do
     case $filter in
     quick) [ $# -eq 1 ] || fail "quick goes with no filter" ;;
-    lab | bench | daemon-faults | page) ;;
+    lab | bench | daemon-faults | page | instructions) ;;
     *) guests="$guests $filter" ;;
     esac
 done
