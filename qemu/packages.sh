@@ -44,6 +44,22 @@ valgrind /usr/bin/valgrind
 LIST
 }
 
+# What the packages are made with.
+package_packages() {
+    cat <<'LIST'
+debhelper /usr/bin/dh
+LIST
+}
+
+# What the packages are tested with.
+debian_packages() {
+    cat <<'LIST'
+lintian /usr/bin/lintian
+mmdebstrap /usr/bin/mmdebstrap
+systemd-container /usr/bin/systemd-nspawn
+LIST
+}
+
 # What shows the daemon's page.
 page_packages() {
     cat <<'LIST'

@@ -10,7 +10,9 @@
 # project's patches too, which is built meanwhile. It installs what a fresh Debian lacks and fetches
 # what guests need. With FILTERs it runs only the guest tests whose names contain one of them, the lab
 # if one is `lab`, the benchmarks if one is `bench`, the daemon's faults if one is `daemon-faults`, its
-# page if one is `page`, the instructions of a request if one is `instructions`. `tests/run.sh quick` is for the loop of editing and trying: format, lints, unit
+# page if one is `page`, the instructions of a request if one is `instructions`; and, only by these names:
+# the Debian packages in fresh Debian systems if one is `packages`, libvirt there if one is `libvirt`.
+# `tests/run.sh quick` is for the loop of editing and trying: format, lints, unit
 # tests, one guest, and one cell of the lab a file system, with unoptimised programs. DAXLAB_QEMU names
 # one QEMU for all guests. It prints a line for each test with its time, and where the time went at the
 # end; the logs of failures are in target/guest-tests, the lab's and the benchmarks' reports in
@@ -225,12 +227,30 @@ page() {
     cargo build --quiet --release -p page-tests && "$TARGET/release/page-tests"
 }
 
-# wanted NAME: whether the filters leave this step; without any everything is left.
-wanted() {
+# packages: the Debian packages, and the crates that others can use.
+packages() {
+    "$here/daemon/dist/build.sh" "$TARGET/packages" &&
+        lintian --fail-on error,warning,info "$TARGET"/packages/*.deb &&
+        cargo package --quiet --allow-dirty -p shared-window -p virtiofs-driver -p qemu-guard &&
+        "$here/tests/debian/run.sh" packages "$TARGET/packages"
+}
+
+libvirt() {
+    "$here/daemon/dist/build.sh" "$TARGET/packages" &&
+        "$here/tests/debian/run.sh" libvirt "$TARGET/packages"
+}
+
+# named NAME: whether a filter names this step.
+named() {
     case " $filters " in
-    '  ' | *" $1 "*) return 0 ;;
+    *" $1 "*) return 0 ;;
     *) return 1 ;;
     esac
+}
+
+# wanted NAME: whether the filters leave this step; without any everything is left.
+wanted() {
+    [ -z "$filters" ] || named "$1"
 }
 
 # guest_steps FILTER…: on stock QEMU, or the one that was named, and on the one that is being built.
@@ -298,7 +318,7 @@ guests=
 for filter; do
     case $filter in
     quick) [ $# -eq 1 ] || fail "quick goes with no filter" ;;
-    lab | bench | daemon-faults | page | instructions) ;;
+    lab | bench | daemon-faults | page | instructions | packages | libvirt) ;;
     *) guests="$guests $filter" ;;
     esac
 done
@@ -324,10 +344,13 @@ if builds_qemu || { [ -z "${DAXLAB_QEMU:-}" ] && { wanted lab || guest_tests; };
     need_packages qemu_packages
 fi
 if wanted page; then need_packages page_packages; fi
+if named packages || named libvirt; then need_packages package_packages debian_packages; fi
 if [ "$filters" = quick ]; then
     quick_steps || :
 elif [ -z "$filters" ]; then
     all_steps || :
+elif { named packages || named libvirt; } && [ $# -eq 1 ]; then
+    step "$1" "$1" || :
 elif step "build for guests" build_for_guests --release; then
     if guest_tests; then
         # One word per filter.
@@ -341,6 +364,9 @@ elif step "build for guests" build_for_guests --release; then
     if wanted instructions; then step "instructions of a request" instructions || :; fi
     if wanted bench; then step "benchmarks: all can be measured" bench || :; fi
     if wanted lab && build_kernels; then lab_steps; fi
+    for name in packages libvirt; do
+        if named $name; then step $name $name || :; fi
+    done
 fi
 echo "where the time went, $(($(date +%s) - start)) s in all:"
 sed 's/^\([0-9]*\) [^ ]* /\1 s  /' "$outcomes" | while read -r took rest; do

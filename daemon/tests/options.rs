@@ -337,7 +337,7 @@ fn capabilities_are_printed_as_json() {
 /// reads it there and starts its `binary`. It sorts behind virtiofsd's, which libvirt thus prefers.
 #[test]
 fn the_discovery_file_says_what_the_daemon_says() {
-    let file = include_str!("../60-virtiofs-daxd.json");
+    let file = include_str!("../dist/60-virtiofs-daxd.json");
     let words: String = file.split_whitespace().collect();
     let output = daemon().arg("--print-capabilities").output().unwrap();
     let printed: String = String::from_utf8(output.stdout)

@@ -4,6 +4,13 @@
 
 use std::process::ExitCode;
 
+/// The version. A package's build adds the commit that it is made from (daemon/dist/build.sh). It is
+/// named here, so that another commit builds nothing but this file anew.
+const VERSION: &str = match option_env!("VIRTIOFS_DAX_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 fn main() -> ExitCode {
-    daxlab::cli::main()
+    daxlab::cli::main(VERSION)
 }

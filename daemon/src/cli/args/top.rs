@@ -25,11 +25,17 @@ Exit codes:
 
 RUST_LOG, where set, replaces --log-level (see the crate env_logger for its form).";
 
+/// The version. A package's build adds the commit that it is made from (daemon/dist/build.sh).
+const VERSION: &str = match option_env!("VIRTIOFS_DAX_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 /// Share a host directory with a QEMU guest over virtio-fs, with a DAX window.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "virtiofs-daxd",
-    version,
+    version = VERSION,
     args_override_self = true,
     arg_required_else_help = true,
     override_usage = "virtiofs-daxd --shared-dir <DIR> --socket-path <PATH> [OPTIONS]",

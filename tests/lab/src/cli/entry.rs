@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use dax_measure::lab::{diff, merge};
 
 use super::Status;
@@ -43,9 +43,17 @@ enum Command {
     Merge(merge::MergeArgs),
 }
 
-/// Runs the subcommand that the process's arguments name.
-pub fn main() -> ExitCode {
-    let command = Cli::parse().command;
+/// The definition of the command line, for manual pages and completions.
+pub fn definition() -> clap::Command {
+    Cli::command()
+}
+
+/// Runs the subcommand that the process's arguments name; `--version` prints `version`.
+pub fn main(version: &'static str) -> ExitCode {
+    let matches = definition().version(version).get_matches();
+    let command = Cli::from_arg_matches(&matches)
+        .unwrap_or_else(|error| error.exit())
+        .command;
     let filter = env_logger::Env::default().default_filter_or(log_level(&command));
     env_logger::Builder::from_env(filter)
         .format_timestamp_millis()
@@ -100,8 +108,6 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Status {
 #[cfg(test)]
 mod tests {
     use std::ffi::OsString;
-
-    use clap::CommandFactory as _;
 
     use super::*;
     use dax_measure::{

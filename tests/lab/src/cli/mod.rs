@@ -5,5 +5,5 @@
 mod entry;
 mod status;
 
-pub use entry::main;
+pub use entry::{definition, main};
 pub use status::Status;
