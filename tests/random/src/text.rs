@@ -244,8 +244,11 @@ impl<'t> Words<'t> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
-    use crate::draw;
+    use crate::{draw, sound};
 
     #[test]
     fn a_program_is_read_as_it_was_written() {
@@ -253,6 +256,18 @@ mod tests {
             let program = draw(1, index, None);
             let text = program.to_string();
             assert_eq!(text.parse::<Program>().unwrap(), program, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_has_been_found_can_be_played_again() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
+        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+        let programs = files.map(|file| fs::read_to_string(file.path()).unwrap());
+        let programs: Vec<Program> = programs.map(|text| text.parse().unwrap()).collect();
+        assert!(!programs.is_empty());
+        for program in programs {
+            assert_eq!(sound(&program), program, "{program}");
         }
     }
 

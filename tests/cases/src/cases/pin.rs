@@ -2,7 +2,7 @@
 
 //! The pins by name, and how each one is taken and proven to be held.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Error, Result, bail, ensure};
 use guest_agent::files::{Open, Where};
 use guest_agent::pattern::{self, Seed};
 use guest_agent::pins::{AioSubmit, DirectIo, Transfer, UringSubmit, Vmsplice, ZeroCopySend};
@@ -208,7 +208,7 @@ impl Pin {
             proof = self.delayed(page, rig) => proof,
             done = pinner.done(call) => match done?.outcome {
                 Ok(count) => bail!("{count} bytes were transferred, and no request came"),
-                Err(fault) => bail!("the transfer that is to pin the page: {fault}"),
+                Err(fault) => Err(Error::new(fault).context("the transfer that is to pin the page")),
             },
         }
     }

@@ -56,6 +56,7 @@ impl<'a> Guest<'a> {
             Err(error) => {
                 let (kind, detail) = lost(why(rig, error).await)?;
                 let deviation = Deviation::of_guest(kind, played.at, detail);
+                played.steps.push(deviation.to_string());
                 played.deviation.get_or_insert(deviation);
             }
         }

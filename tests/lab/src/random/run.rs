@@ -116,9 +116,6 @@ async fn play_again(
             put(&format!("  {step}\n"), out)?;
         }
         let mut found: Vec<String> = seen(&played).map(|(signature, _)| signature).collect();
-        if let Some(deviation) = &played.deviation {
-            put(&format!("  {deviation}\n"), out)?;
-        }
         if found.is_empty() {
             found.push("as the model says".to_owned());
         } else {

@@ -4,6 +4,7 @@
 
 mod acts;
 mod bytes;
+mod call;
 mod check;
 mod end;
 mod pins;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use dax_cases::cases::{Page, Pin};
 use dax_cases::host::{Lacking, WorkerError};
+use guest_agent::worker::Fault;
 
 use super::check::PAGE;
 use super::player::Player;
@@ -54,13 +55,20 @@ impl Player<'_> {
                 cast.held = Some((held, page));
                 Ok(None)
             }
-            Err(error) => match error.downcast_ref() {
-                Some(WorkerError::Fault { source, .. }) => match Lacking::of(source) {
+            Err(error) => {
+                let fault = match error.downcast_ref() {
+                    Some(WorkerError::Fault { source, .. }) => Some(source),
+                    // From the call that the actor would have stayed in.
+                    _ => error.downcast_ref::<Fault>(),
+                };
+                let Some(fault) = fault else {
+                    return Err(error);
+                };
+                match Lacking::of(fault) {
                     Some(lacking) => Err(lacking.into()),
-                    None => Ok(self.judge(verb, Err(source.clone()), None)),
-                },
-                _ => Err(error),
-            },
+                    None => Ok(self.judge(verb, Err(fault.clone()), None)),
+                }
+            }
         }
     }
 
