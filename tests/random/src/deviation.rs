@@ -109,6 +109,7 @@ impl Deviation {
             Hidden { copied: true, .. } => Some("17"),
             Hidden { reopened: true, .. } => Some("14"),
             Hidden { unmapped: true, .. } => Some("2"),
+            Hidden { changed: true, .. } => Some("14a"),
             _ => None,
         };
         match (&self.kind, self.verb) {
@@ -207,6 +208,11 @@ mod tests {
         assert_eq!(with(Kind::Early, copied), Some("17"));
         assert_eq!(with(Kind::Early, reopened), Some("14"));
         assert_eq!(with(Kind::Early, unmapped), Some("2"));
+        let changed = Hidden {
+            changed: true,
+            ..none
+        };
+        assert_eq!(with(Kind::Early, changed), Some("14a"));
         // Nothing excuses other bytes.
         assert_eq!(with(Kind::Bytes, copied), None);
     }

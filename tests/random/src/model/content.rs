@@ -116,6 +116,7 @@ impl Model {
 
     /// Does what a step does.
     pub(super) fn done(&mut self, actor: Option<Actor>, act: Act) {
+        self.changes(act);
         match act {
             Act::Truncate { file, pages } => {
                 let file = self.file_mut(file);

@@ -47,6 +47,8 @@ pub(crate) struct File {
     pub(crate) full: u64,
     /// Whether its own name still names it.
     pub(crate) named: bool,
+    /// Whether its content has been changed by a call.
+    changed: bool,
     /// Pages that share a block with another file.
     shared: BTreeSet<u64>,
 }
@@ -69,16 +71,21 @@ pub(crate) struct Held {
     pub(crate) pin: Pin,
     /// Numbers pins, to tell what each one writes.
     pub(crate) serial: u32,
-    /// Since it was taken: its page has been copied over, its file opened anew, its mapping dropped.
+    /// What may have hidden it since it was taken.
     pub(crate) hidden: Hidden,
 }
 
 /// What may have hidden a pin from the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Hidden {
+    /// Its page has been copied over.
     pub(crate) copied: bool,
+    /// Its file has been opened anew.
     pub(crate) reopened: bool,
+    /// Its mapping has been dropped.
     pub(crate) unmapped: bool,
+    /// Its file's time of change has moved, now or before, so that the guest may ask for it.
+    pub(crate) changed: bool,
 }
 
 impl Model {
@@ -90,6 +97,7 @@ impl Model {
                 pages: (0..pages).map(|page| Content::first(index, page)).collect(),
                 full: pages,
                 named: true,
+                changed: false,
                 shared: BTreeSet::new(),
             }
         });
@@ -176,6 +184,7 @@ impl Model {
                 open.meets(actor, file, page);
             }
         }
+        let changed = self.file(file).changed;
         let serial = self.pins;
         self.pins += 1;
         let state = self.of_mut(actor);
@@ -185,8 +194,25 @@ impl Model {
             page,
             pin,
             serial,
-            hidden: Hidden::default(),
+            hidden: Hidden {
+                changed,
+                ..Hidden::default()
+            },
         });
+    }
+
+    /// Records that a step changes a file, and may have done so already. A step that waits has not.
+    fn changes(&mut self, act: Act) {
+        if let Some((file, ..)) = content::changed(act) {
+            self.file_mut(file).changed = true;
+            let pins = self
+                .actors
+                .iter_mut()
+                .filter_map(|state| state.pin.as_mut());
+            for held in pins.filter(|held| held.file == file) {
+                held.hidden.changed = true;
+            }
+        }
     }
 
     /// Records what may hide pins, as soon as it begins.

@@ -84,6 +84,7 @@ impl Model {
         }
         if open.must.is_empty() {
             self.blur(act);
+            self.changes(act);
         }
         self.of_mut(actor).open = Some(open);
     }

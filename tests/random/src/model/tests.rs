@@ -151,6 +151,19 @@ fn what_hides_pins_is_known_and_what_is_accessed_in_a_wait_too() {
     ));
     let hidden = model.of(Actor::A).pin.as_ref().unwrap().hidden;
     assert!(hidden.reopened && hidden.copied && !hidden.unmapped);
+    for changes in [
+        "host write a 9 1\nA pin a 3 vmsplice",
+        "A pin a 3 vmsplice\nB punch a 9 1",
+    ] {
+        let (model, _) = after(&format!("{FUSE}{changes}"));
+        assert!(model.of(Actor::A).pin.as_ref().unwrap().hidden.changed);
+    }
+    // The removal that has to wait does not excuse its own return.
+    let (model, _) = after(&format!("{FUSE}A pin a 3 vmsplice\nB truncate a 0"));
+    assert_eq!(
+        model.of(Actor::A).pin.as_ref().unwrap().hidden,
+        Hidden::default()
+    );
     let waits = format!("{FUSE}A pin a 3 vmsplice\nC truncate a 0\n");
     assert!(
         !after(&format!("{waits}B load a 4"))

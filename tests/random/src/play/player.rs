@@ -145,6 +145,7 @@ impl<'a> Player<'a> {
                 found.hidden.copied |= held.hidden.copied;
                 found.hidden.reopened |= held.hidden.reopened;
                 found.hidden.unmapped |= held.hidden.unmapped;
+                found.hidden.changed |= held.hidden.changed;
             }
         }
         found
