@@ -26,6 +26,16 @@ pub enum MapKind {
     Private,
 }
 
+impl MapKind {
+    fn flags(self) -> (MapFlags, ProtFlags) {
+        match self {
+            Self::Shared => (MapFlags::SHARED, ProtFlags::READ | ProtFlags::WRITE),
+            Self::ReadOnly => (MapFlags::SHARED, ProtFlags::READ),
+            Self::Private => (MapFlags::PRIVATE, ProtFlags::READ | ProtFlags::WRITE),
+        }
+    }
+}
+
 /// A part of a file in memory; unmapped when it is dropped.
 ///
 /// Other processes may change the bytes at any time, so there is never a reference to them: each
@@ -53,21 +63,41 @@ impl Mapping {
     ///
     /// What mmap(2) said.
     pub fn new(file: &File, offset: u64, len: usize, kind: MapKind) -> Result<Self, Fault> {
+        let (flags, prot) = kind.flags();
         let at = if len == 0 {
             // The kernel refuses a mapping of 0 bytes.
             NonNull::<u8>::dangling().as_ptr()
         } else {
-            let (flags, prot) = match kind {
-                MapKind::Shared => (MapFlags::SHARED, ProtFlags::READ | ProtFlags::WRITE),
-                MapKind::ReadOnly => (MapFlags::SHARED, ProtFlags::READ),
-                MapKind::Private => (MapFlags::PRIVATE, ProtFlags::READ | ProtFlags::WRITE),
-            };
             // SAFETY: a new mapping at an address that the kernel chooses.
             let mapped = unsafe { mmap(ptr::null_mut(), len, prot, flags, file, offset) };
             mapped
                 .map_err(Fault::of(format!("mapping {len} bytes at {offset:#x}")))?
                 .cast()
         };
+        Ok(Self {
+            at,
+            len,
+            offset,
+            kind,
+        })
+    }
+
+    /// The same at an address of the caller's choice.
+    ///
+    /// # Safety
+    ///
+    /// Nothing else may use these addresses: what is mapped there is replaced.
+    pub(super) unsafe fn at(
+        at: *mut u8,
+        file: &File,
+        offset: u64,
+        len: usize,
+        kind: MapKind,
+    ) -> Result<Self, Fault> {
+        let (flags, prot) = kind.flags();
+        // SAFETY: the caller owns these addresses.
+        let mapped = unsafe { mmap(at.cast(), len, prot, flags | MapFlags::FIXED, file, offset) };
+        mapped.map_err(Fault::of(format!("mapping {len} bytes at {offset:#x}")))?;
         Ok(Self {
             at,
             len,
@@ -243,6 +273,29 @@ impl Op for Map {
         let address = mapping.at.addr() as u64;
         handles.keep(&self.name, mapping);
         Ok(address)
+    }
+}
+
+/// Maps the same part of a kept file a number of times, and keeps the mappings.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MapMany {
+    pub name: String,
+    pub file: String,
+    pub offset: u64,
+    pub len: usize,
+    pub times: u32,
+}
+
+impl Op for MapMany {
+    const NAME: &'static str = "map-many";
+    type Yield = ();
+
+    fn run(self, handles: &mut HandleTable) -> Result<(), Fault> {
+        let file: &File = handles.get(&self.file)?;
+        let map = |_| Mapping::new(file, self.offset, self.len, MapKind::Shared);
+        let mappings: Vec<Mapping> = (0..self.times).map(map).collect::<Result<_, Fault>>()?;
+        handles.keep(&self.name, mappings);
+        Ok(())
     }
 }
 

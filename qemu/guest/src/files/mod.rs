@@ -4,10 +4,13 @@
 
 mod content;
 mod frames;
+mod huge;
 mod mapping;
 mod opened;
 mod peek;
 mod pools;
+mod references;
+mod reset;
 mod sleeps;
 mod space;
 mod standing;
@@ -17,10 +20,13 @@ mod watch;
 pub(crate) use content::difference;
 pub use content::{Compare, Create, ReadAt};
 pub use frames::{FindFrame, Frame, FrameOf};
-pub use mapping::{Load, Map, MapKind, Mapping, Touch};
+pub use huge::{Align, MapHuge};
+pub use mapping::{Load, Map, MapKind, MapMany, Mapping, Touch};
 pub(crate) use opened::kept_or_open;
 pub use opened::{Close, Open};
 pub use peek::{Peek, Peeked};
+pub use references::{BusyReferences, TraceBusy};
+pub use reset::ResetDevice;
 pub use sleeps::{TRACEFS, TraceSleeps, TracedSleeps};
 pub use space::{Fill, Overwrite, Reserve};
 pub use standing::{Standing, Where};

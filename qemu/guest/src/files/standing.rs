@@ -29,6 +29,8 @@ pub struct Standing {
     pub mount: String,
     /// Whether it is accessed by DAX.
     pub dax: bool,
+    /// Its inode number.
+    pub inode: u64,
 }
 
 impl Op for Where {
@@ -51,6 +53,7 @@ impl Op for Where {
             fstype: fstype.to_owned(),
             mount: mount.to_owned(),
             dax: seen.stx_attributes.bits() & STATX_ATTR_DAX != 0,
+            inode: seen.stx_ino,
         })
     }
 }

@@ -47,6 +47,14 @@ pub enum Removal {
         offset: u64,
         len: u64,
     },
+    /// XFS_IOC_EXCHANGE_RANGE: the range's blocks and those of another file change places.
+    Exchange {
+        path: String,
+        from: String,
+        /// Where the range begins, in both.
+        offset: u64,
+        len: u64,
+    },
     /// copy_file_range(2) onto the range.
     CopyOver {
         path: String,
@@ -104,6 +112,12 @@ impl Op for Removal {
                 offset,
                 len,
             } => ranges::dedupe(handles, &path, &from, offset, len),
+            Self::Exchange {
+                path,
+                from,
+                offset,
+                len,
+            } => ranges::exchange(handles, &path, &from, offset, len),
             Self::CopyOver {
                 path,
                 from,

@@ -84,6 +84,42 @@ pub(super) fn clone(
     checked(done, || format!("cloning a range over {path}"))
 }
 
+/// struct xfs_exchange_range of Linux's fs/xfs/libxfs/xfs_fs.h.
+#[repr(C)]
+struct ExchangeRange {
+    from: i32,
+    pad: u32,
+    from_offset: u64,
+    to_offset: u64,
+    len: u64,
+    flags: u64,
+}
+
+/// _IOW('X', 129, struct xfs_exchange_range)
+const XFS_IOC_EXCHANGE_RANGE: libc::Ioctl = 0x4028_5881;
+
+pub(super) fn exchange(
+    handles: &HandleTable,
+    path: &str,
+    from: &str,
+    offset: u64,
+    len: u64,
+) -> Result<(), Fault> {
+    let (file, from) = (kept_or_open(handles, path)?, kept_or_open(handles, from)?);
+    let mut range = ExchangeRange {
+        from: from.as_raw_fd(),
+        pad: 0,
+        from_offset: offset,
+        to_offset: offset,
+        len,
+        flags: 0,
+    };
+    let structure = ptr::from_mut(&mut range);
+    // SAFETY: the kernel reads the structure of this ioctl.
+    let done = unsafe { libc::ioctl(file.as_raw_fd(), XFS_IOC_EXCHANGE_RANGE, structure) };
+    checked(done, || format!("exchanging a range of {path}"))
+}
+
 /// struct file_dedupe_range of linux/fs.h with one destination.
 #[repr(C)]
 struct DedupeRange {
@@ -211,6 +247,7 @@ mod tests {
     #[test]
     fn structures_have_the_kernels_sizes() {
         assert_eq!(mem::size_of::<CloneRange>(), 32);
+        assert_eq!(mem::size_of::<ExchangeRange>(), 40);
         assert_eq!(mem::size_of::<DedupeRange>(), 24 + 32);
     }
 }

@@ -193,7 +193,12 @@ impl Case {
     pub async fn run(self, rig: &mut Rig, seen: &mut Observation) -> Result<()> {
         rig.needs(self.fs())?;
         match self {
-            Self::Matrix { fs, pin, removal } => matrix::run(rig, fs, pin, removal, seen).await,
+            Self::Matrix { fs, pin, removal } => {
+                if removal == RemovalKind::Exchange {
+                    rig.needs_exchange()?;
+                }
+                matrix::run(rig, fs, pin, removal, seen).await
+            }
             Self::Host { pin, what } => host_side::run(rig, pin, what, seen).await,
             Self::Scenario(fs, scenario) => (scenario.run)(rig, fs, seen).await,
         }

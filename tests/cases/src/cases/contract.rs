@@ -11,12 +11,40 @@ pub enum Reference {
     Get,
 }
 
+/// What a pin adds to the count of a page of its own (linux/mm.h).
+const GUP_PIN_COUNTING_BIAS: i64 = 1024;
+
 impl Reference {
+    /// The kind that the count of a busy page tells, if all its references are of one kind. A page of a
+    /// larger folio has another count.
+    pub fn of_count(count: i64) -> Self {
+        match count >= GUP_PIN_COUNTING_BIAS {
+            true => Self::Pin,
+            false => Self::Get,
+        }
+    }
+
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pin => "FOLL_PIN",
             Self::Get => "FOLL_GET",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_tells_its_kind() {
+        // With the reference of an idle page, as before 6.15, and without it.
+        for count in [1024, 1025, 6 * 1024] {
+            assert_eq!(Reference::of_count(count), Reference::Pin);
+        }
+        for count in [1, 2, 1023] {
+            assert_eq!(Reference::of_count(count), Reference::Get);
         }
     }
 }

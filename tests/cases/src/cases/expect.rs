@@ -48,6 +48,19 @@ impl KernelKind {
         }
     }
 
+    /// How this kernel holds a page for a pin.
+    pub fn reference(self, pin: Pin) -> Reference {
+        match (self, pin) {
+            (Self::NoBioWake, Pin::FuseDioRead | Pin::FuseDioWrite) => Reference::Get,
+            _ => pin.reference(),
+        }
+    }
+
+    /// Whether this may be 6.15 or later. The lab has broken kernels of either age.
+    pub fn may_be_newer(self) -> bool {
+        matches!(self, Self::Newer | Self::NoWait | Self::NoWake)
+    }
+
     /// The same kernel without the lab's change.
     pub fn unchanged(self) -> Self {
         match self {
@@ -61,7 +74,7 @@ impl KernelKind {
 const REWORKED: (u32, u32) = (6, 15);
 
 /// Major and minor number of a release such as `6.12.117+deb13-amd64`.
-fn version(release: &str) -> Option<(u32, u32)> {
+pub(crate) fn version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit());
     let mut number = || numbers.next()?.parse().ok();
     Some((number()?, number()?))
@@ -154,7 +167,15 @@ fn takes_name(fs: FileSystem, removal: RemovalKind) -> bool {
 
 /// The outcomes of a removal that does not wait although it must.
 fn slipped(kernel: KernelKind, fs: FileSystem, pin: Pin, removal: RemovalKind) -> Vec<Outcome> {
-    use RemovalKind::{Fallocate, Insert, ReclaimInline, ReclaimWorker};
+    use RemovalKind::{CloneFrom, Fallocate, Insert, ReclaimInline, ReclaimWorker};
+    if removal == Fallocate || removal == CloneFrom && !pin.writes_page() {
+        // The file keeps its memory. From 6.15 on, the break of layouts drops the pages, too, and Linux
+        // warns of one in use.
+        return match kernel {
+            KernelKind::NoWait => vec![Outcome::Proceeded, Outcome::Complained],
+            _ => vec![Outcome::Proceeded],
+        };
+    }
     let reclaim = matches!(removal, ReclaimInline | ReclaimWorker);
     if fs == FileSystem::Fuse && matches!(pin, Pin::FuseDioRead | Pin::FuseDioWrite) {
         // The share's daemon knows the page by its offset in the file, not by the range. Data that
@@ -162,7 +183,7 @@ fn slipped(kernel: KernelKind, fs: FileSystem, pin: Pin, removal: RemovalKind) -
         // file, or in the file that has grown again. If only the range is gone, the data arrives
         // where it belongs.
         return match removal {
-            ReclaimInline | ReclaimWorker | Fallocate => vec![Outcome::Proceeded],
+            ReclaimInline | ReclaimWorker => vec![Outcome::Proceeded],
             _ if pin.writes_page() => vec![Outcome::Harmed],
             _ => vec![Outcome::Complained],
         };
@@ -175,13 +196,11 @@ fn slipped(kernel: KernelKind, fs: FileSystem, pin: Pin, removal: RemovalKind) -
     }
     // The request has already carried the page's bytes to the disk. Only the reply is delayed.
     let done = pin.reference() == Reference::Pin && !pin.writes_page();
-    let kept = matches!(removal, Fallocate | Insert);
-    if done || kept {
+    if done || removal == Insert {
         // Linux warns when it drops pages in use. The seed counts only FOLL_PIN as a use.
-        let warns = kernel != KernelKind::Seed && removal != Fallocate;
-        return match warns {
-            true => vec![Outcome::Complained],
-            false => vec![Outcome::Proceeded],
+        return match kernel {
+            KernelKind::Seed => vec![Outcome::Proceeded],
+            _ => vec![Outcome::Complained],
         };
     }
     // The host's file ends before the page. Data from a disk arrives after the file has grown

@@ -15,7 +15,7 @@ pub(super) const PINNED_PAGE: u64 = 3 * PAGE;
 pub(super) const LEN: u64 = 2 * RANGE;
 /// A length below the pinned page, in its range.
 pub const MIDDLE: u64 = RANGE + PAGE;
-/// How much of the pinned page's range is mapped.
+/// How much of the pinned page's range is mapped, at least: the part that has the page.
 pub(super) const MAPPED: usize = 64 << 10;
 /// The filler's offset on the disk, relative to the case's own.
 pub(super) const FILLER_AT: u64 = 512 << 10;
@@ -42,6 +42,44 @@ pub struct Page {
     pub disk_at: u64,
     /// The seed of the file's pattern.
     pub seed: u64,
+}
+
+impl Page {
+    /// The actor's name for what holds the page.
+    pub(super) fn pin(&self) -> String {
+        format!("pin-of-{}", self.map)
+    }
+}
+
+/// Where in its file a page is that a case pins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The offset in the file, in bytes.
+    pub offset: u64,
+    /// The length in bytes, of one page or more.
+    pub len: usize,
+}
+
+impl Place {
+    /// The page of a removal's own cells.
+    pub(super) fn of(kind: RemovalKind) -> Self {
+        let range = match kind {
+            RemovalKind::ReclaimInline | RemovalKind::ReclaimWorker => 0,
+            _ => RANGE,
+        };
+        Self::page(range + PINNED_PAGE)
+    }
+
+    /// One page.
+    pub(super) const fn page(offset: u64) -> Self {
+        let len = PAGE as usize;
+        Self { offset, len }
+    }
+
+    /// Where it begins in the mapping of its surroundings.
+    pub(super) fn in_mapping(self) -> usize {
+        (self.offset % MAPPED as u64) as usize
+    }
 }
 
 /// The files of a case by their role.
@@ -95,6 +133,8 @@ impl Files {
         let mut files = vec![(self.file.clone(), self.len, FILE_SEED)];
         match kind {
             RemovalKind::Clone
+            | RemovalKind::CloneFrom
+            | RemovalKind::Exchange
             | RemovalKind::CopyOver
             | RemovalKind::RenameOver
             | RemovalKind::ReclaimWorker => {

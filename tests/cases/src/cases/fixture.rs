@@ -3,13 +3,13 @@
 //! The files and the actors of one case.
 
 use anyhow::{Context as _, Result, ensure};
-use guest_agent::files::{Create, Frame, FrameOf, Map, Open, Touch, Where};
+use guest_agent::files::{Create, Frame, FrameOf, Map, Open, Touch, TraceBusy, Where};
 use guest_agent::removals::Removal;
 
-use super::files::{FILE_SEED, FILLER_AT, Files, MAPPED, PAGE, PINNED_PAGE, Page, RANGE, RANGES};
+use super::files::{FILE_SEED, FILLER_AT, Files, MAPPED, PAGE, Page, Place, RANGE, RANGES};
 use super::filler::{pin_filler, worker_waits};
 use super::removal::RemovalKind;
-use crate::host::{FileSystem, Rig, Worker};
+use crate::host::{FileSystem, Rig, Worker, WorkerError};
 
 /// A case that has been set up.
 pub struct Fixture {
@@ -32,7 +32,9 @@ pub struct Fixture {
     pub(super) filler_lost: bool,
     /// The victim's length, once the victim has taken the freed space.
     pub(super) victim_len: Option<u64>,
-    /// The range that was zeroed has been written to since.
+    /// The removal has returned before the pin ended.
+    pub(super) removed_first: bool,
+    /// The range that was zeroed or exchanged has been written to since.
     pub(super) rewritten: bool,
 }
 
@@ -44,7 +46,22 @@ impl Fixture {
     /// If any step fails, or the file is not at its expected place.
     pub async fn set_up(rig: &mut Rig, fs: FileSystem, kind: RemovalKind) -> Result<Self> {
         let with_filler = kind == RemovalKind::ReclaimInline;
-        Self::set_up_with(rig, fs, kind, with_filler).await
+        Self::set_up_with(rig, fs, kind, with_filler, Place::of(kind)).await
+    }
+
+    /// The same, with another page or several.
+    ///
+    /// # Errors
+    ///
+    /// As [`Fixture::set_up`].
+    pub(super) async fn set_up_at(
+        rig: &mut Rig,
+        fs: FileSystem,
+        kind: RemovalKind,
+        place: Place,
+    ) -> Result<Self> {
+        let with_filler = kind == RemovalKind::ReclaimInline;
+        Self::set_up_with(rig, fs, kind, with_filler, place).await
     }
 
     /// The same, without a filler to keep the reclaim worker out.
@@ -57,7 +74,7 @@ impl Fixture {
         fs: FileSystem,
         kind: RemovalKind,
     ) -> Result<Self> {
-        Self::set_up_with(rig, fs, kind, false).await
+        Self::set_up_with(rig, fs, kind, false, Place::of(kind)).await
     }
 
     async fn set_up_with(
@@ -65,18 +82,15 @@ impl Fixture {
         fs: FileSystem,
         kind: RemovalKind,
         with_filler: bool,
+        place: Place,
     ) -> Result<Self> {
         let (disk_at, number) = rig.fresh();
         let files = Files::new(fs, kind, number, u64::from(with_filler));
-        let offset = match kind {
-            RemovalKind::ReclaimInline | RemovalKind::ReclaimWorker => PINNED_PAGE,
-            _ => RANGE + PINNED_PAGE,
-        };
         let page = Page {
             map: "map".to_owned(),
-            at: PINNED_PAGE as usize,
-            len: PAGE as usize,
-            offset,
+            at: place.in_mapping(),
+            len: place.len,
+            offset: place.offset,
             disk_at,
             seed: FILE_SEED,
         };
@@ -107,24 +121,15 @@ impl Fixture {
         }
         pinner.ask(open("file", &files.file, false)).await?;
         pinner.ask(open("disk", "/dev/vda", true)).await?;
-        let map = Map {
-            name: page.map.clone(),
-            file: "file".to_owned(),
-            offset: offset - PINNED_PAGE,
-            len: MAPPED,
-            private: false,
-        };
-        pinner.ask(map).await?;
-        let touch = Touch {
-            map: page.map.clone(),
-            at: page.at,
-            len: page.len,
-            store: true,
-        };
-        pinner.ask(touch).await?;
+        map_and_store(&mut pinner, &page).await?;
         let (map, at) = (page.map.clone(), page.at);
         let frame = pinner.ask(FrameOf { map, at }).await?;
         let standing = prove(rig, &files).await?;
+        // A kernel without kprobes does not show references. That is no failure.
+        match rig.watcher().ask(TraceBusy {}).await {
+            Ok(()) | Err(WorkerError::Fault { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
         Ok(Self {
             files,
             page,
@@ -136,8 +141,34 @@ impl Fixture {
             frame,
             filler_lost: false,
             victim_len: None,
+            removed_first: false,
             rewritten: false,
         })
+    }
+
+    /// The paths that the next case's file and its other file will have.
+    pub(super) fn next_paths(rig: &Rig, fs: FileSystem, kind: RemovalKind) -> [String; 2] {
+        let files = Files::new(fs, kind, rig.next_number(), 0);
+        [files.file, files.other]
+    }
+
+    /// Maps another page of the file, for the pinner, as the one with this number.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be mapped.
+    pub(super) async fn further_page(&mut self, number: u64, offset: u64) -> Result<Page> {
+        let place = Place::page(offset);
+        let page = Page {
+            map: format!("map-{number}"),
+            at: place.in_mapping(),
+            len: place.len,
+            offset,
+            disk_at: self.page.disk_at + number * MAPPED as u64,
+            seed: FILE_SEED,
+        };
+        map_and_store(&mut self.pinner, &page).await?;
+        Ok(page)
     }
 
     /// Takes all ranges of the window except the pinned page's, so that no range is free for the
@@ -189,6 +220,26 @@ impl Fixture {
     pub fn removal(&self) -> Removal {
         self.kind.op(&self.files, &self.page)
     }
+}
+
+/// Maps a page with its surroundings, and stores to it what it holds.
+async fn map_and_store(pinner: &mut Worker, page: &Page) -> Result<()> {
+    let map = Map {
+        name: page.map.clone(),
+        file: "file".to_owned(),
+        offset: page.offset - page.at as u64,
+        len: MAPPED.max(page.at + page.len),
+        private: false,
+    };
+    pinner.ask(map).await?;
+    let touch = Touch {
+        map: page.map.clone(),
+        at: page.at,
+        len: page.len,
+        store: true,
+    };
+    pinner.ask(touch).await?;
+    Ok(())
 }
 
 /// Proves where the file is. An observation of a file at another place would prove nothing.

@@ -14,8 +14,6 @@ use crate::host::{Pending, Rig, Worker};
 
 /// How long the end of a pin may take once it has been released.
 const END_DEADLINE: Duration = Duration::from_secs(120);
-/// The actor's name for the object that it holds.
-pub(super) const HELD: &str = "pin";
 
 /// A pin that is held.
 pub struct Held {
@@ -55,7 +53,7 @@ impl Held {
     /// If the pin does not end.
     pub async fn release(self, pinner: &mut Worker, page: &Page, rig: &Rig) -> Result<Ended> {
         let server = self.pin.server(rig);
-        let name = HELD.to_owned();
+        let name = page.pin();
         match self.pin {
             Pin::DioRead | Pin::DioWrite | Pin::FuseDioRead | Pin::FuseDioWrite => {
                 let pending = self.in_call.context("the pinner is in no call")?;

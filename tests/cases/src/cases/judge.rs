@@ -9,7 +9,7 @@
 use dax_measure::lab::{Contract, Outcome, Verdict};
 
 use super::complaint::Allowed;
-use super::{Case, KernelKind, Observation, Vmm};
+use super::{Case, KernelKind, Observation, Reference, Vmm};
 
 /// What a case may come with, besides its outcome.
 #[derive(Clone, Copy, Debug)]
@@ -124,6 +124,15 @@ impl Case {
                 .is_some_and(|errno| signs.errors.contains(&errno))
         {
             return Some(format!("refused with another error: {fault}"));
+        }
+        if let (Some(pin), Some(count)) = (self.pin(), ended.seen.references) {
+            let (counted, takes) = (Reference::of_count(count), kernel.reference(pin));
+            if counted != takes {
+                let (counted, takes) = (counted.name(), takes.name());
+                return Some(format!(
+                    "the kernel holds the page by {counted}, not by {takes}: it counts {count}"
+                ));
+            }
         }
         if ended.outcome == Outcome::VmDied {
             let fatal = self.fatal_signal(kernel);
@@ -257,6 +266,28 @@ mod tests {
         };
         assert_eq!(aborts(Some(libc::SIGABRT)), Verdict::Expected);
         assert_eq!(aborts(Some(libc::SIGBUS)), Verdict::Unexpected);
+    }
+
+    #[test]
+    fn a_reference_counts_by_its_kind() {
+        let of = |name, kernel, references| {
+            let seen = Observation {
+                references,
+                ..Observation::default()
+            };
+            verdict(name, kernel, HeldTo::Known, Outcome::Waited, &seen)
+        };
+        let (stock, pin) = (KernelKind::Stock, "matrix::ext4::dio-read::punch");
+        assert_eq!(of(pin, stock, Some(1025)), Verdict::Expected);
+        assert_eq!(of(pin, stock, None), Verdict::Expected);
+        assert_eq!(of(pin, stock, Some(2)), Verdict::Unexpected);
+        let get = "matrix::ext4::vmsplice::punch";
+        assert_eq!(of(get, stock, Some(2)), Verdict::Expected);
+        assert_eq!(of(get, stock, Some(1025)), Verdict::Unexpected);
+        // Direct I/O of FUSE took another kind once.
+        let fuse = "matrix::ext4::fuse-dio-read::punch";
+        assert_eq!(of(fuse, KernelKind::NoBioWake, Some(2)), Verdict::Expected);
+        assert_eq!(of(fuse, stock, Some(2)), Verdict::Unexpected);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result};
 use dax_measure::lab::Contract::MustWait;
-use guest_agent::files::KernelLog;
+use guest_agent::files::{BusyReferences, KernelLog};
 use guest_agent::removals::Removal;
 use qemu_guest::vm::agent::Signal;
 
@@ -16,7 +16,7 @@ use super::held::{Ended, Held};
 use super::spurious::SpuriousWakeups;
 use super::wait::{does_not_return, is_early, watch_on};
 use super::{Observation, complaints};
-use super::{Pin, RemovalKind};
+use super::{Pin, Reference, RemovalKind};
 use crate::host::{BREAK_LAYOUTS, FileSystem, Lacking, Pending, Rig, Waiting, WorkerError};
 
 /// How long a removal may take to return after the last reference to its page is gone. A removal
@@ -159,6 +159,7 @@ pub(super) async fn go_on_from(
         ));
         spurious = Some(SpuriousWakeups::begin(rig.watcher(), &task, seen).await?);
         seen.evidence.stack = Some(task.stack.clone());
+        count_references(rig, task.pid, seen).await?;
         seen.blocked = Some(task);
         waiting = watch_on(rig, fixture, pending).await?;
     }
@@ -176,6 +177,7 @@ pub(super) async fn go_on_from(
             removed = done.outcome.is_ok();
             seen.returned = Some(done.outcome);
             if removed {
+                fixture.removed_first = true;
                 let owner = fixture.take_freed_space(pin_writes).await?;
                 seen.owned(fixture.frame, &owner);
             }
@@ -228,8 +230,25 @@ pub(super) async fn go_on_from(
     find_harm(rig, fixture, pin_writes, removed, ended, seen).await
 }
 
+/// Records how many references the kernel counts to the page that a task waits for.
+async fn count_references(rig: &mut Rig, pid: u32, seen: &mut Observation) -> Result<()> {
+    match rig.watcher().ask(BusyReferences { pid }).await {
+        Ok(None) => {}
+        Ok(Some(count)) => {
+            let kind = Reference::of_count(count).name();
+            seen.step(format_args!("the kernel counts {count} references: {kind}"));
+            seen.references = Some(count);
+        }
+        Err(WorkerError::Fault { source, .. }) => {
+            seen.step(format_args!("references are not counted: {source}"));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
 /// Compares what the pin's owner got, and what all files hold, with what they must be.
-async fn find_harm(
+pub(super) async fn find_harm(
     rig: &Rig,
     fixture: &mut Fixture,
     pin_writes: bool,

@@ -29,6 +29,7 @@ mod wait;
 pub use case::{Case, all};
 pub use complaint::{Allowed, Complaint, Severity, complaints, panic, stalls};
 pub use contract::Reference;
+pub(crate) use expect::version;
 pub use expect::{KernelKind, Vmm, expected, finding};
 pub use files::Page;
 pub use held::Held;

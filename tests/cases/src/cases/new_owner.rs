@@ -55,6 +55,10 @@ impl Fixture {
         let page = self.page.offset;
         let range = page - page % RANGE;
         match (self.files.fs, self.kind) {
+            // An inode that has lost its name keeps its blocks as long as it is in use.
+            (FileSystem::Fuse, RemovalKind::Unlink | RemovalKind::RenameOver) => {
+                Ok(NewOwner::NotFreed)
+            }
             (_, kind) if !kind.frees_memory() => Ok(NewOwner::NotFreed),
             // Linux's worker frees ten ranges at a time, so the file that got this range may have
             // lost it again.
@@ -80,6 +84,20 @@ impl Fixture {
                 self.find(vec![(self.files.file.clone(), page, PAGE)]).await
             }
             (FileSystem::Fuse, _) => self.find(vec![(self.files.file.clone(), page, PAGE)]).await,
+            (_, RemovalKind::Exchange) => {
+                // The range has changed its file, and nothing is free.
+                let (path, offset) = (self.files.other.clone(), page - page % RANGE);
+                let (len, seed) = (RANGE / 2, VICTIM_SEED);
+                let write = Overwrite {
+                    path: path.clone(),
+                    offset,
+                    len,
+                    seed,
+                };
+                self.remover.ask(write).await?;
+                self.rewritten = true;
+                self.find(vec![(path, offset, len)]).await
+            }
             (FileSystem::Ext4 | FileSystem::Xfs, kind) => {
                 if kind == RemovalKind::Zero {
                     // The zeros may be in the old block or in another one, so both are written to.
@@ -99,9 +117,11 @@ impl Fixture {
                 };
                 let len = self.remover.ask(fill).await?;
                 self.victim_len = Some(len);
-                let victim = (self.files.victim.clone(), 0, len);
-                self.find(vec![victim, (self.files.file.clone(), range, RANGE / 2)])
-                    .await
+                let mut parts = vec![(self.files.victim.clone(), 0, len)];
+                if !matches!(kind, RemovalKind::Unlink | RemovalKind::RenameOver) {
+                    parts.push((self.files.file.clone(), range, RANGE / 2));
+                }
+                self.find(parts).await
             }
         }
     }
@@ -133,11 +153,10 @@ impl RemovalKind {
             self,
             Self::Fallocate
                 | Self::Insert
+                | Self::CloneFrom
                 | Self::DropCaches
                 | Self::DaxFlag
                 | Self::Umount
-                | Self::Unlink
-                | Self::RenameOver
         )
     }
 }

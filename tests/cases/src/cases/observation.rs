@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use dax_measure::lab::{Evidence, Outcome};
 use guest_agent::files::{Frame, Task};
-use guest_agent::worker::Fault;
+use guest_agent::worker::{Fault, Span};
 
 use super::complaint::Complaint;
 use super::fixture::Fixture;
@@ -23,6 +23,9 @@ pub struct Observation {
     pub spurious: u64,
     /// The result of the removal while the page was pinned.
     pub returned: Option<Result<(), Fault>>,
+    /// How many references the removal found that waits for the page; `None` if the kernel does not
+    /// show it.
+    pub references: Option<i64>,
     /// A task hangs at another place than where it waits for a page: its stack.
     pub elsewhere: Option<String>,
     /// A scenario without a removal under a pin has run to its end.
@@ -37,6 +40,8 @@ pub struct Observation {
     pub harm: Option<String>,
     /// The complaints in the log of the guest's kernel.
     pub complaints: Vec<Complaint>,
+    /// When the actors of a race ran, on the guest's clock.
+    pub ran: Vec<Span>,
     /// Everything for the report.
     pub evidence: Evidence,
     /// When the first step was taken.

@@ -9,7 +9,7 @@ use guest_agent::pins::{AioSubmit, DirectIo, Transfer, UringSubmit, Vmsplice, Ze
 
 use super::contract::Reference;
 use super::files::Page;
-use super::held::{HELD, Held};
+use super::held::Held;
 use crate::host::{self, FileSystem, Pending, RequestKind, Rig, Server, Worker};
 
 /// A way to hold a reference to a page.
@@ -155,7 +155,7 @@ impl Pin {
             offset: page.disk_at,
             write: self.reads_page(),
         };
-        let name = HELD.to_owned();
+        let name = page.pin();
         let map = page.map.clone();
         let (at, len) = (page.at, page.len);
         let mut in_call = None;

@@ -30,8 +30,12 @@ pub enum RemovalKind {
     Fallocate,
     /// FICLONERANGE over the page.
     Clone,
+    /// FICLONERANGE of the page over another file's.
+    CloneFrom,
     /// FIDEDUPERANGE of the page.
     Dedupe,
+    /// XFS_IOC_EXCHANGE_RANGE of the page and another file's.
+    Exchange,
     /// copy_file_range(2) over the page.
     CopyOver,
     /// unlink(2), then eviction as far as the pin permits.
@@ -52,7 +56,7 @@ pub enum RemovalKind {
 
 impl RemovalKind {
     /// All removals.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Truncate,
         Self::TruncateMiddle,
         Self::OpenTruncate,
@@ -62,7 +66,9 @@ impl RemovalKind {
         Self::Insert,
         Self::Fallocate,
         Self::Clone,
+        Self::CloneFrom,
         Self::Dedupe,
+        Self::Exchange,
         Self::CopyOver,
         Self::Unlink,
         Self::RenameOver,
@@ -85,7 +91,9 @@ impl RemovalKind {
             Self::Insert => "insert",
             Self::Fallocate => "fallocate",
             Self::Clone => "clone",
+            Self::CloneFrom => "clone-from",
             Self::Dedupe => "dedupe",
+            Self::Exchange => "exchange",
             Self::CopyOver => "copy-over",
             Self::Unlink => "unlink",
             Self::RenameOver => "rename-over",
@@ -109,7 +117,11 @@ impl RemovalKind {
             Self::Insert => "fallocate(2) moves the page by a hole before it",
             Self::Fallocate => "fallocate(2) in mode 0 reserves what is there already",
             Self::Clone => "FICLONERANGE gives the page another file's blocks",
+            Self::CloneFrom => "FICLONERANGE gives another file the page's blocks",
             Self::Dedupe => "FIDEDUPERANGE gives the page another file's equal blocks",
+            Self::Exchange => {
+                "XFS_IOC_EXCHANGE_RANGE gives the page's blocks to another file, for its"
+            }
             Self::CopyOver => "copy_file_range(2) copies another file over the page",
             Self::Unlink => "unlink(2); the mapping keeps the inode",
             Self::RenameOver => "rename(2) of another file over it; the mapping keeps the inode",
@@ -129,6 +141,7 @@ impl RemovalKind {
     pub fn is_on(self, fs: FileSystem) -> bool {
         match self {
             Self::ReclaimInline | Self::ReclaimWorker => fs == FileSystem::Fuse,
+            Self::CloneFrom | Self::Exchange => fs == FileSystem::Xfs,
             _ => true,
         }
     }
@@ -152,6 +165,8 @@ impl RemovalKind {
             (Self::Fallocate, Ext4) => MayProceed,
             (Self::Clone | Self::Dedupe, Xfs) => MustWait,
             (Self::Clone | Self::Dedupe, Fuse | Ext4) => MustRefuse,
+            (Self::CloneFrom | Self::Exchange, Xfs) => MustWait,
+            (Self::CloneFrom | Self::Exchange, Fuse | Ext4) => MustRefuse,
             (Self::CopyOver, Xfs) => MustWait,
             (Self::CopyOver, Fuse | Ext4) => MayProceed,
             (Self::Unlink | Self::RenameOver | Self::DropCaches, _) => MayProceed,
@@ -212,6 +227,18 @@ impl RemovalKind {
             Self::Insert => fallocate(RangeMode::Insert),
             Self::Fallocate => fallocate(RangeMode::Reserve),
             Self::Clone => Removal::Clone {
+                path,
+                from,
+                offset,
+                len,
+            },
+            Self::CloneFrom => Removal::Clone {
+                path: from,
+                from: path,
+                offset,
+                len,
+            },
+            Self::Exchange => Removal::Exchange {
                 path,
                 from,
                 offset,

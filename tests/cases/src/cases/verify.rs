@@ -8,7 +8,7 @@ use guest_agent::files::Compare;
 use guest_agent::pattern::Seed;
 use guest_agent::removals::Removal;
 
-use super::files::{FILE_SEED, MIDDLE, OTHER_SEED, PAGE, RANGE, VICTIM_SEED};
+use super::files::{FILE_SEED, MIDDLE, OTHER_SEED, RANGE, VICTIM_SEED};
 use super::fixture::Fixture;
 use super::removal::RemovalKind;
 use crate::host::{FileSystem, Rig};
@@ -76,7 +76,7 @@ impl Fixture {
         let file = |from, to, seed| Compare::new(&files.file, from, to - from, seed);
         let pattern = Some(FILE_SEED);
         let range = page.offset - page.offset % RANGE;
-        let (page_end, range_end) = (page.offset + PAGE, range + RANGE / 2);
+        let (page_end, range_end) = (page.offset + page.len as u64, range + RANGE / 2);
         let the_page = if page_written {
             Compare {
                 pattern_at: page.disk_at,
@@ -85,6 +85,7 @@ impl Fixture {
         } else {
             file(page.offset, page_end, pattern)
         };
+        let other = |from, to, seed| Compare::new(&files.other, from, to - from, seed);
         let kept = [
             file(0, page.offset, pattern),
             the_page,
@@ -96,7 +97,10 @@ impl Fixture {
         match self.kind {
             RemovalKind::Truncate | RemovalKind::OpenTruncate => vec![file(0, files.len, None)],
             RemovalKind::TruncateMiddle => {
-                vec![file(0, MIDDLE, pattern), file(MIDDLE, files.len, None)]
+                let mut all: Vec<Compare> =
+                    kept.into_iter().map(|part| up_to(MIDDLE, part)).collect();
+                all.push(file(MIDDLE, files.len, None));
+                all
             }
             RemovalKind::Punch | RemovalKind::Zero => vec![
                 file(0, range, pattern),
@@ -131,6 +135,25 @@ impl Fixture {
                 file(range, range_end, Some(OTHER_SEED)),
                 file(range_end, files.len, pattern),
             ],
+            // The other file has the page's bytes as they were then.
+            RemovalKind::CloneFrom => {
+                let mut all = Vec::from(kept);
+                all.extend(self.of_other(self.page_then(page_written)));
+                all
+            }
+            RemovalKind::Exchange => {
+                let mut all = vec![
+                    file(0, range, pattern),
+                    file(range, range_end, Some(OTHER_SEED)),
+                    file(range_end, files.len, pattern),
+                ];
+                let the_page = self.page_then(page_written);
+                all.extend(match self.rewritten {
+                    true => vec![other(range, range_end, Some(VICTIM_SEED))],
+                    false => self.of_other(the_page),
+                });
+                all
+            }
             // The bytes were copied into the same blocks or into others, so a later write of the
             // disk to the page may be visible or not.
             RemovalKind::CopyOver => vec![
@@ -158,6 +181,48 @@ impl Fixture {
             | RemovalKind::Umount
             | RemovalKind::ReclaimInline => kept.into(),
         }
+    }
+}
+
+/// What of a part is before `end`.
+fn up_to(end: u64, part: Compare) -> Compare {
+    let len = part.len.min(end.saturating_sub(part.offset));
+    Compare { len, ..part }
+}
+
+impl Fixture {
+    /// What the page held when the removal returned.
+    fn page_then(&self, page_written: bool) -> Compare {
+        let page = &self.page;
+        let then = Compare::new(
+            &self.files.other,
+            page.offset,
+            page.len as u64,
+            Some(FILE_SEED),
+        );
+        match page_written && !self.removed_first {
+            true => Compare {
+                seed: Some(crate::host::DISK_SEED),
+                pattern_at: page.disk_at,
+                ..then
+            },
+            false => then,
+        }
+    }
+
+    /// The other file where it has got the range of the file, with `the_page`.
+    fn of_other(&self, the_page: Compare) -> Vec<Compare> {
+        let page = &self.page;
+        let range = page.offset - page.offset % RANGE;
+        let (page_end, range_end) = (page.offset + page.len as u64, range + RANGE / 2);
+        let other = |from, to, seed| Compare::new(&self.files.other, from, to - from, Some(seed));
+        vec![
+            other(0, range, OTHER_SEED),
+            other(range, page.offset, FILE_SEED),
+            the_page,
+            other(page_end, range_end, FILE_SEED),
+            other(range_end, self.files.other_len, OTHER_SEED),
+        ]
     }
 }
 

@@ -17,6 +17,11 @@ const SIZE: ByteSize = ByteSize::mib(384);
 
 const EXT4: [&str; 6] = ["-q", "-F", "-b", "4096", "-m", "0"];
 const XFS: [&str; 4] = ["-q", "-f", "-m", "reflink=1"];
+/// Permits XFS_IOC_EXCHANGE_RANGE (XFS_SB_FEAT_INCOMPAT_EXCHRANGE, 1 << 6), beside what mkfs.xfs has set.
+/// mkfs.xfs itself can do this from xfsprogs 6.10 on.
+const EXCHANGE: &str = "write -d features_incompat 0x4b";
+/// What mkfs.xfs sets without that: file types in directories, sparse inodes, large timestamps.
+const WITHOUT_EXCHANGE: &str = "features_incompat = 0xb";
 
 /// Errors of making an image.
 #[derive(Debug, thiserror::Error)]
@@ -44,19 +49,41 @@ pub enum ImageError {
 pub struct Images {
     /// In the order of the guest's devices.
     pub(super) pmem: Vec<Pmem>,
+    /// Whether xfs has exchanges of ranges.
+    pub(super) exchange: bool,
 }
 
 impl Images {
-    /// Makes the images in a folder. They are sparse.
+    /// Makes the images in a folder. They are sparse. With `exchange`, xfs gets exchanges of ranges, if
+    /// this host's tools can do that; a kernel before 6.10 mounts no such file system.
     ///
     /// # Errors
     ///
     /// If a tool is missing or fails.
-    pub fn make(dir: &Path) -> Result<Self, ImageError> {
+    pub fn make(dir: &Path, exchange: bool) -> Result<Self, ImageError> {
         let image = |fs: FileSystem| pmem_image(&dir.join(format!("{fs}.img")), fs, SIZE);
         let pmem = [image(FileSystem::Ext4)?, image(FileSystem::Xfs)?];
-        Ok(Self { pmem: pmem.into() })
+        let exchange = exchange && permit_exchange(&pmem[1].image);
+        Ok(Self {
+            pmem: pmem.into(),
+            exchange,
+        })
     }
+}
+
+/// Permits exchanges of ranges in an xfs whose other features are the known ones.
+fn permit_exchange(image: &Path) -> bool {
+    let said = |command: &str| {
+        let mut database = Command::new("xfs_db");
+        database
+            .args(["-x", "-c", "sb 0", "-c", command])
+            .arg(image);
+        let said = database.output().ok()?;
+        Some(String::from_utf8_lossy(&said.stdout).into_owned())
+    };
+    let has = |said: Option<String>, text| said.is_some_and(|said| said.trim().ends_with(text));
+    has(said("print features_incompat"), WITHOUT_EXCHANGE)
+        && has(said(EXCHANGE), "features_incompat = 0x4b")
 }
 
 /// Makes a sparse image with a fresh ext4 or xfs, for persistent memory.

@@ -4,6 +4,7 @@
 //! request, actors, and the check whether one of them waits.
 
 mod blocks;
+mod counters;
 mod delayed;
 mod disk;
 mod held_share;
@@ -16,6 +17,7 @@ mod watch;
 
 pub use blocks::BIG_BLOCKS;
 use blocks::NO_BIG_BLOCKS;
+pub use counters::Counter;
 pub use delayed::{DelayedError, Request, RequestKind, SEED as DISK_SEED};
 pub use disk::{Disk, DiskError};
 pub use held_share::{HeldShare, HeldShareError, held_file};

@@ -2,6 +2,7 @@
 
 //! A guest that runs cases: a share with a window, ext4 and xfs on persistent memory, and the disk.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{env, fs};
@@ -18,7 +19,8 @@ use qemu_guest::vm::{Parts, Vm, VmSpec, Wanted};
 use super::blocks::BigBlocks;
 use super::delayed::{HELD_FROM, SIZE};
 use super::held_share::{self, HeldShare, Release};
-use super::{Disk, FileSystem, Images, Lacking, NO_BIG_BLOCKS, Worker};
+use super::{Counter, Disk, FileSystem, Images, Lacking, NO_BIG_BLOCKS, Worker};
+use crate::cases::version;
 
 /// Size of the window: small, so that it fills quickly.
 pub const WINDOW: ByteSize = ByteSize::mib(16);
@@ -98,11 +100,15 @@ pub struct Rig {
     watcher: Worker,
     /// The file systems that the kernel does not have.
     lacking: Vec<FileSystem>,
+    /// Whether xfs has exchanges of ranges.
+    exchange: bool,
     /// Unmounted before the share is removed.
     big_blocks: Option<BigBlocks>,
     held_share: HeldShare,
     /// The shared folder, in `dir`.
     share: PathBuf,
+    /// Where its daemon shows metrics.
+    metrics: PathBuf,
     /// The folder of images and of the disk's socket. If daxlab is killed, its next run removes the
     /// folder.
     _dir: RunDir,
@@ -124,14 +130,17 @@ impl Rig {
         let big_blocks = BigBlocks::make(&share)
             .inspect_err(|error| log::info!("no folder of big blocks: {error}"))
             .ok();
-        let images = Images::make(dir.path())?;
+        let images = Images::make(dir.path(), version(parts.release()) >= Some(EXCHANGES))?;
         let disk = Disk::serve(&dir.path().join("disk.sock"))?;
         let mut held_share = HeldShare::mount(&dir.path().join("held"))?;
         held_share.mount_file_in(&share)?;
         let held_release = held_share.release_at_end();
+        let metrics = dir.join("metrics");
+        let mut show_metrics = OsString::from("--metrics=");
+        show_metrics.push(&metrics);
         let shared = Share {
             dax: Dax::Always,
-            extra: vec![held_share::THREADS.into()],
+            extra: vec![held_share::THREADS.into(), show_metrics],
             ..Share::new(&share, "fuse".parse()?).with_window(WINDOW)
         };
         let spec = VmSpec {
@@ -187,9 +196,11 @@ impl Rig {
             disk,
             watcher,
             lacking,
+            exchange: images.exchange,
             big_blocks,
             held_share,
             share,
+            metrics,
             _dir: dir,
             next: AtomicU64::new(0),
             spoiled: false,
@@ -257,6 +268,19 @@ impl Rig {
         }
     }
 
+    /// Checks that xfs has XFS_IOC_EXCHANGE_RANGE.
+    ///
+    /// # Errors
+    ///
+    /// [`Lacking`], if it does not.
+    pub fn needs_exchange(&self) -> Result<(), Lacking> {
+        let why = "XFS_IOC_EXCHANGE_RANGE needs Linux 6.10, and xfs_db on the host";
+        match self.exchange {
+            true => Ok(()),
+            false => Err(Lacking(why.to_owned())),
+        }
+    }
+
     /// Checks that the kernel has a file system.
     ///
     /// # Errors
@@ -268,6 +292,16 @@ impl Rig {
             false => Ok(()),
         }
     }
+
+    /// A counter of the share's daemon.
+    ///
+    /// # Errors
+    ///
+    /// If the daemon does not answer.
+    pub fn count(&self, counter: Counter) -> Result<u64> {
+        counter.read(&self.metrics)
+    }
+
     /// The host's path of a file in the share.
     pub fn on_host(&self, name: &str) -> PathBuf {
         self.share.join(name)
@@ -279,6 +313,11 @@ impl Rig {
         const PLACES: u64 = (SIZE - HELD_FROM) / DISK_STEP;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         (HELD_FROM + number % PLACES * DISK_STEP, number)
+    }
+
+    /// The number that the next case will get.
+    pub fn next_number(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
     }
 
     /// Marks this guest as unusable for further cases: its disk has failed. QEMU disconnects from a
@@ -304,6 +343,9 @@ impl Rig {
         self.vm.power_off().await
     }
 }
+
+/// The first release whose xfs has exchanges of ranges.
+const EXCHANGES: (u32, u32) = (6, 10);
 
 /// Whether a mount failed because the kernel does not know the file system.
 fn is_unknown(error: &Error) -> bool {

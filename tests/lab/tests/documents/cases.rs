@@ -2,7 +2,7 @@
 
 //! Checks that the cases which documents name exist, and that documents count them right.
 
-use dax_cases::cases::{self, Case};
+use dax_cases::cases::{self, Case, KernelKind, Vmm};
 use dax_measure::lab::Contract;
 use glob::Pattern;
 
@@ -72,7 +72,7 @@ fn every_finding_s_case_exists() {
 }
 
 /// A number of cases, with the words that follow it in documents.
-fn counts() -> [(&'static str, usize); 3] {
+fn counts() -> [(&'static str, usize); 4] {
     let all = cases::all();
     let of = |is: fn(&Case) -> bool| all.iter().filter(|case| is(case)).count();
     [
@@ -80,12 +80,24 @@ fn counts() -> [(&'static str, usize); 3] {
             " must-wait cells",
             of(|case| case.pin().is_some() && case.contract() == Contract::MustWait),
         ),
+        (
+            " other cells come to the same",
+            of(|case| case.pin().is_some() && tells_no_kernel(*case)),
+        ),
         (" cells of the matrix", of(|case| case.pin().is_some())),
         (
             " host-side cases",
             of(|case| matches!(case, Case::Host { .. })),
         ),
     ]
+}
+
+/// Whether a case comes to the same on all of the lab's kernels.
+fn tells_no_kernel(case: Case) -> bool {
+    let of = |kernel| case.expected(kernel, Vmm::Guarded);
+    let stock = of(KernelKind::Stock);
+    let broken = [KernelKind::NoWait, KernelKind::NoWake];
+    broken.into_iter().all(|kernel| of(kernel) == stock)
 }
 
 /// The numbers right before each place of `words`.

@@ -4,18 +4,18 @@
 
 use anyhow::{Result, ensure};
 use dax_measure::lab::{Contract, Outcome};
-use guest_agent::files::{Peek, Sync};
+use guest_agent::files::{MapMany, Peek, Sync};
 use guest_agent::pins::CopyFromProcess;
 use guest_agent::removals::Removal;
 use guest_agent::worker::Request;
 
 use super::props::{PAGE, map, open, resizing, storing};
-use super::race::{Runner, close};
+use super::race::{Counts, Runner, close};
 use super::{Scenario, run};
 use crate::cases::files::RANGE;
 use crate::cases::fixture::Fixture;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, Signs, expected, matrix};
-use crate::host::{FileSystem, Rig};
+use crate::host::{Counter, FileSystem, Rig};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -32,6 +32,29 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         signs: Signs::DROPPED_PAGE,
         expected: |kernel, fs| expected(kernel, fs, Pin::AioRead, RemovalKind::TruncateMiddle),
         run: run!(fault_storm),
+    },
+    Scenario {
+        name: "writeback-storm",
+        finding: |kernel| match kernel {
+            KernelKind::NoBioWake => Some("A"),
+            KernelKind::Newer => Some("B"),
+            _ => Some("3"),
+        },
+        about: "the pinned page itself, which 20,000 mappings share, is stored to and written back \
+                again and again, which locks its entry, while the file is truncated",
+        source: "fs/dax.c: up to 6.14 the scan for busy pages passes over an entry that writeback \
+                 has locked (upstream 6be3e21d25ca)",
+        fs: &FileSystem::ALL,
+        contract: Contract::MustWait,
+        signs: Signs::DROPPED_PAGE,
+        expected: |kernel, fs| match kernel {
+            // The scan comes upon the locked entry, or does not.
+            KernelKind::Stock => vec![Outcome::Harmed, Outcome::Waited],
+            // As in refault-during-wait: the storm maps the page again.
+            KernelKind::Newer => vec![Outcome::Stuck, Outcome::Waited],
+            kernel => expected(kernel, fs, Pin::AioRead, RemovalKind::Truncate),
+        },
+        run: run!(writeback_storm),
     },
     Scenario {
         name: "process-copy-race",
@@ -95,6 +118,36 @@ async fn fault_storm(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> R
     let file = "file".to_owned();
     let requests = vec![Request::of(&storing("map")), Request::of(&Sync { file })];
     // The storm runs until the case ends it.
+    let storm = Runner::start(storm, "the storm", u32::MAX, requests).await?;
+    let ran = matrix::remove_and_verify(rig, fixture, held, kind, seen).await;
+    storm.stop().await?;
+    ran
+}
+
+/// How many mappings writeback has to look at while it holds the page's entry locked. Linux permits
+/// 65,530 to a process.
+const MAPPINGS: u32 = 20_000;
+
+async fn writeback_storm(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
+    let kind = RemovalKind::Truncate;
+    let mut fixture = Fixture::set_up(rig, fs, kind).await?;
+    seen.stands(&fixture);
+    let mut storm = rig.actor("storm").await?;
+    open(&mut storm, "file", &fixture.files.file).await?;
+    map(&mut storm, "map", "file", fixture.page.offset).await?;
+    let many = MapMany {
+        name: "many".to_owned(),
+        file: "file".to_owned(),
+        offset: fixture.page.offset,
+        len: PAGE,
+        times: MAPPINGS,
+    };
+    storm.ask(many).await?;
+    seen.step(format_args!("the page has {MAPPINGS} mappings"));
+    let held = matrix::take(rig, &mut fixture, Pin::AioRead, seen).await?;
+    let file = "file".to_owned();
+    // A store behind the file's end would raise SIGBUS, and end the storm.
+    let requests = vec![Request::of(&storing("map")), Request::of(&Sync { file })];
     let storm = Runner::start(storm, "the storm", u32::MAX, requests).await?;
     let ran = matrix::remove_and_verify(rig, fixture, held, kind, seen).await;
     storm.stop().await?;
@@ -181,6 +234,7 @@ async fn o_trunc_race(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> 
         Request::of(&resizing(&fixture.files.file, fixture.files.len)),
     ];
     let looks = vec![Request::of(&peeking(&fixture))];
+    let counts = Counts::begin(rig, &[Counter::Unmaps])?;
     let runners = [
         Runner::start(reader, "the reader", ROUNDS / 2, reads.collect()).await?,
         Runner::start(looker, "the looker", 10 * ROUNDS, looks).await?,
@@ -191,6 +245,9 @@ async fn o_trunc_race(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> 
             let fine = ["peek: \"pattern\"", "peek: \"gone\"", "peek: \"zeros\""];
             only(seen, &repeated.answers, &fine)?;
         }
+    }
+    if !seen.hangs() {
+        counts.end(rig, seen)?;
     }
     close(rig, fixture, seen).await
 }

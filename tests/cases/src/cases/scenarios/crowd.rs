@@ -9,12 +9,12 @@ use guest_agent::removals::Removal;
 use guest_agent::worker::Request;
 
 use super::props::{loading, mapping, open, reading, storing};
-use super::race::{Runner, close};
+use super::race::{Counts, Runner, close};
 use super::{Scenario, run};
 use crate::cases::files::RANGE;
 use crate::cases::fixture::Fixture;
 use crate::cases::{Observation, RemovalKind, Signs};
-use crate::host::{FileSystem, Rig};
+use crate::host::{Counter, FileSystem, Rig};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -51,7 +51,7 @@ const SEED: u64 = 0xc0de;
 const ROUNDS: u32 = 1500;
 
 async fn parallel_reclaim(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
-    crowd(rig, fs, seen, |path| {
+    crowd(rig, fs, seen, &[Counter::Unmaps], |path| {
         let reads = offsets().map(|offset| Request::of(&reading(path, offset)));
         let loads = offsets().map(|offset| Request::of(&loading(path, offset)));
         vec![("a reader", reads.collect()), ("a loader", loads.collect())]
@@ -60,22 +60,28 @@ async fn parallel_reclaim(rig: &mut Rig, fs: FileSystem, seen: &mut Observation)
 }
 
 async fn upgrade_race(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
-    crowd(rig, fs, seen, |path| {
-        let upgrade = |offset| {
-            let map = mapping("map", path, offset);
-            let read = reading(path, offset);
-            [
-                Request::of(&read),
-                Request::of(&map),
-                Request::of(&storing("map")),
+    crowd(
+        rig,
+        fs,
+        seen,
+        &[Counter::Unmaps, Counter::Upgrades],
+        |path| {
+            let upgrade = |offset| {
+                let map = mapping("map", path, offset);
+                let read = reading(path, offset);
+                [
+                    Request::of(&read),
+                    Request::of(&map),
+                    Request::of(&storing("map")),
+                ]
+            };
+            let reads = offsets().map(|offset| Request::of(&reading(path, offset)));
+            vec![
+                ("a storer", offsets().flat_map(upgrade).collect()),
+                ("a reader", reads.collect()),
             ]
-        };
-        let reads = offsets().map(|offset| Request::of(&reading(path, offset)));
-        vec![
-            ("a storer", offsets().flat_map(upgrade).collect()),
-            ("a reader", reads.collect()),
-        ]
-    })
+        },
+    )
     .await
 }
 
@@ -83,11 +89,13 @@ fn offsets() -> impl Iterator<Item = u64> {
     (0..FILE_RANGES).map(|index| index * RANGE)
 }
 
-/// Actors for each of the files, each with a name and requests.
+/// Actors for each of the files, each with a name and requests. The race has to make the counters
+/// go up.
 async fn crowd(
     rig: &mut Rig,
     fs: FileSystem,
     seen: &mut Observation,
+    counters: &[Counter],
     requests: impl Fn(&str) -> Vec<(&'static str, Vec<Request>)>,
 ) -> Result<()> {
     let mut fixture = Fixture::set_up(rig, fs, RemovalKind::Truncate).await?;
@@ -100,6 +108,7 @@ async fn crowd(
         let (path, len, seed) = (path.clone(), FILE_RANGES * RANGE, SEED);
         fixture.remover.ask(Create { path, len, seed }).await?;
     }
+    let counts = Counts::begin(rig, counters)?;
     for path in &paths {
         for (name, requests) in requests(path) {
             let mut actor = rig.actor("runner").await?;
@@ -117,6 +126,7 @@ async fn crowd(
         }
     }
     if !seen.hangs() {
+        counts.end(rig, seen)?;
         for path in paths {
             let whole = Compare {
                 path: path.clone(),

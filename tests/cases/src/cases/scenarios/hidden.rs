@@ -5,11 +5,12 @@
 
 use anyhow::{Context as _, Result};
 use dax_measure::lab::{Contract, Outcome};
-use guest_agent::files::{Close, Load, ReadAt};
+use guest_agent::files::{Close, FrameOf, Load, ReadAt};
 use guest_agent::removals::Removal;
 
 use super::props::{PAGE, map, open};
 use super::{Scenario, race, run};
+use crate::cases::files::Page;
 use crate::cases::fixture::Fixture;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, Signs, matrix};
 use crate::host::{FileSystem, Rig};
@@ -38,6 +39,32 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         signs: Signs::DROPPED_PAGE,
         expected: slips,
         run: run!(reopen_hides_pin),
+    },
+    Scenario {
+        name: "reopen-hides-loaded-page",
+        finding: |_| Some("14"),
+        about: "a page that was only loaded is in a pipe; the file is opened again, which throws \
+                clean pages out of the cache; then it is truncated",
+        source: "fs/fuse/file.c: an open without FOPEN_KEEP_CACHE calls invalidate_inode_pages2()",
+        fs: &[FileSystem::Fuse],
+        contract: Contract::MustWait,
+        signs: Signs::DROPPED_PAGE,
+        // The host's file ends before the page.
+        expected: |_, _| vec![Outcome::VmDied],
+        run: |rig, fs, seen| Box::pin(loaded_page(rig, fs, seen, true)),
+    },
+    Scenario {
+        name: "loaded-page-in-pipe",
+        finding: |_| None,
+        about: "a page that was only loaded is in a pipe, and the file is truncated",
+        source: "fs/dax.c: dax_layout_busy_page_range() looks at clean entries, too",
+        fs: &FileSystem::ALL,
+        contract: Contract::MustWait,
+        signs: Signs::DROPPED_PAGE,
+        expected: |kernel, fs| {
+            super::super::expected(kernel, fs, Pin::Vmsplice, RemovalKind::Truncate)
+        },
+        run: |rig, fs, seen| Box::pin(loaded_page(rig, fs, seen, false)),
     },
     Scenario {
         name: "reopen-while-mapped",
@@ -126,6 +153,49 @@ async fn reopen_hides_pin(rig: &mut Rig, fs: FileSystem, seen: &mut Observation)
         fixture.remover.ask(read).await?;
     }
     seen.step("the file has been opened, closed and opened again");
+    matrix::remove_and_verify(rig, fixture, held, kind, seen).await
+}
+
+/// The pinned page is the first one of the file. It has been loaded, and never been stored to.
+async fn loaded_page(
+    rig: &mut Rig,
+    fs: FileSystem,
+    seen: &mut Observation,
+    reopen: bool,
+) -> Result<()> {
+    let kind = RemovalKind::Truncate;
+    let mut fixture = Fixture::set_up(rig, fs, kind).await?;
+    seen.stands(&fixture);
+    let name = "loaded".to_owned();
+    map(&mut fixture.pinner, &name, "file", 0).await?;
+    let load = Load {
+        map: name.clone(),
+        at: 0,
+        len: PAGE,
+        pattern: Some((fixture.page.seed, 0)),
+    };
+    seen.harm = fixture.pinner.ask(load).await?;
+    let frame = FrameOf {
+        map: name.clone(),
+        at: 0,
+    };
+    fixture.frame = fixture.pinner.ask(frame).await?;
+    fixture.page = Page {
+        map: name,
+        at: 0,
+        offset: 0,
+        ..fixture.page
+    };
+    let held = matrix::take(rig, &mut fixture, Pin::Vmsplice, seen).await?;
+    if reopen {
+        let read = ReadAt {
+            path: fixture.files.file.clone(),
+            offset: 0,
+            len: 1,
+        };
+        fixture.remover.ask(read).await?;
+        seen.step("the file has been opened again");
+    }
     matrix::remove_and_verify(rig, fixture, held, kind, seen).await
 }
 

@@ -8,15 +8,21 @@
 mod blocks;
 mod contention;
 mod crowd;
+mod evict;
 mod hidden;
+mod huge;
+mod inodes;
 mod lone;
 mod many;
+mod pages;
 mod props;
 pub(super) mod race;
 mod refault;
 mod refused;
+mod reset;
 mod signals;
 mod stall;
+mod unpinned;
 mod wakeups;
 mod window;
 
@@ -77,6 +83,12 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         refused::SCENARIOS,
         signals::SCENARIOS,
         wakeups::SCENARIOS,
+        pages::SCENARIOS,
+        inodes::SCENARIOS,
+        huge::SCENARIOS,
+        reset::SCENARIOS,
+        evict::SCENARIOS,
+        unpinned::SCENARIOS,
     ];
     files.into_iter().flatten()
 }

@@ -4,19 +4,20 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use guest_agent::files::KernelLog;
-use guest_agent::worker::{Repeat, Repeated, Request};
+use guest_agent::worker::{Repeat, Repeated, Request, Span};
 
 use crate::cases::Observation;
 use crate::cases::fixture::Fixture;
 use crate::cases::matrix;
 use crate::cases::teardown::hung;
 use crate::cases::wait::does_not_return;
-use crate::host::{BREAK_LAYOUTS, Pending, Rig, Who, Worker};
+use crate::host::{BREAK_LAYOUTS, Counter, Pending, Rig, Who, Worker};
 
-/// How long a race may take. Its rounds take seconds, so a race that has not ended by then hangs.
-const RACE_DEADLINE: Duration = Duration::from_secs(90);
+/// How long a race may take. Its rounds take seconds, or some minutes on a host that is very busy, so a
+/// race that has not ended by then hangs.
+const RACE_DEADLINE: Duration = Duration::from_secs(400);
 
 /// An actor of a race, and the requests that it repeats.
 pub(super) struct Runner {
@@ -71,6 +72,7 @@ impl Runner {
             seen.evidence.stack = Some(hung(rig, actor.pid()).await?);
             return Ok(None);
         };
+        seen.ran.push(done.span);
         let ms = (done.span.ended_ns - done.span.began_ns) / 1_000_000;
         let repeated = done.outcome?;
         let Repeated { rounds, answers } = &repeated;
@@ -96,8 +98,94 @@ pub(in crate::cases) async fn close(
         seen.evidence.guest_log = log;
         return Ok(());
     }
+    if seen.ran.len() > 1 {
+        let overlap = overlap(&seen.ran)?;
+        seen.evidence
+            .overlap
+            .get_or_insert_default()
+            .push_str(&overlap);
+    }
     if seen.returned.is_none() {
         seen.finished = true;
     }
     matrix::close(rig, fixture, seen).await
+}
+
+/// How long all actors of a race ran at once. They race only if that is half the time of the one
+/// that ran for the shortest time, at least.
+fn overlap(ran: &[Span]) -> Result<String> {
+    let last_begin = ran.iter().map(|span| span.began_ns).max().unwrap_or(0);
+    let first_end = ran.iter().map(|span| span.ended_ns).min().unwrap_or(0);
+    let together = first_end.saturating_sub(last_begin);
+    let times = ran.iter().map(|span| span.ended_ns - span.began_ns);
+    let shortest = times.min().unwrap_or(0);
+    let ms = |ns: u64| ns / 1_000_000;
+    ensure!(
+        together > 0 && 2 * together >= shortest,
+        "the race is none: its {} actors ran at once for {} ms only, and each for {} ms at least",
+        ran.len(),
+        ms(together),
+        ms(shortest)
+    );
+    Ok(format!(
+        "{} actors ran at once for {} ms; ",
+        ran.len(),
+        ms(together)
+    ))
+}
+
+/// The least count by which a race has done what it is there for.
+const LEAST: u64 = 10;
+
+/// What the share's daemon has counted since a race began.
+pub(super) struct Counts(Vec<(Counter, u64)>);
+
+impl Counts {
+    /// Begins to count.
+    pub(super) fn begin(rig: &Rig, counters: &[Counter]) -> Result<Self> {
+        let begin = counters
+            .iter()
+            .map(|&counter| Ok((counter, rig.count(counter)?)));
+        Ok(Self(begin.collect::<Result<_>>()?))
+    }
+
+    /// Records the counts as evidence, and checks that none is too small.
+    pub(super) fn end(self, rig: &Rig, seen: &mut Observation) -> Result<()> {
+        for (counter, before) in self.0 {
+            let count = rig.count(counter)? - before;
+            ensure!(
+                count >= LEAST,
+                "the race is none: {counter:?} went up by {count} only"
+            );
+            let told = format!("{counter:?} went up by {count}; ");
+            seen.evidence
+                .overlap
+                .get_or_insert_default()
+                .push_str(&told);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(began_ms: u64, ended_ms: u64) -> Span {
+        Span {
+            began_ns: began_ms * 1_000_000,
+            ended_ns: ended_ms * 1_000_000,
+        }
+    }
+
+    #[test]
+    fn actors_that_ran_one_after_the_other_are_no_race() {
+        assert!(overlap(&[span(0, 100), span(10, 90)]).is_ok());
+        assert!(overlap(&[span(0, 100), span(100, 200)]).is_err());
+        assert!(overlap(&[span(0, 100), span(60, 160)]).is_err());
+        let third = [span(0, 100), span(0, 100), span(200, 300)];
+        assert!(overlap(&third).is_err());
+        let told = overlap(&[span(0, 100), span(10, 500)]).unwrap();
+        assert!(told.contains("90 ms"), "{told}");
+    }
 }

@@ -10,7 +10,6 @@ use guest_agent::worker::Schedule;
 
 use super::{Scenario, run};
 use crate::cases::fixture::Fixture;
-use crate::cases::held::HELD;
 use crate::cases::pin::held_file;
 use crate::cases::spurious::SpuriousWakeups;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, Signs, expected, matrix};
@@ -131,7 +130,7 @@ async fn woken_spuriously(rig: &mut Rig, fs: FileSystem, seen: &mut Observation)
         fixture.pinner.ask(touch).await?;
         for _ in 0..ROUNDS {
             let again = SpliceAgain {
-                name: HELD.to_owned(),
+                name: fixture.page.pin(),
                 map: fixture.page.map.clone(),
                 at: fixture.page.at,
                 len: fixture.page.len,
