@@ -174,15 +174,19 @@ mod tests {
     /// The test checks that the wait ends, not how long it lasts.
     #[test]
     fn a_lock_of_a_stranger_is_not_waited_for_for_ever() {
-        for text in ["", "4000000\n"] {
+        // Both wait at the same time.
+        let begun = ["", "4000000\n"].map(|text| {
             let dir = tempfile::tempdir().unwrap();
             let (socket, path, pid_file) = socket_in(dir.path());
             fs::write(&pid_file, text).unwrap();
             let holder = fs::File::open(&pid_file).unwrap();
             flock(&holder, FlockOperation::NonBlockingLockExclusive).unwrap();
             let removed = in_background(move || remove(&socket, DEAD));
-            expect(&removed, "the companion to give up");
-            assert!(path.exists() && pid_file.exists(), "{text:?}");
+            (removed, path, pid_file, (dir, holder))
+        });
+        for (removed, path, pid_file, _held) in begun {
+            expect(&removed, "the helper to give up");
+            assert!(path.exists() && pid_file.exists(), "{pid_file:?}");
         }
     }
 

@@ -179,7 +179,7 @@ fn supervisor_and_companion_are_killed_and_the_next_daemon_takes_the_files_over(
             let text = fs::read_to_string(daemon.place.pid_file()).ok()?;
             (text == pid).then_some(())
         });
-        // The old socket is there until then, and nobody listens on it.
+        // The old socket is there until then, and no process listens on it.
         let vmm = wait_for("the new daemon to listen", || {
             UnixStream::connect(daemon.place.socket()).ok()
         });
@@ -278,12 +278,17 @@ fn a_daemon_of_another_process_namespace_is_not_waited_for_for_ever() {
     if !can_run() {
         return;
     }
-    for (text, named) in [("4000000\n", "process 4000000"), ("", "an unknown process")] {
+    let texts = [("4000000\n", "process 4000000"), ("", "an unknown process")];
+    // Both wait at the same time.
+    let begun = texts.map(|(text, named)| {
         let place = Place::new();
         let holder = locked_by_an_unseen_process(&place, text);
         let options: [&str; 0] = [];
-        let mut child = Guarded::spawn(&mut place.command(&options));
-        assert_eq!(child.wait().code(), Some(1), "{text:?}");
+        let child = Guarded::spawn(&mut place.command(&options));
+        (place, holder, child, named)
+    });
+    for (place, holder, mut child, named) in begun {
+        assert_eq!(child.wait().code(), Some(1), "{named}");
         let log = place.logged();
         assert!(log.contains(&format!("is locked by {named}")), "{log}");
         child.wait_for_group();
