@@ -29,7 +29,7 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
         }
         assert!(
             Instant::now() < deadline,
-            "waited {PATIENCE:?} in vain for {what}"
+            "timed out after {PATIENCE:?} waiting for {what}"
         );
         std::thread::sleep(PAUSE);
     }

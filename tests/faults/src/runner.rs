@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use libtest_mimic::{Arguments, Trial, run};
-use virtiofs_driver::daemon::daxd;
+use virtiofs_driver::daemon::{daxd, take_logs};
 
 use crate::fault::{Fault, Setting};
 use crate::{faults, vmm};
@@ -46,8 +46,16 @@ pub fn main() -> ExitCode {
 
 fn trial(fault: &'static Fault, setting: Setting) -> Trial {
     Trial::test(fault.name, move || {
-        (fault.play)(&setting).map_err(|error| format!("{error:#}").into())
+        take_logs();
+        (fault.play)(&setting).map_err(|error| with_logs(&error).into())
     })
+}
+
+/// The error, and what the fault's daemons have logged.
+fn with_logs(error: &anyhow::Error) -> String {
+    let logs = take_logs().into_iter();
+    let logs = logs.map(|log| format!("\nthe daemon's log:\n{log}"));
+    format!("{error:#}{}", logs.collect::<String>())
 }
 
 fn setting() -> Result<Setting> {

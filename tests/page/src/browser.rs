@@ -127,7 +127,7 @@ impl Shown {
         while self.value(expression).await? != Value::Bool(true) {
             if begun.elapsed() > PATIENCE {
                 let page = self.value("document.body.innerText").await?;
-                bail!("waited {PATIENCE:?} in vain for {what}; the page says {page}");
+                bail!("timed out after {PATIENCE:?} waiting for {what}; the page says {page}");
             }
             tokio::time::sleep(PAUSE).await;
         }

@@ -23,6 +23,7 @@ impl Ground {
     /// A daemon with a window of this size, as `--dax-window` takes it.
     pub fn start(window: &str) -> Result<Self> {
         let daemon = Daemon::command(daemon::daxd()?)
+            .show_log()
             .arg("--tag=share")
             .arg(format!("--dax-window={window}"))
             .arg("--metrics=127.0.0.1:0")

@@ -50,6 +50,7 @@ pub struct DaemonCommand {
     environment: Vec<(OsString, OsString)>,
     user: Option<u32>,
     patience: Duration,
+    shows_log: bool,
 }
 
 impl DaemonCommand {
@@ -65,6 +66,7 @@ impl DaemonCommand {
             environment: Vec::new(),
             user: None,
             patience: PATIENCE,
+            shows_log: false,
         }
     }
 
@@ -133,6 +135,14 @@ impl DaemonCommand {
         self
     }
 
+    /// Prints the daemon's log when the [`Daemon`] is dropped. The harness of a test shows it with a
+    /// failure, whether the test panics or returns an error.
+    #[must_use]
+    pub fn show_log(mut self) -> Self {
+        self.shows_log = true;
+        self
+    }
+
     /// Starts the daemon, and returns when its socket exists.
     ///
     /// # Errors
@@ -152,7 +162,7 @@ impl DaemonCommand {
         let child = command
             .spawn()
             .map_err(|source| DaemonError::Start { program, source })?;
-        Daemon::new(child, place, before, self.patience)
+        Daemon::new(child, place, before, self.patience, self.shows_log)
     }
 
     fn command(&self, program: &Path, place: &Place) -> Result<Command, DaemonError> {

@@ -19,7 +19,7 @@ pub use account::{Usage, UsageOfOne};
 pub use command::{DaemonCommand, Dialect};
 pub use locate::{daxd, virtiofsd};
 pub use process::Process;
-pub use running::Daemon;
+pub use running::{Daemon, take_logs};
 
 /// Errors of a daemon.
 #[derive(Debug, Error)]
@@ -49,7 +49,7 @@ pub enum DaemonError {
     #[error("the daemon ended ({status}) before it listened; its log:\n{log}")]
     Ended { status: ExitStatus, log: String },
     /// An event did not happen in time.
-    #[error("waited {patience:?} in vain for {what}; the daemon's log:\n{log}")]
+    #[error("timed out after {patience:?} waiting for {what}; the daemon's log:\n{log}")]
     TimedOut {
         patience: Duration,
         what: &'static str,

@@ -2,6 +2,7 @@
 
 //! A running daemon.
 
+use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -16,12 +17,24 @@ use super::{DaemonCommand, DaemonError, Process, Usage};
 /// Between two looks at a condition without a notification.
 const PAUSE: Duration = Duration::from_millis(2);
 
+thread_local! {
+    /// The logs of the daemons that this thread has dropped.
+    static LOGS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Takes the logs of the daemons that this thread has dropped since the last call, the oldest first.
+/// A daemon's files are gone by then, so this is what a failure can still show.
+pub fn take_logs() -> Vec<String> {
+    LOGS.take()
+}
+
 /// A daemon's processes and files. Its drop removes all of them.
 #[derive(Debug)]
 pub struct Daemon {
     child: Child,
     place: Place,
     patience: Duration,
+    shows_log: bool,
     ended: Option<ExitStatus>,
 }
 
@@ -56,11 +69,13 @@ impl Daemon {
         place: Place,
         before: Option<FileStamp>,
         patience: Duration,
+        shows_log: bool,
     ) -> Result<Self, DaemonError> {
         let mut daemon = Self {
             child,
             place,
             patience,
+            shows_log,
             ended: None,
         };
         let socket = daemon.socket();
@@ -206,9 +221,11 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("the daemon's log:\n{}", self.log());
-        }
         self.kill();
+        let log = self.log();
+        if self.shows_log || std::thread::panicking() {
+            eprintln!("the daemon's log:\n{log}");
+        }
+        LOGS.with_borrow_mut(|logs| logs.push(log));
     }
 }

@@ -7,11 +7,10 @@ use std::fs;
 use anyhow::Result;
 use virtiofs_driver::fuse::{FsOptions, expect_errno};
 use virtiofs_driver::{
-    Client, Daemon, FileOffset, Handle, InitOptions, NodeId, Options, QueueIndex, Vm, WindowOffset,
-    daemon,
+    Client, FileOffset, Handle, InitOptions, NodeId, Options, QueueIndex, Vm, WindowOffset,
 };
 
-use crate::rig::{PATIENCE, RANGE, Rig, on_all};
+use crate::rig::{PATIENCE, RANGE, Rig, command, on_all};
 
 #[test]
 fn a_file_is_made_written_and_read() -> Result<()> {
@@ -42,7 +41,7 @@ fn a_file_is_made_written_and_read() -> Result<()> {
 #[test]
 fn what_is_made_for_writing_can_be_read_by_a_kernel_with_a_write_back_cache() -> Result<()> {
     let arguments = ["--writeback", "--dax-window=64M"];
-    let daemon = Daemon::command(daemon::daxd()?).args(arguments).start()?;
+    let daemon = command()?.args(arguments).start()?;
     let mut vm = Vm::connect(&daemon.socket(), &Options::default())?;
     let mut client = Client::new(&mut vm, QueueIndex::request(0))?;
     let mut init = InitOptions::linux();

@@ -152,7 +152,7 @@ fn expect_nobody(rig: &mut Rig) {
     let error = rig
         .client
         .getattr(NodeId::ROOT, None)
-        .expect_err("nobody there");
+        .expect_err("no daemon there");
     assert!(
         matches!(error, FuseError::Queue(QueueError::Disconnected { .. })),
         "{error}"
@@ -190,7 +190,7 @@ fn a_daemon_that_never_answers_is_given_up() -> Result<()> {
         patience: Duration::from_millis(20),
         ..Options::default()
     };
-    let error = Vm::connect(&socket, &options).expect_err("nobody answers");
+    let error = Vm::connect(&socket, &options).expect_err("no answer");
     assert!(
         matches!(
             error,

@@ -13,13 +13,13 @@ use rustix::fs::OFlags;
 use virtiofs_driver::fuse::expect_errno;
 use virtiofs_driver::window::{EmptyFile, ReadOnly, Rules};
 use virtiofs_driver::{
-    Body, Daemon, FileOffset, FuseError, GuestSpan, Handle, NodeId, Options, QueueIndex,
-    WindowOffset, daemon,
+    Body, FileOffset, FuseError, GuestSpan, Handle, NodeId, Options, QueueIndex, WindowOffset,
+    daemon,
 };
 use vm_memory_017::ByteValued as _;
 
 use crate::promises::{Mount, run};
-use crate::rig::{ATTR_DAX, PATIENCE, RANGE, Rig, pattern, ruled_by};
+use crate::rig::{ATTR_DAX, PATIENCE, RANGE, Rig, command, pattern, ruled_by};
 
 /// A user without privileges.
 const NOBODY: u32 = 65534;
@@ -27,7 +27,7 @@ const NOBODY: u32 = 65534;
 const ODD: usize = 5_000_001;
 
 fn unprivileged(sandbox: &str, rules: Rules) -> Result<Rig> {
-    let daemon = Daemon::command(daemon::daxd()?)
+    let daemon = command()?
         .args(["--dax-window=64M", "--dax=always", sandbox])
         .arg("--inode-file-handles=never")
         .user(NOBODY)
@@ -382,7 +382,7 @@ fn a_file_of_a_read_only_mount_is_mapped_for_reading() -> Result<()> {
     fs::write(inside.join("file"), pattern(ODD))?;
     run("mount", &["-o", "remount,ro"], &mount.0)?;
     for (rules, mapped) in [(Rules::one_region(), true), (Rules::qemu(), false)] {
-        let daemon = Daemon::command(daemon::daxd()?)
+        let daemon = command()?
             .args(["--dax-window=64M", "--dax=always"])
             .share(folder.path())
             .start()?;

@@ -13,11 +13,9 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use virtiofs_driver::fuse::expect_errno;
 use virtiofs_driver::window::{Acknowledge, Action, CallKind, MainLoop, Rules, Told};
-use virtiofs_driver::{
-    Daemon, FileOffset, NodeId, Options, Script, WindowOffset, WindowOption, daemon,
-};
+use virtiofs_driver::{FileOffset, NodeId, Options, Script, WindowOffset, WindowOption};
 
-use crate::rig::{ATTR_DAX, PATIENCE, RANGE, Rig};
+use crate::rig::{ATTR_DAX, PATIENCE, RANGE, Rig, command};
 
 /// Bytes of a file that is large enough for `--dax-min-size`.
 const LARGE: usize = 300 << 10;
@@ -222,7 +220,7 @@ pub fn run(program: &str, arguments: &[&str], path: &Path) -> Result<()> {
 
 /// A daemon that shares this directory.
 fn share(directory: &Path, options: &[&str]) -> Result<Rig> {
-    let daemon = Daemon::command(daemon::daxd()?).arg("--dax-window=64M");
+    let daemon = command()?.arg("--dax-window=64M");
     let daemon = daemon.args(options).share(directory).start()?;
     Rig::on(daemon, &Options::default())
 }

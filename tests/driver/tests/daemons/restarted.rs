@@ -9,11 +9,11 @@ use tempfile::TempDir;
 use virtiofs_driver::fuse::Completion;
 use virtiofs_driver::{
     Body, Daemon, FileOffset, FuseError, InitOptions, NodeId, Options, Request, Unique,
-    WindowOffset, daemon,
+    WindowOffset,
 };
 
 use crate::lease::{Lease, hung_open};
-use crate::rig::{RANGE, Rig};
+use crate::rig::{RANGE, Rig, command};
 
 /// A request that the old daemon had begun is answered with EIO. A later request for an old node is
 /// answered with ESTALE.
@@ -54,7 +54,7 @@ fn keeping_in_flight() -> Options {
 }
 
 fn start_daemon(folder: &TempDir, arguments: &[&str]) -> Result<Daemon> {
-    let daemon = Daemon::command(daemon::daxd()?)
+    let daemon = command()?
         .share(folder.path().join("share"))
         .socket(folder.path().join("socket"))
         .args(["--tag=share", "--dax-window=64M"])

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use virtiofs_driver::daemon;
+use virtiofs_driver::daemon::{self, DaemonCommand};
 use virtiofs_driver::window::Rules;
 use virtiofs_driver::{
     Client, Daemon, FileOffset, FuseError, Handle, InitOptions, NodeId, Options, QueueIndex, Vm,
@@ -49,7 +49,7 @@ impl Rig {
             root,
             "daemons confine themselves as root does: run these tests as root"
         );
-        let mut daemon = Daemon::command(program).args(arguments);
+        let mut daemon = Daemon::command(program).show_log().args(arguments);
         if options.request_queues > 1 {
             daemon = daemon.arg(format!("--request-queues={}", options.request_queues));
         }
@@ -94,6 +94,11 @@ impl Rig {
         let open = self.client.open(node, libc::O_RDWR)?;
         Ok((node, Handle(open.fh)))
     }
+}
+
+/// This project's daemon, to be started.
+pub fn command() -> Result<DaemonCommand> {
+    Ok(Daemon::command(daemon::daxd()?).show_log())
 }
 
 /// Runs a test on each daemon.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The VMM's rules, and a daemon that keeps to them. `src/vhost/channel_tests` shows without a
+//! The VMM's rules, and a daemon that keeps to them. `src/vhost/channel/tests` shows without a
 //! daemon that each rule has an effect.
 
 use std::fs::File;

@@ -15,7 +15,7 @@ use virtiofs_driver::{
 };
 use vm_memory::GuestAddress;
 
-use crate::rig::{PATIENCE, RANGE, Rig, pattern, ruled_by};
+use crate::rig::{PATIENCE, RANGE, Rig, command, pattern, ruled_by};
 
 /// The ranges of the mapped file: more than fit into the VMM's table.
 const RANGES: u64 = 20;
@@ -265,7 +265,7 @@ fn the_next_kernel_may_put_the_window_elsewhere() -> Result<()> {
 /// The daemon can't learn the window's address if the table is full of memory.
 #[test]
 fn a_vm_with_a_full_table_is_promised_nothing() -> Result<()> {
-    let daemon = virtiofs_driver::Daemon::command(daemon::daxd()?)
+    let daemon = command()?
         .args(["--tag=share", "--dax-window=64M", "--dax=always"])
         .start()?;
     let options = Options {

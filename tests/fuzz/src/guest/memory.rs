@@ -120,7 +120,7 @@ impl QueueMemory {
     /// Replaces the table of regions.
     pub fn set_table(&self, table: TransportMemory) {
         let lock = self.memory.lock();
-        lock.expect("nobody panicked with it").replace(table);
+        lock.expect("no thread panicked with it").replace(table);
     }
 
     /// Writes an object. A guest can't write to an address without memory, so nothing happens there.
