@@ -11,4 +11,4 @@ mod run;
 mod tree;
 
 pub use args::BenchArgs;
-pub use run::{NoPoint, run};
+pub use run::run;

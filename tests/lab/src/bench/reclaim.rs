@@ -18,11 +18,8 @@ use dax_bench::{
 use dax_measure::Head;
 use qemu_guest::artifacts::virtiofsd;
 
-use super::{
-    NoPoint,
-    reports::{self, Measured},
-};
-use crate::cli::Status;
+use super::reports::{self, Measured};
+use crate::cli::{Status, UsageError};
 
 pub use args::{ReclaimArgs, window};
 
@@ -45,7 +42,7 @@ fn measured(args: &ReclaimArgs) -> Result<Measured<ReclaimRun>> {
     if let Some(shard) = args.shard {
         points = shard.part(points);
     }
-    ensure!(!points.is_empty(), NoPoint(NAMES));
+    ensure!(!points.is_empty(), UsageError::NoPoint { examples: NAMES });
     reports::until_signal("daxlab bench reclaim", async |watch| {
         let (began, mut head) = (Instant::now(), Head::begin(SCHEMA, IN_MEMORY.as_ref()));
         let kernels = reports::kernels(&args.kernels, &args.qemus, &[])?;

@@ -21,12 +21,10 @@ use super::{
     args::{InGuests, Peer, Wait, What},
     reports::{self, Measured},
 };
-use crate::{cli::Status, signals::Noted};
-
-/// The selection contains no point.
-#[derive(Debug, thiserror::Error)]
-#[error("no point fits --only; they are named such as {0}")]
-pub struct NoPoint(pub(super) &'static str);
+use crate::{
+    cli::{Status, UsageError},
+    signals::Noted,
+};
 
 /// Examples of points' names.
 const NAMES: &str = "getattr/1, setup-large-qemu/16 and warm";
@@ -80,7 +78,10 @@ fn measured(args: &BenchArgs) -> Result<Measured<Run>> {
     }
     run.points = points?;
     run.head.took_s = Some(began.elapsed().as_secs());
-    ensure!(!run.points.is_empty(), NoPoint(NAMES));
+    ensure!(
+        !run.points.is_empty(),
+        UsageError::NoPoint { examples: NAMES }
+    );
     Ok(Measured::All(Box::new(run)))
 }
 

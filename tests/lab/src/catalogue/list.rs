@@ -9,11 +9,11 @@ use clap::{Args, ValueEnum};
 use dax_cases::cases::Case;
 use dax_measure::put;
 
+use super::Selection;
 use super::entry::Entry;
 use super::paragraph::{WIDTH, push};
 use super::phrases::{KINDS, must_pass, outcomes, phrase};
-use super::{NoCase, Selection};
-use crate::cli::Status;
+use crate::cli::{Status, UsageError};
 
 /// Lists the lab's cases: what each does, what the kernel owes, and what is expected of which
 ///
@@ -56,7 +56,7 @@ pub fn run(args: &ListArgs, out: &mut dyn Write) -> Result<Status> {
         cases.retain(|case| args.names.iter().any(|name| name.matches(&case.name())));
     }
     if cases.is_empty() {
-        return Err(NoCase.into());
+        return Err(UsageError::NoCase.into());
     }
     let text = match args.format {
         ListFormat::Pretty => pretty(&cases),

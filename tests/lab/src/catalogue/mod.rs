@@ -12,4 +12,4 @@ mod selection;
 
 pub use explain::{ExplainArgs, run as explain};
 pub use list::{ListArgs, run as list};
-pub use selection::{NoCase, Selection};
+pub use selection::Selection;

@@ -9,6 +9,8 @@ use dax_cases::{
 };
 use glob::Pattern;
 
+use crate::cli::UsageError;
+
 /// Which cases are meant: those that fit all options given.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Selection {
@@ -29,11 +31,6 @@ pub struct Selection {
     pub cases: Vec<Pattern>,
 }
 
-/// The selection contains no case.
-#[derive(Debug, thiserror::Error)]
-#[error("no case fits this selection; `daxlab list` names them all")]
-pub struct NoCase;
-
 impl Selection {
     /// The cases that match, in the order of the list.
     pub fn of(&self, cases: impl IntoIterator<Item = Case>) -> impl Iterator<Item = Case> {
@@ -45,10 +42,10 @@ impl Selection {
     /// # Errors
     ///
     /// If no case matches.
-    pub fn cases(&self) -> Result<Vec<Case>, NoCase> {
+    pub fn cases(&self) -> Result<Vec<Case>, UsageError> {
         let cases: Vec<Case> = self.of(cases::all()).collect();
         if cases.is_empty() {
-            return Err(NoCase);
+            return Err(UsageError::NoCase);
         }
         Ok(cases)
     }

@@ -13,7 +13,7 @@ use dax_measure::lab::{diff, merge};
 use super::Status;
 use crate::{
     bench,
-    catalogue::{self, ExplainArgs, ListArgs, NoCase},
+    catalogue::{self, ExplainArgs, ListArgs},
     doctor, kernel, mutants, qemu, random, share, soak, test, top,
 };
 
@@ -98,10 +98,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Status {
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("daxlab {name}: {error:#}");
-        match error.is::<NoCase>() || error.is::<bench::NoPoint>() {
-            true => Status::Usage,
-            false => on_error,
-        }
+        Status::of(&error, on_error)
     })
 }
 

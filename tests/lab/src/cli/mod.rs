@@ -6,4 +6,4 @@ mod entry;
 mod status;
 
 pub use entry::{definition, main};
-pub use status::Status;
+pub use status::{Status, UsageError};

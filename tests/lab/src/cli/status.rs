@@ -4,6 +4,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::Error;
 use dax_measure::lab::Conclusion;
 use qemu_guest::vm::agent::ExitStatus;
 
@@ -16,7 +17,7 @@ pub enum Status {
     Unfit,
     /// 1: a result of `test` is unexpected, or `diff` found a regression.
     Unexpected,
-    /// 2: a mistake on the command line that is found only later: no case matches.
+    /// 2: a [`UsageError`].
     Usage,
     /// 3: the lab itself failed, so a result is missing or can't be read.
     LabFailed,
@@ -28,7 +29,32 @@ pub enum Status {
     Signalled(u8),
 }
 
+/// A mistake on the command line that is found only when the command is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UsageError {
+    /// The selection contains no case.
+    #[error("no case fits this selection; `daxlab list` names them all")]
+    NoCase,
+    /// The selection contains no point.
+    #[error("no point fits --only; they are named such as {examples}")]
+    NoPoint {
+        /// Names of points.
+        examples: &'static str,
+    },
+    /// Modules were given without a kernel that they could belong to.
+    #[error("--modules goes with --kernel PATH only: kernels with a name bring their own modules")]
+    Modules,
+}
+
 impl Status {
+    /// The status of a subcommand that failed: 2 for a mistake on its command line, else its own.
+    pub fn of(error: &Error, own: Self) -> Self {
+        match error.is::<UsageError>() {
+            true => Self::Usage,
+            false => own,
+        }
+    }
+
     /// The exit code.
     pub fn code(self) -> u8 {
         match self {
@@ -69,5 +95,12 @@ mod tests {
         assert_eq!(Status::Command(ExitStatus::Exited(7)).code(), 7);
         assert_eq!(Status::Command(ExitStatus::Signaled(Signal(9))).code(), 137);
         assert_eq!(Status::Signalled(15).code(), 143);
+    }
+
+    #[test]
+    fn a_mistake_on_the_command_line_is_told_from_a_failure() {
+        let of = |error| Status::of(&error, Status::LabFailed);
+        assert_eq!(of(UsageError::NoCase.into()), Status::Usage);
+        assert_eq!(of(anyhow::anyhow!("no disk")), Status::LabFailed);
     }
 }

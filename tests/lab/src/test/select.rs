@@ -3,9 +3,10 @@
 //! Selects the cases to run.
 
 use dax_cases::cases::{Case, Pin, RemovalKind};
+use qemu_guest::artifacts::KernelSpec;
 
 use super::TestArgs;
-use crate::catalogue::NoCase;
+use crate::cli::UsageError;
 
 /// The pins of the core matrix.
 const CORE_PINS: [Pin; 3] = [Pin::DioRead, Pin::AioRead, Pin::Vmsplice];
@@ -21,8 +22,12 @@ const CORE_REMOVALS: [RemovalKind; 3] = [
 ///
 /// # Errors
 ///
-/// If no case matches.
-pub fn select(args: &TestArgs) -> Result<Vec<Case>, NoCase> {
+/// If no case matches, or there are modules without a kernel that is given by its path.
+pub fn select(args: &TestArgs) -> Result<Vec<Case>, UsageError> {
+    let has_modules = |kernel| matches!(kernel, &KernelSpec::Image(_) | &KernelSpec::Tree(_));
+    if args.modules.is_some() && !args.kernels.iter().any(has_modules) {
+        return Err(UsageError::Modules);
+    }
     let mut cases = args.selection.cases()?;
     if !args.all && !args.selection.names_cases() {
         cases.retain(|case| is_core(*case));
@@ -60,6 +65,18 @@ mod tests {
         let line = Line::parse_from(["test"].iter().chain(words));
         let cases = select(&line.args).unwrap();
         cases.into_iter().map(Case::name).collect()
+    }
+
+    #[test]
+    fn modules_need_a_kernel_that_is_given_by_its_path() {
+        let select = |words: &[&str]| {
+            let words = ["test", "--modules", "/lib/modules/x"].iter().chain(words);
+            select(&Line::parse_from(words).args)
+        };
+        assert!(matches!(select(&[]), Err(UsageError::Modules)));
+        let named = select(&["--kernel", "debian:6.12"]);
+        assert!(matches!(named, Err(UsageError::Modules)));
+        assert!(select(&["--kernel", "debian:6.12", "--kernel", "./bzImage"]).is_ok());
     }
 
     #[test]
