@@ -160,7 +160,7 @@ end_all() {
     [ -n "${RUN_BESIDE:-}" ] || rm -f "$outcomes"
 }
 
-# series_wanted FILTER…: whether these tests have another outcome where a window is one region; a QEMU
+# series_wanted FILTER…: whether some of these tests are played where a window is one region, too; a QEMU
 # that was named is the only one.
 series_wanted() {
     [ -z "${DAXLAB_QEMU:-}" ] && [ -n "$("$TARGET/release/guest-tests" --list --one-region "$@")" ]

@@ -20,8 +20,8 @@ use crate::scenarios;
 pub struct Cli {
     /// Runs only the tests whose full name (group::test) contains one of these
     pub filters: Vec<String>,
-    /// Runs only what needs a QEMU whose window is one memory region, and what has another outcome on
-    /// it; DAXLAB_QEMU has to name one
+    /// Runs only what is to be played on a QEMU whose window is one memory region, beside another one;
+    /// DAXLAB_QEMU has to name one
     #[arg(long)]
     pub one_region: bool,
     /// Lists the tests instead of running them

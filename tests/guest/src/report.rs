@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use crate::scenario::Skip;
+
 /// Counts and prints the outcomes of the tests.
 #[derive(Debug, Default)]
 pub struct Report(RefCell<Counts>);
@@ -20,12 +22,27 @@ struct Counts {
 }
 
 impl Report {
-    /// Prints the outcome of the test `name`, begun at `start`. `logs` is the folder of a failure's
-    /// logs.
-    pub fn add(&self, name: &str, start: Instant, outcome: &Result<()>, logs: Option<&Path>) {
+    /// Prints the outcome of the test `name`, begun at `start`; true if it is a failure. `logs` is
+    /// the folder of a failure's logs.
+    pub fn add(
+        &self,
+        name: &str,
+        start: Instant,
+        outcome: &Result<()>,
+        logs: Option<&Path>,
+    ) -> bool {
         let seconds = Seconds(start.elapsed());
         let mut counts = self.0.borrow_mut();
+        let skip = outcome
+            .as_ref()
+            .err()
+            .and_then(|error| error.downcast_ref::<Skip>());
         match outcome {
+            Err(_) if let Some(why) = skip => {
+                println!("skip  {name}: {why}");
+                counts.skipped += 1;
+                return false;
+            }
             Ok(()) => {
                 println!("ok    {name} ({seconds})");
                 counts.passed += 1;
@@ -39,12 +56,7 @@ impl Report {
                 counts.failed.push(name.to_owned());
             }
         }
-    }
-
-    /// Prints that the test `name` is not run, and why.
-    pub fn skip(&self, name: &str, why: &str) {
-        println!("skip  {name}: {why}");
-        self.0.borrow_mut().skipped += 1;
+        outcome.is_err()
     }
 
     /// Prints the closing lines; true if nothing failed and at least one test ran.

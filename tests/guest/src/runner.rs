@@ -23,14 +23,12 @@ const TEST_TIME_OUT: Duration = Duration::from_secs(1800);
 
 /// Runs the tests that `cli` selects; true if all of them passed.
 pub async fn run(cli: &Cli) -> Result<bool> {
-    let (all, of_one_region) = (scenarios::all(), scenarios::of_one_region());
+    let groups = scenarios::all();
     if cli.list {
-        let groups = all.iter().chain(of_one_region);
-        return list(groups.flat_map(names).filter(|name| cli.wants(name)));
+        return list(groups.iter().flat_map(names).filter(|name| cli.wants(name)));
     }
-    let mut groups = all.iter().chain(of_one_region).flat_map(names);
     ensure!(
-        groups.any(|name| cli.wants(&name)),
+        groups.iter().flat_map(names).any(|name| cli.wants(&name)),
         "no test has one of these in its name: {}; --list has the names",
         cli.filters.join(", ")
     );
@@ -38,22 +36,13 @@ pub async fn run(cli: &Cli) -> Result<bool> {
     let host = Host::prepare(cli.kernel.clone(), cli.soak).await?;
     println!("guests: {host}");
     let report = Report::default();
-    let wanted = |groups: &'static [Group]| groups.iter().flat_map(|group| units(group, cli));
-    let mut queue: Vec<Unit> = wanted(all).collect();
-    let of_one_region: Vec<Unit> = wanted(of_one_region).collect();
-    if cli.one_region || !of_one_region.is_empty() {
+    if cli.one_region {
         let kind = host.window().await?;
         let is_one = kind == WindowKind::OneRegion;
-        ensure!(is_one || !cli.one_region, "this QEMU's window is {kind}");
-        if is_one {
-            queue.extend(of_one_region);
-        } else {
-            let why = format!("it needs a QEMU whose window is {}", WindowKind::OneRegion);
-            let names = of_one_region.iter().flat_map(Unit::names);
-            names.for_each(|name| report.skip(&name, &why));
-        }
+        ensure!(is_one, "this QEMU's window is {kind}");
     }
-    let plays = queue
+    let units: Vec<Unit> = groups.iter().flat_map(|group| units(group, cli)).collect();
+    let plays = units
         .iter()
         .map(|unit| unit.play(&host, &cli.logs, &report));
     stream::iter(plays)
@@ -125,19 +114,6 @@ fn units(group: &'static Group, cli: &Cli) -> Vec<Unit> {
 }
 
 impl Unit {
-    fn names(&self) -> Vec<String> {
-        match self {
-            Self::Alone { name, .. } => vec![name.clone()],
-            Self::Together(group) => {
-                let names = group
-                    .scenarios
-                    .iter()
-                    .map(|test| group.full_name(test.name));
-                names.collect()
-            }
-        }
-    }
-
     async fn play(&self, host: &Host, logs: &Path, report: &Report) {
         let place = match self {
             Self::Alone { name, .. } => name.replace("::", "-"),
@@ -154,8 +130,8 @@ impl Unit {
 async fn alone(host: &Host, test: &Alone, name: &str, report: &Report) {
     let start = Instant::now();
     let outcome = in_time("the test", (test.run)(host)).await;
-    report.add(name, start, &outcome, host.saved_logs());
-    if outcome.is_ok() {
+    let failed = report.add(name, start, &outcome, host.saved_logs());
+    if !failed {
         host.drop_logs();
     }
 }
@@ -190,8 +166,7 @@ impl Together {
             Err(error) => (start, "boots", Err(error)),
         };
         let (start, name, outcome) = end;
-        failed |= outcome.is_err();
-        report.add(&self.full_name(name), start, &outcome, host.saved_logs());
+        failed |= report.add(&self.full_name(name), start, &outcome, host.saved_logs());
         if !failed {
             host.drop_logs();
         }
@@ -209,8 +184,7 @@ impl Together {
             lab.save_logs();
         }
         let name = self.full_name(scenario.name);
-        report.add(&name, start, &outcome, host.saved_logs());
-        outcome.is_err()
+        report.add(&name, start, &outcome, host.saved_logs())
     }
 }
 

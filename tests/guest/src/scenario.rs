@@ -2,6 +2,7 @@
 
 //! The types of a test: either a scenario of its own, or one of a group that shares a guest.
 
+use std::fmt;
 use std::pin::Pin;
 
 use anyhow::Result;
@@ -10,6 +11,18 @@ use crate::lab::{Boot, Host, Lab};
 
 /// The work of a test; an error is its failure.
 pub type Work<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+
+/// The error of a test that can't be played here, with the reason. It is reported as a skip.
+#[derive(Debug)]
+pub struct Skip(pub String);
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Skip {}
 
 /// A test that shares its guest with other tests, so it leaves the guest and the shares usable.
 pub struct Scenario {

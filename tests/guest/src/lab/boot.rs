@@ -6,9 +6,9 @@ use std::path::Path;
 
 use anyhow::Result;
 use qemu_guest::artifacts::KernelSpec;
-use qemu_guest::vm::VmSpec;
 use qemu_guest::vm::machine::ByteSize;
 use qemu_guest::vm::process::Share;
+use qemu_guest::vm::{VmSpec, Wanted};
 use tempfile::TempDir;
 
 use super::Mounted;
@@ -91,6 +91,11 @@ impl Boot {
     pub fn kernel(mut self, kernel: KernelSpec) -> Self {
         self.kernel = Some(kernel);
         self
+    }
+
+    /// Boots Debian's 6.12, which has more than the kernels that are built here.
+    pub fn debian(self) -> Self {
+        self.kernel(Wanted::default().kernel)
     }
 
     /// Changes the guest's settings.

@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use qemu_guest::accel::AccelChoice;
 use qemu_guest::artifacts::{KernelSpec, Progress};
 use qemu_guest::vm::{Parts, Programs, Wanted, WindowKind};
 use tokio::sync::OnceCell;
 
 use super::{Boot, Lab, programs};
+use crate::scenario::Skip;
 
 /// The path of fsx in the guest.
 pub const FSX: &str = "/bin/fsx";
@@ -61,9 +62,14 @@ impl Host {
             .context("can't find out what QEMU makes of a window")
     }
 
-    /// Whether a window is one memory region.
-    pub async fn has_one_region(&self) -> Result<bool> {
-        Ok(self.window().await? == WindowKind::OneRegion)
+    /// Skips the test unless this run's QEMU implements a window in this way.
+    pub async fn only_with(&self, kind: WindowKind) -> Result<()> {
+        let found = self.window().await?;
+        ensure!(
+            found == kind,
+            Skip(format!("it needs a QEMU whose window is {kind}"))
+        );
+        Ok(())
     }
 
     /// The parts with another kernel.

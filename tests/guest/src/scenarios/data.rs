@@ -9,8 +9,6 @@ use std::os::unix::fs::FileExt as _;
 use anyhow::{Context as _, Result, ensure};
 use guest_agent::access::{self, HashFile, HashTree, How, Part};
 use guest_agent::pattern::Seed;
-use qemu_guest::artifacts::KernelSpec;
-use qemu_guest::artifacts::kernel::DebianKernel;
 use qemu_guest::vm::process::Share;
 
 use crate::lab::{Boot, Held, Lab, Plan, Snapshot};
@@ -62,7 +60,7 @@ fn boot() -> Result<Boot> {
         queues: NonZeroU16::new(2).expect("not zero"),
         ..share
     });
-    Ok(Boot::with(plan).kernel(KernelSpec::Debian(DebianKernel::V6_12)))
+    Ok(Boot::with(plan).debian())
 }
 
 /// Without a window every other test of this group would still pass, so this one has to fail.

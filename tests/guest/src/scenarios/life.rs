@@ -8,11 +8,11 @@ use anyhow::{Context as _, Result, ensure};
 use guest_agent::access::{self, How, Part};
 use guest_agent::pattern::Seed;
 use qemu_guest::vm::machine::OnReset;
-use qemu_guest::vm::{Crash, Parts, VmSpec};
+use qemu_guest::vm::{Crash, VmSpec, WindowKind};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::timeout;
 
-use crate::lab::{Boot, Held, Host, Lab, Plan};
+use crate::lab::{Boot, Host, Lab, Plan};
 use crate::scenario::{Group, Tests};
 use crate::tests;
 
@@ -21,6 +21,13 @@ const MIB: u64 = 1 << 20;
 const RANGE: u64 = 2 * MIB;
 /// More ranges than QEMU's table of memory regions holds, without CONFIGURE_MEM_SLOTS: eight.
 const MANY_RANGES: u64 = 12;
+/// The part of a file that has so many.
+const MANY: Part = Part {
+    offset: 0,
+    len: MANY_RANGES * RANGE,
+};
+/// A file of some ranges.
+const SIZE: u64 = 8 * MIB;
 /// How long a daemon may take to end after a signal.
 const END_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -35,29 +42,40 @@ pub const GROUP: Group = Group {
         resets_with_live_mappings,
         a_reset_with_memory_slots,
         a_stop_while_mappings_are_made,
+        a_qemu_with_one_region_may_stop_while_mappings_are_made,
         a_stop_with_many_mappings,
-        a_page_of_a_truncated_file,
+        a_stop_with_memory_slots,
+        a_qemu_with_one_region_may_stop_with_many_mappings,
     ]),
 };
 
-/// A guest with live mappings.
-async fn mapped(host: &Host) -> Result<Lab<'_>> {
-    mapped_in(host, &host.parts).await
+/// A share with a file of this size.
+fn plan(size: u64, daemon_args: &[&str]) -> Result<Plan> {
+    let part = Part::first(size);
+    let plan = Plan::new("life")?.daemon_args(daemon_args);
+    plan.content(|dir| access::fill(&dir.join("file"), part, Seed(1), How::Syscall))
 }
 
-async fn mapped_in<'h>(host: &'h Host, parts: &Parts) -> Result<Lab<'h>> {
-    let part = Part::first(8 * MIB);
-    let plan = Plan::new("life")?
-        .content(|dir| access::fill(&dir.join("file"), part, Seed(1), How::Syscall))?;
-    let lab = Lab::start_with(host, parts, Boot::with(plan)).await?;
+/// A guest that a reset does not end.
+fn restarting(plan: Plan) -> Boot {
+    Boot::with(plan).spec(|spec| VmSpec {
+        on_reset: OnReset::Restart,
+        ..spec
+    })
+}
+
+/// A guest with live mappings of its file.
+async fn mapped(host: &Host, boot: Boot) -> Result<Lab<'_>> {
+    let lab = host.boot(boot).await?;
     let path = lab.first().in_guest("file");
     lab.expect_dax(&path).await?;
-    lab.verify(&path, part, Seed(1), How::Mmap).await?;
+    let whole = Part::first(SIZE);
+    lab.verify(&path, whole, Seed(1), How::Mmap).await?;
     Ok(lab)
 }
 
 async fn qemu_is_killed(host: &Host) -> Result<()> {
-    let lab = mapped(host).await?;
+    let lab = mapped(host, Boot::with(plan(SIZE, &[])?)).await?;
     let leftovers = lab.leftovers();
     signal(lab.vm().guest().pid(), Signal::KILL)?;
     leftovers.expect_none().await
@@ -73,7 +91,7 @@ async fn the_daemon_is_killed(host: &Host) -> Result<()> {
 
 /// QEMU survives the daemon: a guest that has lost its file system can still be shut down.
 async fn daemon_gets(host: &Host, what: Signal) -> Result<()> {
-    let lab = mapped(host).await?;
+    let lab = mapped(host, Boot::with(plan(SIZE, &[])?)).await?;
     let leftovers = lab.leftovers();
     signal(lab.vm().daemons()[0].pid(), what)?;
     timeout(END_DEADLINE, lab.gone())
@@ -95,14 +113,8 @@ async fn daemon_gets(host: &Host, what: Signal) -> Result<()> {
 
 /// The guest unmounts before it reboots, so its next boot finds the window empty and usable.
 async fn a_reboot_in_order(host: &Host) -> Result<()> {
-    let part = Part::first(8 * MIB);
-    let plan = Plan::new("life")?
-        .content(|dir| access::fill(&dir.join("file"), part, Seed(1), How::Syscall))?;
-    let boot = Boot::with(plan).spec(|spec| VmSpec {
-        on_reset: OnReset::Restart,
-        ..spec
-    });
-    let mut lab = host.boot(boot).await?;
+    let part = Part::first(SIZE);
+    let mut lab = host.boot(restarting(plan(SIZE, &[])?)).await?;
     let path = lab.first().in_guest("file");
     for (life, seed) in [("first", Seed(1)), ("second", Seed(2))] {
         lab.expect_dax(&path).await.context(life)?;
@@ -134,15 +146,8 @@ async fn resets_with_live_mappings(host: &Host) -> Result<()> {
 
 /// The same with these arguments for the daemon.
 pub async fn four_resets(host: &Host, daemon_args: &[&str]) -> Result<()> {
-    let part = Part::first(MANY_RANGES * RANGE);
-    let plan = Plan::new("life")?
-        .daemon_args(daemon_args)
-        .content(|dir| access::fill(&dir.join("file"), part, Seed(1), How::Syscall))?;
-    let boot = Boot::with(plan).spec(|spec| VmSpec {
-        on_reset: OnReset::Restart,
-        ..spec
-    });
-    let mut lab = host.boot(boot).await?;
+    let plan = plan(MANY.len, daemon_args)?;
+    let mut lab = host.boot(restarting(plan)).await?;
     let path = lab.first().in_guest("file");
     let all = [
         Crash::Reboot,
@@ -152,7 +157,7 @@ pub async fn four_resets(host: &Host, daemon_args: &[&str]) -> Result<()> {
     ];
     for crash in all {
         lab.expect_dax(&path).await?;
-        lab.verify(&path, part, Seed(1), How::Mmap)
+        lab.verify(&path, MANY, Seed(1), How::Mmap)
             .await
             .with_context(|| format!("before {crash:?}"))?;
         let mapped = lab.mapped_ranges()?;
@@ -167,31 +172,15 @@ pub async fn four_resets(host: &Host, daemon_args: &[&str]) -> Result<()> {
             .await
             .with_context(|| format!("after {crash:?}"))?;
     }
-    lab.verify(&path, part, Seed(1), How::Mmap).await?;
+    lab.verify(&path, MANY, Seed(1), How::Mmap).await?;
     lab.end().await
 }
 
 /// The cost of `--mem-slots` if mappings are memory regions: QEMU 11.1 looks for a region that it
-/// has dropped. If they are no regions, the guest comes back.
+/// has dropped.
 async fn a_reset_with_memory_slots(host: &Host) -> Result<()> {
-    let part = Part::first(8 * MIB);
-    let plan = Plan::new("life")?
-        .daemon_args(&["--mem-slots"])
-        .content(|dir| access::fill(&dir.join("file"), part, Seed(1), How::Syscall))?;
-    let boot = Boot::with(plan).spec(|spec| VmSpec {
-        on_reset: OnReset::Restart,
-        ..spec
-    });
-    let mut lab = host.boot(boot).await?;
-    let path = lab.first().in_guest("file");
-    lab.verify(&path, part, Seed(1), How::Mmap).await?;
-    if host.has_one_region().await? {
-        lab.crash(Crash::Reboot).await?;
-        lab.mount(lab.first()).await?;
-        let verified = lab.verify(&path, part, Seed(1), How::Mmap).await;
-        verified.context("after the reset")?;
-        return lab.end().await;
-    }
+    host.only_with(WindowKind::Regions).await?;
+    let lab = mapped(host, restarting(plan(SIZE, &["--mem-slots"])?)).await?;
     // The guest's agent is lost with QEMU.
     lab.sh("busybox reboot -f").await.err();
     lab.dies_of("signal: 11").await
@@ -199,7 +188,7 @@ async fn a_reset_with_memory_slots(host: &Host) -> Result<()> {
 
 /// With -no-reboot a reset ends QEMU; the daemon leaves nothing behind.
 async fn a_reset_with_live_mappings(host: &Host) -> Result<()> {
-    let lab = mapped(host).await?;
+    let lab = mapped(host, Boot::with(plan(SIZE, &[])?)).await?;
     let leftovers = lab.leftovers();
     lab.vm().guest().qmp().await.system_reset().await?;
     let (vm, shares) = lab.into_vm();
@@ -213,13 +202,31 @@ async fn a_reset_with_live_mappings(host: &Host) -> Result<()> {
 
 /// A known limit: QEMU 11.1 dereferences a null pointer if a request to map arrives after it has
 /// stopped the device. The daemon leaves nothing behind in any case. (Without --mem-slots the share
-/// would hang after a stop: see below.) A QEMU whose window is one memory region accepts the
-/// request.
+/// would hang after a stop: see below.)
 async fn a_stop_while_mappings_are_made(host: &Host) -> Result<()> {
+    host.only_with(WindowKind::Regions).await?;
+    let (lab, outcome) = stopped_while_mapping(host).await?;
+    if outcome.is_ok() {
+        return lab.end().await;
+    }
+    // The connections to the guest's agent and to QMP break an instant before QEMU's end is seen.
+    let died = lab.dies_of("signal: 11").await;
+    died.with_context(|| format!("the guest failed: {outcome:?}"))
+}
+
+/// Such a QEMU accepts the request.
+async fn a_qemu_with_one_region_may_stop_while_mappings_are_made(host: &Host) -> Result<()> {
+    host.only_with(WindowKind::OneRegion).await?;
+    let (lab, outcome) = stopped_while_mapping(host).await?;
+    outcome?;
+    lab.end().await
+}
+
+/// Stops and continues the VM again and again while its guest reads a file through new mappings.
+/// Returns the outcome of the reading.
+async fn stopped_while_mapping(host: &Host) -> Result<(Lab<'_>, Result<()>)> {
     let size = 96 * MIB;
-    let plan = Plan::new("life")?
-        .daemon_args(&["--mem-slots"])
-        .content(|dir| access::fill(&dir.join("file"), Part::first(size), Seed(1), How::Syscall))?;
+    let plan = plan(size, &["--mem-slots"])?;
     let lab = host.boot(Boot::with(plan)).await?;
     let path = lab.first().in_guest("file");
     let stops = async {
@@ -233,105 +240,65 @@ async fn a_stop_while_mappings_are_made(host: &Host) -> Result<()> {
         read = lab.verify(&path, Part::first(size), Seed(1), How::Mmap) => read,
         failed = stops => failed,
     };
-    if outcome.is_ok() || host.has_one_region().await? {
-        outcome?;
+    if outcome.is_ok() {
         // The last stop may lack its cont.
         lab.vm().guest().qmp().await.cont().await?;
-        return lab.end().await;
     }
-    // The connections to the guest's agent and to QMP break an instant before QEMU's end is seen.
-    let died = lab.dies_of("signal: 11").await;
-    died.with_context(|| format!("the guest failed: {outcome:?}"))
+    Ok((lab, outcome))
 }
 
 /// A known limit: QEMU does not start a device without CONFIGURE_MEM_SLOTS if its table does not
 /// fit into one message. So a share hangs if its VM was paused with many ranges. A reset of the
-/// guest repairs the share. With --mem-slots, or if mappings are no memory regions, the share does
-/// not hang.
+/// guest repairs the share.
 async fn a_stop_with_many_mappings(host: &Host) -> Result<()> {
-    let size = MANY_RANGES * RANGE;
-    let (first, second) = (
-        Part::first(size),
-        Part {
-            offset: size,
-            len: size,
-        },
-    );
-    let one_region = host.has_one_region().await?;
-    for slots in [true, false] {
-        let plan = Plan::new("life")?.content(|dir| {
-            access::fill(
-                &dir.join("file"),
-                Part::first(2 * size),
-                Seed(1),
-                How::Syscall,
-            )
-        })?;
-        let plan = if slots {
-            plan.daemon_args(&["--mem-slots"])
-        } else {
-            plan
-        };
-        let boot = Boot::with(plan).spec(|spec| VmSpec {
-            on_reset: OnReset::Restart,
-            ..spec
-        });
-        let mut lab = host.boot(boot).await?;
-        let path = lab.first().in_guest("file");
-        lab.verify(&path, first, Seed(1), How::Mmap).await?;
-        let mut qmp = lab.vm().guest().qmp().await;
-        qmp.stop().await?;
-        qmp.cont().await?;
-        drop(qmp);
-        if slots || one_region {
-            let old = lab.verify(&path, first, Seed(1), How::Mmap).await;
-            old.context("after the stop")?;
-            let new = lab.verify(&path, second, Seed(1), How::Mmap).await;
-            new.context("new mappings")?;
-        } else {
-            lab.daemon_says("hangs until the guest is reset").await?;
-            // Existing mappings still work.
-            lab.crash(Crash::SystemReset).await?;
-            lab.mount(lab.first()).await?;
-            let verified = lab.verify(&path, first, Seed(1), How::Mmap).await;
-            verified.context("after the reset")?;
-        }
-        lab.end().await?;
-    }
-    Ok(())
+    host.only_with(WindowKind::Regions).await?;
+    let mut lab = stopped_with_many_mappings(host, &[]).await?;
+    lab.daemon_says("hangs until the guest is reset").await?;
+    // Existing mappings still work.
+    lab.crash(Crash::SystemReset).await?;
+    lab.mount(lab.first()).await?;
+    let path = lab.first().in_guest("file");
+    let verified = lab.verify(&path, MANY, Seed(1), How::Mmap).await;
+    verified.context("after the reset")?;
+    lab.end().await
 }
 
-/// QEMU gets SIGBUS if its guest touches a page that the host has cut off. QEMU survives with
-/// `qemu/guard`, or by itself if a window is one memory region. Else it dies.
-async fn a_page_of_a_truncated_file(host: &Host) -> Result<()> {
-    let (lab, mut held) = cut_off(mapped(host).await?).await?;
-    held.expect(4 * MIB, &[0; 8]).await?;
-    held.quit().await?;
-    lab.end().await?;
-
-    let plain = host.parts.clone().without_guard();
-    let (lab, mut held) = cut_off(mapped_in(host, &plain).await?).await?;
-    if host.has_one_region().await? {
-        held.expect(4 * MIB, &[0; 8])
-            .await
-            .context("without the guard")?;
-        held.quit().await?;
-        return lab.end().await;
-    }
-    held.begin_to_read(4 * MIB, 8).await?;
-    // If a later QEMU survives this, qemu/guard has little left to do.
-    lab.dies_of("signal: 7").await
+/// With --mem-slots the share does not hang.
+async fn a_stop_with_memory_slots(host: &Host) -> Result<()> {
+    goes_on(stopped_with_many_mappings(host, &["--mem-slots"]).await?).await
 }
 
-/// Has the guest hold a mapping of the file, and truncates the file on the host.
-async fn cut_off(lab: Lab<'_>) -> Result<(Lab<'_>, Held)> {
-    let held = Held::new(&lab, "file", false).await?;
-    let file = lab.first().on_host("file");
-    std::fs::File::options()
-        .write(true)
-        .open(file)?
-        .set_len(0)?;
-    Ok((lab, held))
+/// Nor does it if mappings are no memory regions.
+async fn a_qemu_with_one_region_may_stop_with_many_mappings(host: &Host) -> Result<()> {
+    host.only_with(WindowKind::OneRegion).await?;
+    goes_on(stopped_with_many_mappings(host, &[]).await?).await
+}
+
+/// A guest with many mappings, whose VM was stopped and continued.
+async fn stopped_with_many_mappings<'h>(host: &'h Host, daemon_args: &[&str]) -> Result<Lab<'h>> {
+    let plan = plan(2 * MANY.len, daemon_args)?;
+    let lab = host.boot(restarting(plan)).await?;
+    let path = lab.first().in_guest("file");
+    lab.verify(&path, MANY, Seed(1), How::Mmap).await?;
+    let mut qmp = lab.vm().guest().qmp().await;
+    qmp.stop().await?;
+    qmp.cont().await?;
+    drop(qmp);
+    Ok(lab)
+}
+
+/// Old mappings work, and new ones.
+async fn goes_on(lab: Lab<'_>) -> Result<()> {
+    let path = lab.first().in_guest("file");
+    let new = Part {
+        offset: MANY.len,
+        ..MANY
+    };
+    for (what, part) in [("after the stop", MANY), ("new mappings", new)] {
+        let verified = lab.verify(&path, part, Seed(1), How::Mmap).await;
+        verified.context(what)?;
+    }
+    lab.end().await
 }
 
 fn signal(pid: u32, signal: Signal) -> Result<()> {

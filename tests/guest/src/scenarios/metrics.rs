@@ -70,7 +70,7 @@ async fn shown(socket: &Path, text: &str) -> Result<String> {
         }
         if Instant::now() > deadline {
             let said = String::from_utf8_lossy(&output.stderr);
-            bail!("waited {SHOWN:?} in vain for {text:?}: {report}{said}");
+            bail!("timed out after {SHOWN:?} waiting for {text:?}: {report}{said}");
         }
         sleep(PAUSE).await;
     }

@@ -29,8 +29,8 @@ mod upgrade;
 
 use crate::scenario::Group;
 
-/// The groups that run on any QEMU, in the order of their start. Long groups come first, so that no
-/// long group runs alone at the end.
+/// All groups, in the order of their start. Long groups come first, so that no long group runs alone
+/// at the end.
 pub fn all() -> &'static [Group] {
     &[
         budget::GROUP,
@@ -45,6 +45,7 @@ pub fn all() -> &'static [Group] {
         guard::GROUP,
         reclaim::GROUP,
         test_command::GROUP,
+        one_region::GROUP,
         confinement::GROUP,
         confinement::OTHER_USERS,
         faults::GROUP,
@@ -62,33 +63,20 @@ pub fn all() -> &'static [Group] {
     ]
 }
 
-/// The groups that need a QEMU whose window is one memory region.
-pub fn of_one_region() -> &'static [Group] {
-    &[one_region::GROUP]
-}
-
-/// Tests for any QEMU that have another outcome if a window is one memory region.
-const DIFFERENT: [&str; 12] = [
-    "budget::a_full_table",
-    "budget::a_thousand_ranges",
-    "faults::direct_views_are_caught",
+/// Tests that need a QEMU whose window is one memory region, or rely on more of a QEMU there.
+const OF_ONE_REGION: [&str; 7] = [
     "guard::",
-    "life::a_page_of_a_truncated_file",
-    "life::a_reset_with_memory_slots",
-    "life::a_stop_while_mappings_are_made",
-    "life::a_stop_with_many_mappings",
+    "life::a_qemu_with_one_region_",
     "life::resets_with_live_mappings",
+    "one_region::",
     "read_only::",
     "restart::",
     "upgrade::",
 ];
 
-/// Whether a test needs such a QEMU, or has another outcome on it.
+/// Whether a test is to be played on such a QEMU, too.
 pub fn depends_on_one_region(name: &str) -> bool {
-    let needs = of_one_region()
-        .iter()
-        .any(|group| name.starts_with(group.name));
-    needs || DIFFERENT.iter().any(|part| name.starts_with(part))
+    OF_ONE_REGION.iter().any(|part| name.starts_with(part))
 }
 
 #[cfg(test)]
@@ -97,8 +85,8 @@ mod tests {
     use crate::runner::names;
 
     #[test]
-    fn what_is_different_is_there() {
-        for part in DIFFERENT {
+    fn what_depends_on_one_region_is_there() {
+        for part in OF_ONE_REGION {
             let mut all = all().iter().flat_map(names);
             assert!(all.any(|name| name.starts_with(part)), "{part}");
         }

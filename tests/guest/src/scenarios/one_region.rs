@@ -11,9 +11,9 @@ use guest_agent::access::{self, How, Part, StorePhysical};
 use guest_agent::pattern::Seed;
 use qemu_guest::vm::machine::{ByteSize, OnReset};
 use qemu_guest::vm::process::Share;
-use qemu_guest::vm::{Crash, VmSpec};
+use qemu_guest::vm::{Crash, VmSpec, WindowKind};
 
-use super::{budget, data, life};
+use super::{budget, data, faults, life};
 use crate::lab::{Boot, Held, Host, Lab, Plan, Snapshot, unprivileged};
 use crate::scenario::{Group, Tests};
 use crate::tests;
@@ -35,12 +35,15 @@ pub const GROUP: Group = Group {
         two_thousand_ranges,
         four_resets_with_memory_slots,
         a_hostile_kernel_s_stores,
+        no_mapping_is_refused,
+        direct_views_are_right,
     ]),
 };
 
 /// The daemon of an ordinary user in a user namespace of its own, like virtiofsd, with the same
 /// user's QEMU. Such a daemon can't make views of files.
 async fn a_daemon_without_privileges(host: &Host) -> Result<()> {
+    host.only_with(WindowKind::OneRegion).await?;
     let (_qemu, parts) = unprivileged::qemu(host)?;
     let (_daemon, parts) = unprivileged::daemon(parts)?;
     let plan = Plan::new("mine")?
@@ -97,17 +100,30 @@ async fn bytes_are_equal(lab: &Lab<'_>) -> Result<()> {
     Ok(())
 }
 
+async fn no_mapping_is_refused(host: &Host) -> Result<()> {
+    host.only_with(WindowKind::OneRegion).await?;
+    budget::no_mapping_is_refused(host).await
+}
+
+async fn direct_views_are_right(host: &Host) -> Result<()> {
+    host.only_with(WindowKind::OneRegion).await?;
+    faults::direct_views_are_right(host).await
+}
+
 async fn two_thousand_ranges(host: &Host) -> Result<()> {
+    host.only_with(WindowKind::OneRegion).await?;
     budget::live_ranges(host, RANGES).await
 }
 
 async fn four_resets_with_memory_slots(host: &Host) -> Result<()> {
+    host.only_with(WindowKind::OneRegion).await?;
     life::four_resets(host, &["--mem-slots"]).await
 }
 
 /// A kernel stores to the whole window by physical addresses, past the file system. In a writable
 /// share it only does what it is permitted to do. In a read-only share the stores have no effect.
 async fn a_hostile_kernel_s_stores(host: &Host) -> Result<()> {
+    host.only_with(WindowKind::OneRegion).await?;
     const SIZE: u64 = 2 * RANGE;
     let plan = |tag, read_only, window| {
         Plan::new(tag)?
@@ -123,6 +139,8 @@ async fn a_hostile_kernel_s_stores(host: &Host) -> Result<()> {
     let windows = [("writable", 16 * MIB), ("read-only", 8 * MIB)];
     let boot = Boot::with(plan(windows[0].0, false, windows[0].1)?)
         .and(plan(windows[1].0, true, windows[1].1)?)
+        // It has /dev/mem.
+        .debian()
         .spec(|mut spec| {
             spec.append.push("iomem=relaxed".to_owned());
             spec

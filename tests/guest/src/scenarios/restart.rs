@@ -4,11 +4,13 @@
 //! reconnects.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use guest_agent::access::{self, How, Part};
 use guest_agent::pattern::Seed;
+use qemu_guest::vm::WindowKind;
 use qemu_guest::vm::process::Share;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::sleep;
@@ -33,6 +35,7 @@ pub const GROUP: Group = Group {
     tests: Tests::Alone(tests![Alone:
         a_daemon_killed_at_work,
         a_power_off_with_a_new_daemon,
+        stock_qemu_does_not_start,
     ]),
 };
 
@@ -42,27 +45,32 @@ const PART: Part = Part {
     len: 8 * MIB,
 };
 
-/// A guest with a mapped file. `None` on a QEMU whose windows are several regions, such as stock
-/// QEMU: it does not start with such a chardev.
-async fn start(host: &Host) -> Result<Option<Lab<'_>>> {
-    let plan = Plan::new("restart")?
-        .set(|share| Share {
-            reconnects: true,
-            ..share
-        })
-        .content(|dir| access::fill(&dir.join("file"), PART, Seed(1), How::Syscall))?;
-    let lab = match (
-        host.boot(Boot::with(plan)).await,
-        host.has_one_region().await?,
-    ) {
-        (Ok(_), false) => {
-            bail!("a stock QEMU waits for the daemon: these tests can be played with it")
-        }
-        (Err(error), false) if format!("{error:#}").contains(STOCK) => return Ok(None),
-        (booted, _) => booted?,
-    };
+fn plan() -> Result<Plan> {
+    let fill = |file: &Path| access::fill(file, PART, Seed(1), How::Syscall);
+    let plan = Plan::new("restart")?.set(|share| Share {
+        reconnects: true,
+        ..share
+    });
+    plan.content(|dir| fill(&dir.join("file")))
+}
+
+/// A guest with a mapped file.
+async fn start(host: &Host) -> Result<Lab<'_>> {
+    host.only_with(WindowKind::OneRegion).await?;
+    let lab = host.boot(Boot::with(plan()?)).await?;
     verify(&lab).await?;
-    Ok(Some(lab))
+    Ok(lab)
+}
+
+/// The tests above can be played with a QEMU that starts: then it waits for the daemon.
+async fn stock_qemu_does_not_start(host: &Host) -> Result<()> {
+    host.only_with(WindowKind::Regions).await?;
+    let Err(error) = host.boot(Boot::with(plan()?)).await else {
+        bail!("a stock QEMU waits for the daemon: these tests can be played with it")
+    };
+    let said = format!("{error:#}");
+    ensure!(said.contains(STOCK), "QEMU ended with: {said}");
+    Ok(())
 }
 
 async fn verify(lab: &Lab<'_>) -> Result<()> {
@@ -117,9 +125,7 @@ async fn expect_end(lab: &Lab<'_>, name: &str) -> Result<()> {
 /// Requests are in flight when the daemon is killed. Without a daemon all requests to the share
 /// wait. With a new daemon they fail. After umount and mount the share works again.
 async fn a_daemon_killed_at_work(host: &Host) -> Result<()> {
-    let Some(mut lab) = start(host).await? else {
-        return Ok(());
-    };
+    let mut lab = start(host).await?;
     let mut held = Held::new(&lab, "file", false).await?;
     let mapped = held.read(0, 8).await?;
     ensure!(mapped != ZEROS, "nothing is mapped");
@@ -164,9 +170,7 @@ async fn a_daemon_killed_at_work(host: &Host) -> Result<()> {
 
 /// The guest shuts down with the share still mounted, which the new daemon knows nothing of.
 async fn a_power_off_with_a_new_daemon(host: &Host) -> Result<()> {
-    let Some(mut lab) = start(host).await? else {
-        return Ok(());
-    };
+    let mut lab = start(host).await?;
     kill_daemon(&lab)?;
     lab.start_daemon_again().await?;
     // For an existing file the guest might answer from its cache.
