@@ -9,9 +9,9 @@ use vm_memory::{Address, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
 
 use virtiofsd::fuse::{InHeader, OutHeader};
 
+use super::buffers::{Buffer, Buffers, ChainBuffers, HeadIndex, total};
 use super::memory::TransportMemory;
 use super::outside::{Direction, Fault, Mapped, locate};
-use super::request::{Buffer, Buffers, HeadIndex, Request, total};
 
 /// The longest accepted chain, in buffers. The largest FUSE request has some 260.
 pub const MAX_BUFFERS: usize = 32768;
@@ -51,13 +51,13 @@ pub enum ChainError {
 /// A chain that is being read.
 struct Reading<'a> {
     /// The request so far. Borrowed, because to move it costs as much as to read a chain.
-    request: &'a mut Request,
+    request: &'a mut ChainBuffers,
     mapped: Option<&'a dyn Mapped>,
     /// How many bytes of each direction have an address where nothing is.
     missing: [usize; 2],
 }
 
-impl Request {
+impl ChainBuffers {
     /// Copies the descriptors of `chain`, all of whose buffers have to be in `memory`.
     ///
     /// # Errors

@@ -17,9 +17,9 @@ use vm_memory::Address as _;
 use vm_memory_017::mmap::FromRangesError;
 use vm_memory_017::{Bytes, GuestAddress, GuestMemoryError, GuestMemoryMmap};
 
+use super::buffers::{Buffer, ChainBuffers};
 use super::chain::MAX_BUFFERS;
 use super::memory::{ShadowMemory, ShadowMemoryError};
-use super::request::{Buffer, Request};
 
 /// A checked request could not be passed on. Each of these is our own fault, not the guest's.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +97,7 @@ impl PrivateRing {
             } else {
                 flags | VRING_DESC_F_NEXT
             };
-            // `Request` holds at most MAX_BUFFERS, which a u16 can count.
+            // `ChainBuffers` holds at most MAX_BUFFERS, which a u16 can count.
             let next = if last { 0 } else { index as u16 + 1 };
             let descriptor =
                 Descriptor::new(buffer.addr.raw_value(), buffer.len, flags as u16, next);
@@ -124,7 +124,7 @@ thread_local! {
 /// # Errors
 /// If the request cannot be opened; `serve` was not called then.
 pub fn with_reader_and_writer<T>(
-    request: &Request,
+    request: &ChainBuffers,
     serve: impl FnOnce(Reader<'_>, Writer<'_>) -> T,
 ) -> Result<T, ChainCopyError> {
     RING.with_borrow_mut(|slot| {

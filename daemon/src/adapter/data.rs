@@ -14,8 +14,8 @@ use smallvec::SmallVec;
 use virtiofsd::filesystem::{ZeroCopyReader, ZeroCopyWriter};
 use virtiofsd::oslib::{ReadvFlags, WritevFlags, readv_at, writev_at};
 
+use super::buffers::{Buffer, ChainBuffers, INLINE_BUFFERS};
 use super::read_way::{ReadWay, Way};
-use super::request::{Buffer, INLINE_BUFFERS, Request};
 
 /// The most pieces in one system call: `UIO_MAXIOV`.
 const MAX_PIECES: usize = 1024;
@@ -23,7 +23,7 @@ const MAX_PIECES: usize = 1024;
 /// Pieces of guest memory, in the order of their bytes, that live as long as their request.
 struct Pieces<'a> {
     iovecs: SmallVec<[libc::iovec; INLINE_BUFFERS]>,
-    request: PhantomData<&'a Request>,
+    request: PhantomData<&'a ChainBuffers>,
 }
 
 impl Pieces<'_> {
@@ -141,7 +141,7 @@ impl<'a> DataOut<'a> {
     }
 }
 
-impl Request {
+impl ChainBuffers {
     /// The guest's bytes behind the first `skip` of them.
     #[must_use]
     pub fn data_in(&self, skip: usize) -> DataIn<'_> {

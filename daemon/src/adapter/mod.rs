@@ -7,11 +7,11 @@
 //! virtio-queue 0.17. A request crosses over in three steps:
 //!
 //! ```text
-//!  guest's ring ──pop──▶ Request ─────────────▶ copy ──────────────▶ virtiofsd's
+//!  guest's ring ──pop──▶ ChainBuffers ────────▶ copy ──────────────▶ virtiofsd's
 //!  (0.18 queue)          private copy of the    a private 0.17 ring   Reader / Writer
 //!                        descriptors            holding that copy
 //!                             │                                            ▲
-//!  guest memory ──────────────┴─▶ ShadowMemory: 0.17 regions over the same ──────┘
+//!  guest memory ──────────────┴─▶ ShadowMemory: 0.17 regions over the same ┘
 //!  (0.18 regions)                 host pointers, those of this request
 //! ```
 //!
@@ -28,21 +28,21 @@
 //!
 //! Not done here: anything about FUSE, the used ring, or notifications.
 
+mod buffers;
 mod chain;
 mod chain_copy;
 mod data;
 mod memory;
 mod outside;
 mod read_way;
-mod request;
 
+pub use buffers::{ChainBuffers, HeadIndex, PayloadError};
 pub use chain::{ChainError, MAX_BUFFERS};
 pub use chain_copy::{ChainCopyError, with_reader_and_writer};
 pub use data::{DataIn, DataOut};
 pub use memory::{AtomicMemory, ShadowMemoryError, TransportBitmap, TransportMemory};
 pub use outside::{Fault, FilePiece, Mapped};
 pub use read_way::ReadWays;
-pub use request::{HeadIndex, PayloadError, Request};
 
 #[cfg(test)]
 mod tests;

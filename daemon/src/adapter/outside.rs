@@ -30,8 +30,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rustix::fs::MemfdFlags;
 use vm_memory::{FileOffset, GuestAddress, GuestMemoryBackend, GuestRegionMmap};
 
+use super::buffers::Buffer;
 use super::memory::TransportMemory;
-use super::request::Buffer;
 
 /// The private memory's address in a request's memory table: no guest has memory there.
 const PRIVATE: GuestAddress = GuestAddress(1 << 60);

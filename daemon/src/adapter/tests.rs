@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use virtio_queue::{DescriptorChain, Queue, QueueOwnedT, QueueT};
 use vm_memory::{GuestAddress, GuestAddressSpace};
 
-use super::{ChainError, MAX_BUFFERS, Request, TransportMemory, with_reader_and_writer};
+use super::{ChainBuffers, ChainError, MAX_BUFFERS, TransportMemory, with_reader_and_writer};
 use crate::testing::{Descriptor, Driver, MEMORY_SIZE, QUEUE_SIZE};
 
 const NEXT: u16 = 1;
@@ -19,9 +19,9 @@ const INDIRECT: u16 = 4;
 const SEAM: u64 = MEMORY_SIZE / 2;
 
 /// The request that a transport's queue over the driver's ring pops next.
-fn pop(driver: &Driver) -> Result<Request, ChainError> {
+fn pop(driver: &Driver) -> Result<ChainBuffers, ChainError> {
     let memory = driver.memory.memory().into_inner();
-    Request::read(chain(&memory), memory)
+    ChainBuffers::read(chain(&memory), memory)
 }
 
 fn chain(memory: &Arc<TransportMemory>) -> DescriptorChain<Arc<TransportMemory>> {

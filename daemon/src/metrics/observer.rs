@@ -13,7 +13,7 @@ use super::cell::Cell;
 use super::histogram::{Distribution, Histogram};
 use super::names::Names;
 use super::operation::{self, Class, OPERATIONS};
-use crate::adapter::Request;
+use crate::adapter::ChainBuffers;
 use crate::node::NodeId;
 
 /// Error numbers of Linux are below the last of these, which stands for all that are none.
@@ -75,7 +75,13 @@ impl Observer {
 
     /// Records that a request was answered with `len` bytes. `begun` is the start of its
     /// processing.
-    pub(crate) fn answered(&self, header: &InHeader, request: &Request, len: u32, begun: Instant) {
+    pub(crate) fn answered(
+        &self,
+        header: &InHeader,
+        request: &ChainBuffers,
+        len: u32,
+        begun: Instant,
+    ) {
         let index = operation::index(header.opcode);
         let class = OPERATIONS[index].1;
         self.latencies[class as usize].record(begun.elapsed());
@@ -91,7 +97,7 @@ impl Observer {
 
     /// The data of a READ is all of the reply but its header. That of a WRITE is what the request
     /// has room for at most, whatever the guest wrote over the reply meanwhile.
-    fn count_bytes(&self, class: Class, request: &Request, len: u32) {
+    fn count_bytes(&self, class: Class, request: &ChainBuffers, len: u32) {
         match class {
             Class::Read => self
                 .read
@@ -163,7 +169,7 @@ fn call_name(call: Call) -> &'static str {
 
 /// The errno in the reply, 0 for none. It can be any number, since the guest may have overwritten
 /// it already.
-fn error_of(request: &Request) -> usize {
+fn error_of(request: &ChainBuffers) -> usize {
     let mut error = [0; 4];
     match request.read_back_at(size_of::<u32>(), &mut error) {
         Ok(()) => {

@@ -18,7 +18,7 @@ use virtio_queue::DescriptorChain;
 use virtiofsd::filesystem::Context;
 use virtiofsd::fuse::{InHeader, InitOut, Opcode, OutHeader};
 
-use crate::adapter::{ChainError, HeadIndex, Mapped, PayloadError, Request, TransportMemory};
+use crate::adapter::{ChainBuffers, ChainError, HeadIndex, Mapped, PayloadError, TransportMemory};
 use crate::fs::NodeId;
 use crate::ring::quiesce::InFlightGuard;
 
@@ -66,7 +66,7 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    fn of(header: &Header, request: &Request) -> Self {
+    fn of(header: &Header, request: &ChainBuffers) -> Self {
         let work = match header.opcode() {
             Some(Opcode::SetupMapping) => Self::map(header, request),
             Some(Opcode::RemoveMapping) => Self::unmap(header, request),
@@ -75,7 +75,7 @@ impl Work {
         work.unwrap_or_else(Self::Bad)
     }
 
-    fn map(header: &Header, request: &Request) -> Result<Self, MessageError> {
+    fn map(header: &Header, request: &ChainBuffers) -> Result<Self, MessageError> {
         header.claims(size_of::<InHeader>() + size_of::<SetupmappingIn>())?;
         let message: SetupmappingIn = request
             .read_object(size_of::<InHeader>())
@@ -93,7 +93,7 @@ impl Work {
         }))
     }
 
-    fn unmap(header: &Header, request: &Request) -> Result<Self, MessageError> {
+    fn unmap(header: &Header, request: &ChainBuffers) -> Result<Self, MessageError> {
         let ranges = size_of::<InHeader>() + size_of::<RemovemappingIn>();
         header.claims(ranges)?;
         let RemovemappingIn { count } = request
@@ -120,7 +120,7 @@ impl Work {
 
 /// A request whose header could be read.
 pub(crate) struct Message {
-    pub(crate) request: Request,
+    pub(crate) request: ChainBuffers,
     pub(crate) header: Header,
     pub(crate) work: Work,
 }
@@ -134,7 +134,7 @@ impl Message {
         mapped: Option<&dyn Mapped>,
         has_window: bool,
     ) -> Result<Self, ParseError> {
-        let request = Request::read_with(chain, memory, mapped)?;
+        let request = ChainBuffers::read_with(chain, memory, mapped)?;
         let header = Header::of(&request)?;
         let work = if has_window {
             Work::of(&header, &request)
@@ -184,7 +184,7 @@ pub(crate) struct ParsedRequest {
 pub(crate) struct Header(InHeader);
 
 impl Header {
-    fn of(request: &Request) -> Result<Self, MessageError> {
+    fn of(request: &ChainBuffers) -> Result<Self, MessageError> {
         request
             .read_object(0)
             .map(Self)
@@ -232,7 +232,10 @@ impl Header {
 ///
 /// # Errors
 /// If the request or the reply is shorter than INIT's; nothing was changed then.
-pub(crate) fn add_map_alignment(request: &Request, reply_len: u32) -> Result<(), PayloadError> {
+pub(crate) fn add_map_alignment(
+    request: &ChainBuffers,
+    reply_len: u32,
+) -> Result<(), PayloadError> {
     let offered: u32 = request.read_object(INIT_IN_FLAGS)?;
     let full = size_of::<OutHeader>() + size_of::<InitOut>();
     let mut error = [0; 4];

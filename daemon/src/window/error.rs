@@ -4,9 +4,9 @@
 
 use std::io;
 
-use shared_window::WindowError;
+use shared_window::{ViewError, VmmError, WindowError};
 
-use crate::fs::{NodeId, is_trouble};
+use crate::fs::{NodeId, is_trouble, is_trouble_with_view};
 use crate::metrics::Refusal;
 
 /// Why a mapping was not set up.
@@ -45,41 +45,89 @@ pub(crate) enum SetupError {
     },
 }
 
+/// What follows from an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// The errno for the guest.
+    pub(crate) errno: i32,
+    /// The counter that it belongs to.
+    pub(crate) refusal: Refusal,
+    /// The promises that can't be kept.
+    pub(crate) broken: Broken,
+}
+
+/// The promises of a mapping that can't be kept after an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// The error concerns only this request (its range, the budget), or will pass.
+    None,
+    /// The file is at fault.
+    File,
+    /// The file is at fault, and other files' promises may be outdated, too.
+    FileAndLooks,
+    /// The VMM refused the file, and may refuse others of its device.
+    FileAndDevice,
+    /// No file can be mapped without a view of it.
+    Views,
+    /// Nothing can be mapped any more.
+    Channel,
+}
+
 impl SetupError {
-    /// The error for the guest.
-    pub(crate) fn errno(&self) -> i32 {
-        match self {
-            Self::Open { source, .. } if is_trouble(source) => libc::EIO,
+    /// What follows from it.
+    pub(crate) fn verdict(&self) -> Verdict {
+        let (errno, refusal, broken) = match self {
+            Self::Open { source, .. } if is_trouble(source) => {
+                (libc::EIO, Refusal::Open, Broken::None)
+            }
             // EROFS, ETXTBSY and similar errors would puzzle a program that reads a mapping.
-            Self::Open { .. } => libc::EACCES,
-            Self::Cleared { .. } => libc::EIO,
-            Self::Unusable { .. } => libc::ENOBUFS,
-            Self::Window { source, .. } => source.errno(),
+            Self::Open { source, .. } => {
+                // The mount may have become read-only.
+                let broken = match source.raw_os_error() {
+                    Some(libc::EROFS) => Broken::FileAndLooks,
+                    _ => Broken::File,
+                };
+                (libc::EACCES, Refusal::Open, broken)
+            }
+            Self::Cleared { .. } => (libc::EIO, Refusal::Open, Broken::None),
+            // While this lasts no file is promised anyway.
+            Self::Unusable { .. } => (libc::ENOBUFS, Refusal::RegionBudget, Broken::None),
+            Self::Window { source, .. } => {
+                let (refusal, broken) = of_window(source);
+                (source.errno(), refusal, broken)
+            }
+        };
+        Verdict {
+            errno,
+            refusal,
+            broken,
         }
     }
 }
 
-impl From<&SetupError> for Refusal {
-    fn from(error: &SetupError) -> Self {
-        match error {
-            SetupError::Open { .. } | SetupError::Cleared { .. } => Self::Open,
-            SetupError::Unusable { .. } => Self::RegionBudget,
-            SetupError::Window { source, .. } => match source {
-                WindowError::View(_) | WindowError::NotWritable(_) | WindowError::LosingPages => {
-                    Self::View
-                }
-                WindowError::NoRegionLeft { .. } | WindowError::NoRangeLeft { .. } => {
-                    Self::RegionBudget
-                }
-                WindowError::Overlap { .. } => Self::Overlap,
-                WindowError::Indeterminate { .. } => Self::Indeterminate,
-                WindowError::Vmm(_) => Self::Vmm,
-                WindowError::OutOfBounds { .. }
-                | WindowError::FileOffsetTooLarge { .. }
-                | WindowError::Misaligned { .. }
-                | WindowError::Unknown(_)
-                | WindowError::Partial { .. } => Self::Bounds,
-            },
+fn of_window(error: &WindowError) -> (Refusal, Broken) {
+    let broken_channel = match error.is_loss_of_vmm() {
+        true => Broken::Channel,
+        false => Broken::None,
+    };
+    match error {
+        WindowError::View(ViewError::ServerGone | ViewError::Protocol(_)) => {
+            (Refusal::View, Broken::Views)
         }
+        WindowError::View(error) if is_trouble_with_view(error) => (Refusal::View, Broken::None),
+        WindowError::View(_) | WindowError::NotWritable(_) => (Refusal::View, Broken::File),
+        WindowError::LosingPages => (Refusal::View, Broken::None),
+        WindowError::NoRegionLeft { .. } | WindowError::NoRangeLeft { .. } => {
+            (Refusal::RegionBudget, Broken::None)
+        }
+        WindowError::Overlap { .. } => (Refusal::Overlap, Broken::None),
+        WindowError::Indeterminate { .. } => (Refusal::Indeterminate, broken_channel),
+        WindowError::Vmm(VmmError::Refused { .. }) => (Refusal::Vmm, Broken::FileAndDevice),
+        WindowError::Vmm(_) => (Refusal::Vmm, broken_channel),
+        WindowError::OutOfBounds { .. }
+        | WindowError::FileOffsetTooLarge { .. }
+        | WindowError::Misaligned { .. }
+        | WindowError::Unknown(_)
+        | WindowError::Partial { .. } => (Refusal::Bounds, Broken::None),
     }
 }

@@ -13,18 +13,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use shared_window::{
-    Access, FileKey, View, ViewError, ViewSource, Vmm, VmmError, Window, WindowError,
-};
+use shared_window::{Access, FileKey, View, ViewError, ViewSource, Vmm, Window};
 use virtiofsd::filesystem::{Context, FileSystem};
 
 use crate::fs::catch_panic::catch_panic;
-use crate::fs::{
-    Dax, NodeCache, NodeId, is_trouble, is_trouble_with_view, kill_privileges, with_file,
-};
+use crate::fs::{Dax, NodeCache, NodeId, is_trouble, kill_privileges, with_file};
 use crate::log::{ErrorChain, LogLimit};
 use crate::metrics::Metrics;
-use crate::window::error::SetupError;
+use crate::window::error::{Broken, SetupError};
 
 /// The driver that a request came from: the number of clears before the request was read, including
 /// one that was due.
@@ -146,48 +142,29 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowFiles<F, M, S> {
         Ok(OpenFile { node, driver, view })
     }
 
-    /// Counts and logs a refused mapping, and revokes promises.
-    pub(crate) fn refuse(&self, context: Context, node: NodeId, error: &SetupError) {
-        self.metrics.refusals.of(error.into()).count();
+    /// Counts and logs a refused mapping, and revokes the promises that can't be kept. This may ask
+    /// the host about the file. Returns the errno for the guest.
+    pub(crate) fn refuse(&self, context: Context, node: NodeId, error: &SetupError) -> i32 {
+        let verdict = error.verdict();
+        self.metrics.refusals.of(verdict.refusal).count();
         self.log_limit.warn(ErrorChain(error));
-        self.take_back(context, node, error);
-    }
-
-    /// Revokes promises that can't be kept: this file's, if the file is at fault; the device's for
-    /// a while, if the VMM refused; all of them, if nothing can be mapped any more. An error that
-    /// concerns only this request (its range, the budget) revokes nothing. This may ask the host
-    /// about the file.
-    fn take_back(&self, context: Context, node: NodeId, error: &SetupError) {
         let eligibility = &self.dax.eligibility;
-        match error {
-            SetupError::Open { source, .. } if is_trouble(source) => {}
-            // While this lasts no file is promised anyway.
-            SetupError::Unusable { .. } => {}
-            SetupError::Open { source, .. } => {
-                if source.raw_os_error() == Some(libc::EROFS) {
-                    // The mount may have become read-only, so other files' promises may be
-                    // outdated, too.
-                    eligibility.forget_all();
-                }
+        match verdict.broken {
+            Broken::None => {}
+            Broken::File => eligibility.revoke(node),
+            Broken::FileAndLooks => {
+                eligibility.forget_all();
                 eligibility.revoke(node);
             }
-            SetupError::Window { source, .. } if source.is_loss_of_vmm() => {
-                self.dax.negotiated.lose_channel();
+            // The device's are revoked for a while.
+            Broken::FileAndDevice => {
+                eligibility.revoke(node);
+                eligibility.doubt_device_of(&*self.fs, context, node);
             }
-            SetupError::Cleared { .. } => {}
-            SetupError::Window { source, .. } => match source {
-                WindowError::View(ViewError::ServerGone | ViewError::Protocol(_)) => {
-                    self.dax.negotiated.lose_views();
-                }
-                WindowError::View(error) if is_trouble_with_view(error) => {}
-                WindowError::View(_) | WindowError::NotWritable(_) => eligibility.revoke(node),
-                WindowError::Vmm(VmmError::Refused { .. }) => {
-                    eligibility.revoke(node);
-                    eligibility.doubt_device_of(&*self.fs, context, node);
-                }
-                _ => {}
-            },
+            Broken::Views => self.dax.negotiated.lose_views(),
+            Broken::Channel => self.dax.negotiated.lose_channel(),
         }
+        verdict.errno
     }
 
     /// Whether the file's set-user-ID and capabilities have to be cleared before it is mapped: a

@@ -63,13 +63,13 @@ impl<F: FileSystem, M: Vmm, S: ViewSource> WindowSide<F, M, S> {
     }
 
     /// Lets `census` count the machine's regions.
-    pub(crate) fn counted_by(mut self, census: Arc<Census>) -> Self {
+    pub(crate) fn count_with(mut self, census: Arc<Census>) -> Self {
         self.operations.get_mut().census = Some(census);
         self
     }
 
     /// Lets `locator` find the window's address.
-    pub(crate) fn located_by(mut self, locator: Box<dyn Locate>) -> Self {
+    pub(crate) fn locate_with(mut self, locator: Box<dyn Locate>) -> Self {
         self.operations.get_mut().locator = Some(locator);
         self
     }

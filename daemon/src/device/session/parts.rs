@@ -102,8 +102,8 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone + 'static> Parts<F, S> {
             fs: DaxFs::new(Arc::clone(&fs), Some(Arc::clone(&dax))),
             window: Some(
                 WindowSide::new(fs, dax, window, Arc::clone(metrics))
-                    .counted_by(Arc::clone(&census))
-                    .located_by(Box::new(locator)),
+                    .count_with(Arc::clone(&census))
+                    .locate_with(Box::new(locator)),
             ),
             space,
             front_end: Some(FrontEnd {

@@ -146,10 +146,7 @@ where
                 self.metrics.mappings_set_up.count();
                 0
             }
-            Err(error) => {
-                files.refuse(context, node, &error);
-                error.errno()
-            }
+            Err(error) => files.refuse(context, node, &error),
         };
         Ok(self.reply(message, errno))
     }

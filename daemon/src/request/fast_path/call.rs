@@ -14,7 +14,7 @@ use virtiofsd::fuse::{
 use vm_memory_017::ByteValued;
 
 use super::reply::{Body, Reply};
-use crate::adapter::{PayloadError, ReadWays, Request};
+use crate::adapter::{ChainBuffers, PayloadError, ReadWays};
 
 /// The longest message that virtiofsd's server accepts: 1 MiB of data, and a page.
 const LONGEST: u32 = (1 << 20) + 0x1000;
@@ -56,7 +56,7 @@ pub(crate) enum FastPath {
 pub(crate) fn serve<F: FileSystem>(
     fs: &F,
     header: &InHeader,
-    request: &Request,
+    request: &ChainBuffers,
     ways: Option<&ReadWays>,
 ) -> FastPath {
     let call = Call {
@@ -76,7 +76,7 @@ pub(crate) fn serve<F: FileSystem>(
 struct Call<'a, F> {
     fs: &'a F,
     header: &'a InHeader,
-    request: &'a Request,
+    request: &'a ChainBuffers,
     ways: Option<&'a ReadWays>,
 }
 

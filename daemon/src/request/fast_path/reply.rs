@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use virtiofsd::fuse::{EntryOut, OutHeader};
 use vm_memory_017::ByteValued;
 
-use crate::adapter::{PayloadError, Request};
+use crate::adapter::{ChainBuffers, PayloadError};
 
 const HEADER: usize = size_of::<OutHeader>();
 /// The largest reply that is not file data.
@@ -65,7 +65,11 @@ impl Reply {
     }
 
     /// Writes all that is not in the guest's memory yet; returns the reply's length.
-    pub(super) fn write(mut self, unique: u64, request: &Request) -> Result<u32, PayloadError> {
+    pub(super) fn write(
+        mut self,
+        unique: u64,
+        request: &ChainBuffers,
+    ) -> Result<u32, PayloadError> {
         // Within the chain, whose length is a u32.
         let len = (self.body.bytes.len() + self.body.in_place) as u32;
         let header = OutHeader {

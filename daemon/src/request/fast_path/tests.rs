@@ -14,7 +14,7 @@ use virtiofsd::server::Server;
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace};
 
 use super::{FastPath, serve};
-use crate::adapter::{Request, with_reader_and_writer};
+use crate::adapter::{ChainBuffers, with_reader_and_writer};
 use crate::fs::DaxFs;
 use crate::testing::fuse::{self, Operation};
 use crate::testing::{AVAIL, Driver, MEMORY_SIZE, QUEUE_SIZE, Share, TABLE};
@@ -76,7 +76,7 @@ impl Case {
         Some((len, driver.read(at, len)))
     }
 
-    fn serve(&self, request: &Request) -> Option<u32> {
+    fn serve(&self, request: &ChainBuffers) -> Option<u32> {
         let header = request.read_object(0).ok()?;
         match serve(&self.fs, &header, request, None) {
             FastPath::Replied(len) => Some(len.expect("guest memory")),
@@ -92,7 +92,7 @@ impl Case {
         Some((len, driver.read(at, len)))
     }
 
-    fn serve_by_server(&self, request: &Request) -> Option<u32> {
+    fn serve_by_server(&self, request: &ChainBuffers) -> Option<u32> {
         let served = with_reader_and_writer(request, |reader, writer| {
             self.server.handle_message(reader, writer, None::<&mut ()>)
         });
@@ -134,7 +134,7 @@ impl Case {
 }
 
 /// The request on the driver's ring.
-fn pop(driver: &Driver) -> Request {
+fn pop(driver: &Driver) -> ChainBuffers {
     let memory = driver.memory.memory().into_inner();
     let mut queue = Queue::new(QUEUE_SIZE).expect("a queue");
     queue
@@ -149,7 +149,7 @@ fn pop(driver: &Driver) -> Request {
         .expect("an index")
         .next()
         .expect("a chain");
-    Request::read(chain, memory).expect("a request")
+    ChainBuffers::read(chain, memory).expect("a request")
 }
 
 fn getattr(node: u64) -> Vec<u8> {

@@ -43,7 +43,7 @@ unsafe impl Send for Buffer {}
 
 impl Buffer {
     /// The buffer's bytes from `skip` on. Writes to them do not reach the region's bitmap: see
-    /// [`Request::mark_written`].
+    /// [`ChainBuffers::mark_written`].
     fn bytes<'a>(&self, _memory: &'a TransportMemory, skip: usize) -> VolatileSlice<'a> {
         let len = (self.len as usize).saturating_sub(skip);
         let start = self.host.wrapping_add(self.len as usize - len);
@@ -72,7 +72,7 @@ pub enum PayloadError {
 }
 
 /// One request of the guest: its buffers, and those for the reply.
-pub struct Request {
+pub struct ChainBuffers {
     pub(super) head: HeadIndex,
     pub(super) memory: Arc<TransportMemory>,
     pub(super) readable: Buffers,
@@ -81,7 +81,7 @@ pub struct Request {
     pub(super) outside: Option<Box<Outside>>,
 }
 
-impl Request {
+impl ChainBuffers {
     /// Why the request can't be served although it can be answered.
     #[must_use]
     pub fn fault(&self) -> Option<&Fault> {
