@@ -246,5 +246,4 @@ fn dismiss<T: Send + 'static>(daemon: T) {
 }
 
 #[cfg(test)]
-#[path = "session_tests.rs"]
 mod tests;

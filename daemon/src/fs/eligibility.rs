@@ -311,5 +311,4 @@ fn runs_on_the_host<F: FileSystem>(fs: &F, context: Context, node: NodeId) -> bo
 }
 
 #[cfg(test)]
-#[path = "eligibility_tests.rs"]
 mod tests;

@@ -294,5 +294,4 @@ fn errno_name(errno: i32) -> String {
 }
 
 #[cfg(test)]
-#[path = "exposition_tests.rs"]
 mod tests;

@@ -214,5 +214,4 @@ fn shown_range(cell: &Cell, file: usize, now: Instant) -> Range {
 }
 
 #[cfg(test)]
-#[path = "window_json_tests.rs"]
 mod tests;

@@ -115,8 +115,6 @@ where
 }
 
 #[cfg(test)]
-#[path = "engine_tests.rs"]
 mod tests;
 #[cfg(test)]
-#[path = "engine_window_tests.rs"]
 mod window_tests;

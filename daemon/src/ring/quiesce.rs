@@ -313,5 +313,4 @@ impl Drop for InFlightGuard {
 }
 
 #[cfg(test)]
-#[path = "quiesce_tests.rs"]
 mod tests;

@@ -382,5 +382,4 @@ fn position(state: &VringState<AtomicMemory>) -> Position {
 }
 
 #[cfg(test)]
-#[path = "vring_tests.rs"]
 pub(crate) mod tests;

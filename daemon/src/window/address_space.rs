@@ -345,5 +345,4 @@ impl Mapped for AddressSpace {
 }
 
 #[cfg(test)]
-#[path = "address_space_tests.rs"]
 mod tests;

@@ -244,5 +244,4 @@ impl Measured {
 }
 
 #[cfg(test)]
-#[path = "lane_tests.rs"]
 mod tests;

@@ -245,3 +245,6 @@ fn duplicate(fd: i32) -> io::Result<OwnedFd> {
     // once.
     unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,8 +10,6 @@
 //! ```
 
 mod channel;
-#[cfg(test)]
-mod channel_tests;
 mod connect;
 mod control;
 mod memory;

@@ -215,5 +215,4 @@ impl Screen {
 }
 
 #[cfg(test)]
-#[path = "screen_tests.rs"]
 mod tests;

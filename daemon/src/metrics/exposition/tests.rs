@@ -107,7 +107,7 @@ fn numbers_stand_where_they_belong() {
 
 #[test]
 fn the_manual_lists_what_is_shown_and_how() {
-    let manual = include_str!("../../docs/metrics.md");
+    let manual = include_str!("../../../docs/metrics.md");
     let listed: BTreeSet<_> = manual
         .lines()
         .filter_map(|line| {

@@ -138,7 +138,7 @@ fn the_manual_s_example_has_this_shape() {
             _ => {}
         }
     }
-    let manual = include_str!("../../docs/metrics.md");
+    let manual = include_str!("../../../docs/metrics.md");
     let (_, rest) = manual.split_once("```json\n").unwrap();
     let (example, _) = rest.split_once("```").unwrap();
     let (mut listed, mut shown) = (vec![], vec![]);

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::super::ChannelEnd;
 use super::pair::{PAGE, PATIENCE, quiet, start};
+use crate::vhost::ChannelEnd;
 use crate::window::{Action, CallKind, Script};
 
 #[test]

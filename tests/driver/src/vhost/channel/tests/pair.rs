@@ -16,9 +16,9 @@ use vhost::vhost_user::message::{
 use vhost::vhost_user::{Backend, Frontend, VhostUserFrontend, VhostUserFrontendReqHandler};
 use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
 
-use super::super::channel::Channel;
-use super::super::control::Control;
-use super::super::watchdog::Watchdog;
+use crate::vhost::channel::Channel;
+use crate::vhost::control::Control;
+use crate::vhost::watchdog::Watchdog;
 use crate::window::{Announce, Rules, Script, Told, Violation, Vmm, Window};
 
 pub(super) const PAGE: u64 = 4096;

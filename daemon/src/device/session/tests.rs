@@ -30,11 +30,8 @@ use crate::ring::threads::QueueThreads;
 use crate::testing::fuse::{self, Operation};
 use crate::testing::{FrontEnd, Held, MUST_HAPPEN, Share, USED, expect, in_background};
 
-#[path = "session_failure_tests.rs"]
 mod failure;
-#[path = "session_open_tests.rs"]
 mod open;
-#[path = "session_pool_tests.rs"]
 mod pool;
 
 const WINDOW: u64 = shared_window::LINUX_RANGE;
@@ -420,11 +417,11 @@ fn a_migration_is_told_which_pages_were_written() {
     // Two pages of room, far from anything else.
     let (_, reply_at) = case.front_end.offer(&getattr, 2 * PAGE as u32);
     let first = reply_at.0 / PAGE;
-    assert!(!dirty(first + 3), "a page that nobody wrote");
+    assert!(!dirty(first + 3), "a page that was not written");
     case.front_end.wait_for_reply();
     assert!(dirty(first) && dirty(first + 1), "the reply's room");
     assert!(dirty(USED / PAGE), "the used ring");
-    assert!(!dirty(first + 3), "a page that nobody wrote");
+    assert!(!dirty(first + 3), "a page that was not written");
     case.end();
 }
 
