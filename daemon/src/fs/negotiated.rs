@@ -56,12 +56,6 @@ impl WindowNegotiated {
         self.0.fetch_or(NO_VIEWS, Ordering::Relaxed);
     }
 
-    /// Whether the front end can be asked to map.
-    #[must_use]
-    pub fn has_channel(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & CHANNEL != 0
-    }
-
     /// Records whether this daemon can serve requests whose buffers lie in the window, as far as is
     /// known.
     pub fn set_reachable(&self, reachable: bool) {

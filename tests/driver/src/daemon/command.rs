@@ -44,7 +44,6 @@ pub struct DaemonCommand {
     program: PathBuf,
     dialect: Dialect,
     share: Option<PathBuf>,
-    folder: Option<PathBuf>,
     socket: Option<PathBuf>,
     options: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
@@ -60,7 +59,6 @@ impl DaemonCommand {
             program: program.into(),
             dialect: Dialect::VIRTIOFSD,
             share: None,
-            folder: None,
             socket: None,
             options: Vec::new(),
             environment: Vec::new(),
@@ -81,13 +79,6 @@ impl DaemonCommand {
     #[must_use]
     pub fn share(mut self, share: impl Into<PathBuf>) -> Self {
         self.share = Some(share.into());
-        self
-    }
-
-    /// Makes the daemon's folder in this one, for example on the file system that is to be shared.
-    #[must_use]
-    pub fn folder_in(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.folder = Some(folder.into());
         self
     }
 
@@ -148,11 +139,7 @@ impl DaemonCommand {
     /// # Errors
     /// [`DaemonError`], with the daemon's log if it has ended.
     pub fn start(self) -> Result<Daemon, DaemonError> {
-        let place = Place::new(
-            self.folder.as_deref(),
-            self.share.clone(),
-            self.socket.clone(),
-        )?;
+        let place = Place::new(self.share.clone(), self.socket.clone())?;
         let before = FileStamp::of(&place.socket());
         let program = match self.user {
             Some(user) => place.give_to(user, &self.program)?,
@@ -198,13 +185,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn new(
-        within: Option<&Path>,
-        share: Option<PathBuf>,
-        socket: Option<PathBuf>,
-    ) -> Result<Self, DaemonError> {
-        let within = within.map_or_else(std::env::temp_dir, Path::to_owned);
-        let folder = tempfile::tempdir_in(&within).map_err(prepare(&within))?;
+    fn new(share: Option<PathBuf>, socket: Option<PathBuf>) -> Result<Self, DaemonError> {
+        let folder = tempfile::tempdir().map_err(prepare(&std::env::temp_dir()))?;
         let share = match share {
             Some(share) => share,
             None => {

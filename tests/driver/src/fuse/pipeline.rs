@@ -153,16 +153,6 @@ impl Pipeline {
         self.queue.set_waiting(waiting);
     }
 
-    /// Sets how long a reply may take from now on.
-    pub fn set_patience(&mut self, patience: Duration) {
-        self.patience = patience;
-    }
-
-    /// Sets how requests are split into descriptors from now on.
-    pub fn set_framing(&mut self, framing: Framing) {
-        self.framing = framing;
-    }
-
     /// Sets the user, group and process of the following requests.
     pub fn set_owner(&mut self, uid: u32, gid: u32, pid: u32) {
         self.owner = [uid, gid, pid];

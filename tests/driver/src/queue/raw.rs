@@ -57,17 +57,6 @@ impl<'a> RawQueue<'a> {
         place.store(index, Ordering::Release);
     }
 
-    /// Writes the available ring's flags.
-    pub fn set_available_flags(&mut self, flags: u16) {
-        let place = self.layout.available_flags();
-        place.store(flags, Ordering::Release);
-    }
-
-    /// Sets the used index at which the device interrupts.
-    pub fn set_used_event(&mut self, index: u16) {
-        self.layout.used_event().store(index, Ordering::Release);
-    }
-
     /// The device's used index.
     pub fn used_index(&self) -> u16 {
         self.layout.used_index()
