@@ -119,6 +119,7 @@ fn options() -> SessionOptions {
             request_queues: NonZeroU16::MIN,
             thread_pool_size: 0,
             mem_slots: true,
+            poll: Duration::ZERO,
         },
         observer: None,
     }
