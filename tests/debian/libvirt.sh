@@ -46,7 +46,9 @@ is_booted() {
 
 # guest COMMAND: runs it in the guest, and prints what it says.
 guest() {
-    number=$(($(grep -c '^end=' /work/guest) + 1))
+    # grep fails where it counts none.
+    number=$(grep -c '^end=' /work/guest || :)
+    number=$((number + 1))
     echo "echo begin=\$((0+$number))=; { $*; } 2>&1; echo end=\$((0+$number))=" >/run/vm/console.in
     eventually "the guest's '$*'; its console ends with: $(tail -3 /work/guest)" \
         grep -q "^end=$number=" /work/guest
