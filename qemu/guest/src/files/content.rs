@@ -127,6 +127,26 @@ impl Op for ReadAt {
     }
 }
 
+/// Reads a part of a kept file by one pread(2). Gives the number of bytes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReadKept {
+    pub file: String,
+    pub offset: u64,
+    pub len: usize,
+}
+
+impl Op for ReadKept {
+    const NAME: &'static str = "read-kept";
+    type Yield = usize;
+
+    fn run(self, handles: &mut HandleTable) -> Result<usize, Fault> {
+        let file: &File = handles.get(&self.file)?;
+        let mut buffer = vec![0; self.len];
+        file.read_at(&mut buffer, self.offset)
+            .map_err(Fault::of(format!("reading at {:#x}", self.offset)))
+    }
+}
+
 /// Offsets and lengths of the pieces of a range.
 pub(super) fn chunks(offset: u64, len: u64) -> impl Iterator<Item = (u64, usize)> {
     let end = offset + len;

@@ -18,7 +18,7 @@ mod store;
 mod watch;
 
 pub(crate) use content::difference;
-pub use content::{Compare, Create, ReadAt};
+pub use content::{Compare, Create, ReadAt, ReadKept};
 pub use frames::{FindFrame, Frame, FrameOf};
 pub use huge::{Align, MapHuge};
 pub use mapping::{Load, Map, MapKind, MapMany, Mapping, Touch};
@@ -30,5 +30,5 @@ pub use reset::ResetDevice;
 pub use sleeps::{TRACEFS, TraceSleeps, TracedSleeps};
 pub use space::{Fill, Overwrite, Reserve};
 pub use standing::{Standing, Where};
-pub use store::{Sync, WriteMapped};
+pub use store::{Modified, Sync, WriteMapped};
 pub use watch::{KernelLog, Stacks, Task, sleepers};

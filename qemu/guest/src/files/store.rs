@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::MetadataExt as _;
 
 use serde::{Deserialize, Serialize};
 
@@ -50,5 +51,24 @@ impl Op for Sync {
         let file: &File = handles.get(&self.file)?;
         file.sync_all()
             .map_err(Fault::of(format!("fsync of {}", self.file)))
+    }
+}
+
+/// The mtime of a kept file, by fstat(2). Gives seconds since 1970.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Modified {
+    pub file: String,
+}
+
+impl Op for Modified {
+    const NAME: &'static str = "modified";
+    type Yield = u64;
+
+    fn run(self, handles: &mut HandleTable) -> Result<u64, Fault> {
+        let file: &File = handles.get(&self.file)?;
+        let is = file
+            .metadata()
+            .map_err(Fault::of(format!("fstat of {}", self.file)))?;
+        Ok(is.mtime().cast_unsigned())
     }
 }

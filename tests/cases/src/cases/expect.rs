@@ -24,6 +24,8 @@ pub enum KernelKind {
     NoBioWake,
     /// The kernel has the seed's change: it waits for pins only.
     Seed,
+    /// The kernel is 7.3 with the lab's fixes. It fulfils every contract.
+    Fixed,
     /// The kernel never waits. Built to show that the lab notices.
     NoWait,
     /// The kernel never wakes a waiter. Built to show that the lab notices.
@@ -40,6 +42,7 @@ impl KernelKind {
             {
                 Self::Seed
             }
+            Some(("build:7.3", "fixes")) => Self::Fixed,
             Some(("build:6.12" | "build:7.3", "nowait")) => Self::NoWait,
             Some(("build:6.12" | "build:7.3", "nowake")) => Self::NoWake,
             None if label == "debian:6.1" => Self::NoBioWake,
@@ -65,6 +68,7 @@ impl KernelKind {
     pub fn unchanged(self) -> Self {
         match self {
             Self::Seed | Self::NoWait | Self::NoWake => Self::Stock,
+            Self::Fixed => Self::Newer,
             Self::Stock | Self::Newer | Self::NoBioWake => self,
         }
     }
@@ -87,6 +91,7 @@ impl fmt::Display for KernelKind {
             Self::Newer => "newer",
             Self::NoBioWake => "6.1",
             Self::Seed => "seed",
+            Self::Fixed => "fixed",
             Self::NoWait => "nowait",
             Self::NoWake => "nowake",
         })
@@ -117,7 +122,10 @@ pub fn expected(
     match removal.contract(fs) {
         Contract::MustWait => match (kernel, pin.reference()) {
             (KernelKind::NoBioWake, _) if pin.ends_with_bio() => vec![Stuck],
-            (KernelKind::Stock | KernelKind::Newer | KernelKind::NoBioWake, _)
+            (
+                KernelKind::Stock | KernelKind::Newer | KernelKind::Fixed | KernelKind::NoBioWake,
+                _,
+            )
             | (KernelKind::Seed, Reference::Pin) => vec![Waited],
             (KernelKind::Seed, Reference::Get) | (KernelKind::NoWait, _) => {
                 slipped(kernel, fs, pin, removal)
@@ -233,5 +241,6 @@ mod tests {
         let newer = |label| of(label, "7.3.4-daxlab-x");
         assert_eq!(newer("build:7.3+nowait"), KernelKind::NoWait);
         assert_eq!(newer("build:7.3+mutant-unkillable"), KernelKind::Newer);
+        assert_eq!(newer("build:7.3+fixes"), KernelKind::Fixed);
     }
 }

@@ -2,6 +2,8 @@
 
 //! The files and the actors of one case.
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, Result, ensure};
 use guest_agent::files::{Create, Frame, FrameOf, Map, Open, Touch, TraceBusy, Where};
 use guest_agent::removals::Removal;
@@ -203,6 +205,12 @@ impl Fixture {
             rig.spoil();
         }
         Ok(())
+    }
+
+    /// The host's path of the file.
+    pub fn on_host(&self, rig: &Rig) -> Result<PathBuf> {
+        let name = self.files.file.rsplit('/').next();
+        Ok(rig.on_host(name.context("a file has a name")?))
     }
 
     /// Lets the reclaim worker go on. All other requests that the disk delays are answered, too.

@@ -8,7 +8,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -155,7 +155,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 pub async fn run(rig: &mut Rig, pin: Pin, what: OnHost, seen: &mut Observation) -> Result<()> {
     let mut fixture = Fixture::set_up(rig, FileSystem::Fuse, RemovalKind::Truncate).await?;
     seen.stands(&fixture);
-    let path = on_host(rig, &fixture)?;
+    let path = fixture.on_host(rig)?;
     let opened = File::options().read(true).write(true).open(&path);
     let file = opened.with_context(|| format!("opening {}", path.display()))?;
     let held = matrix::take(rig, &mut fixture, pin, seen).await?;
@@ -184,14 +184,8 @@ pub async fn run(rig: &mut Rig, pin: Pin, what: OnHost, seen: &mut Observation) 
     race::close(rig, fixture, seen).await
 }
 
-/// The host's path of the fixture's file.
-fn on_host(rig: &Rig, fixture: &Fixture) -> Result<PathBuf> {
-    let name = fixture.files.file.rsplit('/').next();
-    Ok(rig.on_host(name.context("a file has a name")?))
-}
-
 async fn remove(rig: &mut Rig, fixture: &Fixture, file: &File, what: OnHost) -> Result<()> {
-    let path = on_host(rig, fixture)?;
+    let path = fixture.on_host(rig)?;
     let failed = || format!("{what:?} of {}", path.display());
     match what {
         OnHost::Truncate => file.set_len(0).with_context(failed)?,

@@ -72,6 +72,7 @@ impl Case {
             // Nothing is promised there.
             (_, Contract::KnownLimit) | (HeldTo::Known, _) => self.expected(kernel, vmm),
             (HeldTo::Stock, _) => self.expected(kernel.unchanged(), vmm),
+            (HeldTo::Contract, _) if kernel == KernelKind::Fixed => self.fixed(),
             (HeldTo::Contract, contract) => contract.outcomes(),
         }
     }

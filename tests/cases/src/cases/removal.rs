@@ -140,10 +140,15 @@ impl RemovalKind {
     /// Whether the lab runs this removal on this file system.
     pub fn is_on(self, fs: FileSystem) -> bool {
         match self {
-            Self::ReclaimInline | Self::ReclaimWorker => fs == FileSystem::Fuse,
+            _ if self.reclaims() => fs == FileSystem::Fuse,
             Self::CloneFrom | Self::Exchange => fs == FileSystem::Xfs,
             _ => true,
         }
+    }
+
+    /// Whether this removal takes a range of the window, so that any other range would do.
+    pub(super) fn reclaims(self) -> bool {
+        matches!(self, Self::ReclaimInline | Self::ReclaimWorker)
     }
 
     /// Whether this removal shows something under a pin of this kind. A page that the disk writes

@@ -26,6 +26,7 @@ pub fn kernels(kind: KernelKind) -> &'static str {
         KernelKind::Newer => "debian:latest, one of your own from 6.15 on",
         KernelKind::NoBioWake => "debian:6.1",
         KernelKind::Seed => "build:6.12+seed",
+        KernelKind::Fixed => "build:7.3+fixes",
         KernelKind::NoWait => "build:6.12+nowait",
         KernelKind::NoWake => "build:6.12+nowake",
     }
@@ -135,6 +136,7 @@ pub fn reason(case: Case, kind: KernelKind) -> String {
         (KernelKind::Seed, _) => {
             return format!("it waits for FOLL_PIN only: {}", slip(case, kind));
         }
+        (KernelKind::Fixed, _) => "its bugs are fixed",
         (KernelKind::NoWait, _) => return format!("it never waits: {}", slip(case, kind)),
         (KernelKind::NoWake, _) => "it never wakes who waits; made to show that the lab notices",
     }

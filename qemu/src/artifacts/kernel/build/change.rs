@@ -10,6 +10,8 @@ use crate::artifacts::patch::Patch;
 pub(super) enum Change {
     /// `+seed`: removals from DAX files wait for pins only.
     Seed,
+    /// `+fixes`: what the lab found is fixed.
+    Fixes,
     /// `+nowait`: removals wait for nothing. Broken on purpose.
     NoWait,
     /// `+nowake`: removals wait, and are never woken. Broken on purpose.
@@ -34,12 +36,56 @@ pub(super) const SEED: &[Patch] = &[
     patch!("6.12", "seed-xfs-two-inodes.patch"),
 ];
 
+/// The patches of [`Change::Fixes`].
+const FIXES: &[Patch] = &[
+    patch!(
+        "fixes",
+        "0001-fuse-dax-do-not-return-a-range-that-somebody-else-ha.patch"
+    ),
+    patch!(
+        "fixes",
+        "0002-fuse-keep-the-pages-of-a-DAX-file-that-is-copied-to.patch"
+    ),
+    patch!(
+        "fixes",
+        "0003-fuse-keep-the-pages-of-a-DAX-file-that-may-have-chan.patch"
+    ),
+    patch!(
+        "fixes",
+        "0004-fuse-do-not-drop-pages-of-a-DAX-file-that-the-server.patch"
+    ),
+    patch!(
+        "fixes",
+        "0005-fuse-dax-ask-for-the-size-in-a-read-past-the-end.patch"
+    ),
+    patch!(
+        "fixes",
+        "0006-fuse-dax-take-another-range-instead-of-waiting-for-a.patch"
+    ),
+    patch!(
+        "fixes",
+        "0007-virtiofs-stop-the-reclaim-worker-before-any-super-bl.patch"
+    ),
+    patch!(
+        "fixes",
+        "0008-fs-dax-unmap-a-page-again-that-is-mapped-while-its-l.patch"
+    ),
+    patch!(
+        "fixes",
+        "0009-fuse-dax-move-mtime-when-a-file-is-written-to.patch"
+    ),
+    patch!(
+        "fixes",
+        "0010-fuse-dax-do-not-wait-for-pages-in-use-when-an-inode-.patch"
+    ),
+];
+
 impl Change {
     /// The changes of a version that are no mutants.
     pub(super) fn of(base: Base) -> &'static [Self] {
         match base {
             Base::V6_12 => &[Self::Seed, Self::NoWait, Self::NoWake],
-            Base::V7_3 => &[Self::NoWait, Self::NoWake],
+            Base::V7_3 => &[Self::Fixes, Self::NoWait, Self::NoWake],
         }
     }
 
@@ -47,6 +93,7 @@ impl Change {
     pub(super) fn name(self) -> String {
         match self {
             Self::Seed => "seed".to_owned(),
+            Self::Fixes => "fixes".to_owned(),
             Self::NoWait => "nowait".to_owned(),
             Self::NoWake => "nowake".to_owned(),
             Self::Mutant(mutant) => format!("mutant-{}", mutant.name),
@@ -57,11 +104,39 @@ impl Change {
     pub(super) fn patches(self, base: Base) -> Vec<Patch> {
         match (self, base) {
             (Self::Seed, _) => SEED.to_vec(),
+            (Self::Fixes, _) => FIXES.to_vec(),
             (Self::NoWait, Base::V6_12) => vec![patch!("6.12", "nowait.patch")],
             (Self::NoWait, Base::V7_3) => vec![patch!("7.3", "nowait.patch")],
             (Self::NoWake, Base::V6_12) => vec![patch!("6.12", "nowake.patch")],
             (Self::NoWake, Base::V7_3) => vec![patch!("7.3", "nowake.patch")],
             (Self::Mutant(mutant), _) => mutant.patches(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_fix_of_the_folder_is_applied_in_order_and_says_how_to_see_it() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("patches/linux/fixes");
+        let mut there: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.ends_with(".patch"))
+            .collect();
+        there.sort();
+        let names: Vec<_> = FIXES.iter().map(|patch| patch.name).collect();
+        assert_eq!(names, there);
+        for Patch { name, text } in FIXES {
+            let (message, _) = text.split_once("\n---\n").unwrap();
+            for part in ["\nSubject: [PATCH", "\nSigned-off-by: ", "daxlab test "] {
+                assert!(message.contains(part), "{name} lacks {part:?}");
+            }
         }
     }
 }

@@ -47,7 +47,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 
 fn evicted(kernel: KernelKind, _: FileSystem) -> Vec<Outcome> {
     match kernel {
-        KernelKind::Newer => vec![Outcome::Waited],
+        KernelKind::Newer | KernelKind::Fixed => vec![Outcome::Waited],
         KernelKind::Stock | KernelKind::NoBioWake | KernelKind::Seed => vec![Outcome::Harmed],
         // Of 6.12 and of 7.3: what makes these kernels is a wait at eviction or none.
         KernelKind::NoWait => vec![Outcome::Harmed, Outcome::Waited],

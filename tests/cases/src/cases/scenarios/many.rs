@@ -27,7 +27,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     contract: Contract::MustWait,
     signs: Signs::DROPPED_PAGE,
     expected: |kernel, _| match kernel {
-        KernelKind::Stock | KernelKind::Newer | KernelKind::NoBioWake => {
+        KernelKind::Stock | KernelKind::Newer | KernelKind::Fixed | KernelKind::NoBioWake => {
             vec![Outcome::Waited]
         }
         KernelKind::Seed | KernelKind::NoWake => vec![Outcome::Stuck],

@@ -5,6 +5,7 @@
 //! A scenario's file holds all of it. The numbers are those of the list that the lab began with. The
 //! letters are findings of the lab. `docs/findings.md` goes through both.
 
+mod attributes;
 mod blocks;
 mod contention;
 mod crowd;
@@ -56,6 +57,21 @@ pub struct Scenario {
     pub run: Run,
 }
 
+/// The scenarios whose removal takes a range of the window.
+const RECLAIM: [&str; 4] = [
+    "reopen-hides-pin",
+    "self-deadlock",
+    "stale-range",
+    "worker-stalls-others",
+];
+
+impl Scenario {
+    /// Whether its removal takes a range of the window, so that any other range would do.
+    pub(super) fn reclaims(&self) -> bool {
+        RECLAIM.contains(&self.name)
+    }
+}
+
 /// The function that runs a scenario.
 pub type Run =
     for<'a> fn(&'a mut Rig, FileSystem, &'a mut Observation) -> LocalBoxFuture<'a, Result<()>>;
@@ -71,6 +87,7 @@ use run;
 /// All scenarios.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
     let files = [
+        attributes::SCENARIOS,
         hidden::SCENARIOS,
         contention::SCENARIOS,
         blocks::SCENARIOS,

@@ -32,7 +32,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             errors: &[],
         },
         expected: |kernel, _| match kernel {
-            KernelKind::Stock | KernelKind::Newer | KernelKind::NoBioWake => {
+            KernelKind::Stock | KernelKind::Newer | KernelKind::Fixed | KernelKind::NoBioWake => {
                 // This is a race, which Linux wins about every second time. A kernel that checks
                 // its lists panics at a broken list. Another kernel walks the list without end, or
                 // lets two files share a range.
