@@ -21,7 +21,7 @@ use crate::host::{FileSystem, Rig};
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "appended-is-read",
-        finding: |_| Some("H"),
+        finding: |_| Some("J"),
         about: "a process keeps a file open and reads at its end again and again; the host appends \
                 to the file",
         source: "fs/fuse/dax.c: fuse_dax_read_iter() never asks for the size, other than \
@@ -34,7 +34,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "write-moves-mtime",
-        finding: |_| Some("I"),
+        finding: |_| Some("K"),
         about: "write(2) in place, through DAX, and fstat(2), again and again; then close(2)",
         source: "fs/fuse/dax.c: a TODO of fuse_dax_write_iter() and of faults",
         fs: &[FileSystem::Fuse],
