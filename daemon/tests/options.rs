@@ -71,7 +71,7 @@ const VIRTIOFSD_1_14: [(&str, Value); 43] = [
 ];
 
 /// The options that are ours.
-const OURS: [(&str, Value); 9] = [
+const OURS: [(&str, Value); 10] = [
     ("--dax-window", Required),
     ("--dax", Required),
     ("--dax-min-size", Required),
@@ -79,6 +79,7 @@ const OURS: [(&str, Value); 9] = [
     ("--max-regions", Required),
     ("--mem-slots", No),
     ("--request-queues", Required),
+    ("--poll", Required),
     ("--metrics", Required),
     ("--metrics-anywhere", No),
 ];

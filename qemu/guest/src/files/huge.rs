@@ -147,6 +147,8 @@ fn first_block(file: &File) -> io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt as _;
+
     use super::*;
     use crate::files::Open;
 
@@ -157,8 +159,12 @@ mod tests {
 
     #[test]
     fn small_pages_take_a_fault_each() {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        std::io::Write::write_all(&mut file, &vec![7; HUGE]).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        // Page by page and backwards, so that the page cache of a host with large folios has small ones.
+        for page in (0..HUGE).step_by(page_size()).rev() {
+            let bytes = vec![7; page_size()];
+            file.as_file().write_all_at(&bytes, page as u64).unwrap();
+        }
         let mut handles = HandleTable::default();
         let (name, path) = ("f".to_owned(), file.path().to_str().unwrap().to_owned());
         let open = Open {
