@@ -42,6 +42,7 @@ pub use chain_copy::{ChainCopyError, with_reader_and_writer};
 pub use data::{DataIn, DataOut};
 pub use memory::{AtomicMemory, ShadowMemoryError, TransportBitmap, TransportMemory};
 pub use outside::{Fault, FilePiece, Mapped};
+pub(crate) use read_way::CACHESTAT;
 pub use read_way::ReadWays;
 
 #[cfg(test)]

@@ -11,9 +11,10 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use shared_window::page_size;
+
 /// `SYS_cachestat`, which is the same on all architectures. The libraries in use don't have it yet.
-const CACHESTAT: libc::c_long = 451;
-const PAGE: u64 = 4096;
+pub(crate) const CACHESTAT: libc::c_int = 451;
 /// How many handles are remembered; another one with the same slot is found out again.
 const SLOTS: usize = 256;
 
@@ -90,8 +91,7 @@ impl ReadWay<'_> {
             true => Way::Read,
             false => Way::Ask,
         };
-        let known = self.handle << 2 | way as u64;
-        self.ways.slot(self.handle).store(known, Ordering::Relaxed);
+        self.remember(way);
         way
     }
 
@@ -99,16 +99,20 @@ impl ReadWay<'_> {
     pub(super) fn is_cached(self, file: &File, offset: u64, len: u64) -> bool {
         match cached_pages(file, offset, len) {
             Ok(pages) => {
-                let end = offset.saturating_add(len).div_ceil(PAGE);
-                pages >= end - offset / PAGE
+                let end = offset.saturating_add(len).div_ceil(page_size());
+                pages >= end - offset / page_size()
             }
             Err(_) => {
                 self.ways.cannot_ask.store(true, Ordering::Relaxed);
-                let known = self.handle << 2 | Way::Read as u64;
-                self.ways.slot(self.handle).store(known, Ordering::Relaxed);
+                self.remember(Way::Read);
                 true
             }
         }
+    }
+
+    fn remember(self, way: Way) {
+        let known = self.handle << 2 | way as u64;
+        self.ways.slot(self.handle).store(known, Ordering::Relaxed);
     }
 }
 
@@ -137,7 +141,7 @@ fn cached_pages(file: &File, offset: u64, len: u64) -> io::Result<u64> {
     let mut counts = Counts::default();
     // SAFETY: the kernel reads the first structure and writes the second, which have its layout and
     // outlive the call.
-    let done = unsafe { libc::syscall(CACHESTAT, file.as_raw_fd(), &range, &mut counts, 0) };
+    let done = unsafe { libc::syscall(CACHESTAT.into(), file.as_raw_fd(), &range, &mut counts, 0) };
     match done {
         0 => Ok(counts.cached),
         _ => Err(io::Error::last_os_error()),
@@ -166,20 +170,21 @@ mod tests {
     #[test]
     fn the_page_cache_says_what_it_has() {
         let ways = ReadWays::default();
+        let page = page_size();
         let mut file = tempfile::tempfile_in("/dev/shm").unwrap();
-        file.write_all(&[1; 3 * PAGE as usize]).unwrap();
+        file.write_all(&vec![1; 3 * page as usize]).unwrap();
         file.set_len(1 << 20).unwrap();
         let cached = |offset, len| ways.of(1).is_cached(&file, offset, len);
         if !cached(0, 1 << 20) {
             for (offset, len, expected) in [
-                (0, 3 * PAGE, true),
-                (5, 2 * PAGE, true),
-                (2 * PAGE, PAGE + 1, false),
-                (8 * PAGE, 1, false),
+                (0, 3 * page, true),
+                (5, 2 * page, true),
+                (2 * page, page + 1, false),
+                (8 * page, 1, false),
             ] {
                 assert_eq!(cached(offset, len), expected, "{offset} {len}");
             }
         }
-        assert!(cached(8 * PAGE, 0));
+        assert!(cached(8 * page, 0));
     }
 }

@@ -9,7 +9,7 @@ use std::hint;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use virtio_queue::DescriptorChain;
 use vm_memory::GuestAddressSpace;
 
@@ -123,12 +123,7 @@ impl Poller {
     }
 
     /// Watches a ring that ran empty, if that is expected to pay. Returns when a request was seen.
-    fn look_out(
-        &self,
-        ring: &Ring,
-        polling: &mut MutexGuard<'_, Polling>,
-        served: u32,
-    ) -> Option<Instant> {
+    fn look_out(&self, ring: &Ring, polling: &mut Polling, served: u32) -> Option<Instant> {
         let mut now = Instant::now();
         let until = polling.ran_empty(served, now)?;
         self.metrics.polls.count();

@@ -6,8 +6,8 @@
 //! still looks at the ring then takes the request without a kick and without being woken, which costs
 //! more than a GETATTR. Watching costs processor time, so it is given up where it does not pay:
 //!
-//! - After a watch in vain the next ones are left out, twice as many each time. A request that comes
-//!   soon after the ring ran empty ends that.
+//! - If no request came while the thread watched, it skips the next times, twice as many each time. A
+//!   request that comes soon after the ring ran empty ends that.
 //! - Where driver and daemon share a processor, each watch delays what it waits for. Only a comparison
 //!   shows that. So now and then a block of requests is served the other way, between two blocks that
 //!   are served as before, and the quicker way is kept.
@@ -29,7 +29,7 @@ const IDLE: Duration = Duration::from_millis(1);
 /// Blocks from one comparison to the next: at first, and at most.
 const SOON: u32 = 16;
 const LATE: u32 = 256;
-/// Watches left out after many in vain, as a power of two.
+/// The most times that are skipped, as a power of two.
 const MOST_MISSES: u32 = 6;
 /// How much the last comparison counts.
 const WEIGHT: f64 = 0.25;

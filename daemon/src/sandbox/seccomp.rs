@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! The system call filter: virtiofsd's allow list, and four more calls.
+//! The system call filter: virtiofsd's allow list, and five more calls.
 //!
 //! virtiofsd builds and loads its filter in one function, so its list is repeated here; a test
 //! compares the two. The additions: vhost-user-backend 0.24 calls shutdown(2) on the VMM's socket
 //! when the VMM has gone, and vhost 0.18 checks with getsockopt(2) whether the back-end channel is
 //! a Unix stream socket. With a window there is faccessat2, which checks whether a file may be
 //! written without opening it, and memfd_create, for the page by which the window's address is
-//! found and for the private memory of a request whose buffers lie in the window. virtiofsd's
-//! filter would kill the process for all four. With `--metrics` there are `recvfrom` and `sendto`
+//! found and for the private memory of a request whose buffers lie in the window. cachestat shows
+//! whether a READ would wait. virtiofsd's filter would kill the process for all five. With `--metrics` there are `recvfrom` and `sendto`
 //! without an address.
 //!
 //! A new system call of the serving threads has to be listed here, or the filter kills the daemon with
@@ -17,6 +17,7 @@
 use libseccomp::error::SeccompError;
 use libseccomp::{ScmpAction, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
 
+use crate::adapter::CACHESTAT;
 use crate::config::SeccompMode;
 
 /// The calls of virtiofsd 1.14 on x86_64; libseccomp leaves out what another architecture lacks.
@@ -134,10 +135,6 @@ const MAY_WRITE: &str = "faccessat2";
 /// to find the window's address.
 const SCRATCH: &str = "memfd_create";
 
-/// cachestat(2), which shows whether a READ would wait. It is the same number on all architectures;
-/// libseccomp of Debian 12 does not know its name.
-const CACHED: libc::c_int = 451;
-
 /// The options that our transport reads from a socket with getsockopt(2), all of `SOL_SOCKET`.
 const SOCKET_OPTIONS: [libc::c_int; 2] = [libc::SO_DOMAIN, libc::SO_TYPE];
 
@@ -176,7 +173,8 @@ fn build(action: ScmpAction, more: More) -> Result<ScmpFilterContext, SeccompErr
     for name in calls.chain(more.syslog.then_some(&SYSLOG)) {
         filter.add_rule(ScmpAction::Allow, ScmpSyscall::from_name(name)?)?;
     }
-    filter.add_rule(ScmpAction::Allow, ScmpSyscall::from(CACHED))?;
+    // libseccomp of Debian 12 does not know its name.
+    filter.add_rule(ScmpAction::Allow, ScmpSyscall::from(CACHESTAT))?;
     if more.metrics {
         for name in ON_A_CONNECTION {
             // A call that is allowed without conditions cannot be allowed with conditions too.

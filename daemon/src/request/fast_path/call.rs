@@ -59,20 +59,36 @@ pub(crate) fn serve<F: FileSystem>(
     request: &ChainBuffers,
     ways: Option<&ReadWays>,
 ) -> FastPath {
+    let opcode = match Opcode::try_from(header.opcode) {
+        Ok(opcode) if header.len <= LONGEST => opcode,
+        _ => return FastPath::NotHere,
+    };
+    let is_read = matches!(opcode, Opcode::Read);
     let call = Call {
         fs,
         header,
         request,
         ways,
     };
-    match call.serve() {
-        Some(reply) if ways.is_some() && reply.is_of(libc::EAGAIN) && call.is_read() => {
+    let reply = match opcode {
+        Opcode::Lookup => call.lookup(),
+        Opcode::Getattr => call.getattr(),
+        Opcode::Open => call.open(),
+        Opcode::Release => call.release(),
+        Opcode::Read => call.read(),
+        Opcode::Write => call.write(),
+        _ => None,
+    };
+    match reply {
+        // Other requests fail with this error for reasons of their own, such as an OPEN for a lease.
+        Some(reply) if is_read && ways.is_some() && reply.is_of(libc::EAGAIN) => {
             FastPath::WouldWait
         }
         Some(reply) => FastPath::Replied(reply.write(header.unique, request)),
         None => FastPath::NotHere,
     }
 }
+
 struct Call<'a, F> {
     fs: &'a F,
     header: &'a InHeader,
@@ -81,29 +97,6 @@ struct Call<'a, F> {
 }
 
 impl<F: FileSystem> Call<'_, F> {
-    fn opcode(&self) -> Option<Opcode> {
-        Opcode::try_from(self.header.opcode).ok()
-    }
-
-    fn is_read(&self) -> bool {
-        matches!(self.opcode(), Some(Opcode::Read))
-    }
-
-    fn serve(&self) -> Option<Reply> {
-        if self.header.len > LONGEST {
-            return None;
-        }
-        match self.opcode()? {
-            Opcode::Lookup => self.lookup(),
-            Opcode::Getattr => self.getattr(),
-            Opcode::Open => self.open(),
-            Opcode::Release => self.release(),
-            Opcode::Read => self.read(),
-            Opcode::Write => self.write(),
-            _ => None,
-        }
-    }
-
     /// The message's fixed part, if it is there and a reply with a body of `room` bytes fits.
     fn message<T: ByteValued + Default>(&self, room: usize) -> Option<T> {
         self.has_room(room)?;
