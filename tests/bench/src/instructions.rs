@@ -199,15 +199,9 @@ struct QueueThreads(Vec<PathBuf>);
 
 impl QueueThreads {
     fn of(daemon: &Daemon) -> Result<Self> {
-        let mut found = Vec::new();
-        for process in daemon.processes() {
-            for entry in fs::read_dir(format!("/proc/{}/task", process.pid))? {
-                let path = entry?.path();
-                if fs::read_to_string(path.join("comm"))?.trim() == QUEUE_THREAD {
-                    found.push(path);
-                }
-            }
-        }
+        let processes = daemon.processes();
+        let threads = processes.iter().map(|one| one.threads_named(QUEUE_THREAD));
+        let found: Vec<PathBuf> = threads.flatten().collect();
         ensure!(!found.is_empty(), "the daemon has no thread {QUEUE_THREAD}");
         Ok(Self(found))
     }

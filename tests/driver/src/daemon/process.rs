@@ -50,12 +50,22 @@ impl Process {
 
     /// Whether it has a thread of this name.
     pub fn has_thread(&self, name: &str) -> bool {
+        !self.threads_named(name).is_empty()
+    }
+
+    /// The folders in /proc of its threads of this name.
+    pub fn threads_named(&self, name: &str) -> Vec<PathBuf> {
         let tasks = fs::read_dir(self.file("task"));
-        let mut tasks = tasks.into_iter().flatten().flatten();
-        tasks.any(|task| {
-            let comm = fs::read_to_string(task.path().join("comm"));
+        let paths = tasks
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|task| task.path());
+        let is_named = |path: &PathBuf| {
+            let comm = fs::read_to_string(path.join("comm"));
             comm.is_ok_and(|comm| comm.trim_end() == name)
-        })
+        };
+        paths.filter(is_named).collect()
     }
 
     /// The targets of its descriptors.
