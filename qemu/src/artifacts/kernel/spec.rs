@@ -70,6 +70,11 @@ impl KernelSpec {
         debian.chain(BuiltKernel::named().map(Self::Built))
     }
 
+    /// Whether it is the caller's own, given by its path. Only such a kernel has modules apart from it.
+    pub fn is_own(&self) -> bool {
+        matches!(self, Self::Image(_) | Self::Tree(_))
+    }
+
     fn names() -> String {
         let debian = DebianKernel::ALL.map(DebianKernel::label).join(", ");
         format!("{debian}, {}", BuiltKernel::names())

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use dax_cases::host::RigParts;
 use dax_measure::lab::{Format, write_all};
 use dax_measure::{Colour, put};
@@ -18,7 +18,7 @@ use super::guest::Guest;
 use super::hunt::Hunt;
 use super::investigate::seen;
 use super::report;
-use crate::cli::Status;
+use crate::cli::{Status, UsageError};
 use crate::signals::Signals;
 use crate::test::{describe_host, mounts_of_our_own};
 
@@ -28,6 +28,9 @@ use crate::test::{describe_host, mounts_of_our_own};
 ///
 /// If the lab can't start, or fails.
 pub fn run(args: &RandomArgs, out: &mut dyn Write) -> Result<Status> {
+    if args.modules.is_some() && !args.kernel.is_own() {
+        return Err(UsageError::Modules.into());
+    }
     let replay = args.replay.as_deref().map(read).transpose()?;
     fs::create_dir_all(&args.out).with_context(|| format!("can't use {}", args.out.display()))?;
     // Called before there is a second thread, which would stay in the old namespace.
@@ -56,19 +59,9 @@ fn read(path: &Path) -> Result<Program> {
         "the program has no file: add a line like `file a 1`"
     );
     let possible = sound(&program);
-    if let Some((step, _)) = program
-        .steps
-        .iter()
-        .zip(
-            possible
-                .steps
-                .iter()
-                .map(Some)
-                .chain(std::iter::repeat(None)),
-        )
-        .find(|(step, kept)| Some(*step) != *kept)
-    {
-        anyhow::bail!("the step `{step}` is not possible where it stands");
+    let mut steps = program.steps.iter().enumerate();
+    if let Some((_, step)) = steps.find(|(at, step)| possible.steps.get(*at) != Some(*step)) {
+        bail!("the step `{step}` is not possible where it stands");
     }
     Ok(program)
 }
@@ -125,4 +118,24 @@ async fn play_again(
     }
     guest.end().await?;
     Ok(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: RandomArgs,
+    }
+
+    #[test]
+    fn modules_need_a_kernel_that_is_given_by_its_path() {
+        let line = Line::parse_from(["random", "--modules", "/lib/modules/x"]);
+        let error = run(&line.args, &mut Vec::new()).unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(UsageError::Modules)));
+    }
 }

@@ -9,10 +9,7 @@ use std::{
 
 use qemu_guest::vm::{VmSpec, Wanted};
 use qemu_guest::{
-    accel::AccelChoice,
-    artifacts::{KernelSpec, QemuSpec},
-    vm::machine::ByteSize,
-    vm::process::Share,
+    accel::AccelChoice, artifacts::QemuSpec, vm::machine::ByteSize, vm::process::Share,
 };
 
 use super::{
@@ -132,8 +129,7 @@ impl TryFrom<ShareArgs> for Config {
 
     fn try_from(args: ShareArgs) -> Result<Self, ConfigError> {
         let dir = directory(&args.dir)?;
-        let own = matches!(args.kernel, KernelSpec::Image(_) | KernelSpec::Tree(_));
-        if args.modules.is_some() && !own {
+        if args.modules.is_some() && !args.kernel.is_own() {
             return Err(ConfigError::Modules);
         }
         let qemu = args.qemu.spec();

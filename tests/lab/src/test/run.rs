@@ -77,10 +77,7 @@ fn obtain(args: &TestArgs) -> Result<Vec<Kernel>> {
         &args.kernels[..]
     };
     let kernel = |spec: &KernelSpec| {
-        let modules = match spec {
-            KernelSpec::Image(_) | KernelSpec::Tree(_) => args.modules.as_deref(),
-            _ => None,
-        };
+        let modules = args.modules.as_deref().filter(|_| spec.is_own());
         let label = spec.to_string();
         let (accel, qemu) = (args.accel(), args.qemu.spec());
         let parts = RigParts::obtain(spec, modules, accel, &qemu, Progress::auto())?;

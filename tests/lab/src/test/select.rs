@@ -24,8 +24,7 @@ const CORE_REMOVALS: [RemovalKind; 3] = [
 ///
 /// If no case matches, or there are modules without a kernel that is given by its path.
 pub fn select(args: &TestArgs) -> Result<Vec<Case>, UsageError> {
-    let has_modules = |kernel| matches!(kernel, &KernelSpec::Image(_) | &KernelSpec::Tree(_));
-    if args.modules.is_some() && !args.kernels.iter().any(has_modules) {
+    if args.modules.is_some() && !args.kernels.iter().any(KernelSpec::is_own) {
         return Err(UsageError::Modules);
     }
     let mut cases = args.selection.cases()?;
