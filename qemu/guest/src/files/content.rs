@@ -89,7 +89,7 @@ impl Op for Compare {
 }
 
 /// The first difference of `bytes`, which are at `offset` of a file, from a pattern or from zeros.
-pub(crate) fn difference(seed: Option<u64>, offset: u64, bytes: &[u8]) -> Option<String> {
+pub fn difference(seed: Option<u64>, offset: u64, bytes: &[u8]) -> Option<String> {
     match seed {
         Some(seed) => {
             let checked = pattern::check(Seed(seed), offset, bytes);

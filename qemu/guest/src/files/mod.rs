@@ -17,8 +17,7 @@ mod standing;
 mod store;
 mod watch;
 
-pub(crate) use content::difference;
-pub use content::{Compare, Create, ReadAt, ReadKept};
+pub use content::{Compare, Create, ReadAt, ReadKept, difference};
 pub use frames::{FindFrame, Frame, FrameOf};
 pub use huge::{Align, MapHuge};
 pub use mapping::{Load, Map, MapKind, MapMany, Mapping, Touch};

@@ -13,8 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use dax_measure::lab::{Contract, Outcome};
-use guest_agent::files::{KernelLog, Load};
-use guest_agent::pattern::{self, Seed};
+use guest_agent::files::{KernelLog, Load, difference};
 use guest_agent::removals::Removal;
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::process::{Pid, Signal, kill_process};
@@ -335,22 +334,8 @@ fn wrong_on_host(file: &File, part: Part) -> Result<Option<String>> {
     let mut bytes = vec![0; part.len as usize];
     file.read_exact_at(&mut bytes, part.offset)
         .context("reading the file")?;
-    Ok(match part.pattern {
-        Some((seed, at)) => {
-            let checked = pattern::check(Seed(seed), at, &bytes);
-            checked.err().map(|wrong| wrong.to_string())
-        }
-        None => {
-            let wrong = bytes.iter().position(|byte| *byte != 0);
-            wrong.map(|at| {
-                let offset = part.offset + at as u64;
-                format!(
-                    "offset {offset:#x}: expected 0x00, found {:#04x}",
-                    bytes[at]
-                )
-            })
-        }
-    })
+    let (seed, at) = part.pattern.unzip();
+    Ok(difference(seed, at.unwrap_or(part.offset), &bytes))
 }
 
 /// The op that compares the part of it which the pinner has mapped; `None` if there is none.
@@ -370,6 +355,8 @@ fn loading(fixture: &Fixture, part: Part) -> Option<Load> {
 
 #[cfg(test)]
 mod tests {
+    use guest_agent::pattern::{self, Seed};
+
     use super::*;
 
     const LEN: u64 = 2 * RANGE;

@@ -75,6 +75,35 @@ pub(super) async fn take(
     Ok(held)
 }
 
+/// A truncate that has begun under a pin of direct I/O.
+pub(super) struct Truncating {
+    pub(super) fixture: Fixture,
+    pub(super) held: Held,
+    pub(super) pending: Pending<Removal>,
+    /// Where it waits, if it does.
+    pub(super) waiting: Waiting<()>,
+}
+
+/// Begins to truncate a file with a page under direct I/O, and looks where that waits.
+pub(super) async fn begin_truncate(
+    rig: &mut Rig,
+    fs: FileSystem,
+    seen: &mut Observation,
+) -> Result<Truncating> {
+    let kind = RemovalKind::Truncate;
+    let mut fixture = Fixture::set_up(rig, fs, kind).await?;
+    seen.stands(&fixture);
+    let held = take(rig, &mut fixture, Pin::AioRead, seen).await?;
+    let pending = fixture.remover.begin(fixture.removal()).await?;
+    let waiting = kind.watch(rig, &mut fixture, &pending).await?;
+    Ok(Truncating {
+        fixture,
+        held,
+        pending,
+        waiting,
+    })
+}
+
 /// Removes the page under the pin, and ends the fixture.
 pub(super) async fn remove_and_verify(
     rig: &mut Rig,

@@ -7,8 +7,7 @@ use std::os::unix::fs::FileExt as _;
 
 use anyhow::{Context as _, Result};
 use dax_cases::host::FileSystem;
-use guest_agent::files::Compare;
-use guest_agent::pattern::{self, Seed};
+use guest_agent::files::{Compare, difference};
 
 use super::check::PAGE;
 use super::player::Player;
@@ -29,20 +28,8 @@ pub(super) fn wrong_on_host(
             _ => Err(error).context("reading a file on the host"),
         };
     }
-    Ok(match pattern {
-        Some((seed, at)) => {
-            let checked = pattern::check(Seed(seed), at, &bytes);
-            checked.err().map(|wrong| wrong.to_string())
-        }
-        None => {
-            let wrong = bytes.iter().position(|byte| *byte != 0);
-            wrong.map(|at| {
-                let found = bytes[at];
-                let at = offset + at as u64;
-                format!("offset {at:#x}: expected 0x00, found {found:#04x}")
-            })
-        }
-    })
+    let (seed, at) = pattern.unzip();
+    Ok(difference(seed, at.unwrap_or(offset), &bytes))
 }
 
 impl Player<'_> {
@@ -146,6 +133,8 @@ impl Player<'_> {
 
 #[cfg(test)]
 mod tests {
+    use guest_agent::pattern::{self, Seed};
+
     use super::*;
 
     #[test]

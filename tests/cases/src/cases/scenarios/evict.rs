@@ -56,7 +56,16 @@ fn evicted(kernel: KernelKind, _: FileSystem) -> Vec<Outcome> {
 }
 
 async fn evict(rig: &mut Rig, fs: FileSystem, seen: &mut Observation, pin: Pin) -> Result<()> {
-    let kind = RemovalKind::Unlink;
+    close_and_remove(rig, fs, seen, (pin, RemovalKind::Unlink)).await
+}
+
+/// Closes mapping and files while the page is pinned, and removes what is left.
+pub(super) async fn close_and_remove(
+    rig: &mut Rig,
+    fs: FileSystem,
+    seen: &mut Observation,
+    (pin, kind): (Pin, RemovalKind),
+) -> Result<()> {
     let mut fixture = Fixture::set_up(rig, fs, kind).await?;
     seen.stands(&fixture);
     let held = matrix::take(rig, &mut fixture, pin, seen).await?;

@@ -138,6 +138,15 @@ async fn munmap_hides_pin(rig: &mut Rig, fs: FileSystem, seen: &mut Observation)
     matrix::remove_and_verify(rig, fixture, held, RemovalKind::Truncate, seen).await
 }
 
+/// The op that opens the file, reads a byte, and closes it.
+fn opening(fixture: &Fixture) -> ReadAt {
+    ReadAt {
+        path: fixture.files.file.clone(),
+        offset: 0,
+        len: 1,
+    }
+}
+
 async fn reopen_hides_pin(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
     let kind = RemovalKind::ReclaimInline;
     let mut fixture = Fixture::set_up(rig, fs, kind).await?;
@@ -145,12 +154,7 @@ async fn reopen_hides_pin(rig: &mut Rig, fs: FileSystem, seen: &mut Observation)
     let held = matrix::take(rig, &mut fixture, Pin::Vmsplice, seen).await?;
     for _ in 0..2 {
         // The first close writes the page back. The second open finds the page clean.
-        let read = ReadAt {
-            path: fixture.files.file.clone(),
-            offset: 0,
-            len: 1,
-        };
-        fixture.remover.ask(read).await?;
+        fixture.remover.ask(opening(&fixture)).await?;
     }
     seen.step("the file has been opened, closed and opened again");
     matrix::remove_and_verify(rig, fixture, held, kind, seen).await
@@ -188,12 +192,7 @@ async fn loaded_page(
     };
     let held = matrix::take(rig, &mut fixture, Pin::Vmsplice, seen).await?;
     if reopen {
-        let read = ReadAt {
-            path: fixture.files.file.clone(),
-            offset: 0,
-            len: 1,
-        };
-        fixture.remover.ask(read).await?;
+        fixture.remover.ask(opening(&fixture)).await?;
         seen.step("the file has been opened again");
     }
     matrix::remove_and_verify(rig, fixture, held, kind, seen).await
@@ -203,8 +202,7 @@ async fn reopen_while_mapped(rig: &mut Rig, fs: FileSystem, seen: &mut Observati
     let mut fixture = Fixture::set_up(rig, fs, RemovalKind::Truncate).await?;
     seen.stands(&fixture);
     let mut loader = rig.actor("loader").await?;
-    let path = fixture.files.file.clone();
-    open(&mut loader, "file", &path).await?;
+    open(&mut loader, "file", &fixture.files.file).await?;
     map(&mut loader, "map", "file", 0).await?;
     let load = Load {
         map: "map".to_owned(),
@@ -213,13 +211,8 @@ async fn reopen_while_mapped(rig: &mut Rig, fs: FileSystem, seen: &mut Observati
         pattern: Some((fixture.page.seed, 0)),
     };
     seen.harm = loader.ask(load.clone()).await?;
-    let read = ReadAt {
-        path,
-        offset: 0,
-        len: 1,
-    };
-    fixture.remover.ask(read).await?;
-    seen.step("a page was loaded, and the file has been opened by somebody else");
+    fixture.remover.ask(opening(&fixture)).await?;
+    seen.step("a page was loaded, and the file has been opened by another process");
     let again = loader.ask(load).await?;
     seen.harm = seen.harm.take().or(again);
     loader.end().await?;

@@ -10,6 +10,7 @@ use guest_agent::files::{Close, Touch};
 
 use super::{Scenario, race, run};
 use crate::cases::fixture::Fixture;
+use crate::cases::matrix::Truncating;
 use crate::cases::wait::does_not_return;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, Signs, expected, matrix};
 use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting, Who};
@@ -54,12 +55,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 const WAKE_DEADLINE: Duration = Duration::from_secs(20);
 
 async fn refault_during_wait(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
-    let kind = RemovalKind::Truncate;
-    let mut fixture = Fixture::set_up(rig, fs, kind).await?;
-    seen.stands(&fixture);
-    let held = matrix::take(rig, &mut fixture, Pin::AioRead, seen).await?;
-    let pending = fixture.remover.begin(fixture.removal()).await?;
-    let waiting = kind.watch(rig, &mut fixture, &pending).await?;
+    let Truncating {
+        mut fixture,
+        held,
+        pending,
+        waiting,
+    } = matrix::begin_truncate(rig, fs, seen).await?;
     if !matches!(waiting, Waiting::Blocked(_)) {
         matrix::go_on_from(rig, &mut fixture, held, &pending, waiting, seen).await?;
         return matrix::close(rig, fixture, seen).await;
@@ -74,12 +75,12 @@ async fn refault_during_wait(rig: &mut Rig, fs: FileSystem, seen: &mut Observati
 }
 
 async fn unmap_ends_wait(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
-    let kind = RemovalKind::Truncate;
-    let mut fixture = Fixture::set_up(rig, fs, kind).await?;
-    seen.stands(&fixture);
-    let held = matrix::take(rig, &mut fixture, Pin::AioRead, seen).await?;
-    let pending = fixture.remover.begin(fixture.removal()).await?;
-    let waiting = kind.watch(rig, &mut fixture, &pending).await?;
+    let Truncating {
+        mut fixture,
+        held,
+        pending,
+        waiting,
+    } = matrix::begin_truncate(rig, fs, seen).await?;
     let Waiting::Blocked(task) = waiting else {
         matrix::go_on_from(rig, &mut fixture, held, &pending, waiting, seen).await?;
         return matrix::close(rig, fixture, seen).await;

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::{Scenario, race, run};
 use crate::cases::fixture::Fixture;
+use crate::cases::matrix::Truncating;
 use crate::cases::wait::does_not_return;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, Signs, expected, matrix};
 use crate::host::{BREAK_LAYOUTS, FileSystem, Pending, Rig, Waiting, Who, WorkerError};
@@ -72,12 +73,12 @@ fn killed(kernel: KernelKind, fs: FileSystem) -> Vec<Outcome> {
 const END_DEADLINE: Duration = Duration::from_secs(20);
 
 async fn signal_during_wait(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
-    let kind = RemovalKind::Truncate;
-    let mut fixture = Fixture::set_up(rig, fs, kind).await?;
-    seen.stands(&fixture);
-    let held = matrix::take(rig, &mut fixture, Pin::AioRead, seen).await?;
-    let pending = fixture.remover.begin(fixture.removal()).await?;
-    let waiting = kind.watch(rig, &mut fixture, &pending).await?;
+    let Truncating {
+        mut fixture,
+        held,
+        pending,
+        waiting,
+    } = matrix::begin_truncate(rig, fs, seen).await?;
     if let Waiting::Blocked(_) = waiting {
         fixture.remover.signal(Signal(libc::SIGSTOP));
         fixture.remover.signal(Signal(libc::SIGCONT));
@@ -102,12 +103,12 @@ async fn kill_during_wait(
     seen: &mut Observation,
     signal: libc::c_int,
 ) -> Result<()> {
-    let kind = RemovalKind::Truncate;
-    let mut fixture = Fixture::set_up(rig, fs, kind).await?;
-    seen.stands(&fixture);
-    let held = matrix::take(rig, &mut fixture, Pin::AioRead, seen).await?;
-    let pending = fixture.remover.begin(fixture.removal()).await?;
-    let waiting = kind.watch(rig, &mut fixture, &pending).await?;
+    let Truncating {
+        mut fixture,
+        held,
+        pending,
+        waiting,
+    } = matrix::begin_truncate(rig, fs, seen).await?;
     let Waiting::Blocked(task) = waiting else {
         matrix::go_on_from(rig, &mut fixture, held, &pending, waiting, seen).await?;
         return matrix::close(rig, fixture, seen).await;

@@ -4,11 +4,10 @@
 
 use anyhow::{Result, bail};
 use dax_measure::lab::{Contract, Outcome};
-use guest_agent::files::Close;
 use guest_agent::pins::Vmsplice;
 use guest_agent::removals::Removal;
 
-use super::{Scenario, run};
+use super::{Scenario, evict, run};
 use crate::cases::fixture::Fixture;
 use crate::cases::{Allowed, KernelKind, Observation, Pin, RemovalKind, Signs, matrix};
 use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting};
@@ -100,17 +99,7 @@ async fn stale_range(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> R
 }
 
 async fn eviction_under_pin(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
-    let kind = RemovalKind::DropCaches;
-    let mut fixture = Fixture::set_up(rig, fs, kind).await?;
-    seen.stands(&fixture);
-    let held = matrix::take(rig, &mut fixture, Pin::AioRead, seen).await?;
-    for name in [fixture.page.map.clone(), "file".to_owned()] {
-        fixture.pinner.ask(Close { name }).await?;
-    }
-    let name = fixture.files.file.clone();
-    fixture.remover.ask(Close { name }).await?;
-    seen.step("mapping and files are closed, and the page is still pinned");
-    matrix::remove_and_verify(rig, fixture, held, kind, seen).await
+    evict::close_and_remove(rig, fs, seen, (Pin::AioRead, RemovalKind::DropCaches)).await
 }
 
 /// The process that holds the pin itself reads on.
