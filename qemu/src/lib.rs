@@ -9,4 +9,5 @@
 pub mod accel;
 pub mod artifacts;
 pub mod initramfs;
+pub mod script;
 pub mod vm;

@@ -178,18 +178,17 @@ impl Chosen {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::script;
 
     /// A test fails if a script has not begun within this time.
     const MUST_BEGIN: Duration = Duration::from_secs(60);
 
     /// A prober whose QEMU is a shell script, with a device that opens.
-    fn fake(dir: &tempfile::TempDir, script: &str) -> Prober {
+    fn fake(dir: &tempfile::TempDir, text: &str) -> Prober {
         let path = dir.path().join("fake-qemu");
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        script::write(&path, text).unwrap();
         Prober {
             device: "/dev/null".into(),
             ..Prober::new(CommandLine::new(path))

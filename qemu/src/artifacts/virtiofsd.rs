@@ -169,15 +169,13 @@ fn command(bench: &Path) -> Command {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
+    use crate::script;
 
-    fn told(script: &str) -> Result<Virtiofsd, VirtiofsdError> {
+    fn told(text: &str) -> Result<Virtiofsd, VirtiofsdError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mine");
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        script::write(&path, text).unwrap();
         given(path)
     }
 

@@ -358,9 +358,10 @@ fn ended_well(end: &DaemonError) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
+    use std::fs;
 
     use super::*;
+    use crate::script;
 
     fn refusal() -> GuestError {
         GuestError::NoConnection {
@@ -373,12 +374,8 @@ mod tests {
         let program = dir.join("fake-daemon");
         let go = dir.join("go");
         rustix::fs::mkfifoat(rustix::fs::CWD, &go, rustix::fs::Mode::RUSR).unwrap();
-        let text = format!(
-            "#!/bin/sh\n: >\"$2\"\nread x <'{}'\nexit {status}\n",
-            go.display()
-        );
-        fs::write(&program, text).unwrap();
-        fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        let text = format!(": >\"$2\"\nread x <'{}'\nexit {status}", go.display());
+        script::write(&program, &text).unwrap();
         let share = Share::new("/srv", "t".parse().unwrap());
         let socket = dir.join("sock");
         let daemon = Daemon::start(&program, &share, &socket, &dir.join("log")).await;

@@ -10,13 +10,13 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use qemu_guest::script;
 use serde::{Deserialize, Serialize};
 use virtiofs_driver::{
     Client, Daemon, FileOffset, Handle, InitOptions, NodeId, Options, QueueIndex, Vm, Waiting,
@@ -232,14 +232,13 @@ fn is_in_epoll(line: &str) -> bool {
 /// A program that runs the daemon under callgrind, which writes its counts into `folder`.
 fn under_callgrind(daemon: &Path, folder: &Path) -> Result<PathBuf> {
     let path = folder.join("daemon");
-    let script = format!(
-        "#!/bin/sh\nexec valgrind --quiet --tool=callgrind --trace-children=yes \\\n\
-         --toggle-collect='{COUNTED}' --callgrind-out-file='{}/%p.callgrind' \\\n'{}' \"$@\"\n",
+    let text = format!(
+        "exec valgrind --quiet --tool=callgrind --trace-children=yes \\\n\
+         --toggle-collect='{COUNTED}' --callgrind-out-file='{}/%p.callgrind' \\\n'{}' \"$@\"",
         folder.display(),
         daemon.display(),
     );
-    fs::write(&path, script)?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+    script::write(&path, &text)?;
     Ok(path)
 }
 

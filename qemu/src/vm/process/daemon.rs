@@ -178,15 +178,14 @@ impl Drop for Daemon {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::script;
 
     /// Starts a shell script as the daemon, with its socket and log in `dir`.
-    async fn start(dir: &Path, script: &str) -> Result<Daemon, DaemonError> {
+    async fn start(dir: &Path, text: &str) -> Result<Daemon, DaemonError> {
         let program = dir.join("fake-daemon");
-        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        script::write(&program, text).unwrap();
         let share = Share::new("/srv", "t".parse().unwrap());
         Daemon::start(&program, &share, &dir.join("sock"), &dir.join("log")).await
     }

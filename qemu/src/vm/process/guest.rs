@@ -270,10 +270,9 @@ async fn ended(child: &mut Supervised, files: &Files) -> GuestError {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
     use crate::accel::Accel;
+    use crate::script;
     use crate::vm::machine::Boot;
 
     fn machine() -> Machine {
@@ -291,8 +290,7 @@ mod tests {
     async fn a_qemu_that_refuses_its_arguments_is_shown_with_its_words() {
         let dir = tempfile::tempdir().unwrap();
         let qemu = dir.path().join("fake-qemu");
-        std::fs::write(&qemu, "#!/bin/sh\necho 'bad option' >&2; exit 1\n").unwrap();
-        std::fs::set_permissions(&qemu, PermissionsExt::from_mode(0o755)).unwrap();
+        script::write(&qemu, "echo 'bad option' >&2; exit 1").unwrap();
         let line = CommandLine::new(&qemu);
         let error = Guest::start(&line, machine(), dir.path())
             .await

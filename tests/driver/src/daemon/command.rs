@@ -207,7 +207,7 @@ impl Place {
     /// others.
     fn give_to(&self, user: u32, program: &Path) -> Result<PathBuf, DaemonError> {
         let copy = self.folder.path().join("program");
-        fs::copy(program, &copy).map_err(prepare(program))?;
+        copy_program(program, &copy).map_err(prepare(program))?;
         for path in [self.folder.path(), &self.share, &copy] {
             chown(path, Some(user), Some(user)).map_err(prepare(path))?;
         }
@@ -221,6 +221,15 @@ impl Place {
     pub(super) fn log(&self) -> PathBuf {
         self.folder.path().join("log")
     }
+}
+
+/// Lets another process write the copy: a child that another thread forks meanwhile would hold it open,
+/// and Linux runs no file that is open for writing.
+fn copy_program(program: &Path, copy: &Path) -> std::io::Result<()> {
+    let mut install = Command::new("install");
+    let status = install.arg("--").args([program, copy]).status()?;
+    let failed = || std::io::Error::other("install(1) failed");
+    status.success().then_some(()).ok_or_else(failed)
 }
 
 fn prepare(path: &Path) -> impl FnOnce(std::io::Error) -> DaemonError {

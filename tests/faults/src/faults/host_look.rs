@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
+use qemu_guest::script;
 use rustix::fs::IFlags;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::mount::{MountFlags, mount_remount};
@@ -190,7 +191,7 @@ fn a_running_program_can_be_read(setting: &Setting) -> Result<()> {
     let options = RigOptions::default().arg("--dax=always");
     let daemon = rig::daemon(setting, &options)?;
     let program = daemon.share().join("program");
-    fs::copy("/bin/sleep", &program)?;
+    script::copy(Path::new("/bin/sleep"), &program)?;
     let (mut client, _vm) = rig::guest(&daemon, &options)?;
     let node = look(&mut client, "program")?;
     let mut running = Command::new(&program).arg("infinity").spawn()?;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use qemu_guest::artifacts::{Qemu, QemuSpec};
+use qemu_guest::script;
 use qemu_guest::vm::Parts;
 use tempfile::TempDir;
 
@@ -24,8 +25,7 @@ pub const GROUP: &str = "nogroup";
 pub fn qemu(host: &Host) -> Result<(TempDir, Parts)> {
     let line = host.parts.qemu_line();
     let text = format!(
-        r#"#!/bin/sh
-for arg; do
+        r#"for arg; do
     case $arg in
         *path=*/qmp.sock*) dir=${{arg#*path=}} dir=${{dir%%/qmp.sock*}} ;;
     esac
@@ -38,8 +38,7 @@ fi
 exec setpriv --reuid {USER} --regid {GROUP} --clear-groups \
     --inh-caps -all,+dac_read_search --ambient-caps -all,+dac_read_search \
     --bounding-set -all,+dac_read_search --securebits +no_setuid_fixup \
-    {line} "$@"
-"#
+    {line} "$@""#
     );
     let (folder, path) = script("qemu", &text)?;
     let qemu = Qemu::obtain(&QemuSpec::Path(path), &host.parts.cache)?;
@@ -57,14 +56,12 @@ pub fn daemon(parts: Parts) -> Result<(TempDir, Parts)> {
     let (folder, path) = script(
         "daemon",
         &format!(
-            r#"#!/bin/sh
-[ "$1" = --socket-path ] && chown {USER} "${{2%/*}}"
+            r#"[ "$1" = --socket-path ] && chown {USER} "${{2%/*}}"
 exec setpriv --reuid {USER} --regid {GROUP} --clear-groups --inh-caps -all --ambient-caps -all \
-    --bounding-set -all "${{0%/*}}/virtiofs-daxd" "$@"
-"#
+    --bounding-set -all "${{0%/*}}/virtiofs-daxd" "$@""#
         ),
     )?;
-    fs::copy(&parts.daemon, folder.path().join("virtiofs-daxd"))?;
+    script::copy(&parts.daemon, &folder.path().join("virtiofs-daxd"))?;
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
     let parts = Parts {
         daemon: path,
@@ -76,7 +73,6 @@ exec setpriv --reuid {USER} --regid {GROUP} --clear-groups --inh-caps -all --amb
 fn script(name: &str, text: &str) -> Result<(TempDir, PathBuf)> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join(name);
-    fs::write(&path, text)?;
-    fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+    script::write(&path, text)?;
     Ok((folder, path))
 }

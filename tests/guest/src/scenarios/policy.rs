@@ -3,10 +3,11 @@
 //! Which files are in DAX mode on a plain mount.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use anyhow::{Result, ensure};
 use guest_agent::access::{self, HashFile, How};
+use qemu_guest::script;
 use qemu_guest::vm::process::{Dax, Share};
 
 use crate::lab::{Boot, Lab, Plan};
@@ -72,8 +73,7 @@ async fn never(lab: &Lab<'_>) -> Result<()> {
 async fn a_program_that_runs_on_the_host_can_be_read(lab: &Lab<'_>) -> Result<()> {
     let share = lab.share("always");
     let program = share.on_host("program");
-    fs::copy("/bin/sleep", &program)?;
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    script::copy(Path::new("/bin/sleep"), &program)?;
     let mut running = tokio::process::Command::new(&program)
         .arg("infinity")
         .kill_on_drop(true)

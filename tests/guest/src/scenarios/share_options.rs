@@ -3,9 +3,9 @@
 //! What the options of `daxlab share` change, as seen from the guest.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Context as _, Result, ensure};
+use qemu_guest::script;
 
 use crate::lab::{Host, ShareCase, Snapshot, told};
 use crate::scenario::{Group, Tests};
@@ -25,11 +25,8 @@ async fn the_guest_s_own(host: &Host) -> Result<()> {
     let used = case.run_dir().join("used");
     let qemu = case.run_dir().join("qemu");
     let line = host.parts.qemu_line();
-    fs::write(
-        &qemu,
-        format!("#!/bin/sh\n: >'{}'\nexec {line} \"$@\"\n", used.display()),
-    )?;
-    fs::set_permissions(&qemu, fs::Permissions::from_mode(0o755))?;
+    let text = format!(": >'{}'\nexec {line} \"$@\"", used.display());
+    script::write(&qemu, &text)?;
     let kernel = host.parts_with("debian:6.12".parse()?)?.kernel;
     let modules = kernel
         .modules_dir

@@ -3,11 +3,11 @@
 //! The host's programs in a share, for a guest that has only busybox.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
+use qemu_guest::script;
 
 /// Copies these programs of the host with their libraries to `dir`. A script for each in `dir/bin`
 /// starts the program by its own dynamic loader. The guest has `dir` at `/mnt/tools`.
@@ -22,13 +22,11 @@ pub fn gather(dir: &Path, programs: &[&str]) -> Result<()> {
             fs::copy(&library, dir.join("lib").join(name))?;
         }
         fs::copy(&path, dir.join("real").join(program))?;
-        let script = format!(
-            "#!/bin/sh\nhere=/mnt/tools\nexec $here/lib/ld-linux-x86-64.so.2 \
-             --library-path $here/lib $here/real/{program} \"$@\"\n"
+        let text = format!(
+            "here=/mnt/tools\nexec $here/lib/ld-linux-x86-64.so.2 \
+             --library-path $here/lib $here/real/{program} \"$@\""
         );
-        let starter = dir.join("bin").join(program);
-        fs::write(&starter, script)?;
-        fs::set_permissions(&starter, fs::Permissions::from_mode(0o755))?;
+        script::write(&dir.join("bin").join(program), &text)?;
     }
     Ok(())
 }
