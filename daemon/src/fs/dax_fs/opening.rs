@@ -31,10 +31,11 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
     ) -> io::Result<(Option<F::Handle>, OpenOptions)> {
         let (node, inode) = split(inode);
         let (handle, options) = if flags & TRUNCATE == 0 {
-            self.open_to_read_or_write(ctx, inode, kill_priv, flags)?
+            let opened = self.open_to_read_or_write(ctx, inode, kill_priv, flags);
+            opened.map_err(gone)?
         } else {
             let opened = self.lose(ctx, node, Loss::To(0), || {
-                self.inner.open(ctx, inode, kill_priv, flags)
+                self.inner.open(ctx, inode, kill_priv, flags).map_err(gone)
             })?;
             match self.heeding() {
                 // If this fails with ESTALE, the guest looks the file up again and repeats the
@@ -117,6 +118,15 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
                 Err(error)
             }
         }
+    }
+}
+
+/// An error of an open by a file handle. For a file that is gone ext4 says ENOMEM in place of ESTALE while
+/// a new file gets its inode number. Linux looks a file up again, and opens it, only after ESTALE.
+fn gone(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::ENOMEM) => io::Error::from_raw_os_error(libc::ESTALE),
+        _ => error,
     }
 }
 

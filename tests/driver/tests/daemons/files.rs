@@ -2,7 +2,8 @@
 
 //! A file through FUSE and through the window.
 
-use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::{fs, io, thread};
 
 use anyhow::Result;
 use virtiofs_driver::fuse::{FsOptions, expect_errno};
@@ -97,4 +98,59 @@ fn the_device_tells_its_tag_and_queues() -> Result<()> {
     assert_eq!((config.tag.as_str(), config.request_queues), ("share", 2));
     assert_eq!(rig.window()?.size(), 64 << 20);
     Ok(())
+}
+
+/// A program on the host saves a file as editors do, again and again, while a guest opens it.
+#[test]
+fn a_file_that_is_replaced_all_the_time_can_be_opened_where_its_descriptor_is_kept() -> Result<()> {
+    const OPENS: u32 = 3_000;
+    let stale = |mode: &str| -> Result<(bool, u32)> {
+        let daemon = command()?.arg(format!("--inode-file-handles={mode}"));
+        let daemon = daemon.start()?;
+        let mut rig = Rig::on(daemon, &Options::default())?;
+        let share = rig.daemon.share().to_owned();
+        let (name, other) = (share.join("file"), share.join("other"));
+        fs::write(&name, b"content")?;
+        let replace = || fs::write(&other, b"content").and_then(|()| fs::rename(&other, &name));
+        let once = opens_stale(&mut rig.client, replace)?;
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let host = scope.spawn(|| -> Result<()> {
+                while !done.load(Ordering::Relaxed) {
+                    replace()?;
+                }
+                Ok(())
+            });
+            let often = (0..OPENS).try_fold(0, |stale, _| -> Result<u32> {
+                Ok(stale + u32::from(opens_stale(&mut rig.client, || Ok(()))?))
+            });
+            done.store(true, Ordering::Relaxed);
+            host.join().expect("it does not panic")?;
+            Ok((once, often?))
+        })
+    };
+    assert_eq!(stale("never")?, (false, 0));
+    // By a handle the first open must find the file gone; Linux then looks it up again.
+    let (once, often) = stale("mandatory")?;
+    assert!(once);
+    eprintln!("{often} of {OPENS} opens by handles found the file replaced");
+    Ok(())
+}
+
+/// Looks a file up, lets `meanwhile` happen, and opens it; whether it was gone by then.
+fn opens_stale(client: &mut Client, meanwhile: impl FnOnce() -> io::Result<()>) -> Result<bool> {
+    let node = NodeId(client.lookup(NodeId::ROOT, "file")?.nodeid);
+    meanwhile()?;
+    let stale = match client.open(node, libc::O_RDONLY) {
+        Ok(open) => {
+            client.release(node, Handle(open.fh))?;
+            false
+        }
+        Err(error) => {
+            expect_errno(Err::<(), _>(error), libc::ESTALE, "a replaced file")?;
+            true
+        }
+    };
+    client.forget(node, 1)?;
+    Ok(stale)
 }
