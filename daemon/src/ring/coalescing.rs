@@ -21,12 +21,16 @@ use crate::ring::vring::Notify;
 const QUICK: Duration = Duration::from_micros(100);
 /// Quick requests in a row after which coalescing begins again.
 const MAKE_UP: u32 = 16;
+/// A new time has the weight 1 of so many in the mean.
+const WEIGHT: u32 = 8;
 
 /// How quickly a ring's recent requests were served.
 #[derive(Debug)]
 pub(crate) struct Coalescing {
     /// Quick requests still to come before the next batch.
     owed: AtomicU32,
+    /// Nanoseconds that a quick request takes, averaged over the recent ones.
+    mean: AtomicU32,
 }
 
 impl Coalescing {
@@ -34,6 +38,7 @@ impl Coalescing {
     pub(crate) fn new() -> Self {
         Self {
             owed: AtomicU32::new(MAKE_UP),
+            mean: AtomicU32::new(QUICK.as_nanos() as u32),
         }
     }
 
@@ -44,6 +49,11 @@ impl Coalescing {
         } else {
             Notify::Now
         }
+    }
+
+    /// The time that a quick request takes, from one to the next.
+    pub(crate) fn mean(&self) -> Duration {
+        Duration::from_nanos(self.mean.load(Ordering::Relaxed).into())
     }
 
     /// Whether a request that took this long delays others noticeably.
@@ -61,6 +71,13 @@ impl Coalescing {
             owed.saturating_sub(1)
         };
         self.owed.store(owed, Ordering::Relaxed);
+        if !slow {
+            let mean = self.mean.load(Ordering::Relaxed);
+            // Quick, so it fits.
+            let took = took.as_nanos() as u32;
+            let mean = mean - mean / WEIGHT + took / WEIGHT;
+            self.mean.store(mean, Ordering::Relaxed);
+        }
         slow
     }
 }
@@ -71,6 +88,23 @@ mod tests {
 
     const SHORT: Duration = Duration::from_micros(3);
     const LONG: Duration = Duration::from_millis(3);
+
+    #[test]
+    fn the_mean_follows_quick_requests_and_no_slow_one() {
+        let coalescing = Coalescing::new();
+        let near = |expected: Duration| {
+            let mean = coalescing.mean();
+            assert!(mean.abs_diff(expected) < expected / 50, "{mean:?}");
+        };
+        for took in [SHORT, 10 * SHORT, SHORT] {
+            for _ in 0..100 {
+                coalescing.note(took);
+            }
+            near(took);
+        }
+        coalescing.note(LONG);
+        near(SHORT);
+    }
 
     #[test]
     fn only_many_quick_requests_in_a_row_are_coalesced() {

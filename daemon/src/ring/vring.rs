@@ -153,7 +153,8 @@ impl Ring {
             return Ok(NextChain::BadHead(head));
         }
         if self.batch.is_empty() {
-            self.batch.begin(waiting(state.get_queue(), memory));
+            let waiting = waiting(state.get_queue(), memory);
+            self.batch.begin(waiting, self.coalescing.mean());
         }
         Ok(match self.quiesce.admit(size) {
             Ok(guard) => {
