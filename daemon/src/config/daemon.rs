@@ -7,7 +7,7 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use log::LevelFilter;
-use virtiofsd::passthrough::{self, NegotiationMode};
+use virtiofsd::passthrough::{self, InodeFileHandlesMode, NegotiationMode};
 
 use super::{
     Confinement, DaxPolicy, Endpoint, Fault, HostTruncate, MetricsEndpoint, WindowRequest,
@@ -23,6 +23,17 @@ pub struct Share {
     /// virtiofsd's settings, complete except for the parts that only the sandbox knows: the root,
     /// the descriptors of /proc, and the limit of open files.
     pub passthrough: passthrough::Config,
+}
+
+impl Share {
+    /// Whether each GETATTR opens the file by its handle, and answers the host's own IDs.
+    #[must_use]
+    pub fn opens_files_anew(&self) -> bool {
+        let translates = [&self.passthrough.uid_map, &self.passthrough.gid_map]
+            .into_iter()
+            .any(|map| map.as_ref().is_some_and(|map| !map.is_empty()));
+        self.passthrough.inode_file_handles != InodeFileHandlesMode::Never && !translates
+    }
 }
 
 /// How the daemon logs.

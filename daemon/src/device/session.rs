@@ -22,8 +22,8 @@ use crate::device::migration::Migration;
 use crate::device::vhost_user::Device;
 use crate::device::vmm_socket::VmmSocket;
 use crate::device::window::SessionWindow;
-use crate::fs::WindowNegotiated;
 use crate::fs::catch_panic;
+use crate::fs::{KeptFiles, WindowNegotiated};
 use crate::metrics::Metrics;
 use crate::metrics::Observer;
 use crate::metrics::SnapshotSource;
@@ -79,6 +79,8 @@ pub struct SessionOptions {
     pub device: DeviceConfig,
     /// The collector of more than the counters, with `--metrics`.
     pub observer: Option<Arc<Observer>>,
+    /// Whether descriptors are kept for GETATTR: see [`KeptFiles`].
+    pub keep_files: bool,
 }
 
 type SessionDevice<F, S> = Device<F, VhostUserShmem, S>;
@@ -106,7 +108,11 @@ where
     ) -> Result<Self, SessionError> {
         catch_panic::install_hook();
         sigbus::install_handler();
-        let SessionOptions { device, observer } = options;
+        let SessionOptions {
+            device,
+            observer,
+            keep_files,
+        } = options;
         let queue_threads =
             QueueThreads::new(device.request_queues.get().into(), device.thread_pool_size)?;
         let pool = Pool::new(device.thread_pool_size)?;
@@ -120,8 +126,10 @@ where
         let memory = AtomicMemory::new(TransportMemory::new());
         let parts = Parts::new(Arc::new(fs), window, mem_slots, &metrics);
         let space = parts.space;
-        let engine = Engine::new(parts.fs, parts.window, Arc::clone(&metrics))
-            .with_space(Arc::clone(&space));
+        let kept = keep_files.then(KeptFiles::start).transpose();
+        let fs = parts.fs.keeping(kept.map_err(ThreadsError::Kept)?);
+        let engine =
+            Engine::new(fs, parts.window, Arc::clone(&metrics)).with_space(Arc::clone(&space));
         let fatal_error = Arc::<FatalErrorLatch>::default();
         let engine = Arc::new(engine);
         let window_thread = engine

@@ -19,7 +19,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use shared_window::{View, ViewSource};
 use virtiofsd::filesystem::FileSystem;
 
-use super::{DaxEligibility, Losses, LostStores, NodeCache, NodeId, WindowNegotiated, Written};
+use super::{
+    DaxEligibility, KeptFiles, Losses, LostStores, NodeCache, NodeId, WindowNegotiated, Written,
+};
 
 /// The state of a share with a window, by file.
 pub struct Dax<S> {
@@ -61,6 +63,8 @@ impl<S: ViewSource> Dax<S> {
 pub struct DaxFs<F, S> {
     inner: Arc<F>,
     dax: Option<Arc<Dax<S>>>,
+    /// Descriptors of files whose attributes are asked for often.
+    kept: Option<Arc<KeptFiles>>,
     /// The guest has a window and has declared that it heeds `FUSE_ATTR_DAX`. For any other guest
     /// no file is examined.
     heeded: Arc<AtomicBool>,
@@ -76,6 +80,7 @@ impl<F, S> Clone for DaxFs<F, S> {
         Self {
             inner: Arc::clone(&self.inner),
             dax: self.dax.clone(),
+            kept: self.kept.clone(),
             heeded: Arc::clone(&self.heeded),
             hides_mounts: Arc::clone(&self.hides_mounts),
             writeback: Arc::clone(&self.writeback),
@@ -90,10 +95,18 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         Self {
             inner,
             dax,
+            kept: None,
             heeded: Arc::default(),
             hides_mounts: Arc::default(),
             writeback: Arc::default(),
         }
+    }
+
+    /// Keeps descriptors of files whose attributes are asked for often.
+    #[must_use]
+    pub fn keeping(mut self, kept: Option<KeptFiles>) -> Self {
+        self.kept = kept.map(Arc::new);
+        self
     }
 
     /// The wrapped file system.
@@ -109,6 +122,9 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
     }
 
     fn forget_node(&self, node: NodeId) {
+        if let Some(kept) = &self.kept {
+            kept.forget(node);
+        }
         if let Some(dax) = &self.dax {
             dax.forget(node);
         }

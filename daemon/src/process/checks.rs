@@ -13,6 +13,7 @@ use super::error::StartError;
 use super::stop::StopRequests;
 use crate::config::{Config, KeptCapabilities, MaxRegions, RequestedSize, WindowRequest};
 use crate::device::KEPT_VIEWS;
+use crate::fs::KEPT_FILES;
 use crate::window::openers::MOST as MOST_OPENERS;
 
 /// Memory regions that vhost-user-backend keeps, each with a descriptor.
@@ -159,7 +160,7 @@ fn own_files(serving: u64, window: Option<RequestedSize>) -> u64 {
         let opening = 2 * MOST_OPENERS as u64;
         serving + opening + RegionBudget::QEMU as u64 + KEPT_VIEWS.get() as u64
     });
-    MEMORY_REGION_FILES + OTHER_FILES + serving + views
+    MEMORY_REGION_FILES + OTHER_FILES + KEPT_FILES as u64 + serving + views
 }
 
 /// Raises the limit of open files and divides it between the daemon and the guest.

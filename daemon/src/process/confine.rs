@@ -79,12 +79,14 @@ impl Unconfined {
         };
         seccomp::load(config.confinement.seccomp, more).map_err(StartError::Seccomp)?;
         capabilities::keep(&kept).map_err(StartError::DropCapabilities)?;
+        let keep_files = share.opens_files_anew();
         Ok(Confined {
             share,
             socket,
             options: SessionOptions {
                 device: config.device,
                 observer,
+                keep_files,
             },
             window,
             metrics,

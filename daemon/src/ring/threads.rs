@@ -28,6 +28,9 @@ pub enum ThreadsError {
     /// The thread of `ring::reminder` cannot be started.
     #[error("cannot start the thread that notifies the guest of finished requests")]
     Reminder(#[source] io::Error),
+    /// The thread of `fs::kept` cannot be started.
+    #[error("cannot start the thread that closes kept files")]
+    Kept(#[source] io::Error),
     /// Threads for requests that may sleep can't be managed.
     #[error("cannot prepare threads for requests that may sleep")]
     Aside(#[source] io::Error),

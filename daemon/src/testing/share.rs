@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use virtiofsd::filesystem::{Context, Entry, FileSystem, FsOptions};
 use virtiofsd::fuse::InHeader;
-use virtiofsd::passthrough::{Config, PassthroughFs};
+use virtiofsd::passthrough::{Config, InodeFileHandlesMode, PassthroughFs};
 
 /// A shared directory and its file system.
 pub(crate) struct Share {
@@ -19,10 +19,16 @@ pub(crate) struct Share {
 }
 
 impl Share {
+    /// One that keeps a descriptor of each file.
     pub(crate) fn new() -> Self {
+        Self::with(InodeFileHandlesMode::Never)
+    }
+
+    pub(crate) fn with(inode_file_handles: InodeFileHandlesMode) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let config = Config {
             root_dir: dir.path().to_str().expect("UTF-8").to_owned(),
+            inode_file_handles,
             ..Config::default()
         };
         let fs = PassthroughFs::new(config).expect("a file system");

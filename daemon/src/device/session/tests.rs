@@ -107,6 +107,7 @@ impl Case {
                 mem_slots: true,
             },
             observer: None,
+            keep_files: true,
         };
         let session = Session::new(fs, options, window).expect("a session");
         let (metrics, look) = (session.metrics(), session.snapshot_source());

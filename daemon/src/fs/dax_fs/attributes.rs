@@ -17,6 +17,10 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
     pub(super) fn negotiate(&self, capable: FsOptions) -> io::Result<FsOptions> {
         // Without SUBMOUNTS virtiofsd prints a line, which our log limit could not limit.
         let mut options = self.inner.init(capable | FsOptions::SUBMOUNTS)?;
+        // INIT forgets what a guest before has left.
+        if let Some(kept) = &self.kept {
+            kept.forget_all();
+        }
         let hides_mounts = !capable.contains(FsOptions::SUBMOUNTS);
         self.hides_mounts.store(hides_mounts, Ordering::Relaxed);
         let usable = self

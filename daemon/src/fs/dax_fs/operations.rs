@@ -34,6 +34,9 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
 
     fn destroy(&self) {
         self.inner.destroy();
+        if let Some(kept) = &self.kept {
+            kept.forget_all();
+        }
         if let Some(dax) = &self.dax {
             dax.forget_all();
         }
@@ -71,7 +74,10 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         handle: Option<Self::Handle>,
     ) -> io::Result<(Attr, Duration)> {
         let (node, inode) = split(inode);
-        let (attr, timeout) = self.inner.getattr(ctx, inode, handle)?;
+        let (attr, timeout) = match &self.kept {
+            Some(kept) => kept.attributes(&*self.inner, ctx, node, handle)?,
+            None => self.inner.getattr(ctx, inode, handle)?,
+        };
         Ok((self.mark(ctx, node, attr), timeout))
     }
 

@@ -2,8 +2,8 @@
 
 //! Frees the blocks of removed files when the disk is full.
 //!
-//! A cached view keeps its file open, also a file without a name. That is harmless while the disk
-//! has room. To look for such files earlier would cost a query to the host for each file.
+//! A cached view keeps its file open, also a file without a name, and so does a descriptor that is kept
+//! for GETATTR. That is harmless while the disk has room. To look for such files earlier would cost a query to the host for each file.
 
 use std::io;
 use std::thread;
@@ -42,10 +42,11 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         done
     }
 
-    /// Drops the views of removed files. Returns whether there was one. A mapped range keeps its
-    /// file open all the same, since the guest may still use it.
+    /// Drops the views of removed files, and all kept descriptors. Returns whether there was one. A
+    /// mapped range keeps its file open all the same, since the guest may still use it.
     fn give_back(&self, context: Context) -> bool {
-        let Some(dax) = &self.dax else { return false };
+        let closed = self.kept.as_ref().is_some_and(|kept| kept.forget_all());
+        let Some(dax) = &self.dax else { return closed };
         let removed: Vec<_> = dax
             .views
             .nodes()
@@ -53,7 +54,7 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
             .filter(|node| self.is_removed(context, *node))
             .collect();
         removed.iter().for_each(|node| dax.views.forget(*node));
-        !removed.is_empty()
+        closed || !removed.is_empty()
     }
 
     fn is_removed(&self, context: Context, node: NodeId) -> bool {

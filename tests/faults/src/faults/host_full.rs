@@ -15,7 +15,7 @@ use crate::rig::{Rig, RigOptions, expect_errno, outcome};
 const ROOM: u64 = 4 << 20;
 const STEP: usize = 256 << 10;
 /// The limit of the daemon's descriptors.
-const DESCRIPTORS: usize = 1430;
+const DESCRIPTORS: usize = 1558;
 
 /// The family.
 pub const FAULTS: &[Fault] = &[

@@ -122,6 +122,7 @@ fn options() -> SessionOptions {
             poll: Duration::ZERO,
         },
         observer: None,
+        keep_files: true,
     }
 }
 

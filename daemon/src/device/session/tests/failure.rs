@@ -62,6 +62,7 @@ fn session(request_queues: u16, thread_pool_size: usize) -> Result<TestSession, 
             mem_slots: true,
         },
         observer: None,
+        keep_files: false,
     };
     Session::new(fs, options, Some(window()))
 }
