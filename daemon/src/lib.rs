@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod device;
 pub mod fs;
+mod locks;
 mod log;
 pub mod metrics;
 mod node;

@@ -71,11 +71,12 @@ const VIRTIOFSD_1_14: [(&str, Value); 43] = [
 ];
 
 /// The options that are ours.
-const OURS: [(&str, Value); 10] = [
+const OURS: [(&str, Value); 11] = [
     ("--dax-window", Required),
     ("--dax", Required),
     ("--dax-min-size", Required),
     ("--host-truncate", Required),
+    ("--locks", Required),
     ("--max-regions", Required),
     ("--mem-slots", No),
     ("--request-queues", Required),
@@ -241,12 +242,13 @@ fn settings_imply_what_virtiofsd_says_they_imply() {
 #[test]
 fn a_wrong_command_line_gets_one_sentence_and_exit_code_2() {
     // What is added to the base, and what the sentence must say.
-    let table: [(&[&str], &str); 23] = [
+    let table: [(&[&str], &str); 24] = [
         (&["--dax-window=300M"], "power of two"),
         (&["--dax-window=1M"], "from 2M to 64G"),
         (&["--dax-window=wide"], "expected a size"),
         (&["--dax=sometimes"], "always, inode, never"),
         (&["--host-truncate=wait"], "allow, refuse"),
+        (&["--locks=everywhere"], "guest, host"),
         (&["--dax-min-size=-1"], "--dax-min-size"),
         (&["--request-queues=0"], "from 1 to 63"),
         (&["--tag="], "at least one byte"),

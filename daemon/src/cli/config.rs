@@ -38,6 +38,7 @@ impl TryFrom<Args> for Config {
             .into_os_string()
             .into_string()
             .map_err(|_| ConfigError::SharedDirEncoding)?;
+        let locks = args.share.locks;
         Ok(Self {
             share: share(dir, args.share, &args.migration),
             device: DeviceConfig {
@@ -46,6 +47,7 @@ impl TryFrom<Args> for Config {
                 thread_pool_size: args.endpoint.thread_pool_size,
                 poll: Duration::from_micros(args.endpoint.poll.into()),
                 mem_slots: args.window.mem_slots,
+                locks,
             },
             endpoint: endpoint(args.endpoint),
             dax: args.window.policy(),

@@ -45,6 +45,15 @@ pub struct Logging {
     pub syslog: bool,
 }
 
+/// Whose locks the guest's are (`--locks`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LockScope {
+    /// They stay in the guest's kernel.
+    Guest,
+    /// They are the host's, which other processes and guests see.
+    Host,
+}
+
 /// The vhost-user device's offer, and the threads that serve its requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceConfig {
@@ -59,6 +68,8 @@ pub struct DeviceConfig {
     /// Whether the VMM announces each added or removed memory region by a message. QEMU 11.1 then
     /// takes 512 regions, and does not survive a reset with live mappings; see the design.
     pub mem_slots: bool,
+    /// Whose locks the guest's are.
+    pub locks: LockScope,
 }
 
 impl DeviceConfig {

@@ -18,7 +18,7 @@ mod window;
 
 pub use capabilities::{CapabilityChanges, CapabilityError, KeptCapabilities, ModcapsError};
 pub use confinement::{Confinement, SeccompMode};
-pub use daemon::{Config, ConfigError, DeviceConfig, Logging, Share};
+pub use daemon::{Config, ConfigError, DeviceConfig, LockScope, Logging, Share};
 pub use dax::{DaxMode, DaxPolicy, HostTruncate};
 pub use endpoint::{Endpoint, SocketFile};
 pub use fault::Fault;

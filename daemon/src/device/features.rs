@@ -82,6 +82,7 @@ impl DeviceFeatures {
 #[cfg(test)]
 mod tests {
     use super::{DeviceConfig, DeviceFeatures};
+    use crate::config::LockScope;
     use shared_window::{LINUX_RANGE, WindowSize};
     use vhost::vhost_user::message::{VhostUserProtocolFeatures as P, VhostUserVirtioFeatures};
 
@@ -93,6 +94,7 @@ mod tests {
                 thread_pool_size: 0,
                 poll: std::time::Duration::ZERO,
                 mem_slots: false,
+                locks: LockScope::Guest,
             },
             window: window.then(|| WindowSize::new(LINUX_RANGE).expect("a power of two")),
         }

@@ -30,6 +30,12 @@ pub(crate) enum MigrationError {
          be able to"
     )]
     HasWindow,
+    /// The next daemon can't take over what this one holds.
+    #[error(
+        "the guest holds locks of the host (--locks=host) or waits for one, and they cannot be \
+         migrated; end the programs that hold them first"
+    )]
+    HasLocks,
     /// Only a stopped device can be moved.
     #[error("a transfer of device state in phase {0:?} is not supported")]
     Phase(VhostTransferStatePhase),

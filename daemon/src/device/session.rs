@@ -16,7 +16,7 @@ use virtiofsd::filesystem::{FileSystem, SerializableFileSystem};
 
 use self::parts::Parts;
 use crate::adapter::{AtomicMemory, TransportMemory};
-use crate::config::DeviceConfig;
+use crate::config::{DeviceConfig, LockScope};
 use crate::device::features::DeviceFeatures;
 use crate::device::migration::Migration;
 use crate::device::vhost_user::Device;
@@ -24,6 +24,7 @@ use crate::device::vmm_socket::VmmSocket;
 use crate::device::window::SessionWindow;
 use crate::fs::catch_panic;
 use crate::fs::{KeptFiles, WindowNegotiated};
+use crate::locks::HostLocks;
 use crate::metrics::Metrics;
 use crate::metrics::Observer;
 use crate::metrics::SnapshotSource;
@@ -117,6 +118,11 @@ where
             QueueThreads::new(device.request_queues.get().into(), device.thread_pool_size)?;
         let pool = Pool::new(device.thread_pool_size)?;
         let (mem_slots, poll) = (device.mem_slots, device.poll);
+        let fatal_error = Arc::<FatalErrorLatch>::default();
+        let locks = match device.locks {
+            LockScope::Guest => None,
+            LockScope::Host => Some(Arc::new(HostLocks::new(Arc::clone(&fatal_error)))),
+        };
         let features = DeviceFeatures {
             config: device,
             window: window.as_ref().map(|window| window.size),
@@ -124,13 +130,12 @@ where
         let queues = features.config.queues();
         let metrics = Arc::new(Metrics::observed(queues, observer));
         let memory = AtomicMemory::new(TransportMemory::new());
-        let parts = Parts::new(Arc::new(fs), window, mem_slots, &metrics);
+        let parts = Parts::new(Arc::new(fs), window, mem_slots, locks, &metrics);
         let space = parts.space;
         let kept = keep_files.then(KeptFiles::start).transpose();
         let fs = parts.fs.keeping(kept.map_err(ThreadsError::Kept)?);
         let engine =
             Engine::new(fs, parts.window, Arc::clone(&metrics)).with_space(Arc::clone(&space));
-        let fatal_error = Arc::<FatalErrorLatch>::default();
         let engine = Arc::new(engine);
         let window_thread = engine
             .window()

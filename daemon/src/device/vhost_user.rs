@@ -114,6 +114,9 @@ where
                  system after {LAST_REQUESTS:?}: the daemon ends without them"
             );
         }
+        if let Some(locks) = self.engine.fs().locks() {
+            locks.clear();
+        }
     }
 
     fn served_rings(&self) -> impl Iterator<Item = &Ring> {
@@ -296,6 +299,11 @@ where
         let started = if front_end.is_some_and(|front_end| front_end.negotiated.is_set()) {
             // The state would have to include the mappings, which QEMU's device can't migrate.
             Err(MigrationError::HasWindow)
+        } else if let Some(locks) = self.engine.fs().locks()
+            && direction == VhostTransferStateDirection::SAVE
+            && locks.used() > 0
+        {
+            Err(MigrationError::HasLocks)
         } else {
             self.migration
                 .start(direction, phase, file, Arc::clone(&self.engine))

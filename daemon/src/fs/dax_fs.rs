@@ -22,6 +22,7 @@ use virtiofsd::filesystem::FileSystem;
 use super::{
     DaxEligibility, KeptFiles, Losses, LostStores, NodeCache, NodeId, WindowNegotiated, Written,
 };
+use crate::locks::HostLocks;
 
 /// The state of a share with a window, by file.
 pub struct Dax<S> {
@@ -65,6 +66,8 @@ pub struct DaxFs<F, S> {
     dax: Option<Arc<Dax<S>>>,
     /// Descriptors of files whose attributes are asked for often.
     kept: Option<Arc<KeptFiles>>,
+    /// The guest's locks, if they are the host's (`--locks host`).
+    locks: Option<Arc<HostLocks>>,
     /// The guest has a window and has declared that it heeds `FUSE_ATTR_DAX`. For any other guest
     /// no file is examined.
     heeded: Arc<AtomicBool>,
@@ -81,6 +84,7 @@ impl<F, S> Clone for DaxFs<F, S> {
             inner: Arc::clone(&self.inner),
             dax: self.dax.clone(),
             kept: self.kept.clone(),
+            locks: self.locks.clone(),
             heeded: Arc::clone(&self.heeded),
             hides_mounts: Arc::clone(&self.hides_mounts),
             writeback: Arc::clone(&self.writeback),
@@ -96,6 +100,7 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
             inner,
             dax,
             kept: None,
+            locks: None,
             heeded: Arc::default(),
             hides_mounts: Arc::default(),
             writeback: Arc::default(),
@@ -107,6 +112,16 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
     pub fn keeping(mut self, kept: Option<KeptFiles>) -> Self {
         self.kept = kept.map(Arc::new);
         self
+    }
+
+    /// Takes the guest's locks on the host.
+    pub(crate) fn with_locks(self, locks: Option<Arc<HostLocks>>) -> Self {
+        Self { locks, ..self }
+    }
+
+    /// The guest's locks, if they are the host's.
+    pub(crate) fn locks(&self) -> Option<&Arc<HostLocks>> {
+        self.locks.as_ref()
     }
 
     /// The wrapped file system.

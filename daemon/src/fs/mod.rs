@@ -39,6 +39,7 @@ pub use losses::Losses;
 pub use lost_stores::LostStores;
 pub use negotiated::WindowNegotiated;
 pub use open::with_file;
+pub(crate) use open::with_handle;
 pub use privileges::kill_privileges;
 pub use trouble::{is_trouble, is_trouble_with_view};
 pub use written::Written;

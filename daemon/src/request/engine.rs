@@ -9,11 +9,14 @@
 //!                                                     └▶ fast path ──────────────────┘
 //! ```
 //!
+//! With `--locks host`, messages about locks go another way ([`locking`]).
+//!
 //! No message of a guest ends the process or a thread. A request that cannot be parsed gets an
 //! error reply if there is room for one, and is returned with length 0 otherwise.
 
 mod answer;
 mod dispatch;
+mod locking;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

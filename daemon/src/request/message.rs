@@ -205,7 +205,7 @@ impl Header {
         !matches!(self.opcode(), Some(Opcode::Forget | Opcode::BatchForget))
     }
 
-    fn claims(&self, needed: usize) -> Result<(), MessageError> {
+    pub(super) fn claims(&self, needed: usize) -> Result<(), MessageError> {
         if (self.0.len as usize) < needed {
             return Err(MessageError::BadLength {
                 claimed: self.0.len,

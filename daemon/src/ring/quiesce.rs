@@ -16,6 +16,9 @@
 //!             for these             for these                 fails if it was started elsewhere
 //! ```
 //!
+//! A request that waits for a lock of the host ([`crate::locks`]) is in the `Window` place, too: the
+//! answer must not wait for other processes either.
+//!
 //! A ring goes through epochs:
 //!
 //! ```text
@@ -238,7 +241,8 @@ pub(crate) struct InFlightGuard {
 }
 
 impl InFlightGuard {
-    /// Leaves the ring for a window operation: from here on the ring may be stopped.
+    /// Leaves the ring for a window operation or a wait for a lock: from here on the ring may be
+    /// stopped.
     ///
     /// Call it before taking any lock that a window operation holds.
     pub(crate) fn enter_window(&mut self) {

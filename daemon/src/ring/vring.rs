@@ -110,6 +110,11 @@ impl Ring {
         self.memory.get().unwrap_or(&self.table).memory()
     }
 
+    /// The number of its descriptors.
+    pub(crate) fn size(&self) -> u16 {
+        self.vring.get_ref().get_queue().size()
+    }
+
     /// How quickly the ring's recent requests were served.
     pub(crate) fn coalescing(&self) -> &Coalescing {
         &self.coalescing

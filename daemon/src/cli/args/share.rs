@@ -10,6 +10,7 @@ use virtiofsd::passthrough::{CachePolicy, InodeFileHandlesMode, NegotiationMode}
 use virtiofsd::soft_idmap::cmdline::IdMap;
 
 use crate::cli::values;
+use crate::config::LockScope;
 
 /// Options of the shared file system.
 #[derive(Debug, Clone, Args)]
@@ -76,6 +77,16 @@ pub struct ShareArgs {
     /// Show one flat file system, in which inode numbers may collide
     #[arg(long, overrides_with = "announce_submounts")]
     pub no_announce_submounts: bool,
+
+    /// Whether the guest's locks (flock, POSIX, OFD) are the host's
+    ///
+    /// By default they stay in the guest's kernel: host and guests don't see each other's. With
+    /// `host` the daemon takes them on the shared files, so that host, other guests and file servers
+    /// see them. A lock says who may write, not what a guest has cached: add --cache=never for files
+    /// that are kept open. A Linux guest's process that waits for such a lock can't be killed or time
+    /// out, and a guest that holds one can't be migrated.
+    #[arg(long, value_name = "WHOSE", value_enum, default_value_t = LockScope::Guest)]
+    pub locks: LockScope,
 
     /// How the daemon remembers a file that the guest knows
     ///

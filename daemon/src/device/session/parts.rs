@@ -14,6 +14,7 @@ use crate::device::window::SessionWindow;
 use crate::fs::{
     Dax, DaxEligibility, DaxFs, Losses, LostStores, NodeCache, WindowNegotiated, Written,
 };
+use crate::locks::HostLocks;
 use crate::metrics::{Behaviour, Metrics, Trait};
 use crate::window::address_space::AddressSpace;
 use crate::window::census::Census;
@@ -33,6 +34,7 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone + 'static> Parts<F, S> {
         fs: Arc<F>,
         window: Option<SessionWindow<S>>,
         mem_slots: bool,
+        locks: Option<Arc<HostLocks>>,
         metrics: &Arc<Metrics>,
     ) -> Self {
         let Some(SessionWindow {
@@ -46,7 +48,7 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone + 'static> Parts<F, S> {
         }) = window
         else {
             return Self {
-                fs: DaxFs::new(fs, None),
+                fs: DaxFs::new(fs, None).with_locks(locks),
                 window: None,
                 front_end: None,
                 space: Arc::new(AddressSpace::new(None, mem_slots)),
@@ -99,7 +101,7 @@ impl<F: FileSystem + Send + Sync, S: ViewSource + Clone + 'static> Parts<F, S> {
         .mapping(options.access, plain)
         .reporting_to(follow(&shmem, &budget, window.clone()));
         Self {
-            fs: DaxFs::new(Arc::clone(&fs), Some(Arc::clone(&dax))),
+            fs: DaxFs::new(Arc::clone(&fs), Some(Arc::clone(&dax))).with_locks(locks),
             window: Some(
                 WindowSide::new(fs, dax, window, Arc::clone(metrics))
                     .count_with(Arc::clone(&census))

@@ -24,13 +24,14 @@ use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
 use virtiofsd::passthrough::PassthroughFs;
 
 use super::{Session, SessionError, SessionOptions, SessionWindow};
-use crate::config::{DaxMode, DaxPolicy, DeviceConfig};
+use crate::config::{DaxMode, DaxPolicy, DeviceConfig, LockScope};
 use crate::metrics::{Metrics, SnapshotSource};
 use crate::ring::threads::QueueThreads;
 use crate::testing::fuse::{self, Operation};
 use crate::testing::{FrontEnd, Held, MUST_HAPPEN, Share, USED, expect, in_background};
 
 mod failure;
+mod locks;
 mod open;
 mod pool;
 
@@ -93,6 +94,16 @@ impl Case {
         window: Option<SessionWindow<S>>,
         connect: fn(&Path) -> FrontEnd,
     ) -> Self {
+        Self::locking(share, thread_pool_size, window, connect, LockScope::Guest)
+    }
+
+    fn locking<S: ViewSource + Clone + 'static>(
+        share: Rc<Share>,
+        thread_pool_size: usize,
+        window: Option<SessionWindow<S>>,
+        connect: fn(&Path) -> FrontEnd,
+        locks: LockScope,
+    ) -> Self {
         let config = virtiofsd::passthrough::Config {
             root_dir: share.path("").to_str().expect("UTF-8").to_owned(),
             ..virtiofsd::passthrough::Config::default()
@@ -105,6 +116,7 @@ impl Case {
                 thread_pool_size,
                 poll: Duration::ZERO,
                 mem_slots: true,
+                locks,
             },
             observer: None,
             keep_files: true,

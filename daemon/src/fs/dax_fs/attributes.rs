@@ -30,6 +30,10 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         if usable {
             options |= FsOptions::HAS_INODE_DAX;
         }
+        if let Some(locks) = &self.locks {
+            locks.clear();
+            options |= FsOptions::POSIX_LOCKS | FsOptions::FLOCK_LOCKS;
+        }
         let heeded = usable && capable.contains(FsOptions::HAS_INODE_DAX);
         self.heeded.store(heeded, Ordering::Relaxed);
         if let Some(dax) = &self.dax {

@@ -22,6 +22,7 @@ use crate::fs::losses::Loss;
 use crate::fs::lost_stores::Question;
 use crate::fs::name::component;
 use crate::fs::written::Event;
+use crate::locks::Owner;
 
 impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
     type Inode = F::Inode;
@@ -39,6 +40,9 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         }
         if let Some(dax) = &self.dax {
             dax.forget_all();
+        }
+        if let Some(locks) = &self.locks {
+            locks.clear();
         }
     }
 
@@ -267,6 +271,9 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         let (node, inode) = split(inode);
         let handle: u64 = handle.into();
         self.note_stores(ctx, node, handle, Event::Sync);
+        if let Some(locks) = &self.locks {
+            locks.flush(node, Owner(lock_owner));
+        }
         self.inner.flush(ctx, inode, handle.into(), lock_owner)?;
         self.answer_for_stores(node, handle, Question::Flush)
     }
@@ -312,6 +319,9 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
         self.note_stores(ctx, node, handle, Event::Release);
         if let Some(dax) = &self.dax {
             dax.lost_stores.handle_released(node, handle);
+        }
+        if let Some(locks) = &self.locks {
+            locks.release(node, handle);
         }
         let handle = handle.into();
         self.inner

@@ -10,7 +10,7 @@ use virtiofsd::fuse::{Opcode, OutHeader};
 
 use super::Engine;
 use crate::adapter::{ChainCopyError, Fault, PayloadError, ReadWays, with_reader_and_writer};
-use crate::fs::catch_panic::catch_panic;
+use crate::fs::catch_panic::{Panicked, catch_panic};
 use crate::log::ErrorChain;
 use crate::request::fast_path::{self, FastPath};
 use crate::request::message::{self, Message, MessageError, Work};
@@ -188,16 +188,19 @@ where
                 self.blame_request(&error);
                 libc::EIO
             }
-            Err(panicked) => {
-                self.metrics.panics.count();
-                self.log_limits.request.warn(&panicked);
-                libc::EIO
-            }
+            Err(panicked) => self.note_panic(&panicked),
         };
         Ok(match header.wants_reply() {
             true => self.reply(message, errno),
             false => 0,
         })
+    }
+
+    /// Counts and logs a panic that a request has caused; returns the errno for the request.
+    pub(super) fn note_panic(&self, panicked: &Panicked) -> i32 {
+        self.metrics.panics.count();
+        self.log_limits.request.warn(panicked);
+        libc::EIO
     }
 
     /// Answers a request that is meant for an earlier daemon.
@@ -244,7 +247,7 @@ where
     }
 
     /// Answers without a body; returns the reply's length, 0 if there is no room for it.
-    fn reply(&self, message: &Message, errno: i32) -> u32 {
+    pub(super) fn reply(&self, message: &Message, errno: i32) -> u32 {
         let reply = message.header.reply(errno);
         match message.request.write_object(0, reply) {
             Ok(()) => size_of::<OutHeader>() as u32,

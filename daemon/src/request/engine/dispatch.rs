@@ -42,14 +42,14 @@ pub(crate) struct OtherThreads<'a, E> {
 }
 
 /// A request that has been answered.
-struct Completion<'a> {
-    head: HeadIndex,
-    guard: InFlightGuard,
-    message: &'a Result<Message, ParseError>,
+pub(super) struct Completion<'a> {
+    pub(super) head: HeadIndex,
+    pub(super) guard: InFlightGuard,
+    pub(super) message: &'a Result<Message, ParseError>,
     /// The length of the reply.
-    len: u32,
+    pub(super) len: u32,
     /// The start of serving, if an observer times it.
-    begun: Option<Instant>,
+    pub(super) begun: Option<Instant>,
 }
 
 impl<F, M, S> Engine<F, M, S>
@@ -69,6 +69,12 @@ where
         notify: Notify,
     ) -> bool {
         let mut request = self.parse(taken);
+        if let Some(locks) = self.fs.locks()
+            && self.concerns_locks(locks, &request)
+        {
+            self.serve_lock_elsewhere(locks, others, ring, request);
+            return false;
+        }
         if let Some(thread) = others.window
             && let Ok(message) = &request.message
             && matches!(message.work, Work::Map(_) | Work::Unmap(_))
@@ -228,7 +234,7 @@ where
 
     /// Completes an answered request: counts and times it, logs the guest's errors, and puts the
     /// request on the used ring.
-    fn complete(&self, ring: &Ring, completion: Completion<'_>, notify: Notify) {
+    pub(super) fn complete(&self, ring: &Ring, completion: Completion<'_>, notify: Notify) {
         let Completion {
             head,
             guard,

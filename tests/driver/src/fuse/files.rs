@@ -3,8 +3,7 @@
 //! Files: attributes, open and close, and operations on open files.
 
 use fuse_backend_rs::abi::fuse_abi::{
-    AccessIn, Attr, FATTR_FH, FileLock, FlushIn, LkIn, LseekIn, Opcode, OpenOut, SetattrIn,
-    SetattrValid,
+    AccessIn, Attr, FATTR_FH, FileLock, LseekIn, Opcode, OpenOut, SetattrIn, SetattrValid,
 };
 
 use super::client::expect_reply;
@@ -55,11 +54,7 @@ impl Client {
 
     /// FLUSH, as close(2) sends it.
     pub fn flush(&mut self, node: NodeId, handle: Handle) -> Result<(), FuseError> {
-        let args = FlushIn {
-            fh: handle.0,
-            ..FlushIn::default()
-        };
-        self.finish(node, Body::of(Opcode::Flush, Shape::Empty).with(&args))
+        self.finish(node, Body::flush(handle, 0))
     }
 
     /// FSYNC; of the data only, if `data` is set.
@@ -113,8 +108,7 @@ impl Client {
         owner: u64,
         lk: FileLock,
     ) -> Result<FileLock, FuseError> {
-        let body = Body::of(Opcode::Getlk, Shape::Lock).with(&lock(handle, owner, lk));
-        let reply = self.call(node, body)?;
+        let reply = self.call(node, Body::getlk(handle, owner, lk))?;
         expect_reply!(reply, Reply::Lock(found) => found.lk)
     }
 
@@ -126,17 +120,6 @@ impl Client {
         owner: u64,
         lk: FileLock,
     ) -> Result<(), FuseError> {
-        let body = Body::of(Opcode::Setlk, Shape::Empty).with(&lock(handle, owner, lk));
-        self.finish(node, body)
-    }
-}
-
-fn lock(handle: Handle, owner: u64, lk: FileLock) -> LkIn {
-    LkIn {
-        fh: handle.0,
-        owner,
-        lk,
-        lk_flags: 0,
-        padding: 0,
+        self.finish(node, Body::setlk(handle, owner, lk, false))
     }
 }

@@ -29,7 +29,8 @@ pub use client::Client;
 pub use directory::DirectoryEntry;
 pub use framing::Framing;
 pub use fuse_backend_rs::abi::fuse_abi::{
-    Attr, AttrOut, EntryOut, FsOptions, InitOut, Kstatfs, Opcode, OpenOut, SetattrIn, SetattrValid,
+    Attr, AttrOut, EntryOut, FileLock, FsOptions, InitOut, Kstatfs, Opcode, OpenOut, SetattrIn,
+    SetattrValid,
 };
 pub use pipeline::{Completion, Pipeline};
 pub use reply::Reply;

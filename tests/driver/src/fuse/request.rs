@@ -3,8 +3,8 @@
 //! Requests.
 
 use fuse_backend_rs::abi::fuse_abi::{
-    BatchForgetIn, FallocateIn, ForgetIn, ForgetOne, FsyncIn, GetattrIn, GetxattrIn, InitIn,
-    InitIn2, Opcode, OpenIn, ReadIn, ReleaseIn, SetattrIn, WriteIn,
+    BatchForgetIn, FallocateIn, FileLock, FlushIn, ForgetIn, ForgetOne, FsyncIn, GetattrIn,
+    GetxattrIn, InitIn, InitIn2, LkIn, Opcode, OpenIn, ReadIn, ReleaseIn, SetattrIn, WriteIn,
 };
 use fuse_backend_rs::abi::virtio_fs::{RemovemappingIn, SetupmappingFlags, SetupmappingIn};
 use vm_memory_017::ByteValued;
@@ -12,10 +12,12 @@ use vm_memory_017::ByteValued;
 use super::InitOptions;
 use super::reply::Shape;
 use crate::memory::GuestSpan;
-use crate::units::{FileOffset, Handle, NodeId, WindowOffset};
+use crate::units::{FileOffset, Handle, NodeId, Unique, WindowOffset};
 
 /// FUSE_FSYNC_FDATASYNC.
 const FDATASYNC: u32 = 1;
+/// FUSE_LK_FLOCK.
+const LK_FLOCK: u32 = 1;
 /// FUSE_GETATTR_FH.
 const GETATTR_FH: u32 = 1;
 /// Bytes of the longest arguments, which are SETATTR's.
@@ -193,6 +195,59 @@ impl<'a> Body<'a> {
         Self::of(Opcode::Release, Shape::Empty).with(&release_arguments(handle))
     }
 
+    /// FLUSH, as close(2) of a descriptor by `owner` sends it.
+    pub fn flush(handle: Handle, owner: u64) -> Self {
+        let args = FlushIn {
+            fh: handle.0,
+            lock_owner: owner,
+            ..FlushIn::default()
+        };
+        Self::of(Opcode::Flush, Shape::Empty).with(&args)
+    }
+
+    /// GETLK.
+    pub fn getlk(handle: Handle, owner: u64, lk: FileLock) -> Self {
+        Self::lock(Opcode::Getlk, Shape::Lock, handle, owner, lk, 0)
+    }
+
+    /// SETLK, or SETLKW if it `waits`, of a range of bytes.
+    pub fn setlk(handle: Handle, owner: u64, lk: FileLock, waits: bool) -> Self {
+        Self::lock(set(waits), Shape::Empty, handle, owner, lk, 0)
+    }
+
+    /// SETLK, or SETLKW if it `waits`, for flock(2); `kind` is F_RDLCK, F_WRLCK or F_UNLCK.
+    pub fn flock(handle: Handle, owner: u64, kind: i32, waits: bool) -> Self {
+        let lk = FileLock {
+            type_: kind as u32,
+            ..FileLock::default()
+        };
+        Self::lock(set(waits), Shape::Empty, handle, owner, lk, LK_FLOCK)
+    }
+
+    fn lock(
+        opcode: Opcode,
+        shape: Shape,
+        handle: Handle,
+        owner: u64,
+        lk: FileLock,
+        lk_flags: u32,
+    ) -> Self {
+        let arguments = LkIn {
+            fh: handle.0,
+            owner,
+            lk,
+            lk_flags,
+            padding: 0,
+        };
+        Self::of(opcode, shape).with(&arguments)
+    }
+
+    /// INTERRUPT of another request.
+    pub fn interrupt(unique: Unique) -> Self {
+        // fuse_interrupt_in is the number alone.
+        Self::of(Opcode::Interrupt, Shape::None).with(&unique.0)
+    }
+
     /// FSYNC; of the data only, if `data` is set.
     pub fn fsync(handle: Handle, data: bool) -> Self {
         let args = FsyncIn {
@@ -318,6 +373,13 @@ impl<'a> Body<'a> {
             tail: Tail::Bytes(body),
             ..Self::of(Opcode::MaxOpcode, Shape::Data).receiving(into)
         }
+    }
+}
+
+fn set(waits: bool) -> Opcode {
+    match waits {
+        true => Opcode::Setlkw,
+        false => Opcode::Setlk,
     }
 }
 

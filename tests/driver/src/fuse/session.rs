@@ -23,6 +23,8 @@ impl InitOptions {
     /// Linux 6.12 with a window: the flags that matter to a virtio-fs daemon.
     pub fn linux() -> Self {
         let flags = FsOptions::ASYNC_READ
+            | FsOptions::POSIX_LOCKS
+            | FsOptions::FLOCK_LOCKS
             | FsOptions::BIG_WRITES
             | FsOptions::DO_READDIRPLUS
             | FsOptions::READDIRPLUS_AUTO

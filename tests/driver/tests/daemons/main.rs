@@ -10,6 +10,8 @@ mod http;
 mod lease;
 mod lies;
 mod lifecycle;
+mod locks;
+mod locks_at_random;
 mod log;
 mod lost_stores;
 mod metrics;

@@ -11,6 +11,7 @@ mod fsx;
 mod guard;
 mod kernels;
 mod life;
+mod locks;
 mod metrics;
 mod migration;
 mod one_region;
@@ -54,6 +55,7 @@ pub fn all() -> &'static [Group] {
         share_options::GROUP,
         share_root::GROUP,
         share_shell::GROUP,
+        locks::GROUP,
         migration::GROUP,
         data::GROUP,
         policy::GROUP,

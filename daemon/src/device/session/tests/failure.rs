@@ -10,7 +10,7 @@ use vhost::vhost_user::Listener;
 use virtiofsd::passthrough::{Config, PassthroughFs};
 
 use super::{Case, PAGE, forbid_unshare, share_with_a_file, window, window_on};
-use crate::config::DeviceConfig;
+use crate::config::{DeviceConfig, LockScope};
 use crate::device::{Session, SessionError, SessionOptions};
 use crate::ring::threads::ThreadsError;
 use crate::testing::fuse;
@@ -60,6 +60,7 @@ fn session(request_queues: u16, thread_pool_size: usize) -> Result<TestSession, 
             thread_pool_size,
             poll: std::time::Duration::ZERO,
             mem_slots: true,
+            locks: LockScope::Guest,
         },
         observer: None,
         keep_files: false,
