@@ -10,6 +10,7 @@ mod host_full;
 mod host_look;
 mod host_mounts;
 mod host_privileges;
+mod host_share;
 mod host_slow;
 mod host_space;
 mod host_time;
@@ -39,6 +40,7 @@ const FAMILIES: &[&[Fault]] = &[
     host_look::FAULTS,
     host_mounts::FAULTS,
     host_privileges::FAULTS,
+    host_share::FAULTS,
     host_space::FAULTS,
     host_time::FAULTS,
     two_mounts::FAULTS,
