@@ -13,7 +13,7 @@ use guest_agent::pattern::Seed;
 use qemu_guest::vm::WindowKind;
 use qemu_guest::vm::process::Share;
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::lab::{Boot, Held, Host, Lab, Plan};
 use crate::scenario::{Group, Tests};
@@ -22,6 +22,8 @@ use crate::tests;
 const MIB: u64 = 1 << 20;
 /// Between two looks at a condition that nothing announces.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How long QEMU may take to end after the guest's poweroff.
+const POWER_OFF: Duration = Duration::from_secs(60);
 /// Eight bytes of a window in which nothing is mapped.
 const ZEROS: [u8; 8] = [0; 8];
 /// Stock QEMU's message about a chardev that reconnects.
@@ -36,6 +38,7 @@ pub const GROUP: Group = Group {
         a_daemon_killed_at_work,
         a_power_off_with_a_new_daemon,
         stock_qemu_does_not_start,
+        a_daemon_killed_for_good,
     ]),
 };
 
@@ -71,6 +74,50 @@ async fn stock_qemu_does_not_start(host: &Host) -> Result<()> {
     let said = format!("{error:#}");
     ensure!(said.contains(STOCK), "QEMU ended with: {said}");
     Ok(())
+}
+
+/// Stock QEMU goes on without a daemon for ever. What is mapped stays, and stores reach the host.
+/// Requests and sync(2) wait, whatever a signal says, and umount -f gives up nothing that is open. The
+/// guest can be powered off by force.
+async fn a_daemon_killed_for_good(host: &Host) -> Result<()> {
+    host.only_with(WindowKind::Regions).await?;
+    let plan = plan()?.set(|share| Share {
+        reconnects: false,
+        ..share
+    });
+    let lab = host.boot(Boot::with(plan)).await?;
+    verify(&lab).await?;
+    let mut held = Held::new(&lab, "file", true).await?;
+    held.store(0, b"a store?").await?;
+    kill_daemon(&lab)?;
+    let (share, asked) = (
+        lab.first().mount_point(),
+        lab.first().in_guest("no-such-file"),
+    );
+    for (name, line) in [
+        ("stat", format!("stat {asked}")),
+        ("write", format!("touch {asked}")),
+        ("sync", "sync".to_owned()),
+    ] {
+        lab.sh(&format!(
+            "(timeout -s KILL 1 {line}; echo > /tmp/{name}.end) >/dev/null 2>&1 &"
+        ))
+        .await?;
+    }
+    held.store(0, b"a store!").await?;
+    let said = lab.sh(&format!("umount -f {share} 2>&1 || true")).await?;
+    ensure!(said.contains("busy"), "umount said {said:?}");
+    // There is no event to wait for: Linux waits for an answer, and no signal interrupts the wait.
+    sleep(Duration::from_secs(3)).await;
+    let ended = lab.sh("ls /tmp/*.end 2>/dev/null || true").await?;
+    ensure!(ended.is_empty(), "ended without a daemon: {ended}");
+    held.expect(0, b"a store!").await?;
+    let on_host = fs::read(lab.first().on_host("file"))?;
+    ensure!(on_host.starts_with(b"a store!"), "the store is lost");
+    lab.sh("(sleep 0.2; poweroff -n -f) >/dev/null 2>&1 &")
+        .await?;
+    let gone = timeout(POWER_OFF, lab.vm().guest().gone()).await;
+    Ok(gone.with_context(|| format!("QEMU has lived on for {POWER_OFF:?}"))??)
 }
 
 async fn verify(lab: &Lab<'_>) -> Result<()> {
