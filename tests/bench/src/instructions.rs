@@ -41,6 +41,11 @@ const COUNTED: &str = "*VhostUserBackend*handle_event*";
 const FILE: &str = "data";
 /// The name of the threads that serve queues.
 const QUEUE_THREAD: &str = "vring_worker";
+/// The functions that allocate memory.
+const ALLOCATING: [&str; 4] = ["malloc", "calloc", "realloc", "posix_memalign"];
+/// An allocation in each request takes more instructions than this. What happens once a second may take
+/// fewer.
+const NO_ALLOCATION: u64 = 15;
 /// How much a request may grow.
 pub const TOLERANCE: f64 = 0.03;
 
@@ -69,6 +74,11 @@ impl Operation {
             Self::Read => "read-4k",
             Self::Map => "setupmapping, removemapping",
         }
+    }
+
+    /// Whether it allocates memory in the daemon.
+    pub fn allocates(self) -> bool {
+        matches!(self, Self::Map)
     }
 
     fn make(
@@ -103,6 +113,13 @@ impl Counts {
     /// Those of all functions.
     pub fn total(&self) -> u64 {
         self.0.values().sum()
+    }
+
+    /// Instructions in which memory is allocated, if that happens in each request.
+    pub fn allocating(&self) -> Option<u64> {
+        let each = |name: &&str| self.0.get(*name).copied().unwrap_or(0);
+        let total = ALLOCATING.iter().map(each).sum();
+        (total > NO_ALLOCATION).then_some(total)
     }
 
     /// The functions that take more than in `kept`, the one that has grown most first.

@@ -17,12 +17,13 @@ const NAMED: usize = 5;
 
 /// Counts the daemon's instructions for a request, under valgrind
 ///
-/// Unlike times, they are the same on a busy machine. The comparison is made only if compiler, C library
-/// and processor are as they were; else the counts are shown, and that.
+/// Unlike times, they are the same on a busy machine. GETATTR, LOOKUP and READ must allocate no memory. The
+/// comparison is made only if compiler, C library and processor are as they were; else the counts are
+/// shown, and that.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit status: 0 no request has grown by more than 3 %, or it can't be compared; 1 one has; 3 something \
-could not be counted.")]
+Exit status: 0 no request has grown by more than 3 %, or it can't be compared; 1 one has, or allocates \
+memory; 3 something could not be counted.")]
 pub struct InstructionsArgs {
     /// The daemon, an optimised build [default: virtiofs-daxd beside daxlab]
     #[arg(long, value_name = "PATH")]
@@ -79,6 +80,16 @@ fn compare(now: &Kept, kept: &Kept, out: &mut dyn Write) -> Result<Status> {
         )?;
     }
     let mut status = Status::Success;
+    for operation in Operation::ALL.iter().filter(|one| !one.allocates()) {
+        let name = operation.name();
+        if let Some(instructions) = now.operations.get(name).and_then(Counts::allocating) {
+            writeln!(
+                out,
+                "{name} allocates memory, in {instructions} instructions"
+            )?;
+            status = Status::Unexpected;
+        }
+    }
     for (name, counts) in &now.operations {
         let before = kept.operations.get(name).cloned().unwrap_or_default();
         let (total, kept) = (counts.total(), before.total());
@@ -124,6 +135,22 @@ mod tests {
         Kept {
             with: with.to_owned(),
             operations: [("getattr".to_owned(), counts)].into(),
+        }
+    }
+
+    #[test]
+    fn an_allocation_fails_with_any_compiler() {
+        let mut now = kept("another", 1000);
+        let counts = now.operations.get_mut("getattr").unwrap();
+        for (instructions, expected) in [(15, Status::Success), (16, Status::Unexpected)] {
+            counts.0.insert("malloc".to_owned(), instructions);
+            let now = Kept {
+                with: "another".to_owned(),
+                operations: [("getattr".to_owned(), counts.clone())].into(),
+            };
+            let mut out = Vec::new();
+            let status = compare(&now, &kept("one", 1000), &mut out);
+            assert_eq!(status.unwrap(), expected, "{instructions}");
         }
     }
 
