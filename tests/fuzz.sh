@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 #
 # tests/fuzz.sh [TARGET…] [--seconds N | --runs N | --input FILE | --merge] [--sanitizer NAME]
-# tests/fuzz.sh --seeds
+# tests/fuzz.sh --build | --seeds
 #
 # Builds the fuzz targets and runs each, or those named, for N seconds (default: 15) or N inputs, as
 # many at a time as there are processors.
@@ -10,6 +10,7 @@
 #
 #   --input FILE      play one input, an artifact for one, and say what came of it (one TARGET)
 #   --merge           write what was found and reaches new code to tests/fuzz/corpus, small
+#   --build           build the targets, and run nothing
 #   --seeds           make all seeds in tests/fuzz/corpus anew, and run nothing
 #   --sanitizer NAME  none (default) or address: five times slower, and sees every stray access
 #
@@ -54,6 +55,7 @@ fuzz_packages() {
 limit=-max_total_time=15
 input=
 merge=
+build_only=
 seeds=
 sanitizer=none
 targets=
@@ -64,6 +66,7 @@ while [ $# -gt 0 ]; do
     --input) input=$(realpath -e "${2:-}") || usage ;;
     --sanitizer) sanitizer=${2:-} ;;
     --merge) merge=yes ;;
+    --build) build_only=yes ;;
     --seeds) seeds=yes ;;
     --* | -*) usage ;;
     *)
@@ -72,7 +75,7 @@ while [ $# -gt 0 ]; do
         ;;
     esac
     case $1 in
-    --merge | --seeds | [!-]*) shift ;;
+    --merge | --build | --seeds | [!-]*) shift ;;
     *) shift 2 ;;
     esac
 done
@@ -104,6 +107,7 @@ cd "$here/tests/fuzz"
 RUSTC_BOOTSTRAP=1 PATH="$tools/bin:$PATH" cargo fuzz build --sanitizer "$sanitizer" \
     --features libfuzzer --fuzz-dir . --target-dir "$build" >"$fuzz/build.log" 2>&1 ||
     { cat "$fuzz/build.log" >&2 && fail "the fuzz targets don't build"; }
+[ -z "$build_only" ] || exit 0
 
 # libfuzzer TARGET ARG…: runs a target. Its paths are relative: see src/fixture/mod.rs.
 libfuzzer() {

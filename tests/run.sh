@@ -41,9 +41,8 @@ TARGET=${CARGO_TARGET_DIR:-target}
 # line each with seconds, outcome and name. A run beside another one adds to that one's.
 outcomes=${RUN_BESIDE:-$(mktemp)}
 start=$(date +%s)
-# The run beside this one, while there is one, and what it says.
+# The runs beside this one, while there are some, each as process:log.
 beside=
-beside_log=
 # The build of the series' QEMU, while there is one.
 qemu=
 trap 'end_all' EXIT
@@ -64,19 +63,21 @@ step() {
     [ $outcome = ok ]
 }
 
-# begin_beside COMMAND…: runs steps beside those that follow. What they say is kept for join_beside.
-# Their mounts are their own: a guest test wants none left, whose ever it is.
+# begin_beside COMMAND…: runs steps beside those that follow. Their output is kept for join_beside.
+# Their mounts are their own: a guest test fails if any mount is left.
 begin_beside() {
-    beside_log=$(mktemp)
-    RUN_BESIDE=$outcomes unshare --mount "$here/tests/run.sh" "$@" >"$beside_log" 2>&1 &
-    beside=$!
+    log=$(mktemp)
+    RUN_BESIDE=$outcomes unshare --mount "$here/tests/run.sh" "$@" >"$log" 2>&1 &
+    beside="$beside $!:$log"
 }
 
-# join_beside: shows what they have said, and how they go on.
+# join_beside: shows their output, one run after the other, and waits for their ends.
 join_beside() {
-    [ -n "$beside" ] || return 0
-    tail -n +1 -f --pid="$beside" "$beside_log"
-    wait "$beside" || echo "0 FAILED the run beside this one" >>"$outcomes"
+    for run in $beside; do
+        tail -n +1 -f --pid="${run%%:*}" "${run#*:}"
+        wait "${run%%:*}" || echo "0 FAILED a run beside this one" >>"$outcomes"
+        rm -f "${run#*:}"
+    done
     beside=
 }
 
@@ -151,12 +152,12 @@ end_tree() {
     kill "$1" 2>/dev/null || :
 }
 
-# end_all: what nobody waits for any more ends with this script.
+# end_all: all that was started ends with this script.
 end_all() {
     for job in $qemu $beside; do
-        end_tree "$job"
+        end_tree "${job%%:*}"
+        case $job in *:*) rm -f "${job#*:}" ;; esac
     done
-    rm -f "$beside_log"
     [ -n "${RUN_BESIDE:-}" ] || rm -f "$outcomes"
 }
 
@@ -223,8 +224,12 @@ instructions() {
 }
 
 # The daemon's live page in a real browser, without a VM.
+build_page() {
+    cargo build --quiet --release -p page-tests
+}
+
 page() {
-    cargo build --quiet --release -p page-tests && "$TARGET/release/page-tests"
+    "$TARGET/release/page-tests"
 }
 
 # packages: the Debian packages, and the crates that others can use.
@@ -261,7 +266,7 @@ guest_steps() {
 }
 
 # All builds come first: cargo does one at a time, and what was built before the failure of a build is
-# not what is to be tested. The guests' steps, which wait little, then run beside all others.
+# not what is to be tested. Then the guests' steps, the faults and all others run beside each other.
 all_steps() {
     step "format" format || :
     # The longest build of all, so it begins first.
@@ -272,6 +277,10 @@ all_steps() {
     step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps || :
     step "build of tests" unit_tests --no-run || :
     step "build for guests" build_for_guests --release || return
+    step "build of the page's tests" build_page || :
+    step "build of fuzz targets" "$here/tests/fuzz.sh" --build || :
+    # The faults wait for most of their time, and the other steps are short of processors now and then.
+    begin_beside fault_steps
     begin_beside other_steps
     if build_kernels; then
         guest_kernel=$SMALL
@@ -287,13 +296,12 @@ unit_steps() {
     step "unit and property tests" unit_tests || :
 }
 
-# What runs beside guests.
+# What runs beside guests and faults.
 other_steps() {
     guest_kernel=$SMALL
     unit_steps
     step "doc tests" doc_tests || :
     step "fuzzing" "$here/tests/fuzz.sh" --seconds 6 || :
-    fault_steps
     step "page" page || :
     step "instructions of a request" instructions || :
     step "benchmarks: all can be measured" bench || :
@@ -360,7 +368,9 @@ elif step "build for guests" build_for_guests --release; then
         guest_steps $guests
     fi
     if wanted daemon-faults; then fault_steps; fi
-    if wanted page; then step "page" page || :; fi
+    if wanted page; then
+        if step "build of the page's tests" build_page; then step "page" page || :; fi
+    fi
     if wanted instructions; then step "instructions of a request" instructions || :; fi
     if wanted bench; then step "benchmarks: all can be measured" bench || :; fi
     if wanted lab && build_kernels; then lab_steps; fi

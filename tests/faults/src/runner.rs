@@ -4,20 +4,29 @@
 //!
 //! `daemon-faults [FILTER]`, `--list` and other arguments are those of cargo's tests. The daemon is
 //! the one beside the program, or the one that `VIRTIOFS_DAXD` names. `FAULTS_SEED` is the seed of
-//! faults with random decisions. Without it a seed is drawn and printed.
+//! faults with random decisions. Without it a seed is drawn and printed. The faults that took longest
+//! are printed at the end.
 
 use std::env;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use libtest_mimic::{Arguments, Trial, run};
+use parking_lot::Mutex;
 use virtiofs_driver::daemon::{daxd, take_logs};
 
 use crate::fault::{Fault, Setting};
+use crate::host::KernelLog;
 use crate::{faults, vmm};
 
 /// The variable that sets the seed.
 const SEED: &str = "FAULTS_SEED";
+/// The number of faults in the list of those that took longest.
+const LONGEST: usize = 12;
+
+/// The faults played so far, each with its time.
+static TIMES: Mutex<Vec<(Duration, &str)>> = Mutex::new(Vec::new());
 
 /// Runs the selected faults.
 pub fn main() -> ExitCode {
@@ -35,7 +44,9 @@ pub fn main() -> ExitCode {
                 eprintln!("{SEED}={}", setting.seed);
             }
             let trials = faults::all().map(|fault| trial(fault, setting.clone()));
-            run(&arguments, trials.collect()).exit_code()
+            let conclusion = run(&arguments, trials.collect());
+            print_longest();
+            conclusion.exit_code()
         }
         Err(error) => {
             eprintln!("daemon-faults: {error:#}");
@@ -47,8 +58,20 @@ pub fn main() -> ExitCode {
 fn trial(fault: &'static Fault, setting: Setting) -> Trial {
     Trial::test(fault.name, move || {
         take_logs();
-        (fault.play)(&setting).map_err(|error| with_logs(&error).into())
+        let mut kernel_log = KernelLog::follow();
+        let begin = Instant::now();
+        let played = (fault.play)(&setting);
+        TIMES.lock().push((begin.elapsed(), fault.name));
+        played.map_err(|error| format!("{}{}", with_logs(&error), kernel_log.stalls()).into())
     })
+}
+
+fn print_longest() {
+    let mut times = TIMES.lock();
+    times.sort_unstable_by_key(|(took, _)| std::cmp::Reverse(*took));
+    for (took, name) in times.iter().take(LONGEST) {
+        println!("{:6.1} s  {name}", took.as_secs_f64());
+    }
 }
 
 /// The error, and what the fault's daemons have logged.

@@ -7,4 +7,4 @@ pub mod bytes;
 pub mod gone;
 pub mod tables;
 
-pub use account::Account;
+pub use account::{Account, wait_until_idle_threads_end};

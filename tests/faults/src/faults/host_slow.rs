@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use virtiofs_driver::{Body, FileOffset, Request};
 
 use super::host_fs::on_layer;
+use crate::checks::wait_until_idle_threads_end;
 use crate::fault::Setting;
 use crate::host::{Behaviour, Operation};
 use crate::model::Slot;
@@ -47,7 +48,8 @@ pub(super) fn a_read_is_slow(setting: &Setting) -> Result<()> {
     rig.finish()
 }
 
-/// A request that sleeps holds up no other one of its queue, however long it takes.
+/// A request that sleeps holds up no other one of its queue, however long it takes. The threads that
+/// served such requests end after they have been idle for some time.
 pub(super) fn others_are_served(setting: &Setting) -> Result<()> {
     let (mut rig, layer) = on_layer(setting)?;
     let (slow, other) = (rig.create(0, 100_000)?, rig.create(1, 100_000)?);
@@ -90,6 +92,8 @@ pub(super) fn others_are_served(setting: &Setting) -> Result<()> {
         into.to_vec(4096)? == file.bytes[8192..12_288],
         "other bytes"
     );
+    rig.watch.step("idle threads end");
+    wait_until_idle_threads_end(&rig.daemon)?;
     rig.finish()
 }
 

@@ -3,6 +3,7 @@
 //! A daemon ends at some stage, and the next daemon on the same socket path serves the same files.
 
 use std::path::Path;
+use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
@@ -106,62 +107,72 @@ impl Reached {
 
 /// A file system of the host never answers, so one thread of the daemon can't be ended. All other
 /// threads and processes end, and the daemon logs what it waited for. A new daemon serves the same
-/// path meanwhile.
+/// path meanwhile. The ends are played at the same time, because each daemon waits out its limits.
 fn while_a_request_hangs(setting: &Setting) -> Result<()> {
     // After the last kind of end, the old companion stays as long as the thread does. The next
     // daemon takes over its files.
-    for (end, code) in [
+    let ends = [
         (End::VmmLeaves, Some(1)),
         (
             End::Signal(Role::Supervisor, Signal::TERM, Some(1)),
             Some(1),
         ),
         (End::Signal(Role::Supervisor, Signal::KILL, None), None),
-    ] {
-        let layer = Layer::mount()?;
-        let folder = tempfile::tempdir()?;
-        let options = RigOptions {
-            share: Some(layer.share()),
-            ..at(folder.path())?
-        };
-        let mut rig = Rig::start(setting, &options)?;
-        let file = rig.create(0, 100_000)?;
-        let held = Held::new();
-        layer.set(Operation::Lookup, Behaviour::Hold(held.gate()));
-        let name = rig.files.get(file).name.clone();
-        let pipeline = rig.clients[1].pipeline();
-        pipeline.submit(&Request::new(NodeId::ROOT, Body::lookup(&name)))?;
-        pipeline.kick()?;
-        held.wait_until_reached()?;
-        layer.clear();
-        let serving = process(&rig.daemon, Role::Serving)?;
-        let files = vec![rig.files.get(file).clone()];
-        let (mut daemon, watch) = match end {
-            End::Signal(role, signal, _) => {
-                send(&rig.daemon, &rig.watch, role, signal)?;
-                rig.without_vm()
-            }
-            _ => rig.without_vm(),
-        };
-        watch.step(format!("{end:?}, while a request hangs"));
-        if code.is_some() {
-            ended(&mut daemon, code).with_context(|| format!("{end:?}"))?;
-            let said = format!("process {serving} can't be killed: the kernel waits");
-            ensure!(daemon.log().contains(&said), "it says: {}", daemon.log());
-        }
-        // A signal can interrupt the thread's wait until the process is being killed. After that
-        // the thread is in state D.
-        while !hangs(serving) {
-            ensure!(!watch.expired(), "nothing hangs after {end:?}");
-            std::thread::yield_now();
-        }
-        serves_on(setting, &options, files).with_context(|| format!("after {end:?}"))?;
-        drop(held);
-        watch.step("the request is answered, and the rest of the daemon goes");
-        while hangs(serving) || !daemon.processes().is_empty() {
-            ensure!(!watch.expired(), "it is there still");
-            std::thread::yield_now();
-        }
+    ];
+    thread::scope(|scope| {
+        let begun = ends.map(|(end, code)| {
+            scope.spawn(move || {
+                ended_while_a_request_hangs(setting, end, code).with_context(|| format!("{end:?}"))
+            })
+        });
+        begun.into_iter().try_for_each(|end| {
+            let played = end.join();
+            played.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    })
+}
+
+fn ended_while_a_request_hangs(setting: &Setting, end: End, code: Option<i32>) -> Result<()> {
+    let layer = Layer::mount()?;
+    let folder = tempfile::tempdir()?;
+    let options = RigOptions {
+        share: Some(layer.share()),
+        ..at(folder.path())?
+    };
+    let mut rig = Rig::start(setting, &options)?;
+    let file = rig.create(0, 100_000)?;
+    let held = Held::new();
+    layer.set(Operation::Lookup, Behaviour::Hold(held.gate()));
+    let name = rig.files.get(file).name.clone();
+    let pipeline = rig.clients[1].pipeline();
+    pipeline.submit(&Request::new(NodeId::ROOT, Body::lookup(&name)))?;
+    pipeline.kick()?;
+    held.wait_until_reached()?;
+    layer.clear();
+    let serving = process(&rig.daemon, Role::Serving)?;
+    let files = vec![rig.files.get(file).clone()];
+    if let End::Signal(role, signal, _) = end {
+        send(&rig.daemon, &rig.watch, role, signal)?;
+    }
+    let (mut daemon, watch) = rig.without_vm();
+    watch.step("the end, while a request hangs");
+    if code.is_some() {
+        ended(&mut daemon, code)?;
+        let said = format!("process {serving} can't be killed: the kernel waits");
+        ensure!(daemon.log().contains(&said), "it says: {}", daemon.log());
+    }
+    // A signal can interrupt the thread's wait until the process is being killed. After that
+    // the thread is in state D.
+    while !hangs(serving) {
+        ensure!(!watch.expired(), "nothing hangs");
+        thread::yield_now();
+    }
+    serves_on(setting, &options, files).context("the next daemon")?;
+    drop(held);
+    watch.step("the request is answered, and the rest of the daemon goes");
+    while hangs(serving) || !daemon.processes().is_empty() {
+        ensure!(!watch.expired(), "it is there still");
+        thread::yield_now();
     }
     Ok(())
 }
