@@ -154,6 +154,7 @@ mod tests {
         assert_eq!(found(0, 1), None);
         setup(2, 4, 2);
         setup(4, 0, 1);
+        assert_eq!(live.count(), 2);
         assert_eq!(found(2 * page - 1, 1), None, "before the first");
         assert_eq!(found(2 * page, 5), Some((4 * page, 5)));
         assert_eq!(
@@ -172,6 +173,8 @@ mod tests {
         assert_eq!(found(4 * page, 1), None);
         assert_eq!(found(2 * page, 1), Some((4 * page, 1)), "the others stay");
         assert_eq!(held.view.access(), Access::ReadWrite, "and the view");
+        assert_eq!(live.count(), 1);
+        assert!(live.snapshot()[0].writable);
         window.clear().unwrap();
         assert_eq!(found(2 * page, 1), None);
     }
@@ -219,7 +222,12 @@ mod tests {
         let window = Window::new(size, vmm, DirectViews, Arc::new(RegionBudget::default()));
         let live = window.live_ranges();
         let look = || {
-            let states: Vec<_> = live.snapshot().iter().map(|range| range.state).collect();
+            let ranges = live.snapshot();
+            assert!(
+                ranges.iter().all(|range| !range.writable),
+                "the guest only reads"
+            );
+            let states: Vec<_> = ranges.iter().map(|range| range.state).collect();
             let found = live.find(WindowOffset(0), 1).is_some();
             (states, found, window.stats().live)
         };

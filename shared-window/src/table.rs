@@ -247,6 +247,39 @@ mod tests {
     }
 
     #[test]
+    fn only_more_access_is_an_upgrade() {
+        let mut table = Table::new();
+        let (start, reads) = (
+            WindowOffset(0),
+            Allowed {
+                asked: Access::ReadOnly,
+                ..WRITABLE
+            },
+        );
+        table.start_mapping(range(0, 10), target(0), reads, ());
+        let steps = [
+            Access::ReadOnly,
+            Access::ReadWrite,
+            Access::ReadWrite,
+            Access::ReadOnly,
+        ];
+        assert_eq!(
+            steps.map(|asked| table.upgrade(start, asked)),
+            [false, true, false, false]
+        );
+        let entry = table.iter().next().unwrap();
+        assert_eq!(
+            entry.access.asked,
+            Access::ReadWrite,
+            "the guest takes nothing back"
+        );
+        assert!(
+            !table.upgrade(WindowOffset(10), Access::ReadWrite),
+            "a hole"
+        );
+    }
+
+    #[test]
     fn abandoned_calls_leave_the_rest_alone() {
         let mut table = table(&[(0, 10), (10, 10)]);
         table.start_mapping(range(20, 10), target(9), WRITABLE, ());

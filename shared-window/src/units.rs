@@ -182,4 +182,10 @@ mod tests {
         assert!(range(0, 16).unwrap().contains(b) && !c.contains(b));
         assert_eq!(b.to_string(), "0x8..0x10");
     }
+
+    #[test]
+    fn an_offset_says_what_it_is_an_offset_of() {
+        assert_eq!(FileOffset(0x2000).to_string(), "file offset 0x2000");
+        assert_eq!(WindowOffset(0x2000).to_string(), "window offset 0x2000");
+    }
 }

@@ -55,7 +55,7 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    /// Bytes of the used ring.
+    /// Bytes of the used ring, with its event field (VIRTIO 1.3, 2.7).
     pub(crate) fn used_len(&self) -> usize {
         6 + 8 * usize::from(self.size)
     }
@@ -66,7 +66,7 @@ impl Position {
         let size = u64::from(self.size);
         let table = (self.desc_table, 16 * size);
         let avail = (self.avail_ring, 6 + 2 * size);
-        let used = (self.used_ring, 6 + 8 * size);
+        let used = (self.used_ring, self.used_len() as u64);
         [(table, avail), (table, used), (avail, used)]
             .into_iter()
             .any(|((a, a_len), (b, b_len))| {
