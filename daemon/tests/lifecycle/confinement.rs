@@ -83,7 +83,7 @@ fn options_change_the_confinement() {
 }
 
 #[test]
-fn nobody_but_the_serving_process_listens() {
+fn only_the_serving_process_listens() {
     if !can_run() {
         return;
     }

@@ -143,7 +143,7 @@ fn an_address_that_can_t_be_had_gets_one_sentence_and_leaves_nothing() {
             "change --metrics (port 0 takes a free one)",
         ),
         (&held, 1, "stop that one, or change --metrics"),
-        // Whoever connected to it would be taken for the other daemon's VMM.
+        // The other daemon would take each client of this socket for its VMM.
         (&vmm_s, 1, "stop that one, or change --metrics"),
         ("--metrics=/no/such/socket", 1, "/no/such is no directory"),
         (

@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_go_but_not_while_somebody_works() {
+    fn leftovers_go_but_not_during_another_build() {
         let folder = TempDir::new().unwrap();
         let cache = Cache::at(folder.path(), Progress::silent()).unwrap();
         let leftover = folder.path().join("tmp/half/file");

@@ -322,7 +322,7 @@ mod tests {
         let mut point = point();
         point.aim(Measure::Rate, "ours", "theirs", Bound::AtLeast(1.3));
         point.aim(Measure::Rate, "theirs", "ours", Bound::AtLeast(1.3));
-        point.aim(Measure::Rate, "ours", "nobody", Bound::AtLeast(1.3));
+        point.aim(Measure::Rate, "ours", "absent", Bound::AtLeast(1.3));
         let verdicts: Vec<_> = point.aims.iter().map(|aim| aim.verdict).collect();
         assert_eq!(verdicts, [Verdict::Met, Verdict::Missed]);
         assert_eq!(point.aims[0].of, "rate / theirs");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! Programs that nobody wrote: a few actors of the lab pin, remove and access pages of a few files.
+//! Programs drawn at random: a few actors of the lab pin, remove and access pages of a few files.
 //!
 //! ```text
 //!   draw ── Program ──▶ play, on a guest ── Deviation ──▶ shrink ── a smaller Program

@@ -123,7 +123,7 @@ async fn a_command_that_reads_nothing_gives_a_broken_pipe() {
 }
 
 #[tokio::test]
-async fn a_stream_that_nobody_reads_stops_no_other() {
+async fn a_stream_without_a_reader_stops_no_other() {
     let (agent, _process) = agent().await;
     // Floods both of its outputs, and its input, which it doesn't read, is flooded too.
     let flood = sh("yes >&2 & yes; wait").piped_stdin();
@@ -136,7 +136,7 @@ async fn a_stream_that_nobody_reads_stops_no_other() {
         .await
         .unwrap();
     assert!(output.stdout == input);
-    assert!(!flooder.is_finished(), "credit for input that nobody reads");
+    assert!(!flooder.is_finished(), "credit for input that is not read");
     // And it all goes on once it is read.
     let mut stderr = flooding.stderr.take().unwrap();
     let mut megabytes = vec![0; 4 * 1024 * 1024];

@@ -25,8 +25,8 @@ pub const CASES: &[(&str, fn())] = &[
     ),
     ("interrupt_is_passed_on", interrupt_is_passed_on),
     (
-        "nobody_reading_is_a_broken_pipe",
-        nobody_reading_is_a_broken_pipe,
+        "without_a_reader_it_is_a_broken_pipe",
+        without_a_reader_it_is_a_broken_pipe,
     ),
     ("no_terminal_no_shell", no_terminal_no_shell),
     ("terminal_stands_for_this_one", terminal_stands_for_this_one),
@@ -157,7 +157,7 @@ async fn interrupt_is_passed_on() {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn nobody_reading_is_a_broken_pipe() {
+async fn without_a_reader_it_is_a_broken_pipe() {
     let (agent, _process) = agent().await;
     let mut running = agent.exec(session("command", "exec yes")).await.unwrap();
     running.stdout = None;

@@ -71,7 +71,7 @@ mod tests {
     use crate::artifacts::Progress;
 
     #[test]
-    fn it_is_empty_at_the_same_place_each_time_and_holds_nobody_up() {
+    fn it_is_empty_at_the_same_place_each_time_and_blocks_no_other_process() {
         let folder = TempDir::new().unwrap();
         let open = || Cache::at(folder.path(), Progress::silent()).unwrap();
         let (cache, file) = (open(), folder.path().join("build/bench/file"));

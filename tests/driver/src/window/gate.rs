@@ -109,7 +109,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(60);
 
     #[test]
-    fn whoever_waits_is_let_go_when_all_is_closed() {
+    fn closing_ends_every_wait() {
         let (held, gate) = (Held::default(), Gate::new());
         thread::scope(|scope| {
             let waits = scope.spawn(|| held.wait_at(&gate));
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_gate_holds_nobody() {
+    fn an_open_gate_blocks_no_thread() {
         let gate = Gate::new();
         assert!(!gate.wait_until_reached(Duration::ZERO));
         gate.open();

@@ -134,7 +134,7 @@ fn the_daemon_ends_with_the_connection() -> Result<()> {
         rig.vm.disconnect();
         assert!(rig.daemon.wait()?.success(), "{}", rig.daemon.log());
         assert!(rig.daemon.processes().is_empty());
-        expect_nobody(rig);
+        expect_disconnected(rig);
         Ok(())
     })
 }
@@ -143,12 +143,12 @@ fn the_daemon_ends_with_the_connection() -> Result<()> {
 fn a_daemon_that_is_killed_is_an_error_and_no_hang() -> Result<()> {
     let mut rig = Rig::start(&Options::default())?;
     rig.daemon.kill();
-    expect_nobody(&mut rig);
+    expect_disconnected(&mut rig);
     Ok(())
 }
 
 /// Checks that a request fails because the connection is closed.
-fn expect_nobody(rig: &mut Rig) {
+fn expect_disconnected(rig: &mut Rig) {
     let error = rig
         .client
         .getattr(NodeId::ROOT, None)

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::host::Mounted;
 
 /// Bytes that no guest may ever read.
-pub const SECRET: &[u8] = b"what is beside the share is nobody's in the guest";
+pub const SECRET: &[u8] = b"what is beside the share is not the guest's";
 /// The content of the shared files.
 pub const SHARED: &[u8] = b"what is in the share";
 

@@ -36,13 +36,13 @@ pub async fn look(address: &Address) -> Result<Seen> {
 }
 
 async fn ask(address: &Address) -> Result<Bytes> {
-    let nobody = |error: io::Error| {
+    let no_daemon = |error: io::Error| {
         anyhow!("no daemon at {address} ({error}): start it with --metrics {address}")
     };
     match address {
-        Address::Tcp(at) => get(TcpStream::connect(at).await.map_err(nobody)?, at).await,
+        Address::Tcp(at) => get(TcpStream::connect(at).await.map_err(no_daemon)?, at).await,
         Address::Unix(path) => {
-            get(UnixStream::connect(path).await.map_err(nobody)?, "daemon").await
+            get(UnixStream::connect(path).await.map_err(no_daemon)?, "daemon").await
         }
     }
 }

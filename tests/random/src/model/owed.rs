@@ -127,7 +127,7 @@ impl Model {
     fn may_delay(&self, actor: Actor, act: Act) -> BTreeSet<Actor> {
         let mut may = BTreeSet::new();
         let holders = || self.held().map(|(actor, _)| actor);
-        // An inode without a name is evicted when nobody uses it any more, under the pin or after it.
+        // An inode without a name is evicted after its last use, under the pin or after it.
         let nameless = |file: FileId| {
             let pins = self.pins_of(file).map(|(actor, _)| actor);
             pins.filter(move |_| !self.file(file).named)

@@ -68,7 +68,7 @@ fn each_access_goes_over_all_of_the_working_set() {
 }
 
 #[test]
-fn a_page_of_somebody_else_is_caught() {
+fn a_page_of_another_file_is_caught() {
     let dir = tempfile::tempdir().unwrap();
     make(dir.path(), FILES).unwrap();
     spoil(dir.path());

@@ -67,7 +67,7 @@ fn what_is_no_request_of_this_host_is_refused() -> Result<()> {
 /// Clients that send nothing, or half a request, or read no answer, take all seats. The guest is
 /// served meanwhile. Other clients are served after the daemon has disconnected the slow ones.
 #[test]
-fn clients_that_hold_on_hurt_nobody_for_long() -> Result<()> {
+fn clients_that_hold_on_block_others_for_seconds_only() -> Result<()> {
     let (mut rig, address) = rig()?;
     let (node, _) = rig.file("file", b"content")?;
     let mut slow = Vec::new();
