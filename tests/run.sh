@@ -266,7 +266,7 @@ guest_steps() {
 }
 
 # All builds come first: cargo does one at a time, and what was built before the failure of a build is
-# not what is to be tested. Then the guests' steps, the faults and all others run beside each other.
+# not what is to be tested. Then the guest tests, those that mostly wait, and all others run beside each other.
 all_steps() {
     step "format" format || :
     # The longest build of all, so it begins first.
@@ -279,16 +279,14 @@ all_steps() {
     step "build for guests" build_for_guests --release || return
     step "build of the page's tests" build_page || :
     step "build of fuzz targets" "$here/tests/fuzz.sh" --build || :
-    # The faults wait for most of their time, and the other steps are short of processors now and then.
-    begin_beside fault_steps
     begin_beside other_steps
     if build_kernels; then
         guest_kernel=$SMALL
-        guest_steps
-        lab_steps
+        begin_beside waiting_steps
     else
-        guest_steps
+        begin_beside fault_steps
     fi
+    guest_steps
     join_beside
 }
 
@@ -296,7 +294,13 @@ unit_steps() {
     step "unit and property tests" unit_tests || :
 }
 
-# What runs beside guests and faults.
+# Steps that wait for most of their time. They run beside the others, which need the processors.
+waiting_steps() {
+    fault_steps
+    lab_steps
+}
+
+# All other steps that run beside the guest tests.
 other_steps() {
     guest_kernel=$SMALL
     unit_steps

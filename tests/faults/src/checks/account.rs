@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_is_found_unless_it_is_for_requests_that_may_sleep() {
+    fn a_thread_is_found() {
         for (name, counts) in [("left-over", true), (super::ASIDE, false)] {
             let (end, ended) = std::sync::mpsc::channel::<()>();
             let (begun, begins) = std::sync::mpsc::channel::<()>();

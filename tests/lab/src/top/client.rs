@@ -42,7 +42,11 @@ async fn ask(address: &Address) -> Result<Bytes> {
     match address {
         Address::Tcp(at) => get(TcpStream::connect(at).await.map_err(no_daemon)?, at).await,
         Address::Unix(path) => {
-            get(UnixStream::connect(path).await.map_err(no_daemon)?, "daemon").await
+            get(
+                UnixStream::connect(path).await.map_err(no_daemon)?,
+                "daemon",
+            )
+            .await
         }
     }
 }
