@@ -55,6 +55,7 @@ pub(crate) use ask::{Ask, found};
 pub(crate) use deadlock::Owner;
 use range::Lock;
 pub(crate) use setting::Outcome;
+pub(crate) use table::MOST_FILES;
 use table::Table;
 use waiter::Waiter;
 pub(crate) use waiting::Waiting;

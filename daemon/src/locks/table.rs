@@ -20,6 +20,8 @@ use crate::fs::NodeId;
 const MOST_OWNERS: usize = 1024;
 /// The most locks of byte ranges.
 const MOST_LOCKS: usize = 8192;
+/// Descriptors that a guest's locks may take: one for each owner, and one for each wait for a flock.
+pub(crate) const MOST_FILES: usize = MOST_OWNERS + MOST_WAITS;
 /// A lock that is set or taken away can split another in two.
 const GROWTH: usize = 2;
 /// The most waits; each has a thread.

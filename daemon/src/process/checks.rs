@@ -11,9 +11,12 @@ use virtiofsd::sandbox::SandboxMode;
 
 use super::error::StartError;
 use super::stop::StopRequests;
-use crate::config::{Config, KeptCapabilities, MaxRegions, RequestedSize, WindowRequest};
+use crate::config::{
+    Config, KeptCapabilities, LockScope, MaxRegions, RequestedSize, WindowRequest,
+};
 use crate::device::KEPT_VIEWS;
 use crate::fs::KEPT_FILES;
+use crate::locks::MOST_FILES as LOCK_FILES;
 use crate::window::openers::MOST as MOST_OPENERS;
 
 /// Memory regions that vhost-user-backend keeps, each with a descriptor.
@@ -152,7 +155,7 @@ fn enforced(config: &Config, regions: MaxRegions) -> MaxRegions {
 
 /// How many descriptors a daemon with `serving` threads needs for itself, beside those that are
 /// counted as the guest's.
-fn own_files(serving: u64, window: Option<RequestedSize>) -> u64 {
+fn own_files(serving: u64, window: Option<RequestedSize>, locks: LockScope) -> u64 {
     // A file that a request opens is counted a moment later, and with a window the request may open
     // a view of it. Each mapping may be of another file: a guest need not limit its mappings as
     // Linux does. A thread that opens files has a file and its view.
@@ -160,7 +163,11 @@ fn own_files(serving: u64, window: Option<RequestedSize>) -> u64 {
         let opening = 2 * MOST_OPENERS as u64;
         serving + opening + RegionBudget::QEMU as u64 + KEPT_VIEWS.get() as u64
     });
-    MEMORY_REGION_FILES + OTHER_FILES + KEPT_FILES as u64 + serving + views
+    let locks = match locks {
+        LockScope::Guest => 0,
+        LockScope::Host => LOCK_FILES as u64,
+    };
+    MEMORY_REGION_FILES + OTHER_FILES + KEPT_FILES as u64 + serving + views + locks
 }
 
 /// Raises the limit of open files and divides it between the daemon and the guest.
@@ -170,7 +177,7 @@ fn guest_fd_limit(config: &Config, window: Option<RequestedSize>) -> Result<u64,
     let serving =
         u64::from(config.device.request_queues.get()) + config.device.thread_pool_size as u64;
     let metrics = config.metrics.as_ref().map_or(0, |_| METRICS_FILES);
-    let own = own_files(serving, window) + metrics;
+    let own = own_files(serving, window, config.device.locks) + metrics;
     match limit.checked_sub(own) {
         None | Some(0) => Err(StartError::FileLimitTooSmall {
             limit,
@@ -187,7 +194,14 @@ fn guest_fd_limit(config: &Config, window: Option<RequestedSize>) -> Result<u64,
 
 #[cfg(test)]
 mod tests {
-    use super::{KEPT_VIEWS, MEMORY_REGION_FILES, RequestedSize, own_files};
+    use super::{KEPT_VIEWS, LOCK_FILES, LockScope, MEMORY_REGION_FILES, RequestedSize, own_files};
+
+    #[test]
+    fn a_guest_that_takes_as_many_locks_of_the_host_as_it_can_takes_none_of_the_daemon_s_own_files()
+    {
+        let [with, without] = [LockScope::Host, LockScope::Guest].map(|to| own_files(1, None, to));
+        assert_eq!(with - without, LOCK_FILES as u64);
+    }
 
     #[test]
     fn a_guest_that_maps_as_many_files_as_it_can_leaves_room_for_memory_regions() {
@@ -195,8 +209,13 @@ mod tests {
         let needed = MEMORY_REGION_FILES + MAPPINGS + KEPT_VIEWS.get() as u64;
         let smallest = RequestedSize::try_from(RequestedSize::MIN).expect("a valid size");
         for size in [smallest, RequestedSize::DEFAULT] {
-            assert!(own_files(1, Some(size)) > needed, "{size:?}");
+            assert!(
+                own_files(1, Some(size), LockScope::Guest) > needed,
+                "{size:?}"
+            );
         }
-        assert!(own_files(1, None) < own_files(1, Some(smallest)));
+        assert!(
+            own_files(1, None, LockScope::Guest) < own_files(1, Some(smallest), LockScope::Guest)
+        );
     }
 }
