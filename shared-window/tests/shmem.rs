@@ -9,11 +9,12 @@ mod qemu;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use shared_window::{
-    Access, DirectViews, Effect, FileOffset, RangeState, RegionBudget, RemoveRange, SetupRange,
-    VhostUserShmem, Vmm, VmmError, Window, WindowOffset, WindowSize,
+    Access, Call, DirectViews, Effect, FileOffset, Moment, RangeState, RegionBudget, RemoveRange,
+    SetupRange, VhostUserShmem, Vmm, VmmError, Window, WindowOffset, WindowSize,
 };
 use vhost::vhost_user::message::{VhostUserMMap, VhostUserMMapFlags};
 use vhost::vhost_user::{Backend, VhostUserFrontendReqHandler};
@@ -243,10 +244,59 @@ fn a_channel_is_installed_while_a_request_waits() {
 }
 
 #[test]
+fn a_stopped_device_is_asked_for_nothing() {
+    let (qemu, shmem) = connected(Features::ALL);
+    let before = Moment::now();
+    shmem.stop();
+    shmem.start(before);
+    let (tell, told) = mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| tell.send(map(&shmem, 0)).unwrap());
+        // There is no event to wait for: the call must not happen.
+        let early = told.recv_timeout(Duration::from_millis(50));
+        assert!(early.is_err(), "{early:?}");
+        assert_eq!(qemu.seen(), []);
+        shmem.start(Moment::now());
+        told.recv().unwrap().unwrap();
+    });
+    assert!(readable(&qemu, 0));
+}
+
+#[test]
+fn a_call_that_waits_for_the_device_fails_when_the_vmm_is_gone() {
+    let (qemu, shmem) = connected(Features::ALL);
+    shmem.stop();
+    let waits = shmem.clone();
+    let waiting = std::thread::spawn(move || map(&waits, 0));
+    shmem.close();
+    let error = waiting.join().unwrap().unwrap_err();
+    assert!(matches!(error, VmmError::NoChannel), "{error}");
+    shmem.start(Moment::now());
+    let error = map(&shmem, 1).unwrap_err();
+    assert!(matches!(error, VmmError::NoChannel), "{error}");
+    assert_eq!(qemu.seen(), []);
+}
+
+#[test]
+fn each_call_is_timed() {
+    let (_qemu, shmem) = connected(Features::ALL);
+    let calls = Arc::<Mutex<Vec<Call>>>::default();
+    let timed = Arc::clone(&calls);
+    let shmem = shmem.timed(move |call, _| timed.lock().unwrap().push(call));
+    map(&shmem, 0).unwrap();
+    shmem.unmap(WindowOffset(0), PAGE).unwrap();
+    shmem.fence().unwrap();
+    let calls = calls.lock().unwrap();
+    for call in Call::ALL {
+        assert!(calls.contains(&call), "{call:?} is missing in {calls:?}");
+    }
+}
+
+#[test]
 fn removals_are_not_fenced_and_a_clear_is() {
     let (qemu, shmem) = connected(Features::ALL);
     let budget = Arc::new(RegionBudget::default());
-    let window = Window::new(size(), shmem, DirectViews, budget);
+    let window = Window::new(size(), Arc::new(shmem), DirectViews, budget);
     let file = file();
     for page in 0..8 {
         window.setup(file.as_fd(), ask(page)).unwrap();

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 
 use shared_window::{
@@ -56,6 +56,26 @@ fn remove(slot: u64, slots: u64) -> RemoveRange {
         window: WindowOffset(slot * RANGE),
         len: slots * RANGE,
     }
+}
+
+#[test]
+fn a_mapped_file_is_found_by_its_inode() {
+    let Rig { window, .. } = rig(WindowOptions::default());
+    let file = file(1);
+    let inode = file.metadata().unwrap().ino();
+    let another = || {
+        let losing = window
+            .mapped_files()
+            .start_to_lose(inode, FileKey::numbered(1));
+        losing.may_concern_another()
+    };
+    assert!(!another());
+    window
+        .setup(file.as_fd(), ask(0, Access::ReadOnly))
+        .unwrap();
+    assert!(another());
+    window.remove(&[remove(0, 1)]).unwrap();
+    assert!(!another());
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::*;
 use crate::units::page_size;
@@ -50,6 +50,26 @@ fn loads_and_stores_are_the_files_bytes() {
     let mut held = [0; 6];
     file.read_exact_at(&mut held, 1).unwrap();
     assert_eq!(&held, b"window");
+}
+
+#[test]
+fn an_unmapped_file_is_no_longer_in_this_process() {
+    let file = file(2);
+    let inode = file.metadata().unwrap().ino().to_string();
+    let is_mapped = || {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let mut inodes = maps.lines().map(|line| line.split_whitespace().nth(4));
+        inodes.any(|one| one == Some(inode.as_str()))
+    };
+    let there = window();
+    map(&there, &file, 3, 2).unwrap();
+    assert!(is_mapped());
+    let (at, len) = (WindowOffset(3 * page_size()), 2 * page_size());
+    there.unmap(at, len).unwrap();
+    assert!(!is_mapped(), "after unmap");
+    map(&there, &file, 3, 2).unwrap();
+    drop(there);
+    assert!(!is_mapped(), "after the window");
 }
 
 #[test]
