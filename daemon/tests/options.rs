@@ -149,7 +149,7 @@ const BASE: [&str; 4] = ["--socket-path", "/s", "--shared-dir", "/srv"];
 #[test]
 fn each_legacy_option_means_its_long_form() {
     // Before, item, and the long options that say the same after nothing.
-    let table: [(&[&str], &str, &[&str]); 29] = [
+    let table: [(&[&str], &str, &[&str]); 31] = [
         (&[], "xattr", &["--xattr"]),
         (&["--xattr"], "no_xattr", &[]),
         (&["--no-readdirplus"], "readdirplus", &[]),
@@ -165,6 +165,8 @@ fn each_legacy_option_means_its_long_form() {
         (&["--posix-acl"], "no_posix_acl", &[]),
         (&[], "security_label", &["--security-label=always"]),
         (&["--security-label"], "no_security_label", &[]),
+        (&[], "posix_lock", &["--locks=host"]),
+        (&[], "flock", &["--locks=host"]),
         (&[], "no_posix_lock", &[]),
         (&[], "no_flock", &[]),
         (&["--cache=never"], "cache=auto", &[]),

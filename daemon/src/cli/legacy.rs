@@ -28,7 +28,7 @@ pub(super) enum LegacyError {
 
 /// Items without a value, each with the long option it stands for; `None` is accepted and has no
 /// effect, as in virtiofsd.
-const FLAGS: [(&str, Option<&str>); 17] = [
+const FLAGS: [(&str, Option<&str>); 19] = [
     ("xattr", Some("--xattr")),
     ("no_xattr", Some("--no-xattr")),
     ("readdirplus", Some("--readdirplus")),
@@ -44,6 +44,9 @@ const FLAGS: [(&str, Option<&str>); 17] = [
     ("no_posix_acl", Some("--posix-acl=never")),
     ("security_label", Some("--security-label=always")),
     ("no_security_label", Some("--security-label=never")),
+    // virtiofsd refuses these two. libvirt's <lock> passes them.
+    ("posix_lock", Some("--locks=host")),
+    ("flock", Some("--locks=host")),
     ("no_posix_lock", None),
     ("no_flock", None),
 ];

@@ -134,11 +134,11 @@ impl Guest {
     /// Returns when so many requests wait for locks, each in a thread of the daemon that is in its
     /// system call.
     pub fn wait_for_waits(&self, number: usize) -> Result<()> {
-        let begun = Instant::now();
+        let (begun, patience) = (Instant::now(), self.vm.patience());
         while self.waits() != number {
             ensure!(
-                begun.elapsed() < PATIENCE,
-                "waited {PATIENCE:?} for {number} waits, there are {}",
+                begun.elapsed() < patience,
+                "waited {patience:?} for {number} waits, there are {}",
                 self.waits()
             );
             thread::yield_now();
