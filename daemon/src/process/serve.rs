@@ -100,6 +100,8 @@ impl Confined {
             let started = server.start(source);
             started.map_err(StartError::system("start a thread"))?;
         }
+        // virtiofsd's words. Kata Containers starts its VM when it has read them.
+        info!("Waiting for vhost-user socket connection...");
         report("serve", ends, move || {
             match catch_unwind(AssertUnwindSafe(run)) {
                 Ok(result) => End::Served(result),

@@ -96,7 +96,6 @@ pub struct ShareArgs {
     #[arg(
         long,
         value_name = "MODE",
-        require_equals = true,
         default_value = "prefer",
         value_parser = values::inode_file_handles()
     )]

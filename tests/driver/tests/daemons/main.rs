@@ -7,6 +7,7 @@ mod account;
 mod behaviour;
 mod files;
 mod http;
+mod kata;
 mod lease;
 mod lies;
 mod lifecycle;
