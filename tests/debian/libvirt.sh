@@ -8,7 +8,7 @@ set -eu
 . /tests/common.sh
 
 BOOT=/var/lib/libvirt/boot
-SOCKET=/run/virtiofs-daxd/share.sock
+socket_group=libvirt-qemu
 
 note() {
     echo "note: $*"
@@ -19,7 +19,7 @@ domain() {
     sed -n '/^```xml/,/^```/{/^```/!p}' /docs/libvirt.md | sed '/^<filesystem/,$d' | sed \
         -e "s#type='kvm'#type='qemu'#" \
         -e "/^<domain/a\\
-  <name>vm</name><memory unit='MiB'>512</memory><vcpu>2</vcpu><cpu mode='maximum'/>\\
+  <name>vm</name><memory unit='MiB'>512</memory><vcpu>2</vcpu><cpu mode='maximum'/><features><acpi/><apic/></features>\\
   <os><type arch='x86_64' machine='q35'>hvm</type><kernel>$BOOT/kernel</kernel><initrd>$BOOT/initrd</initrd>\\
     <cmdline>console=ttyS0 quiet $append</cmdline></os><on_reboot>restart</on_reboot>\\
   <devices><memballoon model='none'/>\\
@@ -63,12 +63,23 @@ start() {
     eventually "the guest" is_booted 1
 }
 
+# process PATTERN: the folder in /proc of the first process whose command line matches. The pattern must
+# not match itself, since grep's command line has it.
+process() {
+    found=$(grep -l -a "$1" /proc/[0-9]*/cmdline 2>/dev/null | head -1)
+    [ -n "$found" ] && dirname "$found"
+}
+
+has_no_process() {
+    ! process "$1" >/dev/null
+}
+
 # ended: the domain is off, a daemon waits for the next start, and nothing of QEMU's is left.
 ended() {
     eventually "the domain's end" state_is "shut off"
     eventually "a daemon for the next start" serves_anew share "$serving"
     kill "$reader"
-    ! grep -l guest=vm /proc/[0-9]*/cmdline >/dev/null 2>&1 || fail "QEMU is left"
+    has_no_process "guest=v[m]" || fail "QEMU is left"
     [ -z "$(find /run/virtiofs-daxd ! -name 'share.sock*' -type f)" ] || fail "files are left in /run/virtiofs-daxd"
     $virsh undefine vm >/dev/null
 }
@@ -106,7 +117,7 @@ prepare() {
 
 # serve OPTION…: the unit's daemon has these from now on.
 serve() {
-    printf 'SHARED_DIR=/srv/share\nOPTIONS=%s\n' "--socket-group=libvirt-qemu $*" >/etc/virtiofs-daxd/share.conf
+    printf 'SHARED_DIR=/srv/share\nOPTIONS=%s\n' "--socket-group=$socket_group $*" >/etc/virtiofs-daxd/share.conf
     systemctl restart virtiofs-daxd@share
     eventually "the unit's daemon" is_serving share
 }
@@ -175,6 +186,49 @@ play_resets() {
     ended
 }
 
+# As qemu:///session, a user's own libvirt and QEMU: all that the user needs is the socket.
+play_session() {
+    useradd -m -U alice
+    install -d -o alice /run/alice
+    chown alice /run/vm/console.in /run/vm/console.out
+    socket_group=alice
+    serve --mem-slots
+    system=$virsh
+    virsh="runuser -u alice -- env XDG_RUNTIME_DIR=/run/alice HOME=/home/alice virsh -q -c qemu:///session"
+    start
+    guest dmesg | grep -q 'Cache len: 0x' || fail "in the user's session the guest found no window"
+    reads_right "the start in the user's session"
+    owner=$(stat -c %U "$(process "guest=v[m]")")
+    [ "$owner" = alice ] || fail "QEMU of the user's session belongs to $owner"
+    $virsh suspend vm >/dev/null
+    $virsh resume vm >/dev/null
+    reads_right "suspend and resume in the user's session"
+    $virsh destroy vm >/dev/null
+    ended
+    virsh=$system
+    socket_group=libvirt-qemu
+}
+
+# A plain <filesystem>, whose daemon libvirt starts and ends by itself. It has no window.
+play_filesystem() {
+    element="<filesystem type='mount'><driver type='virtiofs'/><binary path='/usr/libexec/virtiofs-daxd'/>\
+<source dir='/srv/share'/><target dir='share'/></filesystem>"
+    domain -e '/<qemu:commandline>/,/<\/qemu:commandline>/d' | sed "s#<devices>#&$element#" >/run/vm/domain.xml
+    $virsh define /run/vm/domain.xml >/dev/null
+    open_console
+    $virsh start vm >/dev/null || fail "a domain with <filesystem> does not start"
+    eventually "the guest" is_booted 1
+    reads_right "the start with <filesystem>"
+    guest "echo plain >/share/reply" >/dev/null
+    [ "$(cat /srv/share/reply)" = plain ] || fail "the guest could not write to a <filesystem>"
+    note "<filesystem>: $(tr '\0' ' ' <"$(process "virtiofs-daxd.--f[d]")/cmdline")"
+    $virsh destroy vm >/dev/null
+    eventually "the domain's end" state_is "shut off"
+    eventually "the end of libvirt's daemon" has_no_process "virtiofs-daxd.--f[d]"
+    kill "$reader"
+    $virsh undefine vm >/dev/null
+}
+
 # Without <memoryBacking> the daemon can't have the guest's memory. The domain starts all the same.
 play_private_memory() {
     domain -e /memoryBacking/d >/run/vm/domain.xml
@@ -197,4 +251,6 @@ prepare
 play_pauses
 play_resets
 play_private_memory
+play_session
+play_filesystem
 echo "all as expected"
