@@ -15,20 +15,27 @@ const PLAIN: &str = "\
     -kernel /boot/vmlinuz -initrd /boot/initrd -append CONSOLE \
     -chardev stdio,id=console,mux=on,signal=off -serial chardev:console -object monitor-hmp,id=hmp-monitor,chardev=console";
 
-fn plain() -> Machine {
-    let boot = Boot {
+/// What is another under KVM.
+const TCG: &str = "-accel tcg,thread=multi -cpu max -no-reboot -kernel /boot/vmlinuz -initrd /boot/initrd \
+    -append CONSOLE";
+
+fn boot() -> Boot {
+    Boot {
         kernel: "/boot/vmlinuz".into(),
-        initrd: "/boot/initrd".into(),
+        initrd: Some("/boot/initrd".into()),
         append: Vec::new(),
-    };
-    Machine::new(Accel::Tcg, boot)
+    }
+}
+
+fn plain() -> Machine {
+    Machine::new(Accel::Tcg, boot())
 }
 
 /// The arguments as one line; the kernel's own, if they are the usual ones, as `CONSOLE`.
 fn line(machine: &Machine) -> String {
     let args = machine.args();
     let words = args.iter().map(|arg| match arg.to_str().unwrap() {
-        "console=ttyS0 panic=-1 no_timer_check" => "CONSOLE",
+        "console=ttyS0 panic=-1 no_timer_check init_on_alloc=1" => "CONSOLE",
         other => other,
     });
     words.collect::<Vec<_>>().join(" ")
@@ -64,8 +71,9 @@ fn each_part_changes_its_own_arguments_only() {
                 accel: Accel::Kvm,
                 ..plain()
             },
-            replaced: "-accel tcg,thread=multi -cpu max",
-            by: "-accel kvm -cpu host",
+            replaced: TCG,
+            by: "-accel kvm -cpu host -no-reboot -kernel /boot/vmlinuz -initrd /boot/initrd \
+                 -append console=ttyS0 panic=-1 no_timer_check",
         },
         Case {
             machine: Machine {
@@ -101,14 +109,33 @@ fn each_part_changes_its_own_arguments_only() {
         },
         Case {
             machine: Machine {
-                boot: Boot {
+                boot: Some(Boot {
                     append: vec!["quiet".into(), "nokaslr".into()],
-                    ..plain().boot
-                },
+                    ..boot()
+                }),
                 ..plain()
             },
             replaced: "CONSOLE",
-            by: "console=ttyS0 panic=-1 no_timer_check quiet nokaslr",
+            by: "console=ttyS0 panic=-1 no_timer_check init_on_alloc=1 quiet nokaslr",
+        },
+        Case {
+            machine: Machine {
+                boot: Some(Boot {
+                    initrd: None,
+                    ..boot()
+                }),
+                ..plain()
+            },
+            replaced: " -initrd /boot/initrd",
+            by: "",
+        },
+        Case {
+            machine: Machine {
+                boot: None,
+                ..plain()
+            },
+            replaced: " -kernel /boot/vmlinuz -initrd /boot/initrd -append CONSOLE",
+            by: "",
         },
     ];
     for case in cases {

@@ -139,7 +139,7 @@ impl Parts {
     pub fn boot(&self, append: Vec<String>) -> Boot {
         Boot {
             kernel: self.boot_image.clone(),
-            initrd: self.initramfs.clone(),
+            initrd: Some(self.initramfs.clone()),
             append,
         }
     }

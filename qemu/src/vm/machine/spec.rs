@@ -18,14 +18,20 @@ const MEMORY_ID: &str = "mem";
 /// a stretch of CPU time. An emulated guest on a busy host misses some, and Linux would panic
 /// (`IO-APIC + timer doesn't work`).
 const KERNEL_ARGS: &str = "console=ttyS0 panic=-1 no_timer_check";
+/// Under TCG, the guest's CPU clears each page that Linux allocates. QEMU translates the code of a
+/// page once, and translates it anew after a store of the guest's CPU or of a device that QEMU has
+/// itself. It does not see what a vhost-user back end writes. Without a store in between, a page that
+/// had one program's code would go on running it when the daemon has read another's into it. Debian's
+/// kernels clear pages by default.
+const TCG_ARGS: &str = "init_on_alloc=1";
 
 /// What the guest boots.
 #[derive(Debug, Clone)]
 pub struct Boot {
     /// A bzImage, or an ELF file with a PVH entry.
     pub kernel: PathBuf,
-    /// The initramfs with the guest agent.
-    pub initrd: PathBuf,
+    /// The initramfs with the guest agent; none, if the root is a disk.
+    pub initrd: Option<PathBuf>,
     /// Further words for the kernel's command line.
     pub append: Vec<String>,
 }
@@ -75,8 +81,8 @@ pub struct Machine {
     pub memory: ByteSize,
     /// The guest's CPUs.
     pub cpus: NonZeroU16,
-    /// Kernel, initramfs and kernel arguments.
-    pub boot: Boot,
+    /// Kernel, initramfs and kernel arguments; none, if the BIOS boots a disk.
+    pub boot: Option<Boot>,
     /// The serial console.
     pub console: Console,
     /// The guest agent's port.
@@ -102,7 +108,7 @@ impl Machine {
             accel,
             memory: ByteSize::mib(1024),
             cpus: NonZeroU16::new(2).unwrap_or(NonZeroU16::MIN),
-            boot,
+            boot: Some(boot),
             console: Console::Stdio,
             agent: None,
             monitor: None,
@@ -117,7 +123,9 @@ impl Machine {
     /// QEMU's arguments for this guest.
     pub fn args(&self) -> Vec<OsString> {
         let mut args = self.base_args();
-        args.extend(self.boot_args());
+        if let Some(boot) = &self.boot {
+            args.extend(self.boot_args(boot));
+        }
         args.extend(self.console_args());
         for (index, share) in self.shares.iter().enumerate() {
             args.extend(share.args(index));
@@ -163,18 +171,19 @@ impl Machine {
         option.with("slots", self.pmem.len()).with("maxmem", limit)
     }
 
-    fn boot_args(&self) -> Vec<OsString> {
+    fn boot_args(&self, boot: &Boot) -> Vec<OsString> {
+        let of_tcg = (self.accel == Accel::Tcg).then_some(TCG_ARGS);
         let append = [KERNEL_ARGS]
             .into_iter()
-            .chain(self.boot.append.iter().map(String::as_str));
-        vec![
-            "-kernel".into(),
-            self.boot.kernel.clone().into(),
-            "-initrd".into(),
-            self.boot.initrd.clone().into(),
-            "-append".into(),
-            append.collect::<Vec<_>>().join(" ").into(),
-        ]
+            .chain(of_tcg)
+            .chain(boot.append.iter().map(String::as_str));
+        let mut args = vec!["-kernel".into(), boot.kernel.clone().into()];
+        if let Some(initrd) = &boot.initrd {
+            args.extend(["-initrd".into(), initrd.clone().into()]);
+        }
+        args.push("-append".into());
+        args.push(append.collect::<Vec<_>>().join(" ").into());
+        args
     }
 
     fn console_args(&self) -> Vec<OsString> {

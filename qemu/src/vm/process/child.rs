@@ -55,14 +55,35 @@ impl Supervised {
         Self::spawn_with(name, command, DeathSignal::Kill)
     }
 
+    /// Starts `command` with this process's own standard streams, and in its process group, which is
+    /// the terminal's.
+    ///
+    /// # Errors
+    /// If the program can't be executed.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn on_terminal(name: &'static str, mut command: Command) -> Result<Self, SpawnError> {
+        Self::started(name, &mut command, DeathSignal::Kill)
+    }
+
     /// Like [`Supervised::spawn`], with another signal for the case that this process dies.
     pub fn spawn_with(
         name: &'static str,
         mut command: Command,
         death: DeathSignal,
     ) -> Result<Self, SpawnError> {
-        log::debug!("starting the {name}: {}", CommandLine::of(&command));
-        Self::start(name, &mut command, death).map_err(|source| SpawnError {
+        command.stdin(Stdio::null()).process_group(0);
+        Self::started(name, &mut command, death)
+    }
+
+    fn started(
+        name: &'static str,
+        command: &mut Command,
+        death: DeathSignal,
+    ) -> Result<Self, SpawnError> {
+        log::debug!("starting the {name}: {}", CommandLine::of(command));
+        Self::start(name, command, death).map_err(|source| SpawnError {
             name,
             program: command.get_program().to_string_lossy().into_owned(),
             source,
@@ -70,7 +91,6 @@ impl Supervised {
     }
 
     fn start(name: &'static str, command: &mut Command, death: DeathSignal) -> io::Result<Self> {
-        command.stdin(Stdio::null()).process_group(0);
         die_with_us(command, death);
         let child = command.spawn()?;
         // From here on the guard kills the child if a step fails.

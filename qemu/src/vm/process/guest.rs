@@ -280,7 +280,7 @@ mod tests {
             Accel::Tcg,
             Boot {
                 kernel: "/boot/k".into(),
-                initrd: "/boot/i".into(),
+                initrd: Some("/boot/i".into()),
                 append: Vec::new(),
             },
         )

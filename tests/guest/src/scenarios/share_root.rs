@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 
-//! `daxlab share` with the host's programs in the guest, further shares and a network.
+//! `daxlab share` with the host's programs in the guest, further shares, a network, and with a system
+//! of the user's own.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::os::unix::fs::symlink;
 use std::thread;
 
 use anyhow::{Result, anyhow, ensure};
+use qemu_guest::{artifacts::busybox, script};
 use tokio::process::Command;
 
 use crate::lab::{Host, ShareCase, Snapshot, told};
@@ -16,7 +19,7 @@ use crate::tests;
 
 pub const GROUP: Group = Group {
     name: "share_root",
-    tests: Tests::Alone(tests![Alone: the_host_s_programs, further_shares, a_network]),
+    tests: Tests::Alone(tests![Alone: the_host_s_programs, further_shares, a_network, a_disk]),
 };
 
 /// The guest runs a program of the host's that its initramfs lacks. What it writes to the root is
@@ -117,5 +120,48 @@ async fn a_network(_host: &Host) -> Result<()> {
         .join()
         .map_err(|_| anyhow!("the server panicked"))??;
     ensure!(got == b"from the guest\n", "the host got {got:?}");
+    case.expect_nothing_left().await
+}
+
+/// A system on a disk mounts the share. What it writes to its disk stays there.
+async fn a_disk(host: &Host) -> Result<()> {
+    let case = ShareCase::new()?;
+    fs::write(case.on_host("from-host"), "host\n")?;
+    let tree = tempfile::tempdir()?;
+    for folder in ["bin", "dev", "mnt", "sbin"] {
+        fs::create_dir(tree.path().join(folder))?;
+    }
+    fs::copy(
+        busybox::obtain(&host.parts.cache)?,
+        tree.path().join("bin/busybox"),
+    )?;
+    symlink("busybox", tree.path().join("bin/sh"))?;
+    let init = "PATH=/bin
+        busybox mount -t virtiofs share /mnt
+        busybox cp /mnt/from-host /mnt/from-guest
+        busybox cp /mnt/from-host /kept
+        busybox sync
+        busybox poweroff -f";
+    script::write(&tree.path().join("sbin/init"), init)?;
+    let image = case.run_dir().with_extension("image");
+    let made = Command::new("mkfs.ext4")
+        .args(["-q", "-d"])
+        .arg(tree.path())
+        .arg(&image)
+        .arg("32M")
+        .output()
+        .await?;
+    ensure!(made.status.success(), "mkfs.ext4: {}", told(&made));
+    let path = image.to_str().ok_or_else(|| anyhow!("no UTF-8"))?;
+    let args = [case.dir()?, "--disk", path, "--kernel", "build:6.12"];
+    let output = case.run(&args).await?;
+    ensure!(output.status.success(), "{}", told(&output));
+    ensure!(fs::read_to_string(case.on_host("from-guest"))? == "host\n");
+    let kept = Command::new("debugfs")
+        .args(["-R", "cat /kept", path])
+        .output()
+        .await?;
+    ensure!(kept.stdout == b"host\n", "{}", told(&kept));
+    fs::remove_file(image)?;
     case.expect_nothing_left().await
 }

@@ -69,6 +69,19 @@ pub struct ShareArgs {
     #[arg(long, value_name = "host|DIR", conflicts_with = "dry_run")]
     pub root: Option<Root>,
 
+    /// Boot the Linux system on this disk (raw or qcow2, written to), with its console on this terminal;
+    /// mount the shares there by their tags
+    ///
+    /// The disk needs a boot loader for a BIOS, and a kernel with virtio_blk and virtiofs that has its
+    /// console on ttyS0. With --kernel the disk needs no kernel: all of it is the root file system,
+    /// for which the given kernel needs no module. The exit status is that of QEMU.
+    #[arg(
+        long,
+        value_name = "IMAGE",
+        conflicts_with_all = ["root", "command", "dry_run", "modules"]
+    )]
+    pub disk: Option<PathBuf>,
+
     /// Give the guest a network: `user` reaches what this machine reaches; this machine is 10.0.2.2
     #[arg(long, value_enum, value_name = "KIND", conflicts_with = "dry_run")]
     pub net: Option<NetArg>,
@@ -92,8 +105,9 @@ pub struct ShareArgs {
 
     /// debian:6.1, debian:6.12, debian:latest; build:BASE or build:BASE+CHANGE, such as build:7.3 and
     /// build:6.12+seed; or the path of a bzImage or of a configured source tree, which is built
-    #[arg(long, value_name = "KERNEL", default_value = "debian:6.12")]
-    pub kernel: KernelSpec,
+    /// [default: debian:6.12]
+    #[arg(long, value_name = "KERNEL")]
+    pub kernel: Option<KernelSpec>,
 
     /// The modules of a kernel given by its path (its lib/modules/RELEASE folder)
     #[arg(long, value_name = "DIR")]

@@ -14,6 +14,7 @@ use qemu_guest::{
 
 use super::{
     args::{NetArg, Root, ShareArgs},
+    disk::Disk,
     network,
     root::{self, RootShare},
 };
@@ -58,6 +59,14 @@ pub enum ConfigError {
         /// The tag.
         tag: String,
     },
+    /// The disk can't be used.
+    #[error("can't boot {path}: give a disk's image", path = .path.display())]
+    Disk {
+        /// The path as it was given.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
     /// The daemon's options can't be split into words.
     #[error("--daemon {options:?} has a quote without its end")]
     Quote {
@@ -98,6 +107,8 @@ pub struct Config {
     pub others: Vec<Share>,
     /// The guest's root, unless that is its initramfs.
     pub root: Option<RootShare>,
+    /// The user's own system, in place of the lab's.
+    pub disk: Option<Disk>,
     /// Whether the guest has a network.
     pub network: bool,
     /// The window.
@@ -129,7 +140,13 @@ impl TryFrom<ShareArgs> for Config {
 
     fn try_from(args: ShareArgs) -> Result<Self, ConfigError> {
         let dir = directory(&args.dir)?;
-        if args.modules.is_some() && !args.kernel.is_own() {
+        let disk = args.disk.map(|path| {
+            Disk::new(&path, args.kernel.is_some())
+                .map_err(|source| ConfigError::Disk { path, source })
+        });
+        let disk = disk.transpose()?;
+        let kernel = args.kernel.unwrap_or_else(|| Wanted::default().kernel);
+        if args.modules.is_some() && !kernel.is_own() {
             return Err(ConfigError::Modules);
         }
         let qemu = args.qemu.spec();
@@ -194,6 +211,12 @@ impl TryFrom<ShareArgs> for Config {
         let size = (enforced && !args.no_dax).then_some(DEFAULT_WINDOW);
         let root = root.map(|dir| RootShare::new(dir, size, args.dax.into()));
         let network = args.net == Some(NetArg::User);
+        let mut devices = if network {
+            network::devices()
+        } else {
+            Vec::new()
+        };
+        devices.extend(disk.iter().flat_map(Disk::args));
         let modules = [
             root.is_some().then_some(root::MODULE),
             network.then_some(network::MODULE),
@@ -202,22 +225,20 @@ impl TryFrom<ShareArgs> for Config {
             share: main,
             others,
             root,
+            disk,
             network,
             window,
             spec: VmSpec {
                 accel: AccelChoice::from(args.accel),
                 memory: args.memory,
                 cpus: args.cpus,
-                extra: match network {
-                    true => network::devices(),
-                    false => Vec::new(),
-                },
+                extra: devices,
                 ..VmSpec::default()
             },
             wanted: Wanted {
                 qemu,
                 guard: !args.no_guard,
-                kernel: args.kernel,
+                kernel,
                 modules_dir: args.modules,
                 modules: modules.into_iter().flatten().map(Into::into).collect(),
                 ..Wanted::default()
@@ -386,6 +407,7 @@ mod tests {
             (&["/tmp", "--share", "share=/srv"], "the tag share"),
             (&["/tmp", "--share", "a=/no/such"], "can't share /no/such"),
             (&["/tmp", "--root", "/no/such"], "can't share /no/such"),
+            (&["/tmp", "--disk", "/no/such"], "can't boot /no/such"),
             (&["/tmp", "--daemon", "--tag 'x"], "a quote without its end"),
         ] {
             let error = config(line).unwrap_err().to_string();

@@ -58,13 +58,14 @@ fn socket(parts: &Parts) -> PathBuf {
 }
 
 fn qemu(config: &Config, parts: &Parts, accel: Accel, socket: &Path) -> CommandLine {
-    let mut machine = config.spec.machine(parts, accel);
-    machine.console = Console::Stdio;
-    machine.shares.push(config.share.device(socket));
     let init = [
         format!("rdinit={CONSOLE_INIT}"),
         format!("\"share_tag={}\"", config.share.tag),
     ];
-    machine.boot.append.extend(init);
+    let mut spec = config.spec.clone();
+    spec.append.extend(init);
+    let mut machine = spec.machine(parts, accel);
+    machine.console = Console::Stdio;
+    machine.shares.push(config.share.device(socket));
     parts.qemu_line().args(machine.args())
 }

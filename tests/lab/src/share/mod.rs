@@ -13,6 +13,7 @@
 
 mod args;
 mod config;
+mod disk;
 mod dry_run;
 mod mount;
 mod network;

@@ -11,7 +11,7 @@ use qemu_guest::{artifacts::Progress, vm::process::tail};
 use super::{
     ShareArgs,
     config::{Config, WindowWish},
-    dry_run,
+    disk, dry_run,
     mount::{self, TARGET},
     network, root, session,
     steps::Steps,
@@ -51,6 +51,9 @@ async fn share(config: &Config, parts: &Parts) -> Result<Status> {
         let accel = parts.accel(config.spec.accel).await?;
         print!("{}", dry_run::script(config, parts, accel.accel));
         return Ok(Status::Success);
+    }
+    if let Some(disk) = &config.disk {
+        return disk::run(config, disk, parts, &steps).await;
     }
     // The drop of an unfinished future kills and removes all that it has started.
     let mut vm = tokio::select! {
