@@ -114,7 +114,11 @@ fn the_runtime_in_rust() -> Result<()> {
         while !line.contains(READY) {
             line.clear();
             let len = log.read_line(&mut line)?;
-            ensure!(len > 0, "{} does not say {READY:?}: {seen}", program.display());
+            ensure!(
+                len > 0,
+                "{} does not say {READY:?}: {seen}",
+                program.display()
+            );
             seen.push_str(&line);
         }
         sandbox

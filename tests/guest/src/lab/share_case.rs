@@ -57,6 +57,11 @@ impl ShareCase {
         ended(self.start(args)?).await
     }
 
+    /// Like [`ShareCase::run`], for work that takes longer.
+    pub async fn run_within(&self, limit: Duration, args: &[&str]) -> Result<Output> {
+        ended_within(limit, self.start(args)?).await
+    }
+
     /// Starts the command on a terminal.
     pub fn on_terminal(&self, size: Size, args: &[&str]) -> Result<Terminal> {
         let program = daxlab()?;
@@ -115,8 +120,12 @@ impl ShareCase {
 
 /// Closes the standard input and waits for the command's end.
 pub async fn ended(child: Child) -> Result<Output> {
-    let output = timeout(SHARE_TIME_OUT, child.wait_with_output()).await;
-    Ok(output.with_context(|| format!("daxlab did not end in {SHARE_TIME_OUT:?}"))??)
+    ended_within(SHARE_TIME_OUT, child).await
+}
+
+async fn ended_within(limit: Duration, child: Child) -> Result<Output> {
+    let output = timeout(limit, child.wait_with_output()).await;
+    Ok(output.with_context(|| format!("daxlab did not end in {limit:?}"))??)
 }
 
 /// The exit status and the standard error of the command, as one text.

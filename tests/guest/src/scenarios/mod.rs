@@ -39,6 +39,7 @@ pub fn all() -> &'static [Group] {
         life::GROUP,
         posix::GROUP,
         everyday::TWO_GUESTS,
+        everyday::PROGRAMS,
         pressure::GROUP,
         fsx::GROUP,
         upgrade::GROUP,
@@ -76,6 +77,14 @@ const OF_ONE_REGION: [&str; 7] = [
     "upgrade::",
 ];
 
+/// Tests that take minutes under emulation, so they are only played when a filter names them.
+const BY_NAME: &str = "programs::";
+
+/// Whether a test is only played when a filter names it.
+pub fn is_by_name(name: &str) -> bool {
+    name.starts_with(BY_NAME)
+}
+
 /// Whether a test is to be played on such a QEMU, too.
 pub fn depends_on_one_region(name: &str) -> bool {
     OF_ONE_REGION.iter().any(|part| name.starts_with(part))
@@ -87,8 +96,8 @@ mod tests {
     use crate::runner::names;
 
     #[test]
-    fn what_depends_on_one_region_is_there() {
-        for part in OF_ONE_REGION {
+    fn what_is_named_is_there() {
+        for part in OF_ONE_REGION.into_iter().chain([BY_NAME]) {
             let mut all = all().iter().flat_map(names);
             assert!(all.any(|name| name.starts_with(part)), "{part}");
         }

@@ -5,6 +5,7 @@
 
 mod act;
 mod acts;
+mod programs;
 mod reader;
 mod tools;
 mod tree;
@@ -18,6 +19,8 @@ use qemu_guest::vm::{Vm, VmSpec};
 use crate::lab::{Boot, Host, Lab, Plan};
 use crate::scenario::{Group, Tests};
 use crate::tests;
+
+pub use programs::GROUP as PROGRAMS;
 
 /// The share with a window, and the one without.
 const SHARES: [&str; 2] = ["window", "plain"];
@@ -62,9 +65,7 @@ fn plan(tag: &str) -> Result<Plan> {
 
 fn boot() -> Result<Boot> {
     let tools = plan(TOOLS)?.content(|dir| tools::gather(dir, &["sqlite3", "rsync"]))?;
-    let boot = Boot::with(plan("window")?).and(plan("plain")?).and(tools);
-    // On the small kernel dynamic programs of the host crash, with a window and without.
-    Ok(boot.debian())
+    Ok(Boot::with(plan("window")?).and(plan("plain")?).and(tools))
 }
 
 /// Runs `act` in both shares at once. `others` are further guests with the same shares.
