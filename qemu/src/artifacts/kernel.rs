@@ -49,6 +49,9 @@ pub enum KernelError {
         .0.display()
     )]
     NotConfigured(PathBuf),
+    /// The folder is no source of Linux.
+    #[error("{} is no kernel source tree, which has a file Kconfig: go to one", .0.display())]
+    NoTree(PathBuf),
     /// The packages lack an expected file.
     #[error("the packages of the kernel {label} hold no {missing}")]
     Shape {
@@ -74,6 +77,11 @@ pub enum KernelError {
 }
 
 impl KernelError {
+    /// Whether the source itself is at fault, so that another version of it may be built.
+    pub fn is_of_the_source(&self) -> bool {
+        matches!(self, Self::Build { source, .. } if source.is_of_the_source())
+    }
+
     /// For `map_err`: the error of building the kernel `label`.
     fn building(label: &str) -> impl FnOnce(BuildError) -> Self {
         let label = label.to_owned();
@@ -122,6 +130,32 @@ impl Kernel {
                 Err(KernelError::ModulesGiven(kernel.to_string()))
             }
         }
+    }
+
+    /// The kernel of the source in `tree`, with the lab's configuration, which is kept beside the tree's
+    /// own. Only what has changed since the last time is compiled.
+    ///
+    /// # Errors
+    ///
+    /// If `tree` is no source of Linux, or does not build.
+    pub fn of_tree(tree: &Path, cache: &Cache) -> Result<Self, KernelError> {
+        own_tree::obtain_configured(tree, cache)
+    }
+
+    /// Builds `base` with the patches in these files, in their order, and writes its bzImage to
+    /// `image`.
+    ///
+    /// # Errors
+    ///
+    /// If a patch does not apply, or the source does not build.
+    pub fn patched(
+        base: BuiltKernel,
+        patches: &[PathBuf],
+        image: &Path,
+        cache: &Cache,
+    ) -> Result<(), KernelError> {
+        build::patched(base, patches, image, cache)
+            .map_err(|error| KernelError::building(&base.to_string())(error))
     }
 
     /// Like [`Kernel::obtain`], but never fetches or builds: `None` if there is no undamaged copy.

@@ -28,7 +28,7 @@ pub enum PatchError {
     #[error("{name} does not apply")]
     DoesNotApply {
         /// The patch.
-        name: &'static str,
+        name: String,
         /// The error of patch.
         #[source]
         source: ToolError,
@@ -41,19 +41,28 @@ pub(crate) fn apply(patches: &[Patch], root: &Path, beside: &Path) -> Result<(),
     for Patch { name, text } in patches {
         let file = beside.join(name);
         fs::write(&file, text).map_err(CacheError::io("writing", &file))?;
-        let mut patch = tool::command("patch");
-        patch
-            .args([
-                "-p1",
-                "--batch",
-                "--fuzz=0",
-                "--no-backup-if-mismatch",
-                "-i",
-            ])
-            .arg(file)
-            .current_dir(root);
-        tool::output(&mut patch).map_err(|source| PatchError::DoesNotApply { name, source })?;
+        apply_file(&file, root)?;
     }
+    Ok(())
+}
+
+/// Applies the patch in `file` to the source in `root`, without fuzz.
+pub(crate) fn apply_file(file: &Path, root: &Path) -> Result<(), PatchError> {
+    let mut patch = tool::command("patch");
+    patch
+        .args([
+            "-p1",
+            "--batch",
+            "--fuzz=0",
+            "--no-backup-if-mismatch",
+            "-i",
+        ])
+        .arg(file)
+        .current_dir(root);
+    tool::output(&mut patch).map_err(|source| PatchError::DoesNotApply {
+        name: file.file_name().unwrap_or_default().display().to_string(),
+        source,
+    })?;
     Ok(())
 }
 

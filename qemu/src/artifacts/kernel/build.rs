@@ -24,6 +24,7 @@ mod tree;
 mod unused;
 mod variant;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use crate::artifacts::needs::kernel as missing_packages;
@@ -40,8 +41,10 @@ use crate::artifacts::patch::PatchError;
 use crate::artifacts::pool::PoolError;
 use crate::artifacts::tool::ToolError;
 use recipe::Recipe;
+pub(super) use recipe::options_of_any_version;
 use source::Source;
 use tree::Tree;
+pub(super) use tree::configure;
 
 /// Why a kernel could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +85,14 @@ pub enum BuildError {
 }
 
 impl BuildError {
+    /// Whether the source itself is at fault: another version of it may be built.
+    pub fn is_of_the_source(&self) -> bool {
+        matches!(
+            self,
+            Self::Tool { .. } | Self::Options(_) | Self::Patch(_) | Self::Make(_)
+        )
+    }
+
     /// For `map_err`: the error of fetching a source.
     fn source(error: impl Into<PackagesError>) -> Self {
         Self::Source(error.into())
@@ -134,6 +145,32 @@ fn build(which: BuiltKernel, cache: &Cache) -> Result<PathBuf, BuildError> {
         return Ok(built);
     }
     build_on(&mut bench, which, &source, cache).map_err(|error| cache.explained(error))
+}
+
+/// Builds `which` with these patches on top, and writes the image to `image`. Nothing of it is cached.
+pub(super) fn patched(
+    which: BuiltKernel,
+    patches: &[PathBuf],
+    image: &Path,
+    cache: &Cache,
+) -> Result<(), BuildError> {
+    let missing = missing_packages();
+    if !missing.is_empty() {
+        return Err(BuildError::Needs(missing.join(" ")));
+    }
+    let source = source::obtain(which.base(), cache)?;
+    let mut bench = cache.bench()?;
+    let stock = stock_tree(&mut bench, which.base(), &source, cache)?;
+    let recipe = Recipe::of(which, &source.version);
+    let tree = Tree::restore(cache, &mut bench, &stock)?;
+    tree.apply(&recipe.patches)?;
+    tree.apply_files(patches)?;
+    tree.configure(&recipe)?;
+    let what = format!("{which} with {} patches", patches.len());
+    tree.make(&what, false)?;
+    let copied = fs::copy(tree.image(), image);
+    copied.map_err(CacheError::io("writing", image))?;
+    Ok(())
 }
 
 fn build_on(

@@ -4,11 +4,13 @@
 //! The tree belongs to the caller: it is built with the caller's environment, compiles what changed
 //! since the last build, and stays.
 
+use std::fs;
 use std::path::Path;
 
-use super::build::BuildError;
+use super::build::{BuildError, configure, options_of_any_version};
 use super::{Kernel, KernelError, make, own};
 use crate::artifacts::Cache;
+use crate::artifacts::cache::CacheError;
 
 /// The kernel that `make bzImage` makes in `tree`.
 pub(super) fn obtain(
@@ -21,6 +23,35 @@ pub(super) fn obtain(
     let made = make::MAKE.run(&mut make::command(tree), cache, &label, None);
     made.map_err(|error| KernelError::building(&label)(BuildError::from(error)))?;
     kernel(tree, modules)
+}
+
+/// The lab's configuration of a tree, beside the caller's own. Linux's .gitignore has such names.
+const CONFIG: &str = ".config.daxlab";
+/// What that configuration is made of.
+const OPTIONS: &str = ".config.daxlab-options";
+
+/// The kernel that `make bzImage` makes in `tree` with the lab's configuration. The caller's `.config`
+/// stays as it is.
+pub(super) fn obtain_configured(tree: &Path, cache: &Cache) -> Result<Kernel, KernelError> {
+    let label = tree.display().to_string();
+    if !tree.join("Kconfig").is_file() {
+        return Err(KernelError::NoTree(tree.to_owned()));
+    }
+    let made = || -> Result<(), BuildError> {
+        let fragment = tree.join(OPTIONS);
+        fs::write(&fragment, options_of_any_version())
+            .map_err(CacheError::io("writing", &fragment))?;
+        configure(tree, Path::new(OPTIONS), CONFIG)?;
+        let mut make = make::command(tree);
+        make.env("KCONFIG_CONFIG", CONFIG);
+        Ok(make::MAKE.run(&mut make, cache, &label, None)?)
+    };
+    made().map_err(KernelError::building(&label))?;
+    let config = Some(tree.join(CONFIG));
+    Ok(Kernel {
+        config,
+        ..own::kernel(&tree.join(make::IMAGE), None)?
+    })
 }
 
 /// The kernel that was made in `tree` the last time, if there is one.
@@ -50,8 +81,6 @@ fn kernel(tree: &Path, modules: Option<&Path>) -> Result<Kernel, KernelError> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use tempfile::TempDir;
 
     use super::*;

@@ -24,7 +24,8 @@ pub enum KernelKind {
     NoBioWake,
     /// The kernel has the seed's change: it waits for pins only.
     Seed,
-    /// The kernel is 7.3 with the lab's fixes. It fulfils every contract.
+    /// The kernel has the lab's fixes, and is held to every contract. 6.12 keeps the bugs 2 and 4, which
+    /// 6.15 has mended by another design.
     Fixed,
     /// The kernel never waits. Built to show that the lab notices.
     NoWait,
@@ -42,7 +43,7 @@ impl KernelKind {
             {
                 Self::Seed
             }
-            Some(("build:7.3", "fixes")) => Self::Fixed,
+            Some(("build:6.12" | "build:7.3", "fixes")) => Self::Fixed,
             Some(("build:6.12" | "build:7.3", "nowait")) => Self::NoWait,
             Some(("build:6.12" | "build:7.3", "nowake")) => Self::NoWake,
             None if label == "debian:6.1" => Self::NoBioWake,
@@ -242,5 +243,8 @@ mod tests {
         assert_eq!(newer("build:7.3+nowait"), KernelKind::NoWait);
         assert_eq!(newer("build:7.3+mutant-unkillable"), KernelKind::Newer);
         assert_eq!(newer("build:7.3+fixes"), KernelKind::Fixed);
+        assert_eq!(newer("build:7.3+debug"), KernelKind::Newer);
+        let fixed = of("build:6.12+fixes", "6.12.117-daxlab-fixes");
+        assert_eq!(fixed, KernelKind::Fixed);
     }
 }

@@ -26,7 +26,7 @@ pub fn kernels(kind: KernelKind) -> &'static str {
         KernelKind::Newer => "debian:latest, one of your own from 6.15 on",
         KernelKind::NoBioWake => "debian:6.1",
         KernelKind::Seed => "build:6.12+seed",
-        KernelKind::Fixed => "build:7.3+fixes",
+        KernelKind::Fixed => "build:6.12+fixes, build:7.3+fixes",
         KernelKind::NoWait => "build:6.12+nowait",
         KernelKind::NoWake => "build:6.12+nowake",
     }

@@ -12,6 +12,8 @@ pub(super) enum Change {
     Seed,
     /// `+fixes`: what the lab found is fixed.
     Fixes,
+    /// `+debug`: the same source with options that check memory, locks and lists.
+    Debug,
     /// `+nowait`: removals wait for nothing. Broken on purpose.
     NoWait,
     /// `+nowake`: removals wait, and are never woken. Broken on purpose.
@@ -36,7 +38,7 @@ pub(super) const SEED: &[Patch] = &[
     patch!("6.12", "seed-xfs-two-inodes.patch"),
 ];
 
-/// The patches of [`Change::Fixes`].
+/// The patches of [`Change::Fixes`] for 7.3.
 const FIXES: &[Patch] = &[
     patch!(
         "fixes",
@@ -80,12 +82,54 @@ const FIXES: &[Patch] = &[
     ),
 ];
 
+/// Those for 6.12. It has neither the bug of patch 8 nor the wait that patch 10 ends.
+const FIXES_6_12: &[Patch] = &[
+    patch!(
+        "fixes",
+        "0001-fuse-dax-do-not-return-a-range-that-somebody-else-ha.patch"
+    ),
+    patch!(
+        "fixes/6.12",
+        "0002-fuse-keep-the-pages-of-a-DAX-file-that-is-copied-to.patch"
+    ),
+    patch!(
+        "fixes",
+        "0003-fuse-keep-the-pages-of-a-DAX-file-that-may-have-chan.patch"
+    ),
+    patch!(
+        "fixes/6.12",
+        "0004-fuse-do-not-drop-pages-of-a-DAX-file-that-the-server.patch"
+    ),
+    patch!(
+        "fixes",
+        "0005-fuse-dax-ask-for-the-size-in-a-read-past-the-end.patch"
+    ),
+    patch!(
+        "fixes/6.12",
+        "0006-fuse-dax-take-another-range-instead-of-waiting-for-a.patch"
+    ),
+    patch!(
+        "fixes/6.12",
+        "0007-virtiofs-stop-the-reclaim-worker-before-any-super-bl.patch"
+    ),
+    patch!(
+        "fixes/6.12",
+        "0009-fuse-dax-move-mtime-when-a-file-is-written-to.patch"
+    ),
+];
+
 impl Change {
     /// The changes of a version that are no mutants.
     pub(super) fn of(base: Base) -> &'static [Self] {
         match base {
-            Base::V6_12 => &[Self::Seed, Self::NoWait, Self::NoWake],
-            Base::V7_3 => &[Self::Fixes, Self::NoWait, Self::NoWake],
+            Base::V6_12 => &[
+                Self::Seed,
+                Self::Fixes,
+                Self::Debug,
+                Self::NoWait,
+                Self::NoWake,
+            ],
+            Base::V7_3 => &[Self::Fixes, Self::Debug, Self::NoWait, Self::NoWake],
         }
     }
 
@@ -94,9 +138,18 @@ impl Change {
         match self {
             Self::Seed => "seed".to_owned(),
             Self::Fixes => "fixes".to_owned(),
+            Self::Debug => "debug".to_owned(),
             Self::NoWait => "nowait".to_owned(),
             Self::NoWake => "nowake".to_owned(),
             Self::Mutant(mutant) => format!("mutant-{}", mutant.name),
+        }
+    }
+
+    /// Options on top of the lab's, in lines.
+    pub(super) fn options(self) -> &'static str {
+        match self {
+            Self::Debug => include_str!("../../../../patches/linux/debug.config"),
+            _ => "",
         }
     }
 
@@ -104,7 +157,9 @@ impl Change {
     pub(super) fn patches(self, base: Base) -> Vec<Patch> {
         match (self, base) {
             (Self::Seed, _) => SEED.to_vec(),
-            (Self::Fixes, _) => FIXES.to_vec(),
+            (Self::Fixes, Base::V6_12) => FIXES_6_12.to_vec(),
+            (Self::Fixes, Base::V7_3) => FIXES.to_vec(),
+            (Self::Debug, _) => Vec::new(),
             (Self::NoWait, Base::V6_12) => vec![patch!("6.12", "nowait.patch")],
             (Self::NoWait, Base::V7_3) => vec![patch!("7.3", "nowait.patch")],
             (Self::NoWake, Base::V6_12) => vec![patch!("6.12", "nowake.patch")],
@@ -124,15 +179,29 @@ mod tests {
     #[test]
     fn every_fix_of_the_folder_is_applied_in_order_and_says_how_to_see_it() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("patches/linux/fixes");
-        let mut there: Vec<_> = fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| name.ends_with(".patch"))
-            .collect();
-        there.sort();
-        let names: Vec<_> = FIXES.iter().map(|patch| patch.name).collect();
-        assert_eq!(names, there);
-        for Patch { name, text } in FIXES {
+        let patches = |folder: &Path| {
+            let mut there: Vec<_> = fs::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .filter(|path| path.extension().is_some_and(|end| end == "patch"))
+                .map(|path| fs::read_to_string(path).unwrap())
+                .collect();
+            there.sort();
+            there
+        };
+        let texts = |patches: &[Patch]| -> Vec<_> {
+            let texts = patches.iter().map(|patch| patch.text.to_owned());
+            texts.collect()
+        };
+        assert!(FIXES.is_sorted_by_key(|patch| patch.name));
+        assert!(FIXES_6_12.is_sorted_by_key(|patch| patch.name));
+        let mut all = texts(FIXES);
+        all.sort();
+        assert_eq!(all, patches(&folder));
+        for own in patches(&folder.join("6.12")) {
+            assert!(texts(FIXES_6_12).contains(&own), "{own}");
+        }
+        for Patch { name, text } in FIXES.iter().chain(FIXES_6_12) {
             let (message, _) = text.split_once("\n---\n").unwrap();
             for part in ["\nSubject: [PATCH", "\nSigned-off-by: ", "daxlab test "] {
                 assert!(message.contains(part), "{name} lacks {part:?}");

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! All inputs of a kernel, and the artifact name that follows from them.
 
+use super::base::Base;
 use super::variant::BuiltKernel;
 use crate::artifacts::patch::{self, Patch};
 
 /// The options beyond `make tinyconfig`.
 const FRAGMENT: &str = include_str!("../../../../patches/linux/fragment.config");
+
+/// The options for a source of any version: it drops those that it does not know.
+pub(in crate::artifacts::kernel) fn options_of_any_version() -> String {
+    let renamed = Base::ALL.iter().flat_map(|base| base.renamed_options());
+    renamed.fold(FRAGMENT.to_owned(), |text, (_, there)| text + there + "\n")
+}
 
 /// One kernel's ingredients.
 #[derive(Clone, Debug)]
@@ -30,7 +37,7 @@ impl<'a> Recipe<'a> {
         Self {
             label: which.to_string(),
             version,
-            fragment,
+            fragment: fragment + which.options(),
             local_version: which.local_version(),
             patches: which.patches(),
         }

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::recipe::Recipe;
 use super::source::Source;
@@ -71,18 +72,7 @@ impl<'a> Tree<'a> {
     pub(super) fn configure(&self, recipe: &Recipe<'_>) -> Result<(), BuildError> {
         let asked = recipe.options();
         let fragment = self.write("options", &asked)?;
-        let root = self.root();
-        let failed = "configuring the kernel";
-        let mut make = tool::command("make");
-        make.arg("tinyconfig").current_dir(&root);
-        tool::output(make::reproducible(&mut make)).map_err(BuildError::tool(failed))?;
-        // -n: what the fragment makes possible but does not ask for stays off.
-        let mut merge = tool::command("scripts/kconfig/merge_config.sh");
-        merge
-            .args(["-n", ".config"])
-            .arg(fragment)
-            .current_dir(&root);
-        tool::output(make::reproducible(&mut merge)).map_err(BuildError::tool(failed))?;
+        configure(&self.root(), &fragment, ".config")?;
         let path = self.config();
         let config = fs::read_to_string(&path).map_err(CacheError::io("reading", &path))?;
         match options::lost(&asked, &config).as_slice() {
@@ -94,6 +84,13 @@ impl<'a> Tree<'a> {
     /// Applies patches. Each must apply without fuzz.
     pub(super) fn apply(&self, patches: &[Patch]) -> Result<(), BuildError> {
         Ok(patch::apply(patches, &self.root(), self.bench.path())?)
+    }
+
+    /// Applies patches in files.
+    pub(super) fn apply_files(&self, patches: &[PathBuf]) -> Result<(), BuildError> {
+        let root = self.root();
+        let applied = patches.iter().map(|file| patch::apply_file(file, &root));
+        Ok(applied.collect::<Result<(), _>>()?)
     }
 
     /// Compiles what is not up to date; `whole` if that is everything.
@@ -134,4 +131,22 @@ impl<'a> Tree<'a> {
         fs::write(&path, text).map_err(CacheError::io("writing", &path))?;
         Ok(path)
     }
+}
+
+/// Writes the file `config` of the source in `root`: the options of `fragment` on top of the smallest
+/// configuration there is. Kconfig drops those that it does not know.
+pub(in crate::artifacts::kernel) fn configure(
+    root: &Path,
+    fragment: &Path,
+    config: &str,
+) -> Result<(), BuildError> {
+    let run = |command: &mut Command| {
+        make::reproducible(command.current_dir(root)).env("KCONFIG_CONFIG", config);
+        tool::output(command).map_err(BuildError::tool("configuring the kernel"))
+    };
+    run(tool::command("make").arg("tinyconfig"))?;
+    // -n: what the fragment makes possible but does not ask for stays off.
+    let mut merge = tool::command("scripts/kconfig/merge_config.sh");
+    run(merge.args(["-n", config]).arg(fragment))?;
+    Ok(())
 }

@@ -77,6 +77,11 @@ impl BuiltKernel {
             .map_or_else(Vec::new, |change| change.patches(self.base))
     }
 
+    /// Options on top of the lab's, in lines.
+    pub(super) fn options(self) -> &'static str {
+        self.change.map_or("", Change::options)
+    }
+
     /// The part behind the version in `uname -r`.
     pub fn local_version(self) -> String {
         match self.change {
