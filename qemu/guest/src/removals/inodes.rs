@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
 use std::{io, mem, ptr};
 
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use rustix::mount::{UnmountFlags, unmount};
 
 use crate::files::kept_or_open;
@@ -35,7 +36,12 @@ pub(super) fn open_truncate(path: &str, create: bool) -> Result<(), Fault> {
 }
 
 pub(super) fn stat(path: &str) -> Result<(), Fault> {
-    let seen = fs::metadata(path);
+    let seen = statx(
+        CWD,
+        path,
+        AtFlags::STATX_FORCE_SYNC,
+        StatxFlags::BASIC_STATS,
+    );
     seen.map(drop).map_err(Fault::of(format!("stat {path}")))
 }
 

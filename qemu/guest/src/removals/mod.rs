@@ -81,7 +81,8 @@ pub enum Removal {
     },
     /// A load through a new mapping, which has to get a range of a full window.
     Touch { path: String, offset: u64 },
-    /// stat(2), after which Linux takes a size that the server has changed.
+    /// statx(2), by which Linux asks the server: it takes a size and a time that were changed there. A
+    /// plain stat(2) does so where the attributes at hand are too old.
     Stat { path: String },
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use dax_cases::host::{Who as Task, WorkerError, sleeping};
+use guest_agent::removals::Removal;
 use guest_agent::worker::{Request, Sequence};
 use tokio::time::timeout;
 
@@ -119,24 +120,29 @@ impl Player<'_> {
         }
     }
 
-    /// Compares a size.
+    /// Asks the server for a file's attributes, as if those at hand were too old, and compares the size.
     pub(super) async fn stat(&mut self, file: FileId) -> Result<Option<Deviation>> {
         let path = self.path(file);
         let len = self.model.file(file).pages.len() as u64 * PAGE;
+        let refresh = Removal::Stat { path: path.clone() };
+        let pending = self.rig.watcher().begin(refresh).await?;
+        let watcher = self.rig.watcher();
+        let Some(done) = watcher.done_within(&pending, RETURN_DEADLINE).await? else {
+            return Ok(Some(self.stat_hangs()));
+        };
+        done.outcome.context("asking for attributes")?;
         let stat = timeout(RETURN_DEADLINE, self.rig.vm().agent().stat(&path));
         let Ok(stat) = stat.await else {
-            let none = Circumstances::default();
-            let said = "it does not return";
-            return Ok(Some(self.deviation(
-                Kind::Hang(Vec::new()),
-                "stat",
-                said,
-                none,
-            )));
+            return Ok(Some(self.stat_hangs()));
         };
         let is = stat?.size;
         let said = format!("{} has {is} bytes, not {len}", file.letter());
         Ok((is != len).then(|| self.wrong_size("stat", said)))
+    }
+
+    fn stat_hangs(&self) -> Deviation {
+        let (kind, none) = (Kind::Hang(Vec::new()), Circumstances::default());
+        self.deviation(kind, "stat", "it does not return", none)
     }
 
     /// Kills an actor, and starts it anew.
