@@ -3,6 +3,7 @@
 //! Shares a directory with a guest through a DAX window, and tests what happens there.
 
 pub mod bench;
+pub mod bisect;
 pub mod catalogue;
 pub mod cli;
 pub mod doctor;
@@ -10,6 +11,7 @@ pub mod kernel;
 pub mod mutants;
 pub mod qemu;
 pub mod random;
+pub mod series;
 pub mod share;
 pub mod signals;
 pub mod soak;

@@ -24,6 +24,9 @@ fn mistakes_in_share() {
         (&["share", "/etc/passwd"], 125, "it is no directory"),
         (&["share", "/tmp", "--modules", "/m"], 125, "--kernel PATH"),
         (&["nonsense"], 2, "nonsense"),
+        // To git bisect 2 would be a bad commit.
+        (&["bisect"], 128, "<CASE>"),
+        (&["bisect", "no-such-case"], 128, "no case fits"),
     ];
     for (args, status, told) in cases {
         let output = daxlab(args, "/dev/null/none");

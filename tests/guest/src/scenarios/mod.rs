@@ -6,6 +6,7 @@ mod budget;
 mod confinement;
 mod data;
 mod everyday;
+mod export;
 mod faults;
 mod fsx;
 mod guard;
@@ -52,6 +53,7 @@ pub fn all() -> &'static [Group] {
         confinement::OTHER_USERS,
         faults::GROUP,
         kernels::GROUP,
+        export::GROUP,
         share_command::GROUP,
         share_options::GROUP,
         share_root::GROUP,

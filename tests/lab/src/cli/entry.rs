@@ -3,6 +3,7 @@
 //! Parses the arguments, runs a subcommand, and maps its result to the exit status.
 
 use std::{
+    env,
     io::{self, Write},
     process::ExitCode,
 };
@@ -12,9 +13,9 @@ use dax_measure::lab::{diff, merge};
 
 use super::Status;
 use crate::{
-    bench,
-    catalogue::{self, ExplainArgs, ListArgs},
-    doctor, kernel, mutants, qemu, random, share, soak, test, top,
+    bench, bisect,
+    catalogue::{self, ExplainArgs, ExportArgs, ListArgs},
+    doctor, kernel, mutants, qemu, random, series, share, soak, test, top,
 };
 
 /// Shares directories with guests through a DAX window, and tests what happens there.
@@ -34,11 +35,14 @@ enum Command {
     Test(test::TestArgs),
     Mutants(mutants::MutantsArgs),
     Random(random::RandomArgs),
+    Bisect(bisect::BisectArgs),
+    Series(series::SeriesArgs),
     Bench(bench::BenchArgs),
     Soak(soak::SoakArgs),
     Top(top::TopArgs),
     List(ListArgs),
     Explain(ExplainArgs),
+    Export(ExportArgs),
     Diff(diff::DiffArgs),
     Merge(merge::MergeArgs),
 }
@@ -50,16 +54,29 @@ pub fn definition() -> clap::Command {
 
 /// Runs the subcommand that the process's arguments name; `--version` prints `version`.
 pub fn main(version: &'static str) -> ExitCode {
-    let matches = definition().version(version).get_matches();
-    let command = Cli::from_arg_matches(&matches)
-        .unwrap_or_else(|error| error.exit())
-        .command;
+    let parsed = definition().version(version).try_get_matches();
+    let command = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli.command,
+        Err(error) => return mistaken(&error).into(),
+    };
     let filter = env_logger::Env::default().default_filter_or(log_level(&command));
     env_logger::Builder::from_env(filter)
         .format_timestamp_millis()
         .init();
     // Standard output is not locked: threads of `share` write there too.
     dispatch(command, &mut io::stdout()).into()
+}
+
+/// Prints the mistake on the command line, or the help. To git bisect 2 would be a bad commit.
+fn mistaken(error: &clap::Error) -> Status {
+    // A reader that has gone needs no help.
+    _ = error.print();
+    let bisects = env::args().nth(1).is_some_and(|name| name == "bisect");
+    match error.use_stderr() {
+        true if bisects => Status::Stop,
+        true => Status::Usage,
+        false => Status::Success,
+    }
 }
 
 /// The log level if RUST_LOG is not set.
@@ -82,11 +99,14 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Status {
         Command::Test(args) => ("test", test::run(&args, out), Status::LabFailed),
         Command::Mutants(args) => ("mutants", mutants::run(&args, out), Status::LabFailed),
         Command::Random(args) => ("random", random::run(&args, out), Status::LabFailed),
+        Command::Bisect(args) => ("bisect", bisect::run(&args), Status::Stop),
+        Command::Series(args) => ("series", series::run(&args, out), Status::LabFailed),
         Command::Bench(args) => ("bench", bench::run(&args, out), Status::LabFailed),
         Command::Soak(args) => ("soak", soak::run(&args, out), Status::LabFailed),
         Command::Top(args) => ("top", top::run(&args, out), Status::LabFailed),
         Command::List(args) => ("list", catalogue::list(&args, out), Status::LabFailed),
         Command::Explain(args) => ("explain", catalogue::explain(&args, out), Status::LabFailed),
+        Command::Export(args) => ("export", catalogue::export(&args, out), Status::LabFailed),
         Command::Diff(args) => {
             let outcome = diff::run(&args, out).map(Status::from);
             ("diff", outcome, Status::LabFailed)
@@ -218,6 +238,19 @@ mod tests {
     }
 
     #[test]
+    fn a_case_is_exported_or_has_a_reason() {
+        let (status, text) = told(&["export", "munmap-hides-pin::fuse"]);
+        assert_eq!(status, 0);
+        assert!(text.contains("int main("), "{text}");
+        let (status, text) = told(&["export", "--list"]);
+        assert_eq!(status, 0);
+        assert!(text.contains("stale-range::fuse: no program: "), "{text}");
+        for case in ["stale-range::fuse", "munmap-hides-pin::*", "no-such-case"] {
+            assert_eq!(told(&["export", case]), (2, String::new()), "{case}");
+        }
+    }
+
+    #[test]
     fn a_selection_without_a_case_is_a_mistake() {
         for words in [
             &["list", "no-such-case"][..],
@@ -278,6 +311,10 @@ mod tests {
             (&["test", "--shard", "2/2"], "no part"),
             (&["test", "--repeat", "0"], "--repeat"),
             (&["test", "--jobs", "0"], "--jobs"),
+            (&["bisect"], "<CASE>"),
+            (&["series", "x.mbox"], "--base"),
+            (&["series", "x.mbox", "--base", "build:5.0"], "build:7.3"),
+            (&["export"], "<CASE>"),
             (&["random", "--steps", "0"], "--steps"),
             (&["random", "--fs", "btrfs"], "fuse, ext4 or xfs"),
             (

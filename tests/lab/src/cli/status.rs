@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 use anyhow::Error;
+use dax_cases::cases::Reason;
 use dax_measure::lab::Conclusion;
 use qemu_guest::vm::agent::ExitStatus;
 
@@ -23,6 +24,10 @@ pub enum Status {
     LabFailed,
     /// 125: `share` itself failed, so the command in the guest did not run to its end.
     Failed,
+    /// 125: `bisect` can't tell of this commit.
+    Skip,
+    /// 128: `bisect` can't go on.
+    Stop,
     /// The guest command's own status: its exit code, or 128 + the number of the signal.
     Command(ExitStatus),
     /// 128 + the number of the signal that ended `daxlab`.
@@ -41,15 +46,22 @@ pub enum UsageError {
         /// Names of points.
         examples: &'static str,
     },
+    /// The pattern stands for several cases.
+    #[error("more than one case fits; give one name of `daxlab list`")]
+    ManyCases,
+    /// The case can't be a program.
+    #[error("no program in the guest can show this case by itself: {0}")]
+    NoProgram(Reason),
     /// Modules were given without a kernel that they could belong to.
     #[error("--modules goes with --kernel PATH only: kernels with a name bring their own modules")]
     Modules,
 }
 
 impl Status {
-    /// The status of a subcommand that failed: 2 for a mistake on its command line, else its own.
+    /// The status of a subcommand that failed: 2 for a mistake on its command line, else its own. To git
+    /// bisect 2 would be a bad commit.
     pub fn of(error: &Error, own: Self) -> Self {
-        match error.is::<UsageError>() {
+        match error.is::<UsageError>() && own != Self::Stop {
             true => Self::Usage,
             false => own,
         }
@@ -62,7 +74,8 @@ impl Status {
             Self::Unfit | Self::Unexpected => 1,
             Self::Usage => 2,
             Self::LabFailed => 3,
-            Self::Failed => 125,
+            Self::Failed | Self::Skip => 125,
+            Self::Stop => 128,
             Self::Command(status) => status.shell_code(),
             Self::Signalled(signal) => signal.saturating_add(128),
         }

@@ -3,14 +3,14 @@
 //! Plays cases on a kernel: a `daxlab test` of its own, whose results are kept.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use dax_measure::RESULTS;
 use dax_measure::lab::Run;
 use qemu_guest::artifacts::kernel::{BuiltKernel, Mutant};
+
+use crate::test::{Ended, play};
 
 /// The folder of results.
 pub struct Shelf {
@@ -18,14 +18,6 @@ pub struct Shelf {
     pub root: PathBuf,
     /// What runs guests' CPUs.
     pub accel: String,
-}
-
-/// How a `daxlab test` ended.
-pub enum Ended {
-    /// Its results are there.
-    Played,
-    /// This signal ended it.
-    Signalled(u8),
 }
 
 impl Shelf {
@@ -39,12 +31,13 @@ impl Shelf {
         self.test(kernel, &mutant.cells(), &self.folder(kernel))
     }
 
-    /// Plays a mutant's cases on the kernel without the wrong hunk, unless that has been done.
+    /// Plays a mutant's cases on the kernel without the wrong hunk, unless that has been done. The signal
+    /// that ended it, if one did.
     ///
     /// # Errors
     ///
     /// If `daxlab test` can't be run, or results can't be read.
-    pub fn play_control(&self, mutants: &[&'static Mutant]) -> Result<Ended> {
+    pub fn play_control(&self, mutants: &[&'static Mutant]) -> Result<Option<u8>> {
         for kernel in originals(mutants) {
             let of_kernel = |mutant: &&&'static Mutant| mutant.original() == kernel;
             let cells = mutants
@@ -62,10 +55,10 @@ impl Shelf {
             let folder = self.folder(kernel).join(played.len().to_string());
             let cells: Vec<String> = missing.into_iter().collect();
             if let Ended::Signalled(signal) = self.test(kernel, &cells, &folder)? {
-                return Ok(Ended::Signalled(signal));
+                return Ok(Some(signal));
             }
         }
-        Ok(Ended::Played)
+        Ok(None)
     }
 
     /// A mutant's results, if there are any.
@@ -94,30 +87,8 @@ impl Shelf {
     }
 
     fn test(&self, kernel: BuiltKernel, cells: &[String], out: &Path) -> Result<Ended> {
-        let results = out.join(RESULTS);
-        if results.exists() {
-            fs::remove_file(&results)
-                .with_context(|| format!("can't remove {}", results.display()))?;
-        }
-        let program = std::env::current_exe().context("can't find this program's own file")?;
-        let mut test = Command::new(program);
-        test.args([
-            "test",
-            "--kernel",
-            &kernel.to_string(),
-            "--accel",
-            &self.accel,
-        ]);
-        test.args(cells.iter().flat_map(|cell| ["--case", cell]));
-        test.arg("--out").arg(out).stdout(Stdio::null());
-        let status = test.status().context("can't run daxlab test")?;
-        match status.code() {
-            Some(0 | 1) => Ok(Ended::Played),
-            // The results say which cases the lab has failed in; without them, it has told why.
-            Some(3) if results.exists() => Ok(Ended::Played),
-            Some(code @ 129..) => Ok(Ended::Signalled((code - 128) as u8)),
-            _ => bail!("daxlab test on {kernel} failed: {status}"),
-        }
+        let options = ["--accel", &self.accel];
+        play(&kernel.to_string(), cells, &options, out)
     }
 }
 

@@ -13,8 +13,9 @@ use qemu_guest::artifacts::{Cache, Kernel, KernelSpec, Progress};
 use super::MutantsArgs;
 use super::fate::Fate;
 use super::page::{Line, page};
-use super::play::{Ended, Shelf};
+use super::play::Shelf;
 use crate::cli::Status;
+use crate::test::Ended;
 
 /// Plays mutants, prints what became of each, and writes the page.
 ///
@@ -36,7 +37,7 @@ pub fn run(args: &MutantsArgs, out: &mut dyn Write) -> Result<Status> {
         root: args.out.clone(),
         accel: args.accel(),
     };
-    if let Ended::Signalled(signal) = shelf.play_control(&mutants)? {
+    if let Some(signal) = shelf.play_control(&mutants)? {
         return Ok(Status::Signalled(signal));
     }
     let cache = Cache::open(Progress::auto())?;

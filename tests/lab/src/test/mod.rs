@@ -2,6 +2,7 @@
 
 //! `daxlab test`: runs the lab's cases on guests and reports the outcomes.
 
+mod apart;
 mod args;
 mod cell;
 mod guests;
@@ -13,7 +14,8 @@ mod run;
 mod schedule;
 mod select;
 
-pub use args::TestArgs;
+pub(crate) use apart::{Ended, play};
+pub use args::{HeldToArg, TestArgs};
 pub(crate) use guests::{Ending, why};
 pub(crate) use host::describe as describe_host;
 pub(crate) use mounts::of_our_own as mounts_of_our_own;

@@ -3,6 +3,9 @@
 //! Pins that the kernel no longer sees. The kernel looks for busy pages only in the page tables and
 //! in the page cache, so an operation that takes the page out of these hides its pin.
 
+use std::fs::File;
+use std::time::SystemTime;
+
 use anyhow::{Context as _, Result};
 use dax_measure::lab::{Contract, Outcome};
 use guest_agent::files::{Close, FrameOf, Load, ReadAt};
@@ -51,7 +54,20 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         signs: Signs::DROPPED_PAGE,
         // The host's file ends before the page.
         expected: |_, _| vec![Outcome::VmDied],
-        run: |rig, fs, seen| Box::pin(loaded_page(rig, fs, seen, true)),
+        run: |rig, fs, seen| Box::pin(loaded_page(rig, fs, seen, Between::Reopen)),
+    },
+    Scenario {
+        name: "change-hides-loaded-page",
+        finding: |_| Some("14a"),
+        about: "a page that was only loaded is in a pipe; the server's mtime moves, and the guest asks for \
+                it, which throws clean pages out of the cache; then the file is truncated",
+        source: "fs/fuse/inode.c: fuse_change_attributes() calls invalidate_inode_pages2()",
+        fs: &[FileSystem::Fuse],
+        contract: Contract::MustWait,
+        signs: Signs::DROPPED_PAGE,
+        // The host's file ends before the page.
+        expected: |_, _| vec![Outcome::VmDied],
+        run: |rig, fs, seen| Box::pin(loaded_page(rig, fs, seen, Between::Change)),
     },
     Scenario {
         name: "loaded-page-in-pipe",
@@ -64,7 +80,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         expected: |kernel, fs| {
             super::super::expected(kernel, fs, Pin::Vmsplice, RemovalKind::Truncate)
         },
-        run: |rig, fs, seen| Box::pin(loaded_page(rig, fs, seen, false)),
+        run: |rig, fs, seen| Box::pin(loaded_page(rig, fs, seen, Between::Nothing)),
     },
     Scenario {
         name: "reopen-while-mapped",
@@ -160,12 +176,22 @@ async fn reopen_hides_pin(rig: &mut Rig, fs: FileSystem, seen: &mut Observation)
     matrix::remove_and_verify(rig, fixture, held, kind, seen).await
 }
 
+/// What happens between the pin and the removal.
+#[derive(Clone, Copy)]
+enum Between {
+    Nothing,
+    /// The file is opened again.
+    Reopen,
+    /// The server's time of change moves, and the guest asks for it.
+    Change,
+}
+
 /// The pinned page is the first one of the file. It has been loaded, and never been stored to.
 async fn loaded_page(
     rig: &mut Rig,
     fs: FileSystem,
     seen: &mut Observation,
-    reopen: bool,
+    between: Between,
 ) -> Result<()> {
     let kind = RemovalKind::Truncate;
     let mut fixture = Fixture::set_up(rig, fs, kind).await?;
@@ -191,9 +217,20 @@ async fn loaded_page(
         ..fixture.page
     };
     let held = matrix::take(rig, &mut fixture, Pin::Vmsplice, seen).await?;
-    if reopen {
-        fixture.remover.ask(opening(&fixture)).await?;
-        seen.step("the file has been opened again");
+    match between {
+        Between::Nothing => {}
+        Between::Reopen => {
+            fixture.remover.ask(opening(&fixture)).await?;
+            seen.step("the file has been opened again");
+        }
+        Between::Change => {
+            let file = File::options().write(true).open(fixture.on_host(rig)?);
+            let moved = file.and_then(|file| file.set_modified(SystemTime::UNIX_EPOCH));
+            moved.context("moving the file's mtime on the host")?;
+            let path = fixture.files.file.clone();
+            fixture.remover.ask(Removal::Stat { path }).await?;
+            seen.step("the host has moved mtime, and the guest has asked for it");
+        }
     }
     matrix::remove_and_verify(rig, fixture, held, kind, seen).await
 }
