@@ -181,6 +181,14 @@ lab() {
     "$TARGET/release/daxlab" test --out "$out" "$@"
 }
 
+# found_again NAME: plays a random program that found something; 1 says that it came again.
+found_again() {
+    status=0
+    "$TARGET/release/daxlab" random --replay "tests/random/programs/$1.program" --kernel $SMALL \
+        --times 1 --out "$TARGET/lab/random" || status=$?
+    [ $status -eq 1 ]
+}
+
 # build_kernels: those that the guests' steps play on, beside Debian's.
 build_kernels() {
     step "build of kernels" "$TARGET/release/daxlab" kernel build $SMALL $SEED $NOWAIT
@@ -196,6 +204,7 @@ lab_steps() {
         lab nowait --kernel $NOWAIT --pin vmsplice --removal truncate || :
     step "lab: without the guard QEMU dies" \
         lab no-guard --no-guard --kernel $SEED --case matrix::fuse::vmsplice::truncate || :
+    step "lab: a random program finds again what one has found" found_again 14a || :
     [ -n "${DAXLAB_QEMU:-}" ] ||
         step "lab: a cell of each file system on the series" lab series --qemu series \
             --kernel $SEED --pin vmsplice --removal truncate || :
