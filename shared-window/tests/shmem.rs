@@ -8,6 +8,7 @@ mod qemu;
 
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -24,9 +25,13 @@ use crate::qemu::{Features, Qemu, Seen};
 const PAGE: u64 = 4096;
 const PAGES: u64 = 64;
 
+/// A file whose pages begin with their numbers.
 fn file() -> std::fs::File {
     let file = tempfile::tempfile().unwrap();
     file.set_len(PAGES * PAGE).unwrap();
+    for page in 0..PAGES {
+        file.write_all_at(&[page as u8], page * PAGE).unwrap();
+    }
     file
 }
 
@@ -58,10 +63,15 @@ fn map(shmem: &VhostUserShmem, page: u64) -> Result<(), VmmError> {
     shmem.map(at, PAGE, file().as_fd(), from, Access::ReadWrite)
 }
 
+/// The first byte of a page of the window, if a file is mapped there.
+fn shown(qemu: &Qemu, page: u64) -> Option<u8> {
+    let mut byte = [0];
+    let read = qemu.memory().read(WindowOffset(page * PAGE), &mut byte);
+    read.is_ok().then_some(byte[0])
+}
+
 fn readable(qemu: &Qemu, page: u64) -> bool {
-    qemu.memory()
-        .read(WindowOffset(page * PAGE), &mut [0])
-        .is_ok()
+    shown(qemu, page).is_some()
 }
 
 fn ask(page: u64) -> SetupRange {
@@ -100,7 +110,7 @@ fn a_mapping_is_in_effect_when_map_returns() {
     let (qemu, shmem) = connected(Features::ALL);
     for page in 0..PAGES {
         map(&shmem, page).unwrap();
-        assert!(readable(&qemu, page), "page {page}");
+        assert_eq!(shown(&qemu, page), Some(page as u8), "page {page}");
     }
     for page in 0..PAGES {
         shmem.unmap(WindowOffset(page * PAGE), PAGE).unwrap();
