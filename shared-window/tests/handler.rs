@@ -9,6 +9,7 @@ use std::sync::Arc;
 use fuse_backend_rs::abi::virtio_fs::{RemovemappingOne, SetupmappingFlags};
 use fuse_backend_rs::api::filesystem::{Context, FileSystem, FsOptions, ROOT_ID};
 use fuse_backend_rs::passthrough::{Config, PassthroughFs};
+use fuse_backend_rs::transport::FsCacheReqHandler;
 use shared_window::{
     DirectViews, ProcessWindow, RegionBudget, Reopen, Window, WindowOffset, WindowOptions,
     WindowSize,
@@ -62,6 +63,10 @@ fn a_server_of_that_crate_maps_and_unmaps() {
     let file = std::fs::File::open(dir.path().join("file")).unwrap();
     file.read_exact_at(&mut read, 2).unwrap();
     assert_eq!(&read, b".guest.");
+
+    assert_eq!(window.stats().upgraded, 1, "the first one only reads");
+    let no_file = FsCacheReqHandler::map(&mut window, 0, 0, RANGE, 0, -1);
+    assert_eq!(no_file.unwrap_err().raw_os_error(), Some(libc::EBADF));
 
     let one = RemovemappingOne {
         moffset: 2 * RANGE,

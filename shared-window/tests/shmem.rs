@@ -342,6 +342,7 @@ fn a_removal_that_is_not_in_effect_yet_is_waited_for_when_no_region_is_left() {
     let before = qemu.seen();
     let error = window.setup(file.as_fd(), ask(2)).unwrap_err();
     assert_eq!(error.errno(), libc::ENOBUFS, "{error}");
+    assert!(!error.is_loss_of_vmm(), "{error}");
     assert_eq!(qemu.seen(), before, "there is nothing to wait for");
 }
 
@@ -371,6 +372,7 @@ fn a_window_refuses_what_a_lost_vmm_may_still_have() {
     for _ in 0..2 {
         let error = window.setup(file.as_fd(), ask).unwrap_err();
         assert_eq!(error.errno(), libc::EIO, "{error}");
+        assert!(error.is_loss_of_vmm(), "{error}");
         assert_eq!(window.snapshot()[0].state, RangeState::Indeterminate);
     }
 }

@@ -107,6 +107,12 @@ mod tests {
     }
 
     #[test]
+    fn the_limit_itself_is_quick() {
+        assert!(!Coalescing::is_slow(QUICK));
+        assert!(Coalescing::is_slow(QUICK + Duration::from_nanos(1)));
+    }
+
+    #[test]
     fn only_many_quick_requests_in_a_row_are_coalesced() {
         let coalescing = Coalescing::new();
         for _ in 0..MAKE_UP {
