@@ -16,6 +16,7 @@ mod locks;
 mod metrics;
 mod migration;
 mod one_region;
+mod plug;
 mod policy;
 mod posix;
 mod pressure;
@@ -60,6 +61,7 @@ pub fn all() -> &'static [Group] {
         share_shell::GROUP,
         locks::GROUP,
         migration::GROUP,
+        plug::GROUP,
         data::GROUP,
         policy::GROUP,
         read_only::GROUP,
@@ -69,11 +71,12 @@ pub fn all() -> &'static [Group] {
 }
 
 /// Tests that need a QEMU whose window is one memory region, or rely on more of a QEMU there.
-const OF_ONE_REGION: [&str; 7] = [
+const OF_ONE_REGION: [&str; 8] = [
     "guard::",
     "life::a_qemu_with_one_region_",
     "life::resets_with_live_mappings",
     "one_region::",
+    "plug::out_with_files_mapped",
     "read_only::",
     "restart::",
     "upgrade::",
