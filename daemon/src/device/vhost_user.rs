@@ -272,10 +272,10 @@ where
             self.fatal_error.guard(|| {
                 self.queue_threads.prepare_worker()?;
                 let ring = served.get_or_init(|| {
-                    ring.lies_in(self.space.memory());
-                    ring.logs_to(&self.inflight, queue);
+                    ring.set_memory(self.space.memory());
+                    ring.set_log(&self.inflight, queue);
                     if let Some(front_end) = &self.front_end {
-                        ring.pauses(&front_end.shmem);
+                        ring.pause_with(&front_end.shmem);
                     }
                     if let Some(reminder) = &self.reminder {
                         reminder.watch(ring);

@@ -61,7 +61,7 @@ pub(crate) struct RingLog {
 
 impl RingLog {
     /// Sets the memory and the ring's part of it, from the next start on.
-    pub(crate) fn lies_in(&mut self, inflight: &Arc<Inflight>, queue: usize) {
+    pub(crate) fn set_place(&mut self, inflight: &Arc<Inflight>, queue: usize) {
         self.source = Some((Arc::clone(inflight), queue));
     }
 
@@ -156,7 +156,7 @@ mod tests {
         let inflight = Arc::new(Inflight::default());
         inflight.install(told, file.try_clone().unwrap()).unwrap();
         let mut log = RingLog::default();
-        log.lies_in(&inflight, 1);
+        log.set_place(&inflight, 1);
         log.begin(QUEUE_SIZE, used);
         let again: Vec<_> = log.again.iter().map(|head| head.0).collect();
         (log, again)

@@ -86,19 +86,19 @@ pub struct Ring {
 
 impl Ring {
     /// Lets `channel` stop and start with this ring, from the first call on.
-    pub(crate) fn pauses(&self, channel: &VhostUserShmem) {
+    pub(crate) fn pause_with(&self, channel: &VhostUserShmem) {
         self.pause.attach(channel);
     }
 
     /// Accesses the ring through `memory` only, from the first call on.
-    pub(crate) fn lies_in(&self, memory: AtomicMemory) {
+    pub(crate) fn set_memory(&self, memory: AtomicMemory) {
         // Fails on a later call: only the first device serves the ring.
         let _ = self.memory.set(memory);
     }
 
     /// Records requests in flight in queue number `queue` of this memory, from the next start on.
-    pub(crate) fn logs_to(&self, inflight: &Arc<Inflight>, queue: usize) {
-        self.log.lock().lies_in(inflight, queue);
+    pub(crate) fn set_log(&self, inflight: &Arc<Inflight>, queue: usize) {
+        self.log.lock().set_place(inflight, queue);
     }
 
     /// The log, if it is kept or may be from now on; called with the vring's lock held.

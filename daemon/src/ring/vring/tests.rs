@@ -126,7 +126,7 @@ fn a_ring_that_is_not_in_memory_is_neither_read_nor_written() {
         panic!("a request is available");
     };
     case.driver.offer(b"request", 16);
-    ring.lies_in(AtomicMemory::new(TransportMemory::new()));
+    ring.set_memory(AtomicMemory::new(TransportMemory::new()));
     let head = HeadIndex(chain.head_index());
     let completed = ring.complete(guard, head, 0, Notify::Now);
     completed.expect_err("the reply can't be returned");

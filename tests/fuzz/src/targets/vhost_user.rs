@@ -19,7 +19,7 @@ use std::thread;
 use std::time::Duration;
 
 use shared_window::{DirectViews, RegionBudget, WindowOptions, WindowSize};
-use virtiofs_daxd::config::{DaxMode, DaxPolicy, DeviceConfig};
+use virtiofs_daxd::config::{DaxMode, DaxPolicy, DeviceConfig, LockScope};
 use virtiofs_daxd::device::{Session, SessionError, SessionOptions, SessionWindow};
 
 use super::{Target, noticed};
@@ -120,6 +120,7 @@ fn options() -> SessionOptions {
             thread_pool_size: 0,
             mem_slots: true,
             poll: Duration::ZERO,
+            locks: LockScope::Host,
         },
         observer: None,
         keep_files: true,
