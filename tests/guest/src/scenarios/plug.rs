@@ -49,7 +49,8 @@ async fn start(host: &Host) -> Result<Lab<'_>> {
         spec.append.push("pci=no_e820".to_owned());
         spec
     });
-    host.boot(boot).await
+    // The small kernel has no hotplug.
+    host.boot(boot.debian()).await
 }
 
 /// A daemon with its share, which is in the guest.
