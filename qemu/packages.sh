@@ -38,6 +38,7 @@ btrfs-progs /sbin/mkfs.btrfs
 libacl1-dev /usr/include/sys/acl.h
 git /usr/bin/git
 logrotate /usr/sbin/logrotate
+python3 /usr/bin/python3
 rsync /usr/bin/rsync
 sqlite3 /usr/bin/sqlite3
 valgrind /usr/bin/valgrind
