@@ -146,23 +146,10 @@ fn nothing_is_pending(rings: &[(Ring, Option<BatchNumber>)]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
     use crate::ring::vring::Notify;
     use crate::ring::vring::tests::Case;
-    use crate::testing::MUST_HAPPEN;
-
-    fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
-        let deadline = Instant::now() + MUST_HAPPEN;
-        while !happened() {
-            assert!(
-                Instant::now() < deadline,
-                "waited {MUST_HAPPEN:?} for {what}"
-            );
-            thread::yield_now();
-        }
-    }
+    use crate::testing::wait_until;
 
     #[test]
     fn a_request_that_is_left_untold_is_told_of() {

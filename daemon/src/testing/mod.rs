@@ -11,7 +11,7 @@ mod share;
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) use driver::{AVAIL, BUFFERS, Descriptor, Driver, MEMORY_SIZE, QUEUE_SIZE, TABLE, USED};
 pub(crate) use front_end::{FrontEnd, Held};
@@ -54,6 +54,18 @@ pub(crate) fn expect_to_wait<T>(receiver: &Receiver<T>, otherwise: &str) {
         matches!(result, Err(RecvTimeoutError::Timeout)),
         "{otherwise}"
     );
+}
+
+/// Waits until what must happen has happened.
+pub(crate) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !happened() {
+        assert!(
+            begun.elapsed() < MUST_HAPPEN,
+            "waited {MUST_HAPPEN:?} for {what}"
+        );
+        thread::yield_now();
+    }
 }
 
 /// Waits for a step of [`in_background`].

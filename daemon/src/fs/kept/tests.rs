@@ -7,7 +7,7 @@ use std::sync::Weak;
 use virtiofsd::passthrough::InodeFileHandlesMode;
 
 use super::*;
-use crate::testing::{MUST_HAPPEN, Share};
+use crate::testing::{MUST_HAPPEN, Share, wait_until};
 
 struct Case {
     share: Share,
@@ -55,14 +55,6 @@ impl Case {
             self.ask(node).expect("attributes");
         }
         (node, self.descriptor(node).expect("a descriptor"))
-    }
-}
-
-fn wait_until(what: &str, done: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !done() {
-        assert!(begin.elapsed() < MUST_HAPPEN, "waited for {what}");
-        thread::yield_now();
     }
 }
 
