@@ -56,7 +56,7 @@ pub(crate) use deadlock::Owner;
 use range::Lock;
 pub(crate) use setting::Outcome;
 pub(crate) use table::MOST_FILES;
-use table::Table;
+use table::{Table, Wait};
 use waiter::Waiter;
 pub(crate) use waiting::Waiting;
 
@@ -143,13 +143,21 @@ impl HostLocks {
     /// RELEASE: the handle is gone.
     pub(crate) fn release(&self, node: NodeId, handle: u64) {
         if self.used() > 0 {
+            self.end_waits(|wait| wait.handle == handle);
             cancel(&self.with(|table| table.drop_handle(node, handle)));
         }
     }
 
     /// The guest is gone, or starts anew.
     pub(crate) fn clear(&self) {
+        self.end_waits(|_| true);
         cancel(&self.with(Table::clear));
+    }
+
+    /// Ends these waits. To be called before locks are given up: a thread in the kernel would be granted
+    /// them, and hold them until it learns that its wait is over.
+    fn end_waits(&self, which: impl Fn(&Wait) -> bool) {
+        cancel(&self.with(|table| table.take_waits(which)));
     }
 }
 

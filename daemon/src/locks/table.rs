@@ -276,7 +276,8 @@ impl Table {
         self.take_waits(|_| true)
     }
 
-    fn take_waits(&mut self, which: impl Fn(&Wait) -> bool) -> Vec<Arc<Waiter>> {
+    /// Takes these waits, to be cancelled.
+    pub(super) fn take_waits(&mut self, which: impl Fn(&Wait) -> bool) -> Vec<Arc<Waiter>> {
         let taken = self.waits.extract_if(|_, wait| which(wait));
         taken.map(|(_, wait)| wait.waiter).collect()
     }

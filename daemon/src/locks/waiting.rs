@@ -37,7 +37,11 @@ impl Waiting {
         let job = move || {
             let fatal_error = Arc::clone(&locks.fatal_error);
             fatal_error.guard(|| {
-                done(locks.wait(&mut self, &ask));
+                let result = locks.wait(&mut self, &ask);
+                // Before the guest hears of it: the descriptor would keep a flock alive that the guest
+                // has given up by then.
+                drop(self);
+                done(result);
                 Ok(())
             });
         };
@@ -53,7 +57,7 @@ impl Waiting {
         }
     }
 
-    /// Gives back a lock that nobody wants any more.
+    /// Unlocks what the host has granted after the wait was ended.
     fn give_back(&self, ask: &Ask) {
         let unlocked = match ask.scope {
             Scope::File => host::flock(&self.file, None, Patience::None),

@@ -15,6 +15,10 @@ use crate::fs::NodeId;
 impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
     /// INIT: what the guest and the file system agree on.
     pub(super) fn negotiate(&self, capable: FsOptions) -> io::Result<FsOptions> {
+        // Before the handles of an earlier guest are closed, as in DESTROY.
+        if let Some(locks) = &self.locks {
+            locks.clear();
+        }
         // Without SUBMOUNTS virtiofsd prints a line, which our log limit could not limit.
         let mut options = self.inner.init(capable | FsOptions::SUBMOUNTS)?;
         // INIT forgets what a guest before has left.
@@ -30,8 +34,7 @@ impl<F: FileSystem, S: ViewSource> DaxFs<F, S> {
         if usable {
             options |= FsOptions::HAS_INODE_DAX;
         }
-        if let Some(locks) = &self.locks {
-            locks.clear();
+        if self.locks.is_some() {
             options |= FsOptions::POSIX_LOCKS | FsOptions::FLOCK_LOCKS;
         }
         let heeded = usable && capable.contains(FsOptions::HAS_INODE_DAX);

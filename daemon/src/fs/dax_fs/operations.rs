@@ -34,15 +34,16 @@ impl<F: FileSystem, S: ViewSource> FileSystem for DaxFs<F, S> {
     }
 
     fn destroy(&self) {
+        // Before the handles are closed, which gives up their locks.
+        if let Some(locks) = &self.locks {
+            locks.clear();
+        }
         self.inner.destroy();
         if let Some(kept) = &self.kept {
             kept.forget_all();
         }
         if let Some(dax) = &self.dax {
             dax.forget_all();
-        }
-        if let Some(locks) = &self.locks {
-            locks.clear();
         }
     }
 
