@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR BSD-3-Clause
 //! Programs that tests and benchmarks write before they run them.
 //!
-//! Linux refuses to run a file that anyone has open for writing (ETXTBSY). A process that starts
+//! Linux refuses to run a file that a process has open for writing (ETXTBSY). A process that starts
 //! others from several threads can't write a program by itself: a child that another thread has just
 //! forked holds the descriptor until its own execve. So a process of its own writes it here.
 
@@ -9,7 +9,7 @@ use std::io::{Error, Result, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// Writes a shell script that everybody may run; `text` follows its first line.
+/// Writes a shell script that every user may run; `text` follows its first line.
 ///
 /// # Errors
 /// install(1) can't be started, or fails.
@@ -24,7 +24,7 @@ pub fn write(path: &Path, text: &str) -> Result<()> {
     written
 }
 
-/// Copies a program, which everybody may run then.
+/// Copies a program; every user may run the copy.
 ///
 /// # Errors
 /// As [`write()`].

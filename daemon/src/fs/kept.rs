@@ -5,7 +5,7 @@
 //! virtiofsd's file system remembers a file by its handle. So each GETATTR opens the file, asks, and
 //! closes it, and only the asking is needed. The second GETATTR of a file within [`KEPT`] keeps an `O_PATH`
 //! descriptor: the first one doesn't, since a program that looks once at each file of a directory would
-//! pay for descriptors that nobody uses.
+//! pay for descriptors that no request uses.
 //!
 //! A descriptor keeps a removed file's blocks and a mount busy. So it is closed after [`KEPT`], when the
 //! guest forgets the file, when the file has no name any more, and when the disk is full. Only a regular

@@ -14,7 +14,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::Job;
 
-/// Ends the wait. Without a handler it is ignored, so that one that comes from elsewhere harms nobody.
+/// Ends the wait. A process without a handler ignores this signal, so another sender does no harm.
 const WAKE: Signal = Signal::SIGURG;
 /// A signal that comes before the thread is in the kernel ends no wait, so it is sent again.
 const AGAIN: Duration = Duration::from_millis(1);

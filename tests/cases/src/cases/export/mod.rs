@@ -124,7 +124,7 @@ fn waits(pin: Pin, call: String, waits: Contract) -> Result<Body, Reason> {
 fn cell(fs: FileSystem, pin: Pin, kind: RemovalKind) -> Result<Body, Reason> {
     let contract = kind.contract(fs);
     if contract == Contract::MustRefuse {
-        return Err("this file system refuses the call, whoever has the page");
+        return Err("this file system refuses the call, with and without a pin");
     }
     let files = files(fs, kind);
     let call = removal_call(&kind.op(&files, &page(kind)))?;

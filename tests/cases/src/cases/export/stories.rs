@@ -109,7 +109,7 @@ pub(super) fn body(name: &str) -> Result<Body, Reason> {
             "the lab fills the window to its last range; reopen-hides-loaded-page shows the same",
         ),
         "umount-behind-worker" | "umount-with-submount" => Err(
-            "the lab fills the window to its last range and no further, so that nobody else waits",
+            "the lab fills the window to its last range and no further, so that no other process waits",
         ),
         "stale-range" => Err("two reclaims have to meet in one range; the lab makes them meet"),
         "process-copy-race" | "writeback-storm" | "fault-storm" => {
