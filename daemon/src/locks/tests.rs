@@ -6,7 +6,6 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
-use std::time::{Duration, Instant};
 
 use virtiofsd::filesystem::FileSystem;
 
@@ -17,7 +16,7 @@ use super::setting::open;
 use super::table::Table;
 use super::{HostLocks, Outcome, Owner};
 use crate::fs::NodeId;
-use crate::testing::{MUST_HAPPEN, Share, expect, expect_to_wait};
+use crate::testing::{Share, expect, expect_to_wait, wait_until};
 
 /// More requests than this may not wait.
 const MOST: usize = 8;
@@ -96,11 +95,7 @@ impl Case {
     }
 
     fn idle(&self) {
-        let begun = Instant::now();
-        while self.locks.used() > 0 {
-            assert!(begun.elapsed() < MUST_HAPPEN, "{} left", self.locks.used());
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        wait_until("all locks and waits to end", || self.locks.used() == 0);
     }
 }
 

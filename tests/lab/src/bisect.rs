@@ -6,14 +6,14 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use clap::{Args, ValueEnum as _};
+use clap::Args;
 use dax_measure::lab::{Run, Verdict};
 use glob::Pattern;
 use qemu_guest::artifacts::kernel::KernelError;
 use qemu_guest::artifacts::{Cache, Kernel, Progress};
 
 use crate::catalogue::Selection;
-use crate::cli::Status;
+use crate::cli::{Status, word};
 use crate::share::AccelArg;
 use crate::test::{Ended, HeldToArg, play};
 
@@ -50,21 +50,11 @@ pub struct BisectArgs {
 ///
 /// If git bisect has to stop.
 pub fn run(args: &BisectArgs) -> Result<Status> {
-    let selection = Selection {
-        cases: args.cases.clone(),
-        ..Selection::default()
-    };
-    let cases: Vec<String> = selection.cases()?.iter().map(|case| case.name()).collect();
+    let cases = Selection::names(&args.cases)?;
     let tree = env::current_dir().context("can't find the current folder")?;
     let cache = Cache::open(Progress::auto())?;
     let out = tempfile::tempdir().context("can't make a folder for results")?;
-    let word = |value: &dyn Fn() -> Option<clap::builder::PossibleValue>| {
-        value().map_or_else(String::new, |value| value.get_name().to_owned())
-    };
-    let (accel, held_to) = (
-        word(&|| args.accel.to_possible_value()),
-        word(&|| args.held_to.to_possible_value()),
-    );
+    let (accel, held_to) = (word(&args.accel), word(&args.held_to));
     let repeat = args.repeat.to_string();
     let options = [
         "--accel",

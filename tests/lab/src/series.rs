@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use clap::{Args, ValueEnum as _};
+use clap::Args;
 use dax_measure::lab::{Run, Verdict};
 use dax_measure::put;
 use glob::Pattern;
@@ -17,7 +17,7 @@ use qemu_guest::artifacts::kernel::{BuiltKernel, KernelError};
 use qemu_guest::artifacts::{Cache, Kernel, Progress};
 
 use crate::catalogue::Selection;
-use crate::cli::Status;
+use crate::cli::{Status, word};
 use crate::share::AccelArg;
 use crate::test::{Ended, HeldToArg, play};
 use mailbox::Mail;
@@ -72,21 +72,10 @@ pub fn run(args: &SeriesArgs, out: &mut dyn Write) -> Result<Status> {
     }
     let cases: Vec<String> = match args.cases.as_slice() {
         [] => Vec::new(),
-        patterns => {
-            let cases = patterns.to_vec();
-            let selection = Selection {
-                cases,
-                ..Selection::default()
-            };
-            selection.cases()?.iter().map(|case| case.name()).collect()
-        }
+        patterns => Selection::names(patterns)?,
     };
     let cache = Cache::open(Progress::auto())?;
-    let word = |value: Option<clap::builder::PossibleValue>| {
-        value.map_or_else(String::new, |value| value.get_name().to_owned())
-    };
-    let accel = word(args.accel.to_possible_value());
-    let held_to = word(args.held_to.to_possible_value());
+    let (accel, held_to) = (word(&args.accel), word(&args.held_to));
     let options = ["--accel", &accel, "--held-to", &held_to];
     steps(
         &mails,

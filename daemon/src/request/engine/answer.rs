@@ -175,11 +175,7 @@ where
         let errno = match served {
             // A reply is never longer than the chain, whose length is a u32.
             Ok(Served::ByServer(Ok(Ok(len)))) => return Ok(u32::try_from(len).unwrap_or(u32::MAX)),
-            Ok(Served::Here(Ok(len))) => return Ok(len),
-            Ok(Served::Here(Err(error))) => {
-                self.blame_request(&MessageError::Short(error));
-                return Ok(0);
-            }
+            Ok(Served::Here(written)) => return Ok(self.replied(written)),
             Ok(Served::ByServer(Ok(Err(error)))) => {
                 self.blame_request(&error);
                 libc::EINVAL
@@ -247,15 +243,18 @@ where
     }
 
     /// Answers without a body; returns the reply's length, 0 if there is no room for it.
-    pub(super) fn reply(&self, message: &Message, errno: i32) -> u32 {
-        let reply = message.header.reply(errno);
-        match message.request.write_object(0, reply) {
-            Ok(()) => size_of::<OutHeader>() as u32,
-            Err(error) => {
-                self.blame_request(&MessageError::Short(error));
-                0
-            }
-        }
+    fn reply(&self, message: &Message, errno: i32) -> u32 {
+        let written = message.request.write_object(0, message.header.reply(errno));
+        self.replied(written.map(|()| size_of::<OutHeader>() as u32))
+    }
+
+    /// The length of a reply that was `written`; 0 if there was no room for it, which is counted and
+    /// logged.
+    pub(super) fn replied(&self, written: Result<u32, PayloadError>) -> u32 {
+        written.unwrap_or_else(|error| {
+            self.blame_request(&MessageError::Short(error));
+            0
+        })
     }
 
     pub(super) fn blame_request(&self, error: &(dyn std::error::Error + 'static)) {

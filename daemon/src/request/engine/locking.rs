@@ -11,12 +11,13 @@ use std::time::Instant;
 
 use shared_window::{ViewSource, Vmm};
 use virtiofsd::filesystem::FileSystem;
-use virtiofsd::fuse::{InHeader, InterruptIn, LkIn, LkOut, Opcode, OutHeader};
+use virtiofsd::fuse::{InHeader, InterruptIn, LkIn, LkOut, Opcode};
 
 use super::Engine;
 use super::dispatch::{Completion, OtherThreads};
 use crate::fs::catch_panic::catch_panic;
 use crate::locks::{Ask, HostLocks, Outcome, found};
+use crate::request::fast_path::{Body, Reply};
 use crate::request::message::{Message, MessageError, ParsedRequest};
 use crate::ring::Ring;
 use crate::ring::vring::Notify;
@@ -169,12 +170,12 @@ where
             ref message,
             ..
         } = request;
+        let reply = Reply::of(answer.map(|found| found.map_or_else(Body::none, Body::of)));
         let len = match message {
-            Ok(message) => match answer {
-                Ok(None) => self.reply(message, 0),
-                Ok(Some(lock)) => self.reply_with(message, lock),
-                Err(error) => self.reply(message, error.raw_os_error().unwrap_or(libc::EIO)),
-            },
+            Ok(message) => {
+                let written = reply.write(message.header.fields().unique, &message.request);
+                self.replied(written)
+            }
             Err(_) => 0,
         };
         let completion = Completion {
@@ -185,23 +186,6 @@ where
             begun,
         };
         self.complete(ring, completion, Notify::Now);
-    }
-
-    fn reply_with(&self, message: &Message, body: LkOut) -> u32 {
-        let len = size_of::<OutHeader>() + size_of::<LkOut>();
-        let header = OutHeader {
-            len: len as u32,
-            ..message.header.reply(0)
-        };
-        let written = (message.request.write_object(0, header))
-            .and_then(|()| message.request.write_object(size_of::<OutHeader>(), body));
-        match written {
-            Ok(()) => len as u32,
-            Err(error) => {
-                self.blame_request(&MessageError::Short(error));
-                0
-            }
-        }
     }
 }
 

@@ -20,3 +20,4 @@ mod reply;
 mod tests;
 
 pub(crate) use call::{FastPath, is_quick, may_sleep, serve};
+pub(crate) use reply::{Body, Reply};

@@ -15,7 +15,7 @@ const HEADER: usize = size_of::<OutHeader>();
 const LARGEST: usize = HEADER + size_of::<EntryOut>();
 
 /// The part of a reply after its header.
-pub(super) struct Body {
+pub(crate) struct Body {
     /// Header and body; the header's bytes are filled in at the end.
     bytes: SmallVec<[u8; LARGEST]>,
     /// How many bytes are in the guest's memory already.
@@ -23,11 +23,11 @@ pub(super) struct Body {
 }
 
 impl Body {
-    pub(super) fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self::in_place(0)
     }
 
-    pub(super) fn of<T: ByteValued>(body: T) -> Self {
+    pub(crate) fn of<T: ByteValued>(body: T) -> Self {
         let mut bytes = SmallVec::from_elem(0, HEADER);
         bytes.extend_from_slice(body.as_slice());
         Self { bytes, in_place: 0 }
@@ -43,13 +43,13 @@ impl Body {
 }
 
 /// The result of a request.
-pub(super) struct Reply {
+pub(crate) struct Reply {
     body: Body,
     error: i32,
 }
 
 impl Reply {
-    pub(super) fn of(result: io::Result<Body>) -> Self {
+    pub(crate) fn of(result: io::Result<Body>) -> Self {
         match result {
             Ok(body) => Self { body, error: 0 },
             Err(error) => Self {
@@ -65,7 +65,7 @@ impl Reply {
     }
 
     /// Writes all that is not in the guest's memory yet; returns the reply's length.
-    pub(super) fn write(
+    pub(crate) fn write(
         mut self,
         unique: u64,
         request: &ChainBuffers,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result};
 use dax_measure::lab::Contract::MustWait;
-use guest_agent::files::{BusyReferences, KernelLog};
+use guest_agent::files::{BusyReferences, KernelLog, Task};
 use guest_agent::removals::Removal;
 use qemu_guest::vm::agent::Signal;
 
@@ -102,6 +102,39 @@ pub(super) async fn begin_truncate(
         pending,
         waiting,
     })
+}
+
+/// A truncate that waits for the page, with the task that waits.
+pub(super) struct WaitingTruncate {
+    pub(super) fixture: Fixture,
+    pub(super) held: Held,
+    pub(super) pending: Pending<Removal>,
+    pub(super) task: Task,
+}
+
+/// [`begin_truncate`] of a case that is about the wait. If there is none, the case is ended here.
+pub(super) async fn begin_waiting_truncate(
+    rig: &mut Rig,
+    fs: FileSystem,
+    seen: &mut Observation,
+) -> Result<Option<WaitingTruncate>> {
+    let Truncating {
+        mut fixture,
+        held,
+        pending,
+        waiting,
+    } = begin_truncate(rig, fs, seen).await?;
+    let Waiting::Blocked(task) = waiting else {
+        go_on_from(rig, &mut fixture, held, &pending, waiting, seen).await?;
+        close(rig, fixture, seen).await?;
+        return Ok(None);
+    };
+    Ok(Some(WaitingTruncate {
+        fixture,
+        held,
+        pending,
+        task,
+    }))
 }
 
 /// Removes the page under the pin, and ends the fixture.

@@ -342,16 +342,22 @@ fn a_wait_ends_by_an_interrupt() -> Result<()> {
     })
 }
 
+/// A wait for bytes that a process of the host has: node, handle, the host's file, and the request.
+fn waiting_for_host(guest: &mut Guest) -> Result<(NodeId, Handle, File, Unique)> {
+    let node = guest.file("file")?;
+    let handle = guest.open(node)?;
+    let host = guest.host("file")?;
+    set(&host, 0, 9, WRITE)?;
+    let unique = guest.send(node, Body::setlk(handle, 1, range(3, 5, WRITE), true))?;
+    guest.wait_for_waits(1)?;
+    Ok((node, handle, host, unique))
+}
+
 /// Linux releases no handle by which a process waits. Another kernel may.
 #[test]
 fn a_wait_ends_by_the_release_of_its_handle() -> Result<()> {
     Guest::on_each(|guest| {
-        let node = guest.file("file")?;
-        let handle = guest.open(node)?;
-        let host = guest.host("file")?;
-        set(&host, 0, 9, WRITE)?;
-        let unique = guest.send(node, Body::setlk(handle, 1, range(3, 5, WRITE), true))?;
-        guest.wait_for_waits(1)?;
+        let (node, handle, host, unique) = waiting_for_host(guest)?;
         assert!(guest.ask(node, Body::release(handle))?.is_ok());
         assert_eq!(guest.answer(unique)?.err(), Some(libc::EINTR));
         drop(host);
@@ -365,13 +371,7 @@ fn a_wait_ends_by_the_release_of_its_handle() -> Result<()> {
 #[test]
 fn a_stop_keeps_a_wait_and_a_reset_and_the_end_drop_it() -> Result<()> {
     Guest::on_each(|guest| {
-        let node = guest.file("file")?;
-        let handle = guest.open(node)?;
-        let host = guest.host("file")?;
-        set(&host, 0, 9, WRITE)?;
-        let waits = Body::setlk(handle, 1, range(3, 5, WRITE), true);
-        let unique = guest.send(node, waits)?;
-        guest.wait_for_waits(1)?;
+        let (node, _, host, unique) = waiting_for_host(guest)?;
         guest.vm.stop()?;
         drop(host);
         guest.wait_for_waits(0)?;

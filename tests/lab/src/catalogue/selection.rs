@@ -50,6 +50,19 @@ impl Selection {
         Ok(cases)
     }
 
+    /// The names of the cases that fit one of these patterns.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub fn names(patterns: &[Pattern]) -> Result<Vec<String>, UsageError> {
+        let selection = Self {
+            cases: patterns.to_vec(),
+            ..Self::default()
+        };
+        Ok(selection.cases()?.iter().map(|case| case.name()).collect())
+    }
+
     /// Whether an option other than the file systems is given.
     pub fn names_cases(&self) -> bool {
         !(self.pin.is_empty() && self.removal.is_empty() && self.cases.is_empty())

@@ -4,6 +4,8 @@
 
 mod entry;
 mod status;
+mod word;
 
 pub use entry::{definition, main};
 pub use status::{Status, UsageError};
+pub(crate) use word::word;

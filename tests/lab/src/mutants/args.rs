@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use qemu_guest::artifacts::kernel::{Base, Mutant};
 
 /// Builds kernels with one wrong hunk each, and says which cases notice it
@@ -50,12 +50,6 @@ impl MutantsArgs {
             named && self.base.is_none_or(|base| base == mutant.base)
         };
         Mutant::ALL.iter().filter(meant).collect()
-    }
-
-    /// The accelerator's word on a command line.
-    pub fn accel(&self) -> String {
-        let value = self.accel.to_possible_value();
-        value.map_or_else(String::new, |value| value.get_name().to_owned())
     }
 }
 

@@ -14,7 +14,7 @@ use super::MutantsArgs;
 use super::fate::Fate;
 use super::page::{Line, page};
 use super::play::Shelf;
-use crate::cli::Status;
+use crate::cli::{Status, word};
 use crate::test::Ended;
 
 /// Plays mutants, prints what became of each, and writes the page.
@@ -35,7 +35,7 @@ pub fn run(args: &MutantsArgs, out: &mut dyn Write) -> Result<Status> {
     }
     let shelf = Shelf {
         root: args.out.clone(),
-        accel: args.accel(),
+        accel: word(&args.accel),
     };
     if let Some(signal) = shelf.play_control(&mutants)? {
         return Ok(Status::Signalled(signal));

@@ -10,10 +10,10 @@ use guest_agent::files::{Close, Touch};
 
 use super::{Scenario, race, run};
 use crate::cases::fixture::Fixture;
-use crate::cases::matrix::Truncating;
+use crate::cases::matrix::WaitingTruncate;
 use crate::cases::wait::does_not_return;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, Signs, expected, matrix};
-use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Waiting, Who};
+use crate::host::{BREAK_LAYOUTS, FileSystem, Rig, Who};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -55,16 +55,16 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 const WAKE_DEADLINE: Duration = Duration::from_secs(20);
 
 async fn refault_during_wait(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
-    let Truncating {
+    let begun = matrix::begin_waiting_truncate(rig, fs, seen).await?;
+    let Some(WaitingTruncate {
         mut fixture,
         held,
         pending,
-        waiting,
-    } = matrix::begin_truncate(rig, fs, seen).await?;
-    if !matches!(waiting, Waiting::Blocked(_)) {
-        matrix::go_on_from(rig, &mut fixture, held, &pending, waiting, seen).await?;
-        return matrix::close(rig, fixture, seen).await;
-    }
+        task: _,
+    }) = begun
+    else {
+        return Ok(());
+    };
     // A removal that waits releases the lock that keeps faults out.
     fixture.pinner.ask(storing(&fixture)).await?;
     seen.step("it waits for the page, which has been stored to meanwhile");
@@ -75,15 +75,15 @@ async fn refault_during_wait(rig: &mut Rig, fs: FileSystem, seen: &mut Observati
 }
 
 async fn unmap_ends_wait(rig: &mut Rig, fs: FileSystem, seen: &mut Observation) -> Result<()> {
-    let Truncating {
+    let begun = matrix::begin_waiting_truncate(rig, fs, seen).await?;
+    let Some(WaitingTruncate {
         mut fixture,
         held,
         pending,
-        waiting,
-    } = matrix::begin_truncate(rig, fs, seen).await?;
-    let Waiting::Blocked(task) = waiting else {
-        matrix::go_on_from(rig, &mut fixture, held, &pending, waiting, seen).await?;
-        return matrix::close(rig, fixture, seen).await;
+        task,
+    }) = begun
+    else {
+        return Ok(());
     };
     seen.evidence.stack = Some(task.stack.clone());
     seen.blocked = Some(task);

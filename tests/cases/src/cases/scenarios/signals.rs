@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{Scenario, race, run};
 use crate::cases::fixture::Fixture;
-use crate::cases::matrix::Truncating;
+use crate::cases::matrix::{Truncating, WaitingTruncate};
 use crate::cases::wait::does_not_return;
 use crate::cases::{KernelKind, Observation, Pin, RemovalKind, Signs, expected, matrix};
 use crate::host::{BREAK_LAYOUTS, FileSystem, Pending, Rig, Waiting, Who, WorkerError};
@@ -103,15 +103,15 @@ async fn kill_during_wait(
     seen: &mut Observation,
     signal: libc::c_int,
 ) -> Result<()> {
-    let Truncating {
+    let begun = matrix::begin_waiting_truncate(rig, fs, seen).await?;
+    let Some(WaitingTruncate {
         mut fixture,
         held,
         pending,
-        waiting,
-    } = matrix::begin_truncate(rig, fs, seen).await?;
-    let Waiting::Blocked(task) = waiting else {
-        matrix::go_on_from(rig, &mut fixture, held, &pending, waiting, seen).await?;
-        return matrix::close(rig, fixture, seen).await;
+        task,
+    }) = begun
+    else {
+        return Ok(());
     };
     seen.step(format_args!(
         "{} {} waits for the page",
